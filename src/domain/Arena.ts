@@ -1,0 +1,109 @@
+/**
+ * A buddy allocator over a stretch of a segment.
+ *
+ * One thread allocates from an arena, the host or the worker, never both: its books are therefore ordinary private
+ * memory, and no lock and no shared free list are needed. Only where a block begins is told to the other side.
+ *
+ * Blocks are powers of two from {@link MIN_BLOCK} bytes on, aligned to their size within the arena; a freed block is
+ * joined with its buddy, so a segment that was full of small blocks can serve large ones again.
+ */
+
+/** Bytes of the smallest block. */
+export const MIN_BLOCK = 256
+
+const FREE = 0x40
+const USED = 0x80
+
+const orderOf = (bytes: number): number => bytes <= MIN_BLOCK ? 0 : 32 - Math.clz32(Math.ceil(bytes / MIN_BLOCK) - 1)
+
+export class Arena {
+  /** Bytes that can be allocated, a multiple of {@link MIN_BLOCK}. */
+  readonly capacity: number
+  readonly #start: number
+  /** Per smallest block: FREE or USED and the order, at a block's first; 0 elsewhere. */
+  readonly #marks: Uint8Array
+  /** Free blocks by order; entries that were joined meanwhile are recognised by their mark and skipped. */
+  readonly #free: Array<Array<number>> = []
+  #used = 0
+  #blocks = 0
+
+  /** `start`: offset of the arena in its segment; `bytes`: its length. */
+  constructor(start: number, bytes: number) {
+    this.#start = start
+    const count = Math.floor(bytes / MIN_BLOCK)
+    this.capacity = count * MIN_BLOCK
+    this.#marks = new Uint8Array(count)
+    // a length that is no power of two is the sum of several: each is a root block without a buddy
+    for (let at = 0; at < count;) {
+      const order = Math.min(31 - Math.clz32(count - at), at === 0 ? 30 : 31 - Math.clz32(at & -at))
+      this.#release(at, order)
+      at += 1 << order
+    }
+  }
+
+  /** Bytes in allocated blocks. */
+  get used(): number {
+    return this.#used
+  }
+
+  /** Allocated blocks. */
+  get blocks(): number {
+    return this.#blocks
+  }
+
+  /** Bytes that an allocation of `bytes` takes: the next power of two. */
+  static rounded(bytes: number): number {
+    return MIN_BLOCK * 2 ** orderOf(bytes)
+  }
+
+  /** Offset in the segment of a block of at least `bytes`, or -1 when there is none. */
+  allocate(bytes: number): number {
+    const order = orderOf(bytes)
+    for (let from = order; from < this.#free.length; from++) {
+      const at = this.#take(from)
+      if (at < 0) continue
+      for (let half = from; half > order;) this.#release(at + (1 << --half), half)
+      this.#marks[at] = USED | order
+      this.#used += MIN_BLOCK * 2 ** order
+      this.#blocks++
+      return this.#start + at * MIN_BLOCK
+    }
+    return -1
+  }
+
+  /** Gives a block back. Throws for an offset that is not an allocated block's: that is a bug of the caller. */
+  free(offset: number): void {
+    let at = (offset - this.#start) / MIN_BLOCK
+    const mark = this.#marks[at]
+    if (mark === undefined || (mark & USED) === 0) throw new Error(`no allocated block at ${offset}`)
+    let order = mark & 0x3f
+    this.#used -= MIN_BLOCK * 2 ** order
+    this.#blocks--
+    this.#marks[at] = 0
+    for (;; order++) {
+      const buddy = at ^ (1 << order)
+      if (this.#marks[buddy] !== (FREE | order)) break
+      this.#marks[buddy] = 0
+      at = Math.min(at, buddy)
+    }
+    this.#release(at, order)
+  }
+
+  #release(at: number, order: number): void {
+    while (this.#free.length <= order) this.#free.push([])
+    this.#marks[at] = FREE | order
+    this.#free[order]!.push(at)
+  }
+
+  #take(order: number): number {
+    const blocks = this.#free[order]!
+    while (blocks.length > 0) {
+      const at = blocks.pop()!
+      if (this.#marks[at] === (FREE | order)) {
+        this.#marks[at] = 0
+        return at
+      }
+    }
+    return -1
+  }
+}

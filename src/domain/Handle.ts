@@ -1,0 +1,117 @@
+/**
+ * Handles and the pools they point into.
+ *
+ * A handle is one number: the slot's index in its low 24 bits and the slot's generation above them. Freeing a slot
+ * moves its generation on, so a late event for the slot's previous owner no longer matches and is dropped instead of
+ * being delivered to the next owner (W1).
+ *
+ * Application index, worker index and the application-local worker number are branded apart: a function that takes
+ * one of them cannot be given another.
+ */
+import * as Brand from "effect/Brand"
+
+/** Index of an application in the host's table. */
+export type AppIndex = Brand.Branded<number, "AppIndex">
+export const AppIndex = Brand.nominal<AppIndex>()
+
+/** Index of a worker in the host's global pool, over all applications. */
+export type WorkerIndex = Brand.Branded<number, "WorkerIndex">
+export const WorkerIndex = Brand.nominal<WorkerIndex>()
+
+/** Number of a worker within its application; 0 is the default worker. */
+export type WorkerMapIndex = Brand.Branded<number, "WorkerMapIndex">
+export const WorkerMapIndex = Brand.nominal<WorkerMapIndex>()
+
+/** A slot of a {@link Pool} at one generation. */
+export type Handle<Name extends string = string> = Brand.Branded<number, Name>
+
+export type SessionHandle = Handle<"SessionHandle">
+export type ListenerHandle = Handle<"ListenerHandle">
+export type WorkerHandle = Handle<"WorkerHandle">
+export type AppHandle = Handle<"AppHandle">
+
+const INDEX_BITS = 24
+const INDEX_SIZE = 2 ** INDEX_BITS
+const MAX_GENERATION = 2 ** 28
+
+/** Joins an index (0 to 2^24 - 1) and a generation (0 to 2^28 - 1). */
+export const make = <H extends Handle>(index: number, generation: number): H => (generation * INDEX_SIZE + index) as H
+
+/** Whether the two numbers, which may have come from outside, are an index and a generation. */
+export const isValid = (index: number, generation: number): boolean =>
+  Number.isInteger(index) && index >= 0 && index < INDEX_SIZE && Number.isInteger(generation) && generation >= 0 &&
+  generation < MAX_GENERATION
+
+export const index = (handle: Handle): number => handle % INDEX_SIZE
+
+export const generation = (handle: Handle): number => Math.floor(handle / INDEX_SIZE)
+
+/** The text form used in logs and tables, for example `12.3` for slot 12 in its generation 3. */
+export const format = (handle: Handle): string => `${index(handle)}.${generation(handle)}`
+
+/**
+ * A table of slots with generations.
+ *
+ * Slots are reused last-freed first, so a table that is used lightly stays small.
+ */
+export class Pool<H extends Handle, A> {
+  readonly capacity: number
+  readonly #values: Array<A | undefined> = []
+  readonly #generations: Array<number> = []
+  readonly #free: Array<number> = []
+  #size = 0
+
+  /** `capacity`: slots at most, 1 to 2^24. */
+  constructor(capacity: number = INDEX_SIZE) {
+    this.capacity = Math.min(capacity, INDEX_SIZE)
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  /** Takes a slot for what `make` returns for its handle; `undefined` when all slots are taken. */
+  allocate(make_: (handle: H) => A): A | undefined {
+    let slot = this.#free.pop()
+    if (slot === undefined) {
+      if (this.#values.length >= this.capacity) return undefined
+      slot = this.#values.length
+      this.#values.push(undefined)
+      this.#generations.push(0)
+    }
+    let value: A | undefined
+    try {
+      value = make_(make<H>(slot, this.#generations[slot]!))
+    } finally {
+      if (value === undefined) this.#free.push(slot)
+    }
+    this.#values[slot] = value
+    this.#size++
+    return value
+  }
+
+  get(handle: H): A | undefined {
+    const slot = index(handle)
+    return this.#generations[slot] === generation(handle) ? this.#values[slot] : undefined
+  }
+
+  /** The slot's present owner, whatever its generation: for look-ups by index from outside. */
+  at(slot: number): A | undefined {
+    return this.#values[slot]
+  }
+
+  /** Frees the slot; `false` when the handle is stale. */
+  free(handle: H): boolean {
+    const slot = index(handle)
+    if (this.#generations[slot] !== generation(handle) || this.#values[slot] === undefined) return false
+    this.#values[slot] = undefined
+    this.#generations[slot] = (generation(handle) + 1) % MAX_GENERATION
+    this.#free.push(slot)
+    this.#size--
+    return true
+  }
+
+  *[Symbol.iterator](): IterableIterator<A> {
+    for (const value of this.#values) if (value !== undefined) yield value
+  }
+}

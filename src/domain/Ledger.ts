@@ -1,0 +1,112 @@
+/**
+ * The conservation ledger (M14): what was sent or offered is accounted for, at any moment.
+ *
+ * - For a worker's messages: sent = delivered + postponed now + released, each release with a reason.
+ * - For a worker's offers: offered = claimed + revoked + withdrawn + pending now.
+ * - For a listener's connections: arrived = claimed + refused, each with a reason, + withdrawn + held now + offered now.
+ *
+ * Counters are plain fields that the hot path counts up; {@link imbalances} names what does not add up.
+ */
+
+/** Why a message was released instead of delivered. */
+export const ReleaseReasons = [
+  "worker-gone",
+  "session-gone",
+  "segment-gone",
+  "unresponsive",
+  "hand-over-failed"
+] as const
+export type ReleaseReason = typeof ReleaseReasons[number]
+
+/** Why a connection was refused. */
+export const RefuseReasons = [
+  "congested",
+  "no-worker",
+  "hold-full",
+  "hold-time",
+  "worker-limit",
+  "listener-limit",
+  "host-limit",
+  "no-memory",
+  "draining"
+] as const
+export type RefuseReason = typeof RefuseReasons[number]
+
+const counts = <K extends string>(keys: ReadonlyArray<K>): Record<K, number> =>
+  Object.fromEntries(keys.map((key) => [key, 0])) as Record<K, number>
+
+const sum = (record: Readonly<Record<string, number>>): number => Object.values(record).reduce((a, b) => a + b, 0)
+
+/** Messages to one worker, over all its starts. */
+export class Messages {
+  sent = 0
+  /** In the worker's queue, read by it or not. */
+  delivered = 0
+  /** Waiting now. */
+  postponed = 0
+  readonly released = counts(ReleaseReasons)
+}
+
+/** Offers to one worker, over all its starts. */
+export class Offers {
+  offered = 0
+  claimed = 0
+  revoked = 0
+  withdrawn = 0
+  /** Neither claimed nor taken back now. */
+  pending = 0
+}
+
+/** Connections that arrived at one listener. */
+export class Arrivals {
+  arrived = 0
+  claimed = 0
+  /** Gone before a worker had claimed them. */
+  withdrawn = 0
+  /** Waiting for a worker now. */
+  held = 0
+  /** On offer to a worker now. */
+  offered = 0
+  readonly refused = counts(RefuseReasons)
+}
+
+/** Adds `from`'s counters to `into`'s, reasons one by one. */
+export const add = <A extends object>(into: A, from: A): A => {
+  for (const [key, value] of Object.entries(from)) {
+    const target = into as Record<string, unknown>
+    if (typeof value === "number") target[key] = (target[key] as number) + value
+    else add(target[key] as object, value)
+  }
+  return into
+}
+
+const differs = (what: string, whole: string, left: number, right: number): Array<string> =>
+  left === right ? [] : [`${what}: ${whole} is ${left}, its parts add up to ${right}`]
+
+/** One sentence for each sum that does not add up; empty when the ledger balances. */
+export const imbalances = (
+  what: string,
+  ledger: { readonly messages?: Messages; readonly offers?: Offers; readonly arrivals?: Arrivals }
+): Array<string> => {
+  const { arrivals, messages, offers } = ledger
+  return [
+    ...(messages === undefined ? [] : differs(
+      what,
+      "messages sent",
+      messages.sent,
+      messages.delivered + messages.postponed + sum(messages.released)
+    )),
+    ...(offers === undefined ? [] : differs(
+      what,
+      "sessions offered",
+      offers.offered,
+      offers.claimed + offers.revoked + offers.withdrawn + offers.pending
+    )),
+    ...(arrivals === undefined ? [] : differs(
+      what,
+      "connections arrived",
+      arrivals.arrived,
+      arrivals.claimed + arrivals.withdrawn + arrivals.held + arrivals.offered + sum(arrivals.refused)
+    ))
+  ]
+}

@@ -1,0 +1,49 @@
+/**
+ * Loads an application's module and finds the layer in it.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Url from "node:url"
+import { type AppModule, WorkerExit } from "../services/AppWorker.ts"
+import type { Sessions } from "../services/Sessions.ts"
+
+/** The first line of what was thrown: the rest is a stack, which says nothing to who starts a program. */
+export const sentence = (error: unknown): string => {
+  const text = error instanceof Error ? error.message || error.name : String(error)
+  return text.split("\n", 1)[0]!
+}
+
+const shown = (url: string): string => url.startsWith("file:") ? Url.fileURLToPath(url) : url
+
+/** The layer that the application is: a module's default export. */
+export const load = (module: AppModule): Effect.Effect<Layer.Layer<never, unknown, Sessions>, WorkerExit> => {
+  if (module._tag === "Layer") return Effect.succeed(module.layer)
+  return Effect.tryPromise({
+    try: () => import(module.url) as Promise<{ readonly default?: unknown }>,
+    catch: (error) => {
+      const missing = (error as { readonly code?: string }).code === "ERR_MODULE_NOT_FOUND"
+        && sentence(error).includes(shown(module.url))
+      return missing
+        ? new WorkerExit({ reason: "ModuleMissing", detail: `app module ${shown(module.url)} does not exist` })
+        : new WorkerExit({
+          reason: "ModuleFailed",
+          detail: `app module ${shown(module.url)} failed to load: ${sentence(error)}`
+        })
+    }
+  }).pipe(
+    Effect.flatMap((exports) =>
+      Layer.isLayer(exports.default)
+        ? Effect.succeed(exports.default as Layer.Layer<never, unknown, Sessions>)
+        : Effect.fail(
+          new WorkerExit({
+            reason: "NotAnApp",
+            detail: `app module ${shown(module.url)} exports ${
+              "default" in exports ? "something else" : "nothing"
+            } as its default; it must export an Effect Layer that needs Sessions`
+          })
+        )
+    )
+  )
+}

@@ -1,0 +1,59 @@
+/**
+ * App workers on the host's own loop: the same module and the same client as on a thread, joined by latches.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { type AppModule, AppWorker, WorkerExit } from "../services/AppWorker.ts"
+import { Sessions } from "../services/Sessions.ts"
+import * as AppModules from "./AppModules.ts"
+import * as SessionClient from "./SessionClient.ts"
+
+export interface Options {
+  readonly start: SessionClient.Start
+  readonly module: AppModule
+  readonly place: Pick<SessionClient.Place, "doorbell" | "receive">
+}
+
+const crashed = (cause: Cause.Cause<unknown>): WorkerExit => {
+  const error = Cause.squash(cause)
+  return error instanceof WorkerExit
+    ? error
+    : new WorkerExit({ reason: "ModuleFailed", detail: `the application failed: ${AppModules.sentence(error)}` })
+}
+
+export const layer = (options: Options): Layer.Layer<AppWorker> =>
+  Layer.effect(
+    AppWorker,
+    Effect.gen(function*() {
+      const ready = yield* Deferred.make<void, WorkerExit>()
+      const exit = yield* Deferred.make<never, WorkerExit>()
+      const stop = yield* Deferred.make<void>()
+      const logError = Effect.runForkWith(yield* Effect.context<never>())
+
+      const app = Effect.gen(function*() {
+        const { client, sessions } = yield* SessionClient.make(options.start, {
+          ...options.place,
+          stop: () => void Deferred.doneUnsafe(stop, Effect.void),
+          report: (error) => void logError(Effect.logError("an application's session handler threw", error))
+        })
+        client.wake()
+        const app = yield* AppModules.load(options.module)
+        yield* Layer.build(Layer.provide(app, Layer.succeed(Sessions, sessions)))
+        yield* Deferred.succeed(ready, undefined)
+        yield* Deferred.await(stop)
+      }).pipe(
+        Effect.scoped,
+        Effect.matchCause({
+          onFailure: crashed,
+          onSuccess: () => new WorkerExit({ reason: "Exited", detail: "the worker has stopped" })
+        }),
+        Effect.flatMap((error) => Effect.andThen(Deferred.fail(ready, error), Deferred.fail(exit, error)))
+      )
+      yield* Effect.forkScoped(app)
+      return AppWorker.of({ ready: Deferred.await(ready), exit: Deferred.await(exit) })
+    })
+  )

@@ -1,0 +1,84 @@
+/**
+ * App workers on threads of their own (`node:worker_threads`).
+ *
+ * The thread is given the worker's first segment, a port for doorbells and segments, and the application's module. It
+ * says once that it is ready, or why it is not; what becomes of it later is seen from outside.
+ *
+ * @since 0.1.0
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
+import { type MessagePort, Worker } from "node:worker_threads"
+import { AppWorker, WorkerExit } from "../services/AppWorker.ts"
+import * as AppModules from "./AppModules.ts"
+import type * as SessionClient from "./SessionClient.ts"
+
+/** What the thread finds in `workerData`. */
+export interface ThreadData {
+  readonly start: SessionClient.Start
+  readonly url: string
+  readonly port: MessagePort
+}
+
+/** What the thread says of its start. */
+export type ThreadStatus =
+  | { readonly _tag: "Ready" }
+  | { readonly _tag: "Failed"; readonly reason: WorkerExit["reason"]; readonly detail: string }
+
+export interface Options {
+  readonly start: SessionClient.Start
+  readonly url: string
+  /** The thread's end of the channel. */
+  readonly port: MessagePort
+  /** MiB of heap at most; `undefined`: the runtime's own bound. */
+  readonly heapLimit: number | undefined
+}
+
+const bootstrap = new URL(`../thread${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url)
+
+const crashed = (error: unknown): WorkerExit =>
+  (error as { readonly code?: string }).code === "ERR_WORKER_OUT_OF_MEMORY"
+    ? new WorkerExit({ reason: "OutOfMemory", detail: "the worker ran out of memory" })
+    : new WorkerExit({ reason: "Crashed", detail: `the worker crashed: ${AppModules.sentence(error)}` })
+
+export const layer = (options: Options): Layer.Layer<AppWorker> =>
+  Layer.effect(
+    AppWorker,
+    Effect.gen(function*() {
+      const ready = yield* Deferred.make<void, WorkerExit>()
+      const exit = yield* Deferred.make<never, WorkerExit>()
+      const gone = (error: WorkerExit): void => {
+        Deferred.doneUnsafe(ready, Effect.fail(error))
+        Deferred.doneUnsafe(exit, Effect.fail(error))
+      }
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          const { heapLimit, port, start, url } = options
+          const { app, worker } = start.info
+          const thread = new Worker(bootstrap, {
+            name: `${app}-${worker}`,
+            workerData: { start, url, port } satisfies ThreadData,
+            transferList: [port],
+            execArgv: [],
+            ...(heapLimit === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: heapLimit } })
+          })
+          thread.on("message", (status: unknown) => {
+            if (Predicate.isTagged(status, "Ready")) Deferred.doneUnsafe(ready, Effect.void)
+            else if (Predicate.isTagged(status, "Failed")) {
+              const { detail, reason } = status as Extract<ThreadStatus, { readonly _tag: "Failed" }>
+              gone(new WorkerExit({ reason, detail }))
+            }
+          })
+          thread.on("error", (error) => gone(crashed(error)))
+          thread.on("exit", (code) =>
+            gone(new WorkerExit({ reason: "Exited", detail: `the worker's thread exited with code ${code}` })))
+          return thread
+        }),
+        (thread) =>
+          Effect.promise(() => thread.terminate())
+      )
+      return AppWorker.of({ ready: Deferred.await(ready), exit: Deferred.await(exit) })
+    })
+  )

@@ -1,0 +1,216 @@
+/**
+ * A session as its worker holds it: two fifos, and what has been said and heard about their ends.
+ *
+ * The connection is gone when the host's clean-up message has come. The fifos are let go of (`release`) when the
+ * connection is gone and the app wants nothing more from them: it has read everything, given the session up, or the
+ * connection broke. From then on their memory may be another session's, so nothing here touches it.
+ *
+ * @since 0.1.0
+ */
+import * as Fifo from "../domain/Fifo.ts"
+import * as Handle from "../domain/Handle.ts"
+import * as Message from "../domain/Message.ts"
+import type { Session, SessionHandler } from "../services/Sessions.ts"
+
+/** What a session needs of its worker's client. */
+export interface Outbound {
+  /** Sends an IO event about the session. */
+  readonly io: (kind: Message.IoKind, index: number, generation: number) => void
+  readonly control: (message: Message.Message) => void
+  /** The session holds tx memory now: look at it when idle memory is given back. */
+  readonly hot: (session: ClientSession) => void
+  /** The session has bytes to write and there is no memory for them. */
+  readonly starved: (session: ClientSession) => void
+  readonly released: (session: ClientSession) => void
+}
+
+export class ClientSession implements Session {
+  readonly handle: Handle.SessionHandle
+  readonly remote: string
+  readonly local: string
+  handler: SessionHandler | undefined
+  ended = false
+  reset: string | undefined
+  readonly #outbound: Outbound
+  readonly #index: number
+  readonly #generation: number
+  #rx: Fifo.Consumer | undefined
+  #tx: Fifo.Producer | undefined
+  /** `end`, `close` or `abort` was called. */
+  #txEnded = false
+  #givenUp = false
+  #gone = false
+  /** A write was cut short. */
+  #blocked = false
+  /** Whether the client looks at it when idle memory is given back, and whether it was written to since. */
+  #hot = false
+  #written = false
+
+  constructor(
+    outbound: Outbound,
+    handle: Handle.SessionHandle,
+    rx: Fifo.Consumer,
+    tx: Fifo.Producer,
+    remote: string,
+    local: string
+  ) {
+    this.#outbound = outbound
+    this.handle = handle
+    this.#index = Handle.index(handle)
+    this.#generation = Handle.generation(handle)
+    this.#rx = rx
+    this.#tx = tx
+    this.remote = remote
+    this.local = local
+  }
+
+  get available(): number {
+    return this.#rx?.size ?? 0
+  }
+
+  get writable(): boolean {
+    return !this.#txEnded && !this.#gone && this.reset === undefined
+  }
+
+  get closed(): boolean {
+    return this.#gone || this.#givenUp
+  }
+
+  peek(max?: number): Uint8Array | undefined {
+    return this.#rx?.peek(max)
+  }
+
+  drop(length: number): void {
+    const rx = this.#rx
+    if (rx === undefined) return
+    if (rx.drop(length)) this.#outbound.io(Message.Drained, this.#index, this.#generation)
+    if (this.#gone) this.#release()
+  }
+
+  read(max: number = Infinity): Uint8Array | undefined {
+    const rx = this.#rx
+    const first = rx?.peek(max)
+    if (rx === undefined || first === undefined) return undefined
+    const size = Math.min(rx.size, max)
+    const bytes = Buffer.allocUnsafe(size)
+    if (first.length === size) {
+      bytes.set(first)
+      this.drop(size)
+      return bytes
+    }
+    if (rx.read(bytes).tell) this.#outbound.io(Message.Drained, this.#index, this.#generation)
+    if (this.#gone) this.#release()
+    return bytes
+  }
+
+  write(bytes: Uint8Array, from = 0): number {
+    const tx = this.#tx
+    if (tx === undefined || !this.writable) return -1
+    let at = from
+    for (;;) {
+      const taken = tx.enqueue(bytes, at)
+      at += taken
+      if (taken > 0) this.#announce(tx)
+      if (at >= bytes.length) return at - from
+      const wait = tx.wait(tx.bound >>> 2)
+      if (wait === "ready") continue
+      this.#blocked = true
+      if (wait === "memory") this.#outbound.starved(this)
+      return at - from
+    }
+  }
+
+  #announce(tx: Fifo.Producer): void {
+    this.#written = true
+    if (!this.#hot) {
+      this.#hot = true
+      this.#outbound.hot(this)
+    }
+    if (tx.raiseEvent()) this.#outbound.io(Message.Tx, this.#index, this.#generation)
+  }
+
+  end(): void {
+    if (this.#txEnded) return
+    this.#txEnded = true
+    if (!this.#gone) this.#outbound.control({ _tag: "end", session: this.handle })
+  }
+
+  close(): void {
+    this.#giveUp("close")
+  }
+
+  abort(): void {
+    this.#giveUp("abort")
+  }
+
+  #giveUp(how: "close" | "abort"): void {
+    if (this.#givenUp) return
+    this.#givenUp = true
+    this.#txEnded = true
+    if (this.#gone) this.#release()
+    else this.#outbound.control({ _tag: how, session: this.handle })
+  }
+
+  /** The host says that there are bytes to read. The flag goes first: what comes after it is announced again. */
+  onReadable(): void {
+    if (this.#rx === undefined) return
+    this.#rx.clearEvent()
+    if (!this.#givenUp) this.handler?.readable?.(this)
+  }
+
+  /** The host, or memory that has come free, says that a write can go on. */
+  onWritable(): void {
+    if (!this.#blocked) return
+    this.#blocked = false
+    if (this.writable) this.handler?.writable?.(this)
+  }
+
+  onEnded(): void {
+    this.ended = true
+    if (!this.#givenUp) this.handler?.ended?.(this)
+  }
+
+  onReset(reason: string): void {
+    this.reset = reason
+  }
+
+  /** The host's last word on the session. */
+  onCleanup(): void {
+    this.#gone = true
+    const handler = this.handler
+    handler?.closed?.(this, this.reset)
+    this.#release()
+  }
+
+  #release(): void {
+    const rx = this.#rx
+    const tx = this.#tx
+    if (rx === undefined || tx === undefined) return
+    if (!this.#givenUp && this.reset === undefined && rx.size > 0) return
+    this.#rx = undefined
+    this.#tx = undefined
+    tx.free()
+    this.#outbound.released(this)
+    this.#outbound.control({ _tag: "release", session: this.handle })
+  }
+
+  /** The host is gone, or has given this worker up: nothing can be sent or freed any more. */
+  onDetached(): void {
+    this.#gone = true
+    this.#rx = undefined
+    this.#tx = undefined
+    this.reset ??= "the worker was detached"
+    this.handler?.closed?.(this, this.reset)
+  }
+
+  /** Gives idle tx memory back; `false` while there is some left to look at later. */
+  trim(): boolean {
+    if (this.#tx !== undefined) {
+      const written = this.#written
+      this.#written = false
+      if (written || !this.#tx.trim()) return false
+    }
+    this.#hot = false
+    return true
+  }
+}

@@ -1,0 +1,305 @@
+/**
+ * Congestion, backed by an Effect `Queue` of postponed messages.
+ *
+ * **How a message goes** Not congested: into the worker's queue at once. Otherwise, or when it does not fit, to the
+ * end of the postponed messages, and the worker is congested until the last of them has been delivered. A fiber
+ * delivers them: at most a batch at a time, from the head, up to the first that does not fit. Then it sleeps until the
+ * worker has made room or the retry interval has passed, whichever is first.
+ *
+ * **Why nothing is lost** The head that did not fit stays in {@link Head}, not in the fiber: a fiber that dies is
+ * started again and goes on with it. The fiber asks for room, then tries once more before it sleeps; and it sleeps on
+ * the queue itself while nothing is postponed, so no count has to reach any particular value to wake it.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Latch from "effect/Latch"
+import * as Layer from "effect/Layer"
+import * as PubSub from "effect/PubSub"
+import * as Queue from "effect/Queue"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+import * as Handle from "../domain/Handle.ts"
+import * as Ledger from "../domain/Ledger.ts"
+import * as Message from "../domain/Message.ts"
+import * as Mq from "../domain/MessageQueue.ts"
+import type { QueueOptions } from "../domain/Options.ts"
+import type * as Segment from "../domain/Segment.ts"
+import { Congestion, CongestionState, type Outgoing, type Sent, Unresponsive } from "../services/Congestion.ts"
+import { MessageQueue } from "../services/MessageQueue.ts"
+
+interface PostponedIo {
+  readonly _tag: "Io"
+  readonly kind: Message.IoKind
+  readonly session: Handle.SessionHandle
+  readonly live: () => boolean
+  readonly bytes: number
+}
+
+interface PostponedControl {
+  readonly _tag: "Control"
+  readonly outgoing: Outgoing
+  readonly bytes: number
+}
+
+type Postponed = PostponedIo | PostponedControl
+
+const IO_BYTES = 16
+
+export interface Options {
+  readonly queue: Pick<QueueOptions, "retryInterval" | "batch" | "postponedMessages" | "postponedBytes">
+  /** Gives a segment to the worker before the message about it is visible; `false` when it can't be reached. */
+  readonly handOver: (segment: Segment.Segment) => boolean
+  /** The ledger to count in; it outlives the layer, so that a worker's restarts add up. */
+  readonly ledger: Ledger.Messages
+}
+
+export const layer = (options: Options): Layer.Layer<Congestion, never, MessageQueue> =>
+  Layer.effect(
+    Congestion,
+    Effect.gen(function*() {
+      const { batch, postponedBytes, postponedMessages, retryInterval } = options.queue
+      const { handOver, ledger } = options
+      const { toWorker } = yield* MessageQueue
+      const clock = yield* Clock.Clock
+      const postponed = yield* Queue.bounded<Postponed>(postponedMessages)
+      const state = yield* SubscriptionRef.make<CongestionState>(CongestionState.Clear())
+      const unresponsive = yield* Deferred.make<never, Unresponsive>()
+      const roomMade = Latch.makeUnsafe(false)
+      const words = new Int32Array(Mq.CONTROL_WORDS)
+      const waitingIo = new Map<Message.IoKind, Set<Handle.SessionHandle>>()
+
+      /** Taken from the queue and still to be delivered. */
+      let head: Postponed | undefined
+      let count = 0
+      let bytes = 0
+      let highest = 0
+      let congested = false
+      let since = 0
+      let timesCongested = 0
+      let congestedMillis = 0
+      let closed = false
+      let wantsRoom = false
+
+      const publish = (next: CongestionState): void => {
+        state.value = next
+        PubSub.publishUnsafe(state.pubsub, next)
+      }
+
+      const enterCongestion = (): void => {
+        congested = true
+        since = clock.currentTimeMillisUnsafe()
+        timesCongested++
+        publish(CongestionState.Congested({ since }))
+      }
+
+      const leaveCongestion = (): void => {
+        congested = false
+        congestedMillis += clock.currentTimeMillisUnsafe() - since
+        publish(CongestionState.Clear())
+      }
+
+      const giveUp = (reason: Unresponsive["reason"], limit: number): void => {
+        closed = true
+        Deferred.doneUnsafe(unresponsive, Exit.fail(new Unresponsive({ reason, limit })))
+      }
+
+      const release = (outgoing: Outgoing | undefined, reason: Ledger.ReleaseReason): Sent => {
+        ledger.released[reason]++
+        outgoing?.cleanUp?.()
+        return "released"
+      }
+
+      /** Hands over what goes with the message, then enqueues it. */
+      const enqueueControl = (outgoing: Outgoing): Mq.EnqueueResult | "hand-over-failed" => {
+        const length = Message.encode(outgoing.message, words)
+        // only the message's own visibility matters: a segment that is handed over again is the same segment
+        if (outgoing.segment !== undefined && !handOver(outgoing.segment)) return "hand-over-failed"
+        return toWorker.control(words, length)
+      }
+
+      const enqueueIo = (kind: Message.IoKind, session: Handle.SessionHandle): Mq.EnqueueResult =>
+        toWorker.io(kind, Handle.index(session), Handle.generation(session), 0)
+
+      const postpone = (entry: Postponed): Sent => {
+        const over = count >= postponedMessages
+          ? "postponed-messages" as const
+          : bytes + entry.bytes > postponedBytes
+          ? "postponed-bytes" as const
+          : undefined
+        if (over !== undefined) {
+          giveUp(over, over === "postponed-messages" ? postponedMessages : postponedBytes)
+          return release(entry._tag === "Control" ? entry.outgoing : undefined, "unresponsive")
+        }
+        if (!congested) enterCongestion()
+        count++
+        bytes += entry.bytes
+        highest = Math.max(highest, count)
+        ledger.postponed++
+        Queue.offerUnsafe(postponed, entry)
+        return "postponed"
+      }
+
+      const send = (outgoing: Outgoing): Sent => {
+        ledger.sent++
+        if (closed) return release(outgoing, "worker-gone")
+        if (!congested) {
+          const result = enqueueControl(outgoing)
+          if (result === Mq.Enqueued) {
+            ledger.delivered++
+            return "delivered"
+          }
+          if (result === Mq.Closed) return release(outgoing, "worker-gone")
+          if (result === "hand-over-failed") {
+            giveUp(result, 0)
+            return release(outgoing, result)
+          }
+        }
+        return postpone({ _tag: "Control", outgoing, bytes: 4 * Message.encode(outgoing.message, words) })
+      }
+
+      const sendIo = (kind: Message.IoKind, session: Handle.SessionHandle, live: () => boolean): Sent => {
+        if (congested) {
+          const waiting = waitingIo.get(kind)
+          if (waiting !== undefined && waiting.has(session)) return "postponed"
+        }
+        ledger.sent++
+        if (closed) return release(undefined, "worker-gone")
+        if (!congested) {
+          const result = enqueueIo(kind, session)
+          if (result === Mq.Enqueued) {
+            ledger.delivered++
+            return "delivered"
+          }
+          if (result === Mq.Closed) return release(undefined, "worker-gone")
+        }
+        const sent = postpone({ _tag: "Io", kind, session, live, bytes: IO_BYTES })
+        if (sent === "postponed") {
+          let waiting = waitingIo.get(kind)
+          if (waiting === undefined) waitingIo.set(kind, waiting = new Set())
+          waiting.add(session)
+        }
+        return sent
+      }
+
+      const takeHead = (): Postponed | undefined => {
+        if (head === undefined) {
+          const exit = Queue.takeUnsafe(postponed)
+          if (exit !== undefined && Exit.isSuccess(exit)) head = exit.value
+        }
+        return head
+      }
+
+      const dropHead = (entry: Postponed): void => {
+        head = undefined
+        count--
+        bytes -= entry.bytes
+        ledger.postponed--
+        if (entry._tag === "Io") waitingIo.get(entry.kind)?.delete(entry.session)
+      }
+
+      const isLive = (entry: Postponed): boolean =>
+        entry._tag === "Io" ? entry.live() : entry.outgoing.live === undefined || entry.outgoing.live()
+
+      const releaseHead = (entry: Postponed, reason: Ledger.ReleaseReason): void => {
+        dropHead(entry)
+        release(entry._tag === "Control" ? entry.outgoing : undefined, reason)
+      }
+
+      /** Delivers from the head until the batch is done, nothing is left, or one does not fit. */
+      const deliverBatch = (): "empty" | "more" | "full" => {
+        for (let dealtWith = 0; dealtWith < batch; dealtWith++) {
+          const entry = takeHead()
+          if (entry === undefined) return "empty"
+          if (!isLive(entry)) {
+            releaseHead(
+              entry,
+              entry._tag === "Control" && entry.outgoing.segment !== undefined ? "segment-gone" : "session-gone"
+            )
+            continue
+          }
+          const result = entry._tag === "Io" ? enqueueIo(entry.kind, entry.session) : enqueueControl(entry.outgoing)
+          if (result === Mq.Enqueued) {
+            dropHead(entry)
+            ledger.delivered++
+          } else if (result === Mq.Closed) releaseHead(entry, "worker-gone")
+          else if (result === "hand-over-failed") {
+            releaseHead(entry, result)
+            giveUp(result, 0)
+          } else return "full"
+        }
+        return count === 0 ? "empty" : "more"
+      }
+
+      const awaitRoom = Effect.suspend(() => {
+        wantsRoom = true
+        roomMade.closeUnsafe()
+        toWorker.wantRoom()
+        // room that was made before it was asked for is not signalled: look again, then sleep
+        const again = deliverBatch()
+        if (again !== "full") return settle(again)
+        return roomMade.await.pipe(Effect.timeoutOption(retryInterval), Effect.asVoid)
+      })
+
+      const settle = (result: "empty" | "more"): Effect.Effect<void> => {
+        wantsRoom = false
+        if (result === "more") return Effect.yieldNow
+        if (congested) leaveCongestion()
+        return Effect.void
+      }
+
+      // asleep on the queue while nothing is postponed; a head that is left over comes first
+      const deliver = Effect.suspend(() => head === undefined ? Effect.asVoid(Queue.peek(postponed)) : Effect.void)
+        .pipe(
+          Effect.andThen(Effect.suspend(() => {
+            const result = deliverBatch()
+            return result === "full" ? awaitRoom : settle(result)
+          })),
+          Effect.forever
+        )
+
+      yield* deliver.pipe(
+        Effect.catchCause((cause) =>
+          Cause.hasInterruptsOnly(cause)
+            ? Effect.failCause(cause)
+            : Effect.logError("postponed delivery failed and is started again", cause).pipe(Effect.delay(retryInterval))
+        ),
+        Effect.forever,
+        Effect.forkScoped
+      )
+
+      const close = Effect.sync(() => {
+        closed = true
+        for (let entry = takeHead(); entry !== undefined; entry = takeHead()) releaseHead(entry, "worker-gone")
+        if (congested) leaveCongestion()
+      })
+      yield* Effect.addFinalizer(() => close)
+
+      return Congestion.of({
+        send,
+        sendIo,
+        congested: () => congested,
+        state,
+        room: () => {
+          if (wantsRoom && !toWorker.roomWanted) {
+            wantsRoom = false
+            roomMade.openUnsafe()
+          }
+        },
+        roomGranted: () => wantsRoom && !toWorker.roomWanted,
+        unresponsive: Deferred.await(unresponsive),
+        close,
+        statistics: () => ({
+          postponed: count,
+          postponedBytes: bytes,
+          highest,
+          timesCongested,
+          congestedMillis: congested ? congestedMillis + clock.currentTimeMillisUnsafe() - since : congestedMillis
+        }),
+        ledger
+      })
+    })
+  )

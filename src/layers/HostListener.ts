@@ -1,0 +1,321 @@
+/**
+ * Admission: what becomes of a connection between its arrival and its claim by a worker (M6, M15).
+ *
+ * ```
+ * arrive ─ limits ─┬─ offer to the next worker that takes offers ─┬─ claimed
+ *                  │                       ▲                      ├─ not claimed in time: revoked, and again ─┐
+ *                  │                       └──────────────────────┼───────────────────────────────────────────┤
+ *                  └─ nobody takes offers ─┬─ hold ───────────────┘  (bounded number, bounded time)           │
+ *                                          └─ refuse (reset)  ◄───────────────────────────────────────────────┘
+ * ```
+ *
+ * A worker that let an offer run out is behind by at least that offer, so it is offered nothing more until it has come
+ * past it: only the first connection that meets a blocked worker waits for the revocation.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import type { ListenerHandle, WorkerMapIndex } from "../domain/Handle.ts"
+import * as Ledger from "../domain/Ledger.ts"
+import type { AdmissionOptions } from "../domain/Options.ts"
+import * as SessionBlock from "../domain/SessionBlock.ts"
+import type { Connection } from "../services/Transport.ts"
+import type { HostSession, Origin } from "./HostSession.ts"
+import type { LiveWorker, WorkerSlot } from "./HostWorker.ts"
+
+/** A connection that waits for a worker. */
+interface Held {
+  readonly connection: Connection
+  /** Clock time at which it is refused. */
+  readonly until: number
+  over: boolean
+}
+
+/** An offer that runs. */
+interface Running {
+  readonly session: HostSession
+  readonly until: number
+}
+
+/** A worker's seat at a listener. */
+export interface Member {
+  readonly slot: WorkerSlot
+  /** The start of the worker that listens; `undefined` between two starts. */
+  live: LiveWorker | undefined
+}
+
+/** What a listener needs of the host. */
+export interface ListenerHost {
+  /** A session for the connection in the worker's memory, if there is room for one. */
+  readonly createSession: (
+    worker: LiveWorker,
+    user: string,
+    origin: Origin,
+    connection: Connection
+  ) => HostSession | undefined
+  /** Whether the host has as many sessions as it may. */
+  readonly isFull: () => boolean
+  readonly draining: () => boolean
+}
+
+export class HostListener implements Origin {
+  readonly handle: ListenerHandle
+  /** The URI that was asked for: by it other workers join. */
+  readonly requested: string
+  readonly appIndex: number
+  /** The URI with the port that was given. */
+  local = ""
+  /** The workers that serve it. One that is to be started again keeps its seat, which is empty meanwhile. */
+  readonly members = new Map<WorkerMapIndex, Member>()
+  readonly arrivals = new Ledger.Arrivals()
+  sessions = 0
+  readonly #host: ListenerHost
+  readonly #options: AdmissionOptions
+  readonly #clock: () => number
+  readonly #offers: Queue.Queue<Running>
+  readonly #holds: Queue.Queue<Held>
+  #held: Array<Held> = []
+  #last = -1
+
+  constructor(
+    handle: ListenerHandle,
+    requested: string,
+    appIndex: number,
+    options: AdmissionOptions,
+    host: ListenerHost,
+    clock: () => number,
+    queues: Queues
+  ) {
+    this.handle = handle
+    this.requested = requested
+    this.appIndex = appIndex
+    this.#options = options
+    this.#host = host
+    this.#clock = clock
+    this.#offers = queues.offers
+    this.#holds = queues.holds
+  }
+
+  /** The listener's name as a user of segment managers. */
+  get user(): string {
+    return `listener ${this.handle}`
+  }
+
+  // ---- arrival
+
+  readonly arrive = (connection: Connection): void => {
+    this.arrivals.arrived++
+    if (this.#host.draining()) this.#refuse(connection, "draining")
+    else if (this.#host.isFull()) this.#refuse(connection, "host-limit")
+    else if (this.sessions >= this.#options.maxSessionsPerListener) this.#refuse(connection, "listener-limit")
+    // those that wait came first
+    else if (this.#held.length > 0 || !this.#place(connection)) this.#hold(connection)
+  }
+
+  /** Offers the connection to the next worker that takes offers; `false` when there is none. */
+  #place(connection: Connection): boolean {
+    const worker = this.#next()
+    if (worker === undefined) return false
+    const session = this.#host.createSession(worker, this.user, this, connection)
+    if (session === undefined) return false
+    const { slot } = worker
+    this.sessions++
+    slot.offers.offered++
+    slot.offers.pending++
+    this.arrivals.offered++
+    const { offset, segment } = session.place
+    session.offer(
+      {
+        _tag: "accepted",
+        session: session.handle,
+        listener: this.handle,
+        segment,
+        offset,
+        remote: connection.remote,
+        local: connection.local
+      },
+      () => this.undelivered(session)
+    )
+    Queue.offerUnsafe(this.#offers, { session, until: this.#clock() + this.#options.revokeAfter })
+    return true
+  }
+
+  /** The rotor: the next member after the last one that takes offers. */
+  #next(): LiveWorker | undefined {
+    const members = [...this.members.values()]
+    for (let i = 1; i <= members.length; i++) {
+      const at = (this.#last + i) % members.length
+      const { live, slot } = members[at]!
+      if (live !== undefined && live === slot.live && slot.takesOffers) {
+        this.#last = at
+        return live
+      }
+    }
+    return undefined
+  }
+
+  /** Nobody takes offers: the listener's policy decides (M6). A connection that waited before goes to the front. */
+  #hold(connection: Connection, front = false): void {
+    if (this.#options.policy === "refuse") return this.#refuse(connection, this.#whyNobody())
+    if (this.arrivals.held >= this.#options.holdMax) return this.#refuse(connection, "hold-full")
+    const held: Held = { connection, until: this.#clock() + this.#options.holdTime, over: false }
+    connection.onGone = () => {
+      if (held.over) return
+      this.#unhold(held)
+      this.arrivals.withdrawn++
+    }
+    this.arrivals.held++
+    if (front) this.#held.unshift(held)
+    else this.#held.push(held)
+    Queue.offerUnsafe(this.#holds, held)
+  }
+
+  #unhold(held: Held): void {
+    held.over = true
+    held.connection.onGone = undefined
+    this.arrivals.held--
+  }
+
+  /** Why no member takes offers, for who is refused. */
+  #whyNobody(): Ledger.RefuseReason {
+    const running = [...this.members.values()].filter(({ live, slot }) =>
+      live !== undefined && slot.state === "RUNNING"
+    )
+    if (running.length === 0) return "no-worker"
+    if (running.every(({ slot }) => slot.isFull)) return "worker-limit"
+    return running.some(({ live }) => live!.congestion.congested() || live!.quarantined > 0) ? "congested" : "no-memory"
+  }
+
+  #refuse(connection: Connection, reason: Ledger.RefuseReason): void {
+    this.arrivals.refused[reason]++
+    connection.abort()
+  }
+
+  /** Places held connections, first come first served, while there is a worker for them. */
+  admit(): void {
+    while (this.#held.length > 0) {
+      const held = this.#held[0]!
+      if (!held.over) {
+        if (!this.#place(held.connection)) return
+        this.#unhold(held)
+      }
+      this.#held.shift()
+    }
+  }
+
+  /** Refuses a held connection whose time is over. */
+  expire(held: Held): void {
+    if (held.over) return
+    this.#unhold(held)
+    this.#held = this.#held.filter((other) => other !== held)
+    this.#refuse(held.connection, this.#host.draining() ? "draining" : "hold-time")
+  }
+
+  // ---- the offer's end
+
+  /** The worker has it. Bytes move from here on. */
+  claimed(session: HostSession): void {
+    if (!session.claimed()) return session.worker.fault("the worker claimed a session that was not on offer to it")
+    session.worker.slot.offers.pending--
+    session.worker.slot.offers.claimed++
+    this.arrivals.offered--
+    this.arrivals.claimed++
+    session.open()
+  }
+
+  /** The revoke time is over: another worker gets the connection, unless this one has claimed it. */
+  expireOffer(session: HostSession): void {
+    if (session.state === "ACCEPTING") this.revoke(session)
+  }
+
+  /** Takes the offer back and finds the connection another worker; `false` when the worker had claimed it. */
+  revoke(session: HostSession): boolean {
+    if (!session.endOffer(SessionBlock.REVOKED)) return false
+    const { connection, worker } = session
+    worker.slot.offers.pending--
+    worker.slot.offers.revoked++
+    this.arrivals.offered--
+    worker.quarantined++
+    if (this.#host.draining()) this.#refuse(connection, "draining")
+    else if (!this.#place(connection)) this.#hold(connection, true)
+    return true
+  }
+
+  /**
+   * The worker takes no offers here any more: its offer goes to another one. `false` when it is not an offer that can
+   * go: then the session is the worker's.
+   */
+  takeBack(session: HostSession): boolean {
+    if (session.state === "ACCEPTING" && !this.revoke(session)) {
+      // claimed, but the worker's word of it has not been read: count it as what it is
+      this.claimed(session)
+      return false
+    }
+    if (session.state !== "CREATED") return false
+    return true
+  }
+
+  /** The worker has come past an offer that was taken back, or it will never see it: the slot is free. */
+  passed(session: HostSession): void {
+    // a worker that does not know the listener any more comes past an offer that still runs
+    if (session.state === "ACCEPTING") this.revoke(session)
+    if (session.state !== "CREATED") return
+    session.worker.quarantined--
+    session.free()
+  }
+
+  /** The offer's message was released undelivered. */
+  undelivered(session: HostSession): void {
+    this.passed(session)
+  }
+
+  sessionFreed(): void {
+    this.sessions--
+  }
+
+  /** Refuses whoever waits: the listener is closing. */
+  refuseHeld(reason: Ledger.RefuseReason): void {
+    for (const held of this.#held) {
+      if (held.over) continue
+      this.#unhold(held)
+      this.#refuse(held.connection, reason)
+    }
+    this.#held = []
+  }
+}
+
+/** Calls `over` for each entry whose time has come, in order; entries are queued in the order of their times. */
+const watch = <A extends { readonly until: number }>(
+  queue: Queue.Queue<A>,
+  clock: () => number,
+  isOver: (entry: A) => boolean,
+  over: (entry: A) => void
+): Effect.Effect<never> =>
+  Queue.take(queue).pipe(
+    Effect.flatMap((entry) => {
+      const left = entry.until - clock()
+      if (isOver(entry)) return Effect.void
+      const end = Effect.sync(() => over(entry))
+      return left > 0 ? Effect.delay(end, left) : end
+    }),
+    Effect.forever
+  )
+
+/** The queues that a listener's timers read. */
+export const makeQueues = Effect.all({ offers: Queue.unbounded<Running>(), holds: Queue.unbounded<Held>() })
+export type Queues = Effect.Success<typeof makeQueues>
+
+/** Ends offers and holds whose time is over, for the scope's life. */
+export const runTimers = Effect.fnUntraced(function*(
+  listener: HostListener,
+  { holds, offers }: Queues
+): Effect.fn.Return<void, never, Scope.Scope> {
+  const clock = yield* Clock.Clock
+  const now = () => clock.currentTimeMillisUnsafe()
+  const expireOffer = ({ session }: Running) => listener.expireOffer(session)
+  yield* Effect.forkScoped(watch(offers, now, ({ session }) => session.state !== "ACCEPTING", expireOffer))
+  yield* Effect.forkScoped(watch(holds, now, (held) => held.over, (held) => listener.expire(held)))
+})

@@ -1,0 +1,285 @@
+/**
+ * A worker as the host holds it.
+ *
+ * {@link WorkerSlot} is the worker over all its starts: its numbers, its state, its ledger. {@link LiveWorker} is one
+ * start: the services of its stack, its sessions, and the reading of its queue. When a start ends, everything that
+ * belonged to it ends with it; the slot stays for the next one.
+ *
+ * The host does not trust what a worker writes: a message about a session that is not the worker's, or that makes no
+ * sense, is a fault, and the worker is given up.
+ *
+ * @since 0.1.0
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fifo from "../domain/Fifo.ts"
+import * as Handle from "../domain/Handle.ts"
+import * as Ledger from "../domain/Ledger.ts"
+import * as Message from "../domain/Message.ts"
+import * as Mq from "../domain/MessageQueue.ts"
+import type { AppOptions } from "../domain/Options.ts"
+import * as WorkerState from "../domain/WorkerState.ts"
+import { WorkerExit } from "../services/AppWorker.ts"
+import type { Congestion } from "../services/Congestion.ts"
+import type { MessageQueue } from "../services/MessageQueue.ts"
+import type { SegmentManager } from "../services/SegmentManager.ts"
+import type { HostSession } from "./HostSession.ts"
+
+/** Messages that are read before their slots are given back. */
+const BATCH = 32
+/** Batches that are read before the loop's other work gets its turn. */
+const BATCHES = 64
+
+/** What a worker's slot knows of its application. */
+export interface SlotApp {
+  readonly index: Handle.AppIndex
+  readonly name: string
+  readonly client: string
+  readonly options: AppOptions
+}
+
+/** A worker over all its starts. */
+export class WorkerSlot {
+  readonly handle: Handle.WorkerHandle
+  readonly index: Handle.WorkerIndex
+  readonly mapIndex: Handle.WorkerMapIndex
+  readonly app: SlotApp
+  readonly messages = new Ledger.Messages()
+  readonly offers = new Ledger.Offers()
+  /** Done when the worker is to stop and not to be started again. */
+  readonly stop = Deferred.makeUnsafe<void>()
+  /** Done when the first start has succeeded or failed. */
+  readonly started = Deferred.makeUnsafe<void, WorkerExit>()
+  #state: WorkerState.WorkerState = "STARTING"
+  restarts = 0
+  lastFailure: string | undefined
+  live: LiveWorker | undefined
+
+  constructor(handle: Handle.WorkerHandle, mapIndex: Handle.WorkerMapIndex, app: SlotApp) {
+    this.handle = handle
+    this.index = Handle.WorkerIndex(Handle.index(handle))
+    this.mapIndex = mapIndex
+    this.app = app
+  }
+
+  get state(): WorkerState.WorkerState {
+    return this.#state
+  }
+
+  move(to: WorkerState.WorkerState): void {
+    if (WorkerState.canFollow(this.#state, to)) this.#state = to
+  }
+
+  /** Whether the worker may be offered a session now (M6, M15). */
+  get takesOffers(): boolean {
+    const { live } = this
+    return live !== undefined
+      && WorkerState.takesSessions(this.#state)
+      && !live.congestion.congested()
+      && live.quarantined === 0
+      && !this.isFull
+  }
+
+  /** Whether the worker has as many sessions as it may. */
+  get isFull(): boolean {
+    return (this.live?.sessions.size ?? 0) >= this.app.options.admission.maxSessionsPerWorker
+  }
+}
+
+/** What a live worker asks of the host. */
+export interface HostRequests {
+  readonly listen: (worker: LiveWorker, message: Message.Of<"listen">) => void
+  readonly unlisten: (worker: LiveWorker, message: Message.Of<"unlisten">) => void
+  readonly connect: (worker: LiveWorker, message: Message.Of<"connect">) => void
+  readonly cancelConnect: (worker: LiveWorker, message: Message.Of<"cancelConnect">) => void
+  /** The session of a handle, if it is not stale. */
+  readonly session: (handle: Handle.SessionHandle) => HostSession | undefined
+  readonly claimed: (session: HostSession) => void
+  readonly passed: (session: HostSession) => void
+  /** A session's slot is free. */
+  readonly freed: (session: HostSession) => void
+  /** The worker may take sessions again, or more of them. */
+  readonly available: () => void
+}
+
+/** One start of a worker. */
+export class LiveWorker {
+  readonly slot: WorkerSlot
+  readonly segments: SegmentManager["Service"]
+  readonly queue: MessageQueue["Service"]
+  readonly congestion: Congestion["Service"]
+  readonly sessions = new Set<HostSession>()
+  /** Offers that were taken back and that the worker has not come past yet: it is behind by at least these. */
+  quarantined = 0
+  /** Sessions that hold rx memory. */
+  readonly hot = new Set<HostSession>()
+  /** Sessions that wait for rx memory. */
+  readonly starved = new Set<HostSession>()
+  readonly #host: HostRequests
+  readonly #clock: () => number
+  readonly #fault = Deferred.makeUnsafe<never, WorkerExit>()
+  #position = 0
+  #progress: number
+  #ended = false
+
+  constructor(
+    slot: WorkerSlot,
+    services: {
+      readonly segments: SegmentManager["Service"]
+      readonly queue: MessageQueue["Service"]
+      readonly congestion: Congestion["Service"]
+    },
+    host: HostRequests,
+    clock: () => number
+  ) {
+    this.slot = slot
+    this.segments = services.segments
+    this.queue = services.queue
+    this.congestion = services.congestion
+    this.#host = host
+    this.#clock = clock
+    this.#progress = clock()
+    this.segments.connect({
+      announce: (segment) =>
+        void this.congestion.send({
+          message: {
+            _tag: "addSegment",
+            segment: segment.index,
+            bytes: segment.buffer.byteLength,
+            hostBytes: segment.hostBytes
+          },
+          segment,
+          live: () => this.segments.segment(segment.index) !== undefined
+        }),
+      withdraw: (segment) => void this.congestion.send({ message: { _tag: "deleteSegment", segment: segment.index } }),
+      available: () => this.#feed()
+    })
+  }
+
+  /** Fails when the worker has written what no worker writes. */
+  get faulted(): Effect.Effect<never, WorkerExit> {
+    return Deferred.await(this.#fault)
+  }
+
+  fault(detail: string): void {
+    Deferred.doneUnsafe(this.#fault, Exit.fail(new WorkerExit({ reason: "Crashed", detail })))
+  }
+
+  /** Milliseconds since the worker last took a message, or had none to take. */
+  get sinceProgress(): number {
+    const { toWorker } = this.queue
+    const position = (toWorker.position - toWorker.depth) | 0
+    if (position !== this.#position || toWorker.depth === 0) {
+      this.#position = position
+      this.#progress = this.#clock()
+    }
+    return this.#clock() - this.#progress
+  }
+
+  /** Reads the worker's queue until it is empty, then sleeps. Called for every ring. */
+  readonly wake = (): void => {
+    const { doorbell, toHost } = this.queue
+    try {
+      for (let batches = 0; !this.#ended; batches++) {
+        const drained = toHost.drain(BATCH, this.#sink)
+        if (toHost.grantRoom()) doorbell.ring()
+        this.congestion.room()
+        if (drained === 0 && toHost.sleep()) {
+          // room may have been made while we were going to sleep, and nobody rings for it twice
+          if (!this.congestion.roomGranted()) return
+          toHost.wake()
+        }
+        if (batches === BATCHES) return void setImmediate(this.wake)
+      }
+    } catch (error) {
+      if (!(error instanceof Mq.Corrupt || error instanceof Fifo.Corrupt)) throw error
+      this.fault(`the worker's queue is corrupt: ${error.message}`)
+    }
+  }
+
+  readonly #sink: Mq.Sink = {
+    io: (kind, index, generation) => {
+      const session = this.#mine(Handle.make(index, generation))
+      // late events of a session that has been freed are dropped (W1)
+      if (session === undefined) return
+      if (kind === Message.Tx) session.send()
+      else if (kind === Message.Drained) session.resume()
+      else if (kind === Message.Claimed) this.#host.claimed(session)
+      else if (kind === Message.Passed) this.#host.passed(session)
+      else this.fault(`the worker sent an IO event of kind ${kind}`)
+    },
+    control: (words, start, length) => {
+      const message = Message.decode(words, start, length)
+      if (message === undefined) return this.fault("the worker sent a message that can't be read")
+      this.#receive(message)
+    }
+  }
+
+  #mine(handle: Handle.SessionHandle): HostSession | undefined {
+    const session = this.#host.session(handle)
+    if (session === undefined || session.worker === this) return session
+    this.fault(`the worker sent a message about session ${Handle.format(handle)}, which is another worker's`)
+    return undefined
+  }
+
+  #receive(message: Message.Message): void {
+    switch (message._tag) {
+      case "listen":
+        return this.#host.listen(this, message)
+      case "unlisten":
+        return this.#host.unlisten(this, message)
+      case "connect":
+        return this.#host.connect(this, message)
+      case "cancelConnect":
+        return this.#host.cancelConnect(this, message)
+      case "end":
+        return this.#mine(message.session)?.end()
+      case "close":
+        return this.#mine(message.session)?.close()
+      case "abort":
+        return this.#mine(message.session)?.abort()
+      case "release": {
+        const session = this.#mine(message.session)
+        if (session !== undefined && !session.released()) {
+          this.fault(`the worker let go of session ${Handle.format(message.session)} while it was open`)
+        }
+        return
+      }
+      case "segmentMapped":
+        return this.segments.mapped(message.segment)
+      case "segmentUnused":
+        return this.segments.unused(message.segment)
+      case "needSegment":
+        return void this.segments.addForWorker(message.bytes)
+      default:
+        return this.fault(`the worker sent the message "${message._tag}", which only the host sends`)
+    }
+  }
+
+  /** There is memory again: sessions that wait for some read on, and held connections may be placed. */
+  #feed(): void {
+    const starved = [...this.starved]
+    this.starved.clear()
+    for (const session of starved) session.resume()
+    this.#host.available()
+  }
+
+  /** Gives back the memory of rx fifos that nothing came into since the last call. */
+  trim(): void {
+    for (const session of this.hot) if (session.trim()) this.hot.delete(session)
+  }
+
+  /** A session of this worker is free. */
+  forget(session: HostSession): void {
+    this.sessions.delete(session)
+    this.hot.delete(session)
+    this.starved.delete(session)
+    this.#host.freed(session)
+  }
+
+  /** Stops reading the worker's queue: it is gone, or has been given up. */
+  end(): void {
+    this.#ended = true
+  }
+}

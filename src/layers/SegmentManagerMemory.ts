@@ -1,0 +1,231 @@
+/**
+ * Segments in memory: shared between threads, or private to the host's process for in-process workers. The same code
+ * manages both.
+ *
+ * **How it grows** A manager that is more than `highWatermark` full, or that had to refuse an allocation, adds a
+ * segment if the application's limits allow. A segment is allocated from once the worker has said that it has it, so
+ * nothing can refer to a segment that the worker does not know (W20). An added segment whose last block was freed goes
+ * when the rest of its manager is less than `lowWatermark` full.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { Place } from "../domain/Fifo.ts"
+import type { Geometry } from "../domain/MessageQueue.ts"
+import type { SegmentOptions } from "../domain/Options.ts"
+import * as Segment from "../domain/Segment.ts"
+import { type Manager, type SegmentEvents, SegmentManager } from "../services/SegmentManager.ts"
+
+interface Owned {
+  readonly segment: Segment.Segment
+  readonly manager: MemoryManager | undefined
+}
+
+/** The segments of one worker. */
+class Memory {
+  readonly options: SegmentOptions
+  readonly #allocate: (bytes: number) => ArrayBufferLike
+  readonly #owned = new Map<number, Owned>()
+  #bytes = 0
+  #next = 0
+  #announced = false
+  events: SegmentEvents | undefined
+
+  constructor(options: SegmentOptions, allocate: (bytes: number) => ArrayBufferLike) {
+    this.options = options
+    this.#allocate = allocate
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  get count(): number {
+    return this.#owned.size
+  }
+
+  segment(index: number): Segment.Segment | undefined {
+    return this.#owned.get(index)?.segment
+  }
+
+  owner(index: number): MemoryManager | undefined {
+    return this.#owned.get(index)?.manager
+  }
+
+  readonly view = (index: number): Uint8Array => {
+    const owned = this.#owned.get(index)
+    if (owned === undefined) throw new Error(`no segment ${index}`)
+    return owned.segment.bytes
+  }
+
+  first(hostBytes: (bytes: number) => number, manager: MemoryManager): Segment.Segment {
+    return this.#create(this.options.firstSegmentSize, hostBytes(this.options.firstSegmentSize), manager)
+  }
+
+  /** Adds a segment within the limits and tells the worker; `undefined` when they don't allow one. */
+  grow(side: "host" | "worker", manager: MemoryManager | undefined): Segment.Segment | undefined {
+    const bytes = this.options.addSegmentSize
+    if (bytes === 0 || this.#bytes + bytes > this.options.memoryLimit) return undefined
+    const segment = this.#create(bytes, side === "host" ? bytes : 0, manager)
+    this.events?.announce(segment)
+    return segment
+  }
+
+  #create(bytes: number, hostBytes: number, manager: MemoryManager | undefined): Segment.Segment {
+    const segment = Segment.make(this.#next++, this.#allocate(bytes), hostBytes)
+    this.#owned.set(segment.index, { segment, manager })
+    this.#bytes += bytes
+    return segment
+  }
+
+  remove(index: number): void {
+    const owned = this.#owned.get(index)
+    if (owned === undefined) return
+    this.#owned.delete(index)
+    this.#bytes -= owned.segment.buffer.byteLength
+    this.events?.withdraw(owned.segment)
+  }
+
+  /** Says that there is memory, once for all that is freed in one go, and never from inside a free. */
+  available(): void {
+    if (this.#announced) return
+    this.#announced = true
+    queueMicrotask(() => {
+      this.#announced = false
+      this.events?.available()
+    })
+  }
+}
+
+class MemoryManager implements Manager {
+  readonly index: number
+  readonly arenas: Segment.Arenas
+  readonly view: (segment: number) => Uint8Array
+  readonly #memory: Memory
+  readonly #added = new Set<number>()
+  #growing: Segment.Segment | undefined
+  #refused = false
+  /** Whether it goes with its last block. */
+  ending = false
+
+  constructor(index: number, memory: Memory) {
+    this.index = index
+    this.#memory = memory
+    this.view = memory.view
+    this.arenas = new Segment.Arenas(memory.view)
+  }
+
+  allocate(bytes: number): Place | undefined {
+    const place = this.arenas.allocate(bytes)
+    if (place === undefined) this.#refused = true
+    if (place === undefined || this.arenas.used * 100 > this.arenas.capacity * this.#memory.options.highWatermark) {
+      this.#growing ??= this.#memory.grow("host", this)
+    }
+    return place
+  }
+
+  free(place: Place): void {
+    this.arenas.free(place)
+    if (this.#refused) {
+      this.#refused = false
+      this.#memory.available()
+    }
+    if (this.#added.has(place.segment) && this.arenas.isEmpty(place.segment)) this.#shrink(place.segment)
+  }
+
+  mapped(segment: Segment.Segment): void {
+    this.#growing = undefined
+    this.#added.add(segment.index)
+    this.arenas.add(segment.index, Segment.hostArena(segment))
+    this.#refused = false
+    this.#memory.available()
+    if (this.ending) this.#shrink(segment.index)
+  }
+
+  /** Removes an added segment that is empty, if the others have room to spare. */
+  #shrink(segment: number): void {
+    const rest = this.arenas.capacity - this.#memory.segment(segment)!.buffer.byteLength
+    if (!this.ending && (rest <= 0 || this.arenas.used * 100 > rest * this.#memory.options.lowWatermark)) return
+    this.#added.delete(segment)
+    this.arenas.remove(segment)
+    this.#memory.remove(segment)
+  }
+
+  end(): void {
+    this.ending = true
+    for (const segment of this.#added) if (this.arenas.isEmpty(segment)) this.#shrink(segment)
+  }
+}
+
+const make = (
+  options: SegmentOptions,
+  geometry: Geometry,
+  allocate: (bytes: number) => ArrayBufferLike
+): SegmentManager["Service"] => {
+  const memory = new Memory(options, allocate)
+  const initial = new MemoryManager(0, memory)
+  let queueBytes = 0
+  const first = memory.first((bytes) => {
+    queueBytes = Segment.queues(new ArrayBuffer(0), geometry).bytes
+    return Segment.firstHostBytes(bytes, queueBytes)
+  }, initial)
+  initial.arenas.add(first.index, Segment.hostArena(first, queueBytes))
+
+  const managers = new Set([initial])
+  const users = new Map<string, MemoryManager>()
+  let next = 1
+
+  return SegmentManager.of({
+    first,
+    queues: Segment.queues(first.buffer, geometry),
+    segment: (index) => memory.segment(index),
+    connect: (events) => {
+      memory.events = events
+    },
+    acquire: (user) => {
+      let manager = users.get(user)
+      if (manager === undefined) {
+        const taken = new Set(users.values())
+        manager = taken.has(initial) ? new MemoryManager(next++, memory) : initial
+        managers.add(manager)
+        users.set(user, manager)
+      }
+      return manager
+    },
+    release: (user) => {
+      const manager = users.get(user)
+      if (manager === undefined) return
+      users.delete(user)
+      if (manager === initial) return
+      manager.end()
+      managers.delete(manager)
+    },
+    mapped: (index) => {
+      const segment = memory.segment(index)
+      if (segment !== undefined && segment !== first) memory.owner(index)?.mapped(segment)
+    },
+    addForWorker: () => memory.grow("worker", undefined) !== undefined,
+    unused: (index) => {
+      const segment = memory.segment(index)
+      if (segment !== undefined && segment.hostBytes === 0) memory.remove(index)
+    },
+    statistics: () => {
+      let hostBytes = 0
+      let used = 0
+      for (const manager of managers) {
+        hostBytes += manager.arenas.capacity
+        used += manager.arenas.used
+      }
+      return { count: memory.count, bytes: memory.bytes, hostBytes, used, managers: managers.size }
+    }
+  })
+}
+
+/** Segments that threads share. */
+export const layerShared = (options: SegmentOptions, geometry: Geometry): Layer.Layer<SegmentManager> =>
+  Layer.effect(SegmentManager, Effect.sync(() => make(options, geometry, (bytes) => new SharedArrayBuffer(bytes))))
+
+/** Segments for workers on the host's own loop. */
+export const layerPrivate = (options: SegmentOptions, geometry: Geometry): Layer.Layer<SegmentManager> =>
+  Layer.effect(SegmentManager, Effect.sync(() => make(options, geometry, (bytes) => new ArrayBuffer(bytes))))

@@ -1,0 +1,439 @@
+/**
+ * The session client of a worker: reads the worker's queue, keeps its sessions and listeners, and answers the host.
+ *
+ * The same code runs on a worker thread and on the host's loop; only its doorbell and the way it is handed segments
+ * differ. {@link Client} is plain synchronous code, woken by the doorbell; {@link make} is the service around it.
+ *
+ * @since 0.1.0
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as Fifo from "../domain/Fifo.ts"
+import * as Handle from "../domain/Handle.ts"
+import * as Message from "../domain/Message.ts"
+import * as Mq from "../domain/MessageQueue.ts"
+import * as Segment from "../domain/Segment.ts"
+import * as SessionBlock from "../domain/SessionBlock.ts"
+import type { DoorbellShape } from "../services/Doorbell.ts"
+import {
+  ConnectFailed,
+  type Listener,
+  ListenFailed,
+  type Session,
+  Sessions,
+  type WorkerInfo
+} from "../services/Sessions.ts"
+import { ClientSession, type Outbound } from "./ClientSession.ts"
+
+/** Messages that are drained before their tail is published. */
+const BATCH = 32
+/** Batches that are drained before the loop's other work gets its turn. */
+const BATCHES = 64
+
+/** What a worker is started with; everything in it can be posted to a thread. */
+export interface Start {
+  readonly info: WorkerInfo
+  readonly endpoints: ReadonlyArray<string>
+  readonly geometry: Mq.Geometry
+  readonly buffer: ArrayBufferLike
+  readonly hostBytes: number
+  readonly rxFifoSize: number
+  readonly txFifoSize: number
+  /** Milliseconds between two looks for idle fifo memory. */
+  readonly trimInterval: number
+}
+
+/** What a client needs of the place it runs in. */
+export interface Place {
+  readonly doorbell: DoorbellShape
+  /** The memory of a segment that the host has handed over, and where the worker's arena begins in it. */
+  readonly receive: (segment: number) => { readonly buffer: ArrayBufferLike; readonly hostBytes: number } | undefined
+  /** The host wants the app to stop. */
+  readonly stop: () => void
+  /** The application's code threw where nobody else hears of it. */
+  readonly report: (error: unknown) => void
+}
+
+/** The host's answer to a request. */
+export type Reply = Message.Of<"bound" | "unlistened" | "connected" | "failed">
+
+/** An IO event that did not fit into the queue to the host. */
+interface WaitingIo {
+  readonly _tag: "Io"
+  readonly kind: Message.IoKind
+  readonly index: number
+  readonly generation: number
+}
+
+const readable = (session: ClientSession): void => session.onReadable()
+const writable = (session: ClientSession): void => session.onWritable()
+const ended = (session: ClientSession): void => session.onEnded()
+const cleanup = (session: ClientSession): void => session.onCleanup()
+const detached = (session: ClientSession): void => session.onDetached()
+
+export class Client {
+  readonly start: Start
+  readonly #place: Place
+  readonly #inbound: Mq.Consumer
+  readonly #toHost: Mq.Producer
+  readonly #segments = new Map<number, Segment.Segment>()
+  readonly #arenas: Segment.Arenas
+  readonly #sessions = new Map<number, ClientSession>()
+  readonly #listeners = new Map<Handle.ListenerHandle, (session: Session) => void>()
+  readonly #requests = new Map<number, (reply: Reply | undefined) => void>()
+  /** What did not fit into the queue to the host, in order. Sessions bound it: each has few messages to say. */
+  readonly #outbox: Array<WaitingIo | Message.Message> = []
+  readonly #words = new Int32Array(Mq.CONTROL_WORDS)
+  readonly #hot = new Set<ClientSession>()
+  readonly #starved = new Set<ClientSession>()
+  readonly #added = new Set<number>()
+  readonly draining = Deferred.makeUnsafe<void>()
+  #segmentAsked = false
+  #request = 0
+  #running = false
+  #detached = false
+
+  constructor(start: Start, place: Place) {
+    this.start = start
+    this.#place = place
+    const queues = Segment.queues(start.buffer, start.geometry)
+    const first = Segment.make(0, start.buffer, start.hostBytes)
+    this.#inbound = new Mq.Consumer(queues.toWorker, start.geometry)
+    this.#toHost = new Mq.Producer(queues.toHost, start.geometry, place.doorbell.ring)
+    this.#segments.set(0, first)
+    this.#arenas = new Segment.Arenas((index) => this.#segments.get(index)!.bytes)
+    this.#arenas.add(0, Segment.workerArena(first))
+  }
+
+  get sessions(): number {
+    return this.#sessions.size
+  }
+
+  /** Reads the queue until it is empty, then sleeps. Called for every ring. */
+  readonly wake = (): void => {
+    if (this.#running || this.#detached) return
+    this.#running = true
+    this.#toHost.cork()
+    this.#flushOutbox()
+    for (let batches = 0;; batches++) {
+      const drained = this.#inbound.drain(BATCH, this.#sink)
+      if (this.#inbound.grantRoom()) this.#place.doorbell.ring()
+      if (drained === 0 && this.#inbound.sleep()) break
+      if (batches === BATCHES) {
+        setImmediate(this.wake)
+        break
+      }
+    }
+    this.#toHost.uncork()
+    this.#running = false
+  }
+
+  // ---- messages from the host
+
+  readonly #sink: Mq.Sink = {
+    io: (kind, index, generation) => {
+      const session = this.#sessions.get(index)
+      if (session === undefined || Handle.generation(session.handle) !== generation) return
+      this.#guard(session, kind === Message.Rx ? readable : writable)
+    },
+    control: (words, start, length) => {
+      const message = Message.decode(words, start, length)
+      if (message !== undefined) this.#receive(message)
+    }
+  }
+
+  /** Runs an edge of the application. One that throws costs its session, not the worker. */
+  #guard(session: ClientSession, edge: (session: ClientSession) => void): void {
+    try {
+      edge(session)
+    } catch (error) {
+      session.abort()
+      this.#place.report(error)
+    }
+  }
+
+  #receive(message: Message.Message): void {
+    switch (message._tag) {
+      case "accepted":
+        return this.#onAccepted(message)
+      case "disconnected":
+        return this.#withSession(message.session, ended)
+      case "reset":
+        return this.#sessions.get(Handle.index(message.session))?.onReset(message.reason)
+      case "cleanup":
+        return this.#withSession(message.session, cleanup)
+      case "bound":
+      case "unlistened":
+      case "connected":
+      case "failed": {
+        const request = this.#requests.get(message.request)
+        this.#requests.delete(message.request)
+        return request?.(message)
+      }
+      case "addSegment":
+        return this.#onAddSegment(message.segment)
+      case "deleteSegment":
+        this.#segments.delete(message.segment)
+        return
+      case "rpc":
+        if (message.call === "drain") Deferred.doneUnsafe(this.draining, Exit.void)
+        else if (message.call === "stop") this.#place.stop()
+        return
+    }
+  }
+
+  #withSession(handle: Handle.SessionHandle, edge: (session: ClientSession) => void): void {
+    const session = this.#sessions.get(Handle.index(handle))
+    if (session !== undefined && session.handle === handle) this.#guard(session, edge)
+  }
+
+  #onAccepted(message: Message.Of<"accepted">): void {
+    const accept = this.#listeners.get(message.listener)
+    const segment = this.#segments.get(message.segment)
+    if (accept === undefined || segment === undefined) return this.#aboutOffer(Message.Passed, message.session)
+    // the one place where an offer is claimed: it may have been taken back, and then it is nothing to us
+    if (!SessionBlock.endOffer(segment, message.offset, SessionBlock.CLAIMED)) {
+      return this.#aboutOffer(Message.Passed, message.session)
+    }
+    const session = this.#open(message, segment)
+    this.#aboutOffer(Message.Claimed, message.session)
+    this.#guard(session, accept)
+  }
+
+  #open(message: Message.Of<"accepted" | "connected">, segment: Segment.Segment): ClientSession {
+    const { rxFifoSize, txFifoSize } = this.start
+    const session = new ClientSession(
+      this.#outbound,
+      message.session,
+      new Fifo.Consumer(SessionBlock.rx(segment, message.offset), rxFifoSize, this.#view),
+      new Fifo.Producer(SessionBlock.tx(segment, message.offset), txFifoSize, this.#blocks),
+      message.remote,
+      message.local
+    )
+    this.#sessions.set(Handle.index(message.session), session)
+    return session
+  }
+
+  readonly #view: Fifo.View = (index) => this.#segments.get(index)?.bytes
+
+  readonly #blocks: Fifo.Blocks = {
+    allocate: (bytes) => {
+      const place = this.#arenas.allocate(bytes)
+      if (place === undefined && !this.#segmentAsked) {
+        this.#segmentAsked = true
+        this.#outbound.control({ _tag: "needSegment", bytes })
+      }
+      return place
+    },
+    free: (place) => {
+      this.#arenas.free(place)
+      if (this.#starved.size > 0) queueMicrotask(this.#feed)
+    },
+    view: (index) => this.#segments.get(index)!.bytes
+  }
+
+  #onAddSegment(index: number): void {
+    const handed = this.#place.receive(index)
+    if (handed === undefined) return
+    const segment = Segment.make(index, handed.buffer, handed.hostBytes)
+    this.#segments.set(index, segment)
+    this.#outbound.control({ _tag: "segmentMapped", segment: index })
+    if (handed.hostBytes < handed.buffer.byteLength) {
+      this.#arenas.add(index, Segment.workerArena(segment))
+      this.#added.add(index)
+      this.#segmentAsked = false
+      queueMicrotask(this.#feed)
+    }
+  }
+
+  /** Memory has come free: whoever waited for some may try again. */
+  readonly #feed = (): void => {
+    const starved = [...this.#starved]
+    this.#starved.clear()
+    for (const session of starved) this.#guard(session, writable)
+  }
+
+  // ---- messages to the host
+
+  readonly #outbound: Outbound = {
+    io: (kind, index, generation) => {
+      if (this.#detached) return
+      if (this.#outbox.length === 0 && this.#toHost.io(kind, index, generation, 0) !== Mq.Full) return
+      this.#postpone({ _tag: "Io", kind, index, generation })
+    },
+    control: (message) => {
+      if (this.#detached) return
+      if (this.#outbox.length === 0 && this.#enqueue(message) !== Mq.Full) return
+      this.#postpone(message)
+    },
+    hot: (session) => void this.#hot.add(session),
+    starved: (session) => void this.#starved.add(session),
+    released: (session) => {
+      this.#sessions.delete(Handle.index(session.handle))
+      this.#hot.delete(session)
+      this.#starved.delete(session)
+    }
+  }
+
+  #aboutOffer(kind: typeof Message.Claimed | typeof Message.Passed, session: Handle.SessionHandle): void {
+    this.#outbound.io(kind, Handle.index(session), Handle.generation(session))
+  }
+
+  #enqueue(message: WaitingIo | Message.Message): Mq.EnqueueResult {
+    return message._tag === "Io"
+      ? this.#toHost.io(message.kind, message.index, message.generation, 0)
+      : this.#toHost.control(this.#words, Message.encode(message, this.#words))
+  }
+
+  #postpone(message: WaitingIo | Message.Message): void {
+    this.#outbox.push(message)
+    this.#toHost.flush()
+    this.#toHost.wantRoom()
+    // room that was made before it was asked for is not signalled
+    this.#flushOutbox()
+  }
+
+  #flushOutbox(): void {
+    let sent = 0
+    while (sent < this.#outbox.length && this.#enqueue(this.#outbox[sent]!) !== Mq.Full) sent++
+    if (sent > 0) this.#outbox.splice(0, sent)
+    if (this.#outbox.length > 0) this.#toHost.wantRoom()
+  }
+
+  // ---- what the service around it uses
+
+  /** Asks the host and hears the answer; `undefined` when the worker is detached first. Returns how to cancel it. */
+  request(
+    message: (request: number) => Message.Of<"listen" | "unlisten" | "connect">,
+    done: (reply: Reply | undefined) => void
+  ): () => void {
+    if (this.#detached) {
+      done(undefined)
+      return () => {}
+    }
+    const request = this.#request++ >>> 0
+    this.#requests.set(request, done)
+    const sent = message(request)
+    this.#outbound.control(sent)
+    return () => {
+      if (!this.#requests.delete(request) || sent._tag !== "connect") return
+      this.#outbound.control({ _tag: "cancelConnect", request })
+    }
+  }
+
+  listening(listener: Handle.ListenerHandle, accept: (session: Session) => void): void {
+    this.#listeners.set(listener, accept)
+  }
+
+  notListening(listener: Handle.ListenerHandle): void {
+    this.#listeners.delete(listener)
+  }
+
+  /** The session that a `connected` reply is about. */
+  connected(reply: Message.Of<"connected">): Session | undefined {
+    const segment = this.#segments.get(reply.segment)
+    return segment === undefined ? undefined : this.#open(reply, segment)
+  }
+
+  /** Gives back the memory of fifos that were not written to since the last call. */
+  trim(): void {
+    for (const session of this.#hot) if (session.trim()) this.#hot.delete(session)
+    for (const index of this.#added) {
+      if (!this.#arenas.isEmpty(index)) continue
+      this.#added.delete(index)
+      this.#arenas.remove(index)
+      this.#outbound.control({ _tag: "segmentUnused", segment: index })
+    }
+  }
+
+  /** Ends everything here without a word to the host, which is gone or has given this worker up. */
+  detach(): void {
+    if (this.#detached) return
+    this.#detached = true
+    for (const done of this.#requests.values()) done(undefined)
+    this.#requests.clear()
+    for (const session of this.#sessions.values()) this.#guard(session, detached)
+    this.#sessions.clear()
+    this.#listeners.clear()
+    this.#outbox.length = 0
+  }
+}
+
+const detail = "the host has given this worker up"
+
+/** The service of a client, for the scope's life. The app's layer runs inside that scope. */
+export const make = Effect.fnUntraced(function*(
+  start: Start,
+  place: Place
+): Effect.fn.Return<{ readonly client: Client; readonly sessions: Sessions["Service"] }, never, Scope.Scope> {
+  const client = new Client(start, place)
+  yield* place.doorbell.listen(client.wake)
+  yield* Effect.addFinalizer(() => Effect.sync(() => client.detach()))
+  yield* Effect.sync(() => client.trim()).pipe(
+    Effect.repeat(Schedule.spaced(start.trimInterval)),
+    Effect.forkScoped
+  )
+
+  const request = (
+    message: (request: number) => Message.Of<"listen" | "unlisten" | "connect">
+  ): Effect.Effect<Reply | undefined> =>
+    Effect.callback((resume) => {
+      const cancel = client.request(message, (reply) => resume(Effect.succeed(reply)))
+      return Effect.sync(cancel)
+    })
+
+  const listen = Effect.fnUntraced(function*(endpoint: string, accept: (session: Session) => void) {
+    // uninterruptible: a listener that the host has made must be known here, or nobody would ever end it
+    return yield* Effect.acquireRelease(
+      Effect.callback<Listener, ListenFailed>((resume) => {
+        client.request((id) => ({ _tag: "listen", request: id, endpoint }), (reply) => {
+          if (reply?._tag === "bound") {
+            client.listening(reply.listener, accept)
+            return resume(Effect.succeed({ handle: reply.listener, local: reply.local }))
+          }
+          resume(Effect.fail(
+            reply?._tag === "failed"
+              ? new ListenFailed({ endpoint, reason: reply.reason as ListenFailed["reason"], detail: reply.detail })
+              : new ListenFailed({ endpoint, reason: "Detached", detail })
+          ))
+        })
+      }),
+      (listener) =>
+        request((id) => ({ _tag: "unlisten", request: id, listener: listener.handle })).pipe(
+          Effect.andThen(Effect.sync(() => client.notListening(listener.handle)))
+        )
+    )
+  })
+
+  const connect = Effect.fnUntraced(function*(endpoint: string) {
+    return yield* Effect.acquireRelease(
+      Effect.callback<Session, ConnectFailed>((resume) => {
+        const cancel = client.request((id) => ({ _tag: "connect", request: id, endpoint }), (reply) => {
+          const session = reply?._tag === "connected" ? client.connected(reply) : undefined
+          if (session !== undefined) return resume(Effect.succeed(session))
+          resume(Effect.fail(
+            reply?._tag === "failed"
+              ? new ConnectFailed({ endpoint, reason: reply.reason as ConnectFailed["reason"], detail: reply.detail })
+              : new ConnectFailed({ endpoint, reason: "Detached", detail })
+          ))
+        })
+        return Effect.sync(cancel)
+      }),
+      (session) => Effect.sync(() => session.close()),
+      { interruptible: true }
+    )
+  })
+
+  const sessions = Sessions.of({
+    worker: start.info,
+    endpoints: start.endpoints,
+    listen,
+    connect,
+    draining: Deferred.await(client.draining),
+    open: Effect.sync(() => client.sessions)
+  })
+  return { client, sessions }
+})

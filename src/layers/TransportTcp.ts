@@ -1,0 +1,427 @@
+/**
+ * TCP over Node's sockets.
+ *
+ * **Reading** Node can be told where to read to (`onread`). All connections that are idle, or whose reads are small,
+ * read into one scratch buffer, and what came is copied into the rx fifo: an idle connection holds no fifo memory. A
+ * connection whose last read was large has its next read go straight into the fifo. Sockets of a server can't be given
+ * `onread` by public means, so the server's handle is asked for the connection's; where the runtime does not have it
+ * that way, `data` events and a copy do the same. A full fifo stops the reading, and so the peer's window closes.
+ *
+ * **Writing** A stretch of the tx fifo is written to the socket without a copy, one at a time. Node may still be
+ * reading that memory until the write's callback, so the fifo's head moves only there.
+ *
+ * This module is a hot path.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Net from "node:net"
+import * as Util from "node:util"
+import * as Endpoint from "../domain/Endpoint.ts"
+import * as Fifo from "../domain/Fifo.ts"
+import {
+  type AcceptError,
+  type Connection,
+  type ConnectionEvents,
+  type ListenOptions,
+  Transport,
+  TransportError
+} from "../services/Transport.ts"
+
+/** Bytes of the buffer that small reads of all connections go through. */
+const SCRATCH = 65536
+/** A read of at least this many bytes lets the next one go straight into the fifo. */
+const LARGE_READ = 8192
+/** Free bytes at which a connection that found the fifo full reads on, as a part of the fifo's bound. */
+const RESUME_PART = 4
+
+const scratch = Buffer.allocUnsafeSlow(SCRATCH)
+
+/** Whether accepted connections read straight into their fifos. */
+export type Reading = "onread" | "copy"
+
+const noEvents: ConnectionEvents = {
+  received() {},
+  room() {},
+  starved() {},
+  ended() {},
+  closed() {},
+  corrupt() {}
+}
+
+class TcpConnection implements Connection {
+  readonly remote: string
+  readonly local: string
+  onGone: (() => void) | undefined
+  readonly #lingerTime: number
+  #socket!: Net.Socket
+  #rx: Fifo.Producer | undefined
+  #tx: Fifo.Consumer | undefined
+  #events = noEvents
+  /** Where the armed read goes, when it goes straight into the fifo. */
+  #armed: Uint8Array | undefined
+  #large = false
+  /** What was read and has not found room yet. */
+  #left: Uint8Array | undefined
+  #paused = true
+  #writing = 0
+  #ending = false
+  #closing = false
+  #error: NodeJS.ErrnoException | undefined
+  /** Set when the socket has closed: why it broke, if it did. */
+  #closed: { readonly reset: string | undefined } | undefined
+
+  constructor(socket: (connection: TcpConnection) => Net.Socket, lingerTime: number) {
+    this.#lingerTime = lingerTime
+    const s = this.#socket = socket(this)
+    this.remote = uri(s.remoteAddress, s.remotePort)
+    this.local = uri(s.localAddress, s.localPort)
+    s.setNoDelay(true)
+    s.on("error", (error) => this.#error = error)
+    s.on("end", () => this.#onEnd())
+    s.on("close", () => this.#onClose())
+  }
+
+  /** The options that let Node read into memory of ours. */
+  readonly onread: Net.OnReadOpts = {
+    buffer: () => this.arm(),
+    callback: (bytes) => this.onRead(bytes)
+  }
+
+  open(rx: Fifo.Producer, tx: Fifo.Consumer, events: ConnectionEvents): void {
+    this.#rx = rx
+    this.#tx = tx
+    this.#events = events
+    if (this.#closed !== undefined) return queueMicrotask(() => this.#sayClosed())
+    this.#paused = false
+    this.#socket.resume()
+  }
+
+  #guard(step: () => void): void {
+    try {
+      step()
+    } catch (error) {
+      if (!(error instanceof Fifo.Corrupt)) throw error
+      const events = this.#events
+      this.#rx = undefined
+      this.#tx = undefined
+      this.abort()
+      events.corrupt(error)
+    }
+  }
+
+  // ---- from the socket to the rx fifo
+
+  /** Where the next read goes; Node asks right after each read, and keeps it for the next one. */
+  arm(): Uint8Array {
+    this.#armed = undefined
+    const rx = this.#rx
+    if (rx === undefined || this.#closing) return scratch
+    if (this.#paused) return scratch.subarray(0, Math.max(1, Math.min(SCRATCH, rx.bound / RESUME_PART)))
+    const room = rx.room
+    if (this.#large && room >= LARGE_READ) {
+      const region = rx.reserve(SCRATCH)
+      if (region !== undefined && region.length >= LARGE_READ) return this.#armed = region
+      if (region !== undefined) rx.commit(0)
+    }
+    return room >= SCRATCH ? scratch : scratch.subarray(0, Math.max(1, room))
+  }
+
+  onRead(bytes: number): boolean {
+    this.#guard(() => {
+      const rx = this.#rx
+      if (rx === undefined || this.#closing) return
+      this.#large = bytes >= LARGE_READ
+      if (this.#armed !== undefined) {
+        this.#armed = undefined
+        rx.commit(bytes)
+      } else this.#take(rx, scratch, bytes)
+      this.#events.received()
+      this.#pauseIfFull(rx)
+    })
+    return !this.#paused
+  }
+
+  onData(bytes: Uint8Array): void {
+    this.#guard(() => {
+      const rx = this.#rx
+      if (rx === undefined || this.#closing) return
+      this.#take(rx, bytes, bytes.length)
+      this.#events.received()
+      this.#pauseIfFull(rx)
+      if (this.#paused) this.#socket.pause()
+    })
+  }
+
+  #take(rx: Fifo.Producer, from: Uint8Array, bytes: number): void {
+    const whole = bytes === from.length ? from : from.subarray(0, bytes)
+    const taken = rx.enqueue(whole)
+    if (taken < bytes) this.#left = new Uint8Array(whole.subarray(taken))
+  }
+
+  /** Stops reading while there is no room; whoever makes some calls {@link resume}. */
+  #pauseIfFull(rx: Fifo.Producer): void {
+    while (this.#left !== undefined || rx.room === 0) {
+      const wait = rx.wait(Math.max(1, rx.bound / RESUME_PART))
+      if (wait !== "ready") {
+        this.#paused = true
+        if (wait === "memory") this.#events.starved()
+        return
+      }
+      const left = this.#left
+      this.#left = undefined
+      if (left !== undefined) this.#take(rx, left, left.length)
+    }
+    this.#paused = false
+  }
+
+  resume(): void {
+    if (!this.#paused || this.#closing) return
+    this.#guard(() => {
+      const rx = this.#rx
+      if (rx === undefined) return
+      const left = this.#left
+      this.#left = undefined
+      if (left !== undefined) {
+        this.#take(rx, left, left.length)
+        this.#events.received()
+      }
+      this.#pauseIfFull(rx)
+      if (!this.#paused) this.#socket.resume()
+    })
+  }
+
+  #onEnd(): void {
+    if (!this.#closing) this.#events.ended()
+  }
+
+  // ---- from the tx fifo to the socket
+
+  send(): void {
+    this.#guard(() => {
+      this.#tx?.clearEvent()
+      this.#pump()
+    })
+  }
+
+  #pump(): void {
+    const tx = this.#tx
+    if (this.#writing > 0 || tx === undefined || this.#socket.destroyed) return
+    const bytes = tx.peek()
+    if (bytes !== undefined) {
+      this.#writing = bytes.length
+      this.#socket.write(bytes, this.#onWritten)
+    } else if (this.#ending) this.#socket.end()
+  }
+
+  readonly #onWritten = (error?: Error | null): void => {
+    const written = this.#writing
+    this.#writing = 0
+    if (error != null) return
+    this.#guard(() => {
+      if (this.#tx?.drop(written) === true) this.#events.room()
+      this.#pump()
+    })
+  }
+
+  end(): void {
+    this.#ending = true
+    this.#guard(() => this.#pump())
+  }
+
+  close(): void {
+    if (this.#closing) return
+    this.#closing = true
+    this.#left = undefined
+    this.#armed = undefined
+    // a peer that neither reads nor ends is not waited for without end
+    this.#socket.setTimeout(this.#lingerTime, () => this.abort())
+    this.#socket.resume()
+    this.end()
+  }
+
+  abort(): void {
+    this.#closing = true
+    if (this.#socket.destroyed) return
+    if (this.#socket.connecting) this.#socket.destroy()
+    else this.#socket.resetAndDestroy()
+  }
+
+  #onClose(): void {
+    const whole = this.#error === undefined && this.#socket.readableEnded && this.#socket.writableFinished
+    const reset = this.#error === undefined ? "the connection was given up" : sentence(this.#error)
+    this.#closed = { reset: whole ? undefined : reset }
+    this.onGone?.()
+    this.onGone = undefined
+    this.#sayClosed()
+  }
+
+  #sayClosed(): void {
+    const events = this.#events
+    this.#events = noEvents
+    this.#rx = undefined
+    this.#tx = undefined
+    events.closed(this.#closed?.reset)
+  }
+}
+
+const sentences: Readonly<Record<string, string>> = {
+  ECONNRESET: "the peer reset the connection",
+  EPIPE: "the peer has closed the connection",
+  ETIMEDOUT: "the peer did not answer any more"
+}
+
+const sentence = (error: NodeJS.ErrnoException): string => sentences[error.code ?? ""] ?? error.message
+
+/** IPv4 addresses that came in on a dual-stack listener are written as what they are. */
+const uri = (address: string | undefined, port: number | undefined): string => {
+  const host = (address ?? "0.0.0.0").replace(/^::ffff:(?=\d+\.)/, "")
+  return Endpoint.format({ _tag: "tcp", host, port: port ?? 0 })
+}
+
+const reasons: Readonly<Record<string, TransportError["reason"]>> = {
+  EADDRINUSE: "AddressInUse",
+  EADDRNOTAVAIL: "AddressNotAvailable",
+  EACCES: "PermissionDenied",
+  EPERM: "PermissionDenied",
+  ECONNREFUSED: "ConnectionRefused",
+  EHOSTUNREACH: "Unreachable",
+  ENETUNREACH: "Unreachable",
+  ENOTFOUND: "Unreachable",
+  EAI_AGAIN: "Unreachable",
+  ETIMEDOUT: "TimedOut",
+  ECONNRESET: "Reset"
+}
+
+const details: Partial<Record<TransportError["reason"], string>> = {
+  AddressInUse: "another program listens there; choose another port, or port 0 for a free one",
+  AddressNotAvailable: "this machine has no such address",
+  PermissionDenied: "permission denied; ports below 1024 are usually reserved",
+  ConnectionRefused: "nobody listens there",
+  Unreachable: "there is no way to that host",
+  TimedOut: "no answer",
+  Reset: "the peer reset the connection"
+}
+
+const failed = (
+  operation: "listen" | "connect",
+  endpoint: Endpoint.Endpoint,
+  error: NodeJS.ErrnoException
+): TransportError => {
+  const reason = reasons[error.code ?? ""] ?? "TransportFailed"
+  return new TransportError({
+    operation,
+    endpoint: Endpoint.format(endpoint),
+    reason,
+    detail: details[reason] ?? error.message
+  })
+}
+
+const acceptErrors: ReadonlyArray<string> = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "ECONNABORTED"]
+
+/** What is wrong with an accept; none of these is the listener's end. */
+export const classifyAcceptError = (code: string | undefined): AcceptError =>
+  code !== undefined && acceptErrors.includes(code) ? code as AcceptError : "other"
+
+/** A server's handle, as far as it is used; it is not public, so every use asks first. */
+interface ServerHandle {
+  onconnection?: (this: unknown, status: number, handle: unknown) => void
+}
+
+export interface Options {
+  /** `"onread"` (default): read straight into fifos where the runtime allows it. `"copy"`: never. */
+  readonly reading?: Reading | undefined
+  /** Milliseconds that a connection which was given up may stand still before it is reset; default 5000. */
+  readonly lingerTime?: number | undefined
+  /** Called once per listener with the way that its connections are read. */
+  readonly onReading?: ((reading: Reading) => void) | undefined
+}
+
+export const layer = (options: Options = {}): Layer.Layer<Transport> => {
+  const lingerTime = options.lingerTime ?? 5000
+
+  const acceptByEvent = (server: Net.Server, listen: ListenOptions): void => {
+    server.on("connection", (socket) => {
+      listen.accept(
+        new TcpConnection(
+          (connection) => socket.on("data", (bytes: Buffer) => connection.onData(bytes)).pause(),
+          lingerTime
+        )
+      )
+    })
+  }
+
+  /** Takes connections from the server's handle, so that each gets one socket, and one that reads where we say. */
+  const acceptByHandle = (server: Net.Server, listen: ListenOptions): boolean => {
+    const handle = (server as unknown as { readonly _handle?: ServerHandle })._handle
+    if (typeof handle?.onconnection !== "function") return false
+    handle.onconnection = (status, accepted) => {
+      if (status !== 0 || accepted === undefined) {
+        const code = status === 0 ? undefined : Util.getSystemErrorName(status)
+        return listen.acceptError(classifyAcceptError(code), code ?? "no connection")
+      }
+      const connection = new TcpConnection((connection) =>
+        new Net.Socket(
+          {
+            handle: accepted,
+            allowHalfOpen: true,
+            pauseOnCreate: true,
+            onread: connection.onread
+          } as unknown as Net.SocketConstructorOpts
+        ), lingerTime)
+      listen.accept(connection)
+    }
+    return true
+  }
+
+  return Layer.succeed(
+    Transport,
+    Transport.of({
+      listen: Effect.fnUntraced(function*(endpoint, listen) {
+        const server = yield* Effect.acquireRelease(
+          Effect.callback<Net.Server, TransportError>((resume) => {
+            const server = Net.createServer({ allowHalfOpen: true, pauseOnConnect: true })
+            const onError = (error: NodeJS.ErrnoException) => resume(Effect.fail(failed("listen", endpoint, error)))
+            server.once("error", onError)
+            server.listen({ host: endpoint.host, port: endpoint.port, backlog: listen.backlog }, () => {
+              server.off("error", onError)
+              server.on(
+                "error",
+                (error: NodeJS.ErrnoException) => listen.acceptError(classifyAcceptError(error.code), error.message)
+              )
+              resume(Effect.succeed(server))
+            })
+          }),
+          (server) => Effect.sync(() => server.close())
+        )
+        const reading = options.reading !== "copy" && acceptByHandle(server, listen) ? "onread" : "copy"
+        if (reading === "copy") acceptByEvent(server, listen)
+        options.onReading?.(reading)
+        return Endpoint.withPort(endpoint, (server.address() as Net.AddressInfo).port)
+      }),
+      connect: (endpoint) =>
+        Effect.callback<Connection, TransportError>((resume) => {
+          const onError = (error: NodeJS.ErrnoException) => resume(Effect.fail(failed("connect", endpoint, error)))
+          // the socket is opened first: a connection has addresses only once it is there
+          let connection: TcpConnection | undefined
+          const onread: Net.OnReadOpts = {
+            buffer: () => connection?.arm() ?? scratch,
+            callback: (bytes) => connection?.onRead(bytes) ?? false
+          }
+          const socket = Net.connect({ host: endpoint.host, port: endpoint.port, allowHalfOpen: true, onread })
+          socket.pause()
+          socket.once("error", onError)
+          socket.once("connect", () => {
+            socket.off("error", onError)
+            connection = new TcpConnection(() => socket, lingerTime)
+            resume(Effect.succeed(connection))
+          })
+          return Effect.sync(() => {
+            if (connection === undefined) socket.destroy()
+            else connection.abort()
+          })
+        })
+    })
+  )
+}

@@ -1,0 +1,50 @@
+/**
+ * A running app worker: the application's module, launched with a session client on a thread or on the host's loop.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import type { Sessions } from "./Sessions.ts"
+
+/**
+ * What runs in every worker of an application: a module that exports one Effect layer as its default, by URL, or, for
+ * in-process workers only, the layer itself.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type AppModule =
+  | { readonly _tag: "Url"; readonly url: string }
+  | { readonly _tag: "Layer"; readonly layer: Layer.Layer<never, unknown, Sessions> }
+
+/** Why a worker is no more, or never was. */
+export class WorkerExit extends Schema.TaggedError<WorkerExit>()("WorkerExit", {
+  reason: Schema.Literals([
+    "ModuleMissing",
+    "ModuleFailed",
+    "NotAnApp",
+    "StartTimeout",
+    "Crashed",
+    "OutOfMemory",
+    "Exited"
+  ]),
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return this.detail
+  }
+}
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class AppWorker extends Context.Service<AppWorker, {
+  /** Completes when the application's layer is built. */
+  readonly ready: Effect.Effect<void, WorkerExit>
+  /** Fails when the worker is gone, asked to or not. */
+  readonly exit: Effect.Effect<never, WorkerExit>
+}>()("sluice/services/AppWorker") {}

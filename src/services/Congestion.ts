@@ -1,0 +1,93 @@
+/**
+ * The one way to a worker's queue (M2), and what happens when the worker does not keep up.
+ *
+ * A message that does not fit is postponed, and the worker is **congested**: everything for it is postponed behind,
+ * so that order is kept (M3), until a supervised fiber has delivered all of it in batches of at most 32 (M4).
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as SubscriptionRef from "effect/SubscriptionRef"
+import type { SessionHandle } from "../domain/Handle.ts"
+import type * as Ledger from "../domain/Ledger.ts"
+import type { IoKind, Message } from "../domain/Message.ts"
+import type * as Segment from "../domain/Segment.ts"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type CongestionState = Data.TaggedEnum<{
+  Clear: {}
+  /** `since`: when it began, in milliseconds of the `Clock`. */
+  Congested: { readonly since: number }
+}>
+export const CongestionState = Data.taggedEnum<CongestionState>()
+
+/**
+ * A message on its way to the worker.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Outgoing {
+  readonly message: Message
+  /** Handed over before the message becomes visible (M5). */
+  readonly segment?: Segment.Segment | undefined
+  /** Whether what the message is about is still there; asked again at delivery (M10). */
+  readonly live?: (() => boolean) | undefined
+  /** Runs instead when the message is released undelivered (M11). */
+  readonly cleanUp?: (() => void) | undefined
+}
+
+/** The postponed messages have reached their bound (M9), or a segment could not be handed over (M5). */
+export class Unresponsive extends Schema.TaggedError<Unresponsive>()("Unresponsive", {
+  reason: Schema.Literals(["postponed-messages", "postponed-bytes", "hand-over-failed"]),
+  limit: Schema.Int
+}) {
+  override get message(): string {
+    switch (this.reason) {
+      case "postponed-messages":
+        return `the worker does not read its queue: ${this.limit} messages are postponed, which is the limit`
+      case "postponed-bytes":
+        return `the worker does not read its queue: ${this.limit} bytes of messages are postponed, which is the limit`
+      case "hand-over-failed":
+        return "the worker can't be given a segment: it is gone"
+    }
+  }
+}
+
+export type Sent = "delivered" | "postponed" | "released"
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class Congestion extends Context.Service<Congestion, {
+  /** Sends a control message: in the queue, postponed, or released when this returns. Never waits. */
+  readonly send: (outgoing: Outgoing) => Sent
+  /** Sends an IO event. While it is postponed another of its kind for its session is the same event (M8). */
+  readonly sendIo: (kind: IoKind, session: SessionHandle, live: () => boolean) => Sent
+  /** Read on the hot path; {@link state} says the same to those who wait. */
+  readonly congested: () => boolean
+  readonly state: SubscriptionRef.SubscriptionRef<CongestionState>
+  /** The worker has read from its queue, or rung: look whether it has made room that was asked for. */
+  readonly room: () => void
+  /** Whether room that was asked for has come and has not been used yet. */
+  readonly roomGranted: () => boolean
+  /** Fails once the worker is to be given up. */
+  readonly unresponsive: Effect.Effect<never, Unresponsive>
+  /** Releases what is postponed and all that is still sent (M11). */
+  readonly close: Effect.Effect<void>
+  readonly statistics: () => {
+    readonly postponed: number
+    readonly postponedBytes: number
+    readonly highest: number
+    readonly timesCongested: number
+    readonly congestedMillis: number
+  }
+  readonly ledger: Ledger.Messages
+}>()("sluice/services/Congestion") {}

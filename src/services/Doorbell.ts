@@ -1,0 +1,24 @@
+/**
+ * Wakes the consumer of a queue that has gone to sleep, across threads or within one.
+ *
+ * A doorbell belongs to one side: it rings the other side's and hears its own. It carries nothing; whoever hears it
+ * looks at the queues. Rings that come close together may be heard as one.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+
+export interface DoorbellShape {
+  /** Wakes the other side. Synchronous; never runs what it wakes inside the call. */
+  readonly ring: () => void
+  /** Calls `wake` for the other side's rings, until the scope closes. */
+  readonly listen: (wake: () => void) => Effect.Effect<void, never, Scope.Scope>
+}
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class Doorbell extends Context.Service<Doorbell, DoorbellShape>()("sluice/services/Doorbell") {}

@@ -1,0 +1,21 @@
+/**
+ * The two queues of a worker, as the host holds them: the one it fills and the one it empties.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as MessageQueue_ from "../domain/MessageQueue.ts"
+import type { DoorbellShape } from "./Doorbell.ts"
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class MessageQueue extends Context.Service<MessageQueue, {
+  readonly geometry: MessageQueue_.Geometry
+  /** Messages to the worker. Only `Congestion` writes to it (M2). */
+  readonly toWorker: MessageQueue_.Producer
+  readonly toHost: MessageQueue_.Consumer
+  /** The host's side of the doorbell. */
+  readonly doorbell: DoorbellShape
+}>()("sluice/services/MessageQueue") {}

@@ -1,0 +1,179 @@
+/**
+ * What an application sees of the session layer: the same in every worker, on a thread or in the host's process.
+ *
+ * A {@link Session} is plain synchronous code with edges: its {@link SessionHandler} is told that there are bytes to
+ * read or room to write, and reads and writes without waiting. The Effect functions beside it wait on those edges.
+ * Edges are never delivered from inside the call that caused them.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type { AppIndex, ListenerHandle, SessionHandle, WorkerIndex, WorkerMapIndex } from "../domain/Handle.ts"
+
+/**
+ * The edges of a session. Every function is optional; one that throws ends its session with a reset.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SessionHandler {
+  /** Bytes have come in since the last call: read until {@link Session.read} gives nothing, or come back for the rest. */
+  readable?(session: Session): void
+  /** A write that was cut short can go on. */
+  writable?(session: Session): void
+  /** The peer will send nothing more. What it sent before can still be read; writing goes on. */
+  ended?(session: Session): void
+  /** The connection is gone: `reset` with why it broke, or neither side has more to say. Said once. */
+  closed?(session: Session, reset: string | undefined): void
+}
+
+/**
+ * One session.
+ *
+ * **Details** Reading and writing copy between the caller's bytes and the session's fifos. {@link peek} and
+ * {@link drop} read without a copy. A session that is no longer open reads what is left and writes nothing.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Session {
+  readonly handle: SessionHandle
+  /** Endpoint URIs of the peer and of this end. */
+  readonly remote: string
+  readonly local: string
+  /** Set it to hear of edges; what is there already is not announced again. */
+  handler: SessionHandler | undefined
+  /** Bytes that can be read now. */
+  readonly available: number
+  /** Whether the peer has ended its side; bytes may still be available. */
+  readonly ended: boolean
+  /** Whether writes still go out: not after {@link end}, {@link close}, {@link abort}, or the loss of the connection. */
+  readonly writable: boolean
+  /** Whether the connection is gone, or was given up here. */
+  readonly closed: boolean
+  /** Why the connection broke, once it has. */
+  readonly reset: string | undefined
+  /** The next bytes that lie together in the fifo, without a copy, valid until they are dropped. */
+  peek(max?: number): Uint8Array | undefined
+  /** Frees the first `length` bytes of what {@link peek} showed. */
+  drop(length: number): void
+  /** A copy of what is available, at most `max` bytes; `undefined` when nothing is. */
+  read(max?: number): Uint8Array | undefined
+  /**
+   * Takes as much of `bytes` from offset `from` on as there is room for and returns how much that was. After less
+   * than all, {@link SessionHandler.writable} says when to go on. Returns -1 when the session takes no more writes.
+   */
+  write(bytes: Uint8Array, from?: number): number
+  /** Half-close: the peer reads an end after what was written. Idempotent. */
+  end(): void
+  /** Gives the session up: what was written is still sent, what was not read is not wanted. Idempotent. */
+  close(): void
+  /** Breaks the connection: the peer sees a reset. Idempotent. */
+  abort(): void
+}
+
+/**
+ * Which worker this is.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface WorkerInfo {
+  readonly app: string
+  readonly appIndex: AppIndex
+  readonly workerIndex: WorkerIndex
+  /** 0 to the number of workers - 1; stays the same over restarts. */
+  readonly worker: WorkerMapIndex
+  readonly kind: "thread" | "in-process"
+  /** Starts of this worker before this one. */
+  readonly restarts: number
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Listener {
+  readonly handle: ListenerHandle
+  /** Endpoint URI with the port that was given, where 0 was asked for. */
+  readonly local: string
+}
+
+/** The host could not listen there, or refused to; `detail` says what would be right. */
+export class ListenFailed extends Schema.TaggedError<ListenFailed>()("ListenFailed", {
+  endpoint: Schema.String,
+  reason: Schema.Literals([
+    "InvalidEndpoint",
+    "AlreadyListening",
+    "AddressInUse",
+    "AddressNotAvailable",
+    "PermissionDenied",
+    "NoMemory",
+    "TransportFailed",
+    "Detached"
+  ]),
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `can't listen on ${this.endpoint}: ${this.detail}`
+  }
+}
+
+/** A connect that did not become a session. `Refused` is the host's own word, with `detail` for the reason (M7). */
+export class ConnectFailed extends Schema.TaggedError<ConnectFailed>()("ConnectFailed", {
+  endpoint: Schema.String,
+  reason: Schema.Literals([
+    "InvalidEndpoint",
+    "Refused",
+    "ConnectionRefused",
+    "Unreachable",
+    "TimedOut",
+    "Reset",
+    "TransportFailed",
+    "Detached"
+  ]),
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `can't connect to ${this.endpoint}: ${this.detail}`
+  }
+}
+
+/** A session ended where more was expected of it: the peer ended its side, or the connection broke. */
+export class SessionEnded extends Schema.TaggedError<SessionEnded>()("SessionEnded", {
+  reason: Schema.Literals(["Ended", "Reset", "Closed"]),
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `the session has ended: ${this.detail}`
+  }
+}
+
+/**
+ * The session client of a worker.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Sessions extends Context.Service<Sessions, {
+  readonly worker: WorkerInfo
+  /** Endpoint URIs that the host was told to serve with this application, in the order given. */
+  readonly endpoints: ReadonlyArray<string>
+  /**
+   * Listens until the scope closes. Sessions that were accepted outlive their listener. `accept` is called for each
+   * session that this worker has claimed; set the session's handler there.
+   */
+  readonly listen: (
+    endpoint: string,
+    accept: (session: Session) => void
+  ) => Effect.Effect<Listener, ListenFailed, Scope.Scope>
+  /** Opens a session to the endpoint. Closing the scope closes the session; an interruption cancels the attempt. */
+  readonly connect: (endpoint: string) => Effect.Effect<Session, ConnectFailed, Scope.Scope>
+  /** Completes when the host drains this worker: finish what is in hand, keep nothing alive. */
+  readonly draining: Effect.Effect<void>
+  /** Sessions that are open in this worker. */
+  readonly open: Effect.Effect<number>
+}>()("sluice/services/Sessions") {}

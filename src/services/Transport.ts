@@ -1,0 +1,96 @@
+/**
+ * Moves bytes between connections and fifos. A transport knows nothing of workers, offers or congestion: it is given
+ * the host's ends of a session's fifos and says what happens to the connection.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type { Endpoint } from "../domain/Endpoint.ts"
+import type * as Fifo from "../domain/Fifo.ts"
+
+/** What the transport says of a connection. Never called from inside a call to the connection. */
+export interface ConnectionEvents {
+  /** Bytes were put into the rx fifo. */
+  received(): void
+  /** Bytes were taken from the tx fifo, and its producer waits for just that. */
+  room(): void
+  /** The rx fifo needs memory that there is none of: call {@link Connection.resume} when there may be some. */
+  starved(): void
+  /** The peer has ended its side, after the last byte in the rx fifo. */
+  ended(): void
+  /** The connection is gone: with a sentence for why it broke, or whole. The last event. */
+  closed(reset: string | undefined): void
+  /** The fifo's other side wrote nonsense: see `Fifo.Corrupt`. The connection has been broken. */
+  corrupt(error: Fifo.Corrupt): void
+}
+
+/**
+ * A connection; nothing is read from it before {@link open}.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Connection {
+  /** Endpoint URIs of the peer and of this end. */
+  readonly remote: string
+  readonly local: string
+  /** Hears of a connection that is gone before it was opened. */
+  onGone: (() => void) | undefined
+  /** Starts moving bytes. */
+  open(rx: Fifo.Producer, tx: Fifo.Consumer, events: ConnectionEvents): void
+  /** There is room in the rx fifo, or memory, again. */
+  resume(): void
+  /** There are bytes in the tx fifo. */
+  send(): void
+  /** Half-close: the peer reads an end after the last byte of the tx fifo. */
+  end(): void
+  /** Gives the connection up: sends what is in the tx fifo, then ends; what comes in meanwhile is dropped. */
+  close(): void
+  /** Breaks the connection: the peer sees a reset. */
+  abort(): void
+}
+
+/** Failed operations of a transport. */
+export class TransportError extends Schema.TaggedError<TransportError>()("TransportError", {
+  operation: Schema.Literals(["listen", "connect"]),
+  endpoint: Schema.String,
+  reason: Schema.Literals([
+    "AddressInUse",
+    "AddressNotAvailable",
+    "PermissionDenied",
+    "ConnectionRefused",
+    "Unreachable",
+    "TimedOut",
+    "Reset",
+    "TransportFailed"
+  ]),
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `${this.operation} ${this.endpoint}: ${this.detail}`
+  }
+}
+
+/** What is wrong with one accept; the listener goes on. */
+export type AcceptError = "EMFILE" | "ENFILE" | "ENOBUFS" | "ENOMEM" | "ECONNABORTED" | "other"
+
+export interface ListenOptions {
+  /** Connections that the kernel keeps until they are accepted. */
+  readonly backlog: number
+  readonly accept: (connection: Connection) => void
+  readonly acceptError: (error: AcceptError, detail: string) => void
+}
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class Transport extends Context.Service<Transport, {
+  /** Listens until the scope closes and returns the endpoint with the port that was given. */
+  readonly listen: (endpoint: Endpoint, options: ListenOptions) => Effect.Effect<Endpoint, TransportError, Scope.Scope>
+  /** Connects; an interruption cancels the attempt. */
+  readonly connect: (endpoint: Endpoint) => Effect.Effect<Connection, TransportError>
+}>()("sluice/services/Transport") {}

@@ -1,0 +1,8 @@
+/**
+ * The worker side of Sluice: what an app module imports.
+ *
+ * @since 0.1.0
+ */
+export * as SessionDuplex from "./layers/SessionDuplex.ts"
+export * as SessionHttpServer from "./layers/SessionHttpServer.ts"
+export * as Sessions from "./services/Sessions.ts"
