@@ -102,8 +102,12 @@ export const check = Effect.fnUntraced(function*(path: string, options: { readon
     return yield* new ControlError({ path, reason: "InvalidPath", detail })
   }
   const directory = Path.dirname(path)
-  if (directory !== temporary()) return
   const system = (cause: unknown) => fromSystem(path, cause)
+  if (directory !== temporary()) {
+    // listen would call it a lack of permission
+    if (options.create) yield* Effect.tryPromise({ try: () => Fs.access(directory), catch: system })
+    return
+  }
   if (options.create) {
     yield* Effect.tryPromise({ try: () => Fs.mkdir(directory, { mode: 0o700 }), catch: (cause) => cause }).pipe(
       Effect.catchIf((cause) => codeOf(cause) === "EEXIST", () => Effect.void),

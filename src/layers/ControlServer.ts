@@ -25,11 +25,11 @@ import { SessionLayer } from "../services/SessionLayer.ts"
 import * as ControlPath from "./ControlPath.ts"
 
 /** Milliseconds for the head of a request, for the whole of it, and without a byte in either direction. */
-const HEADERS_TIMEOUT = 2000
-const REQUEST_TIMEOUT = 5000
+const HEADERS_TIMEOUT = 1000
+const REQUEST_TIMEOUT = 2000
 const IDLE_TIMEOUT = 10_000
 /** How often Node looks for requests that are late. */
-const CHECK_INTERVAL = 500
+const CHECK_INTERVAL = 250
 const HEADER_BYTES = 16 * 1024
 const CONNECTIONS = 64
 /** Milliseconds for answers under way when the server closes. */

@@ -10,6 +10,7 @@ import type { DoorbellShape } from "../services/Doorbell.ts"
 
 const side = (mine: Latch.Latch, theirs: Latch.Latch): DoorbellShape => ({
   ring: () => void theirs.openUnsafe(),
+  soon: undefined,
   listen: (wake) =>
     mine.await.pipe(
       // closed before the look, so that a ring during it is heard again

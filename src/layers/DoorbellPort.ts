@@ -13,6 +13,7 @@ import type { DoorbellShape } from "../services/Doorbell.ts"
 /** The doorbell of whoever holds this port. Posts that are not rings are left to the port's other listeners. */
 export const make = (port: MessagePort): DoorbellShape => ({
   ring: () => port.postMessage(0),
+  soon: (look) => void setImmediate(look),
   listen: (wake) =>
     Effect.asVoid(Effect.acquireRelease(
       Effect.sync(() => {

@@ -112,10 +112,13 @@ export class HostSession implements ConnectionEvents {
       this.#hot = true
       this.worker.hot.add(this)
     }
-    if (this.#rx.raiseEvent()) this.worker.congestion.sendIo(Message.Rx, this.handle, this.#isLive)
+    if (!this.#rx.raiseEvent()) return
+    this.worker.gather()
+    this.worker.congestion.sendIo(Message.Rx, this.handle, this.#isLive)
   }
 
   room(): void {
+    this.worker.gather()
     this.worker.congestion.sendIo(Message.Room, this.handle, this.#isLive)
   }
 

@@ -31,6 +31,9 @@ const BATCH = 32
 /** Batches that are read before the loop's other work gets its turn. */
 const BATCHES = 64
 
+/** Edges that are held back at most before the worker hears of them. */
+const GATHER = 16
+
 /** What a worker's slot knows of its application. */
 export interface SlotApp {
   readonly index: Handle.AppIndex
@@ -122,6 +125,8 @@ export class LiveWorker {
   #position = 0
   #progress: number
   #ended = false
+  #looking = false
+  #gathered = 0
 
   constructor(
     slot: WorkerSlot,
@@ -177,25 +182,58 @@ export class LiveWorker {
     return this.#clock() - this.#progress
   }
 
-  /** Reads the worker's queue until it is empty, then sleeps. Called for every ring. */
+  /**
+   * Reads the worker's queue until it is empty, then sleeps. Called for every ring. After messages it looks once more,
+   * a turn of the loop later, before it sleeps: under load that spares most of the rings.
+   */
   readonly wake = (): void => {
+    this.#looking = false
     const { doorbell, toHost } = this.queue
     try {
+      let drained = 0
       for (let batches = 0; !this.#ended; batches++) {
-        const drained = toHost.drain(BATCH, this.#sink)
+        const count = toHost.drain(BATCH, this.#sink)
+        drained += count
         if (toHost.grantRoom()) doorbell.ring()
         this.congestion.room()
-        if (drained === 0 && toHost.sleep()) {
+        if (batches === BATCHES) return this.#look(setImmediate)
+        if (count > 0) continue
+        if (drained > 0 && doorbell.soon !== undefined) return this.#look(doorbell.soon)
+        if (toHost.sleep()) {
           // room may have been made while we were going to sleep, and nobody rings for it twice
           if (!this.congestion.roomGranted()) return
           toHost.wake()
         }
-        if (batches === BATCHES) return void setImmediate(this.wake)
       }
     } catch (error) {
       if (!(error instanceof Mq.Corrupt || error instanceof Fifo.Corrupt)) throw error
       this.fault(`the worker's queue is corrupt: ${error.message}`)
     }
+  }
+
+  #look(soon: (look: () => void) => void): void {
+    if (this.#looking) return
+    this.#looking = true
+    soon(this.wake)
+  }
+
+  /**
+   * Holds back what is sent in this turn of the loop, so that it becomes visible, and rings, together. For the edges
+   * of connections: many are ready in one turn.
+   */
+  gather(): void {
+    const { doorbell: { soon }, toWorker } = this.queue
+    if (soon === undefined) return
+    if (this.#gathered === 0) {
+      toWorker.cork()
+      soon(this.#flush)
+    } else if (this.#gathered % GATHER === 0) toWorker.flush()
+    this.#gathered++
+  }
+
+  readonly #flush = (): void => {
+    this.#gathered = 0
+    this.queue.toWorker.uncork()
   }
 
   readonly #sink: Mq.Sink = {

@@ -94,6 +94,7 @@ export class Client {
   #segmentAsked = false
   #request = 0
   #running = false
+  #looking = false
   #detached = false
 
   constructor(start: Start, place: Place) {
@@ -112,23 +113,39 @@ export class Client {
     return this.#sessions.size
   }
 
-  /** Reads the queue until it is empty, then sleeps. Called for every ring. */
+  /**
+   * Reads the queue until it is empty, then sleeps. Called for every ring. After messages it looks once more, a turn of
+   * the loop later, before it sleeps: under load that spares most of the rings.
+   */
   readonly wake = (): void => {
     if (this.#running || this.#detached) return
     this.#running = true
     this.#toHost.cork()
     this.#flushOutbox()
+    let drained = 0
     for (let batches = 0;; batches++) {
-      const drained = this.#inbound.drain(BATCH, this.#sink)
+      const count = this.#inbound.drain(BATCH, this.#sink)
+      drained += count
       if (this.#inbound.grantRoom()) this.#place.doorbell.ring()
-      if (drained === 0 && this.#inbound.sleep()) break
-      if (batches === BATCHES) {
-        setImmediate(this.wake)
+      const soon = batches === BATCHES ? setImmediate : drained > 0 ? this.#place.doorbell.soon : undefined
+      if (batches < BATCHES && count > 0) continue
+      if (soon !== undefined) {
+        this.#look(soon)
         break
       }
+      if (this.#inbound.sleep()) break
     }
     this.#toHost.uncork()
     this.#running = false
+  }
+
+  #look(soon: (look: () => void) => void): void {
+    if (this.#looking) return
+    this.#looking = true
+    soon(() => {
+      this.#looking = false
+      this.wake()
+    })
   }
 
   // ---- messages from the host

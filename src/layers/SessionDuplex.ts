@@ -250,7 +250,7 @@ export class SessionDuplex extends Duplex {
     callback(error)
     // after `close`: told before, the stream would take it for the reason that it was destroyed
     if (pending !== undefined) {
-      process.nextTick(pending, error ?? failure("write", "ECANCELED", "the stream was destroyed"))
+      process.nextTick(pending, error ?? failure("write", "ERR_STREAM_DESTROYED", "the stream was destroyed"))
     }
   }
 

@@ -83,6 +83,20 @@ const responses = (Base: typeof Http.ServerResponse): typeof Http.ServerResponse
 
 const SessionResponse = responses(Http.ServerResponse)
 
+/** What {@link SessionHttpServer} serves. */
+class Connection extends SessionDuplex {
+  readonly #isKept: (connection: Connection) => boolean
+
+  constructor(session: Session, highWaterMark: number | undefined, isKept: (connection: Connection) => boolean) {
+    super(session, { abortOnError: false, highWaterMark })
+    this.#isKept = isKept
+  }
+
+  override destroy(error?: Error): this {
+    return this.#isKept(this) ? this : super.destroy(error)
+  }
+}
+
 /** The endpoint of a port, with the address in brackets where it needs them. */
 const tcp = (host: unknown, port: unknown): string =>
   Endpoint.format({ _tag: "tcp", host: typeof host === "string" && host !== "" ? host : "0.0.0.0", port: Number(port) })
@@ -126,8 +140,8 @@ export class SessionHttpServer extends Http.Server {
 
   readonly #sessions: Sessions["Service"]
   readonly #highWaterMark: number | undefined
-  readonly #open = new Set<SessionDuplex>()
-  readonly #onGone: (this: SessionDuplex) => void
+  readonly #open = new Set<Connection>()
+  readonly #onGone: (this: Connection) => void
   #state: "closed" | "opening" | "listening" | "closing" = "closed"
   #draining = false
   #scope: Scope.Closeable | undefined
@@ -138,8 +152,9 @@ export class SessionHttpServer extends Http.Server {
   #attempt = 0
   #looks: NodeJS.Timeout | undefined
   /** Connections that had sent nothing at the last look. */
-  #silent = new Set<SessionDuplex>()
+  #silent = new Set<Connection>()
   #settling = false
+  #closingIdle = false
 
   constructor(
     sessions: Sessions["Service"],
@@ -277,13 +292,16 @@ export class SessionHttpServer extends Http.Server {
   }
 
   #serve(session: Session): void {
-    const duplex = new SessionDuplex(session, { abortOnError: false, highWaterMark: this.#highWaterMark })
-    duplex.on("error", ignore)
-    duplex.once("close", this.#onGone)
-    this.#open.add(duplex)
+    const connection = new Connection(session, this.#highWaterMark, this.#isKept)
+    connection.on("error", ignore)
+    connection.once("close", this.#onGone)
+    this.#open.add(connection)
     if (this.stopping) this.#look()
-    this.emit("connection", duplex)
+    this.emit("connection", connection)
   }
+
+  /** Node 26 counts a connection that has sent nothing yet as idle, Node 24 does not. Here it is not. */
+  readonly #isKept = (connection: Connection): boolean => this.#closingIdle && connection.bytesRead === 0
 
   // ---- stopping
 
@@ -319,15 +337,20 @@ export class SessionHttpServer extends Http.Server {
     return this
   }
 
-  /** Closes the connections that are idle. One whose request has come in and waits in its fifo is not. */
+  /**
+   * Closes the connections that are idle. Not idle is one whose request has come in and waits in its fifo, nor one that
+   * has sent nothing yet.
+   */
   override closeIdleConnections(): void {
     for (const { session } of this.#open) if (session.available > 0) session.handler?.readable?.(session)
+    this.#closingIdle = true
     super.closeIdleConnections()
+    this.#closingIdle = false
   }
 
   /** Node's `closeAllConnections` leaves those that were upgraded. */
   #destroyAll(): void {
-    for (const duplex of this.#open) duplex.destroy()
+    for (const connection of this.#open) connection.destroy()
   }
 
   override getConnections(callback: (error: Error | null, count: number) => void): this {
@@ -350,11 +373,11 @@ export class SessionHttpServer extends Http.Server {
     if (this.#looks !== undefined || this.#open.size === 0) return
     this.#looks = setInterval(() => {
       this.closeIdleConnections()
-      const silent = new Set<SessionDuplex>()
-      for (const duplex of this.#open) {
-        if (duplex.bytesRead > 0) continue
-        if (this.#silent.has(duplex)) duplex.destroy()
-        else silent.add(duplex)
+      const silent = new Set<Connection>()
+      for (const connection of this.#open) {
+        if (connection.bytesRead > 0) continue
+        if (this.#silent.has(connection)) connection.destroy()
+        else silent.add(connection)
       }
       this.#silent = silent
     }, LOOK_INTERVAL).unref()

@@ -13,6 +13,11 @@ import type * as Scope from "effect/Scope"
 export interface DoorbellShape {
   /** Wakes the other side. Synchronous; never runs what it wakes inside the call. */
   readonly ring: () => void
+  /**
+   * Runs `look` soon, after what the loop has at hand: for one more look before going to sleep, which costs less than
+   * a ring while there is traffic. Absent where a ring costs nothing.
+   */
+  readonly soon: ((look: () => void) => void) | undefined
   /** Calls `wake` for the other side's rings, until the scope closes. */
   readonly listen: (wake: () => void) => Effect.Effect<void, never, Scope.Scope>
 }

@@ -1,0 +1,147 @@
+/**
+ * `sluice serve`: a host with one application, from its start to the end of its last session.
+ *
+ * @since 0.1.0
+ */
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Console from "effect/Console"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Fs from "node:fs/promises"
+import * as Path from "node:path"
+import * as Url from "node:url"
+import { SessionLayer } from "../services/SessionLayer.ts"
+import * as ControlPath from "./ControlPath.ts"
+import * as ControlServer from "./ControlServer.ts"
+import * as Settings from "./Settings.ts"
+import * as Signals from "./Signals.ts"
+
+/**
+ * The module of the application is not there.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NoModule extends Schema.TaggedError<NoModule>()("NoModule", { path: Schema.String }) {
+  override get message(): string {
+    return `app module ${this.path} does not exist`
+  }
+}
+
+/** Time beyond the drain timeout after which a drain that has not ended is given up. */
+const SLACK = Duration.seconds(1)
+
+const moduleUrl = Effect.fnUntraced(function*(path: string) {
+  const absolute = Path.resolve(path)
+  const isFile = yield* Effect.promise(() => Fs.stat(absolute).then((stats) => stats.isFile(), () => false))
+  return isFile ? Url.pathToFileURL(absolute).href : yield* new NoModule({ path })
+})
+
+const start = Effect.fnUntraced(function*(settings: Settings.Resolved, url: string, control: string) {
+  const sessions = yield* SessionLayer
+  yield* Layer.build(ControlServer.layer(control))
+  const application = yield* sessions.attach(settings.options, { _tag: "Url", url })
+  const { apps } = yield* sessions.report
+  const listeners = apps.find(({ index }) => index === application.index)?.listeners ?? []
+  const { kind, workers } = settings.decoded.worker
+  const where = `(${workers} ${kind} ${workers === 1 ? "worker" : "workers"}), control at ${control}`
+  for (const { endpoint } of listeners) {
+    yield* Console.log(`sluice: ${application.name} listening on ${endpoint} ${where}`)
+  }
+  if (listeners.length === 0) yield* Effect.logInfo(`${application.name} runs and listens on nothing ${where}`)
+})
+
+/** Serves until a signal comes, then drains. What is left is ended when the scope closes. */
+const serve = Effect.fnUntraced(function*(
+  settings: Settings.Resolved,
+  url: string,
+  control: string,
+  signal: Effect.Effect<NodeJS.Signals>
+) {
+  const sessions = yield* SessionLayer
+  // a start that was cut short has nothing to drain but what it has got so far
+  const early = yield* Effect.raceFirst(Effect.as(start(settings, url, control), undefined), signal)
+  const received = early ?? (yield* signal)
+  yield* Effect.logInfo(`${received}: stopping; once more to end at once`)
+  yield* sessions.drain.pipe(
+    Effect.timeoutOrElse({
+      duration: Duration.sum(Duration.millis(settings.decoded.worker.drainTimeout), SLACK),
+      orElse: () => Effect.logWarning("sessions did not end within the drain timeout")
+    })
+  )
+})
+
+const flagOf = ({ description, flag, form, metavar }: Settings.Setting): Flag.Flag<unknown> => {
+  switch (form) {
+    case "switch":
+      return Flag.Boolean(flag!).pipe(Flag.withDescription(description), Flag.optional, Flag.map(Option.getOrUndefined))
+    case "list":
+      return Flag.String(flag!).pipe(
+        Flag.withDescription(description),
+        Flag.withMetavar(`<${metavar}>`),
+        Flag.atLeast(0),
+        Flag.map((values) => values.length === 0 ? undefined : values)
+      )
+    case "text":
+      return Flag.String(flag!).pipe(
+        Flag.withDescription(description),
+        Flag.withMetavar(`<${metavar}>`),
+        Flag.optional,
+        Flag.map(Option.getOrUndefined)
+      )
+  }
+}
+
+const flags: Record<string, Flag.Flag<unknown>> = Object.fromEntries(
+  Settings.settings.flatMap((setting) => setting.flag === undefined ? [] : [[setting.key, flagOf(setting)]])
+)
+
+/**
+ * The command. `host` is the session layer to serve with, `defaultApp` the URL of the module that is served when none
+ * is given.
+ *
+ * @category commands
+ * @since 0.1.0
+ */
+export const make = (env: { readonly host: Layer.Layer<SessionLayer>; readonly defaultApp: URL }) =>
+  Command.make(
+    "serve",
+    {
+      app: Argument.String("app").pipe(
+        Argument.withDescription("Module of the application; without one, a small HTTP service"),
+        Argument.optional
+      ),
+      config: Flag.String("config").pipe(
+        Flag.withDescription("JSON file with settings; flags and the environment go before it"),
+        Flag.withMetavar("<file>"),
+        Flag.optional
+      ),
+      settings: flags
+    },
+    Effect.fnUntraced(function*(input) {
+      const given = { ...input.settings, app: Option.getOrUndefined(input.app) }
+      const settings = yield* Settings.resolve(given, Option.getOrUndefined(input.config))
+      const url = settings.app === undefined ? env.defaultApp.href : yield* moduleUrl(settings.app)
+      const control = settings.control ?? (yield* ControlPath.defaultPath)
+      const signal = yield* Signals.make
+      yield* Effect.scoped(serve(settings, url, control, signal)).pipe(Effect.provide(env.host))
+    }, Effect.scoped)
+  ).pipe(
+    Command.withDescription(
+      "Serve an application. A setting is taken from its flag, else from the environment (SLUICE_WORKERS for "
+        + "--workers), else from the configuration file (workers), else its default holds."
+    ),
+    Command.withShortDescription("Serve an application"),
+    Command.withExamples([
+      { command: "sluice serve", description: "Serve a small HTTP service on tcp://127.0.0.1:8080" },
+      {
+        command: "sluice serve ./app.ts --listen tcp://0.0.0.0:80 --workers 4",
+        description: "Serve an application of your own with four workers"
+      }
+    ])
+  )

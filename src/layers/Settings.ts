@@ -1,0 +1,324 @@
+/**
+ * What `sluice serve` is told, from where: a flag goes before the environment, that before the configuration file, and
+ * what nobody sets has its default from `Options.ts`.
+ *
+ * Each option of an application has one name in three spellings, all made from the table of options: `--revoke-after`,
+ * `SLUICE_REVOKE_AFTER`, and `revokeAfter` in the file. Values are checked by the options' own schema; a complaint
+ * names the place where the value was given.
+ *
+ * @since 0.1.0
+ */
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Fs from "node:fs/promises"
+import * as Path from "node:path"
+import * as Endpoint from "../domain/Endpoint.ts"
+import * as Options from "../domain/Options.ts"
+import * as ControlPath from "./ControlPath.ts"
+
+/**
+ * One thing that can be set.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Setting {
+  /** Its name in the configuration file. */
+  readonly key: string
+  /** Its name as a flag, without the dashes; `undefined` when there is none. */
+  readonly flag: string | undefined
+  readonly variable: string
+  /** Path of the option in `AppOptions`; `undefined` for what concerns the host alone. */
+  readonly option: string | undefined
+  readonly form: "text" | "switch" | "list"
+  readonly description: string
+  /** What the value is, for help texts. */
+  readonly metavar: string
+}
+
+const words = (key: string): ReadonlyArray<string> =>
+  key.replace("MiB", "Mib").split(/(?=[A-Z])/).map((word) => word.toLowerCase())
+
+const setting = (key: string, rest: Omit<Setting, "key" | "flag" | "variable">, flag = true): Setting => ({
+  key,
+  flag: flag ? words(key).join("-") : undefined,
+  variable: `SLUICE_${words(key).join("_").toUpperCase()}`,
+  ...rest
+})
+
+const metavars: Partial<Record<Options.Unit, string>> = { bytes: "size", milliseconds: "time", percent: "percent" }
+
+/**
+ * Options without a flag: what this runtime serves in one form only, and the secret, which everybody who lists the
+ * processes of the machine would read.
+ */
+const withoutFlag = ["namespace", "secret", "scope.global", "scope.local", "proxiedTransports", "tlsEngine"]
+
+const fromOption = ({ default: byDefault, description, option, unit }: Options.Documentation): Setting => {
+  const name = option.slice(option.lastIndexOf(".") + 1)
+  const flag = !withoutFlag.includes(option)
+  const about = { option, description: `${description}; default: ${byDefault}` }
+  switch (option) {
+    case "listen":
+      return setting(name, {
+        option,
+        form: "list",
+        metavar: "uri",
+        description: "Endpoint to serve, such as tcp://127.0.0.1:8080; can be given several times"
+      })
+    case "proxiedTransports":
+      return setting(name, { ...about, form: "list", metavar: "transport" }, flag)
+    case "scope.global":
+    case "scope.local":
+      return setting(option === "scope.global" ? "scopeGlobal" : "scopeLocal", {
+        ...about,
+        form: "switch",
+        metavar: "boolean"
+      }, flag)
+    case "worker.kind":
+      return setting("inProcess", {
+        option,
+        form: "switch",
+        metavar: "boolean",
+        description: "Run the workers on the host's own event loop instead of a thread for each"
+      })
+    case "admission.policy":
+      return setting(name, { ...about, form: "text", metavar: "hold|refuse" })
+    case "name":
+    case "client":
+      return setting(name, { option, description, form: "text", metavar: "name" })
+    default:
+      return setting(name, { ...about, form: "text", metavar: (unit && metavars[unit]) ?? "number" }, flag)
+  }
+}
+
+/** Help texts begin with what is set most often. */
+const groups = ["worker", "admission", "segment", "queue"]
+const rank = (option: string): number => groups.indexOf(option.split(".", 1)[0]!)
+
+/**
+ * All settings.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const settings: ReadonlyArray<Setting> = [
+  setting(
+    "app",
+    { option: undefined, form: "text", metavar: "module", description: "Module of the application" },
+    false
+  ),
+  setting("control", {
+    option: undefined,
+    form: "text",
+    metavar: "path",
+    description: "Path of the control socket; default: sluice.sock in the user's runtime directory"
+  }),
+  ...Options.documentation.toSorted((a, b) => rank(a.option) - rank(b.option)).map(fromOption)
+]
+
+const byKey = new Map(settings.map((setting) => [setting.key, setting]))
+const byOption = new Map(settings.flatMap((setting) => setting.option === undefined ? [] : [[setting.option, setting]]))
+
+/**
+ * Settings that were not taken. Nothing has been started.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidSettings extends Schema.TaggedError<InvalidSettings>()("InvalidSettings", {
+  problems: Schema.Array(Schema.String)
+}) {
+  override get message(): string {
+    return this.problems.join("\n")
+  }
+}
+
+const invalid = (...problems: ReadonlyArray<string>) => new InvalidSettings({ problems })
+
+/** A value and the place where it was given. */
+interface Given {
+  readonly value: unknown
+  readonly source: string
+}
+
+const sentence = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause)).split("\n", 1)[0]!
+
+const optionPaths = new RegExp(Array.from(byOption.keys(), (option) => option.replace(".", "\\.")).join("|"), "g")
+
+/** Paths of options as the names that they have here. */
+const renamed = (text: string): string => text.replace(optionPaths, (option) => byOption.get(option)?.key ?? option)
+
+const unknownKey = (key: string, file: string): string => {
+  const group = settings.filter(({ option }) => option?.startsWith(`${key}.`))
+  if (group.length > 0) {
+    return `${key} in ${file}: its settings stand by themselves: ${group.map(({ key }) => key).join(", ")}`
+  }
+  const complaint = Options.decodeApp({ [key]: null })
+  const hint = Result.isFailure(complaint)
+    ? /did you mean (\S+)\?$/.exec(complaint.failure.reason.message)?.[1]
+    : undefined
+  const likely = hint === undefined ? undefined : byOption.get(hint)?.key
+  return `${key} in ${file}: there is no such setting; ${
+    likely === undefined ? `there are ${settings.map(({ key }) => key).join(", ")}` : `did you mean ${likely}?`
+  }`
+}
+
+const File = Schema.fromJsonString(Schema.Record(Schema.String, Schema.Unknown))
+
+const readFile = Effect.fnUntraced(function*(path: string) {
+  const text = yield* Effect.tryPromise({
+    try: () => Fs.readFile(path, "utf8"),
+    catch: (cause) =>
+      invalid(
+        ControlPath.codeOf(cause) === "ENOENT"
+          ? `configuration file ${path} does not exist`
+          : `configuration file ${path} can't be read: ${sentence(cause)}`
+      )
+  })
+  // checked beforehand for its words: the place of the mistake
+  yield* Effect.try({
+    try: () => JSON.parse(text) as unknown,
+    catch: (cause) => invalid(`configuration file ${path} is not JSON: ${sentence(cause)}`)
+  })
+  const entries = yield* Schema.decodeEffect(File)(text).pipe(
+    Effect.mapError(() => invalid(`configuration file ${path} must hold an object, such as {"workers": 4}`))
+  )
+  const unknown = Object.keys(entries).filter((key) => !byKey.has(key))
+  if (unknown.length > 0) return yield* invalid(...unknown.map((key) => unknownKey(key, path)))
+  return entries
+})
+
+const variable = (name: string): Effect.Effect<string | undefined> =>
+  Config.option(Config.String(name)).pipe(
+    Effect.orDie,
+    Effect.map((text) => Option.getOrUndefined(Option.filter(text, (text) => text.trim() !== "")))
+  )
+
+const switchValues: Readonly<Record<string, boolean>> = {
+  true: true,
+  yes: true,
+  on: true,
+  1: true,
+  false: false,
+  no: false,
+  off: false,
+  0: false
+}
+
+/** The value as the options' schema takes it. */
+const shaped = (form: Setting["form"], { source, value }: Given): Result.Result<unknown, string> => {
+  if (form === "switch") {
+    const flag = typeof value === "string" ? switchValues[value.trim().toLowerCase()] : value
+    return typeof flag === "boolean"
+      ? Result.succeed(flag)
+      : Result.fail(`${source}: got ${JSON.stringify(value)}; it must be true or false`)
+  }
+  if (form === "list" && typeof value === "string") {
+    return Result.succeed(value.split(/[\s,]+/).filter((part) => part !== ""))
+  }
+  return Result.succeed(value)
+}
+
+const listenProblems = (given: Given): ReadonlyArray<string> =>
+  (Array.isArray(given.value) ? given.value as ReadonlyArray<unknown> : []).flatMap((uri) => {
+    if (typeof uri !== "string") return []
+    const parsed = Endpoint.parse(uri)
+    return Result.isFailure(parsed) ? [`${given.source}: ${parsed.failure.message}`] : []
+  })
+
+/** Puts a value where the options have it. */
+const assign = (input: Record<string, unknown>, option: string, value: unknown): void => {
+  const [group, name] = option.split(".")
+  if (group === undefined) return
+  if (name === undefined) input[group] = value
+  else input[group] = { ...input[group] as object, [name]: value }
+}
+
+/**
+ * What `sluice serve` is to do.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Resolved {
+  /** Input for `Options.decodeApp`, which has accepted it. */
+  readonly options: Options.AppOptionsInput
+  readonly decoded: Options.AppOptions
+  /** Path of the application's module as it was given. */
+  readonly app: string | undefined
+  /** Path of the control socket as it was given. */
+  readonly control: string | undefined
+}
+
+/** A path, for what is not an option. */
+const path = (given: Given | undefined): Result.Result<string | undefined, string> => {
+  if (given === undefined) return Result.succeed(undefined)
+  const { source, value } = given
+  return typeof value === "string" && value !== ""
+    ? Result.succeed(value)
+    : Result.fail(`${source}: got ${JSON.stringify(value)}; it must be a path`)
+}
+
+/** The application without a module of its own is the default one, on its default endpoint. */
+const DEFAULT_NAME = "http"
+const DEFAULT_LISTEN = "tcp://127.0.0.1:8080"
+
+/**
+ * Gathers the settings, by key from the flags, from the environment and from the file, and checks them.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const resolve = Effect.fnUntraced(function*(
+  flags: Readonly<Record<string, unknown>>,
+  configFlag: string | undefined
+): Effect.fn.Return<Resolved, InvalidSettings> {
+  const file = configFlag ?? (yield* variable("SLUICE_CONFIG"))
+  const entries = file === undefined ? {} : yield* readFile(file)
+  const given = new Map<string, Given>()
+  for (const { flag, key, variable: name } of settings) {
+    if (flags[key] !== undefined) {
+      given.set(key, { value: flags[key], source: flag === undefined ? key : `--${flag}` })
+      continue
+    }
+    const value = yield* variable(name)
+    if (value !== undefined) given.set(key, { value, source: name })
+    else if (Object.hasOwn(entries, key)) given.set(key, { value: entries[key], source: `${key} in ${file}` })
+  }
+
+  const problems: Array<string> = []
+  const take = <A>(result: Result.Result<A, string>): A | undefined => {
+    if (Result.isSuccess(result)) return result.success
+    problems.push(result.failure)
+    return undefined
+  }
+  const app = take(path(given.get("app")))
+  const control = take(path(given.get("control")))
+  const input: Record<string, unknown> = app === undefined
+    ? { name: DEFAULT_NAME, listen: [DEFAULT_LISTEN] }
+    : { name: Path.parse(app).name }
+  for (const { form, key, option } of settings) {
+    const value = given.get(key)
+    if (option === undefined || value === undefined) continue
+    const right = take(shaped(form, value))
+    if (right === undefined) continue
+    if (key === "listen") problems.push(...listenProblems({ ...value, value: right }))
+    assign(input, option, key === "inProcess" ? (right === true ? "in-process" : "thread") : right)
+  }
+  if (problems.length > 0) return yield* invalid(...problems)
+
+  const decoded = Options.decodeApp(input)
+  if (Result.isSuccess(decoded)) {
+    return { options: input as Options.AppOptionsInput, decoded: decoded.success, app, control }
+  }
+  const { more, reason } = decoded.failure
+  return yield* invalid(...[reason, ...more].map(({ message, option }) => {
+    const setting = byOption.get(option)
+    const source = setting === undefined ? option : given.get(setting.key)?.source ?? setting.key
+    return `${source}: ${renamed(message.replace(`${option}: `, ""))}`
+  }))
+})

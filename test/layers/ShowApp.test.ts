@@ -1,0 +1,229 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Ledger from "../../src/domain/Ledger.ts"
+import * as ShowApp from "../../src/layers/ShowApp.ts"
+import * as Reports from "../support/Reports.ts"
+
+const MiB = 1024 * 1024
+
+const text = (lines: ReadonlyArray<string>) => lines.join("\n")
+
+const busy = Reports.host({
+  sessions: 15,
+  apps: [
+    Reports.app({
+      client: "shop",
+      workers: [
+        Reports.worker({ client: "shop", sessions: 12 }),
+        Reports.worker({
+          workerIndex: 3,
+          mapIndex: 1,
+          client: "shop",
+          kind: "in-process",
+          state: "UNRESPONSIVE",
+          congested: true,
+          sessions: 3,
+          restarts: 2,
+          lastFailure: "out of memory\n    at run (app.ts:1)\u001b[31m",
+          queue: { index: { used: 2048, size: 2048 }, io: { used: 9, size: 2048 }, control: { used: 7, size: 512 } },
+          postponed: { now: 40, bytes: 5120, highest: 77 },
+          timesCongested: 1,
+          congestedMillis: 1250,
+          lastProgressMillis: 83_000,
+          segments: { count: 2, bytes: 8 * MiB, hostBytes: 1.5 * MiB, used: 300 }
+        })
+      ],
+      listeners: [
+        Reports.listener({ workers: [1, 0], sessions: 14, held: 2, refused: { congested: 3, "hold-full": 1 } }),
+        Reports.listener({ endpoint: "tcp://[::1]:9000", workers: [1], sessions: 1 })
+      ]
+    })
+  ]
+})
+
+describe("ShowApp", () => {
+  it("W21 says so when there are no active apps", () => {
+    assert.strictEqual(ShowApp.format(Reports.host(), { verbose: false }), "no active apps")
+  })
+
+  it("W21 says so when an app has no active listeners", () => {
+    assert.strictEqual(
+      ShowApp.format(Reports.host({ apps: [Reports.app({ listeners: [] })] }), { verbose: false }),
+      text([
+        "App  Name  Client  Namespace",
+        "0    http  -       default",
+        "",
+        "  Worker  App  Map  Client  Kind    State    Congested  Sessions",
+        "  0       0    0    -       thread  RUNNING  no                0",
+        "",
+        "  no active listeners"
+      ])
+    )
+  })
+
+  it("W21 M12 shows each app with its workers and its listeners, and refusals that there have been", () => {
+    assert.strictEqual(
+      ShowApp.format(busy, { verbose: false }),
+      text([
+        "App  Name  Client  Namespace",
+        "0    http  shop    default",
+        "",
+        "  Worker  App  Map  Client  Kind        State         Congested  Sessions",
+        "  0       0    0    shop    thread      RUNNING       no               12",
+        "  3       0    1    shop    in-process  UNRESPONSIVE  yes               3",
+        "",
+        "  Listener              Workers  Sessions  Held  Refused",
+        "  tcp://127.0.0.1:8080  0-1            14     2        4",
+        "    congested 3, hold-full 1",
+        "  tcp://[::1]:9000      1               1     0        0"
+      ])
+    )
+  })
+
+  it("W21 M12 shows all there is when verbose, and nothing that a terminal would obey", () => {
+    assert.strictEqual(
+      ShowApp.format(busy, { verbose: true }),
+      text([
+        "host 0.1.0, pid 4711, up 1 min 1 s, 15 sessions",
+        "",
+        "App  Name  Client  Namespace  First segment  Add segment  Rx fifo  Tx fifo",
+        "0    http  shop    default            4 MiB        4 MiB   64 KiB   64 KiB",
+        "",
+        "  Worker  App  Map  Client  Kind        State         Congested  Sessions",
+        "  0       0    0    shop    thread      RUNNING       no               12",
+        "  3       0    1    shop    in-process  UNRESPONSIVE  yes               3",
+        "",
+        "  Worker 0",
+        "    queues         index 0/2048, io 0/2048, control 0/512",
+        "    postponed      0 now (0 B), 0 at most",
+        "    congested      0 times, 0 ms in total",
+        "    last progress  0 ms ago",
+        "    restarts       0",
+        "    segments       1 with 4 MiB, 64 KiB of the host's, 0 B used",
+        "",
+        "  Worker 3",
+        "    queues         index 2048/2048, io 9/2048, control 7/512",
+        "    postponed      40 now (5 KiB), 77 at most",
+        "    congested      1 time, 1.3 s in total",
+        "    last progress  1 min 23 s ago",
+        "    restarts       2, last failure: out of memory     at run (app.ts:1) [31m",
+        "    segments       2 with 8 MiB, 1.5 MiB of the host's, 300 B used",
+        "",
+        "  Listener              Workers  Sessions  Held  Refused",
+        "  tcp://127.0.0.1:8080  0-1            14     2        4",
+        "    congested 3, hold-full 1",
+        "  tcp://[::1]:9000      1               1     0        0"
+      ])
+    )
+  })
+
+  it("separates apps and says when segments do not grow", () => {
+    const apps = [
+      Reports.app({ listeners: [], workers: [], addSegmentSize: 0 }),
+      Reports.app({ index: 1, name: "builtin-1", listeners: [], workers: [] })
+    ]
+    assert.strictEqual(
+      ShowApp.format(Reports.host({ apps, sessions: 1, draining: true }), { verbose: true }),
+      text([
+        "host 0.1.0, pid 4711, up 1 min 1 s, 1 session, draining",
+        "",
+        "App  Name  Client  Namespace  First segment  Add segment  Rx fifo  Tx fifo",
+        "0    http  -       default            4 MiB         none   64 KiB   64 KiB",
+        "",
+        "  Worker  App  Map  Client  Kind  State  Congested  Sessions",
+        "",
+        "  no active listeners",
+        "",
+        "App  Name       Client  Namespace  First segment  Add segment  Rx fifo  Tx fifo",
+        "1    builtin-1  -       default            4 MiB        4 MiB   64 KiB   64 KiB",
+        "",
+        "  Worker  App  Map  Client  Kind  State  Congested  Sessions",
+        "",
+        "  no active listeners"
+      ])
+    )
+  })
+
+  it("M14 says what does not add up, and that the host is draining, in the plain form too", () => {
+    const report = Reports.host({ draining: true, imbalances: ["worker 0: messages sent is 3, its parts add up to 2"] })
+    assert.strictEqual(
+      ShowApp.format(report, { verbose: false }),
+      text([
+        "the host is draining",
+        "",
+        "no active apps",
+        "",
+        "the ledger does not balance: worker 0: messages sent is 3, its parts add up to 2"
+      ])
+    )
+  })
+
+  it("fits 80 columns in the plain form, however long the names are", () => {
+    const long = "n".repeat(64)
+    const report = Reports.host({
+      apps: [
+        Reports.app({
+          index: 65535,
+          name: long,
+          client: long,
+          namespace: long,
+          workers: [
+            Reports.worker({
+              workerIndex: 65535,
+              appIndex: 65535,
+              mapIndex: 255,
+              client: long,
+              kind: "in-process",
+              state: "UNRESPONSIVE",
+              congested: true,
+              sessions: 16777216
+            })
+          ],
+          listeners: [
+            Reports.listener({
+              endpoint: `tcp://${"host.".repeat(50)}example:65535`,
+              workers: Array.from({ length: 128 }, (_, index) => index * 2),
+              sessions: 16777216,
+              refused: Object.fromEntries(Ledger.RefuseReasons.map((reason) => [reason, 123456789]))
+            })
+          ]
+        })
+      ]
+    })
+    const lines = ShowApp.format(report, { verbose: false }).split("\n")
+    for (const line of lines) assert.isAtMost(line.length, 80, line)
+    const all = lines.join("\n")
+    for (const reason of Ledger.RefuseReasons) assert.include(all, `${reason} 123456789`)
+    assert.include(ShowApp.format(report, { verbose: true }), `  ${long}  ${long}  ${long}  `)
+  })
+
+  it("writes sizes and times as people do", () => {
+    const sizes = [0, 1023, 1024, 1536, 65536, MiB - 1, MiB, 1.5 * MiB, 1024 * MiB, 4096 * 1024 * MiB]
+    assert.deepStrictEqual(sizes.map(ShowApp.size), [
+      "0 B",
+      "1023 B",
+      "1 KiB",
+      "1.5 KiB",
+      "64 KiB",
+      "1 MiB",
+      "1 MiB",
+      "1.5 MiB",
+      "1 GiB",
+      "4 TiB"
+    ])
+    const times = [0, 0.44, 12.4, 999.4, 999.6, 1250, 59_949, 59_960, 3_599_400, 3_599_600, 7_380_000, 277_200_000]
+    assert.deepStrictEqual(times.map(ShowApp.time), [
+      "0 ms",
+      "0.4 ms",
+      "12 ms",
+      "999 ms",
+      "1 s",
+      "1.3 s",
+      "59.9 s",
+      "1 min 0 s",
+      "59 min 59 s",
+      "1 h 0 min",
+      "2 h 3 min",
+      "3 d 5 h"
+    ])
+  })
+})
