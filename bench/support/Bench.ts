@@ -6,9 +6,24 @@
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process"
 import * as Fs from "node:fs"
+import * as Timers from "node:timers/promises"
 import * as Util from "node:util"
+import type * as Report from "../../src/domain/Report.ts"
 
 const CLOCK_TICKS = 100
+
+/** Servers and clients that run; none outlives the benchmark. */
+const running = new Set<ChildProcess>()
+process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")))
+
+const launch = (args: ReadonlyArray<string>): ChildProcess => {
+  const child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] })
+  running.add(child)
+  child.once("exit", () => running.delete(child))
+  return child
+}
+
+const pathOf = (script: string): string => new URL(`../${script}`, import.meta.url).pathname
 
 export interface Server {
   readonly process: ChildProcess
@@ -18,17 +33,114 @@ export interface Server {
 
 /** Starts a server script under the Node that runs the benchmark; it prints `port N` when it listens. */
 export const start = (script: string, ...args: ReadonlyArray<string>): Promise<Server> =>
+  startWith([], script, ...args)
+
+/** As {@link start}, with options for Node. */
+export const startWith = (
+  nodeOptions: ReadonlyArray<string>,
+  script: string,
+  ...args: ReadonlyArray<string>
+): Promise<Server> =>
   new Promise((resolve, reject) => {
-    const url = new URL(`../${script}`, import.meta.url)
-    const child = spawn(process.execPath, [url.pathname, ...args], { stdio: ["pipe", "pipe", "inherit"] })
+    const child = launch([...nodeOptions, pathOf(script), ...args])
     child.once("exit", (code) => reject(new Error(`${script} exited with ${code}`)))
     let text = ""
-    child.stdout.on("data", (chunk: Buffer) => {
+    child.stdout!.on("data", (chunk: Buffer) => {
       text += chunk.toString()
       const port = /^port (\d+)$/m.exec(text)?.[1]
       if (port !== undefined) resolve({ process: child, port: Number(port), pid: child.pid! })
     })
   })
+
+/** As {@link start}; the server can be {@link settle}d and its {@link resources} asked for. */
+export const startInspected = (script: string, ...args: ReadonlyArray<string>): Promise<Server> =>
+  startWith(["--expose-gc", "--import", pathOf("support/inspect.ts")], script, ...args)
+
+/** The next line of the server's output that begins with `word`, without it. `ask` makes the server write it. */
+const nextLine = (server: Server, word: string, ask: () => void): Promise<string> =>
+  new Promise((resolve) => {
+    let text = ""
+    const onData = (chunk: Buffer): void => {
+      text += chunk.toString()
+      const rest = new RegExp(`^${word} (.*)\n`, "m").exec(text)?.[1]
+      if (rest === undefined) return
+      server.process.stdout!.off("data", onData)
+      resolve(rest)
+    }
+    server.process.stdout!.on("data", onData)
+    ask()
+  })
+
+/** What a host started with `support/host.ts` says of itself. */
+export const report = async (host: Server): Promise<Report.Host> =>
+  JSON.parse(await nextLine(host, "report", () => host.process.stdin!.write("\n"))) as Report.Host
+
+/** Asks the host until its report is as wanted, at most `seconds`, and returns the last report. */
+export const reportWhen = async (
+  host: Server,
+  wanted: (report: Report.Host) => boolean,
+  seconds = 10
+): Promise<Report.Host> => {
+  for (const until = performance.now() + seconds * 1000;; await Timers.setTimeout(50)) {
+    const last = await report(host)
+    if (wanted(last) || performance.now() > until) return last
+  }
+}
+
+/** Active resources of the server's main thread by kind, after its garbage has been collected in every thread. */
+export const resources = async (server: Server): Promise<Readonly<Record<string, number>>> =>
+  JSON.parse(await nextLine(server, "resources", () => server.process.kill("SIGUSR2"))) as Record<string, number>
+
+/** Waits until the server has given back what it does not use, and returns its resident memory. */
+export const settle = async (server: Server): Promise<number> => {
+  let least = Infinity
+  for (let i = 0; i < 4; i++) {
+    await resources(server)
+    await Timers.setTimeout(700)
+    least = Math.min(least, residentBytes(server.pid))
+  }
+  return least
+}
+
+/** Runs a client script to its end and returns what it prints, which is JSON. */
+export const client = <A>(script: string, ...args: ReadonlyArray<string | number>): Promise<A> =>
+  startClient<A>(script, ...args).result
+
+/** A client script that runs: `result` is what it prints at its end. */
+export interface Client<A> {
+  /** Done when the client has printed a line `ready`. */
+  readonly ready: Promise<void>
+  readonly result: Promise<A>
+  /** Closes the client's stdin, which it waits for. */
+  readonly finish: () => void
+}
+
+/** Starts a client script that says `ready`, and waits for the end of its stdin before it ends itself. */
+export const startClient = <A>(script: string, ...args: ReadonlyArray<string | number>): Client<A> => {
+  const child = launch([pathOf(script), ...args.map(String)])
+  const ready = Promise.withResolvers<void>()
+  const result = Promise.withResolvers<A>()
+  ready.promise.catch(() => {})
+  let text = ""
+  child.stdout!.on("data", (chunk: Buffer) => {
+    text += chunk.toString()
+    if (text.startsWith("ready\n")) ready.resolve()
+  })
+  child.once("close", (code) => {
+    const error = new Error(`${script} exited with ${code}`)
+    ready.reject(error)
+    if (code !== 0) result.reject(error)
+    else result.resolve(JSON.parse(text.replace("ready\n", "")) as A)
+  })
+  return { ready: ready.promise, result: result.promise, finish: () => void child.stdin!.end() }
+}
+
+/** Prints that a goal is missed and lets the benchmark exit with 1; says nothing of one that is met. */
+export const expect = (met: boolean, goal: string): void => {
+  if (met) return
+  console.log(`MISSED: ${goal}`)
+  process.exitCode = 1
+}
 
 export const stop = (server: Server): Promise<void> =>
   new Promise((resolve) => {

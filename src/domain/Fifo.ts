@@ -252,7 +252,8 @@ export class Producer {
       const block = this.#block
       let at = (this.#tail - this.bound + Math.max(1, Math.min(free, this.bound))) | 0
       if (this.size < this.bound) {
-        if (this.#stretch(1) !== undefined) return "ready"
+        // more than a byte first: this is where a fifo grows after its block has been full, and how much is coming
+        if ((this.#stretch(free) ?? this.#stretch(1)) !== undefined) return "ready"
         if (block === undefined) return "memory"
         // the epoch before must be read before the fifo can grow again, or this block's own first byte
         at = this.#previous !== undefined ? this.#start : (this.#tail - block.size + 1) | 0

@@ -6,7 +6,7 @@
  * delivers them: at most a batch at a time, from the head, up to the first that does not fit. Then it sleeps until the
  * worker has made room or the retry interval has passed, whichever is first.
  *
- * **Why nothing is lost** The head that did not fit stays in {@link Head}, not in the fiber: a fiber that dies is
+ * **Why nothing is lost** The head that did not fit stays beside the queue, not in the fiber: a fiber that dies is
  * started again and goes on with it. The fiber asks for room, then tries once more before it sleeps; and it sleeps on
  * the queue itself while nothing is postponed, so no count has to reach any particular value to wake it.
  *
@@ -39,9 +39,10 @@ interface PostponedIo {
   readonly bytes: number
 }
 
-interface PostponedControl {
+interface PostponedControl extends Pick<Outgoing, "segment" | "live" | "cleanUp"> {
   readonly _tag: "Control"
-  readonly outgoing: Outgoing
+  /** The message as it goes into the queue: whatever the sender does with its own afterwards, this one stays (M3). */
+  readonly words: Int32Array
   readonly bytes: number
 }
 
@@ -63,7 +64,7 @@ export const layer = (options: Options): Layer.Layer<Congestion, never, MessageQ
     Effect.gen(function*() {
       const { batch, postponedBytes, postponedMessages, retryInterval } = options.queue
       const { handOver, ledger } = options
-      const { toWorker } = yield* MessageQueue
+      const { geometry, toWorker } = yield* MessageQueue
       const clock = yield* Clock.Clock
       const postponed = yield* Queue.bounded<Postponed>(postponedMessages)
       const state = yield* SubscriptionRef.make<CongestionState>(CongestionState.Clear())
@@ -107,22 +108,35 @@ export const layer = (options: Options): Layer.Layer<Congestion, never, MessageQ
         Deferred.doneUnsafe(unresponsive, Exit.fail(new Unresponsive({ reason, limit })))
       }
 
-      const release = (outgoing: Outgoing | undefined, reason: Ledger.ReleaseReason): Sent => {
+      const release = (cleanUp: (() => void) | undefined, reason: Ledger.ReleaseReason): Sent => {
         ledger.released[reason]++
-        outgoing?.cleanUp?.()
+        cleanUp?.()
         return "released"
       }
 
+      /** Whether a control message fits. Nobody else writes to the queue, so what fits now does so at the next step. */
+      const controlFits = (): boolean =>
+        toWorker.depth >>> 0 < geometry.indexQueue && toWorker.controlDepth >>> 0 < geometry.controlRing
+
       /** Hands over what goes with the message, then enqueues it. */
-      const enqueueControl = (outgoing: Outgoing): Mq.EnqueueResult | "hand-over-failed" => {
-        const length = Message.encode(outgoing.message, words)
-        // only the message's own visibility matters: a segment that is handed over again is the same segment
-        if (outgoing.segment !== undefined && !handOver(outgoing.segment)) return "hand-over-failed"
-        return toWorker.control(words, length)
+      const enqueueControl = (
+        message: Int32Array,
+        length: number,
+        segment: Segment.Segment | undefined
+      ): Mq.EnqueueResult | "hand-over-failed" => {
+        if (segment !== undefined) {
+          // once, and only with its message: the worker would keep a segment that it is told nothing of
+          if (!controlFits()) return Mq.Full
+          if (!handOver(segment)) return "hand-over-failed"
+        }
+        return toWorker.control(message, length)
       }
 
       const enqueueIo = (kind: Message.IoKind, session: Handle.SessionHandle): Mq.EnqueueResult =>
         toWorker.io(kind, Handle.index(session), Handle.generation(session), 0)
+
+      const cleanUpOf = (entry: Postponed): (() => void) | undefined =>
+        entry._tag === "Control" ? entry.cleanUp : undefined
 
       const postpone = (entry: Postponed): Sent => {
         const over = count >= postponedMessages
@@ -132,33 +146,35 @@ export const layer = (options: Options): Layer.Layer<Congestion, never, MessageQ
           : undefined
         if (over !== undefined) {
           giveUp(over, over === "postponed-messages" ? postponedMessages : postponedBytes)
-          return release(entry._tag === "Control" ? entry.outgoing : undefined, "unresponsive")
+          return release(cleanUpOf(entry), "unresponsive")
         }
-        if (!congested) enterCongestion()
         count++
         bytes += entry.bytes
         highest = Math.max(highest, count)
         ledger.postponed++
         Queue.offerUnsafe(postponed, entry)
+        // last, since whoever hears of it may send at once, and that goes behind
+        if (!congested) enterCongestion()
         return "postponed"
       }
 
-      const send = (outgoing: Outgoing): Sent => {
+      const send = ({ cleanUp, live, message, segment }: Outgoing): Sent => {
         ledger.sent++
-        if (closed) return release(outgoing, "worker-gone")
+        if (closed) return release(cleanUp, "worker-gone")
+        const length = Message.encode(message, words)
         if (!congested) {
-          const result = enqueueControl(outgoing)
+          const result = enqueueControl(words, length, segment)
           if (result === Mq.Enqueued) {
             ledger.delivered++
             return "delivered"
           }
-          if (result === Mq.Closed) return release(outgoing, "worker-gone")
+          if (result === Mq.Closed) return release(cleanUp, "worker-gone")
           if (result === "hand-over-failed") {
             giveUp(result, 0)
-            return release(outgoing, result)
+            return release(cleanUp, result)
           }
         }
-        return postpone({ _tag: "Control", outgoing, bytes: 4 * Message.encode(outgoing.message, words) })
+        return postpone({ _tag: "Control", words: words.slice(0, length), segment, live, cleanUp, bytes: 4 * length })
       }
 
       const sendIo = (kind: Message.IoKind, session: Handle.SessionHandle, live: () => boolean): Sent => {
@@ -202,11 +218,24 @@ export const layer = (options: Options): Layer.Layer<Congestion, never, MessageQ
       }
 
       const isLive = (entry: Postponed): boolean =>
-        entry._tag === "Io" ? entry.live() : entry.outgoing.live === undefined || entry.outgoing.live()
+        entry.live === undefined || entry.live()
 
       const releaseHead = (entry: Postponed, reason: Ledger.ReleaseReason): void => {
         dropHead(entry)
-        release(entry._tag === "Control" ? entry.outgoing : undefined, reason)
+        release(cleanUpOf(entry), reason)
+      }
+
+      /** Releases all that waits, and returns what clean-ups threw: one that does keeps no other from running. */
+      const releaseAll = (): Array<unknown> => {
+        const thrown: Array<unknown> = []
+        for (let entry = takeHead(); entry !== undefined; entry = takeHead()) {
+          try {
+            releaseHead(entry, "worker-gone")
+          } catch (error) {
+            thrown.push(error)
+          }
+        }
+        return thrown
       }
 
       /** Delivers from the head until the batch is done, nothing is left, or one does not fit. */
@@ -217,11 +246,13 @@ export const layer = (options: Options): Layer.Layer<Congestion, never, MessageQ
           if (!isLive(entry)) {
             releaseHead(
               entry,
-              entry._tag === "Control" && entry.outgoing.segment !== undefined ? "segment-gone" : "session-gone"
+              entry._tag === "Control" && entry.segment !== undefined ? "segment-gone" : "session-gone"
             )
             continue
           }
-          const result = entry._tag === "Io" ? enqueueIo(entry.kind, entry.session) : enqueueControl(entry.outgoing)
+          const result = entry._tag === "Io"
+            ? enqueueIo(entry.kind, entry.session)
+            : enqueueControl(entry.words, entry.words.length, entry.segment)
           if (result === Mq.Enqueued) {
             dropHead(entry)
             ledger.delivered++

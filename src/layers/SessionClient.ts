@@ -179,7 +179,7 @@ export class Client {
       case "disconnected":
         return this.#withSession(message.session, ended)
       case "reset":
-        return this.#sessions.get(Handle.index(message.session))?.onReset(message.reason)
+        return this.#withSession(message.session, (session) => session.onReset(message.reason))
       case "cleanup":
         return this.#withSession(message.session, cleanup)
       case "bound":
@@ -188,7 +188,10 @@ export class Client {
       case "failed": {
         const request = this.#requests.get(message.request)
         this.#requests.delete(message.request)
-        return request?.(message)
+        if (request !== undefined) request(message)
+        // whoever asked for it has given up meanwhile
+        else if (message._tag === "connected") this.connected(message)?.abort()
+        return
       }
       case "addSegment":
         return this.#onAddSegment(message.segment)

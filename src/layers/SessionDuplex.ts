@@ -22,6 +22,8 @@ import type { Session, SessionHandler } from "../services/Sessions.ts"
 
 /** Bytes that are copied out of a fifo at a time; as many as a stream holds by default. */
 const CHUNK = 65_536
+/** Bytes that are written in one go before the loop's other work gets its turn. */
+const BURST = 1_048_576
 const MAX_TIMEOUT = 2 ** 31 - 1
 
 /**
@@ -116,6 +118,8 @@ export class SessionDuplex extends Duplex {
   #ended = false
   #bytesRead = 0
   #bytesWritten = 0
+  /** Bytes written since a write last had to wait. */
+  #burst = 0
   #timer: NodeJS.Timeout | undefined
   // a write that was cut short: what it consists of, how far it got, and whom to tell
   #chunks: ReadonlyArray<{ readonly chunk: Uint8Array }> | undefined
@@ -184,8 +188,9 @@ export class SessionDuplex extends Duplex {
     this.#timer?.refresh()
     if (taken === chunk.length) {
       this.#bytesWritten += taken
-      return callback()
+      return this.#done(taken, callback)
     }
+    this.#burst = 0
     this.#chunks = [{ chunk }]
     this.#index = 0
     this.#from = taken
@@ -207,25 +212,39 @@ export class SessionDuplex extends Duplex {
   #resume(): void {
     const chunks = this.#chunks
     if (chunks === undefined) return
+    let written = 0
     while (this.#index < chunks.length) {
       const { chunk } = chunks[this.#index]!
       const taken = this.session.write(chunk, this.#from)
       if (taken < 0) return this.#finish(lost("write", this.session))
       if (taken > 0) this.#timer?.refresh()
       this.#from += taken
-      if (this.#from < chunk.length) return
+      if (this.#from < chunk.length) {
+        this.#burst = 0
+        return
+      }
       this.#bytesWritten += chunk.length
+      written += chunk.length
       this.#index++
       this.#from = 0
     }
-    this.#finish()
+    this.#finish(undefined, written)
   }
 
-  #finish(error?: Error): void {
-    const callback = this.#callback
+  #finish(error: Error | undefined, written = 0): void {
+    const callback = this.#callback!
     this.#chunks = undefined
     this.#callback = undefined
-    callback?.(error)
+    if (error === undefined) this.#done(written, callback)
+    else callback(error)
+  }
+
+  /** A peer on another thread that reads as fast as this writes would keep the loop here, tick after tick. */
+  #done(written: number, callback: (error?: Error | null) => void): void {
+    this.#burst += written
+    if (this.#burst < BURST) return callback()
+    this.#burst = 0
+    setImmediate(callback)
   }
 
   override _final(callback: (error?: Error | null) => void): void {

@@ -203,7 +203,11 @@ export const layer: Layer.Layer<SessionLayer, never, Transport> = Layer.effect(
 
     /** Gives the worker its seat. A worker that has gone meanwhile gets none. */
     const bind = (worker: LiveWorker, listener: HostListener.HostListener, request: number): void => {
-      if (worker.slot.live !== worker) return void run(vacate(worker.slot, true))
+      if (worker.slot.live !== worker) {
+        const entry = listeners.get(listener.handle)
+        if (entry !== undefined && listener.members.size === 0) run(closeListener(entry))
+        return
+      }
       worker.segments.acquire(listener.user)
       listener.members.set(worker.slot.mapIndex, { slot: worker.slot, live: worker })
       reply(worker, { _tag: "bound", request, listener: listener.handle, local: listener.local })
@@ -477,30 +481,8 @@ export const layer: Layer.Layer<SessionLayer, never, Transport> = Layer.effect(
       apps.free(app.handle)
     })
 
-    const attach = Effect.fn("SessionLayer.attach")(function*(input: unknown, module: AppModule) {
-      const options = yield* decode(input)
-      if (draining) return yield* new AttachFailed({ reason: new Draining() })
-      if (options.name === undefined && options.client === undefined) {
-        return yield* new AttachFailed({
-          reason: new InvalidValue({ option: "name", detail: "give the application a name or a client" })
-        })
-      }
-      if (module._tag === "Layer" && options.worker.kind === "thread") {
-        return yield* new AttachFailed({
-          reason: new UnsupportedConfig({
-            option: "worker.kind",
-            detail: "a thread worker needs the URL of a module; a layer can only run in-process"
-          })
-        })
-      }
-      for (const app of apps) {
-        const same = options.name !== undefined && app.name === options.name
-          || options.client !== undefined && app.client === options.client
-        if (same) {
-          return yield* new AttachFailed({ reason: new AlreadyAttached({ name: options.name ?? options.client! }) })
-        }
-      }
-
+    /** Makes the application and starts its workers; the scope's end is its detach. */
+    const start = Effect.fnUntraced(function*(options: Options.AppOptions, module: AppModule) {
       const supervisors: Array<Fiber.Fiber<void>> = []
       const app = yield* Effect.acquireRelease(
         Effect.sync(() => {
@@ -539,6 +521,38 @@ export const layer: Layer.Layer<SessionLayer, never, Transport> = Layer.effect(
       )
       return application(app)
     })
+
+    const attach = Effect.fn("SessionLayer.attach")(function*(input: unknown, module: AppModule) {
+      const options = yield* decode(input)
+      if (draining) return yield* new AttachFailed({ reason: new Draining() })
+      if (options.name === undefined && options.client === undefined) {
+        return yield* new AttachFailed({
+          reason: new InvalidValue({ option: "name", detail: "give the application a name or a client" })
+        })
+      }
+      if (module._tag === "Layer" && options.worker.kind === "thread") {
+        return yield* new AttachFailed({
+          reason: new UnsupportedConfig({
+            option: "worker.kind",
+            detail: "a thread worker needs the URL of a module; a layer can only run in-process"
+          })
+        })
+      }
+      for (const app of apps) {
+        const same = options.name !== undefined && app.name === options.name
+          || options.client !== undefined && app.client === options.client
+        if (same) {
+          return yield* new AttachFailed({ reason: new AlreadyAttached({ name: options.name ?? options.client! }) })
+        }
+      }
+
+      return yield* start(options, module)
+    }, (effect) =>
+      // in a scope of its own, so that a failed attach is undone at once and not with the caller's scope
+      Effect.flatMap(Effect.scope, (outer) =>
+        Effect.flatMap(Scope.fork(outer), (inner) =>
+          Effect.onError(Scope.provide(effect, inner), (cause) =>
+            Scope.close(inner, Exit.failCause(cause))))))
 
     const find = (wanted: string | { readonly client: string } | Handle.AppIndex) =>
       Effect.suspend(() => {

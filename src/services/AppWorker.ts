@@ -20,6 +20,22 @@ export type AppModule =
   | { readonly _tag: "Url"; readonly url: string }
   | { readonly _tag: "Layer"; readonly layer: Layer.Layer<never, unknown, Sessions> }
 
+/**
+ * The application is a module, by its URL: runs in workers of either kind.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromUrl = (url: URL | string): AppModule => ({ _tag: "Url", url: String(url) })
+
+/**
+ * The application is a layer of this program: runs in in-process workers.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromLayer = (layer: Layer.Layer<never, unknown, Sessions>): AppModule => ({ _tag: "Layer", layer })
+
 /** Why a worker is no more, or never was. */
 export class WorkerExit extends Schema.TaggedError<WorkerExit>()("WorkerExit", {
   reason: Schema.Literals([

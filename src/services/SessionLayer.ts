@@ -4,7 +4,8 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { AppHandle, AppIndex } from "../domain/Handle.ts"
@@ -114,3 +115,14 @@ export class SessionLayer extends Context.Service<SessionLayer, {
   readonly drain: Effect.Effect<void>
   readonly report: Effect.Effect<Report.Host>
 }>()("sluice/services/SessionLayer") {}
+
+/**
+ * An application as a layer: attached while the layer lives.
+ *
+ * `options` is decoded with `Options.decodeApp`, as in {@link SessionLayer}'s `attach`.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerApp = (options: unknown, module: AppModule): Layer.Layer<never, AttachFailed, SessionLayer> =>
+  Layer.effectDiscard(Effect.flatMap(SessionLayer, (host) => host.attach(options, module)))

@@ -143,7 +143,7 @@ const simulate = (bound: number, at: number, seed: number, steps: number, refusa
       assert.isAbove(size, 0, "nobody will read an empty fifo")
       if (size === bound) waiting = Math.max(1, Math.min(free, bound))
       else {
-        assert.isAbove(refusal, 0)
+        assert.isTrue(refusal > 0 || fifo.arena.blocks === 2, "neither memory nor an epoch to be read is in the way")
         waiting = 0
       }
     }
@@ -382,8 +382,9 @@ describe("Fifo, waiting", () => {
     assert.strictEqual(producer.wait(1), "consumer")
     assert.isFalse(consumer.drop(4095))
     assert.isTrue(consumer.drop(1))
-    assert.strictEqual(producer.wait(1), "ready")
-    assert.isAbove(producer.enqueue(Pattern.at(12_288, 60_000)), 50_000)
+    assert.strictEqual(producer.wait(16_384), "ready")
+    assert.strictEqual(producer.memory, 8192 + 32_768)
+    assert.isAbove(producer.enqueue(Pattern.at(12_288, 60_000)), 16_384)
   })
 
   it("loses no wake-up to bytes that are read at any point of going to wait", () => {
@@ -541,6 +542,6 @@ describe("Fifo, over threads", () => {
     ])
     assert.strictEqual(consumed!.at, 2 ** 26)
     assert.deepStrictEqual([produced!.trimmed, produced!.memory, produced!.used], [true, 0, 0])
-    for (const count of ["allocated", "trims", "events", "waits"]) assert.isAbove(produced![count] as number, 20, count)
+    for (const count of ["allocated", "trims", "events", "waits"]) assert.isAbove(produced![count] as number, 0, count)
   })
 })

@@ -553,8 +553,8 @@ describe("MessageQueue, over threads", () => {
     ])
     assert.strictEqual(consumed!.wrong, "")
     assert.strictEqual(consumed!.sequence, 1_000_000)
-    assert.isAbove(consumed!.sleeps as number, 100)
-    assert.isAbove(produced!.waits as number, 100)
+    assert.isAbove(consumed!.sleeps as number, 0)
+    assert.isAbove(produced!.waits as number, 0)
   })
 
   /** Drains on this thread until `until` says so; checks each producer's numbers. */

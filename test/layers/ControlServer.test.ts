@@ -292,8 +292,8 @@ describe("ControlPath", () => {
       const directory = yield* inTemporary
       const path = yield* ControlPath.defaultPath.pipe(Effect.provide(noRuntime))
       const refused = Effect.fnUntraced(function*(words: string) {
-        for (const attempt of [Effect.scoped(serve(path)), ControlClient.report(path)]) {
-          const error = yield* failure(Effect.asVoid(attempt))
+        for (const attempt of [Effect.asVoid(Effect.scoped(serve(path))), Effect.asVoid(ControlClient.report(path))]) {
+          const error = yield* failure(attempt)
           assert.strictEqual(error.reason, "ForeignDirectory")
           assert.include(error.message, words)
         }

@@ -135,9 +135,9 @@ describe("Settings", () => {
     ],
     [
       "the variable of a bad value",
-      { env: { SLUICE_RX_FIFO_SIZE: "65 KiB" } },
-      "SLUICE_RX_FIFO_SIZE: got \"65 KiB\"; it must be a power of two in bytes from 4 KiB to 4 MiB, "
-      + "or text such as \"64KiB\"; the next one is 131072"
+      { env: { SLUICE_REVOKE_AFTER: "5 parsecs" } },
+      "SLUICE_REVOKE_AFTER: got \"5 parsecs\"; it must be a time in milliseconds from 1 ms to 10 s, "
+      + "or text such as \"5 millis\" or \"5ms\""
     ],
     [
       "the key and the file of a bad value",
@@ -185,7 +185,11 @@ describe("Settings", () => {
       "--workers: got \"0\"; it must be a whole number from 1 to 256\n"
       + "SLUICE_BATCH: got \"33\"; it must be a whole number from 1 to 32"
     ],
-    ["a file that holds no object", { file: [1] }, "configuration file FILE must hold an object, such as {\"workers\": 4}"]
+    [
+      "a file that holds no object",
+      { file: [1] },
+      "configuration file FILE must hold an object, such as {\"workers\": 4}"
+    ]
   ]
   for (const [what, sources, expected] of cases) {
     it.effect(`complain of ${what}`, () =>
@@ -203,6 +207,9 @@ describe("Settings", () => {
 
   it.effect("list what there is when nothing is close", () =>
     Effect.gen(function*() {
-      assert.match(yield* complaint({ file: { xyzzy: 1 } }), /^xyzzy in FILE: there is no such setting; there are app, /)
+      assert.match(
+        yield* complaint({ file: { xyzzy: 1 } }),
+        /^xyzzy in FILE: there is no such setting; there are app, /
+      )
     }))
 })

@@ -67,7 +67,8 @@ const produce = () => {
       eventBell.ring()
     }
     if (random(16) === 0) {
-      while (random(4) > 0 && producer.size > 0);
+      const patient = random(2) === 0
+      while (patient && producer.size > 0);
       if (producer.trim()) trims++
     }
     if (taken < length) {

@@ -1,0 +1,47 @@
+/**
+ * New connections while one of two workers blocks its event loop for 1 s in every 2 s: a client process opens 200 a
+ * second for 10 s, each connects, asks once, reads the whole response and closes. The time is from `connect()` to the
+ * response's last byte. Next to `node:cluster` with two workers, the same handler and the same blocking.
+ *
+ * Goal: no failures, p99 at most 10 ms, none over 50 ms. `node bench/stall.ts`: about 25 s.
+ */
+import * as Bench from "./support/Bench.ts"
+
+const PER_SECOND = 200
+const SECONDS = 10
+
+interface Result {
+  readonly failures: number
+  /** Milliseconds. */
+  readonly latencies: ReadonlyArray<number>
+}
+
+const measure = async (server: Bench.Server): Promise<Result> => {
+  // the first connections load code
+  await Bench.client<Result>("support/visitor.ts", server.port, PER_SECOND, 1)
+  return await Bench.client<Result>("support/visitor.ts", server.port, PER_SECOND, SECONDS)
+}
+
+const sluice = await Bench.start("support/host.ts", "apps/stall-app.ts", "2")
+const a = await measure(sluice)
+const { ledger } = await Bench.report(sluice)
+await Bench.stop(sluice)
+const cluster = await Bench.start("apps/stall-cluster.ts")
+const b = await measure(cluster)
+await Bench.stop(cluster)
+
+Bench.header("cluster")
+const compare = (what: string, figure: (result: Result) => number, goal: string) =>
+  Bench.line(what, figure(a).toFixed(1), figure(b).toFixed(1), figure(a) / figure(b), goal)
+const p50 = ({ latencies }: Result) => Bench.percentile(latencies, 0.5)
+const p99 = ({ latencies }: Result) => Bench.percentile(latencies, 0.99)
+const max = ({ latencies }: Result) => Math.max(...latencies)
+console.log(`${PER_SECOND * SECONDS} connections, one of two workers blocked for 1 s in every 2 s`)
+Bench.line("failures", String(a.failures), String(b.failures), a.failures / b.failures, "0")
+compare("  p50, ms", p50, "")
+compare("  p99, ms", p99, "at most 10 ms")
+compare("  max, ms", max, "at most 50 ms")
+console.log(`offers taken back: ${ledger.offers.revoked} of ${ledger.offers.offered}`)
+Bench.expect(a.failures === 0, "a connection failed")
+Bench.expect(p99(a) <= 10, `p99 is ${p99(a).toFixed(1)} ms, more than 10`)
+Bench.expect(max(a) <= 50, `the longest took ${max(a).toFixed(1)} ms, more than 50`)

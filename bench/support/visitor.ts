@@ -1,0 +1,50 @@
+/**
+ * A client process: `visitor.ts <port> <connections a second> <seconds>`. Each connection asks once, reads the whole
+ * response and closes. Prints `{ failures, latencies }`, the milliseconds from `connect()` to the last byte.
+ */
+import * as Net from "node:net"
+
+const [port, perSecond, seconds] = process.argv.slice(2).map(Number) as [number, number, number]
+const TIMEOUT_MILLIS = 10_000
+const latencies: Array<number> = []
+let failures = 0
+let over = 0
+
+const finished = (): void => {
+  if (++over === perSecond * seconds) console.log(JSON.stringify({ failures, latencies }))
+}
+
+/** Bytes of the response whose head is in `text`, once it is there. */
+const lengthOf = (text: string): number => {
+  const body = text.indexOf("\r\n\r\n") + 4
+  return body < 4 ? Infinity : body + Number(/content-length: (\d+)/i.exec(text)?.[1] ?? Infinity)
+}
+
+const visit = (): void => {
+  const since = performance.now()
+  const socket = Net.connect(port, "127.0.0.1", () => socket.write("GET / HTTP/1.1\r\nHost: bench\r\n\r\n"))
+  let text = ""
+  let whole = false
+  socket.on("data", (bytes: Buffer) => {
+    text += bytes.toString("latin1")
+    if (whole || text.length < lengthOf(text)) return
+    whole = true
+    latencies.push(performance.now() - since)
+    socket.end()
+  })
+  socket.setTimeout(TIMEOUT_MILLIS, () => socket.destroy())
+  socket.on("error", () => {})
+  socket.on("close", () => {
+    if (!whole) failures++
+    finished()
+  })
+}
+
+const start = performance.now()
+let opened = 0
+const pace = (): void => {
+  const due = Math.min(perSecond * seconds, Math.floor((performance.now() - start) / 1000 * perSecond) + 1)
+  for (; opened < due; opened++) visit()
+  if (opened < perSecond * seconds) setTimeout(pace, start + opened / perSecond * 1000 - performance.now())
+}
+pace()

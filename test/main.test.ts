@@ -1,0 +1,315 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as Fs from "node:fs"
+import * as Net from "node:net"
+import * as Path from "node:path"
+import * as Report from "../src/domain/Report.ts"
+import { version } from "../src/domain/Version.ts"
+import * as Cli from "./support/Cli.ts"
+import * as TempDirectory from "./support/TempDirectory.ts"
+
+/** A failure: its code, one line on stderr that says all, and nothing else. */
+const fails = Effect.fnUntraced(function*(
+  args: ReadonlyArray<string>,
+  expected: { readonly code: 1 | 2; readonly says: string | RegExp },
+  options?: Cli.Options
+) {
+  const { code, signal, stderr, stdout } = yield* Cli.run(args, options)
+  assert.deepStrictEqual({ code, signal, stdout }, { code: expected.code, signal: null, stdout: "" }, stderr)
+  const lines = stderr.trimEnd().split("\n")
+  const line = lines.find((line) => line.startsWith("sluice: ")) ?? stderr
+  if (typeof expected.says === "string") assert.strictEqual(line, `sluice: ${expected.says}`)
+  else assert.match(line, expected.says)
+  assert.notInclude(stderr, "    at ")
+  return lines
+})
+
+const connect = (port: number) =>
+  Effect.acquireRelease(
+    Effect.callback<Net.Socket>((resume) => {
+      const socket = Net.connect({ host: "127.0.0.1", port }, () => resume(Effect.succeed(socket)))
+      socket.on("error", () => {})
+    }),
+    (socket) => Effect.sync(() => socket.destroy())
+  )
+
+const echoed = (socket: Net.Socket, text: string) =>
+  Effect.callback<string>((resume) => {
+    let answer = ""
+    const onData = (chunk: Buffer) => {
+      answer += chunk.toString()
+      if (answer.length < text.length) return
+      socket.off("data", onData)
+      resume(Effect.succeed(answer))
+    }
+    socket.on("data", onData)
+    socket.write(text)
+  })
+
+const show = (control: string, ...args: ReadonlyArray<string>) =>
+  Cli.run(["show", "app", "--control", control, ...args])
+
+const reportOf = Effect.fnUntraced(function*(control: string) {
+  const { stdout } = yield* show(control, "--json")
+  return yield* Schema.decodeUnknownEffect(Schema.fromJsonString(Report.Host))(stdout)
+})
+
+/** That a signal ends a host in good order: with 0, and with its socket gone. */
+const endsInGoodOrder = Effect.fnUntraced(function*(serving: Cli.Serving, signal: NodeJS.Signals) {
+  yield* serving.kill(signal)
+  const { code, stderr } = yield* serving.result
+  assert.strictEqual(code, 0, stderr)
+  assert.isFalse(Fs.existsSync(serving.control))
+})
+
+describe("sluice", () => {
+  it.live("says what it can do", () =>
+    Effect.gen(function*() {
+      const { code, stderr, stdout } = yield* Cli.run(["--help"])
+      assert.deepStrictEqual({ code, stderr }, { code: 0, stderr: "" })
+      assert.match(stdout, /serve +Serve an application/)
+      assert.match(stdout, /show +Look into a running host/)
+      assert.strictEqual((yield* Cli.run([])).stdout, stdout)
+    }))
+
+  it.live("says which version it is", () =>
+    Effect.gen(function*() {
+      const { code, stdout } = yield* Cli.run(["--version"])
+      assert.deepStrictEqual({ code, stdout }, { code: 0, stdout: `sluice v${version}\n` })
+    }))
+
+  it.live("explains each setting of serve", () =>
+    Effect.gen(function*() {
+      const { stdout } = yield* Cli.run(["serve", "--help"])
+      for (const flag of ["--listen <uri>", "--workers <number>", "--in-process", "--rx-fifo-size <size>"]) {
+        assert.include(stdout, flag)
+      }
+      assert.match(stdout, /--revoke-after <time> .*default: 5 ms/)
+    }))
+
+  it.live("refuses a subcommand that it does not know", () =>
+    Effect.gen(function*() {
+      yield* fails(["srve"], {
+        code: 2,
+        says: "Unknown subcommand \"srve\" for \"sluice\"; did you mean serve? (see: sluice --help)"
+      })
+      yield* fails(["show", "nothing"], {
+        code: 2,
+        says: "Unknown subcommand \"nothing\" for \"sluice show\" (see: sluice show --help)"
+      })
+    }))
+
+  it.live("refuses a flag that it does not know, and one without its value", () =>
+    Effect.gen(function*() {
+      yield* fails(["serve", "--wrokers", "2"], {
+        code: 2,
+        says: "Unrecognized flag: --wrokers in command sluice serve; did you mean --workers? (see: sluice serve --help)"
+      })
+      yield* fails(["serve", "--listen"], { code: 2, says: /^sluice: Missing value for flag --listen/ })
+    }))
+})
+
+describe("sluice show app", () => {
+  it.live("says what to do when no host answers", () =>
+    Effect.gen(function*() {
+      const path = Path.join(yield* TempDirectory.make, "none.sock")
+      const says = `no host answers on ${path}; start one with: sluice serve`
+      yield* fails(["show", "app", "--control", path], { code: 1, says })
+      yield* fails(["show", "app"], { code: 1, says }, { env: { SLUICE_CONTROL: path } })
+    }))
+})
+
+describe("sluice serve refuses", () => {
+  const bad: ReadonlyArray<readonly [string, ReadonlyArray<string>, string | RegExp]> = [
+    [
+      "a URI that is none",
+      ["--listen", "localhost:80"],
+      /^sluice: --listen: endpoint "localhost:80": it must start with/
+    ],
+    [
+      "a transport that it does not have",
+      ["--listen", "udp://127.0.0.1:53"],
+      /^sluice: --listen: .*'udp' is not served/
+    ],
+    ["a number that is none", ["--workers", "two"], "--workers: got \"two\"; it must be a whole number from 1 to 256"],
+    [
+      "a unit that is none",
+      ["--revoke-after", "5 parsecs"],
+      /^sluice: --revoke-after: got "5 parsecs"; it must be a time/
+    ],
+    ["a file that is not there", ["--config", "none.json"], "configuration file none.json does not exist"]
+  ]
+  for (const [what, args, says] of bad) {
+    it.live(what, () => fails(["serve", ...args], { code: 2, says }))
+  }
+
+  it.live("a bad variable, by its name", () =>
+    fails(["serve"], {
+      code: 2,
+      says: "SLUICE_WORKERS: got \"two\"; it must be a whole number from 1 to 256"
+    }, { env: { SLUICE_WORKERS: "two" } }))
+
+  it.live("an unknown key of the file, by its name", () =>
+    Effect.gen(function*() {
+      const file = Path.join(yield* TempDirectory.make, "sluice.json")
+      Fs.writeFileSync(file, `{ "wrokers": 2 }`)
+      const says = `wrokers in ${file}: there is no such setting; did you mean workers?`
+      yield* fails(["serve", "--config", file], { code: 2, says })
+    }))
+
+  it.live("a module that does not exist", () =>
+    fails(["serve", "./none.ts"], { code: 1, says: "app module ./none.ts does not exist" }))
+
+  for (const mode of [[], ["--in-process"]]) {
+    const how = mode.length === 0 ? "thread" : "in-process"
+    it.live(`a module that throws, fails to start, or is no app (${how} workers)`, () =>
+      Effect.gen(function*() {
+        yield* fails(["serve", Cli.fixture("throws"), ...mode], { code: 1, says: /the moon is in the wrong phase/ })
+        yield* fails(["serve", Cli.fixture("fails"), ...mode], { code: 1, says: /no such database/ })
+        yield* fails(["serve", Cli.fixture("no-app"), ...mode], {
+          code: 1,
+          says: /no-app\.ts exports something else as its default; it must export an Effect Layer/
+        })
+      }))
+  }
+
+  it.live("a port in use, and leaves nothing behind", () =>
+    Effect.gen(function*() {
+      const port = yield* Effect.acquireRelease(
+        Effect.callback<Net.Server>((resume) => {
+          const server = Net.createServer().listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+        }),
+        (server) => Effect.sync(() => server.close())
+      ).pipe(Effect.map((server) => (server.address() as Net.AddressInfo).port))
+      const uri = `tcp://127.0.0.1:${port}`
+      const control = Path.join(yield* TempDirectory.make, "control.sock")
+      yield* fails(["serve", Cli.fixture("echo"), "--listen", uri, "--control", control], {
+        code: 1,
+        says: new RegExp(`can't listen on ${uri}: .*in use`)
+      })
+      assert.isFalse(Fs.existsSync(control))
+    }))
+
+  it.live("a control socket on which a host answers", () =>
+    Effect.gen(function*() {
+      const { control } = yield* Cli.serve([Cli.fixture("echo")])
+      yield* fails(["serve", Cli.fixture("echo"), "--control", control], {
+        code: 1,
+        says: `a host already answers on ${control}; give another path with --control`
+      })
+    }))
+})
+
+describe("sluice serve", () => {
+  it.live("serves a module, says so in one line, and shows it", () =>
+    Effect.gen(function*() {
+      const serving = yield* Cli.serve([Cli.fixture("echo")])
+      const { control, line, port } = serving
+      assert.strictEqual(
+        line,
+        `sluice: echo listening on tcp://127.0.0.1:${port} (2 thread workers), control at ${control}`
+      )
+      const socket = yield* connect(port)
+      assert.strictEqual(yield* echoed(socket, "hello"), "hello")
+
+      const plain = yield* show(control)
+      assert.strictEqual(plain.code, 0, plain.stderr)
+      assert.match(plain.stdout, /^0 +echo +- +default$/m)
+      assert.match(plain.stdout, new RegExp(`^ +tcp://127\\.0\\.0\\.1:${port} +0-1 +1 +0 +0$`, "m"))
+      assert.match((yield* show(control, "--verbose")).stdout, /^ +queues +index 0\/2048/m)
+      const report = yield* reportOf(control)
+      assert.strictEqual(report.version, version)
+      assert.strictEqual(report.sessions, 1)
+      assert.deepStrictEqual(report.imbalances, [])
+
+      socket.destroy()
+      yield* endsInGoodOrder(serving, "SIGTERM")
+      assert.strictEqual((yield* serving.result).stdout, `${line}\n`)
+    }))
+
+  it.live("takes flags before the environment before the file", () =>
+    Effect.gen(function*() {
+      const file = Path.join(yield* TempDirectory.make, "sluice.json")
+      Fs.writeFileSync(file, JSON.stringify({ workers: 3, name: "from-file", rxFifoSize: "8KiB" }))
+      const { control, line } = yield* Cli.serve([
+        Cli.fixture("echo"),
+        "--config",
+        file,
+        "--in-process",
+        "--workers",
+        "1"
+      ], {
+        env: { SLUICE_WORKERS: "2", SLUICE_NAME: "from-environment" }
+      })
+      assert.match(line, /^sluice: from-environment listening on .* \(1 in-process worker\), control at /)
+      const { apps: [app] } = yield* reportOf(control)
+      assert.strictEqual(app?.rxFifoSize, 8192)
+      assert.deepStrictEqual(app?.workers.map(({ kind }) => kind), ["in-process"])
+    }))
+
+  it.live("runs an app that listens on nothing", () =>
+    Effect.gen(function*() {
+      const control = Path.join(yield* TempDirectory.make, "control.sock")
+      const running = yield* Cli.start(["serve", Cli.fixture("listens-nowhere"), "--control", control])
+      yield* running.printed("stderr", /listens-nowhere runs and listens on nothing/)
+      assert.match((yield* show(control)).stdout, /no active listeners/)
+      yield* running.kill("SIGINT")
+      const { code, stdout } = yield* running.result
+      assert.deepStrictEqual({ code, stdout }, { code: 0, stdout: "" })
+    }))
+
+  it.live("serves a small HTTP service without a module", () =>
+    Effect.gen(function*() {
+      const serving = yield* Cli.serve()
+      assert.match(serving.line, /^sluice: http listening on /)
+      const response = yield* Effect.promise(() => fetch(`http://127.0.0.1:${serving.port}/whoami`))
+      assert.strictEqual(response.status, 200)
+      assert.match(yield* Effect.promise(() => response.text()), /worker/)
+      yield* endsInGoodOrder(serving, "SIGINT")
+    }))
+
+  it.live("lets a session end that is open when a signal comes, and takes no others", () =>
+    Effect.gen(function*() {
+      const serving = yield* Cli.serve([Cli.fixture("echo")])
+      const socket = yield* connect(serving.port)
+      assert.strictEqual(yield* echoed(socket, "before"), "before")
+      yield* serving.kill("SIGTERM")
+      yield* serving.printed("stderr", /SIGTERM: stopping/)
+      assert.strictEqual(yield* echoed(socket, "after"), "after")
+      const { draining, sessions } = yield* reportOf(serving.control)
+      assert.deepStrictEqual({ draining, sessions }, { draining: true, sessions: 1 })
+      const refused = yield* Effect.callback<string | undefined>((resume) => {
+        const late = Net.connect({ host: "127.0.0.1", port: serving.port })
+        late.on("error", (error: NodeJS.ErrnoException) => resume(Effect.succeed(error.code)))
+        late.on("connect", () => resume(Effect.succeed("connected")))
+        return Effect.sync(() => late.destroy())
+      })
+      assert.strictEqual(refused, "ECONNREFUSED")
+      socket.end()
+      const { code, stderr } = yield* serving.result
+      assert.strictEqual(code, 0, stderr)
+    }))
+
+  it.live("waits for sessions no longer than the drain timeout", () =>
+    Effect.gen(function*() {
+      const serving = yield* Cli.serve([Cli.fixture("echo"), "--drain-timeout", "50ms"])
+      const socket = yield* connect(serving.port)
+      assert.strictEqual(yield* echoed(socket, "hello"), "hello")
+      yield* endsInGoodOrder(serving, "SIGTERM")
+    }))
+
+  for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+    it.live(`ends at once at a second ${signal}, with ${code}`, () =>
+      Effect.gen(function*() {
+        const serving = yield* Cli.serve([Cli.fixture("echo"), "--drain-timeout", "1 h"])
+        const socket = yield* connect(serving.port)
+        assert.strictEqual(yield* echoed(socket, "hello"), "hello")
+        yield* serving.kill(signal)
+        yield* serving.printed("stderr", new RegExp(`${signal}: stopping`))
+        yield* serving.kill(signal)
+        const result = yield* serving.result
+        assert.deepStrictEqual({ code: result.code, signal: result.signal }, { code, signal: null })
+      }))
+  }
+})
