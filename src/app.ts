@@ -60,6 +60,8 @@ interface Route {
 const send = (response: Http.ServerResponse, status: number, type: string, body: string): void => {
   response.statusCode = status
   response.setHeader("Content-Type", `${type}; charset=utf-8`)
+  // Node leaves it out of the answer to a HEAD
+  response.setHeader("Content-Length", Buffer.byteLength(body))
   response.end(body)
 }
 

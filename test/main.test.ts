@@ -158,8 +158,11 @@ describe("sluice serve refuses", () => {
       yield* fails(["serve", "--config", file], { code: 2, says })
     }))
 
-  it.live("a module that does not exist", () =>
-    fails(["serve", "./none.ts"], { code: 1, says: "app module ./none.ts does not exist" }))
+  it.live("a module that does not exist, or is no file", () =>
+    Effect.gen(function*() {
+      yield* fails(["serve", "./none.ts"], { code: 1, says: "app module ./none.ts does not exist" })
+      yield* fails(["serve", "."], { code: 1, says: "app module . is not a file" })
+    }))
 
   for (const mode of [[], ["--in-process"]]) {
     const how = mode.length === 0 ? "thread" : "in-process"
@@ -186,7 +189,7 @@ describe("sluice serve refuses", () => {
       const control = Path.join(yield* TempDirectory.make, "control.sock")
       yield* fails(["serve", Cli.fixture("echo"), "--listen", uri, "--control", control], {
         code: 1,
-        says: new RegExp(`can't listen on ${uri}: .*in use`)
+        says: new RegExp(`can't listen on ${uri}: another program listens there`)
       })
       assert.isFalse(Fs.existsSync(control))
     }))

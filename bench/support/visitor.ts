@@ -45,6 +45,6 @@ let opened = 0
 const pace = (): void => {
   const due = Math.min(perSecond * seconds, Math.floor((performance.now() - start) / 1000 * perSecond) + 1)
   for (; opened < due; opened++) visit()
-  if (opened < perSecond * seconds) setTimeout(pace, start + opened / perSecond * 1000 - performance.now())
+  if (opened < perSecond * seconds) setTimeout(pace, Math.max(1, start + opened / perSecond * 1000 - performance.now()))
 }
 pace()

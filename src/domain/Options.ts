@@ -687,6 +687,7 @@ const group = <A, I>(schema: Schema.Codec<A, I>, fields: Schema.Struct.Fields) =
  * - `scope`: see {@link ScopeOptions}; global.
  * - `proxiedTransports`: transports for which this application is a proxy; none (W18).
  * - `tlsEngine`: name of a TLS engine; none (W4).
+ * - `listen`: endpoints in their text form; none. The application is told of them and listens itself.
  *
  * The schema says what is well formed. {@link decodeApp} also says what this runtime can serve.
  *

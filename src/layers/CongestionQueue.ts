@@ -23,7 +23,7 @@ import * as PubSub from "effect/PubSub"
 import * as Queue from "effect/Queue"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as Handle from "../domain/Handle.ts"
-import * as Ledger from "../domain/Ledger.ts"
+import type * as Ledger from "../domain/Ledger.ts"
 import * as Message from "../domain/Message.ts"
 import * as Mq from "../domain/MessageQueue.ts"
 import type { QueueOptions } from "../domain/Options.ts"
@@ -152,6 +152,11 @@ export const layer = (options: Options): Layer.Layer<Congestion, never, MessageQ
         bytes += entry.bytes
         highest = Math.max(highest, count)
         ledger.postponed++
+        if (entry._tag === "Io") {
+          let waiting = waitingIo.get(entry.kind)
+          if (waiting === undefined) waitingIo.set(entry.kind, waiting = new Set())
+          waiting.add(entry.session)
+        }
         Queue.offerUnsafe(postponed, entry)
         // last, since whoever hears of it may send at once, and that goes behind
         if (!congested) enterCongestion()
@@ -192,13 +197,7 @@ export const layer = (options: Options): Layer.Layer<Congestion, never, MessageQ
           }
           if (result === Mq.Closed) return release(undefined, "worker-gone")
         }
-        const sent = postpone({ _tag: "Io", kind, session, live, bytes: IO_BYTES })
-        if (sent === "postponed") {
-          let waiting = waitingIo.get(kind)
-          if (waiting === undefined) waitingIo.set(kind, waiting = new Set())
-          waiting.add(session)
-        }
-        return sent
+        return postpone({ _tag: "Io", kind, session, live, bytes: IO_BYTES })
       }
 
       const takeHead = (): Postponed | undefined => {
@@ -217,8 +216,7 @@ export const layer = (options: Options): Layer.Layer<Congestion, never, MessageQ
         if (entry._tag === "Io") waitingIo.get(entry.kind)?.delete(entry.session)
       }
 
-      const isLive = (entry: Postponed): boolean =>
-        entry.live === undefined || entry.live()
+      const isLive = (entry: Postponed): boolean => entry.live === undefined || entry.live()
 
       const releaseHead = (entry: Postponed, reason: Ledger.ReleaseReason): void => {
         dropHead(entry)
@@ -239,7 +237,7 @@ export const layer = (options: Options): Layer.Layer<Congestion, never, MessageQ
       }
 
       /** Delivers from the head until the batch is done, nothing is left, or one does not fit. */
-      const deliverBatch = (): "empty" | "more" | "full" => {
+      const deliverBatch = (): "empty" | "more" | "full" | "given-up" => {
         for (let dealtWith = 0; dealtWith < batch; dealtWith++) {
           const entry = takeHead()
           if (entry === undefined) return "empty"
@@ -258,8 +256,9 @@ export const layer = (options: Options): Layer.Layer<Congestion, never, MessageQ
             ledger.delivered++
           } else if (result === Mq.Closed) releaseHead(entry, "worker-gone")
           else if (result === "hand-over-failed") {
-            releaseHead(entry, result)
             giveUp(result, 0)
+            releaseHead(entry, result)
+            return "given-up"
           } else return "full"
         }
         return count === 0 ? "empty" : "more"
@@ -275,15 +274,17 @@ export const layer = (options: Options): Layer.Layer<Congestion, never, MessageQ
         return roomMade.await.pipe(Effect.timeoutOption(retryInterval), Effect.asVoid)
       })
 
-      const settle = (result: "empty" | "more"): Effect.Effect<void> => {
+      const settle = (result: "empty" | "more" | "given-up"): Effect.Effect<void> => {
         wantsRoom = false
         if (result === "more") return Effect.yieldNow
+        // what is behind may be about the segment that the worker has not got: it waits for `close`
+        if (result === "given-up") return Effect.never
         if (congested) leaveCongestion()
         return Effect.void
       }
 
-      // asleep on the queue while nothing is postponed; a head that is left over comes first
-      const deliver = Effect.suspend(() => head === undefined ? Effect.asVoid(Queue.peek(postponed)) : Effect.void)
+      // asleep on the queue while nothing is postponed; what a fiber that died has left comes first, if only the flag
+      const deliver = Effect.suspend(() => congested ? Effect.void : Effect.asVoid(Queue.peek(postponed)))
         .pipe(
           Effect.andThen(Effect.suspend(() => {
             const result = deliverBatch()
@@ -302,17 +303,21 @@ export const layer = (options: Options): Layer.Layer<Congestion, never, MessageQ
         Effect.forkScoped
       )
 
-      const close = Effect.sync(() => {
+      const close = Effect.suspend(() => {
         closed = true
-        for (let entry = takeHead(); entry !== undefined; entry = takeHead()) releaseHead(entry, "worker-gone")
+        const thrown = releaseAll()
         if (congested) leaveCongestion()
+        return thrown.length === 0
+          ? Effect.void
+          : Effect.logError("cleaning up after released messages failed", ...thrown)
       })
       yield* Effect.addFinalizer(() => close)
 
       return Congestion.of({
         send,
         sendIo,
-        congested: () => congested,
+        // who has been given up, or is gone, takes no sessions either
+        congested: () => congested || closed,
         state,
         room: () => {
           if (wantsRoom && !toWorker.roomWanted) {

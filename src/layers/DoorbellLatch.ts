@@ -1,6 +1,6 @@
 /**
- * Doorbells within one thread: a ring opens a latch, and a fiber that waits for it does the waking. No timer is
- * involved, so under `TestClock` the order of things depends on the program alone.
+ * Doorbells within one thread: a ring opens a latch, and a fiber that waits for it does the waking, at its next turn.
+ * No timer is involved, so under `TestClock` the order of things depends on the program alone.
  *
  * @since 0.1.0
  */
@@ -13,11 +13,14 @@ const side = (mine: Latch.Latch, theirs: Latch.Latch): DoorbellShape => ({
   soon: undefined,
   listen: (wake) =>
     mine.await.pipe(
+      // a latch resumes its fiber inside the call that opens it, and nothing may be woken inside a ring
+      Effect.andThen(Effect.yieldNow),
       // closed before the look, so that a ring during it is heard again
       Effect.andThen(Effect.sync(() => {
         mine.closeUnsafe()
         wake()
       })),
+      Effect.catchDefect((error) => Effect.logError("what a doorbell woke has failed", error)),
       Effect.forever,
       Effect.forkScoped,
       Effect.asVoid

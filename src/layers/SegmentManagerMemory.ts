@@ -3,14 +3,17 @@
  * manages both.
  *
  * **How it grows** A manager that is more than `highWatermark` full, or that had to refuse an allocation, adds a
- * segment if the application's limits allow. A segment is allocated from once the worker has said that it has it, so
- * nothing can refer to a segment that the worker does not know (W20). An added segment whose last block was freed goes
- * when the rest of its manager is less than `lowWatermark` full.
+ * segment if the application's limits allow and the block would fit into it. A segment is allocated from once the
+ * worker has said that it has it, so nothing can refer to a segment that the worker does not know (W20).
+ *
+ * **How it shrinks** An added segment without a block goes as soon as the rest of its manager is at most `lowWatermark`
+ * full. A manager whose user has gone does not begin anew: it goes, with its segments, when its last block is freed.
  *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { Arena } from "../domain/Arena.ts"
 import type { Place } from "../domain/Fifo.ts"
 import type { Geometry } from "../domain/MessageQueue.ts"
 import type { SegmentOptions } from "../domain/Options.ts"
@@ -63,10 +66,13 @@ class Memory {
     return this.#create(this.options.firstSegmentSize, hostBytes(this.options.firstSegmentSize), manager)
   }
 
-  /** Adds a segment within the limits and tells the worker; `undefined` when they don't allow one. */
-  grow(side: "host" | "worker", manager: MemoryManager | undefined): Segment.Segment | undefined {
+  /**
+   * Adds a segment within the limits and tells the worker; `undefined` when they don't allow one, or when it would not
+   * hold a block of `wanted` bytes.
+   */
+  grow(side: "host" | "worker", wanted: number, manager: MemoryManager | undefined): Segment.Segment | undefined {
     const bytes = this.options.addSegmentSize
-    if (bytes === 0 || this.#bytes + bytes > this.options.memoryLimit) return undefined
+    if (bytes < Arena.rounded(wanted) || this.#bytes + bytes > this.options.memoryLimit) return undefined
     const segment = this.#create(bytes, side === "host" ? bytes : 0, manager)
     this.events?.announce(segment)
     return segment
@@ -103,15 +109,20 @@ class MemoryManager implements Manager {
   readonly arenas: Segment.Arenas
   readonly view: (segment: number) => Uint8Array
   readonly #memory: Memory
+  readonly #onGone: (manager: MemoryManager) => void
   readonly #added = new Set<number>()
+  /** Those of the added segments that have no block. */
+  readonly #empty = new Set<number>()
+  /** Added, but the worker has not said that it has it. */
   #growing: Segment.Segment | undefined
   #refused = false
-  /** Whether it goes with its last block. */
-  ending = false
+  /** Its user has gone. */
+  #ending = false
 
-  constructor(index: number, memory: Memory) {
+  constructor(index: number, memory: Memory, onGone: (manager: MemoryManager) => void) {
     this.index = index
     this.#memory = memory
+    this.#onGone = onGone
     this.view = memory.view
     this.arenas = new Segment.Arenas(memory.view)
   }
@@ -119,8 +130,9 @@ class MemoryManager implements Manager {
   allocate(bytes: number): Place | undefined {
     const place = this.arenas.allocate(bytes)
     if (place === undefined) this.#refused = true
+    else this.#empty.delete(place.segment)
     if (place === undefined || this.arenas.used * 100 > this.arenas.capacity * this.#memory.options.highWatermark) {
-      this.#growing ??= this.#memory.grow("host", this)
+      this.#growing ??= this.#memory.grow("host", bytes, this)
     }
     return place
   }
@@ -131,30 +143,42 @@ class MemoryManager implements Manager {
       this.#refused = false
       this.#memory.available()
     }
-    if (this.#added.has(place.segment) && this.arenas.isEmpty(place.segment)) this.#shrink(place.segment)
+    if (this.#added.has(place.segment) && this.arenas.isEmpty(place.segment)) this.#empty.add(place.segment)
+    this.#shrink()
   }
 
   mapped(segment: Segment.Segment): void {
+    // said twice it would be allocated from twice
+    if (segment !== this.#growing) return
     this.#growing = undefined
     this.#added.add(segment.index)
+    this.#empty.add(segment.index)
     this.arenas.add(segment.index, Segment.hostArena(segment))
     this.#refused = false
     this.#memory.available()
-    if (this.ending) this.#shrink(segment.index)
+    // an empty one is not yet one too many: whoever was refused tries again
+    if (this.#ending && this.arenas.used === 0) this.#shrink()
   }
 
-  /** Removes an added segment that is empty, if the others have room to spare. */
-  #shrink(segment: number): void {
-    const rest = this.arenas.capacity - this.#memory.segment(segment)!.buffer.byteLength
-    if (!this.ending && (rest <= 0 || this.arenas.used * 100 > rest * this.#memory.options.lowWatermark)) return
-    this.#added.delete(segment)
-    this.arenas.remove(segment)
-    this.#memory.remove(segment)
+  /** Removes the added segments without a block, as far as the others have room to spare or nothing is to come. */
+  #shrink(): void {
+    const { arenas } = this
+    const over = this.#ending && arenas.used === 0
+    for (const index of this.#empty) {
+      const rest = arenas.capacity - this.#memory.segment(index)!.buffer.byteLength
+      const spare = rest > 0 && arenas.used * 100 <= rest * this.#memory.options.lowWatermark
+      if (!spare && !over) continue
+      this.#added.delete(index)
+      this.#empty.delete(index)
+      arenas.remove(index)
+      this.#memory.remove(index)
+    }
+    if (over && this.#growing === undefined) this.#onGone(this)
   }
 
   end(): void {
-    this.ending = true
-    for (const segment of this.#added) if (this.arenas.isEmpty(segment)) this.#shrink(segment)
+    this.#ending = true
+    this.#shrink()
   }
 }
 
@@ -164,7 +188,9 @@ const make = (
   allocate: (bytes: number) => ArrayBufferLike
 ): SegmentManager["Service"] => {
   const memory = new Memory(options, allocate)
-  const initial = new MemoryManager(0, memory)
+  const managers = new Set<MemoryManager>()
+  const gone = (manager: MemoryManager): void => void managers.delete(manager)
+  const initial = new MemoryManager(0, memory, gone)
   let queueBytes = 0
   const first = memory.first((bytes) => {
     queueBytes = Segment.queues(new ArrayBuffer(0), geometry).bytes
@@ -172,7 +198,7 @@ const make = (
   }, initial)
   initial.arenas.add(first.index, Segment.hostArena(first, queueBytes))
 
-  const managers = new Set([initial])
+  managers.add(initial)
   const users = new Map<string, MemoryManager>()
   let next = 1
 
@@ -187,7 +213,7 @@ const make = (
       let manager = users.get(user)
       if (manager === undefined) {
         const taken = new Set(users.values())
-        manager = taken.has(initial) ? new MemoryManager(next++, memory) : initial
+        manager = taken.has(initial) ? new MemoryManager(next++, memory, gone) : initial
         managers.add(manager)
         users.set(user, manager)
       }
@@ -197,15 +223,13 @@ const make = (
       const manager = users.get(user)
       if (manager === undefined) return
       users.delete(user)
-      if (manager === initial) return
-      manager.end()
-      managers.delete(manager)
+      if (manager !== initial) manager.end()
     },
     mapped: (index) => {
       const segment = memory.segment(index)
       if (segment !== undefined && segment !== first) memory.owner(index)?.mapped(segment)
     },
-    addForWorker: () => memory.grow("worker", undefined) !== undefined,
+    addForWorker: (bytes) => memory.grow("worker", bytes, undefined) !== undefined,
     unused: (index) => {
       const segment = memory.segment(index)
       if (segment !== undefined && segment.hostBytes === 0) memory.remove(index)

@@ -22,14 +22,17 @@ import * as Settings from "./Settings.ts"
 import * as Signals from "./Signals.ts"
 
 /**
- * The module of the application is not there.
+ * The module of the application is not there, or is something else than a file.
  *
  * @category errors
  * @since 0.1.0
  */
-export class NoModule extends Schema.TaggedError<NoModule>()("NoModule", { path: Schema.String }) {
+export class NoModule extends Schema.TaggedError<NoModule>()("NoModule", {
+  path: Schema.String,
+  exists: Schema.Boolean
+}) {
   override get message(): string {
-    return `app module ${this.path} does not exist`
+    return `app module ${this.path} ${this.exists ? "is not a file" : "does not exist"}`
   }
 }
 
@@ -38,8 +41,9 @@ const SLACK = Duration.seconds(1)
 
 const moduleUrl = Effect.fnUntraced(function*(path: string) {
   const absolute = Path.resolve(path)
-  const isFile = yield* Effect.promise(() => Fs.stat(absolute).then((stats) => stats.isFile(), () => false))
-  return isFile ? Url.pathToFileURL(absolute).href : yield* new NoModule({ path })
+  const stats = yield* Effect.promise(() => Fs.stat(absolute).catch(() => undefined))
+  if (stats?.isFile() !== true) return yield* new NoModule({ path, exists: stats !== undefined })
+  return Url.pathToFileURL(absolute).href
 })
 
 const start = Effect.fnUntraced(function*(settings: Settings.Resolved, url: string, control: string) {

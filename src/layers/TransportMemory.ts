@@ -334,7 +334,7 @@ class MemoryConnection implements Connection {
       starved = wait === "memory"
     }
     if (moved) this.#events.received()
-    if (starved) this.#events.starved()
+    if (starved && !this.#closing) this.#events.starved()
   }
 
   #transmit(): void {

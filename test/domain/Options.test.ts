@@ -421,6 +421,23 @@ describe("Options", () => {
     })
   })
 
+  describe("listen", () => {
+    it("takes endpoints in their text form, none by default", () => {
+      assert.deepStrictEqual(Options.defaults.listen, [])
+      assert.deepStrictEqual(decoded({ listen: ["tcp://127.0.0.1:8080", "tcp://[::1]:0"] }).listen, [
+        { _tag: "tcp", host: "127.0.0.1", port: 8080 },
+        { _tag: "tcp", host: "::1", port: 0 }
+      ])
+    })
+
+    it("refuses what is no list, and names the endpoint that is none", () => {
+      assert.include(only({ listen: "tcp://127.0.0.1:8080" }).message, "it must be a list of endpoint URIs")
+      const { message, option } = only({ listen: ["tcp://127.0.0.1:8080", "http://localhost"] })
+      assert.strictEqual(option, "listen")
+      assert.include(message, `endpoint "http://localhost": there is no transport 'http'`)
+    })
+  })
+
   describe("secrets", () => {
     it("W3 are taken as text or redacted, and come out redacted", () => {
       for (const secret of ["hunter2", Redacted.make("hunter2")]) {
@@ -476,7 +493,7 @@ describe("Options", () => {
       assert.isDefined(row, option)
       assert.isDefined(row?.unit, option)
     }
-    assert.strictEqual(rows.size, numbers.length + 10)
+    assert.strictEqual(rows.size, numbers.length + 11)
     for (const row of rows.values()) {
       for (const text of [row.option, row.description, row.range, row.default]) assert.isNotEmpty(text)
     }

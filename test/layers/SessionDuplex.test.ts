@@ -190,6 +190,25 @@ describe("SessionDuplex", () => {
     })
   })
 
+  it("gives the loop's other work its turn while it writes to a peer that always has room", async () => {
+    const { duplex } = one(1 << 24)
+    const part = pattern(65_536)
+    for (const burst of [[part], [part, part, part]]) {
+      let turn = false
+      const before = duplex.bytesWritten
+      setImmediate(() => turn = true)
+      while (!turn && duplex.bytesWritten < before + (1 << 22)) {
+        duplex.cork()
+        for (const one of burst) duplex.write(one)
+        duplex.uncork()
+        await once(duplex, "drain")
+      }
+      assert.isTrue(turn)
+      assert.isAtMost(duplex.bytesWritten - before, (1 << 20) + 3 * 65_536)
+    }
+    duplex.destroy()
+  })
+
   describe("ends", () => {
     it("half-closes: it reads on after its own end, and writes on after the peer's", async () => {
       const { a, b } = streams(7)

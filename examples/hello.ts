@@ -1,0 +1,7 @@
+// An app module: its default export is launched in every worker.
+import { SessionHttpServer } from "sluice/worker"
+import { threadId } from "node:worker_threads"
+
+export default SessionHttpServer.serve((_request, response) => {
+  response.end(`hello from thread ${threadId}\n`)
+})

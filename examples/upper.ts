@@ -1,0 +1,26 @@
+// An app module on sessions themselves: answers each chunk in upper case, with backpressure both ways.
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { Sessions } from "sluice/worker"
+
+const upper = (session: Sessions.Session): void => {
+  let left: Uint8Array | undefined
+  const pump = (): void => {
+    for (;;) {
+      left ??= session.read(4096)
+      if (left === undefined) return session.ended ? session.end() : undefined
+      const bytes = Buffer.from(Buffer.from(left).toString("latin1").toUpperCase(), "latin1")
+      const written = session.write(bytes)
+      if (written < 0) return session.close()
+      left = written < left.length ? left.subarray(written) : undefined
+      // `writable` says when to go on
+      if (left !== undefined) return
+    }
+  }
+  session.handler = { readable: pump, writable: pump, ended: pump, closed: () => session.close() }
+}
+
+export default Layer.effectDiscard(Effect.gen(function*() {
+  const sessions = yield* Sessions.Sessions
+  yield* Effect.forEach(sessions.endpoints, (endpoint) => sessions.listen(endpoint, upper))
+}))

@@ -1,0 +1,124 @@
+/**
+ * The other side of a connection's fifos, as a worker has it: real producers and consumers over an arena in plain
+ * memory. Everything that the connection says is recorded in order.
+ */
+import { Arena } from "../../src/domain/Arena.ts"
+import * as Fifo from "../../src/domain/Fifo.ts"
+import * as Segment from "../../src/domain/Segment.ts"
+import * as SessionBlock from "../../src/domain/SessionBlock.ts"
+import type { Connection, ConnectionEvents } from "../../src/services/Transport.ts"
+
+const MEMORY = 4 << 20
+
+export class AppEnd implements ConnectionEvents {
+  readonly connection: Connection
+  /** What was said, without repetitions of the same word in a row. */
+  readonly said: Array<string> = []
+  /** Events that came from inside a call: there must be none. */
+  readonly inside: Array<string> = []
+  readonly words: Int32Array
+  readonly rx: Fifo.Consumer
+  readonly tx: Fifo.Producer
+  readonly #rxHost: Fifo.Producer
+  readonly #txHost: Fifo.Consumer
+  /** Whether there is memory for the rx fifo. */
+  refuse = false
+  closed: { readonly reset: string | undefined } | undefined
+  error: Fifo.Corrupt | undefined
+  onReceived: (() => void) | undefined
+  onRoom: (() => void) | undefined
+  #calling = false
+
+  constructor(connection: Connection, bound: number) {
+    this.connection = connection
+    const segment = Segment.make(0, new ArrayBuffer(MEMORY), MEMORY)
+    const arena = new Arena(0, MEMORY)
+    const blocks: Fifo.Blocks = {
+      allocate: (bytes) => {
+        if (this.refuse) return undefined
+        const offset = arena.allocate(bytes)
+        return offset < 0 ? undefined : { segment: 0, offset }
+      },
+      free: ({ offset }) => arena.free(offset),
+      view: () => segment.bytes
+    }
+    const block = arena.allocate(SessionBlock.BYTES)
+    SessionBlock.reset(segment, block)
+    this.words = segment.words
+    const rx = SessionBlock.rx(segment, block)
+    const tx = SessionBlock.tx(segment, block)
+    const view: Fifo.View = () => segment.bytes
+    this.#rxHost = new Fifo.Producer(rx, bound, blocks)
+    this.rx = new Fifo.Consumer(rx, bound, view)
+    this.tx = new Fifo.Producer(tx, bound, blocks)
+    this.#txHost = new Fifo.Consumer(tx, bound, view)
+  }
+
+  /** Runs a call to the connection; no event may come from inside it. */
+  call(make: (connection: Connection) => void): void {
+    const outer = this.#calling
+    this.#calling = true
+    make(this.connection)
+    this.#calling = outer
+  }
+
+  open(): this {
+    this.call((connection) => connection.open(this.#rxHost, this.#txHost, this))
+    return this
+  }
+
+  /** Reads at most `max` bytes, and tells the connection of room that it waits for. */
+  read(max = Infinity): Buffer {
+    const bytes = Buffer.alloc(Math.min(max, this.rx.size))
+    if (this.rx.read(bytes).tell) this.call((connection) => connection.resume())
+    return bytes
+  }
+
+  /** Writes what fits from `from` on; a write that is cut short asks to be told of room. */
+  write(bytes: Uint8Array, from = 0): number {
+    let at = from
+    do at += this.tx.enqueue(bytes, at)
+    while (at < bytes.length && this.tx.wait(this.tx.bound / 4) === "ready")
+    this.call((connection) => connection.send())
+    return at - from
+  }
+
+  /** Writes all of it, as there is room. */
+  writeAll(bytes: Uint8Array): { readonly written: () => number } {
+    let at = 0
+    const go = (): void => {
+      at += this.write(bytes, at)
+      this.onRoom = at < bytes.length ? go : undefined
+    }
+    go()
+    return { written: () => at }
+  }
+
+  #say(word: string): void {
+    if (this.#calling) this.inside.push(word)
+    if (this.said.at(-1) !== word) this.said.push(word)
+  }
+
+  received(): void {
+    this.#say("received")
+    this.onReceived?.()
+  }
+  room(): void {
+    this.#say("room")
+    this.onRoom?.()
+  }
+  starved(): void {
+    this.#say("starved")
+  }
+  ended(): void {
+    this.#say("ended")
+  }
+  closed_(reset: string | undefined): void {
+    this.#say(reset === undefined ? "closed" : `closed: ${reset}`)
+    this.closed = { reset }
+  }
+  corrupt(error: Fifo.Corrupt): void {
+    this.#say("corrupt")
+    this.error = error
+  }
+}
