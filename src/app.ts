@@ -39,7 +39,7 @@ const PATTERN = Uint8Array.from({ length: CHUNK + PERIOD }, (_, i) => i % PERIOD
 const wholeUpTo = (maximum: number) =>
   Schema.decodeUnknownOption(
     Schema.String.check(Schema.isPattern(/^\d{1,16}$/)).pipe(
-      Schema.decodeTo(Schema.NumberFromString.check(Schema.isBetween({ minimum: 0, maximum })))
+      Schema.decodeTo(Schema.FiniteFromString.check(Schema.isBetween({ minimum: 0, maximum })))
     )
   )
 const decodeBytes = wholeUpTo(MAX_BYTES)

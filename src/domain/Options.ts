@@ -55,7 +55,6 @@ export type Unit =
   | "milliseconds"
   | "slots"
   | "messages"
-  | "tries"
   | "percent"
   | "connections"
   | "sessions"
@@ -247,7 +246,6 @@ const described = (
  * - `indexQueue`, `ioRing`, `controlRing`: slots, powers of two from 1 to 65536; 2048, 2048 and 512 (M1).
  * - `retryInterval`: milliseconds, 0.1 to 10000; 10 (M4).
  * - `batch`: messages, 1 to 32; 32 (M4).
- * - `lockTries`: tries, 0 to 1000; 5 (M1).
  * - `postponedMessages`: messages, 1 to 1048576; 65536 (M9).
  * - `postponedBytes`: bytes, 1 KiB to 1 GiB; 16 MiB (M9).
  *
@@ -297,14 +295,6 @@ export const QueueOptions = Schema.Struct({
     default: 32,
     requirement: "M4",
     description: "Postponed messages delivered at most in one batch"
-  }),
-  lockTries: number({
-    unit: "tries",
-    min: 0,
-    max: 1000,
-    default: 5,
-    requirement: "M1",
-    description: "Further tries, about 1 us apart, for a queue whose lock is held"
   }),
   postponedMessages: number({
     unit: "messages",

@@ -47,6 +47,7 @@ export const Worker = Schema.Struct({
   client: Schema.String,
   kind: Schema.Literals(["thread", "in-process"]),
   state: Schema.Literals(workerStates),
+  /** Whether it has fallen behind: messages are postponed, or it let an offer run out and has not come past it. */
   congested: Schema.Boolean,
   sessions: Count,
   restarts: Count,
@@ -57,6 +58,8 @@ export const Worker = Schema.Struct({
   timesCongested: Count,
   /** Time in congestion, in total. */
   congestedMillis: Schema.Finite,
+  /** Offers taken back that the worker has not come past, how often there were any, and for how long in total. */
+  behind: Schema.Struct({ offers: Count, times: Count, millis: Schema.Finite }),
   /** Time since the worker last took a message from its queue, or since it had none to take. */
   lastProgressMillis: Schema.Finite,
   segments: Schema.Struct({ count: Count, bytes: Count, hostBytes: Count, used: Count }),

@@ -83,6 +83,8 @@ export const layer = (options: Options): Layer.Layer<Congestion, never, MessageQ
       let timesCongested = 0
       let congestedMillis = 0
       let closed = false
+      /** A segment could not be handed over. What is behind may be about it: it waits for `close`. */
+      let cut = false
       let wantsRoom = false
 
       const publish = (next: CongestionState): void => {
@@ -105,7 +107,8 @@ export const layer = (options: Options): Layer.Layer<Congestion, never, MessageQ
 
       const giveUp = (reason: Unresponsive["reason"], limit: number): void => {
         closed = true
-        Deferred.doneUnsafe(unresponsive, Exit.fail(new Unresponsive({ reason, limit })))
+        // not from inside a send or a delivery: whoever hears of it closes all this
+        queueMicrotask(() => Deferred.doneUnsafe(unresponsive, Exit.fail(new Unresponsive({ reason, limit }))))
       }
 
       const release = (cleanUp: (() => void) | undefined, reason: Ledger.ReleaseReason): Sent => {
@@ -239,6 +242,7 @@ export const layer = (options: Options): Layer.Layer<Congestion, never, MessageQ
       /** Delivers from the head until the batch is done, nothing is left, or one does not fit. */
       const deliverBatch = (): "empty" | "more" | "full" | "given-up" => {
         for (let dealtWith = 0; dealtWith < batch; dealtWith++) {
+          if (cut) return "given-up"
           const entry = takeHead()
           if (entry === undefined) return "empty"
           if (!isLive(entry)) {
@@ -256,12 +260,12 @@ export const layer = (options: Options): Layer.Layer<Congestion, never, MessageQ
             ledger.delivered++
           } else if (result === Mq.Closed) releaseHead(entry, "worker-gone")
           else if (result === "hand-over-failed") {
+            cut = true
             giveUp(result, 0)
             releaseHead(entry, result)
-            return "given-up"
           } else return "full"
         }
-        return count === 0 ? "empty" : "more"
+        return cut ? "given-up" : count === 0 ? "empty" : "more"
       }
 
       const awaitRoom = Effect.suspend(() => {
@@ -277,7 +281,6 @@ export const layer = (options: Options): Layer.Layer<Congestion, never, MessageQ
       const settle = (result: "empty" | "more" | "given-up"): Effect.Effect<void> => {
         wantsRoom = false
         if (result === "more") return Effect.yieldNow
-        // what is behind may be about the segment that the worker has not got: it waits for `close`
         if (result === "given-up") return Effect.never
         if (congested) leaveCongestion()
         return Effect.void

@@ -10,6 +10,7 @@
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import type { Stats } from "node:fs"
 import * as Fs from "node:fs/promises"
 import * as Os from "node:os"
 import * as Path from "node:path"
@@ -59,16 +60,26 @@ export const fromSystem = (path: string, cause: unknown): ControlError => {
 
 const uid = (): number => process.getuid?.() ?? -1
 
-const lstat = (path: string) =>
+const unless = (code: string) => (cause: unknown): undefined => {
+  if (codeOf(cause) !== code) throw cause
+}
+
+/**
+ * What is at `file`, a link not followed; `undefined` when there is nothing. A failure is one of the socket at `path`.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const lookAt = (file: string, path: string): Effect.Effect<Stats | undefined, ControlError> =>
   Effect.tryPromise({
-    try: () => Fs.lstat(path),
-    catch: (cause) => cause
+    try: () => Fs.lstat(file).catch(unless("ENOENT")),
+    catch: (cause) => fromSystem(path, cause)
   })
 
 const isOurs = (directory: string) =>
-  lstat(directory).pipe(
-    Effect.map((stats) => stats.isDirectory() && stats.uid === uid()),
-    Effect.catch(() => Effect.succeed(false))
+  lookAt(directory, directory).pipe(
+    Effect.map((stats) => stats !== undefined && stats.isDirectory() && stats.uid === uid()),
+    Effect.orElseSucceed(() => false)
   )
 
 const temporary = (): string => Path.join(Os.tmpdir(), `sluice-${uid()}`)
@@ -109,15 +120,13 @@ export const check = Effect.fnUntraced(function*(path: string, options: { readon
     return
   }
   if (options.create) {
-    yield* Effect.tryPromise({ try: () => Fs.mkdir(directory, { mode: 0o700 }), catch: (cause) => cause }).pipe(
-      Effect.catchIf((cause) => codeOf(cause) === "EEXIST", () => Effect.void),
-      Effect.mapError(system)
-    )
+    yield* Effect.tryPromise({
+      try: () => Fs.mkdir(directory, { mode: 0o700 }).catch(unless("EEXIST")),
+      catch: system
+    })
   }
-  const stats = yield* lstat(directory).pipe(
-    Effect.catchIf((cause) => !options.create && codeOf(cause) === "ENOENT", () => Effect.succeed(undefined)),
-    Effect.mapError(system)
-  )
+  const stats = yield* lookAt(directory, path)
+  // nobody serves there
   if (stats === undefined) return
   const unsafe = (detail: string) => new ControlError({ path, reason: "ForeignDirectory", detail })
   if (!stats.isDirectory()) return yield* unsafe(`${directory} is no directory`)

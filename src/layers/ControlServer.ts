@@ -92,10 +92,7 @@ const probe = (path: string): Effect.Effect<"free" | "stale", ControlError> =>
 
 /** Makes sure that there is nothing at the path. */
 const clear = Effect.fnUntraced(function*(path: string) {
-  const stats = yield* Effect.tryPromise({ try: () => Fs.lstat(path), catch: (cause) => cause }).pipe(
-    Effect.catchIf((cause) => ControlPath.codeOf(cause) === "ENOENT", () => Effect.succeed(undefined)),
-    Effect.mapError((cause) => ControlPath.fromSystem(path, cause))
-  )
+  const stats = yield* ControlPath.lookAt(path, path)
   if (stats === undefined) return
   if (!stats.isSocket()) return yield* new ControlError({ path, reason: "NotASocket", detail: "it is a file" })
   if ((yield* probe(path)) === "free") return

@@ -186,7 +186,7 @@ export class HostListener implements Origin {
     )
     if (running.length === 0) return "no-worker"
     if (running.every(({ slot }) => slot.isFull)) return "worker-limit"
-    return running.some(({ live }) => live!.congestion.congested() || live!.quarantined > 0) ? "congested" : "no-memory"
+    return running.some(({ live }) => live!.congested) ? "congested" : "no-memory"
   }
 
   #refuse(connection: Connection, reason: Ledger.RefuseReason): void {
@@ -238,7 +238,7 @@ export class HostListener implements Origin {
     worker.slot.offers.pending--
     worker.slot.offers.revoked++
     this.arrivals.offered--
-    worker.quarantined++
+    worker.fellBehind()
     if (this.#host.draining()) this.#refuse(connection, "draining")
     else if (!this.#place(connection)) this.#hold(connection, true)
     return true
@@ -263,7 +263,7 @@ export class HostListener implements Origin {
     // a worker that does not know the listener any more comes past an offer that still runs
     if (session.state === "ACCEPTING") this.revoke(session)
     if (session.state !== "CREATED") return
-    session.worker.quarantined--
+    session.worker.caughtUp()
     session.free()
   }
 

@@ -79,8 +79,7 @@ export class WorkerSlot {
     const { live } = this
     return live !== undefined
       && WorkerState.takesSessions(this.#state)
-      && !live.congestion.congested()
-      && live.quarantined === 0
+      && !live.congested
       && !this.isFull
   }
 
@@ -114,7 +113,7 @@ export class LiveWorker {
   readonly congestion: Congestion["Service"]
   readonly sessions = new Set<HostSession>()
   /** Offers that were taken back and that the worker has not come past yet: it is behind by at least these. */
-  quarantined = 0
+  readonly behind = { offers: 0, times: 0, millis: 0, since: 0 }
   /** Sessions that hold rx memory. */
   readonly hot = new Set<HostSession>()
   /** Sessions that wait for rx memory. */
@@ -169,6 +168,31 @@ export class LiveWorker {
 
   fault(detail: string): void {
     Deferred.doneUnsafe(this.#fault, Exit.fail(new WorkerExit({ reason: "Crashed", detail })))
+  }
+
+  /** Whether the worker has fallen behind: messages for it are postponed, or it has let an offer run out. */
+  get congested(): boolean {
+    return this.congestion.congested() || this.behind.offers > 0
+  }
+
+  /** Milliseconds, in total, in which the worker was behind with an offer. */
+  get behindMillis(): number {
+    const { millis, offers, since } = this.behind
+    return offers > 0 ? millis + this.#clock() - since : millis
+  }
+
+  /** An offer to the worker was taken back, because it had not claimed it in time. */
+  fellBehind(): void {
+    const { behind } = this
+    if (behind.offers++ > 0) return
+    behind.times++
+    behind.since = this.#clock()
+  }
+
+  /** The worker has come past an offer that was taken back. */
+  caughtUp(): void {
+    const { behind } = this
+    if (--behind.offers === 0) behind.millis += this.#clock() - behind.since
   }
 
   /** Milliseconds since the worker last took a message, or had none to take. */

@@ -14,10 +14,11 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Arena } from "../domain/Arena.ts"
-import type { Place } from "../domain/Fifo.ts"
+import { FIRST_BLOCK, type Place } from "../domain/Fifo.ts"
 import type { Geometry } from "../domain/MessageQueue.ts"
 import type { SegmentOptions } from "../domain/Options.ts"
 import * as Segment from "../domain/Segment.ts"
+import * as SessionBlock from "../domain/SessionBlock.ts"
 import { type Manager, type SegmentEvents, SegmentManager } from "../services/SegmentManager.ts"
 
 interface Owned {
@@ -116,6 +117,8 @@ class MemoryManager implements Manager {
   /** Added, but the worker has not said that it has it. */
   #growing: Segment.Segment | undefined
   #refused = false
+  /** Bytes of arena that are kept whatever is in them. */
+  #reserved = 0
   /** Its user has gone. */
   #ending = false
 
@@ -137,6 +140,12 @@ class MemoryManager implements Manager {
     return place
   }
 
+  /** Adds segments, one after the other, until there is room for this many bytes or the limits are reached. */
+  reserve(bytes: number): void {
+    this.#reserved = bytes
+    if (this.arenas.capacity < bytes) this.#growing ??= this.#memory.grow("host", SessionBlock.BYTES, this)
+  }
+
   free(place: Place): void {
     this.arenas.free(place)
     if (this.#refused) {
@@ -155,6 +164,7 @@ class MemoryManager implements Manager {
     this.#empty.add(segment.index)
     this.arenas.add(segment.index, Segment.hostArena(segment))
     this.#refused = false
+    this.reserve(this.#reserved)
     this.#memory.available()
     // an empty one is not yet one too many: whoever was refused tries again
     if (this.#ending && this.arenas.used === 0) this.#shrink()
@@ -166,7 +176,7 @@ class MemoryManager implements Manager {
     const over = this.#ending && arenas.used === 0
     for (const index of this.#empty) {
       const rest = arenas.capacity - this.#memory.segment(index)!.buffer.byteLength
-      const spare = rest > 0 && arenas.used * 100 <= rest * this.#memory.options.lowWatermark
+      const spare = rest > 0 && rest >= this.#reserved && arenas.used * 100 <= rest * this.#memory.options.lowWatermark
       if (!spare && !over) continue
       this.#added.delete(index)
       this.#empty.delete(index)
@@ -208,6 +218,7 @@ const make = (
     segment: (index) => memory.segment(index),
     connect: (events) => {
       memory.events = events
+      initial.reserve(options.preallocFifoPairs * (SessionBlock.BYTES + FIRST_BLOCK))
     },
     acquire: (user) => {
       let manager = users.get(user)

@@ -167,17 +167,14 @@ export class SessionDuplex extends Duplex {
   override _read(): void {
     this.#wanted = true
     this.#pump()
-    if (this.session.reset !== undefined) this.#gone()
   }
 
   /** The connection is gone, in order or not. */
   #gone(): void {
-    if (this.destroyed) return
-    this.#pump()
     const { session } = this
     // in order: both sides have ended, and what is left can still be read
-    if (session.reset === undefined && session.ended && this.#ended) return
-    if (!this.destroyed) this.destroy(lost("read", session))
+    const inOrder = session.reset === undefined && session.ended && this.#ended
+    if (!inOrder && !this.destroyed) this.destroy(lost("read", session))
   }
 
   // ---- writing

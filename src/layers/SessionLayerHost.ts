@@ -73,10 +73,15 @@ interface Listening {
 /** Milliseconds that a worker which was told to stop is waited for before its thread is ended. */
 const STOP_TIMEOUT = 2000
 
+/** Milliseconds between two looks at whether a worker makes progress. */
+const SAMPLE_INTERVAL = 1000
+
 type Failure = WorkerExit | Unresponsive
 
-export const layer: Layer.Layer<SessionLayer, never, Transport> = Layer.effect(
-  SessionLayer,
+/** How the stack of a worker is made. */
+export type Stack = (options: WorkerStack.Options) => Layer.Layer<WorkerStack.WorkerServices>
+
+const make = (stack: Stack) =>
   Effect.gen(function*() {
     const transport = yield* Transport
     const clock = yield* Clock.Clock
@@ -274,7 +279,7 @@ export const layer: Layer.Layer<SessionLayer, never, Transport> = Layer.effect(
       const parsed = Endpoint.parse(message.endpoint)
       if (Result.isFailure(parsed)) return refuse(worker, request, "InvalidEndpoint", parsed.failure.message)
       // M7: a congested worker opens no further sessions
-      if (worker.congestion.congested()) {
+      if (worker.congested) {
         return refuse(worker, request, "Refused", "congested: the worker is behind with its queue")
       }
       if (isFull(worker.slot.app)) {
@@ -334,7 +339,7 @@ export const layer: Layer.Layer<SessionLayer, never, Transport> = Layer.effect(
     /** One start of a worker: succeeds when it was stopped, fails when it went by itself. */
     const runOnce = Effect.fnUntraced(function*(slot: WorkerSlot, module: AppModule) {
       const { options } = slot.app
-      const services = yield* Layer.build(WorkerStack.layer({
+      const services = yield* Layer.build(stack({
         app: options,
         endpoints: options.listen.map(Endpoint.format),
         module,
@@ -363,6 +368,11 @@ export const layer: Layer.Layer<SessionLayer, never, Transport> = Layer.effect(
       live.wake()
       yield* Effect.sync(() => live.trim()).pipe(
         Effect.repeat(Schedule.spaced(options.segment.trimInterval)),
+        Effect.forkScoped
+      )
+      // sampled, so that a report can tell how long a worker has stood still
+      yield* Effect.sync(() => live.sinceProgress).pipe(
+        Effect.repeat(Schedule.spaced(SAMPLE_INTERVAL)),
         Effect.forkScoped
       )
       yield* SubscriptionRef.changes(congestion.state).pipe(
@@ -551,8 +561,7 @@ export const layer: Layer.Layer<SessionLayer, never, Transport> = Layer.effect(
       // in a scope of its own, so that a failed attach is undone at once and not with the caller's scope
       Effect.flatMap(Effect.scope, (outer) =>
         Effect.flatMap(Scope.fork(outer), (inner) =>
-          Effect.onError(Scope.provide(effect, inner), (cause) =>
-            Scope.close(inner, Exit.failCause(cause))))))
+          Effect.onError(Scope.provide(effect, inner), (cause) => Scope.close(inner, Exit.failCause(cause))))))
 
     const find = (wanted: string | { readonly client: string } | Handle.AppIndex) =>
       Effect.suspend(() => {
@@ -597,7 +606,7 @@ export const layer: Layer.Layer<SessionLayer, never, Transport> = Layer.effect(
         client: app.client,
         kind: app.options.worker.kind,
         state: slot.state,
-        congested: live?.congestion.congested() ?? false,
+        congested: live?.congested ?? false,
         sessions: live?.sessions.size ?? 0,
         restarts: slot.restarts,
         lastFailure: slot.lastFailure ?? null,
@@ -613,6 +622,11 @@ export const layer: Layer.Layer<SessionLayer, never, Transport> = Layer.effect(
         },
         timesCongested: congestion?.timesCongested ?? 0,
         congestedMillis: congestion?.congestedMillis ?? 0,
+        behind: {
+          offers: live?.behind.offers ?? 0,
+          times: live?.behind.times ?? 0,
+          millis: live?.behindMillis ?? 0
+        },
         lastProgressMillis: live?.sinceProgress ?? 0,
         segments: {
           count: segments?.count ?? 0,
@@ -675,4 +689,9 @@ export const layer: Layer.Layer<SessionLayer, never, Transport> = Layer.effect(
 
     return SessionLayer.of({ attach, find, drain, report })
   })
-)
+
+/** The session layer with workers that are made by `stack`: for workers of another kind, or scripted ones. */
+export const layerStack = (stack: Stack): Layer.Layer<SessionLayer, never, Transport> =>
+  Layer.effect(SessionLayer, make(stack))
+
+export const layer: Layer.Layer<SessionLayer, never, Transport> = layerStack(WorkerStack.layer)

@@ -161,6 +161,12 @@ const workerDetails = (worker: Report.Worker): Array<string> => {
     ["queues", [depth("index", queue.index), depth("io", queue.io), depth("control", queue.control)].join(", ")],
     ["postponed", `${postponed.now} now (${size(postponed.bytes)}), ${postponed.highest} at most`],
     ["congested", `${plural(worker.timesCongested, "time")}, ${time(worker.congestedMillis)} in total`],
+    [
+      "behind",
+      `${plural(worker.behind.offers, "offer")} now, ${plural(worker.behind.times, "time")}, ${
+        time(worker.behind.millis)
+      } in total`
+    ],
     ["last progress", `${time(worker.lastProgressMillis)} ago`],
     ["restarts", `${worker.restarts}${failure}`],
     [

@@ -65,6 +65,7 @@ class TcpConnection implements Connection {
   /** What was read and has not found room yet. */
   #left: Uint8Array | undefined
   #paused = true
+  #resuming = false
   #writing = 0
   #ending = false
   #closing = false
@@ -107,7 +108,7 @@ class TcpConnection implements Connection {
       this.#rx = undefined
       this.#tx = undefined
       this.abort()
-      events.corrupt(error)
+      queueMicrotask(() => events.corrupt(error))
     }
   }
 
@@ -150,7 +151,11 @@ class TcpConnection implements Connection {
       this.#take(rx, bytes, bytes.length)
       this.#events.received()
       this.#pauseIfFull(rx)
-      if (this.#paused) this.#socket.pause()
+      if (!this.#paused) return
+      this.#socket.pause()
+      // back to the socket: it tells of its end once it has no bytes, and what is left would come after that
+      if (this.#left !== undefined) this.#socket.unshift(this.#left)
+      this.#left = undefined
     })
   }
 
@@ -177,6 +182,14 @@ class TcpConnection implements Connection {
   }
 
   resume(): void {
+    if (!this.#paused || this.#closing || this.#resuming) return
+    this.#resuming = true
+    queueMicrotask(this.#goOn)
+  }
+
+  /** Apart from the call that asked for it, since it tells of bytes. */
+  readonly #goOn = (): void => {
+    this.#resuming = false
     if (!this.#paused || this.#closing) return
     this.#guard(() => {
       const rx = this.#rx
@@ -235,6 +248,8 @@ class TcpConnection implements Connection {
     this.#closing = true
     this.#left = undefined
     this.#armed = undefined
+    // what comes in now is dropped, for which no room is needed
+    this.#paused = false
     // a peer that neither reads nor ends is not waited for without end
     this.#socket.setTimeout(this.#lingerTime, () => this.abort())
     this.#socket.resume()
@@ -243,9 +258,12 @@ class TcpConnection implements Connection {
 
   abort(): void {
     this.#closing = true
-    if (this.#socket.destroyed) return
-    if (this.#socket.connecting) this.#socket.destroy()
-    else this.#socket.resetAndDestroy()
+    const socket = this.#socket
+    if (socket.destroyed) return
+    if (socket.connecting) socket.destroy()
+    // the system refuses to reset a socket while its end goes out, and the socket would then never close
+    else if (socket.writableEnded && !socket.writableFinished) socket.once("finish", () => socket.resetAndDestroy())
+    else socket.resetAndDestroy()
   }
 
   #onClose(): void {

@@ -80,7 +80,14 @@ const thread = (options: Options, url: string): Layer.Layer<WorkerServices> => {
   }))
 }
 
-const inProcess = (options: Options): Layer.Layer<WorkerServices> => {
+/** Runs an in-process worker, given its start, its module and its place. */
+export type InProcess = (options: AppWorkerInProcess.Options) => Layer.Layer<AppWorker>
+
+/** The stack of a worker on the host's own loop. */
+export const layerInProcess = (
+  options: Options,
+  appWorker: InProcess = AppWorkerInProcess.layer
+): Layer.Layer<WorkerServices> => {
   const { app, ledger, module } = options
   return Layer.unwrap(Effect.map(DoorbellLatch.makePair, ([hostSide, workerSide]) => {
     const handedOver = new Map<number, Segment.Segment>()
@@ -94,7 +101,7 @@ const inProcess = (options: Options): Layer.Layer<WorkerServices> => {
       return segment
     }
     const worker = Layer.unwrap(Effect.map(SegmentManager, ({ first }) =>
-      AppWorkerInProcess.layer({
+      appWorker({
         start: startOf(options, first),
         module,
         place: { doorbell: workerSide, receive }
@@ -112,4 +119,4 @@ const inProcess = (options: Options): Layer.Layer<WorkerServices> => {
 export const layer = (options: Options): Layer.Layer<WorkerServices> =>
   options.info.kind === "thread" && options.module._tag === "Url"
     ? thread(options, options.module.url)
-    : inProcess(options)
+    : layerInProcess(options)

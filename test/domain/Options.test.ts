@@ -17,7 +17,6 @@ const numbers: ReadonlyArray<readonly [option: string, byDefault: number | undef
   ["queue.controlRing", 512, 1, 65536],
   ["queue.retryInterval", 10, 0.1, 10_000],
   ["queue.batch", 32, 1, 32],
-  ["queue.lockTries", 5, 0, 1000],
   ["queue.postponedMessages", 65536, 1, 1_048_576],
   ["queue.postponedBytes", 16 * MiB, KiB, GiB],
   ["segment.firstSegmentSize", 4 * MiB, 512 * KiB, GiB],

@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { afterEach, assert, beforeEach, describe, it, vi } from "@effect/vitest"
 import * as Crypto from "node:crypto"
 import { once } from "node:events"
 import { finished, pipeline, Readable, Transform, Writable } from "node:stream"
@@ -50,8 +50,6 @@ const assertReleased = (duplex: SessionDuplex, session: SessionPair.End) => {
   assert.isTrue(session.calls.includes("close") || session.calls.includes("abort"), session.calls.join())
   assert.deepStrictEqual(session.thrown, [])
 }
-
-const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length
 
 const pattern = (size: number) => {
   const made = Buffer.allocUnsafe(size)
@@ -159,6 +157,25 @@ describe("SessionDuplex", () => {
       assert.strictEqual(got, sent)
     })
 
+    it("goes on when a reader asks for more from inside `data` and then puts back more than the stream holds", async () => {
+      const { duplex, peer } = one(64, { highWaterMark: 4 })
+      let got = ""
+      duplex.once("data", () => {
+        duplex.pause()
+        duplex.read(0)
+        duplex.unshift(Buffer.from("put back "))
+        duplex.on("data", (chunk: Buffer) => got += chunk.toString())
+        setImmediate(() => duplex.resume())
+      })
+      await settled()
+      peer.write(Buffer.from("first"))
+      await settled()
+      peer.write(Buffer.from("second"))
+      await settled()
+      assert.strictEqual(got, "put back second")
+      duplex.destroy()
+    })
+
     it("reads with `readable` and `read(n)`", async () => {
       const { duplex, peer } = one(5)
       const sent = "0123456789abcdef"
@@ -194,16 +211,16 @@ describe("SessionDuplex", () => {
     const { duplex } = one(1 << 24)
     const part = pattern(65_536)
     for (const burst of [[part], [part, part, part]]) {
-      let turn = false
+      const turns: Array<string> = []
       const before = duplex.bytesWritten
-      setImmediate(() => turn = true)
-      while (!turn && duplex.bytesWritten < before + (1 << 22)) {
+      setImmediate(() => turns.push("other work"))
+      while (turns.length === 0 && duplex.bytesWritten < before + (1 << 22)) {
         duplex.cork()
         for (const one of burst) duplex.write(one)
         duplex.uncork()
         await once(duplex, "drain")
       }
-      assert.isTrue(turn)
+      assert.deepStrictEqual(turns, ["other work"])
       assert.isAtMost(duplex.bytesWritten - before, (1 << 20) + 3 * 65_536)
     }
     duplex.destroy()
@@ -389,6 +406,16 @@ describe("SessionDuplex", () => {
       assert.deepStrictEqual(broken.events, ["error ECONNRESET", "close"])
     })
 
+    it("ends with ECONNRESET when the connection breaks after both sides have ended", async () => {
+      const { duplex, events, peer, session } = one()
+      peer.write(Buffer.from("unread"))
+      peer.end()
+      duplex.end()
+      session.reset = "broken on the way"
+      await settled()
+      assert.deepStrictEqual(events.filter((event) => event !== "finish"), ["error ECONNRESET", "close"])
+    })
+
     it("fails a write that waits when the connection breaks", async () => {
       const { duplex, events, peer } = one(4)
       duplex.write("too long", (error) => events.push(`write ${code(error)}`))
@@ -554,52 +581,86 @@ describe("SessionDuplex", () => {
   })
 
   describe("timeouts", () => {
+    beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] }))
+    afterEach(() => void vi.useRealTimers())
+
     it("emits `timeout` after a while without bytes, again after more bytes, and is not destroyed by it", async () => {
       const { duplex, events, peer } = one()
       duplex.resume()
       assert.strictEqual(duplex.setTimeout(10), duplex)
       assert.strictEqual(duplex.timeout, 10)
-      await once(duplex, "timeout")
-      peer.write(Buffer.from("x"))
-      await once(duplex, "timeout")
-      duplex.write("y")
-      await once(duplex, "timeout")
+      const steps: ReadonlyArray<() => unknown> = [
+        () => {},
+        () => peer.write(Buffer.from("x")),
+        () => duplex.write("y")
+      ]
+      for (const [i, step] of steps.entries()) {
+        step()
+        await settled()
+        vi.advanceTimersByTime(9)
+        assert.strictEqual(events.length, i)
+        vi.advanceTimersByTime(100)
+        assert.strictEqual(events.length, i + 1)
+      }
       assert.deepStrictEqual(events, ["timeout", "timeout", "timeout"])
       assert.isFalse(duplex.destroyed)
       duplex.destroy()
     })
 
-    it("has no timer unless a timeout is set, and one at most", () => {
-      const before = timers()
-      const { duplex } = one()
-      assert.strictEqual(timers(), before)
-      duplex.setTimeout(0)
-      assert.strictEqual(timers(), before)
-      duplex.setTimeout(50_000)
-      duplex.setTimeout(50_000)
-      duplex.setTimeout(60_000)
-      assert.isAtMost(timers(), before + 1)
-      duplex.setTimeout(0)
-      assert.strictEqual(timers(), before)
-      duplex.setTimeout(50_000)
+    it("starts anew with everything that is read, and with everything that goes out of a write that waits", async () => {
+      const { duplex, events, peer } = one(4)
+      duplex.resume()
+      duplex.setTimeout(10)
+      duplex.write("0123456789abcdef")
+      for (let i = 0; i < 3; i++) {
+        await settled()
+        vi.advanceTimersByTime(9)
+        peer.read(3)
+      }
+      for (let i = 0; i < 3; i++) {
+        await settled()
+        vi.advanceTimersByTime(9)
+        peer.write(Buffer.from("x"))
+      }
+      await settled()
+      assert.deepStrictEqual(events, [])
+      vi.advanceTimersByTime(10)
+      assert.deepStrictEqual(events, ["timeout"])
       duplex.destroy()
-      assert.strictEqual(timers(), before)
-      duplex.setTimeout(50_000)
-      assert.strictEqual(timers(), before)
     })
 
-    it("calls a callback once, and not at all when it was taken away with 0", async () => {
+    it("has no timer unless a timeout is set, and one at most", () => {
       const { duplex } = one()
+      assert.strictEqual(vi.getTimerCount(), 0)
+      duplex.setTimeout(0)
+      assert.strictEqual(vi.getTimerCount(), 0)
+      for (const msecs of [50, 50, 60, 2 ** 40]) {
+        duplex.setTimeout(msecs)
+        assert.strictEqual(vi.getTimerCount(), 1)
+      }
+      duplex.setTimeout(0)
+      assert.strictEqual(vi.getTimerCount(), 0)
+      duplex.setTimeout(50)
+      duplex.destroy()
+      assert.strictEqual(vi.getTimerCount(), 0)
+      duplex.setTimeout(50)
+      assert.strictEqual(vi.getTimerCount(), 0)
+    })
+
+    it("calls a callback once, and not at all when it was taken away with 0", () => {
+      const { duplex, events } = one()
       let calls = 0
       const count = () => calls++
       duplex.setTimeout(5, count)
       duplex.setTimeout(0, count)
-      assert.strictEqual(duplex.listenerCount("timeout"), 1)
+      vi.advanceTimersByTime(5)
+      assert.deepStrictEqual(events, [])
       duplex.setTimeout(5, count)
-      await once(duplex, "timeout")
+      vi.advanceTimersByTime(5)
       duplex.setTimeout(6)
-      await once(duplex, "timeout")
+      vi.advanceTimersByTime(6)
       assert.strictEqual(calls, 1)
+      assert.deepStrictEqual(events, ["timeout", "timeout"])
       duplex.destroy()
     })
 

@@ -1,5 +1,5 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { assert, describe, it } from "@effect/vitest"
+import { afterEach, assert, beforeEach, describe, it, vi } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as HttpRouter from "effect/http/HttpRouter"
@@ -32,7 +32,6 @@ const withServer = async (
   listener: Http.RequestListener | undefined,
   use: (setup: Setup) => Promise<void>
 ) => {
-  const timers = process.getActiveResourcesInfo().filter((name) => name === "Timeout").length
   const net = SessionPair.makeNet({ bound: options.bound })
   const server = new SessionHttpServer(net.sessions, options, listener)
   server.listen(8080, "127.0.0.1")
@@ -54,7 +53,7 @@ const withServer = async (
       assert.isUndefined(end.handler)
       assert.deepStrictEqual(end.thrown, [])
     }
-    assert.isAtMost(process.getActiveResourcesInfo().filter((name) => name === "Timeout").length, timers)
+    assert.strictEqual(vi.getTimerCount(), 0)
   }
 }
 
@@ -95,6 +94,10 @@ const get = (path: string, ...headers: ReadonlyArray<string>) =>
   [`GET ${path} HTTP/1.1`, "Host: sluice.test", ...headers, "", ""].join("\r\n")
 
 describe("SessionHttpServer", () => {
+  // the server's own looks come when a test wants them; Node's timers are not these
+  beforeEach(() => void vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] }))
+  afterEach(() => void vi.useRealTimers())
+
   describe("serves", () => {
     for (const bound of [7, 65_536]) {
       it(`many requests on one connection, with fifos of ${bound}`, () =>
@@ -426,6 +429,28 @@ describe("SessionHttpServer", () => {
         client.duplex.destroy()
       }))
 
+    it("close: it does not say close before its listener is gone", async () => {
+      const net = SessionPair.makeNet()
+      let unlistened: () => void = () => {}
+      const server = new SessionHttpServer({
+        ...net.sessions,
+        listen: (uri, accept) =>
+          Effect.acquireRelease(
+            net.sessions.listen(uri, accept),
+            () => Effect.callback<void>((resume) => void (unlistened = () => resume(Effect.void)))
+          )
+      })
+      server.listen(8080)
+      await once(server, "listening")
+      let closed = false
+      server.close(() => closed = true)
+      await settled()
+      assert.isFalse(closed)
+      unlistened()
+      await settled()
+      assert.isTrue(closed)
+    })
+
     it("close of a server that does not listen says so, as Node's does", async () => {
       const server = new SessionHttpServer(SessionPair.makeNet().sessions)
       const error = await new Promise<unknown>((resolve) => void server.close(resolve))
@@ -530,11 +555,28 @@ describe("SessionHttpServer", () => {
         net.drain()
         await settled()
         assert.deepStrictEqual(silent.events, [])
+        vi.advanceTimersByTime(1999)
+        await settled()
+        assert.deepStrictEqual(silent.events, [])
         speaking.duplex.write(get("/"))
         await speaking.until("hello /")
-        await once(silent.duplex, "end")
+        // claimed before the host knew
+        const late = raw(dial())
+        vi.advanceTimersByTime(1)
+        await settled()
         assert.deepStrictEqual(silent.events, ["end"])
-        for (const { duplex } of [silent, speaking]) duplex.destroy()
+        assert.deepStrictEqual(late.events, [])
+        vi.advanceTimersByTime(1000)
+        await settled()
+        assert.deepStrictEqual(late.events, ["end"])
+        for (const { duplex } of [silent, speaking, late]) duplex.destroy()
+        await settled()
+        assert.strictEqual(vi.getTimerCount(), 0)
+        const last = raw(dial())
+        vi.advanceTimersByTime(2000)
+        await settled()
+        assert.deepStrictEqual(last.events, ["end"])
+        last.duplex.destroy()
       }))
 
     it("counts its connections", () =>
@@ -627,6 +669,41 @@ describe("SessionHttpServer", () => {
       assert.match(client.heard, /^HTTP\/1\.1 408 /)
       client.duplex.destroy()
       await new Promise((resolve) => void server.close(resolve))
+    })
+
+    it("says nothing of a failure that comes after close", async () => {
+      const net = SessionPair.makeNet()
+      const server = new SessionHttpServer({
+        ...net.sessions,
+        listen: (uri) =>
+          Effect.callback((resume) => {
+            const failed = new ListenFailed({ endpoint: uri, reason: "AddressInUse", detail: "late" })
+            server.once("close", () => setImmediate(() => resume(Effect.fail(failed))))
+          })
+      })
+      server.on("error", () => assert.fail("said error"))
+      server.listen(8080)
+      await new Promise((resolve) => void server.close(resolve))
+      await settled()
+      assert.isFalse(server.listening)
+    })
+
+    it("resets the sessions that came to one endpoint when another one fails", async () => {
+      const net = SessionPair.makeNet({ endpoints: ["tcp://127.0.0.1:1", "tcp://127.0.0.1:1"] })
+      let client: SessionPair.End | undefined
+      const server = new SessionHttpServer({
+        ...net.sessions,
+        listen: (uri, accept) =>
+          Effect.suspend(() => {
+            if (net.listening.length > 0) client = net.dial(uri)
+            return net.sessions.listen(uri, accept)
+          })
+      })
+      const failed = once(server, "error")
+      server.listen()
+      await failed
+      await settled()
+      assert.strictEqual(client?.reset, "reset by peer")
     })
 
     it("does not say `listening` after a close that came first", async () => {

@@ -23,7 +23,8 @@ export class AppEnd implements ConnectionEvents {
   readonly #txHost: Fifo.Consumer
   /** Whether there is memory for the rx fifo. */
   refuse = false
-  closed: { readonly reset: string | undefined } | undefined
+  /** Set by the last event. */
+  over: { readonly reset: string | undefined } | undefined
   error: Fifo.Corrupt | undefined
   onReceived: (() => void) | undefined
   onRoom: (() => void) | undefined
@@ -95,7 +96,7 @@ export class AppEnd implements ConnectionEvents {
   }
 
   #say(word: string): void {
-    if (this.#calling) this.inside.push(word)
+    if (this.#calling && !this.inside.includes(word)) this.inside.push(word)
     if (this.said.at(-1) !== word) this.said.push(word)
   }
 
@@ -113,9 +114,9 @@ export class AppEnd implements ConnectionEvents {
   ended(): void {
     this.#say("ended")
   }
-  closed_(reset: string | undefined): void {
+  closed(reset: string | undefined): void {
     this.#say(reset === undefined ? "closed" : `closed: ${reset}`)
-    this.closed = { reset }
+    this.over = { reset }
   }
   corrupt(error: Fifo.Corrupt): void {
     this.#say("corrupt")

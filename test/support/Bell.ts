@@ -4,6 +4,9 @@
  * Read {@link count} before arming, then {@link wait} with it: a ring in between ends the wait at once. A wait that
  * times out is a lost wake-up.
  */
+/** Milliseconds; long, since the machine may be busy. */
+const PATIENCE = 15_000
+
 export class Bell {
   readonly #word: Int32Array
 
@@ -23,6 +26,12 @@ export class Bell {
   }
 
   wait(count: number): void {
-    if (Atomics.wait(this.#word, 0, count, 10_000) === "timed-out") throw new Error("a wake-up was lost")
+    if (Atomics.wait(this.#word, 0, count, PATIENCE) === "timed-out") throw new Error("a wake-up was lost")
+  }
+
+  /** {@link wait} for a thread whose event loop must go on. */
+  async waitAsync(count: number): Promise<void> {
+    const waiting = Atomics.waitAsync(this.#word, 0, count, PATIENCE)
+    if (await waiting.value === "timed-out") throw new Error("a wake-up was lost")
   }
 }

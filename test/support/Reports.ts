@@ -22,6 +22,7 @@ export const worker = (changes: Partial<Report.Worker> = {}): Report.Worker => (
   postponed: { now: 0, bytes: 0, highest: 0 },
   timesCongested: 0,
   congestedMillis: 0,
+  behind: { offers: 0, times: 0, millis: 0 },
   lastProgressMillis: 0,
   segments: { count: 1, bytes: 4 * MiB, hostBytes: 64 * KiB, used: 0 },
   messages: copy(new Ledger.Messages()),

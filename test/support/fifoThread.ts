@@ -67,8 +67,7 @@ const produce = () => {
       eventBell.ring()
     }
     if (random(16) === 0) {
-      const patient = random(2) === 0
-      while (patient && producer.size > 0);
+      if (random(2) === 0) { while (producer.size > 0); }
       if (producer.trim()) trims++
     }
     if (taken < length) {

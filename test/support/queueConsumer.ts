@@ -14,9 +14,8 @@ const chance = Random.make(setup.seed + 2)
 const consumer = new MessageQueue.Consumer({ buffer: setup.memory, byteOffset: 0 }, setup.geometry)
 
 let sequence = 0
-let wrong = ""
 const check = (found: number, expected: number, what: string) => {
-  if (found !== expected && wrong === "") wrong = `message ${sequence}: ${what} is ${found} instead of ${expected}`
+  if (found !== expected) throw new Error(`message ${sequence}: ${what} is ${found} instead of ${expected}`)
 }
 const sink: MessageQueue.Sink = {
   io(kind, index, generation, argument) {
@@ -36,7 +35,7 @@ const sink: MessageQueue.Sink = {
 
 let sleeps = 0
 let patience = 0
-while (sequence < setup.messages && wrong === "") {
+while (sequence < setup.messages) {
   if (consumer.drain(1 + chance(8), sink) > 0) {
     if (consumer.grantRoom()) roomBell.ring()
     patience = chance(16) === 0 ? 0 : 300
@@ -48,4 +47,4 @@ while (sequence < setup.messages && wrong === "") {
     consumer.wake()
   }
 }
-parentPort!.postMessage({ sleeps, wrong, sequence })
+parentPort!.postMessage({ sleeps, sequence })

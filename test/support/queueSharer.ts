@@ -7,6 +7,7 @@ export interface Setup {
   readonly memory: SharedArrayBuffer
   readonly geometry: MessageQueue.Geometry
   readonly doorbell: Int32Array
+  readonly roomBell: Int32Array
   readonly id: number
   readonly messages: number
 }
@@ -18,18 +19,30 @@ const producer = new MessageQueue.Producer(
   new Bell(setup.doorbell).ring,
   { id: setup.id, tries: 5 }
 )
+const roomBell = new Bell(setup.roomBell)
+const nap = Bell.memory()
 const message = new Int32Array(4)
-for (let sequence = 0; sequence < setup.messages;) {
-  let result: MessageQueue.EnqueueResult
-  if ((sequence & 3) === 3) {
-    message[0] = setup.id
-    message[1] = sequence
-    message[2] = message[3] = setup.id ^ sequence
-    result = producer.control(message, 4)
-  } else {
-    result = producer.io(setup.id, sequence, setup.id ^ sequence, setup.id ^ sequence)
+
+const enqueue = (sequence: number): MessageQueue.EnqueueResult => {
+  const check = setup.id ^ sequence
+  if ((sequence & 3) !== 3) return producer.io(setup.id, sequence, check, check)
+  message[0] = setup.id
+  message[1] = sequence
+  message[2] = message[3] = check
+  return producer.control(message, 4)
+}
+
+for (let sequence = 0, tries = 0; sequence < setup.messages;) {
+  const count = roomBell.count
+  if (tries > 100) producer.wantRoom()
+  const result = enqueue(sequence)
+  if (result === MessageQueue.Enqueued) {
+    sequence++
+    tries = 0
+  } else if (tries++ > 100) {
+    // the lock's holder may have been put to sleep by the system: let it run
+    if (result === MessageQueue.Full) roomBell.wait(count)
+    else Atomics.wait(nap, 0, 0, 1)
   }
-  if (result === MessageQueue.Enqueued) sequence++
-  else if (result === MessageQueue.Closed) break
 }
 parentPort!.postMessage({ locked: producer.locked })
