@@ -416,7 +416,9 @@ export const layer = (options: Options = {}): Layer.Layer<Transport> => {
         const reading = options.reading !== "copy" && acceptByHandle(server, listen) ? "onread" : "copy"
         if (reading === "copy") acceptByEvent(server, listen)
         options.onReading?.(reading)
-        return Endpoint.withPort(endpoint, (server.address() as Net.AddressInfo).port)
+        // a name has become an address by now
+        const { address, port } = server.address() as Net.AddressInfo
+        return { ...endpoint, host: address, port }
       }),
       connect: (endpoint) =>
         Effect.callback<Connection, TransportError>((resume) => {

@@ -300,28 +300,31 @@ describe("Fifo", () => {
   })
 
   it("finds its bytes after any number of gigabytes in one epoch, a consumer that begins then too", () => {
-    const bound = 1 << 20
-    const fifo = make(bound)
-    const { producer } = fifo
-    let consumer = fifo.consumer
-    for (let step = 0; step < 5 * 1024; step++) {
-      let left = bound
-      while (left > 0) {
-        const target = producer.reserve(left)!
-        target.set([step & 0xff, step >>> 8, target.length & 0xff])
-        producer.commit(target.length)
-        left -= target.length
+    for (const grows of [true, false]) {
+      const block = 1 << 20
+      let refuses = false
+      const fifo = make(grows ? block : 2 * block, 0, () => refuses)
+      const { producer } = fifo
+      let consumer = fifo.consumer
+      assert.strictEqual(producer.reserve(block)!.length, block)
+      producer.commit(0)
+      // a block smaller than the bound: how much of it is taken must be known to the byte
+      refuses = true
+      for (let step = 0; step < 5 * 1024; step++) {
+        let written = 0
+        for (let target; (target = producer.reserve(block)) !== undefined; written += target.length) {
+          target.set([step & 0xff, step >>> 8, target.length & 0xff])
+          producer.commit(target.length)
+        }
+        assert.strictEqual(written, block)
+        if (step % 16 === 0) consumer = fifo.consume()
+        for (let bytes; (bytes = consumer.peek()) !== undefined;) {
+          assert.deepStrictEqual([...bytes.subarray(0, 3)], [step & 0xff, step >>> 8, bytes.length & 0xff])
+          consumer.drop(bytes.length)
+        }
       }
-      assert.strictEqual(producer.room, 0)
-      if (step % 16 === 0) consumer = fifo.consume()
-      while (left < bound) {
-        const bytes = consumer.peek()!
-        assert.deepStrictEqual([...bytes.subarray(0, 3)], [step & 0xff, step >>> 8, bytes.length & 0xff])
-        consumer.drop(bytes.length)
-        left += bytes.length
-      }
+      assert.strictEqual(fifo.words[PRODUCER + EPOCH], 1)
     }
-    assert.strictEqual(fifo.words[PRODUCER + EPOCH], 1)
   })
 })
 

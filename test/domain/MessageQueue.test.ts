@@ -445,16 +445,21 @@ describe("MessageQueue, words that make no sense", () => {
 
 describe("MessageQueue, several producers", () => {
   it("M1 a producer that slept while the others went round all positions still sees what is full", () => {
-    for (const at of [0x7fff_ffff, -0x8000_0000, -3, 1]) {
-      const { words, produce, memory } = make(one, { tries: 5 })
-      const sleeper = produce(2)
-      for (const word of [TAIL, HEAD, IO_TAIL, IO_HEAD]) words[word] = at
-      const consumer = new MessageQueue.Consumer(memory, one)
-      assert.strictEqual(produce(3).io(1, 0, 0, 0), Enqueued)
-      assert.strictEqual(sleeper.io(2, 0, 0, 0), Full)
-      assert.strictEqual(sleeper.depth, 1)
-      consumer.drain(1, { io: () => {}, control: () => {} })
-      assert.strictEqual(sleeper.io(2, 0, 0, 0), Enqueued)
+    for (const indexQueue of [8, 16]) {
+      for (const at of [0x7fff_ffff, -0x8000_0000, -3, -4, -7, 0, 1]) {
+        const geometry = { ...some, indexQueue }
+        const { words, produce, memory } = make(geometry, { tries: 5 })
+        const sleeper = produce(2)
+        for (const word of [TAIL, HEAD, IO_TAIL, IO_HEAD]) words[word] = at
+        const consumer = new MessageQueue.Consumer(memory, geometry)
+        const other = produce(3)
+        for (let i = 0; i < 8; i++) assert.strictEqual(other.io(1, 0, 0, 0), Enqueued)
+        assert.strictEqual(sleeper.io(2, 0, 0, 0), Full)
+        assert.strictEqual(sleeper.depth, 8)
+        consumer.drain(1, { io: () => {}, control: () => {} })
+        assert.strictEqual(sleeper.io(2, 0, 0, 0), Enqueued)
+        assert.strictEqual(sleeper.io(2, 0, 0, 0), Full)
+      }
     }
   })
 

@@ -608,6 +608,27 @@ for (const form of QueuePair.forms) {
           assert.deepStrictEqual(yield* pair.read(9), [])
           balanced(pair)
         }))
+
+      it.effect("M5 nothing goes behind a segment that can't be handed over, though its clean-up throws", () =>
+        Effect.gen(function*() {
+          const pair = yield* make({ geometry: { indexQueue: 4 }, reachable: never })
+          yield* congest(pair, 4, 0)
+          const segment = segmentOf(5)
+          let cleaned = 0
+          const cleanUp = () => {
+            cleaned++
+            throw new Error("this cleanUp() throws")
+          }
+          pair.congestion.send({ message: announcement(segment), segment, cleanUp })
+          QueuePair.sendNumbered(pair, 4)
+          yield* pair.read(4)
+          yield* Effect.flip(pair.congestion.unresponsive)
+          yield* TestClock.adjust(100)
+          assert.deepStrictEqual(yield* pair.read(9), [])
+          assert.strictEqual(cleaned, 1)
+          assert.strictEqual(pair.congestion.statistics().postponed, 1)
+          balanced(pair)
+        }))
     })
 
     describe("IO events", () => {
@@ -736,6 +757,26 @@ for (const form of QueuePair.forms) {
           balanced(pair)
           assert.strictEqual((yield* readAll(pair)).length, 17)
           assert.strictEqual(congestion.statistics().postponedBytes, 0)
+          balanced(pair)
+        }))
+
+      it.effect("M9 who hears that the worker is given up may close everything at once", () =>
+        Effect.gen(function*() {
+          const pair = yield* make({ geometry: { indexQueue: 2 }, queue: { postponedMessages: 3 } })
+          const { congestion, ledger } = pair
+          const over = yield* congestion.unresponsive.pipe(
+            Effect.ignore,
+            Effect.andThen(congestion.close),
+            Effect.forkChild({ startImmediately: true })
+          )
+          yield* congest(pair, 2, 3)
+          assert.strictEqual(QueuePair.sendNumbered(pair, 5), "released")
+          // not inside the call: the sender goes on as if nothing were
+          assert.strictEqual(congestion.statistics().postponed, 3)
+          balanced(pair)
+          yield* Fiber.join(over)
+          assert.deepInclude(ledger.released, { unresponsive: 1, "worker-gone": 3 })
+          assert.strictEqual(congestion.statistics().postponed, 0)
           balanced(pair)
         }))
     })

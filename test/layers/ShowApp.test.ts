@@ -28,6 +28,7 @@ const busy = Reports.host({
           postponed: { now: 40, bytes: 5120, highest: 77 },
           timesCongested: 1,
           congestedMillis: 1250,
+          behind: { offers: 1, times: 5, millis: 300 },
           lastProgressMillis: 83_000,
           segments: { count: 2, bytes: 8 * MiB, hostBytes: 1.5 * MiB, used: 300 }
         })
@@ -96,6 +97,7 @@ describe("ShowApp", () => {
         "    queues         index 0/2048, io 0/2048, control 0/512",
         "    postponed      0 now (0 B), 0 at most",
         "    congested      0 times, 0 ms in total",
+        "    behind         0 offers now, 0 times, 0 ms in total",
         "    last progress  0 ms ago",
         "    restarts       0",
         "    segments       1 with 4 MiB, 64 KiB of the host's, 0 B used",
@@ -104,6 +106,7 @@ describe("ShowApp", () => {
         "    queues         index 2048/2048, io 9/2048, control 7/512",
         "    postponed      40 now (5 KiB), 77 at most",
         "    congested      1 time, 1.3 s in total",
+        "    behind         1 offer now, 5 times, 300 ms in total",
         "    last progress  1 min 23 s ago",
         "    restarts       2, last failure: out of memory     at run (app.ts:1) [31m",
         "    segments       2 with 8 MiB, 1.5 MiB of the host's, 300 B used",

@@ -1,0 +1,137 @@
+/**
+ * A worker that speaks to its queues directly: it records what comes and sends only what a test tells it to, sense or
+ * nonsense.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Fifo from "../../src/domain/Fifo.ts"
+import * as Handle from "../../src/domain/Handle.ts"
+import * as Message from "../../src/domain/Message.ts"
+import * as Mq from "../../src/domain/MessageQueue.ts"
+import * as Segment from "../../src/domain/Segment.ts"
+import * as SessionBlock from "../../src/domain/SessionBlock.ts"
+import type * as AppWorkerInProcess from "../../src/layers/AppWorkerInProcess.ts"
+import * as MessageQueueSegment from "../../src/layers/MessageQueueSegment.ts"
+import { AppWorker, WorkerExit } from "../../src/services/AppWorker.ts"
+
+export interface Heard {
+  readonly kind: number
+  readonly session: Handle.SessionHandle
+}
+
+/** Where a session is. */
+export type Offered = Pick<Message.Of<"accepted">, "session" | "segment" | "offset">
+
+export class RawWorker {
+  /** Control messages and IO events, in the order in which they came. */
+  readonly control: Array<Message.Message> = []
+  readonly io: Array<Heard> = []
+  /** The same as words: tags, and `io <kind>`. */
+  readonly said: Array<string> = []
+  readonly segments = new Map<number, Segment.Segment>()
+  /** While it is set, the worker does not look at its queue. */
+  held = false
+  rxFifoSize = 0
+  #options: AppWorkerInProcess.Options | undefined
+  #inbound: Mq.Consumer | undefined
+  #outbound: Mq.Producer | undefined
+  readonly #words = new Int32Array(Mq.CONTROL_WORDS)
+
+  begin(options: AppWorkerInProcess.Options): void {
+    const { buffer, geometry, hostBytes, rxFifoSize } = options.start
+    const ends = MessageQueueSegment.workerEnds(Segment.queues(buffer, geometry), geometry, options.place.doorbell)
+    this.#options = options
+    this.#inbound = ends.inbound
+    this.#outbound = ends.outbound
+    this.rxFifoSize = rxFifoSize
+    this.segments.clear()
+    this.segments.set(0, Segment.make(0, buffer, hostBytes))
+  }
+
+  /** Takes what is in the queue. */
+  readonly look = (): void => {
+    const inbound = this.#inbound
+    if (inbound === undefined) return
+    do {
+      while (inbound.drain(32, this.#sink) > 0);
+      if (inbound.grantRoom()) this.#options!.place.doorbell.ring()
+    } while (!inbound.sleep())
+  }
+
+  readonly hear = (): void => {
+    if (!this.held) this.look()
+  }
+
+  readonly #sink: Mq.Sink = {
+    io: (kind, index, generation) => {
+      this.io.push({ kind, session: Handle.make(index, generation) })
+      this.said.push(`io ${kind}`)
+    },
+    control: (words, start, length) => {
+      const message = Message.decode(words, start, length)!
+      this.control.push(message)
+      this.said.push(message._tag)
+      if (message._tag === "addSegment") {
+        const handed = this.#options!.place.receive(message.segment)
+        if (handed !== undefined) {
+          this.segments.set(message.segment, Segment.make(message.segment, handed.buffer, handed.hostBytes))
+        }
+      }
+      if (message._tag === "deleteSegment") this.segments.delete(message.segment)
+      if (message._tag === "rpc" && message.call === "stop") this.onStop()
+    }
+  }
+
+  onStop: () => void = () => {}
+
+  send(message: Message.Message): void {
+    this.#outbound!.control(this.#words, Message.encode(message, this.#words))
+  }
+
+  sendIo(kind: number, session: Handle.SessionHandle): void {
+    this.#outbound!.io(kind, Handle.index(session), Handle.generation(session), 0)
+  }
+
+  /** The messages of one kind. */
+  all<K extends Message.Tag>(tag: K): ReadonlyArray<Message.Of<K>> {
+    return this.control.filter((message) => message._tag === tag) as unknown as ReadonlyArray<Message.Of<K>>
+  }
+
+  /** The session's rx fifo. */
+  rx({ offset, segment }: Offered): Fifo.Consumer {
+    return new Fifo.Consumer(
+      SessionBlock.rx(this.segments.get(segment)!, offset),
+      this.rxFifoSize,
+      (index) => this.segments.get(index)?.bytes
+    )
+  }
+
+  /** Claims the offer, without telling the host. */
+  take({ offset, segment }: Offered): boolean {
+    return SessionBlock.endOffer(this.segments.get(segment)!, offset, SessionBlock.CLAIMED)
+  }
+
+  /** Claims the offer and says so. */
+  claim(offer: Offered): boolean {
+    const claimed = this.take(offer)
+    this.sendIo(claimed ? Message.Claimed : Message.Passed, offer.session)
+    return claimed
+  }
+}
+
+/** Runs the worker: it is ready at once, and stops when it is told to. */
+export const layer = (raw: RawWorker) => (options: AppWorkerInProcess.Options): Layer.Layer<AppWorker> =>
+  Layer.effect(
+    AppWorker,
+    Effect.gen(function*() {
+      const exit = yield* Deferred.make<never, WorkerExit>()
+      raw.onStop = () =>
+        Deferred.doneUnsafe(exit, Exit.fail(new WorkerExit({ reason: "Exited", detail: "the worker has stopped" })))
+      raw.begin(options)
+      yield* options.place.doorbell.listen(raw.hear)
+      raw.hear()
+      return AppWorker.of({ ready: Effect.void, exit: Deferred.await(exit) })
+    })
+  )

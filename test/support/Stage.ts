@@ -1,0 +1,225 @@
+/**
+ * A host in-process over a network in memory, under `TestClock`, with applications and workers that act by a script.
+ *
+ * {@link scenario} ends every test with the ledger: it must balance, and after the applications are detached nothing
+ * may be left.
+ */
+import { assert, it } from "@effect/vitest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as Handle from "../../src/domain/Handle.ts"
+import type { AppOptionsInput } from "../../src/domain/Options.ts"
+import type * as Report from "../../src/domain/Report.ts"
+import * as AppWorkerScripted from "../../src/layers/AppWorkerScripted.ts"
+import * as SessionLayerHost from "../../src/layers/SessionLayerHost.ts"
+import * as TransportMemory from "../../src/layers/TransportMemory.ts"
+import * as WorkerStack from "../../src/layers/WorkerStack.ts"
+import * as AppWorker from "../../src/services/AppWorker.ts"
+import { type Application, type AttachFailed, SessionLayer } from "../../src/services/SessionLayer.ts"
+import { type Session, Sessions, type WorkerInfo } from "../../src/services/Sessions.ts"
+import * as RawWorker from "./RawWorker.ts"
+import { settled, until } from "./until.ts"
+
+/** Where the applications of the tests listen. */
+export const endpoint = "tcp://127.0.0.1:80"
+
+/** One start of a worker of an actor. */
+export interface Run {
+  readonly info: WorkerInfo
+  readonly sessions: Sessions["Service"]
+  /** Sessions in the order in which they were accepted. */
+  readonly accepted: Array<Session>
+  /** Edges, as `readable 0.0`. */
+  readonly edges: Array<string>
+}
+
+export interface Behaviour {
+  /** What becomes of a session; by default its edges are recorded and nothing is read. */
+  readonly accept?: (session: Session, run: Run) => void
+  /** What a worker does at its start; by default it listens on all endpoints of its application. */
+  readonly start?: (run: Run) => Effect.Effect<void, unknown, Scope.Scope>
+}
+
+/** An application that does what it is told, and remembers. */
+export class Actor {
+  readonly runs: Array<Run> = []
+  readonly module: AppWorker.AppModule
+
+  constructor(behaviour: Behaviour = {}) {
+    this.module = AppWorker.fromLayer(Layer.effectDiscard(Effect.gen({ self: this }, function*() {
+      const sessions = yield* Sessions
+      const run: Run = { info: sessions.worker, sessions, accepted: [], edges: [] }
+      this.runs.push(run)
+      if (behaviour.start !== undefined) return yield* behaviour.start(run)
+      for (const uri of sessions.endpoints) yield* sessions.listen(uri, accepting(run, behaviour.accept))
+    })))
+  }
+
+  /** The latest start of a worker. */
+  run(worker = 0): Run {
+    return this.runs.findLast(({ info }) => info.worker === worker)!
+  }
+
+  /** Sessions of the latest starts, per worker. */
+  counts(workers: number): ReadonlyArray<number> {
+    return Array.from({ length: workers }, (_, worker) => this.run(worker).accepted.length)
+  }
+}
+
+/** Takes sessions for a run. */
+export const accepting =
+  (run: Run, accept: Behaviour["accept"] = recorded) => (session: Session): void => {
+    run.accepted.push(session)
+    accept(session, run)
+  }
+
+export const recorded = (session: Session, run: Run): void => {
+  const record = (edge: string) => run.edges.push(`${edge} ${Handle.format(session.handle)}`)
+  session.handler = {
+    readable: () => record("readable"),
+    writable: () => record("writable"),
+    ended: () => record("ended"),
+    closed: (_, reset) => record(reset === undefined ? "closed" : `closed (${reset})`)
+  }
+}
+
+/** Sends back what comes, and ends with the peer. */
+export const echoing = (session: Session): void => {
+  let waiting: Uint8Array | undefined
+  const go = (): void => {
+    for (;;) {
+      waiting ??= session.read(4096)
+      if (waiting === undefined) return
+      const taken = session.write(waiting)
+      if (taken < 0) return
+      if (taken < waiting.length) {
+        waiting = waiting.subarray(taken)
+        return
+      }
+      waiting = undefined
+    }
+  }
+  session.handler = { readable: go, writable: go, ended: () => session.close() }
+}
+
+export interface Stage {
+  readonly network: TransportMemory.Network
+  readonly host: SessionLayer["Service"]
+  /** The script of a worker, from before its start on. */
+  readonly script: (worker?: number, app?: string) => AppWorkerScripted.Script
+  /** Makes a worker a raw one; before it is started. */
+  readonly raw: (worker?: number, app?: string) => RawWorker.RawWorker
+  /** Attaches with one in-process worker that listens on {@link endpoint}, unless the options say otherwise. */
+  readonly attach: (
+    actor: Actor | AppWorker.AppModule,
+    options?: AppOptionsInput
+  ) => Effect.Effect<Application, AttachFailed, Scope.Scope>
+  readonly report: Effect.Effect<Report.Host>
+  readonly app: (name?: string) => Effect.Effect<Report.App>
+  readonly worker: (worker?: number, app?: string) => Effect.Effect<Report.Worker>
+  readonly listener: Effect.Effect<Report.Listener>
+  /** Dials, and lets what follows happen, as far as it needs no time. */
+  readonly dial: (uri?: string) => Effect.Effect<TransportMemory.Peer>
+  /** The same until a worker has claimed the session. */
+  readonly dialOpen: (uri?: string) => Effect.Effect<TransportMemory.Peer>
+}
+
+export const optionsOf = ({ worker, ...options }: AppOptionsInput = {}): AppOptionsInput => ({
+  name: "app",
+  listen: [endpoint],
+  ...options,
+  worker: { workers: 1, kind: "in-process", ...worker }
+})
+
+const key = (worker: number, app: string): string => `${app}/${worker}`
+
+const make = Effect.gen(function*() {
+  const network = new TransportMemory.Network()
+  const scripts = new Map<string, AppWorkerScripted.Script>()
+  const raws = new Map<string, RawWorker.RawWorker>()
+  const script = (worker = 0, app = "app"): AppWorkerScripted.Script => {
+    let script = scripts.get(key(worker, app))
+    if (script === undefined) scripts.set(key(worker, app), script = new AppWorkerScripted.Script())
+    return script
+  }
+  const raw = (worker = 0, app = "app"): RawWorker.RawWorker => {
+    let raw = raws.get(key(worker, app))
+    if (raw === undefined) raws.set(key(worker, app), raw = new RawWorker.RawWorker())
+    return raw
+  }
+  const stack: SessionLayerHost.Stack = (options) => {
+    const { app, worker } = options.info
+    const scripted = raws.get(key(worker, app))
+    return WorkerStack.layerInProcess(
+      options,
+      scripted === undefined ? AppWorkerScripted.layer(script(worker, app)) : RawWorker.layer(scripted)
+    )
+  }
+  const services = yield* Layer.build(
+    SessionLayerHost.layerStack(stack).pipe(Layer.provide(TransportMemory.layer(network)))
+  )
+  const host = Context.get(services, SessionLayer)
+  const app = (name = "app") => Effect.map(host.report, ({ apps }) => apps.find((app) => app.name === name)!)
+  const dial = (uri = endpoint) => Effect.suspend(() => Effect.as(settled, network.dial(uri)))
+  const stage: Stage = {
+    network,
+    host,
+    script,
+    raw,
+    attach: (actor, options) => host.attach(optionsOf(options), actor instanceof Actor ? actor.module : actor),
+    report: host.report,
+    app,
+    worker: (worker = 0, name) => Effect.map(app(name), ({ workers }) => workers[worker]!),
+    listener: Effect.map(host.report, ({ apps }) => apps[0]!.listeners[0]!),
+    dial: (uri = endpoint) =>
+      Effect.suspend(() => {
+        const peer = network.dial(uri)
+        return Effect.as(settled, peer)
+      }),
+    dialOpen: (uri) => Effect.flatMap(dial(uri), (peer) => Effect.as(until("a claim", () => peer.opened), peer))
+  }
+  const releaseAll = Effect.sync(() => {
+    for (const script of scripts.values()) {
+      script.unmute()
+      script.release()
+    }
+    for (const raw of raws.values()) {
+      raw.held = false
+      raw.look()
+    }
+  })
+  return { stage, releaseAll }
+})
+
+/** Nothing is left, and everything that ever was is accounted for. */
+export const assertNothingLeft = Effect.fnUntraced(function*({ host, network }: Pick<Stage, "host" | "network">) {
+  const report = yield* host.report
+  assert.deepStrictEqual(report.imbalances, [])
+  assert.deepStrictEqual(report.apps, [])
+  assert.strictEqual(report.sessions, 0)
+  assert.deepStrictEqual(network.listening, [])
+  const { arrivals, messages, offers } = report.ledger
+  assert.deepStrictEqual(
+    { postponed: messages.postponed, pending: offers.pending, held: arrivals.held, offered: arrivals.offered },
+    { postponed: 0, pending: 0, held: 0, offered: 0 }
+  )
+})
+
+export const assertBalanced = Effect.fnUntraced(function*({ host }: Pick<Stage, "host">) {
+  assert.deepStrictEqual((yield* host.report).imbalances, [])
+})
+
+/** A test on a stage; when it is over the applications are detached, and nothing may be left of them. */
+export const scenario = (
+  title: string,
+  body: (stage: Stage) => Effect.Effect<void, unknown, Scope.Scope>
+): void =>
+  it.effect(title, () =>
+    Effect.gen(function*() {
+      const { releaseAll, stage } = yield* make
+      yield* body(stage).pipe(Effect.andThen(assertBalanced(stage)), Effect.ensuring(releaseAll), Effect.scoped)
+      yield* settled
+      yield* assertNothingLeft(stage)
+    }).pipe(Effect.scoped))
