@@ -33,9 +33,9 @@ export class Arena {
     const count = Math.floor(bytes / MIN_BLOCK)
     this.capacity = count * MIN_BLOCK
     this.#marks = new Uint8Array(count)
-    // a length that is no power of two is the sum of several: each is a root block without a buddy
+    // a length that is no power of two is the sum of several, largest first: each is a root block without a buddy
     for (let at = 0; at < count;) {
-      const order = Math.min(31 - Math.clz32(count - at), at === 0 ? 30 : 31 - Math.clz32(at & -at))
+      const order = 31 - Math.clz32(count - at)
       this.#release(at, order)
       at += 1 << order
     }

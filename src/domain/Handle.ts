@@ -83,7 +83,7 @@ export class Pool<H extends Handle, A> {
     try {
       value = make_(make<H>(slot, this.#generations[slot]!))
     } finally {
-      if (value === undefined) this.#free.push(slot)
+      if (value === undefined) this.#release(slot)
     }
     this.#values[slot] = value
     this.#size++
@@ -105,10 +105,14 @@ export class Pool<H extends Handle, A> {
     const slot = index(handle)
     if (this.#generations[slot] !== generation(handle) || this.#values[slot] === undefined) return false
     this.#values[slot] = undefined
-    this.#generations[slot] = (generation(handle) + 1) % MAX_GENERATION
-    this.#free.push(slot)
+    this.#release(slot)
     this.#size--
     return true
+  }
+
+  #release(slot: number): void {
+    this.#generations[slot] = (this.#generations[slot]! + 1) % MAX_GENERATION
+    this.#free.push(slot)
   }
 
   *[Symbol.iterator](): IterableIterator<A> {

@@ -84,16 +84,19 @@ describe("Pool", () => {
     assert.isUndefined(pool.allocate(session))
   })
 
-  it("keeps its slots when what should go into one can't be made", () => {
+  it("W1 keeps its slots when what should go into one can't be made, and a handle seen then never matches", () => {
     const pool = new Handle.Pool<Handle.SessionHandle, Session>(1)
+    const seen: Array<Handle.SessionHandle> = []
     for (let i = 0; i < 2; i++) {
       assert.throws(() =>
-        pool.allocate(() => {
+        pool.allocate((handle) => {
+          seen.push(handle)
           throw new Error("no")
         }), "no")
     }
     assert.strictEqual(pool.size, 0)
     assert.isDefined(pool.allocate(session))
+    for (const handle of seen) assert.isUndefined(pool.get(handle))
   })
 
   it.prop(

@@ -146,6 +146,16 @@ describe("Message", () => {
     }
   })
 
+  it("takes no text longer than one that is sent", () => {
+    const buffer = words()
+    // kind, bytes, text, argument
+    Message.encode({ _tag: "rpc", call: "", argument: 1 }, buffer)
+    for (const [bytes, fits] of [[223, true], [224, true], [225, false], [300, false], [-1, false]] as const) {
+      buffer[1] = bytes
+      assert.strictEqual(Message.decode(buffer, 0, 3 + ((bytes + 3) >> 2)) !== undefined, fits)
+    }
+  })
+
   it("W1 a handle whose index is too large names nothing: it does not run into another slot's generation", () => {
     const buffer = words()
     const length = Message.encode({ _tag: "close", session }, buffer)

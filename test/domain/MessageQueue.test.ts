@@ -445,9 +445,9 @@ describe("MessageQueue, words that make no sense", () => {
 
 describe("MessageQueue, several producers", () => {
   it("M1 a producer that slept while the others went round all positions still sees what is full", () => {
-    for (const indexQueue of [8, 16]) {
+    for (const [indexQueue, ioRing] of [[8, 16], [16, 8]] as const) {
       for (const at of [0x7fff_ffff, -0x8000_0000, -3, -4, -7, 0, 1]) {
-        const geometry = { ...some, indexQueue }
+        const geometry = { ...some, indexQueue, ioRing }
         const { words, produce, memory } = make(geometry, { tries: 5 })
         const sleeper = produce(2)
         for (const word of [TAIL, HEAD, IO_TAIL, IO_HEAD]) words[word] = at

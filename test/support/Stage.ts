@@ -69,11 +69,10 @@ export class Actor {
 }
 
 /** Takes sessions for a run. */
-export const accepting =
-  (run: Run, accept: Behaviour["accept"] = recorded) => (session: Session): void => {
-    run.accepted.push(session)
-    accept(session, run)
-  }
+export const accepting = (run: Run, accept: Behaviour["accept"] = recorded) => (session: Session): void => {
+  run.accepted.push(session)
+  accept(session, run)
+}
 
 export const recorded = (session: Session, run: Run): void => {
   const record = (edge: string) => run.edges.push(`${edge} ${Handle.format(session.handle)}`)
@@ -162,7 +161,11 @@ const make = Effect.gen(function*() {
   )
   const host = Context.get(services, SessionLayer)
   const app = (name = "app") => Effect.map(host.report, ({ apps }) => apps.find((app) => app.name === name)!)
-  const dial = (uri = endpoint) => Effect.suspend(() => Effect.as(settled, network.dial(uri)))
+  const dial = (uri = endpoint) =>
+    Effect.suspend(() => {
+      const peer = network.dial(uri)
+      return Effect.as(settled, peer)
+    })
   const stage: Stage = {
     network,
     host,
@@ -173,11 +176,7 @@ const make = Effect.gen(function*() {
     app,
     worker: (worker = 0, name) => Effect.map(app(name), ({ workers }) => workers[worker]!),
     listener: Effect.map(host.report, ({ apps }) => apps[0]!.listeners[0]!),
-    dial: (uri = endpoint) =>
-      Effect.suspend(() => {
-        const peer = network.dial(uri)
-        return Effect.as(settled, peer)
-      }),
+    dial,
     dialOpen: (uri) => Effect.flatMap(dial(uri), (peer) => Effect.as(until("a claim", () => peer.opened), peer))
   }
   const releaseAll = Effect.sync(() => {
