@@ -1,6 +1,6 @@
 // An app module: its default export is launched in every worker.
-import { SessionHttpServer } from "sluice/worker"
 import { threadId } from "node:worker_threads"
+import { SessionHttpServer } from "sluice/worker"
 
 export default SessionHttpServer.serve((_request, response) => {
   response.end(`hello from thread ${threadId}\n`)

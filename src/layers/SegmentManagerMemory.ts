@@ -135,7 +135,7 @@ class MemoryManager implements Manager {
     if (place === undefined) this.#refused = true
     else this.#empty.delete(place.segment)
     if (place === undefined || this.arenas.used * 100 > this.arenas.capacity * this.#memory.options.highWatermark) {
-      this.#growing ??= this.#memory.grow("host", bytes, this)
+      this.#growing ??= this.#memory.grow("host", place === undefined ? bytes : 0, this)
     }
     return place
   }

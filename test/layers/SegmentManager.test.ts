@@ -1,5 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { Arena } from "../../src/domain/Arena.ts"
 import type { Place } from "../../src/domain/Fifo.ts"
@@ -28,9 +30,9 @@ const optionsOf = (options: Partial<SegmentOptions>): SegmentOptions => ({
 })
 
 /** A worker's segments, and what its worker hears of them. */
-const make = Effect.fnUntraced(
-  function*(options: Partial<SegmentOptions> = {}, layer = SegmentManagerMemory.layerPrivate) {
-    const segments = yield* Effect.provide(SegmentManager, layer(optionsOf(options), geometry))
+const make = (options: Partial<SegmentOptions> = {}, layer = SegmentManagerMemory.layerPrivate) =>
+  Effect.map(Layer.build(layer(optionsOf(options), geometry)), (services) => {
+    const segments = Context.get(services, SegmentManager)
     const events: Array<string> = []
     const announced: Array<Segment.Segment> = []
     segments.connect({
@@ -47,8 +49,7 @@ const make = Effect.fnUntraced(
     /** What has been heard since the last time, once microtasks have run. */
     const heard = Effect.map(Effect.promise(() => Promise.resolve()), () => events.splice(0))
     return { segments, heard, events, announced }
-  }
-)
+  })
 
 const allocate = (manager: Manager, bytes: number): Place => {
   const place = manager.allocate(bytes)
@@ -497,7 +498,6 @@ describe("SegmentManager", () => {
         const added = new Map<number, { readonly manager: Manager | undefined; mapped: boolean }>()
         const users = new Map<string, Manager>()
         const ending = new Set<Manager>()
-        const known = new Map<number, Manager>()
         let next = 1
         let tag = 0
 
@@ -509,45 +509,35 @@ describe("SegmentManager", () => {
         const isGrowing = (manager: Manager) => mine(manager).some(([, { mapped }]) => !mapped)
         const isEmpty = (index: number) => !blocks.some(({ segment }) => segment === index)
         const grows = () => first + (added.size + 1) * ADDED <= memoryLimit
-        /** The segments that go now, in the order of their coming. */
-        const shrink = (manager: Manager): Array<string> => {
+        /** What has been heard since the last step: so many announcements in order, and segments withdrawn. */
+        const expect = (announced: number): ReadonlyArray<number> => {
+          const seen = events.splice(0).filter((event) => event !== "available").map((event) => event.split(" "))
+          const of = (what: string) => seen.filter(([one]) => one === what).map(([, index]) => Number(index))
+          assert.deepStrictEqual(of("announce"), Array.from({ length: announced }, () => next++))
+          return of("withdraw")
+        }
+        /** Of a manager's empty segments those go that may, one by one, and no others. */
+        const shrinks = (manager: Manager) => {
+          const empty = () => mine(manager).find(([index, { mapped }]) => mapped && isEmpty(index))
           const over = ending.has(manager) && used(manager) === 0
-          const gone: Array<string> = []
-          for (;;) {
+          const may = () => {
             const rest = capacity(manager) - ADDED
-            const found = mine(manager).find(([index, { mapped }]) => mapped && isEmpty(index))
-            if (found === undefined || !(over || (rest > 0 && used(manager) * 100 <= rest * 50))) break
-            added.delete(found[0])
-            gone.push("withdraw")
+            return over || (rest > 0 && used(manager) * 100 <= rest * 50)
           }
+          for (const index of expect(0)) {
+            assert.isTrue(may() && isEmpty(index))
+            assert.deepStrictEqual(added.get(index), { manager, mapped: true })
+            added.delete(index)
+          }
+          assert.isFalse(may() && empty() !== undefined)
           if (over && !isGrowing(manager)) ending.delete(manager)
-          return gone
-        }
-        const expect = (expected: ReadonlyArray<string>) => {
-          const seen = events.splice(0).filter((event) => event !== "available")
-          assert.deepStrictEqual(seen.map((event) => event.split(" ")[0]!), expected)
-          for (const event of seen) {
-            const index = Number(event.split(" ")[1])
-            if (event.startsWith("announce")) assert.strictEqual(index, next++)
-            // which of several empty ones goes first is all the same to the model
-            else if (added.has(index)) swap(index)
-          }
-        }
-        /** The model has let another segment of this manager go: it is this one that is there no more. */
-        const swap = (index: number) => {
-          const other = [...known].find(([one, manager]) =>
-            manager === known.get(index) && !added.has(one) && segments.segment(one) !== undefined
-          )
-          assert.isDefined(other)
-          added.delete(index)
-          added.set(other![0], { manager: other![1], mapped: true })
         }
         const free = (at: number) => {
           const [block] = blocks.splice(at, 1)
           const bytes = block!.manager.view(block!.segment).subarray(block!.offset, block!.offset + block!.bytes)
           assert.isTrue(bytes.every((byte) => byte === block!.tag), "a block was overwritten")
           block!.manager.free(block!)
-          expect(shrink(block!.manager))
+          shrinks(block!.manager)
         }
 
         for (const step of steps) {
@@ -576,12 +566,9 @@ describe("SegmentManager", () => {
                 view.fill(tag & 0xff, place.offset, place.offset + bytes)
               }
               const wanted = place === undefined || used(manager) * 100 > capacity(manager) * 80
-              const grown = wanted && !isGrowing(manager) && grows() && bytes <= ADDED
-              if (grown) {
-                added.set(next, { manager, mapped: false })
-                known.set(next, manager)
-              }
-              expect(grown ? ["announce"] : [])
+              const grown = wanted && !isGrowing(manager) && grows() && (place !== undefined || bytes <= ADDED)
+              if (grown) added.set(next, { manager, mapped: false })
+              assert.deepStrictEqual(expect(grown ? 1 : 0), [])
               break
             }
             case "free":
@@ -597,10 +584,11 @@ describe("SegmentManager", () => {
               const one = added.get(index)
               segments.mapped(index)
               const { manager } = one ?? {}
-              if (one === undefined || one.mapped || manager === undefined) expect([])
+              if (one === undefined || one.mapped || manager === undefined) assert.deepStrictEqual(expect(0), [])
               else {
                 one.mapped = true
-                expect(ending.has(manager) && used(manager) === 0 ? shrink(manager) : [])
+                if (ending.has(manager) && used(manager) === 0) shrinks(manager)
+                else assert.deepStrictEqual(expect(0), [])
               }
               break
             }
@@ -610,15 +598,15 @@ describe("SegmentManager", () => {
               users.delete(step.user)
               if (manager !== undefined && manager.index > 0) {
                 ending.add(manager)
-                expect(shrink(manager))
-              } else expect([])
+                shrinks(manager)
+              } else assert.deepStrictEqual(expect(0), [])
               break
             }
             case "add for worker": {
               const grown = grows()
               if (grown) added.set(next, { manager: undefined, mapped: true })
               assert.strictEqual(segments.addForWorker(256), grown)
-              expect(grown ? ["announce"] : [])
+              assert.deepStrictEqual(expect(grown ? 1 : 0), [])
               break
             }
             case "unused": {
@@ -626,7 +614,7 @@ describe("SegmentManager", () => {
               const goes = added.has(index) && added.get(index)!.manager === undefined
               segments.unused(index)
               if (goes) added.delete(index)
-              expect(goes ? ["withdraw"] : [])
+              assert.deepStrictEqual(expect(0), goes ? [index] : [])
             }
           }
           const statistics = segments.statistics()

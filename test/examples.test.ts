@@ -1,0 +1,69 @@
+/** The examples of the README are files that run: as they stand there, and on the package as it is published. */
+import { assert, describe, it } from "@effect/vitest"
+import { type ChildProcess, spawn } from "node:child_process"
+import * as Fs from "node:fs"
+import * as Net from "node:net"
+import * as Path from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
+
+const root = Path.join(import.meta.dirname, "..")
+const readme = Fs.readFileSync(Path.join(root, "README.md"), "utf8")
+const examples = Fs.readdirSync(Path.join(root, "examples"))
+
+/** Runs a command until it has said `listening`, gives the port to the test, and ends it. */
+const serving = async (args: ReadonlyArray<string>, test: (port: number) => Promise<void>): Promise<void> => {
+  const child: ChildProcess = spawn(process.execPath, [...args], { cwd: root, stdio: ["ignore", "pipe", "pipe"] })
+  let said = ""
+  const ended = new Promise<number | null>((resolve) => child.once("exit", resolve))
+  child.stdout!.on("data", (chunk: Buffer) => said += chunk.toString())
+  child.stderr!.on("data", (chunk: Buffer) => said += chunk.toString())
+  try {
+    for (let tries = 0; !/listening on \S+:\d+/.test(said); tries++) {
+      assert.isBelow(tries, 600, said)
+      assert.isNull(child.exitCode, said)
+      await sleep(50)
+    }
+    await test(Number(/listening on \S+:(\d+)/.exec(said)![1]))
+  } finally {
+    child.kill("SIGTERM")
+    await ended
+  }
+}
+
+describe("examples", () => {
+  for (const name of examples) {
+    it(`${name} stands in the README as it is`, () => {
+      const text = Fs.readFileSync(Path.join(root, "examples", name), "utf8").trimEnd()
+      assert.include(readme, `\`\`\`ts\n${text}\n\`\`\``)
+    })
+  }
+
+  it("composed.ts serves hello.ts with two workers", () =>
+    serving(["examples/composed.ts", "tcp://127.0.0.1:0"], async (port) => {
+      const said = new Set<string>()
+      for (let i = 0; i < 4; i++) {
+        const response = await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: "close" } })
+        said.add(await response.text())
+      }
+      assert.deepStrictEqual([...said].toSorted(), ["hello from thread 1\n", "hello from thread 2\n"])
+    }))
+
+  it("upper.ts answers in upper case, whatever the size, and ends with its peer", () =>
+    serving(
+      ["dist/main.js", "serve", "examples/upper.ts", "--listen", "tcp://127.0.0.1:0", "--control", control()],
+      async (port) => {
+        const text = "all of it ".repeat(100_000)
+        const answer = await new Promise<string>((resolve, reject) => {
+          const socket = Net.connect({ port, host: "127.0.0.1", allowHalfOpen: true }, () => socket.end(text))
+          let answer = ""
+          socket.on("data", (chunk) => answer += chunk.toString())
+          socket.on("end", () => resolve(answer))
+          socket.on("error", reject)
+        })
+        assert.strictEqual(answer.length, text.length)
+        assert.strictEqual(answer, text.toUpperCase())
+      }
+    ))
+})
+
+const control = (): string => Path.join(Fs.mkdtempSync("/tmp/sluice-example-"), "control.sock")
