@@ -16,7 +16,8 @@ const program = Effect.gen(function*() {
   }, { _tag: "Url", url: new URL(`../${module}`, import.meta.url).href })
   const { apps } = yield* layer.report
   console.log(`port ${apps[0]!.listeners[0]!.endpoint.split(":").at(-1)}`)
-  process.stdin.on("data", () => Effect.runFork(Effect.map(layer.report, (report) => console.log(`report ${JSON.stringify(report)}`))))
+  const run = Effect.runForkWith(yield* Effect.context<never>())
+  process.stdin.on("data", () => run(Effect.map(layer.report, (report) => console.log(`report ${JSON.stringify(report)}`))))
   yield* Effect.callback<void>((resume) => void process.once("SIGTERM", () => resume(Effect.void)))
 }).pipe(Effect.scoped, Effect.provide(Host.layer))
 

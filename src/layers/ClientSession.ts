@@ -7,7 +7,7 @@
  *
  * @since 0.1.0
  */
-import * as Fifo from "../domain/Fifo.ts"
+import type * as Fifo from "../domain/Fifo.ts"
 import * as Handle from "../domain/Handle.ts"
 import * as Message from "../domain/Message.ts"
 import type { Session, SessionHandler } from "../services/Sessions.ts"

@@ -7,7 +7,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { SessionLayer } from "../services/SessionLayer.ts"
+import type { SessionLayer } from "../services/SessionLayer.ts"
 import * as AppWorkerScripted from "./AppWorkerScripted.ts"
 import * as SessionLayerHost from "./SessionLayerHost.ts"
 import * as TransportMemory from "./TransportMemory.ts"

@@ -11,7 +11,7 @@
  * @since 0.1.0
  */
 import * as Deferred from "effect/Deferred"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fifo from "../domain/Fifo.ts"
 import * as Handle from "../domain/Handle.ts"

@@ -414,7 +414,7 @@ const make = (stack: Stack) =>
       const half = connects.get(live)
       connects.delete(live)
       if (half !== undefined) yield* FiberMap.clear(half)
-      for (const session of [...live.sessions]) {
+      for (const session of live.sessions) {
         const listener = listenerOf(session)
         // an offer that has gone to another worker leaves nothing here; the worker will never come past it
         if (listener?.takeBack(session) === true) session.free()

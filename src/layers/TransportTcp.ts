@@ -231,7 +231,7 @@ class TcpConnection implements Connection {
   readonly #onWritten = (error?: Error | null): void => {
     const written = this.#writing
     this.#writing = 0
-    if (error != null) return
+    if (error) return
     this.#guard(() => {
       if (this.#tx?.drop(written) === true) this.#events.room()
       this.#pump()
