@@ -18,6 +18,8 @@ const BYTES = 1024 ** 3
 const PERIOD = 251
 const CHUNK = 65536
 const FIFO = "64KiB"
+/** What has not come after this time will not come. */
+const SECONDS = 30
 
 const directory = Fs.mkdtempSync(Path.join(Os.tmpdir(), "sluice-bench-"))
 process.on("exit", () => Fs.rmSync(directory, { recursive: true }))
@@ -61,7 +63,7 @@ const write = async (path: string, expected: Crypto.Hash): Promise<void> => {
 
 /** Runs curl and hashes what it prints. */
 const fetch = async (path: string, options: ReadonlyArray<string>, input?: Readable): Promise<string> => {
-  const curl = spawn("curl", ["-sS", "--fail", ...options, `http://127.0.0.1:${port}${path}`])
+  const curl = spawn("curl", ["-sS", "--fail", "--max-time", String(SECONDS), ...options, `http://127.0.0.1:${port}${path}`])
   process.on("exit", () => curl.kill("SIGKILL"))
   curl.stderr.pipe(process.stderr)
   const hash = Crypto.createHash("sha256")

@@ -33,6 +33,7 @@ export const layer = (options: Options): Layer.Layer<AppWorker> =>
       const exit = yield* Deferred.make<never, WorkerExit>()
       const stop = yield* Deferred.make<void>()
       const logError = Effect.runForkWith(yield* Effect.context<never>())
+      let detach = (): void => {}
 
       const app = Effect.gen(function*() {
         const { client, sessions } = yield* SessionClient.make(options.start, {
@@ -40,6 +41,7 @@ export const layer = (options: Options): Layer.Layer<AppWorker> =>
           stop: () => void Deferred.doneUnsafe(stop, Effect.void),
           report: (error) => void logError(Effect.logError("an application's session handler threw", error))
         })
+        detach = () => client.detach()
         client.wake()
         const app = yield* AppModules.load(options.module)
         yield* Layer.build(Layer.provide(app, Layer.succeed(Sessions, sessions)))
@@ -54,6 +56,8 @@ export const layer = (options: Options): Layer.Layer<AppWorker> =>
         Effect.flatMap((error) => Effect.andThen(Deferred.fail(ready, error), Deferred.fail(exit, error)))
       )
       yield* Effect.forkScoped(app)
+      // before the application ends: what it still asks of a host that has given this worker up would not be answered
+      yield* Effect.addFinalizer(() => Effect.sync(() => detach()))
       return AppWorker.of({ ready: Deferred.await(ready), exit: Deferred.await(exit) })
     })
   )

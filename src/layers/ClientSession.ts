@@ -17,6 +17,8 @@ export interface Outbound {
   /** Sends an IO event about the session. */
   readonly io: (kind: Message.IoKind, index: number, generation: number) => void
   readonly control: (message: Message.Message) => void
+  /** The host is about to answer: stay awake for it for a moment. */
+  readonly expect: () => void
   /** The session holds tx memory now: look at it when idle memory is given back. */
   readonly hot: (session: ClientSession) => void
   /** The session has bytes to write and there is no memory for them. */
@@ -83,7 +85,7 @@ export class ClientSession implements Session {
   drop(length: number): void {
     const rx = this.#rx
     if (rx === undefined) return
-    if (rx.drop(length)) this.#outbound.io(Message.Drained, this.#index, this.#generation)
+    if (rx.drop(length)) this.#tellDrained()
     if (this.#gone) this.#release()
   }
 
@@ -98,9 +100,14 @@ export class ClientSession implements Session {
       this.drop(size)
       return bytes
     }
-    if (rx.read(bytes).tell) this.#outbound.io(Message.Drained, this.#index, this.#generation)
+    if (rx.read(bytes).tell) this.#tellDrained()
     if (this.#gone) this.#release()
     return bytes
+  }
+
+  #tellDrained(): void {
+    this.#outbound.io(Message.Drained, this.#index, this.#generation)
+    this.#outbound.expect()
   }
 
   write(bytes: Uint8Array, from = 0): number {
@@ -115,6 +122,7 @@ export class ClientSession implements Session {
       const wait = tx.wait(tx.bound >>> 2)
       if (wait === "ready") continue
       this.#blocked = true
+      this.#outbound.expect()
       if (wait === "memory") this.#outbound.starved(this)
       return at - from
     }
@@ -177,9 +185,12 @@ export class ClientSession implements Session {
   /** The host's last word on the session. */
   onCleanup(): void {
     this.#gone = true
-    const handler = this.handler
-    handler?.closed?.(this, this.reset)
-    this.#release()
+    // the fifos are let go of whatever the handler does: it may have given the session up before, and nobody asks twice
+    try {
+      this.handler?.closed?.(this, this.reset)
+    } finally {
+      this.#release()
+    }
   }
 
   #release(): void {

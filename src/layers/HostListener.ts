@@ -56,7 +56,7 @@ export interface ListenerHost {
     origin: Origin,
     connection: Connection
   ) => HostSession | undefined
-  /** Whether the host has as many sessions as it may. */
+  /** Whether the application has as many sessions as it may. */
   readonly isFull: () => boolean
   readonly draining: () => boolean
 }
@@ -108,15 +108,21 @@ export class HostListener implements Origin {
 
   readonly arrive = (connection: Connection): void => {
     this.arrivals.arrived++
-    if (this.#host.draining()) this.#refuse(connection, "draining")
-    else if (this.#host.isFull()) this.#refuse(connection, "host-limit")
-    else if (this.sessions >= this.#options.maxSessionsPerListener) this.#refuse(connection, "listener-limit")
+    const limit = this.#host.draining() ? "draining" : this.#limit
+    if (limit !== undefined) this.#refuse(connection, limit)
     // those that wait came first
     else if (this.#held.length > 0 || !this.#place(connection)) this.#hold(connection)
   }
 
-  /** Offers the connection to the next worker that takes offers; `false` when there is none. */
+  /** Which limit allows no further session. */
+  get #limit(): Ledger.RefuseReason | undefined {
+    if (this.#host.isFull()) return "host-limit"
+    return this.sessions >= this.#options.maxSessionsPerListener ? "listener-limit" : undefined
+  }
+
+  /** Offers the connection to the next worker that takes offers; `false` when there is none, or a limit is reached. */
   #place(connection: Connection): boolean {
+    if (this.#limit !== undefined) return false
     const worker = this.#next()
     if (worker === undefined) return false
     const session = this.#host.createSession(worker, this.user, this, connection)
@@ -181,6 +187,7 @@ export class HostListener implements Origin {
 
   /** Why no member takes offers, for who is refused. */
   #whyNobody(): Ledger.RefuseReason {
+    if (this.#limit !== undefined) return this.#limit
     const running = [...this.members.values()].filter(({ live, slot }) =>
       live !== undefined && slot.state === "RUNNING"
     )

@@ -18,7 +18,7 @@ import type { LiveWorker } from "./HostWorker.ts"
 
 /** Whoever a session's connection came from: a listener, or a worker that asked for it. */
 export interface Origin {
-  /** The session's slot is free again. */
+  /** The session is none any more: it is free, or its offer was taken back. Said once. */
   readonly sessionFreed: () => void
 }
 
@@ -36,6 +36,7 @@ export class HostSession implements ConnectionEvents {
   readonly #isLive = (): boolean => this.state !== "TRANSPORT_DELETED"
   #hot = false
   #received = false
+  #counted = true
 
   constructor(
     handle: SessionHandle,
@@ -83,7 +84,16 @@ export class HostSession implements ConnectionEvents {
   endOffer(end: typeof SessionBlock.REVOKED | typeof SessionBlock.WITHDRAWN): boolean {
     if (!SessionBlock.endOffer(this.#segment, this.place.offset, end)) return false
     this.move("revoke")
+    this.#uncount()
     return true
+  }
+
+  /** It takes no place in any limit any more. */
+  #uncount(): void {
+    if (!this.#counted) return
+    this.#counted = false
+    this.worker.slot.app.sessions--
+    this.origin.sessionFreed()
   }
 
   /** The worker says that it has claimed the offer. */
@@ -112,12 +122,18 @@ export class HostSession implements ConnectionEvents {
       this.#hot = true
       this.worker.hot.add(this)
     }
-    if (!this.#rx.raiseEvent()) return
-    this.worker.gather()
-    this.worker.congestion.sendIo(Message.Rx, this.handle, this.#isLive)
+    const streams = this.#rx.size >= this.#rx.bound >>> 2
+    const told = !this.#rx.raiseEvent()
+    if (!told) {
+      // where bytes stream the worker reads while we do; else it hears of all that is ready in this turn at once
+      if (!streams) this.worker.gather()
+      this.worker.congestion.sendIo(Message.Rx, this.handle, this.#isLive)
+    }
+    if (streams) this.worker.expect()
   }
 
   room(): void {
+    this.worker.expect()
     this.worker.gather()
     this.worker.congestion.sendIo(Message.Room, this.handle, this.#isLive)
   }
@@ -190,8 +206,9 @@ export class HostSession implements ConnectionEvents {
     this.state = "TRANSPORT_DELETED"
     this.#rx.free()
     this.#manager.free(this.place)
+    // first: whoever waits may take its place
+    this.#uncount()
     this.worker.forget(this)
-    this.origin.sessionFreed()
   }
 
   /** Gives idle rx memory back; `false` while there is some left to look at later. */

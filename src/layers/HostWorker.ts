@@ -13,6 +13,7 @@
 import * as Deferred from "effect/Deferred"
 import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Latch from "effect/Latch"
 import * as Fifo from "../domain/Fifo.ts"
 import * as Handle from "../domain/Handle.ts"
 import * as Ledger from "../domain/Ledger.ts"
@@ -24,6 +25,7 @@ import { WorkerExit } from "../services/AppWorker.ts"
 import type { Congestion } from "../services/Congestion.ts"
 import type { MessageQueue } from "../services/MessageQueue.ts"
 import type { SegmentManager } from "../services/SegmentManager.ts"
+import * as DoorbellPort from "./DoorbellPort.ts"
 import type { HostSession } from "./HostSession.ts"
 
 /** Messages that are read before their slots are given back. */
@@ -40,6 +42,8 @@ export interface SlotApp {
   readonly name: string
   readonly client: string
   readonly options: AppOptions
+  /** Sessions of all its workers, without offers that were taken back. */
+  sessions: number
 }
 
 /** A worker over all its starts. */
@@ -118,6 +122,8 @@ export class LiveWorker {
   readonly hot = new Set<HostSession>()
   /** Sessions that wait for rx memory. */
   readonly starved = new Set<HostSession>()
+  /** Lets those pass who wait for memory, each time that there is some again. */
+  readonly memory = Latch.makeUnsafe(false)
   readonly #host: HostRequests
   readonly #clock: () => number
   readonly #fault = Deferred.makeUnsafe<never, WorkerExit>()
@@ -125,6 +131,7 @@ export class LiveWorker {
   #progress: number
   #ended = false
   #looking = false
+  #awakeUntil = 0
   #gathered = 0
 
   constructor(
@@ -222,7 +229,8 @@ export class LiveWorker {
         this.congestion.room()
         if (batches === BATCHES) return this.#look(setImmediate)
         if (count > 0) continue
-        if (drained > 0 && doorbell.soon !== undefined) return this.#look(doorbell.soon)
+        const stay = drained > 0 || performance.now() < this.#awakeUntil
+        if (stay && doorbell.soon !== undefined) return this.#look(doorbell.soon)
         if (toHost.sleep()) {
           // room may have been made while we were going to sleep, and nobody rings for it twice
           if (!this.congestion.roomGranted()) return
@@ -239,6 +247,18 @@ export class LiveWorker {
     if (this.#looking) return
     this.#looking = true
     soon(this.wake)
+  }
+
+  /**
+   * The worker is about to answer: stays awake for it for a moment. Where bytes stream, each side waits for the other
+   * every few tens of microseconds, and to be woken takes longer than that.
+   */
+  expect(): void {
+    const { soon } = this.queue.doorbell
+    if (soon === undefined) return
+    this.queue.toWorker.flush()
+    this.#awakeUntil = performance.now() + DoorbellPort.EXPECTATION
+    this.#look(soon)
   }
 
   /**
@@ -324,6 +344,8 @@ export class LiveWorker {
     const starved = [...this.starved]
     this.starved.clear()
     for (const session of starved) session.resume()
+    this.memory.openUnsafe()
+    this.memory.closeUnsafe()
     this.#host.available()
   }
 

@@ -130,6 +130,10 @@ class MemoryManager implements Manager {
     this.arenas = new Segment.Arenas(memory.view)
   }
 
+  get growing(): boolean {
+    return this.#growing !== undefined
+  }
+
   allocate(bytes: number): Place | undefined {
     const place = this.arenas.allocate(bytes)
     if (place === undefined) this.#refused = true

@@ -26,6 +26,7 @@ import {
   Sessions,
   type WorkerInfo
 } from "../services/Sessions.ts"
+import * as DoorbellPort from "./DoorbellPort.ts"
 import { ClientSession, type Outbound } from "./ClientSession.ts"
 
 /** Messages that are drained before their tail is published. */
@@ -95,6 +96,7 @@ export class Client {
   #request = 0
   #running = false
   #looking = false
+  #awakeUntil = 0
   #detached = false
 
   constructor(start: Start, place: Place) {
@@ -127,7 +129,7 @@ export class Client {
       const count = this.#inbound.drain(BATCH, this.#sink)
       drained += count
       if (this.#inbound.grantRoom()) this.#place.doorbell.ring()
-      const soon = batches === BATCHES ? setImmediate : drained > 0 ? this.#place.doorbell.soon : undefined
+      const soon = batches === BATCHES ? setImmediate : drained > 0 || performance.now() < this.#awakeUntil ? this.#place.doorbell.soon : undefined
       if (batches < BATCHES && count > 0) continue
       if (soon !== undefined) {
         this.#look(soon)
@@ -288,6 +290,12 @@ export class Client {
       if (this.#detached) return
       if (this.#outbox.length === 0 && this.#enqueue(message) !== Mq.Full) return
       this.#postpone(message)
+    },
+    expect: () => {
+      const { soon } = this.#place.doorbell
+      if (soon === undefined) return
+      this.#awakeUntil = performance.now() + DoorbellPort.EXPECTATION
+      this.#look(soon)
     },
     hot: (session) => void this.#hot.add(session),
     starved: (session) => void this.#starved.add(session),

@@ -76,6 +76,8 @@ const STOP_TIMEOUT = 2000
 /** Milliseconds between two looks at whether a worker makes progress. */
 const SAMPLE_INTERVAL = 1000
 
+const NO_MEMORY = "no-memory: the worker's segments are full"
+
 type Failure = WorkerExit | Unresponsive
 
 /** How the stack of a worker is made. */
@@ -119,11 +121,12 @@ const make = (stack: Stack) =>
         return undefined
       }
       worker.sessions.add(session)
+      worker.slot.app.sessions++
       noSessions.closeUnsafe()
       return session
     }
 
-    const isFull = (app: SlotApp): boolean => sessions.size >= app.options.admission.maxSessions
+    const isFull = (app: SlotApp): boolean => app.sessions >= app.options.admission.maxSessions
 
     /** Somebody may take sessions again: connections that are held get their turn. */
     const admit = (): void => {
@@ -260,13 +263,16 @@ const make = (stack: Stack) =>
         return Scope.close(scope, Exit.void)
       })
 
-    /** Closes listeners at which only seats are left that nobody will take again. */
+    /**
+     * Empties the seats that the worker's present start, if there is one, has not taken: for good when it will not.
+     * Listeners at which no seat is left are closed.
+     */
     const vacate = (slot: WorkerSlot, forGood: boolean): Effect.Effect<void> =>
       Effect.suspend(() => {
         const empty: Array<Listening> = []
         for (const entry of listeners) {
           const seat = entry.listener.members.get(slot.mapIndex)
-          if (seat?.slot !== slot) continue
+          if (seat?.slot !== slot || (seat.live !== undefined && seat.live === slot.live)) continue
           seat.live = undefined
           if (forGood) entry.listener.members.delete(slot.mapIndex)
           if (entry.listener.members.size === 0) empty.push(entry)
@@ -274,30 +280,50 @@ const make = (stack: Stack) =>
         return Effect.forEach(empty, closeListener, { discard: true })
       })
 
+    /** Why the worker may not connect now. */
+    const whyNoConnect = (worker: LiveWorker): string | undefined => {
+      // M7: a congested worker opens no further sessions
+      if (worker.congested) return "congested: the worker is behind with its queue"
+      if (isFull(worker.slot.app)) return "host-limit: the application has all the sessions it may have"
+      if (worker.slot.isFull) return "worker-limit: the worker has all the sessions it may have"
+      return undefined
+    }
+
+    /** A session for a connect, or why there is none. Memory that is on its way to the worker is waited for. */
+    const sessionForConnect = Effect.fnUntraced(function*(worker: LiveWorker, connection: Connection) {
+      for (;;) {
+        // once more: others may have come first while the connection was made
+        const late = whyNoConnect(worker)
+        if (late !== undefined) return late
+        const session = createSession(worker, "connects", { sessionFreed: () => {} }, connection)
+        if (session !== undefined) return session
+        if (!worker.segments.acquire("connects").growing) return NO_MEMORY
+        yield* worker.memory.await
+      }
+    })
+
     const connect = Effect.fnUntraced(function*(worker: LiveWorker, message: Message.Of<"connect">) {
       const { request } = message
       const parsed = Endpoint.parse(message.endpoint)
       if (Result.isFailure(parsed)) return refuse(worker, request, "InvalidEndpoint", parsed.failure.message)
-      // M7: a congested worker opens no further sessions
-      if (worker.congested) {
-        return refuse(worker, request, "Refused", "congested: the worker is behind with its queue")
-      }
-      if (isFull(worker.slot.app)) {
-        return refuse(worker, request, "Refused", "host-limit: the host has all the sessions it may have")
-      }
-      if (worker.slot.isFull) {
-        return refuse(worker, request, "Refused", "worker-limit: the worker has all the sessions it may have")
-      }
+      const early = whyNoConnect(worker)
+      if (early !== undefined) return refuse(worker, request, "Refused", early)
       const connected = yield* Effect.result(transport.connect(parsed.success))
       if (Result.isFailure(connected)) {
         const { detail, reason } = connected.failure
         return refuse(worker, request, reason, detail)
       }
       const connection = connected.success
-      const session = createSession(worker, "connects", { sessionFreed: () => {} }, connection)
-      if (session === undefined) {
+      const session = yield* sessionForConnect(worker, connection).pipe(
+        Effect.timeoutOrElse({
+          duration: worker.slot.app.options.admission.holdTime,
+          orElse: () => Effect.succeed(NO_MEMORY)
+        }),
+        Effect.onInterrupt(() => Effect.sync(() => connection.abort()))
+      )
+      if (typeof session === "string") {
         connection.abort()
-        return refuse(worker, request, "Refused", "no-memory: the worker's segments are full")
+        return refuse(worker, request, "Refused", session)
       }
       const { handle, place: { offset, segment } } = session
       const { local, remote } = connection
@@ -380,7 +406,11 @@ const make = (stack: Stack) =>
         Effect.forkScoped
       )
 
-      const gone = Effect.raceAllFirst([appWorker.exit, congestion.unresponsive, live.faulted])
+      const gone = Effect.raceAllFirst([appWorker.exit, congestion.unresponsive, live.faulted]).pipe(
+        Effect.tapError(({ _tag }) =>
+          Effect.sync(() => slot.move(_tag === "Unresponsive" ? "UNRESPONSIVE" : "CRASHED"))
+        )
+      )
       const ready = appWorker.ready.pipe(Effect.timeoutOrElse({
         duration: options.worker.startTimeout,
         orElse: () =>
@@ -396,6 +426,8 @@ const make = (stack: Stack) =>
       if (!stopping) {
         slot.move("RUNNING")
         yield* Deferred.succeed(slot.started, undefined)
+        // what the start before listened on and this one does not
+        yield* vacate(slot, true)
         admit()
         yield* Effect.raceFirst(gone, Deferred.await(slot.stop))
       }
@@ -440,7 +472,6 @@ const make = (stack: Stack) =>
           )
           break
         }
-        slot.move(failure._tag === "Unresponsive" ? "UNRESPONSIVE" : "CRASHED")
         slot.move("BACKOFF")
         if (now() - since > backoffMax) backoff = backoffBase
         yield* Effect.logWarning(
@@ -505,6 +536,7 @@ const make = (stack: Stack) =>
               client: options.client ?? "",
               options,
               module,
+              sessions: 0,
               slots: new Map()
             }
           })!
@@ -559,9 +591,15 @@ const make = (stack: Stack) =>
       return yield* start(options, module)
     }, (effect) =>
       // in a scope of its own, so that a failed attach is undone at once and not with the caller's scope
-      Effect.flatMap(Effect.scope, (outer) =>
-        Effect.flatMap(Scope.fork(outer), (inner) =>
-          Effect.onError(Scope.provide(effect, inner), (cause) => Scope.close(inner, Exit.failCause(cause))))))
+      Effect.flatMap(
+        Effect.scope,
+        (outer) =>
+          Effect.flatMap(
+            Scope.fork(outer),
+            (inner) =>
+              Effect.onError(Scope.provide(effect, inner), (cause) => Scope.close(inner, Exit.failCause(cause)))
+          )
+      ))
 
     const find = (wanted: string | { readonly client: string } | Handle.AppIndex) =>
       Effect.suspend(() => {
@@ -607,7 +645,8 @@ const make = (stack: Stack) =>
         kind: app.options.worker.kind,
         state: slot.state,
         congested: live?.congested ?? false,
-        sessions: live?.sessions.size ?? 0,
+        // an offer that was taken back is no session, if it has a slot until the worker has come past it
+        sessions: live === undefined ? 0 : live.sessions.size - live.behind.offers,
         restarts: slot.restarts,
         lastFailure: slot.lastFailure ?? null,
         queue: {
@@ -663,7 +702,7 @@ const make = (stack: Stack) =>
         version,
         uptimeMillis: now() - startedAt,
         draining,
-        sessions: sessions.size,
+        sessions: [...workers].reduce((count, { live }) => count - (live?.behind.offers ?? 0), sessions.size),
         apps: [...apps].map((app) => ({
           index: app.index,
           name: app.name,

@@ -16,6 +16,8 @@ import type * as Segment from "../domain/Segment.ts"
 export interface Manager extends Fifo.Blocks {
   /** Its number among the worker's managers; 0 is the one with the protected first segment. */
   readonly index: number
+  /** Whether a segment is on its way to the worker, which can be allocated from once it is there. */
+  readonly growing: boolean
 }
 
 /**

@@ -355,14 +355,21 @@ describe("listeners", () => {
     }))
 
   scenario(
-    "W10 a worker that is stopped half-way through its listen leaves no listener",
+    "W10 a seat that a worker does not take again after its restart is given up, and with the last the listener",
     (stage) =>
       Effect.gen(function*() {
         const [raw] = yield* attachRaw(stage, {})
         raw!.send({ _tag: "listen", request: 5, endpoint: "tcp://127.0.0.1:81" })
-        raw!.sendIo(99, Handle.make(0, 0))
+        yield* until("the second listener", () => stage.network.listening.length === 2)
+        raw!.send({ _tag: "deleteSegment", segment: 0 })
         yield* settled
-        yield* until("the listener to go", () => !stage.network.listening.includes("tcp://127.0.0.1:81"))
+        assert.strictEqual((yield* stage.worker()).state, "BACKOFF")
+        const held = yield* stage.dial()
+        assert.isFalse(held.closed)
+        yield* TestClock.adjust(100)
+        yield* until("the listeners to go", () => stage.network.listening.length === 0)
+        assert.strictEqual(raw!.starts, 2)
+        yield* until("the refusal", () => held.refused)
       })
   )
 })
@@ -481,6 +488,7 @@ describe("sessions", () => {
         old.reset()
         yield* until("the last message", () => raw!.all("cleanup").length === 1)
         raw!.send({ _tag: "release", session: stale })
+        yield* settled
         const peer = yield* stage.dial()
         const { session } = raw!.all("accepted")[1]!
         assert.strictEqual(Handle.index(session), Handle.index(stale))
@@ -943,7 +951,7 @@ describe("congestion", () => {
       stage.script(0).block()
       const offered = yield* stage.dial()
       assert.isFalse(offered.opened)
-      for (const peer of peers) peer.send("x")
+      for (const [i, peer] of peers.entries()) if (i % 2 === 0) peer.send("x")
       yield* until("the offer to move", () => offered.opened)
       assert.strictEqual(actor.run(1).accepted.length, 7)
       assert.strictEqual((yield* stage.worker(0)).offers.revoked, 1)
@@ -1392,8 +1400,8 @@ describe("workers", () => {
         apps: report.apps.map(({ index, listeners, workers }) => ({
           index,
           listeners: listeners.map(({ endpoint, sessions, workers }) => ({ endpoint, sessions, workers })),
-          workers: workers.map(({ mapIndex, segments, sessions, state, workerIndex }) => ({
-            workerIndex,
+          workerIndexes: workers.map(({ workerIndex }) => workerIndex).toSorted(),
+          workers: workers.map(({ mapIndex, segments, sessions, state }) => ({
             mapIndex,
             state,
             sessions,
@@ -1444,12 +1452,7 @@ describe("workers", () => {
       yield* until("the reset", () => peer.closed)
       assert.isDefined(peer.broken)
       assert.isTrue(actor.run().accepted[0]!.closed)
-      assert.deepStrictEqual(
-        actor.run().edges,
-        ["closed (the worker was detached)"].map((edge) =>
-          edge.replace("closed", "closed 0.0").replace("closed 0.0 (", "closed (") + " 0.0"
-        )
-      )
+      assert.deepStrictEqual(actor.run().edges, ["closed (the worker was detached) 0.0"])
     }))
 
   scenario(
@@ -1506,7 +1509,7 @@ describe("workers", () => {
       assert.strictEqual((yield* stage.worker()).state, "BACKOFF")
       const held = yield* stage.dial()
       yield* Scope.close(scope, Exit.void)
-      assert.isTrue(held.closed)
+      yield* until("the refusal", () => held.refused)
       assert.strictEqual((yield* stage.report).ledger.arrivals.refused["no-worker"], 1)
       assert.strictEqual(stage.script().starts, 1)
     }))

@@ -34,6 +34,7 @@ export class RawWorker {
   /** While it is set, the worker does not look at its queue. */
   held = false
   rxFifoSize = 0
+  starts = 0
   #options: AppWorkerInProcess.Options | undefined
   #inbound: Mq.Consumer | undefined
   #outbound: Mq.Producer | undefined
@@ -46,6 +47,7 @@ export class RawWorker {
     this.#inbound = ends.inbound
     this.#outbound = ends.outbound
     this.rxFifoSize = rxFifoSize
+    this.starts++
     this.segments.clear()
     this.segments.set(0, Segment.make(0, buffer, hostBytes))
   }

@@ -182,6 +182,7 @@ const make = Effect.gen(function*() {
   const releaseAll = Effect.sync(() => {
     for (const script of scripts.values()) {
       script.unmute()
+      script.slow(0)
       script.release()
     }
     for (const raw of raws.values()) {
