@@ -144,8 +144,12 @@ export const expect = (met: boolean, goal: string): void => {
 
 export const stop = (server: Server): Promise<void> =>
   new Promise((resolve) => {
+    if (server.process.exitCode !== null || server.process.signalCode !== null) return resolve()
     server.process.removeAllListeners("exit")
-    server.process.once("exit", () => resolve())
+    server.process.once("exit", () => {
+      running.delete(server.process)
+      resolve()
+    })
     server.process.kill("SIGTERM")
   })
 

@@ -188,7 +188,11 @@ export class Producer {
     if (size + wanted <= have || have >= this.bound) return block
     let bytes = Math.min(FIRST_BLOCK, this.bound)
     while (bytes < this.bound && bytes < size + wanted) bytes *= 2
-    const place = this.#blocks.allocate(bytes)
+    let place = this.#blocks.allocate(bytes)
+    while (place === undefined && bytes > FIRST_BLOCK && bytes >>> 1 > have) {
+      bytes >>>= 1
+      place = this.#blocks.allocate(bytes)
+    }
     // without memory for more, the present block still serves as far as it goes
     if (place === undefined) return block
     this.#previous = block
@@ -255,8 +259,9 @@ export class Producer {
         // more than a byte first: this is where a fifo grows after its block has been full, and how much is coming
         if ((this.#stretch(free) ?? this.#stretch(1)) !== undefined) return "ready"
         if (block === undefined) return "memory"
-        // the epoch before must be read before the fifo can grow again, or this block's own first byte
-        at = this.#previous !== undefined ? this.#start : (this.#tail - block.size + 1) | 0
+        // the epoch before must be read before the fifo can grow again, or a part of this block
+        const part = Math.max(1, Math.min(free, block.size >>> 2))
+        at = this.#previous !== undefined ? this.#start : (this.#tail - block.size + part) | 0
       }
       this.#words[this.#flags + WANT_AT] = at
       Atomics.store(this.#words, this.#flags + WANT, 1)

@@ -326,7 +326,7 @@ const rule = (holds: boolean, path: ReadonlyArray<string>, right: string): Schem
  *
  * - `firstSegmentSize`: bytes, 512 KiB to 1 GiB; 4 MiB. It holds the event queue, see {@link queueSegmentSize}.
  * - `addSegmentSize`: bytes, 0 for no growth, else 256 KiB to 1 GiB; 4 MiB.
- * - `rxFifoSize`, `txFifoSize`: bytes, powers of two from 4 KiB to 4 MiB; 64 KiB.
+ * - `rxFifoSize`, `txFifoSize`: bytes, powers of two from 4 KiB to 4 MiB; 512 KiB.
  * - `preallocFifoPairs`: pairs, 0 to 65536; 0.
  * - `memoryLimit`: bytes per worker, at least `firstSegmentSize`, at most 64 GiB; 256 MiB.
  * - `trimInterval`: milliseconds, 10 to 3600000; 1000.
@@ -358,7 +358,7 @@ export const SegmentOptions = Schema.Struct({
     unit: "bytes",
     min: 4 * KiB,
     max: 4 * MiB,
-    default: 64 * KiB,
+    default: 512 * KiB,
     powerOfTwo: true,
     requirement: "W4",
     description: "Bytes received that may wait in one session"
@@ -367,7 +367,7 @@ export const SegmentOptions = Schema.Struct({
     unit: "bytes",
     min: 4 * KiB,
     max: 4 * MiB,
-    default: 64 * KiB,
+    default: 512 * KiB,
     powerOfTwo: true,
     requirement: "W4",
     description: "Bytes to be sent that may wait in one session"

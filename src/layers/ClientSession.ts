@@ -17,8 +17,6 @@ export interface Outbound {
   /** Sends an IO event about the session. */
   readonly io: (kind: Message.IoKind, index: number, generation: number) => void
   readonly control: (message: Message.Message) => void
-  /** The host is about to answer: stay awake for it for a moment. */
-  readonly expect: () => void
   /** The session holds tx memory now: look at it when idle memory is given back. */
   readonly hot: (session: ClientSession) => void
   /** The session has bytes to write and there is no memory for them. */
@@ -107,7 +105,6 @@ export class ClientSession implements Session {
 
   #tellDrained(): void {
     this.#outbound.io(Message.Drained, this.#index, this.#generation)
-    this.#outbound.expect()
   }
 
   write(bytes: Uint8Array, from = 0): number {
@@ -122,7 +119,6 @@ export class ClientSession implements Session {
       const wait = tx.wait(tx.bound >>> 2)
       if (wait === "ready") continue
       this.#blocked = true
-      this.#outbound.expect()
       if (wait === "memory") this.#outbound.starved(this)
       return at - from
     }

@@ -10,9 +10,6 @@ import * as Effect from "effect/Effect"
 import type { MessagePort } from "node:worker_threads"
 import type { DoorbellShape } from "../services/Doorbell.ts"
 
-/** Milliseconds for which a side that expects an answer looks for it in every turn of its loop before it sleeps. */
-export const EXPECTATION = 0.1
-
 /** The doorbell of whoever holds this port. Posts that are not rings are left to the port's other listeners. */
 export const make = (port: MessagePort): DoorbellShape => ({
   ring: () => port.postMessage(0),

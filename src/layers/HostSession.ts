@@ -16,6 +16,9 @@ import type { Manager } from "../services/SegmentManager.ts"
 import type { Connection, ConnectionEvents } from "../services/Transport.ts"
 import type { LiveWorker } from "./HostWorker.ts"
 
+/** Bytes in an rx fifo from which on its worker is told at once. */
+const STREAMING = 16384
+
 /** Whoever a session's connection came from: a listener, or a worker that asked for it. */
 export interface Origin {
   /** The session is none any more: it is free, or its offer was taken back. Said once. */
@@ -122,18 +125,13 @@ export class HostSession implements ConnectionEvents {
       this.#hot = true
       this.worker.hot.add(this)
     }
-    const streams = this.#rx.size >= this.#rx.bound >>> 2
-    const told = !this.#rx.raiseEvent()
-    if (!told) {
-      // where bytes stream the worker reads while we do; else it hears of all that is ready in this turn at once
-      if (!streams) this.worker.gather()
-      this.worker.congestion.sendIo(Message.Rx, this.handle, this.#isLive)
-    }
-    if (streams) this.worker.expect()
+    if (!this.#rx.raiseEvent()) return
+    // the worker hears of all that is ready in this turn at once; but where bytes stream it reads while we do
+    if (this.#rx.size < STREAMING) this.worker.gather()
+    this.worker.congestion.sendIo(Message.Rx, this.handle, this.#isLive)
   }
 
   room(): void {
-    this.worker.expect()
     this.worker.gather()
     this.worker.congestion.sendIo(Message.Room, this.handle, this.#isLive)
   }

@@ -25,7 +25,6 @@ import { WorkerExit } from "../services/AppWorker.ts"
 import type { Congestion } from "../services/Congestion.ts"
 import type { MessageQueue } from "../services/MessageQueue.ts"
 import type { SegmentManager } from "../services/SegmentManager.ts"
-import * as DoorbellPort from "./DoorbellPort.ts"
 import type { HostSession } from "./HostSession.ts"
 
 /** Messages that are read before their slots are given back. */
@@ -131,7 +130,6 @@ export class LiveWorker {
   #progress: number
   #ended = false
   #looking = false
-  #awakeUntil = 0
   #gathered = 0
 
   constructor(
@@ -229,8 +227,7 @@ export class LiveWorker {
         this.congestion.room()
         if (batches === BATCHES) return this.#look(setImmediate)
         if (count > 0) continue
-        const stay = drained > 0 || performance.now() < this.#awakeUntil
-        if (stay && doorbell.soon !== undefined) return this.#look(doorbell.soon)
+        if (drained > 0 && doorbell.soon !== undefined) return this.#look(doorbell.soon)
         if (toHost.sleep()) {
           // room may have been made while we were going to sleep, and nobody rings for it twice
           if (!this.congestion.roomGranted()) return
@@ -247,18 +244,6 @@ export class LiveWorker {
     if (this.#looking) return
     this.#looking = true
     soon(this.wake)
-  }
-
-  /**
-   * The worker is about to answer: stays awake for it for a moment. Where bytes stream, each side waits for the other
-   * every few tens of microseconds, and to be woken takes longer than that.
-   */
-  expect(): void {
-    const { soon } = this.queue.doorbell
-    if (soon === undefined) return
-    this.queue.toWorker.flush()
-    this.#awakeUntil = performance.now() + DoorbellPort.EXPECTATION
-    this.#look(soon)
   }
 
   /**

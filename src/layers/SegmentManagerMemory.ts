@@ -21,6 +21,9 @@ import * as Segment from "../domain/Segment.ts"
 import * as SessionBlock from "../domain/SessionBlock.ts"
 import { type Manager, type SegmentEvents, SegmentManager } from "../services/SegmentManager.ts"
 
+/** A block of more bytes than this only makes a session faster: there is none while memory is short. */
+const LARGE_BLOCK = 65536
+
 interface Owned {
   readonly segment: Segment.Segment
   readonly manager: MemoryManager | undefined
@@ -94,6 +97,11 @@ class Memory {
     this.events?.withdraw(owned.segment)
   }
 
+  /** Whether the worker is near its limit: then what is left is for those that have little. */
+  get isShort(): boolean {
+    return this.#bytes * 100 > this.options.memoryLimit * this.options.lowWatermark
+  }
+
   /** Says that there is memory, once for all that is freed in one go, and never from inside a free. */
   available(): void {
     if (this.#announced) return
@@ -135,6 +143,7 @@ class MemoryManager implements Manager {
   }
 
   allocate(bytes: number): Place | undefined {
+    if (bytes > LARGE_BLOCK && this.#memory.isShort) return undefined
     const place = this.arenas.allocate(bytes)
     if (place === undefined) this.#refused = true
     else this.#empty.delete(place.segment)

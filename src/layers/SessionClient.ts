@@ -26,11 +26,12 @@ import {
   Sessions,
   type WorkerInfo
 } from "../services/Sessions.ts"
-import * as DoorbellPort from "./DoorbellPort.ts"
 import { ClientSession, type Outbound } from "./ClientSession.ts"
 
 /** Messages that are drained before their tail is published. */
 const BATCH = 32
+/** A block of more bytes than this is not allocated while more than half of the memory is in use. */
+const LARGE_BLOCK = 65536
 /** Batches that are drained before the loop's other work gets its turn. */
 const BATCHES = 64
 
@@ -96,7 +97,6 @@ export class Client {
   #request = 0
   #running = false
   #looking = false
-  #awakeUntil = 0
   #detached = false
 
   constructor(start: Start, place: Place) {
@@ -129,7 +129,7 @@ export class Client {
       const count = this.#inbound.drain(BATCH, this.#sink)
       drained += count
       if (this.#inbound.grantRoom()) this.#place.doorbell.ring()
-      const soon = batches === BATCHES ? setImmediate : drained > 0 || performance.now() < this.#awakeUntil ? this.#place.doorbell.soon : undefined
+      const soon = batches === BATCHES ? setImmediate : drained > 0 ? this.#place.doorbell.soon : undefined
       if (batches < BATCHES && count > 0) continue
       if (soon !== undefined) {
         this.#look(soon)
@@ -243,7 +243,9 @@ export class Client {
 
   readonly #blocks: Fifo.Blocks = {
     allocate: (bytes) => {
-      const place = this.#arenas.allocate(bytes)
+      // a large block only makes a session faster: what is left is for those that have none
+      const short = bytes > LARGE_BLOCK && this.#arenas.used * 2 > this.#arenas.capacity
+      const place = short ? undefined : this.#arenas.allocate(bytes)
       if (place === undefined && !this.#segmentAsked) {
         this.#segmentAsked = true
         this.#outbound.control({ _tag: "needSegment", bytes })
@@ -290,12 +292,6 @@ export class Client {
       if (this.#detached) return
       if (this.#outbox.length === 0 && this.#enqueue(message) !== Mq.Full) return
       this.#postpone(message)
-    },
-    expect: () => {
-      const { soon } = this.#place.doorbell
-      if (soon === undefined) return
-      this.#awakeUntil = performance.now() + DoorbellPort.EXPECTATION
-      this.#look(soon)
     },
     hot: (session) => void this.#hot.add(session),
     starved: (session) => void this.#starved.add(session),

@@ -122,7 +122,7 @@ class TcpConnection implements Connection {
     if (this.#paused) return scratch.subarray(0, Math.max(1, Math.min(SCRATCH, rx.bound / RESUME_PART)))
     const room = rx.room
     if (this.#large && room >= LARGE_READ) {
-      const region = rx.reserve(Math.min(SCRATCH, rx.bound >>> 2))
+      const region = rx.reserve(SCRATCH)
       if (region !== undefined && region.length >= LARGE_READ) return this.#armed = region
       if (region !== undefined) rx.commit(0)
     }

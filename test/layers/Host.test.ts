@@ -786,6 +786,70 @@ describe("connects", () => {
         assert.match((yield* Effect.flip(actor.run(1).sessions.connect(remote))).detail, /^host-limit: /)
       })
   )
+
+  scenario(
+    "W7 a connect of a worker that listens has memory of its own, and waits until it is there",
+    (stage) =>
+      Effect.gen(function*() {
+        const [raw] = yield* attachRaw(stage)
+        const peers: Array<Peer> = []
+        stage.network.listen(remote, (peer) => peers.push(peer))
+        yield* stage.dial()
+        raw!.claim(raw!.all("accepted")[0]!)
+        raw!.send({ _tag: "connect", request: 2, endpoint: remote })
+        yield* until("the segment", () => raw!.all("addSegment").length === 1)
+        yield* settled
+        assert.strictEqual(raw!.all("connected").length, 0)
+        assert.isFalse(peers[0]!.closed)
+        raw!.send({ _tag: "segmentMapped", segment: 1 })
+        yield* until("the session", () => raw!.all("connected").length === 1)
+        assert.strictEqual(raw!.all("connected")[0]!.segment, 1)
+        // the next one finds it there
+        raw!.send({ _tag: "connect", request: 3, endpoint: remote })
+        yield* until("the session", () => raw!.all("connected").length === 2)
+      })
+  )
+
+  scenario(
+    "W14 a connect that waits for memory ends with the hold time, or is cancelled",
+    (stage) =>
+      Effect.gen(function*() {
+        const [raw] = yield* attachRaw(stage, { admission: { holdTime: 300 } })
+        const peers: Array<Peer> = []
+        stage.network.listen(remote, (peer) => peers.push(peer))
+        raw!.send({ _tag: "connect", request: 2, endpoint: remote })
+        raw!.send({ _tag: "connect", request: 3, endpoint: remote })
+        yield* until("the segment", () => raw!.all("addSegment").length === 1)
+        raw!.send({ _tag: "cancelConnect", request: 2 })
+        yield* until("the cancellation", () => peers.some(({ closed }) => closed))
+        yield* TestClock.adjust(299)
+        assert.strictEqual(raw!.all("failed").length, 0)
+        yield* TestClock.adjust(1)
+        yield* until("the answer", () => raw!.all("failed").length === 1)
+        assert.deepStrictEqual(raw!.all("failed")[0], {
+          _tag: "failed",
+          request: 3,
+          reason: "Refused",
+          detail: "no-memory: the worker's segments are full"
+        })
+        yield* until("both connections to be gone", () => peers.every(({ closed }) => closed))
+      })
+  )
+
+  scenario("connects that run at the same time do not get past a limit together", (stage) =>
+    Effect.gen(function*() {
+      const actor = new Actor()
+      yield* stage.attach(actor, { listen: [], admission: { maxSessionsPerWorker: 2 } })
+      const peers: Array<Peer> = []
+      stage.network.listen(remote, (peer) => peers.push(peer))
+      const results = yield* Effect.forEach(
+        Array(5),
+        () => Effect.exit(actor.run().sessions.connect(remote)),
+        { concurrency: "unbounded" }
+      )
+      assert.strictEqual(results.filter(Exit.isSuccess).length, 2)
+      yield* until("the others to be gone", () => peers.filter(({ closed }) => closed).length === 3)
+    }))
 })
 
 describe("congestion", () => {
@@ -1302,6 +1366,31 @@ describe("limits", () => {
         assert.strictEqual((yield* stage.report).sessions, 2)
       })
   )
+
+  scenario("connections that were held do not get past a limit", (stage) =>
+    Effect.gen(function*() {
+      const actor = new Actor()
+      yield* stage.attach(actor, { admission: { maxSessionsPerListener: 2 } })
+      stage.script().crash()
+      yield* settled
+      const held = [yield* stage.dial(), yield* stage.dial(), yield* stage.dial()]
+      yield* TestClock.adjust(100)
+      yield* until("two to be open", () => held[0]!.opened && held[1]!.opened)
+      yield* settled
+      assert.isFalse(held[2]!.opened)
+      assert.isFalse(held[2]!.closed)
+      held[0]!.reset()
+      yield* until("the third to be open", () => held[2]!.opened)
+    }))
+
+  scenario("the sessions of one application take no place in the limit of another", (stage) =>
+    Effect.gen(function*() {
+      yield* stage.attach(new Actor(), { admission: { maxSessions: 1 } })
+      yield* stage.attach(new Actor(), { name: "other", listen: ["tcp://127.0.0.1:81"] })
+      yield* stage.dialOpen("tcp://127.0.0.1:81")
+      yield* stage.dialOpen()
+      assert.isTrue((yield* stage.dial()).refused)
+    }))
 
   scenario(
     "segment memory: without any the connection is held, or refused with the reason no-memory",

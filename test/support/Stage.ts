@@ -194,7 +194,9 @@ const make = Effect.gen(function*() {
 })
 
 /** Nothing is left, and everything that ever was is accounted for. */
-export const assertNothingLeft = Effect.fnUntraced(function*({ host, network }: Pick<Stage, "host" | "network">) {
+export const assertNothingLeft = Effect.fnUntraced(function*(
+  { host, network }: { readonly host: SessionLayer["Service"]; readonly network: Pick<Stage["network"], "listening"> }
+) {
   const report = yield* host.report
   assert.deepStrictEqual(report.imbalances, [])
   assert.deepStrictEqual(report.apps, [])
