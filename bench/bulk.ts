@@ -1,16 +1,18 @@
 /**
  * Bulk bytes: a client process sends 2 GiB over one connection, and over four, to an application on one thread worker
- * that drops everything, with fifos of 64 KiB and of 256 KiB; next to a bare `net` server that counts what comes. The
- * server says at the end of each connection how much it got. For information the other way round as well.
+ * that drops everything, with fifos of the default size and of 64 KiB; next to a bare `net` server that counts what
+ * comes. The server says at the end of each connection how much it got. For information the other way round as well.
  *
  * Goal: an upload with the default fifos at least 0.8 times as fast as to the bare server.
  * `node bench/bulk.ts`: about a minute.
  */
+import * as Options from "../src/domain/Options.ts"
 import * as Bench from "./support/Bench.ts"
 
 const ROUNDS = 3
 const BYTES = 2 * 1024 ** 3
-const LARGE_FIFOS = JSON.stringify({ segment: { rxFifoSize: 262144, txFifoSize: 262144 } })
+const SMALL = 65536
+const SMALL_FIFOS = JSON.stringify({ segment: { rxFifoSize: SMALL, txFifoSize: SMALL } })
 
 type Direction = "up" | "down"
 
@@ -40,7 +42,7 @@ const transfer = async (
 
 const servers = {
   default: await Bench.start("support/host.ts", "apps/bulk-app.ts", "1"),
-  large: await Bench.start("support/host.ts", "apps/bulk-app.ts", "1", LARGE_FIFOS),
+  small: await Bench.start("support/host.ts", "apps/bulk-app.ts", "1", SMALL_FIFOS),
   net: await Bench.start("apps/bulk-net.ts")
 }
 type Name = keyof typeof servers
@@ -52,17 +54,17 @@ for (const name of names) {
 
 /** The ratios of rates to the bare server's. */
 const compare = async (direction: Direction, connections: number, rounds: number, goal: string) => {
-  const runs: Record<Name, Array<Figures>> = { default: [], large: [], net: [] }
+  const runs: Record<Name, Array<Figures>> = { default: [], small: [], net: [] }
   for (let i = 0; i < rounds; i++) {
     for (const name of names) runs[name].push(await transfer(servers[name], direction, connections))
   }
   const median = (name: Name, figure: keyof Figures) => Bench.median(runs[name].map((run) => run[figure]))
   const ratio = (name: Name, figure: keyof Figures) =>
     Bench.median(runs[name].map((run, i) => run[figure] / runs.net[i]![figure]))
-  const how = `${direction}load, ${connections} connection${connections === 1 ? "" : "s"}`
-  for (const [name, fifos] of [["default", "64 KiB"], ["large", "256 KiB"]] as const) {
+  const how = `${direction}load, ${connections} conn.`
+  for (const [name, fifo] of [["default", Options.defaults.segment.rxFifoSize], ["small", SMALL]] as const) {
     const rate = (server: Name) => (median(server, "rate") / 1e6).toFixed(0)
-    Bench.line(`${how}, ${fifos}, MB/s`, rate(name), rate("net"), ratio(name, "rate"), name === "default" ? goal : "")
+    Bench.line(`${how}, ${fifo / 1024} KiB, MB/s`, rate(name), rate("net"), ratio(name, "rate"), name === "default" ? goal : "")
     const cpu = (server: Name) => median(server, "cpu").toFixed(2)
     Bench.line("  processor seconds", cpu(name), cpu("net"), ratio(name, "cpu"), "")
   }

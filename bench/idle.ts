@@ -7,13 +7,14 @@
  * Goal: at most 1.5 times the bare server's growth, at most 1 KiB of segment memory for each idle session.
  * Needs some 10,100 open files per process (`ulimit -n`). `node bench/idle.ts`: about 30 s.
  */
+import * as Options from "../src/domain/Options.ts"
 import * as Bench from "./support/Bench.ts"
 
 const CONNECTIONS = 10_000
 const CLIENTS = 2
 const WARM_UP = 1000
 const OPEN_FILES = CONNECTIONS + 100
-const FIFO = 65536
+const FIFO = Options.defaults.segment.rxFifoSize
 const UPLOAD = 64 * 1024 ** 2
 
 /** Opens this many connections; the answer is for their end. */
@@ -47,6 +48,7 @@ if (Number(limit) < OPEN_FILES) {
   process.exit(1)
 }
 
+process.env.FIFO_BYTES = String(FIFO)
 const sluice = await Bench.startInspected("support/host.ts", "apps/idle-app.ts", "2")
 const segmentBytes = async (): Promise<number> =>
   (await Bench.report(sluice)).apps[0]!.workers.reduce((sum, { segments }) => sum + segments.used, 0)

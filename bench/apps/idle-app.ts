@@ -7,7 +7,7 @@ import * as Layer from "effect/Layer"
 import { type Session, type SessionHandler, Sessions } from "../../src/services/Sessions.ts"
 import "../support/inspect.ts"
 
-const FULL = 65536
+const FULL = Number(process.env.FIFO_BYTES)
 const counts = new WeakMap<Session, { most: number; bytes: number }>()
 
 const countsOf = (session: Session) => {

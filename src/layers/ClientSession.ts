@@ -7,10 +7,20 @@
  *
  * @since 0.1.0
  */
-import type * as Fifo from "../domain/Fifo.ts"
+import * as Fifo from "../domain/Fifo.ts"
 import * as Handle from "../domain/Handle.ts"
 import * as Message from "../domain/Message.ts"
+import type { Segment } from "../domain/Segment.ts"
+import * as SessionBlock from "../domain/SessionBlock.ts"
 import type { Session, SessionHandler } from "../services/Sessions.ts"
+
+/** The memory that the sessions of a worker share. */
+export interface Memory {
+  readonly rxFifoSize: number
+  readonly txFifoSize: number
+  readonly view: Fifo.View
+  readonly blocks: Fifo.Blocks
+}
 
 /** What a session needs of its worker's client. */
 export interface Outbound {
@@ -32,10 +42,13 @@ export class ClientSession implements Session {
   ended = false
   reset: string | undefined
   readonly #outbound: Outbound
-  readonly #index: number
-  readonly #generation: number
-  #rx: Fifo.Consumer | undefined
-  #tx: Fifo.Producer | undefined
+  readonly #memory: Memory
+  readonly #segment: Segment
+  readonly #offset: number
+  // the fifos' ends are made when bytes first move: an idle session does without them
+  #rxEnd: Fifo.Consumer | undefined
+  #txEnd: Fifo.Producer | undefined
+  #released = false
   /** `end`, `close` or `abort` was called. */
   #txEnded = false
   #givenUp = false
@@ -48,20 +61,35 @@ export class ClientSession implements Session {
 
   constructor(
     outbound: Outbound,
-    handle: Handle.SessionHandle,
-    rx: Fifo.Consumer,
-    tx: Fifo.Producer,
-    remote: string,
-    local: string
+    memory: Memory,
+    segment: Segment,
+    offset: number,
+    { local, remote, session }: Pick<Message.Of<"accepted">, "local" | "remote" | "session">
   ) {
     this.#outbound = outbound
-    this.handle = handle
-    this.#index = Handle.index(handle)
-    this.#generation = Handle.generation(handle)
-    this.#rx = rx
-    this.#tx = tx
+    this.#memory = memory
+    this.#segment = segment
+    this.#offset = offset
+    this.handle = session
     this.remote = remote
     this.local = local
+  }
+
+  /** The fifos' ends; `undefined` once they have been let go of. */
+  get #rx(): Fifo.Consumer | undefined {
+    if (this.#released) return undefined
+    const { rxFifoSize, view } = this.#memory
+    return this.#rxEnd ??= new Fifo.Consumer(SessionBlock.rx(this.#segment, this.#offset), rxFifoSize, view)
+  }
+
+  get #tx(): Fifo.Producer | undefined {
+    if (this.#released) return undefined
+    const { blocks, txFifoSize } = this.#memory
+    return this.#txEnd ??= new Fifo.Producer(SessionBlock.tx(this.#segment, this.#offset), txFifoSize, blocks)
+  }
+
+  #io(kind: Message.IoKind): void {
+    this.#outbound.io(kind, Handle.index(this.handle), Handle.generation(this.handle))
   }
 
   get available(): number {
@@ -104,7 +132,7 @@ export class ClientSession implements Session {
   }
 
   #tellDrained(): void {
-    this.#outbound.io(Message.Drained, this.#index, this.#generation)
+    this.#io(Message.Drained)
   }
 
   write(bytes: Uint8Array, from = 0): number {
@@ -130,7 +158,7 @@ export class ClientSession implements Session {
       this.#hot = true
       this.#outbound.hot(this)
     }
-    if (tx.raiseEvent()) this.#outbound.io(Message.Tx, this.#index, this.#generation)
+    if (tx.raiseEvent()) this.#io(Message.Tx)
   }
 
   end(): void {
@@ -157,8 +185,9 @@ export class ClientSession implements Session {
 
   /** The host says that there are bytes to read. The flag goes first: what comes after it is announced again. */
   onReadable(): void {
-    if (this.#rx === undefined) return
-    this.#rx.clearEvent()
+    const rx = this.#rx
+    if (rx === undefined) return
+    rx.clearEvent()
     if (!this.#givenUp) this.handler?.readable?.(this)
   }
 
@@ -190,33 +219,32 @@ export class ClientSession implements Session {
   }
 
   #release(): void {
-    const rx = this.#rx
-    const tx = this.#tx
-    if (rx === undefined || tx === undefined) return
-    if (!this.#givenUp && this.reset === undefined && rx.size > 0) return
-    this.#rx = undefined
-    this.#tx = undefined
-    tx.free()
+    if (this.#released || !this.#givenUp && this.reset === undefined && this.available > 0) return
+    this.#txEnd?.free()
+    this.#letGo()
     this.#outbound.released(this)
     this.#outbound.control({ _tag: "release", session: this.handle })
+  }
+
+  #letGo(): void {
+    this.#released = true
+    this.#rxEnd = undefined
+    this.#txEnd = undefined
   }
 
   /** The host is gone, or has given this worker up: nothing can be sent or freed any more. */
   onDetached(): void {
     this.#gone = true
-    this.#rx = undefined
-    this.#tx = undefined
+    this.#letGo()
     this.reset ??= "the worker was detached"
     this.handler?.closed?.(this, this.reset)
   }
 
   /** Gives idle tx memory back; `false` while there is some left to look at later. */
   trim(): boolean {
-    if (this.#tx !== undefined) {
-      const written = this.#written
-      this.#written = false
-      if (written || !this.#tx.trim()) return false
-    }
+    const written = this.#written
+    this.#written = false
+    if (written || this.#txEnd?.trim() === false) return false
     this.#hot = false
     return true
   }

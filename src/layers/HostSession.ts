@@ -13,7 +13,7 @@ import type { Segment } from "../domain/Segment.ts"
 import * as SessionBlock from "../domain/SessionBlock.ts"
 import * as SessionState from "../domain/SessionState.ts"
 import type { Manager } from "../services/SegmentManager.ts"
-import type { Connection, ConnectionEvents } from "../services/Transport.ts"
+import type { Connection, ConnectionEnd } from "../services/Transport.ts"
 import type { LiveWorker } from "./HostWorker.ts"
 
 /** Bytes in an rx fifo from which on its worker is told at once. */
@@ -25,7 +25,7 @@ export interface Origin {
   readonly sessionFreed: () => void
 }
 
-export class HostSession implements ConnectionEvents {
+export class HostSession implements ConnectionEnd {
   readonly handle: SessionHandle
   readonly worker: LiveWorker
   readonly place: Fifo.Place
@@ -34,9 +34,9 @@ export class HostSession implements ConnectionEvents {
   state: SessionState.SessionState = "CREATED"
   readonly #segment: Segment
   readonly #manager: Manager
-  readonly #rx: Fifo.Producer
-  readonly #tx: Fifo.Consumer
-  readonly #isLive = (): boolean => this.state !== "TRANSPORT_DELETED"
+  #rx: Fifo.Producer | undefined
+  #tx: Fifo.Consumer | undefined
+  #liveCheck: (() => boolean) | undefined
   #hot = false
   #received = false
   #counted = true
@@ -56,15 +56,29 @@ export class HostSession implements ConnectionEvents {
     this.place = place
     this.#manager = manager
     this.#segment = worker.segments.segment(place.segment)!
-    // before the fifos' ends are made: they begin where the words say
     SessionBlock.reset(this.#segment, place.offset)
-    const { rxFifoSize, txFifoSize } = worker.slot.app.options.segment
-    this.#rx = new Fifo.Producer(SessionBlock.rx(this.#segment, place.offset), rxFifoSize, manager)
-    this.#tx = new Fifo.Consumer(
-      SessionBlock.tx(this.#segment, place.offset),
-      txFifoSize,
-      (segment) => worker.segments.segment(segment)?.bytes
+  }
+
+  // the fifos' ends are made when bytes first move: an idle session does without them
+
+  get rx(): Fifo.Producer {
+    return this.#rx ??= new Fifo.Producer(
+      SessionBlock.rx(this.#segment, this.place.offset),
+      this.worker.slot.app.options.segment.rxFifoSize,
+      this.#manager
     )
+  }
+
+  get tx(): Fifo.Consumer {
+    return this.#tx ??= new Fifo.Consumer(
+      SessionBlock.tx(this.#segment, this.place.offset),
+      this.worker.slot.app.options.segment.txFifoSize,
+      this.worker.view
+    )
+  }
+
+  get #isLive(): () => boolean {
+    return this.#liveCheck ??= () => this.state !== "TRANSPORT_DELETED"
   }
 
   /** Moves to the next state; `false` for an event that the present state does not know. */
@@ -114,7 +128,7 @@ export class HostSession implements ConnectionEvents {
 
   /** Starts moving bytes. */
   open(): void {
-    this.connection.open(this.#rx, this.#tx, this)
+    this.connection.open(this)
   }
 
   // ---- what the connection says
@@ -125,9 +139,9 @@ export class HostSession implements ConnectionEvents {
       this.#hot = true
       this.worker.hot.add(this)
     }
-    if (!this.#rx.raiseEvent()) return
+    if (!this.rx.raiseEvent()) return
     // the worker hears of all that is ready in this turn at once; but where bytes stream it reads while we do
-    if (this.#rx.size < STREAMING) this.worker.gather()
+    if (this.rx.size < STREAMING) this.worker.gather()
     this.worker.congestion.sendIo(Message.Rx, this.handle, this.#isLive)
   }
 
@@ -202,7 +216,7 @@ export class HostSession implements ConnectionEvents {
   free(): void {
     if (this.state === "TRANSPORT_DELETED") return
     this.state = "TRANSPORT_DELETED"
-    this.#rx.free()
+    this.#rx?.free()
     this.#manager.free(this.place)
     // first: whoever waits may take its place
     this.#uncount()
@@ -213,7 +227,7 @@ export class HostSession implements ConnectionEvents {
   trim(): boolean {
     const received = this.#received
     this.#received = false
-    if (received || !this.#rx.trim()) return false
+    if (received || this.#rx?.trim() === false) return false
     this.#hot = false
     return true
   }

@@ -126,6 +126,8 @@ export class LiveWorker {
   readonly #host: HostRequests
   readonly #clock: () => number
   readonly #fault = Deferred.makeUnsafe<never, WorkerExit>()
+  /** The bytes of a segment of the worker. */
+  readonly view: Fifo.View = (segment) => this.segments.segment(segment)?.bytes
   #position = 0
   #progress: number
   #ended = false

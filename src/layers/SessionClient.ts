@@ -26,7 +26,7 @@ import {
   Sessions,
   type WorkerInfo
 } from "../services/Sessions.ts"
-import { ClientSession, type Outbound } from "./ClientSession.ts"
+import { ClientSession, type Memory, type Outbound } from "./ClientSession.ts"
 
 /** Messages that are drained before their tail is published. */
 const BATCH = 32
@@ -93,6 +93,9 @@ export class Client {
   readonly #starved = new Set<ClientSession>()
   readonly #added = new Set<number>()
   readonly draining = Deferred.makeUnsafe<void>()
+  readonly #memory: Memory
+  /** The local endpoint of the session that came last. */
+  #local = ""
   #segmentAsked = false
   #request = 0
   #running = false
@@ -109,6 +112,12 @@ export class Client {
     this.#segments.set(0, first)
     this.#arenas = new Segment.Arenas((index) => this.#segments.get(index)!.bytes)
     this.#arenas.add(0, Segment.workerArena(first))
+    this.#memory = {
+      rxFifoSize: start.rxFifoSize,
+      txFifoSize: start.txFifoSize,
+      view: (index) => this.#segments.get(index)?.bytes,
+      blocks: this.#blocks
+    }
   }
 
   get sessions(): number {
@@ -226,20 +235,13 @@ export class Client {
   }
 
   #open(message: Message.Of<"accepted" | "connected">, segment: Segment.Segment): ClientSession {
-    const { rxFifoSize, txFifoSize } = this.start
-    const session = new ClientSession(
-      this.#outbound,
-      message.session,
-      new Fifo.Consumer(SessionBlock.rx(segment, message.offset), rxFifoSize, this.#view),
-      new Fifo.Producer(SessionBlock.tx(segment, message.offset), txFifoSize, this.#blocks),
-      message.remote,
-      message.local
-    )
+    // one text for all sessions of an endpoint
+    if (message.local !== this.#local) this.#local = message.local
+    const about = { session: message.session, remote: message.remote, local: this.#local }
+    const session = new ClientSession(this.#outbound, this.#memory, segment, message.offset, about)
     this.#sessions.set(Handle.index(message.session), session)
     return session
   }
-
-  readonly #view: Fifo.View = (index) => this.#segments.get(index)?.bytes
 
   readonly #blocks: Fifo.Blocks = {
     allocate: (bytes) => {

@@ -22,6 +22,7 @@ import * as Endpoint from "../domain/Endpoint.ts"
 import * as Fifo from "../domain/Fifo.ts"
 import {
   type Connection,
+  type ConnectionEnd,
   type ConnectionEvents,
   type ListenOptions,
   Transport,
@@ -245,11 +246,11 @@ class MemoryConnection implements Connection {
     peer.connection = this
   }
 
-  open(rx: Fifo.Producer, tx: Fifo.Consumer, events: ConnectionEvents): void {
-    this.#events = events
+  open(end: ConnectionEnd): void {
+    this.#events = end
     if (this.#gone !== undefined) return queueMicrotask(() => this.#sayClosed())
-    this.#rx = rx
-    this.#tx = tx
+    this.#rx = end.rx
+    this.#tx = end.tx
     this.#peer.opened = true
     this.schedule()
   }

@@ -23,7 +23,7 @@ import * as Fifo from "../domain/Fifo.ts"
 import {
   type AcceptError,
   type Connection,
-  type ConnectionEvents,
+  type ConnectionEnd,
   type ListenOptions,
   Transport,
   TransportError
@@ -41,24 +41,54 @@ const scratch = Buffer.allocUnsafeSlow(SCRATCH)
 /** Whether accepted connections read straight into their fifos. */
 export type Reading = "onread" | "copy"
 
-const noEvents: ConnectionEvents = {
-  received() {},
-  room() {},
-  starved() {},
-  ended() {},
-  closed() {},
-  corrupt() {}
+/** A socket's way back to its connection. What listens to a socket is shared by all of them: idle ones are many. */
+const owner = Symbol("connection")
+
+interface OwnedSocket extends Net.Socket {
+  [owner]?: TcpConnection
+  /** Not public: asked for an address, it answers without keeping it on the socket, as the socket itself does. */
+  readonly _handle?:
+    | { readonly [which in "getpeername" | "getsockname"]?: (out: Net.AddressInfo | object) => number }
+    | null
+}
+
+function onError(this: OwnedSocket, error: Error): void {
+  this[owner]?.onError(error)
+}
+
+function onEnd(this: OwnedSocket): void {
+  this[owner]?.onEnd()
+}
+
+function onClose(this: OwnedSocket): void {
+  this[owner]?.onClose()
+}
+
+function onData(this: OwnedSocket, bytes: Buffer): void {
+  this[owner]?.onData(bytes)
+}
+
+/** Whose read has just been dealt with. */
+let reading: TcpConnection | undefined
+
+/** Lets Node read into memory of ours. Right after each `callback` Node asks with `buffer` where the next read goes. */
+const onread = {
+  buffer: (): Uint8Array => {
+    const connection = reading
+    reading = undefined
+    return connection === undefined ? scratch : connection.arm()
+  },
+  callback(this: OwnedSocket, bytes: number): boolean {
+    reading = this[owner]
+    return reading === undefined ? false : reading.onRead(bytes)
+  }
 }
 
 class TcpConnection implements Connection {
-  readonly remote: string
-  readonly local: string
   onGone: (() => void) | undefined
   readonly #lingerTime: number
-  #socket!: Net.Socket
-  #rx: Fifo.Producer | undefined
-  #tx: Fifo.Consumer | undefined
-  #events = noEvents
+  readonly #socket: OwnedSocket
+  #end: ConnectionEnd | undefined
   /** Where the armed read goes, when it goes straight into the fifo. */
   #armed: Uint8Array | undefined
   #large = false
@@ -70,30 +100,42 @@ class TcpConnection implements Connection {
   #ending = false
   #closing = false
   #error: NodeJS.ErrnoException | undefined
+  #onWritten: ((error?: Error | null) => void) | undefined
   /** Set when the socket has closed: why it broke, if it did. */
   #closed: { readonly reset: string | undefined } | undefined
 
-  constructor(socket: (connection: TcpConnection) => Net.Socket, lingerTime: number) {
+  constructor(socket: Net.Socket, lingerTime: number) {
     this.#lingerTime = lingerTime
-    const s = this.#socket = socket(this)
-    this.remote = uri(s.remoteAddress, s.remotePort)
-    this.local = uri(s.localAddress, s.localPort)
-    s.setNoDelay(true)
-    s.on("error", (error) => this.#error = error)
-    s.on("end", () => this.#onEnd())
-    s.on("close", () => this.#onClose())
+    this.#socket = socket
+    this.#socket[owner] = this
+    socket.setNoDelay(true)
+    socket.on("error", onError)
+    socket.on("end", onEnd)
+    socket.on("close", onClose)
   }
 
-  /** The options that let Node read into memory of ours. */
-  readonly onread: Net.OnReadOpts = {
-    buffer: () => this.arm(),
-    callback: (bytes) => this.onRead(bytes)
+  get remote(): string {
+    const { remoteAddress, remotePort } = this.#addresses("getpeername")
+    return uri(remoteAddress, remotePort)
   }
 
-  open(rx: Fifo.Producer, tx: Fifo.Consumer, events: ConnectionEvents): void {
-    this.#rx = rx
-    this.#tx = tx
-    this.#events = events
+  get local(): string {
+    const { localAddress, localPort } = this.#addresses("getsockname")
+    return uri(localAddress, localPort)
+  }
+
+  #addresses(
+    which: "getpeername" | "getsockname"
+  ): Partial<Pick<Net.Socket, "localAddress" | "localPort" | "remoteAddress" | "remotePort">> {
+    const out: { address?: string; port?: number } = {}
+    if (this.#socket._handle?.[which]?.(out) !== 0 || out.address === undefined || out.port === undefined) {
+      return this.#socket
+    }
+    return { remoteAddress: out.address, remotePort: out.port, localAddress: out.address, localPort: out.port }
+  }
+
+  open(end: ConnectionEnd): void {
+    this.#end = end
     if (this.#closed !== undefined) return queueMicrotask(() => this.#sayClosed())
     this.#paused = false
     this.#socket.resume()
@@ -104,11 +146,10 @@ class TcpConnection implements Connection {
       step()
     } catch (error) {
       if (!(error instanceof Fifo.Corrupt)) throw error
-      const events = this.#events
-      this.#rx = undefined
-      this.#tx = undefined
+      const end = this.#end
+      this.#end = undefined
       this.abort()
-      queueMicrotask(() => events.corrupt(error))
+      queueMicrotask(() => end?.corrupt(error))
     }
   }
 
@@ -117,8 +158,8 @@ class TcpConnection implements Connection {
   /** Where the next read goes; Node asks right after each read, and keeps it for the next one. */
   arm(): Uint8Array {
     this.#armed = undefined
-    const rx = this.#rx
-    if (rx === undefined || this.#closing) return scratch
+    if (this.#end === undefined || this.#closing) return scratch
+    const { rx } = this.#end
     if (this.#paused) return scratch.subarray(0, Math.max(1, Math.min(SCRATCH, rx.bound / RESUME_PART)))
     const room = rx.room
     if (this.#large && room >= LARGE_READ) {
@@ -131,26 +172,26 @@ class TcpConnection implements Connection {
 
   onRead(bytes: number): boolean {
     this.#guard(() => {
-      const rx = this.#rx
-      if (rx === undefined || this.#closing) return
+      const end = this.#end
+      if (end === undefined || this.#closing) return
       this.#large = bytes >= LARGE_READ
       if (this.#armed !== undefined) {
         this.#armed = undefined
-        rx.commit(bytes)
-      } else this.#take(rx, scratch, bytes)
-      this.#events.received()
-      this.#pauseIfFull(rx)
+        end.rx.commit(bytes)
+      } else this.#take(end, scratch, bytes)
+      end.received()
+      this.#pauseIfFull(end)
     })
     return !this.#paused
   }
 
   onData(bytes: Uint8Array): void {
     this.#guard(() => {
-      const rx = this.#rx
-      if (rx === undefined || this.#closing) return
-      this.#take(rx, bytes, bytes.length)
-      this.#events.received()
-      this.#pauseIfFull(rx)
+      const end = this.#end
+      if (end === undefined || this.#closing) return
+      this.#take(end, bytes, bytes.length)
+      end.received()
+      this.#pauseIfFull(end)
       if (!this.#paused) return
       this.#socket.pause()
       // back to the socket: it tells of its end once it has no bytes, and what is left would come after that
@@ -159,24 +200,25 @@ class TcpConnection implements Connection {
     })
   }
 
-  #take(rx: Fifo.Producer, from: Uint8Array, bytes: number): void {
+  #take({ rx }: ConnectionEnd, from: Uint8Array, bytes: number): void {
     const whole = bytes === from.length ? from : from.subarray(0, bytes)
     const taken = rx.enqueue(whole)
     if (taken < bytes) this.#left = new Uint8Array(whole.subarray(taken))
   }
 
   /** Stops reading while there is no room; whoever makes some calls {@link resume}. */
-  #pauseIfFull(rx: Fifo.Producer): void {
+  #pauseIfFull(end: ConnectionEnd): void {
+    const { rx } = end
     while (this.#left !== undefined || rx.room === 0) {
       const wait = rx.wait(Math.max(1, rx.bound / RESUME_PART))
       if (wait !== "ready") {
         this.#paused = true
-        if (wait === "memory") this.#events.starved()
+        if (wait === "memory") end.starved()
         return
       }
       const left = this.#left
       this.#left = undefined
-      if (left !== undefined) this.#take(rx, left, left.length)
+      if (left !== undefined) this.#take(end, left, left.length)
     }
     this.#paused = false
   }
@@ -184,56 +226,57 @@ class TcpConnection implements Connection {
   resume(): void {
     if (!this.#paused || this.#closing || this.#resuming) return
     this.#resuming = true
-    queueMicrotask(this.#goOn)
+    queueMicrotask(() => this.#goOn())
   }
 
   /** Apart from the call that asked for it, since it tells of bytes. */
-  readonly #goOn = (): void => {
+  #goOn(): void {
     this.#resuming = false
     if (!this.#paused || this.#closing) return
     this.#guard(() => {
-      const rx = this.#rx
-      if (rx === undefined) return
+      const end = this.#end
+      if (end === undefined) return
       const left = this.#left
       this.#left = undefined
       if (left !== undefined) {
-        this.#take(rx, left, left.length)
-        this.#events.received()
+        this.#take(end, left, left.length)
+        end.received()
       }
-      this.#pauseIfFull(rx)
+      this.#pauseIfFull(end)
       if (!this.#paused) this.#socket.resume()
     })
   }
 
-  #onEnd(): void {
-    if (!this.#closing) this.#events.ended()
+  onEnd(): void {
+    if (!this.#closing) this.#end?.ended()
   }
 
   // ---- from the tx fifo to the socket
 
   send(): void {
     this.#guard(() => {
-      this.#tx?.clearEvent()
+      this.#end?.tx.clearEvent()
       this.#pump()
     })
   }
 
   #pump(): void {
-    const tx = this.#tx
-    if (this.#writing > 0 || tx === undefined || this.#socket.destroyed) return
-    const bytes = tx.peek()
+    const end = this.#end
+    if (this.#writing > 0 || end === undefined || this.#socket.destroyed) return
+    const bytes = end.tx.peek()
     if (bytes !== undefined) {
       this.#writing = bytes.length
+      this.#onWritten ??= (error) => this.#written(error)
       this.#socket.write(bytes, this.#onWritten)
     } else if (this.#ending) this.#socket.end()
   }
 
-  readonly #onWritten = (error?: Error | null): void => {
+  #written(error?: Error | null): void {
     const written = this.#writing
     this.#writing = 0
-    if (error) return
+    if (error || this.#socket.destroyed) return
     this.#guard(() => {
-      if (this.#tx?.drop(written) === true) this.#events.room()
+      if (this.#end?.tx.drop(written) === true) this.#end.room()
       this.#pump()
     })
   }
@@ -266,7 +309,11 @@ class TcpConnection implements Connection {
     else socket.resetAndDestroy()
   }
 
-  #onClose(): void {
+  onError(error: Error): void {
+    this.#error = error
+  }
+
+  onClose(): void {
     const whole = this.#error === undefined && this.#socket.readableEnded && this.#socket.writableFinished
     const reset = this.#error === undefined ? "the connection was given up" : sentence(this.#error)
     this.#closed = { reset: whole ? undefined : reset }
@@ -276,11 +323,9 @@ class TcpConnection implements Connection {
   }
 
   #sayClosed(): void {
-    const events = this.#events
-    this.#events = noEvents
-    this.#rx = undefined
-    this.#tx = undefined
-    events.closed(this.#closed?.reset)
+    const end = this.#end
+    this.#end = undefined
+    end?.closed(this.#closed?.reset)
   }
 }
 
@@ -361,12 +406,7 @@ export const layer = (options: Options = {}): Layer.Layer<Transport> => {
 
   const acceptByEvent = (server: Net.Server, listen: ListenOptions): void => {
     server.on("connection", (socket) => {
-      listen.accept(
-        new TcpConnection(
-          (connection) => socket.on("data", (bytes: Buffer) => connection.onData(bytes)).pause(),
-          lingerTime
-        )
-      )
+      listen.accept(new TcpConnection(socket.on("data", onData).pause(), lingerTime))
     })
   }
 
@@ -379,16 +419,9 @@ export const layer = (options: Options = {}): Layer.Layer<Transport> => {
         const code = status === 0 ? undefined : Util.getSystemErrorName(status)
         return listen.acceptError(classifyAcceptError(code), code ?? "no connection")
       }
-      const connection = new TcpConnection((connection) =>
-        new Net.Socket(
-          {
-            handle: accepted,
-            allowHalfOpen: true,
-            pauseOnCreate: true,
-            onread: connection.onread
-          } as unknown as Net.SocketConstructorOpts
-        ), lingerTime)
-      listen.accept(connection)
+      const options = { handle: accepted, allowHalfOpen: true, pauseOnCreate: true, onread }
+      const socket = new Net.Socket(options as unknown as Net.SocketConstructorOpts)
+      listen.accept(new TcpConnection(socket, lingerTime))
     }
     return true
   }
@@ -425,16 +458,12 @@ export const layer = (options: Options = {}): Layer.Layer<Transport> => {
           const onError = (error: NodeJS.ErrnoException) => resume(Effect.fail(failed("connect", endpoint, error)))
           // the socket is opened first: a connection has addresses only once it is there
           let connection: TcpConnection | undefined
-          const onread: Net.OnReadOpts = {
-            buffer: () => connection?.arm() ?? scratch,
-            callback: (bytes) => connection?.onRead(bytes) ?? false
-          }
           const socket = Net.connect({ host: endpoint.host, port: endpoint.port, allowHalfOpen: true, onread })
           socket.pause()
           socket.once("error", onError)
           socket.once("connect", () => {
             socket.off("error", onError)
-            connection = new TcpConnection(() => socket, lingerTime)
+            connection = new TcpConnection(socket, lingerTime)
             resume(Effect.succeed(connection))
           })
           return Effect.sync(() => {

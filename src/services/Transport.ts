@@ -27,6 +27,12 @@ export interface ConnectionEvents {
   corrupt(error: Fifo.Corrupt): void
 }
 
+/** The session that a connection moves bytes for: the host's ends of its fifos, made when they are first asked for. */
+export interface ConnectionEnd extends ConnectionEvents {
+  readonly rx: Fifo.Producer
+  readonly tx: Fifo.Consumer
+}
+
 /**
  * A connection; nothing is read from it before {@link open}.
  *
@@ -40,7 +46,7 @@ export interface Connection {
   /** Hears of a connection that is gone before it was opened. */
   onGone: (() => void) | undefined
   /** Starts moving bytes. */
-  open(rx: Fifo.Producer, tx: Fifo.Consumer, events: ConnectionEvents): void
+  open(end: ConnectionEnd): void
   /** There is room in the rx fifo, or memory, again. */
   resume(): void
   /** There are bytes in the tx fifo. */

@@ -22,7 +22,7 @@ import {
   scenario,
   type Stage
 } from "../support/Stage.ts"
-import { settled, until } from "../support/until.ts"
+import { settled, turn, until } from "../support/until.ts"
 
 const KiB = 1024
 
@@ -370,6 +370,32 @@ describe("listeners", () => {
         yield* until("the listeners to go", () => stage.network.listening.length === 0)
         assert.strictEqual(raw!.starts, 2)
         yield* until("the refusal", () => held.refused)
+      })
+  )
+
+  scenario(
+    "W7 W9 a second listener has segments of its own, which go with its last session",
+    (stage) =>
+      Effect.gen(function*() {
+        const actor = new Actor()
+        yield* stage.attach(actor)
+        const run = actor.run()
+        const second = "tcp://127.0.0.1:81"
+        const scope = yield* Scope.make()
+        yield* Scope.provide(run.sessions.listen(second, accepting(run)), scope)
+        assert.strictEqual((yield* stage.worker()).segments.count, 1)
+        const kept = yield* stage.dialOpen()
+        // its memory is made for the first connection, which waits for it
+        const peer = yield* stage.dialOpen(second)
+        assert.strictEqual((yield* stage.worker()).segments.count, 2)
+        yield* Scope.close(scope, Exit.void)
+        assert.strictEqual((yield* stage.worker()).segments.count, 2)
+        peer.send("still here")
+        yield* until("bytes", () => run.accepted[1]!.available === 10)
+        peer.reset()
+        yield* settled
+        assert.strictEqual((yield* stage.worker()).segments.count, 1)
+        assert.isFalse(kept.closed)
       })
   )
 })
@@ -1131,6 +1157,22 @@ describe("congestion", () => {
       assert.deepStrictEqual(report.apps, [])
       assert.isFalse(report.draining)
     }))
+
+  scenario("M6 nobody overtakes those who wait, whenever they come", (stage) =>
+    Effect.gen(function*() {
+      const actor = new Actor()
+      yield* stage.attach(actor, { queue: tiny })
+      const all = yield* dialMany(stage, 3)
+      yield* congest(stage, all)
+      for (let i = 0; i < 3; i++) all.push(yield* stage.dial())
+      stage.script().release()
+      for (let i = 0; i < 30; i++) {
+        all.push(stage.network.dial(endpoint))
+        yield* turn
+      }
+      yield* until("all to be open", () => all.every(({ opened }) => opened))
+      assert.deepStrictEqual(actor.run().accepted.map(({ remote }) => remote), all.map(({ local }) => local))
+    }))
 })
 
 describe("offers", () => {
@@ -1297,6 +1339,27 @@ describe("offers", () => {
         yield* TestClock.adjust(1000)
         yield* settled
         assert.deepStrictEqual((yield* stage.app()).workers.map(({ behind }) => behind.offers), [0, 0, 0])
+      })
+  )
+
+  scenario(
+    "M15 a connection whose offer ran out stands before those that came after it",
+    (stage) =>
+      Effect.gen(function*() {
+        const actor = new Actor()
+        yield* stage.attach(actor, { admission: { maxSessionsPerWorker: 1 } })
+        stage.script().block()
+        const first = yield* stage.dial()
+        const second = yield* stage.dial()
+        assert.strictEqual((yield* stage.listener).arrivals.held, 1)
+        yield* TestClock.adjust(5)
+        yield* settled
+        assert.strictEqual((yield* stage.listener).arrivals.held, 2)
+        stage.script().release()
+        yield* until("one to be open", () => first.opened || second.opened)
+        yield* settled
+        assert.isTrue(first.opened)
+        assert.isFalse(second.opened)
       })
   )
 })

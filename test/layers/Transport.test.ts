@@ -169,7 +169,7 @@ const tcpWorld = (options: TransportTcp.Options) => (): World => ({
     )
 })
 
-// ---- helpers
+// ---- what tests share
 
 const endpointOf = (text: string): Endpoint.Endpoint => Result.getOrThrow(Endpoint.parse(text))
 

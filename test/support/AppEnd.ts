@@ -64,7 +64,18 @@ export class AppEnd implements ConnectionEvents {
   }
 
   open(): this {
-    this.call((connection) => connection.open(this.#rxHost, this.#txHost, this))
+    this.call((connection) =>
+      connection.open({
+        rx: this.#rxHost,
+        tx: this.#txHost,
+        received: () => this.received(),
+        room: () => this.room(),
+        starved: () => this.starved(),
+        ended: () => this.ended(),
+        closed: (reset) => this.closed(reset),
+        corrupt: (error) => this.corrupt(error)
+      })
+    )
     return this
   }
 
