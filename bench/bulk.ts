@@ -64,7 +64,13 @@ const compare = async (direction: Direction, connections: number, rounds: number
   const how = `${direction}load, ${connections} conn.`
   for (const [name, fifo] of [["default", Options.defaults.segment.rxFifoSize], ["small", SMALL]] as const) {
     const rate = (server: Name) => (median(server, "rate") / 1e6).toFixed(0)
-    Bench.line(`${how}, ${fifo / 1024} KiB, MB/s`, rate(name), rate("net"), ratio(name, "rate"), name === "default" ? goal : "")
+    Bench.line(
+      `${how}, ${fifo / 1024} KiB, MB/s`,
+      rate(name),
+      rate("net"),
+      ratio(name, "rate"),
+      name === "default" ? goal : ""
+    )
     const cpu = (server: Name) => median(server, "cpu").toFixed(2)
     Bench.line("  processor seconds", cpu(name), cpu("net"), ratio(name, "cpu"), "")
   }

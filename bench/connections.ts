@@ -132,7 +132,10 @@ for (const name of names) {
   if (name.startsWith("resident")) continue
   const [was, is] = [before[name] ?? 0, after[name] ?? 0]
   // what was freed before the warm-up's end may be less afterwards
-  Bench.expect(typeof was === "number" && typeof is === "number" ? is <= was : is === was, `${name}: ${was}, then ${is}`)
+  Bench.expect(
+    typeof was === "number" && typeof is === "number" ? is <= was : is === was,
+    `${name}: ${was}, then ${is}`
+  )
 }
 Bench.expect(after["imbalances"] === "none", `imbalances: ${after["imbalances"]}`)
 Bench.expect(after["sessions"] === 0, `${after["sessions"]} sessions are left`)

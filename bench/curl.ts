@@ -63,7 +63,14 @@ const write = async (path: string, expected: Crypto.Hash): Promise<void> => {
 
 /** Runs curl and hashes what it prints. */
 const fetch = async (path: string, options: ReadonlyArray<string>, input?: Readable): Promise<string> => {
-  const curl = spawn("curl", ["-sS", "--fail", "--max-time", String(SECONDS), ...options, `http://127.0.0.1:${port}${path}`])
+  const curl = spawn("curl", [
+    "-sS",
+    "--fail",
+    "--max-time",
+    String(SECONDS),
+    ...options,
+    `http://127.0.0.1:${port}${path}`
+  ])
   process.on("exit", () => curl.kill("SIGKILL"))
   curl.stderr.pipe(process.stderr)
   const hash = Crypto.createHash("sha256")

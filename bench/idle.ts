@@ -44,7 +44,9 @@ const growth = async <A>(server: Bench.Server, during: () => Promise<A>): Promis
 
 const { stdout: limit } = await Bench.run("sh", ["-c", "ulimit -Hn"])
 if (Number(limit) < OPEN_FILES) {
-  console.log(`a process may have ${limit.trim()} open files here, and ${OPEN_FILES} are needed: ulimit -n ${OPEN_FILES}`)
+  console.log(
+    `a process may have ${limit.trim()} open files here, and ${OPEN_FILES} are needed: ulimit -n ${OPEN_FILES}`
+  )
   process.exit(1)
 }
 
@@ -72,6 +74,9 @@ console.log(`sessions open: ${sessions}; segment memory for each: ${perSession.t
 console.log(`one busy among them: its fifo came to hold ${busy.most} of ${FIFO} bytes, and ${busy.bytes} arrived`)
 Bench.expect(sessions === CONNECTIONS, `${sessions} sessions were open, not ${CONNECTIONS}`)
 Bench.expect(ours <= 1.5 * bare, `the growth is ${(ours / bare).toFixed(2)} times the bare server's, more than 1.50`)
-Bench.expect(perSession <= 1024, `an idle session holds ${perSession.toFixed(0)} bytes of segment memory, more than 1024`)
+Bench.expect(
+  perSession <= 1024,
+  `an idle session holds ${perSession.toFixed(0)} bytes of segment memory, more than 1024`
+)
 Bench.expect(busy.most === FIFO, `the busy session's fifo came to hold ${busy.most} bytes, not ${FIFO}`)
 Bench.expect(busy.bytes === UPLOAD, `${busy.bytes} bytes arrived of ${UPLOAD}`)

@@ -32,8 +32,7 @@ export interface Server {
 }
 
 /** Starts a server script under the Node that runs the benchmark; it prints `port N` when it listens. */
-export const start = (script: string, ...args: ReadonlyArray<string>): Promise<Server> =>
-  startWith([], script, ...args)
+export const start = (script: string, ...args: ReadonlyArray<string>): Promise<Server> => startWith([], script, ...args)
 
 /** As {@link start}, with options for Node. */
 export const startWith = (
@@ -191,7 +190,13 @@ export const percentile = (values: ReadonlyArray<number>, part: number): number 
 
 /** Prints a line of a comparison: two figures, their ratio, and the goal that it is held against. */
 export const line = (what: string, sluice: string, peer: string, ratio: number, goal: string): void =>
-  console.log(`${what.padEnd(34)} ${sluice.padStart(12)} ${peer.padStart(12)} ${ratio.toFixed(2).padStart(7)}   ${goal}`)
+  console.log(
+    `${what.padEnd(34)} ${sluice.padStart(12)} ${peer.padStart(12)} ${ratio.toFixed(2).padStart(7)}   ${goal}`
+  )
 
 export const header = (peer: string): void =>
-  console.log(`${"".padEnd(34)} ${"sluice".padStart(12)} ${peer.padStart(12)} ${"ratio".padStart(7)}   goal (Node ${process.version})`)
+  console.log(
+    `${"".padEnd(34)} ${"sluice".padStart(12)} ${peer.padStart(12)} ${
+      "ratio".padStart(7)
+    }   goal (Node ${process.version})`
+  )

@@ -17,7 +17,10 @@ const program = Effect.gen(function*() {
   const { apps } = yield* layer.report
   console.log(`port ${apps[0]!.listeners[0]!.endpoint.split(":").at(-1)}`)
   const run = Effect.runForkWith(yield* Effect.context<never>())
-  process.stdin.on("data", () => run(Effect.map(layer.report, (report) => console.log(`report ${JSON.stringify(report)}`))))
+  process.stdin.on(
+    "data",
+    () => run(Effect.map(layer.report, (report) => console.log(`report ${JSON.stringify(report)}`)))
+  )
   yield* Effect.callback<void>((resume) => void process.once("SIGTERM", () => resume(Effect.void)))
 }).pipe(Effect.scoped, Effect.provide(Host.layer))
 

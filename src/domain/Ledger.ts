@@ -51,7 +51,9 @@ export class Messages {
 export class Offers {
   offered = 0
   claimed = 0
+  /** Not claimed in time. */
   revoked = 0
+  /** Taken back because the worker left the listener, or went away. */
   withdrawn = 0
   /** Neither claimed nor taken back now. */
   pending = 0

@@ -28,9 +28,9 @@ const OFFER = 32
 export const OFFERED = 1
 /** The worker has it. */
 export const CLAIMED = 2
-/** The host took it back in time; it goes to another worker. */
+/** The worker let its time run out; it goes to another worker. */
 export const REVOKED = 3
-/** The host took it back for good: the connection is gone. */
+/** The host took it back because the worker is not to have it any more; it goes to another worker. */
 export const WITHDRAWN = 4
 
 export type OfferEnd = typeof CLAIMED | typeof REVOKED | typeof WITHDRAWN

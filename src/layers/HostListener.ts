@@ -241,14 +241,26 @@ export class HostListener implements Origin {
   /** Takes the offer back and finds the connection another worker; `false` when the worker had claimed it. */
   revoke(session: HostSession): boolean {
     if (!session.endOffer(SessionBlock.REVOKED)) return false
-    const { connection, worker } = session
+    session.late = true
+    session.worker.fellBehind()
+    session.worker.slot.offers.revoked++
+    this.#offerElsewhere(session)
+    return true
+  }
+
+  /** Takes the offer back because the worker is not to have it any more; `false` when it had claimed it. */
+  #withdraw(session: HostSession): boolean {
+    if (!session.endOffer(SessionBlock.WITHDRAWN)) return false
+    session.worker.slot.offers.withdrawn++
+    this.#offerElsewhere(session)
+    return true
+  }
+
+  #offerElsewhere({ connection, worker }: HostSession): void {
     worker.slot.offers.pending--
-    worker.slot.offers.revoked++
     this.arrivals.offered--
-    worker.fellBehind()
     if (this.#host.draining()) this.#refuse(connection, "draining")
     else if (!this.#place(connection)) this.#hold(connection, true)
-    return true
   }
 
   /**
@@ -256,7 +268,7 @@ export class HostListener implements Origin {
    * go: then the session is the worker's.
    */
   takeBack(session: HostSession): boolean {
-    if (session.state === "ACCEPTING" && !this.revoke(session)) {
+    if (session.state === "ACCEPTING" && !this.#withdraw(session)) {
       // claimed, but the worker's word of it has not been read: count it as what it is
       this.claimed(session)
       return false
@@ -268,9 +280,9 @@ export class HostListener implements Origin {
   /** The worker has come past an offer that was taken back, or it will never see it: the slot is free. */
   passed(session: HostSession): void {
     // a worker that does not know the listener any more comes past an offer that still runs
-    if (session.state === "ACCEPTING") this.revoke(session)
+    if (session.state === "ACCEPTING") this.#withdraw(session)
     if (session.state !== "CREATED") return
-    session.worker.caughtUp()
+    if (session.late) session.worker.caughtUp()
     session.free()
   }
 

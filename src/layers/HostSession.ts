@@ -32,6 +32,8 @@ export class HostSession implements ConnectionEnd {
   readonly origin: Origin
   connection: Connection
   state: SessionState.SessionState = "CREATED"
+  /** Whether the worker let the session's offer run out. */
+  late = false
   readonly #segment: Segment
   readonly #manager: Manager
   #rx: Fifo.Producer | undefined
@@ -111,6 +113,7 @@ export class HostSession implements ConnectionEnd {
     this.#counted = false
     this.worker.slot.app.sessions--
     this.origin.sessionFreed()
+    this.worker.sessionLeft()
   }
 
   /** The worker says that it has claimed the offer. */

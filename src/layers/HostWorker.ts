@@ -102,6 +102,8 @@ export interface HostRequests {
   readonly session: (handle: Handle.SessionHandle) => HostSession | undefined
   readonly claimed: (session: HostSession) => void
   readonly passed: (session: HostSession) => void
+  /** An application has one session less; its slot may still be in use. */
+  readonly left: () => void
   /** A session's slot is free. */
   readonly freed: (session: HostSession) => void
   /** The worker may take sessions again, or more of them. */
@@ -341,7 +343,19 @@ export class LiveWorker {
     for (const session of this.hot) if (session.trim()) this.hot.delete(session)
   }
 
-  /** A session of this worker is free. */
+  /** Sessions that the worker has, or may claim. An offer that was taken back is neither. */
+  get sessionCount(): number {
+    let count = 0
+    for (const { state } of this.sessions) if (state !== "CREATED") count++
+    return count
+  }
+
+  /** There is one session less. */
+  sessionLeft(): void {
+    this.#host.left()
+  }
+
+  /** A session's slot is free. */
   forget(session: HostSession): void {
     this.sessions.delete(session)
     this.hot.delete(session)

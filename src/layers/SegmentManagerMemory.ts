@@ -237,7 +237,9 @@ const make = (
       let manager = users.get(user)
       if (manager === undefined) {
         const taken = new Set(users.values())
-        manager = taken.has(initial) ? new MemoryManager(next++, memory, gone) : initial
+        // where no segment may be added a manager of its own would never have memory
+        const own = taken.has(initial) && options.addSegmentSize > 0
+        manager = own ? new MemoryManager(next++, memory, gone) : initial
         managers.add(manager)
         users.set(user, manager)
       }

@@ -126,6 +126,13 @@ const make = (stack: Stack) =>
       return session
     }
 
+    /** Sessions of all applications, without offers that were taken back and whose slots are still in use. */
+    const sessionCount = (): number => {
+      let count = 0
+      for (const app of apps) count += app.sessions
+      return count
+    }
+
     const isFull = (app: SlotApp): boolean => app.sessions >= app.options.admission.maxSessions
 
     /** Somebody may take sessions again: connections that are held get their turn. */
@@ -352,9 +359,11 @@ const make = (stack: Stack) =>
         listenerOf(session)?.passed(session)
         admit()
       },
+      left: () => {
+        if (sessionCount() === 0) noSessions.openUnsafe()
+      },
       freed: (session) => {
         sessions.free(session.handle)
-        if (sessions.size === 0) noSessions.openUnsafe()
         admit()
       },
       available: admit
@@ -646,7 +655,7 @@ const make = (stack: Stack) =>
         state: slot.state,
         congested: live?.congested ?? false,
         // an offer that was taken back is no session, if it has a slot until the worker has come past it
-        sessions: live === undefined ? 0 : live.sessions.size - live.behind.offers,
+        sessions: live?.sessionCount ?? 0,
         restarts: slot.restarts,
         lastFailure: slot.lastFailure ?? null,
         queue: {
@@ -702,7 +711,7 @@ const make = (stack: Stack) =>
         version,
         uptimeMillis: now() - startedAt,
         draining,
-        sessions: [...workers].reduce((count, { live }) => count - (live?.behind.offers ?? 0), sessions.size),
+        sessions: sessionCount(),
         apps: [...apps].map((app) => ({
           index: app.index,
           name: app.name,

@@ -297,8 +297,8 @@ describe("listeners", () => {
       assert.deepStrictEqual((yield* stage.worker(0)).offers, {
         offered: 1,
         claimed: 0,
-        revoked: 1,
-        withdrawn: 0,
+        revoked: 0,
+        withdrawn: 1,
         pending: 0
       })
     }))
@@ -1044,7 +1044,7 @@ describe("congestion", () => {
       for (const [i, peer] of peers.entries()) if (i % 2 === 0) peer.send("x")
       yield* until("the offer to move", () => offered.opened)
       assert.strictEqual(actor.run(1).accepted.length, 7)
-      assert.strictEqual((yield* stage.worker(0)).offers.revoked, 1)
+      assert.strictEqual((yield* stage.worker(0)).offers.withdrawn, 1)
     }))
 
   scenario(
