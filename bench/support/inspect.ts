@@ -20,5 +20,5 @@ if (isMainThread) {
     for (const kind of process.getActiveResourcesInfo()) counts[kind] = (counts[kind] ?? 0) + 1
     console.log(`resources ${JSON.stringify(counts)}`)
   })
-} else channel.onmessage = () => collect()
+} else channel.addEventListener("message", collect)
 channel.unref()

@@ -297,10 +297,10 @@ export const layer = (options: Options): Layer.Layer<Congestion, never, MessageQ
         )
 
       yield* deliver.pipe(
-        Effect.catchCause((cause) =>
-          Cause.hasInterruptsOnly(cause)
-            ? Effect.failCause(cause)
-            : Effect.logError("postponed delivery failed and is started again", cause).pipe(Effect.delay(retryInterval))
+        Effect.catchCauseIf(
+          (cause) => !Cause.hasInterruptsOnly(cause),
+          (cause) =>
+            Effect.logError("postponed delivery failed and is started again", cause).pipe(Effect.delay(retryInterval))
         ),
         Effect.forever,
         Effect.forkScoped
