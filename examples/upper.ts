@@ -1,6 +1,4 @@
 // An app module on sessions themselves: answers each chunk in upper case, with backpressure both ways.
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import { Sessions } from "sluice/worker"
 
 const upper = (session: Sessions.Session): void => {
@@ -20,7 +18,4 @@ const upper = (session: Sessions.Session): void => {
   session.handler = { readable: pump, writable: pump, ended: pump, closed: () => session.close() }
 }
 
-export default Layer.effectDiscard(Effect.gen(function*() {
-  const sessions = yield* Sessions.Sessions
-  yield* Effect.forEach(sessions.endpoints, (endpoint) => sessions.listen(endpoint, upper))
-}))
+export default Sessions.layerAccept(upper)

@@ -1,7 +1,5 @@
 /** Bulk as a Sluice application: drops what `up` brings and says how much it was, writes as much as `down` asks for. */
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import { type Session, type SessionHandler, Sessions } from "../../src/services/Sessions.ts"
+import { layerAccept, type Session, type SessionHandler } from "../../src/services/Sessions.ts"
 
 const chunk = Buffer.alloc(65536, "sluice")
 
@@ -60,11 +58,6 @@ const first: SessionHandler = {
   }
 }
 
-export default Layer.effectDiscard(Effect.gen(function*() {
-  const sessions = yield* Sessions
-  for (const endpoint of sessions.endpoints) {
-    yield* sessions.listen(endpoint, (session) => {
-      session.handler = first
-    })
-  }
-}))
+export default layerAccept((session) => {
+  session.handler = first
+})

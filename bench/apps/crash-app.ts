@@ -1,7 +1,5 @@
 /** Answers a request and closes; `/throw` and `/exit` end the worker instead, each in its own way. */
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import { type SessionHandler, Sessions } from "../../src/services/Sessions.ts"
+import { layerAccept, type SessionHandler } from "../../src/services/Sessions.ts"
 import "../support/inspect.ts"
 import { respond } from "./responder.ts"
 
@@ -27,11 +25,6 @@ const handler: SessionHandler = {
   }
 }
 
-export default Layer.effectDiscard(Effect.gen(function*() {
-  const sessions = yield* Sessions
-  for (const endpoint of sessions.endpoints) {
-    yield* sessions.listen(endpoint, (session) => {
-      session.handler = handler
-    })
-  }
-}))
+export default layerAccept((session) => {
+  session.handler = handler
+})

@@ -1,7 +1,5 @@
 /** The responder as a Sluice application. */
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import { type Session, Sessions } from "../../src/services/Sessions.ts"
+import { layerAccept, type Session } from "../../src/services/Sessions.ts"
 import { respond } from "./responder.ts"
 
 const micros = Number(process.env.BURN_MICROS ?? 0)
@@ -18,11 +16,6 @@ const handler = {
   }
 }
 
-export default Layer.effectDiscard(Effect.gen(function*() {
-  const sessions = yield* Sessions
-  for (const endpoint of sessions.endpoints) {
-    yield* sessions.listen(endpoint, (session) => {
-      session.handler = handler
-    })
-  }
-}))
+export default layerAccept((session) => {
+  session.handler = handler
+})

@@ -8,7 +8,8 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { AppIndex, ListenerHandle, SessionHandle, WorkerIndex, WorkerMapIndex } from "../domain/Handle.ts"
@@ -177,3 +178,19 @@ export class Sessions extends Context.Service<Sessions, {
   /** Sessions that are open in this worker. */
   readonly open: Effect.Effect<number>
 }>()("sluice/services/Sessions") {}
+
+/**
+ * An application on sessions themselves: listens on every endpoint that the host was told to serve with it, and gives
+ * each session that this worker claims to `accept`.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerAccept = (accept: (session: Session) => void): Layer.Layer<never, ListenFailed, Sessions> =>
+  Layer.effectDiscard(
+    Effect.flatMap(
+      Sessions,
+      (sessions) =>
+        Effect.forEach(sessions.endpoints, (endpoint) => sessions.listen(endpoint, accept), { discard: true })
+    )
+  )
