@@ -59,6 +59,7 @@ const family = (host: string): "IPv4" | "IPv6" => isIPv6(host) ? "IPv6" : "IPv4"
 
 let onEdge: (duplex: SessionDuplex) => void
 let onWritable: (duplex: SessionDuplex) => void
+let resume: (duplex: SessionDuplex) => void
 let onClosed: (duplex: SessionDuplex) => void
 
 /** Apart from the stream, whose own `readable`, `writable` and `closed` say something else. */
@@ -102,7 +103,10 @@ class Edges implements SessionHandler {
 export class SessionDuplex extends Duplex {
   static {
     onEdge = (duplex) => duplex.#pump()
-    onWritable = (duplex) => duplex.#resume()
+    // Apart from the edges that come with it: `node:http` counts on the ticks between two callbacks of a socket, and
+    // loses a `drain` when a write of a response and the end of an earlier one come without.
+    onWritable = (duplex) => void setImmediate(resume, duplex)
+    resume = (duplex) => duplex.#resume()
     onClosed = (duplex) => duplex.#gone()
   }
 
