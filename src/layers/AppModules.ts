@@ -4,16 +4,26 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Formatter from "effect/Formatter"
 import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
 import * as Url from "node:url"
 import { type AppModule, WorkerExit } from "../services/AppWorker.ts"
 import type { Sessions } from "../services/Sessions.ts"
 
 /** The first line of what was thrown: the rest is a stack, which says nothing to who starts a program. */
 export const sentence = (error: unknown): string => {
-  const text = error instanceof Error ? error.message || error.name : String(error)
+  // Formatter, since what is thrown may be anything, even what no text can be made of
+  const text = error instanceof Error
+    ? error.message || error.name
+    : typeof error === "string"
+    ? error
+    : Formatter.format(error)
   return text.split("\n", 1)[0]!
 }
+
+/** The code of a system's or Node's error. */
+export const codeOf = (error: unknown): unknown => Predicate.hasProperty(error, "code") ? error.code : undefined
 
 const shown = (url: string): string => url.startsWith("file:") ? Url.fileURLToPath(url) : url
 
@@ -23,7 +33,7 @@ export const load = (module: AppModule): Effect.Effect<Layer.Layer<never, unknow
   return Effect.tryPromise({
     try: () => import(module.url) as Promise<{ readonly default?: unknown }>,
     catch: (error) => {
-      const missing = (error as { readonly code?: string }).code === "ERR_MODULE_NOT_FOUND"
+      const missing = codeOf(error) === "ERR_MODULE_NOT_FOUND"
         && sentence(error).includes(shown(module.url))
       return missing
         ? new WorkerExit({ reason: "ModuleMissing", detail: `app module ${shown(module.url)} does not exist` })

@@ -9,7 +9,7 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
 import { type MessagePort, Worker } from "node:worker_threads"
 import { AppWorker, WorkerExit } from "../services/AppWorker.ts"
 import * as AppModules from "./AppModules.ts"
@@ -23,9 +23,13 @@ export interface ThreadData {
 }
 
 /** What the thread says of its start. */
-export type ThreadStatus =
-  | { readonly _tag: "Ready" }
-  | { readonly _tag: "Failed"; readonly reason: WorkerExit["reason"]; readonly detail: string }
+export const ThreadStatus = Schema.Union([
+  Schema.TaggedStruct("Ready", {}),
+  Schema.TaggedStruct("Failed", { reason: WorkerExit.fields.reason, detail: Schema.String })
+])
+export type ThreadStatus = typeof ThreadStatus.Type
+
+const isThreadStatus = Schema.is(ThreadStatus)
 
 export interface Options {
   readonly start: SessionClient.Start
@@ -39,7 +43,7 @@ export interface Options {
 const bootstrap = new URL(`../thread${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url)
 
 const crashed = (error: unknown): WorkerExit =>
-  (error as { readonly code?: string }).code === "ERR_WORKER_OUT_OF_MEMORY"
+  AppModules.codeOf(error) === "ERR_WORKER_OUT_OF_MEMORY"
     ? new WorkerExit({ reason: "OutOfMemory", detail: "the worker ran out of memory" })
     : new WorkerExit({ reason: "Crashed", detail: `the worker crashed: ${AppModules.sentence(error)}` })
 
@@ -65,11 +69,10 @@ export const layer = (options: Options): Layer.Layer<AppWorker> =>
             ...(heapLimit === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: heapLimit } })
           })
           thread.on("message", (status: unknown) => {
-            if (Predicate.isTagged(status, "Ready")) Deferred.doneUnsafe(ready, Effect.void)
-            else if (Predicate.isTagged(status, "Failed")) {
-              const { detail, reason } = status as Extract<ThreadStatus, { readonly _tag: "Failed" }>
-              gone(new WorkerExit({ reason, detail }))
-            }
+            // what else the application posts there is not for us
+            if (!isThreadStatus(status)) return
+            if (status._tag === "Ready") Deferred.doneUnsafe(ready, Effect.void)
+            else gone(new WorkerExit({ reason: status.reason, detail: status.detail }))
           })
           thread.on("error", (error) => gone(crashed(error)))
           thread.on("exit", (code) =>

@@ -176,13 +176,19 @@ export const layer = (options: Options): Layer.Layer<Congestion, never, MessageQ
             ledger.delivered++
             return "delivered"
           }
-          if (result === Mq.Closed) return release(cleanUp, "worker-gone")
+          if (result === Mq.Closed) return releaseClosed(cleanUp)
           if (result === "hand-over-failed") {
             giveUp(result, 0)
             return release(cleanUp, result)
           }
         }
         return postpone({ _tag: "Control", words: words.slice(0, length), segment, live, cleanUp, bytes: 4 * length })
+      }
+
+      /** Only the worker can have closed its queue while we have not: it is not to be offered anything more. */
+      const releaseClosed = (cleanUp: (() => void) | undefined): Sent => {
+        giveUp("queue-closed", 0)
+        return release(cleanUp, "worker-gone")
       }
 
       const sendIo = (kind: Message.IoKind, session: Handle.SessionHandle, live: () => boolean): Sent => {
@@ -198,7 +204,7 @@ export const layer = (options: Options): Layer.Layer<Congestion, never, MessageQ
             ledger.delivered++
             return "delivered"
           }
-          if (result === Mq.Closed) return release(undefined, "worker-gone")
+          if (result === Mq.Closed) return releaseClosed(undefined)
         }
         return postpone({ _tag: "Io", kind, session, live, bytes: IO_BYTES })
       }
@@ -258,8 +264,10 @@ export const layer = (options: Options): Layer.Layer<Congestion, never, MessageQ
           if (result === Mq.Enqueued) {
             dropHead(entry)
             ledger.delivered++
-          } else if (result === Mq.Closed) releaseHead(entry, "worker-gone")
-          else if (result === "hand-over-failed") {
+          } else if (result === Mq.Closed) {
+            if (!closed) giveUp("queue-closed", 0)
+            releaseHead(entry, "worker-gone")
+          } else if (result === "hand-over-failed") {
             cut = true
             giveUp(result, 0)
             releaseHead(entry, result)

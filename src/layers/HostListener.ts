@@ -225,6 +225,10 @@ export class HostListener implements Origin {
 
   /** The worker has it. Bytes move from here on. */
   claimed(session: HostSession): void {
+    if (session.claimCounted) {
+      session.claimCounted = false
+      return
+    }
     if (!session.claimed()) return session.worker.fault("the worker claimed a session that was not on offer to it")
     session.worker.slot.offers.pending--
     session.worker.slot.offers.claimed++
@@ -271,6 +275,7 @@ export class HostListener implements Origin {
     if (session.state === "ACCEPTING" && !this.#withdraw(session)) {
       // claimed, but the worker's word of it has not been read: count it as what it is
       this.claimed(session)
+      session.claimCounted = true
       return false
     }
     if (session.state !== "CREATED") return false

@@ -34,6 +34,8 @@ export class HostSession implements ConnectionEnd {
   state: SessionState.SessionState = "CREATED"
   /** Whether the worker let the session's offer run out. */
   late = false
+  /** Whether its claim was seen before the worker's word of it was read. */
+  claimCounted = false
   readonly #segment: Segment
   readonly #manager: Manager
   #rx: Fifo.Producer | undefined
@@ -178,16 +180,21 @@ export class HostSession implements ConnectionEnd {
 
   // ---- what the worker says
 
+  /** Whether the connection is this worker's: not while its offer runs, nor after it was taken back. */
+  get #isOpen(): boolean {
+    return this.state !== "ACCEPTING" && this.state !== "CREATED"
+  }
+
   send(): void {
-    this.connection.send()
+    if (this.#isOpen) this.connection.send()
   }
 
   resume(): void {
-    this.connection.resume()
+    if (this.#isOpen) this.connection.resume()
   }
 
   end(): void {
-    this.connection.end()
+    if (this.#isOpen) this.connection.end()
   }
 
   close(): void {

@@ -117,6 +117,8 @@ export class LiveWorker {
   readonly queue: MessageQueue["Service"]
   readonly congestion: Congestion["Service"]
   readonly sessions = new Set<HostSession>()
+  /** Connects under way. */
+  halfOpen = 0
   /** Offers that were taken back and that the worker has not come past yet: it is behind by at least these. */
   readonly behind = { offers: 0, times: 0, millis: 0, since: 0 }
   /** Sessions that hold rx memory. */
@@ -340,7 +342,12 @@ export class LiveWorker {
 
   /** Gives back the memory of rx fifos that nothing came into since the last call. */
   trim(): void {
-    for (const session of this.hot) if (session.trim()) this.hot.delete(session)
+    try {
+      for (const session of this.hot) if (session.trim()) this.hot.delete(session)
+    } catch (error) {
+      if (!(error instanceof Fifo.Corrupt)) throw error
+      this.fault(`session memory is corrupt: ${error.message}`)
+    }
   }
 
   /** Sessions that the worker has, or may claim. An offer that was taken back is neither. */

@@ -37,6 +37,8 @@ class Memory {
   #bytes = 0
   #next = 0
   #announced = false
+  /** Whether a segment was refused because of the limit since one was removed. */
+  #limited = false
   events: SegmentEvents | undefined
 
   constructor(options: SegmentOptions, allocate: (bytes: number) => ArrayBufferLike) {
@@ -76,10 +78,20 @@ class Memory {
    */
   grow(side: "host" | "worker", wanted: number, manager: MemoryManager | undefined): Segment.Segment | undefined {
     const bytes = this.options.addSegmentSize
-    if (bytes < Arena.rounded(wanted) || this.#bytes + bytes > this.options.memoryLimit) return undefined
-    const segment = this.#create(bytes, side === "host" ? bytes : 0, manager)
-    this.events?.announce(segment)
-    return segment
+    if (bytes < Arena.rounded(wanted)) return undefined
+    if (this.#bytes + bytes > this.options.memoryLimit) {
+      this.#limited = true
+      return undefined
+    }
+    try {
+      const segment = this.#create(bytes, side === "host" ? bytes : 0, manager)
+      this.events?.announce(segment)
+      return segment
+    } catch (error) {
+      // the machine has no more: the same as a limit
+      if (error instanceof RangeError) return undefined
+      throw error
+    }
   }
 
   #create(bytes: number, hostBytes: number, manager: MemoryManager | undefined): Segment.Segment {
@@ -95,6 +107,10 @@ class Memory {
     this.#owned.delete(index)
     this.#bytes -= owned.segment.buffer.byteLength
     this.events?.withdraw(owned.segment)
+    if (!this.#limited) return
+    // whoever was refused a segment at the limit may have one now
+    this.#limited = false
+    this.available()
   }
 
   /** Whether the worker is near its limit: then what is left is for those that have little. */

@@ -250,7 +250,7 @@ export class Client {
       const place = short ? undefined : this.#arenas.allocate(bytes)
       if (place === undefined && !this.#segmentAsked) {
         this.#segmentAsked = true
-        this.#outbound.control({ _tag: "needSegment", bytes })
+        this.#outbound.control({ _tag: "needSegment", bytes: Math.min(bytes, LARGE_BLOCK) })
       }
       return place
     },
@@ -316,17 +316,20 @@ export class Client {
 
   #postpone(message: WaitingIo | Message.Message): void {
     this.#outbox.push(message)
-    this.#toHost.flush()
-    this.#toHost.wantRoom()
-    // room that was made before it was asked for is not signalled
     this.#flushOutbox()
   }
 
+  /** Sends what waits, as far as it fits; asks for room, then looks again, since room made before is not signalled. */
   #flushOutbox(): void {
-    let sent = 0
-    while (sent < this.#outbox.length && this.#enqueue(this.#outbox[sent]!) !== Mq.Full) sent++
-    if (sent > 0) this.#outbox.splice(0, sent)
-    if (this.#outbox.length > 0) this.#toHost.wantRoom()
+    for (let asked = false;; asked = true) {
+      let sent = 0
+      while (sent < this.#outbox.length && this.#enqueue(this.#outbox[sent]!) !== Mq.Full) sent++
+      if (sent > 0) this.#outbox.splice(0, sent)
+      if (this.#outbox.length === 0 || asked) return
+      // the host can only make room of what it sees
+      this.#toHost.flush()
+      this.#toHost.wantRoom()
+    }
   }
 
   // ---- what the service around it uses
@@ -366,6 +369,8 @@ export class Client {
 
   /** Gives back the memory of fifos that were not written to since the last call. */
   trim(): void {
+    // a request that was refused may be made again
+    this.#segmentAsked = false
     for (const session of this.#hot) if (session.trim()) this.#hot.delete(session)
     for (const index of this.#added) {
       if (!this.#arenas.isEmpty(index)) continue

@@ -50,6 +50,7 @@ import {
   WorkerFailed
 } from "../services/SessionLayer.ts"
 import { type Connection, Transport } from "../services/Transport.ts"
+import * as AppModules from "./AppModules.ts"
 import * as HostListener from "./HostListener.ts"
 import { HostSession, type Origin } from "./HostSession.ts"
 import { type HostRequests, LiveWorker, type SlotApp, WorkerSlot } from "./HostWorker.ts"
@@ -314,6 +315,9 @@ const make = (stack: Stack) =>
       const parsed = Endpoint.parse(message.endpoint)
       if (Result.isFailure(parsed)) return refuse(worker, request, "InvalidEndpoint", parsed.failure.message)
       const early = whyNoConnect(worker)
+        ?? (worker.halfOpen > worker.slot.app.options.admission.maxSessionsPerWorker
+          ? "worker-limit: the worker has all the connects under way that it may have"
+          : undefined)
       if (early !== undefined) return refuse(worker, request, "Refused", early)
       const connected = yield* Effect.result(transport.connect(parsed.success))
       if (Result.isFailure(connected)) {
@@ -336,6 +340,9 @@ const make = (stack: Stack) =>
       const { local, remote } = connection
       session.connected({ _tag: "connected", request, session: handle, segment, offset, remote, local })
       session.open()
+    }, (effect, worker) => {
+      worker.halfOpen++
+      return Effect.ensuring(effect, Effect.sync(() => worker.halfOpen--))
     })
 
     const requests: HostRequests = {
@@ -451,7 +458,6 @@ const make = (stack: Stack) =>
       live.end()
       slot.live = undefined
       if (slot.state === "RUNNING" || slot.state === "STARTING") slot.move("CRASHED")
-      yield* vacate(slot, !WorkerState.comesBack(slot.state))
       const half = connects.get(live)
       connects.delete(live)
       if (half !== undefined) yield* FiberMap.clear(half)
@@ -461,6 +467,8 @@ const make = (stack: Stack) =>
         if (listener?.takeBack(session) === true) session.free()
         else session.drop()
       }
+      // after its offers have gone to others: a listener that closes takes what it still holds with it
+      yield* vacate(slot, !WorkerState.comesBack(slot.state))
       yield* live.congestion.close
     })
 
@@ -470,7 +478,13 @@ const make = (stack: Stack) =>
       let backoff = backoffBase
       for (;;) {
         const since = now()
-        const result = yield* Effect.result(runOnce(slot, module))
+        const result = yield* runOnce(slot, module).pipe(
+          // a thread or its memory that can't be had is thrown by the runtime
+          Effect.catchDefect((defect) =>
+            Effect.fail(new WorkerExit({ reason: "Crashed", detail: AppModules.sentence(defect) }))
+          ),
+          Effect.result
+        )
         if (Result.isSuccess(result)) break
         const failure: Failure = result.failure
         slot.lastFailure = failure.message

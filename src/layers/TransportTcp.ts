@@ -157,6 +157,14 @@ class TcpConnection implements Connection {
 
   /** Where the next read goes; Node asks right after each read, and keeps it for the next one. */
   arm(): Uint8Array {
+    let into: Uint8Array = scratch
+    this.#guard(() => {
+      into = this.#nextRead()
+    })
+    return into
+  }
+
+  #nextRead(): Uint8Array {
     this.#armed = undefined
     if (this.#end === undefined || this.#closing) return scratch
     const { rx } = this.#end
@@ -449,9 +457,9 @@ export const layer = (options: Options = {}): Layer.Layer<Transport> => {
         const reading = options.reading !== "copy" && acceptByHandle(server, listen) ? "onread" : "copy"
         if (reading === "copy") acceptByEvent(server, listen)
         options.onReading?.(reading)
-        // a name has become an address by now
-        const { address, port } = server.address() as Net.AddressInfo
-        return { ...endpoint, host: address, port }
+        // a name has become an address by now; there is none when the scope has closed meanwhile
+        const bound = server.address() as Net.AddressInfo | null
+        return bound === null ? endpoint : { ...endpoint, host: bound.address, port: bound.port }
       }),
       connect: (endpoint) =>
         Effect.callback<Connection, TransportError>((resume) => {

@@ -45,7 +45,7 @@ export interface Outgoing {
 
 /** The postponed messages have reached their bound (M9), or a segment could not be handed over (M5). */
 export class Unresponsive extends Schema.TaggedError<Unresponsive>()("Unresponsive", {
-  reason: Schema.Literals(["postponed-messages", "postponed-bytes", "hand-over-failed"]),
+  reason: Schema.Literals(["postponed-messages", "postponed-bytes", "hand-over-failed", "queue-closed"]),
   limit: Schema.Int
 }) {
   override get message(): string {
@@ -56,6 +56,8 @@ export class Unresponsive extends Schema.TaggedError<Unresponsive>()("Unresponsi
         return `the worker does not read its queue: ${this.limit} bytes of messages are postponed, which is the limit`
       case "hand-over-failed":
         return "the worker can't be given a segment: it is gone"
+      case "queue-closed":
+        return "the worker has closed its queue"
     }
   }
 }

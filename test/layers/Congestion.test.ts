@@ -154,7 +154,9 @@ for (const form of QueuePair.forms) {
           assert.strictEqual(pair.congestion.send({ message: rpc(0) }), "released")
           assert.strictEqual(pair.congestion.sendIo(Message.Rx, session(1), always), "released")
           assert.strictEqual(pair.ledger.released["worker-gone"], 2)
-          assert.isFalse(pair.congestion.congested())
+          // only the worker can have closed it: it is given up, and nothing is offered to it until then
+          assert.isTrue(pair.congestion.congested())
+          assert.strictEqual((yield* Effect.flip(pair.congestion.unresponsive)).reason, "queue-closed")
           balanced(pair)
         }))
 
