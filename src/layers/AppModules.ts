@@ -33,8 +33,9 @@ export const load = (module: AppModule): Effect.Effect<Layer.Layer<never, unknow
   return Effect.tryPromise({
     try: () => import(module.url) as Promise<{ readonly default?: unknown }>,
     catch: (error) => {
+      // the error names the module that was not found, which may be one that this one imports
       const missing = codeOf(error) === "ERR_MODULE_NOT_FOUND"
-        && sentence(error).includes(shown(module.url))
+        && Predicate.hasProperty(error, "url") && error.url === module.url
       return missing
         ? new WorkerExit({ reason: "ModuleMissing", detail: `app module ${shown(module.url)} does not exist` })
         : new WorkerExit({

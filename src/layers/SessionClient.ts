@@ -10,6 +10,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Fifo from "../domain/Fifo.ts"
 import * as Handle from "../domain/Handle.ts"
@@ -393,6 +394,10 @@ export class Client {
   }
 }
 
+// what a transport may say of one operation and not of the other is a failure of the transport
+const isListenReason = Schema.is(ListenFailed.fields.reason)
+const isConnectReason = Schema.is(ConnectFailed.fields.reason)
+
 const detail = "the host has given this worker up"
 
 /** The service of a client, for the scope's life. The app's layer runs inside that scope. */
@@ -427,7 +432,11 @@ export const make = Effect.fnUntraced(function*(
           }
           resume(Effect.fail(
             reply?._tag === "failed"
-              ? new ListenFailed({ endpoint, reason: reply.reason as ListenFailed["reason"], detail: reply.detail })
+              ? new ListenFailed({
+                endpoint,
+                reason: isListenReason(reply.reason) ? reply.reason : "TransportFailed",
+                detail: reply.detail
+              })
               : new ListenFailed({ endpoint, reason: "Detached", detail })
           ))
         })
@@ -447,7 +456,11 @@ export const make = Effect.fnUntraced(function*(
           if (session !== undefined) return resume(Effect.succeed(session))
           resume(Effect.fail(
             reply?._tag === "failed"
-              ? new ConnectFailed({ endpoint, reason: reply.reason as ConnectFailed["reason"], detail: reply.detail })
+              ? new ConnectFailed({
+                endpoint,
+                reason: isConnectReason(reply.reason) ? reply.reason : "TransportFailed",
+                detail: reply.detail
+              })
               : new ConnectFailed({ endpoint, reason: "Detached", detail })
           ))
         })

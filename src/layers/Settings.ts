@@ -171,7 +171,8 @@ const File = Schema.fromJsonString(Schema.Record(Schema.String, Schema.Unknown))
 
 const readFile = Effect.fnUntraced(function*(path: string) {
   const text = yield* Effect.tryPromise({
-    try: () => Fs.readFile(path, "utf8"),
+    // some editors begin a file with a mark of its byte order, which is not JSON's
+    try: async () => (await Fs.readFile(path, "utf8")).replace(/^\uFEFF/, ""),
     catch: (cause) =>
       invalid(
         ControlPath.codeOf(cause) === "ENOENT"

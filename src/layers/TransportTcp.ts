@@ -381,11 +381,12 @@ const failed = (
   error: NodeJS.ErrnoException
 ): TransportError => {
   const reason = reasons[error.code ?? ""] ?? "TransportFailed"
+  const nameless = error.code === "ENOTFOUND" || error.code === "EAI_AGAIN"
   return new TransportError({
     operation,
     endpoint: Endpoint.format(endpoint),
     reason,
-    detail: details[reason] ?? error.message
+    detail: nameless ? `no host of the name ${endpoint.host} was found` : details[reason] ?? error.message
   })
 }
 

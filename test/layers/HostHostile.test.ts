@@ -66,7 +66,7 @@ describe("a hostile worker", () => {
         const [first, second] = yield* attachRaw(stage, 2)
         const peer = yield* stage.dial()
         const stale = first!.all("accepted")[0]!
-        yield* TestClock.adjust(10)
+        yield* TestClock.adjust(5)
         yield* settled
         second!.claim(second!.all("accepted")[0]!)
         yield* until("a claim", () => peer.opened)
