@@ -104,6 +104,7 @@ describe("a hostile worker", () => {
           const { lastFailure } = (yield* host.report).apps[0]!.workers[0]!
           if (lastFailure !== null || others > 0 && tries > 20) {
             assert.match(lastFailure ?? "", failure)
+            assert.deepStrictEqual((yield* host.report).imbalances, [])
             return
           }
           yield* Effect.sleep(50)
