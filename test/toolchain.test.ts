@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Fs from "node:fs"
+import { version } from "../src/domain/Version.ts"
 
 const read = (path: string) => Fs.readFileSync(new URL(path, import.meta.url), "utf8")
 const [major, minor] = process.versions.node.split(".").map(Number) as [number, number, number]
@@ -21,5 +22,9 @@ describe("toolchain", () => {
 
   it("has a lockfile that names no download addresses", () => {
     assert.notInclude(read("../package-lock.json"), "\"resolved\"")
+  })
+
+  it("knows the version that package.json gives", () => {
+    assert.strictEqual((JSON.parse(read("../package.json")) as { readonly version: string }).version, version)
   })
 })

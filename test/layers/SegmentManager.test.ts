@@ -306,6 +306,32 @@ describe("SegmentManager", () => {
         assert.deepStrictEqual(announced.map(({ index }) => index), [1, 2, 3])
       }))
 
+    it.effect("W4 preallocated fifo pairs are room from the start, one segment after the other, and it stays", () =>
+      Effect.gen(function*() {
+        const pairs = Math.floor((FIRST + 2 * ADDED) / (256 + 4096))
+        const { heard, segments } = yield* make({ preallocFifoPairs: pairs })
+        assert.deepStrictEqual(yield* heard, ["announce 1"])
+        segments.mapped(1)
+        assert.include(yield* heard, "announce 2")
+        segments.mapped(2)
+        yield* heard
+        assert.isAtLeast(segments.statistics().hostBytes, FIRST + 2 * ADDED)
+        const manager = segments.acquire("listener")
+        for (const place of fill(manager, (FIRST + 2 * ADDED) / 4096, 4096)) manager.free(place)
+        assert.isAtLeast(segments.statistics().hostBytes, pairs * (256 + 4096))
+      }))
+
+    it.effect("there is no block of more than 64 KiB while half of the limit is in use", () =>
+      Effect.gen(function*() {
+        const firstSegmentSize = queueBytes + 2 * 1024 * KiB
+        for (const [memoryLimit, fits] of [[firstSegmentSize, false], [3 * firstSegmentSize, true]] as const) {
+          const { segments } = yield* make({ firstSegmentSize, memoryLimit })
+          const manager = segments.acquire("listener")
+          assert.strictEqual(manager.allocate(128 * KiB) !== undefined, fits)
+          assert.isDefined(manager.allocate(64 * KiB))
+        }
+      }))
+
     it.effect("W4 with an add-segment size of 0 there is no growth", () =>
       Effect.gen(function*() {
         const { heard, segments } = yield* make({ addSegmentSize: 0 })
