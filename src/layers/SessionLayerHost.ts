@@ -152,6 +152,9 @@ const make = (stack: Stack) =>
 
     // ---- what workers ask for
 
+    const tellToDrain = (worker: LiveWorker): void =>
+      void worker.congestion.send({ message: { _tag: "rpc", call: "drain", argument: 0 } })
+
     const reply = (worker: LiveWorker, message: Message.Message, cleanUp?: () => void): void =>
       void worker.congestion.send({ message, cleanUp })
 
@@ -441,6 +444,8 @@ const make = (stack: Stack) =>
       )
       if (!stopping) {
         slot.move("RUNNING")
+        // started again in the middle of it
+        if (draining) tellToDrain(live)
         yield* Deferred.succeed(slot.started, undefined)
         // what the start before listened on and this one does not
         yield* vacate(slot, true)
@@ -646,7 +651,7 @@ const make = (stack: Stack) =>
       }
       let longest = 0
       for (const { app, live } of workers) {
-        live?.congestion.send({ message: { _tag: "rpc", call: "drain", argument: 0 } })
+        if (live !== undefined) tellToDrain(live)
         longest = Math.max(longest, app.options.worker.drainTimeout)
       }
       yield* noSessions.await.pipe(Effect.timeoutOption(longest), Effect.asVoid)
