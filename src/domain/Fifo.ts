@@ -44,6 +44,12 @@ export const FLAG_WORDS = 3
 /** Bytes of the block that a fifo takes for its first bytes, unless its bound is smaller. */
 export const FIRST_BLOCK = 4096
 
+/**
+ * Bytes of the largest block that a fifo needs to get along. A larger one only makes its session faster, so whoever
+ * allocates refuses it while memory is short.
+ */
+export const LARGE_BLOCK = 65536
+
 /** Thrown when the other side's positions or places make no sense. */
 export class Corrupt extends Error {
   override readonly name = "Corrupt"

@@ -111,7 +111,7 @@ export class ClientSession implements Session {
   drop(length: number): void {
     const rx = this.#rx
     if (rx === undefined) return
-    if (rx.drop(length)) this.#tellDrained()
+    if (rx.drop(length)) this.#io(Message.Drained)
     if (this.#gone) this.#release()
   }
 
@@ -126,13 +126,9 @@ export class ClientSession implements Session {
       this.drop(size)
       return bytes
     }
-    if (rx.read(bytes).tell) this.#tellDrained()
+    if (rx.read(bytes).tell) this.#io(Message.Drained)
     if (this.#gone) this.#release()
     return bytes
-  }
-
-  #tellDrained(): void {
-    this.#io(Message.Drained)
   }
 
   write(bytes: Uint8Array, from = 0): number {

@@ -14,15 +14,12 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Arena } from "../domain/Arena.ts"
-import { FIRST_BLOCK, type Place } from "../domain/Fifo.ts"
+import { FIRST_BLOCK, LARGE_BLOCK, type Place } from "../domain/Fifo.ts"
 import type { Geometry } from "../domain/MessageQueue.ts"
 import type { SegmentOptions } from "../domain/Options.ts"
 import * as Segment from "../domain/Segment.ts"
 import * as SessionBlock from "../domain/SessionBlock.ts"
 import { type Manager, type SegmentEvents, SegmentManager } from "../services/SegmentManager.ts"
-
-/** A block of more bytes than this only makes a session faster: there is none while memory is short. */
-const LARGE_BLOCK = 65536
 
 interface Owned {
   readonly segment: Segment.Segment

@@ -12,7 +12,7 @@ import * as Exit from "effect/Exit"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import type * as Fifo from "../domain/Fifo.ts"
+import * as Fifo from "../domain/Fifo.ts"
 import * as Handle from "../domain/Handle.ts"
 import * as Message from "../domain/Message.ts"
 import * as Mq from "../domain/MessageQueue.ts"
@@ -28,11 +28,10 @@ import {
   type WorkerInfo
 } from "../services/Sessions.ts"
 import { ClientSession, type Memory, type Outbound } from "./ClientSession.ts"
+import * as MessageQueueSegment from "./MessageQueueSegment.ts"
 
 /** Messages that are drained before their tail is published. */
 const BATCH = 32
-/** A block of more bytes than this is not allocated while more than half of the memory is in use. */
-const LARGE_BLOCK = 65536
 /** Batches that are drained before the loop's other work gets its turn. */
 const BATCHES = 64
 
@@ -108,8 +107,9 @@ export class Client {
     this.#place = place
     const queues = Segment.queues(start.buffer, start.geometry)
     const first = Segment.make(0, start.buffer, start.hostBytes)
-    this.#inbound = new Mq.Consumer(queues.toWorker, start.geometry)
-    this.#toHost = new Mq.Producer(queues.toHost, start.geometry, place.doorbell.ring)
+    const { inbound, outbound } = MessageQueueSegment.workerEnds(queues, start.geometry, place.doorbell)
+    this.#inbound = inbound
+    this.#toHost = outbound
     this.#segments.set(0, first)
     this.#arenas = new Segment.Arenas((index) => this.#segments.get(index)!.bytes)
     this.#arenas.add(0, Segment.workerArena(first))
@@ -246,12 +246,12 @@ export class Client {
 
   readonly #blocks: Fifo.Blocks = {
     allocate: (bytes) => {
-      // a large block only makes a session faster: what is left is for those that have none
-      const short = bytes > LARGE_BLOCK && this.#arenas.used * 2 > this.#arenas.capacity
+      // memory is short when more than half of it is in use
+      const short = bytes > Fifo.LARGE_BLOCK && this.#arenas.used * 2 > this.#arenas.capacity
       const place = short ? undefined : this.#arenas.allocate(bytes)
       if (place === undefined && !this.#segmentAsked) {
         this.#segmentAsked = true
-        this.#outbound.control({ _tag: "needSegment", bytes: Math.min(bytes, LARGE_BLOCK) })
+        this.#outbound.control({ _tag: "needSegment", bytes: Math.min(bytes, Fifo.LARGE_BLOCK) })
       }
       return place
     },
