@@ -139,6 +139,11 @@ export class Producer {
     return this.bound - this.size
   }
 
+  /** Free bytes that a producer which found the fifo full best goes on with: a quarter of the bound. */
+  get part(): number {
+    return Math.max(1, this.bound >>> 2)
+  }
+
   /** Bytes of memory that the fifo holds. */
   get memory(): number {
     return (this.#block?.size ?? 0) + (this.#previous?.size ?? 0)
@@ -257,7 +262,7 @@ export class Producer {
    * **Details** `"ready"`: for nothing, try again. `"consumer"`: the consumer will tell, once, when it has read far
    * enough. `"memory"`: the fifo is empty and there is no block to be had; the consumer can't help.
    */
-  wait(free: number): Wait {
+  wait(free: number = this.part): Wait {
     for (;;) {
       const block = this.#block
       let at = (this.#tail - this.bound + Math.max(1, Math.min(free, this.bound))) | 0

@@ -140,7 +140,7 @@ export class ClientSession implements Session {
       at += taken
       if (taken > 0) this.#announce(tx)
       if (at >= bytes.length) return at - from
-      const wait = tx.wait(tx.bound >>> 2)
+      const wait = tx.wait()
       if (wait === "ready") continue
       this.#blocked = true
       if (wait === "memory") this.#outbound.starved(this)

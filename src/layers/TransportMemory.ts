@@ -32,8 +32,6 @@ import {
 /** The first of the ports that are given where none was asked for. */
 const FIRST_PORT = 49_152
 const LAST_PORT = 65_535
-/** Free bytes at which a connection that found the fifo full reads on, as a part of the fifo's bound. */
-const RESUME_PART = 4
 
 const GIVEN_UP = "the connection was given up"
 const HOST_RESET = "the host reset the connection"
@@ -330,7 +328,7 @@ class MemoryConnection implements Connection {
     while (!this.#paused && peer.unsent > 0) {
       moved = peer.fill(rx) || moved
       if (peer.unsent === 0) break
-      const wait = rx.wait(rx.bound / RESUME_PART)
+      const wait = rx.wait()
       this.#paused = wait !== "ready"
       starved = wait === "memory"
     }

@@ -33,8 +33,6 @@ import {
 const SCRATCH = 65536
 /** A read of at least this many bytes lets the next one go straight into the fifo. */
 const LARGE_READ = 8192
-/** Free bytes at which a connection that found the fifo full reads on, as a part of the fifo's bound. */
-const RESUME_PART = 4
 
 const scratch = Buffer.allocUnsafeSlow(SCRATCH)
 
@@ -168,7 +166,7 @@ class TcpConnection implements Connection {
     this.#armed = undefined
     if (this.#end === undefined || this.#closing) return scratch
     const { rx } = this.#end
-    if (this.#paused) return scratch.subarray(0, Math.max(1, Math.min(SCRATCH, rx.bound / RESUME_PART)))
+    if (this.#paused) return scratch.subarray(0, Math.min(SCRATCH, rx.part))
     const room = rx.room
     if (this.#large && room >= LARGE_READ) {
       const region = rx.reserve(SCRATCH)
@@ -218,7 +216,7 @@ class TcpConnection implements Connection {
   #pauseIfFull(end: ConnectionEnd): void {
     const { rx } = end
     while (this.#left !== undefined || rx.room === 0) {
-      const wait = rx.wait(Math.max(1, rx.bound / RESUME_PART))
+      const wait = rx.wait()
       if (wait !== "ready") {
         this.#paused = true
         if (wait === "memory") end.starved()
