@@ -21,19 +21,37 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Runtime from "effect/Runtime"
 import { version } from "./domain/Version.ts"
+import * as AppCommand from "./layers/AppCommand.ts"
+import * as DenyCommand from "./layers/DenyCommand.ts"
 import * as Host from "./layers/Host.ts"
+import * as ListenerCommand from "./layers/ListenerCommand.ts"
+import * as ProxyCommand from "./layers/ProxyCommand.ts"
+import * as RulesCommand from "./layers/RulesCommand.ts"
 import * as ServeCommand from "./layers/ServeCommand.ts"
+import * as SessionCommand from "./layers/SessionCommand.ts"
 import * as ShowCommand from "./layers/ShowCommand.ts"
+import * as WorkerCommand from "./layers/WorkerCommand.ts"
 
 const FAILURE = 1
 const USAGE = 2
 
 // published code is .js
-const defaultApp = new URL(`./app${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url)
+const moduleUrl = (name: string): URL =>
+  new URL(`./${name}${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url)
 
 const sluice = Command.make("sluice").pipe(
   Command.withDescription("A session layer: bounded queues, congestion-aware workers, nothing lost"),
-  Command.withSubcommands([ServeCommand.make({ host: Host.layer, defaultApp }), ShowCommand.command])
+  Command.withSubcommands([
+    ServeCommand.make({ host: Host.layer, defaultApp: moduleUrl("app") }),
+    ProxyCommand.make({ host: Host.layer, app: moduleUrl("proxy") }),
+    ShowCommand.command,
+    AppCommand.command,
+    WorkerCommand.command,
+    ListenerCommand.command,
+    SessionCommand.command,
+    RulesCommand.command,
+    DenyCommand.command
+  ])
 )
 
 const run = Command.run(sluice, { version })

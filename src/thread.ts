@@ -8,7 +8,7 @@ import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads"
 import * as AppModules from "./layers/AppModules.ts"
-import type { ThreadData, ThreadStatus } from "./layers/AppWorkerThread.ts"
+import type { HandedOver, ThreadData, ThreadStatus } from "./layers/AppWorkerThread.ts"
 import * as DoorbellPort from "./layers/DoorbellPort.ts"
 import * as SessionClient from "./layers/SessionClient.ts"
 import { WorkerExit } from "./services/AppWorker.ts"
@@ -16,25 +16,35 @@ import { Sessions } from "./services/Sessions.ts"
 
 const { port, start, url } = workerData as ThreadData
 
-/** A segment as it comes over the port. */
-interface HandedOver {
-  readonly segment: number
-  readonly buffer: SharedArrayBuffer
-  readonly hostBytes: number
-}
+/** Microseconds for which a worker with cut-through sessions looks for an answer before it sleeps. */
+const SPIN = 40
 
-const handedOver = new Map<number, HandedOver>()
+type HandedSegment = Extract<HandedOver, { readonly segment: number }>
+type HandedLink = Extract<HandedOver, { readonly link: number }>
+
+const segments = new Map<number, HandedSegment>()
+const links = new Map<number, HandedLink>()
 
 const keep = (message: unknown): void => {
-  if (Predicate.hasProperty(message, "segment")) handedOver.set(message.segment as number, message as HandedOver)
+  if (Predicate.hasProperty(message, "segment")) segments.set(message.segment as number, message as HandedSegment)
+  else if (Predicate.hasProperty(message, "link")) links.set(message.link as number, message as HandedLink)
 }
 
-/** The host posts a segment before the message about it is visible, so it is here or still in the port. */
-const receive = (segment: number): HandedOver | undefined => {
-  for (let next; !handedOver.has(segment) && (next = receiveMessageOnPort(port)) !== undefined;) keep(next.message)
-  const handed = handedOver.get(segment)
-  handedOver.delete(segment)
+/** The host posts what goes with a message before the message is visible, so it is here or still in the port. */
+const take = <A>(kept: Map<number, A>, number: number): A | undefined => {
+  for (let next; !kept.has(number) && (next = receiveMessageOnPort(port)) !== undefined;) keep(next.message)
+  const handed = kept.get(number)
+  kept.delete(number)
   return handed
+}
+
+const receiveLink = (number: number, wake: () => void): SessionClient.ReceivedLink | undefined => {
+  const handed = take(links, number)
+  if (handed === undefined) return undefined
+  const { bell, inbox } = handed
+  // the port to the host is what keeps this thread going
+  bell?.on("message", wake).unref()
+  return { inbox, ring: () => bell?.postMessage(0), close: () => bell?.close() }
 }
 
 const status = (message: ThreadStatus): Effect.Effect<void> => Effect.sync(() => parentPort!.postMessage(message))
@@ -45,7 +55,9 @@ const run = Effect.gen(function*() {
   port.on("message", keep)
   const { client, sessions } = yield* SessionClient.make(start, {
     doorbell: DoorbellPort.make(port),
-    receive,
+    receive: (segment) => take(segments, segment),
+    receiveLink,
+    spin: SPIN,
     stop: () => void Deferred.doneUnsafe(stop, Effect.void),
     report: (error) => void logError(Effect.logError("an application's session handler threw", error))
   })

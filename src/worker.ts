@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+export * as SessionDatagrams from "./layers/SessionDatagrams.ts"
 export * as SessionDuplex from "./layers/SessionDuplex.ts"
 export * as SessionHttpServer from "./layers/SessionHttpServer.ts"
 export * as Sessions from "./services/Sessions.ts"

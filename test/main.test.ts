@@ -120,6 +120,247 @@ describe("sluice show app", () => {
     }))
 })
 
+/** What a command of a host's prints, if it succeeds. */
+const prints = Effect.fnUntraced(function*(control: string, ...args: ReadonlyArray<string>) {
+  const { code, stderr, stdout } = yield* Cli.run([...args, "--control", control])
+  assert.deepStrictEqual({ code, stderr }, { code: 0, stderr: "" }, args.join(" "))
+  return stdout.trimEnd()
+})
+
+const jsonOf = <A>(schema: Schema.Codec<A>, control: string, ...args: ReadonlyArray<string>) =>
+  Effect.flatMap(prints(control, ...args, "--json"), Schema.decodeUnknownEffect(Schema.fromJsonString(schema)))
+
+/** How a connection ends, or has ended. */
+const endOf = (socket: Net.Socket) =>
+  Effect.callback<string>((resume) => {
+    const over = () => resume(Effect.succeed((socket.errored as NodeJS.ErrnoException | null)?.code ?? "closed"))
+    socket.on("error", () => {})
+    if (socket.closed) return over()
+    socket.on("close", over).resume()
+  })
+
+describe("sluice show", () => {
+  it.live("W21 has a table for each thing, of a host that does nothing yet", () =>
+    Effect.gen(function*() {
+      const { control, port } = yield* Cli.serve([Cli.fixture("echo")])
+      const uri = `tcp://127.0.0.1:${port}`
+      assert.match(
+        yield* prints(control, "show", "app", "echo"),
+        /^App +Name +Client +Namespace\n0 +echo +- +default\n/
+      )
+      assert.match(yield* prints(control, "show", "listeners"), new RegExp(`\n0\\.0 +${uri} +echo +global +0-1 `))
+      assert.strictEqual(yield* prints(control, "show", "sessions"), "no sessions")
+      assert.strictEqual(yield* prints(control, "show", "connects"), "no connects")
+      assert.strictEqual(
+        yield* prints(control, "show", "local"),
+        "no local listeners\n\nno local sessions\n\nno local connects"
+      )
+      assert.match(yield* prints(control, "show", "segments"), /^App .*\necho +0 +0 +listener \S+ +1 +4 MiB/)
+      assert.match(yield* prints(control, "show", "mq", "--verbose"), /^echo, worker 0 \(0\.0\), not congested/)
+      const [app, segments, queues] = yield* Effect.all([
+        jsonOf(Report.App, control, "show", "app", "0"),
+        jsonOf(Schema.Array(Report.SegmentManager), control, "show", "segments"),
+        jsonOf(Schema.Array(Report.Queue), control, "show", "mq")
+      ])
+      assert.strictEqual(app.listeners[0]?.endpoint, uri)
+      assert.deepStrictEqual([segments, queues].map((rows) => rows.map(({ worker }) => worker)), [[0, 1], [0, 1]])
+    }))
+
+  it.live("W21 shows the sessions that all filters let pass", () =>
+    Effect.gen(function*() {
+      const { control, port } = yield* Cli.serve([Cli.fixture("echo"), "--workers", "1"])
+      const sockets = [yield* connect(port), yield* connect(port)]
+      for (const socket of sockets) assert.strictEqual(yield* echoed(socket, "hello"), "hello")
+      const [first = 0, second = 0] = sockets.map((socket) => socket.localPort)
+      const remotes = Effect.fnUntraced(function*(...filters: ReadonlyArray<string>) {
+        const { sessions, total } = yield* jsonOf(Report.Sessions, control, "show", "sessions", ...filters)
+        assert.isAtLeast(total, sessions.length)
+        return sessions.map(({ remote }) => remote).sort()
+      })
+      const both = [first, second].map((port) => `tcp://127.0.0.1:${port}`).sort()
+      assert.deepStrictEqual(yield* remotes("--app", "echo", "--local", "127.0.0.1", "--state", "READY"), both)
+      assert.deepStrictEqual(yield* remotes("--worker", "0.0", "--remote", `127.0.0.1:${second}`), [
+        `tcp://127.0.0.1:${second}`
+      ])
+      assert.deepStrictEqual(yield* remotes("--transport", "local"), [])
+      assert.strictEqual((yield* remotes("--limit", "1")).length, 1)
+      assert.match(
+        yield* prints(control, "show", "sessions", "--limit", "1"),
+        /\n\n1 of 2 sessions; --limit shows more$/
+      )
+      yield* fails(["show", "sessions", "--app", "other", "--control", control], {
+        code: 1,
+        says: "no application other"
+      })
+    }))
+
+  it.live("says when there is no such app", () =>
+    Effect.gen(function*() {
+      const { control } = yield* Cli.serve([Cli.fixture("echo")])
+      yield* fails(["show", "app", "other", "--control", control], { code: 1, says: "no application other" })
+    }))
+
+  it.live("refuses filters that are none", () =>
+    Effect.gen(function*() {
+      const bad: ReadonlyArray<readonly [ReadonlyArray<string>, RegExp]> = [
+        [
+          ["--local", "a b"],
+          /^sluice: Invalid value for flag --local: "a b"\. Expected: a host, a host and a port, or/
+        ],
+        [["--remote", ":80"], /^sluice: Invalid value for flag --remote: ":80"/],
+        [["--worker", "one"], /^sluice: Invalid value for flag --worker: "one"\. Expected: a worker's number/],
+        [["--state", "OPEN"], /^sluice: Invalid value for flag --state/],
+        [["--limit", "0"], /^sluice: Invalid value for flag --limit/]
+      ]
+      for (const [args, says] of bad) yield* fails(["show", "sessions", ...args], { code: 2, says })
+    }))
+})
+
+describe("sluice at run time", () => {
+  it.live("says what to do when no host answers", () =>
+    Effect.gen(function*() {
+      const path = Path.join(yield* TempDirectory.make, "none.sock")
+      const says = `no host answers on ${path}; start one with: sluice serve`
+      for (const args of [["worker", "delete", "1.0"], ["rules", "list"], ["app", "detach", "echo"]]) {
+        yield* fails([...args, "--control", path], { code: 1, says })
+      }
+    }))
+
+  it.live("W1 refuses handles and prefixes that are none, before it asks a host", () =>
+    Effect.gen(function*() {
+      for (
+        const args of [
+          ["worker", "delete", "1"],
+          ["worker", "restart", "x"],
+          ["session", "close", "1.2.3"],
+          ["session", "reset", "1.x"],
+          ["listener", "close", "16777216.0"],
+          ["rules", "remove", "01.0"]
+        ]
+      ) {
+        yield* fails(args, {
+          code: 2,
+          says: /^sluice: Invalid value for argument <.*Expected: a handle such as "12\.3"/
+        })
+      }
+      yield* fails(["deny", "add", "10.0.0.1/8"], {
+        code: 2,
+        says: /argument <prefix>: .* Expected: 10\.0\.0\.0\/8, or/
+      })
+      yield* fails(["rules", "add", "--action", "perhaps"], {
+        code: 2,
+        says: /flag --action: "perhaps"\. Expected: "allow"/
+      })
+      yield* fails(["rules", "add"], { code: 2, says: /^sluice: Missing required flag: --action/ })
+    }))
+
+  it.live("W11 adds, restarts and deletes workers", () =>
+    Effect.gen(function*() {
+      const { control } = yield* Cli.serve([Cli.fixture("echo"), "--workers", "1"])
+      const workers = Effect.map(jsonOf(Report.App, control, "show", "app", "echo"), ({ listeners, workers }) => [
+        ...workers.map(({ handle, kind, state }) => `${handle} ${kind} ${state}`),
+        ...listeners.map(({ workers }) => workers.join())
+      ])
+      assert.strictEqual(yield* prints(control, "worker", "add", "echo"), "worker 1.0 added to echo: number 1, thread")
+      assert.match(yield* prints(control, "worker", "add", "0", "--kind", "in-process", "--json"), /"handle": "2\.0"/)
+      assert.deepStrictEqual(yield* workers, [
+        "0.0 thread RUNNING",
+        "1.0 thread RUNNING",
+        "2.0 in-process RUNNING",
+        "0,1,2"
+      ])
+      assert.strictEqual(yield* prints(control, "worker", "restart", "1.0"), "worker 1.0 restarted")
+      assert.strictEqual(yield* prints(control, "worker", "delete", "1.0", "--now"), "worker 1.0 deleted")
+      assert.deepStrictEqual(yield* workers, ["0.0 thread RUNNING", "2.0 in-process RUNNING", "0,2"])
+      yield* fails(["worker", "delete", "1.0", "--control", control], {
+        code: 1,
+        says: "can't delete the worker: no worker 1.0"
+      })
+      yield* fails(["worker", "delete", "0.0", "--control", control], {
+        code: 1,
+        says: /^sluice: can't delete the worker: the default worker of echo can't be deleted while others live/
+      })
+      yield* fails(["worker", "add", "other", "--control", control], { code: 1, says: "no application other" })
+    }))
+
+  it.live("closes and resets sessions, closes listeners, and detaches apps", () =>
+    Effect.gen(function*() {
+      const serving = yield* Cli.serve([Cli.fixture("echo"), "--workers", "1"])
+      const { control, port } = serving
+      const open = Effect.fnUntraced(function*() {
+        const socket = yield* connect(port)
+        assert.strictEqual(yield* echoed(socket, "hello"), "hello")
+        const remote = `tcp://127.0.0.1:${socket.localPort}`
+        const { sessions } = yield* jsonOf(Report.Sessions, control, "show", "sessions", "--remote", remote)
+        return { socket, handle: sessions[0]!.handle }
+      })
+      const closed = yield* open()
+      assert.strictEqual(
+        yield* prints(control, "session", "close", closed.handle),
+        `session ${closed.handle} is closing`
+      )
+      assert.strictEqual(yield* endOf(closed.socket), "closed")
+      const reset = yield* open()
+      assert.strictEqual(yield* prints(control, "session", "reset", reset.handle), `session ${reset.handle} reset`)
+      assert.strictEqual(yield* endOf(reset.socket), "ECONNRESET")
+      yield* fails(["session", "reset", closed.handle, "--control", control], {
+        code: 1,
+        says: `no session ${closed.handle}`
+      })
+
+      const last = yield* open()
+      const [listener] = yield* jsonOf(Schema.Array(Report.Listener), control, "show", "listeners")
+      assert.strictEqual(
+        yield* prints(control, "listener", "close", listener!.handle),
+        `listener ${listener!.handle} closed`
+      )
+      yield* fails(["listener", "close", listener!.handle, "--control", control], {
+        code: 1,
+        says: `no listener ${listener!.handle}`
+      })
+      assert.strictEqual(yield* prints(control, "show", "listeners"), "no active listeners")
+      const late = Net.connect({ host: "127.0.0.1", port })
+      assert.strictEqual(yield* endOf(late), "ECONNREFUSED")
+      assert.strictEqual(yield* echoed(last.socket, "still there"), "still there")
+
+      assert.strictEqual(yield* prints(control, "app", "detach", "echo"), "application echo detached")
+      assert.strictEqual(yield* endOf(last.socket), "ECONNRESET")
+      assert.strictEqual(yield* prints(control, "show", "app"), "no active apps")
+      yield* fails(["app", "detach", "echo", "--control", control], { code: 1, says: "no application echo" })
+      yield* endsInGoodOrder(serving, "SIGTERM")
+    }))
+
+  it.live("denies connections by rule and by source, until it is told not to", () =>
+    Effect.gen(function*() {
+      const { control, port } = yield* Cli.serve([Cli.fixture("echo"), "--workers", "1"])
+      const refused = Effect.fnUntraced(function*(reason: string) {
+        const socket = Net.connect({ host: "127.0.0.1", port })
+        assert.strictEqual(yield* endOf(socket), "ECONNRESET", reason)
+        assert.include(yield* prints(control, "show", "listeners"), `\n  ${reason}`)
+      })
+      assert.strictEqual(yield* prints(control, "rules", "list"), "no session rules")
+      assert.strictEqual(
+        yield* prints(control, "rules", "add", "--action", "deny", "--on", "accept", "--remote", "127.0.0.0/8"),
+        "rule 0.0 added"
+      )
+      assert.match(
+        yield* prints(control, "rules", "list"),
+        /^Rule +On .*\n0\.0 +accept +any +127\.0\.0\.0\/8 +deny +- +-$/
+      )
+      yield* refused("rule-denied 1")
+      assert.strictEqual(yield* prints(control, "rules", "remove", "0.0"), "rule 0.0 removed")
+      yield* fails(["rules", "remove", "0.0", "--control", control], { code: 1, says: "no rule 0.0" })
+      assert.strictEqual(yield* echoed(yield* connect(port), "hello"), "hello")
+
+      assert.strictEqual(yield* prints(control, "deny", "list"), "no denied sources")
+      assert.strictEqual(yield* prints(control, "deny", "add", "127.0.0.1"), "127.0.0.1 denied")
+      assert.strictEqual(yield* prints(control, "deny", "list"), "Source\n127.0.0.1")
+      yield* refused("source-denied 1, rule-denied 1")
+      assert.strictEqual(yield* prints(control, "deny", "remove", "127.0.0.1"), "127.0.0.1 denied no more")
+      assert.strictEqual(yield* echoed(yield* connect(port), "hello"), "hello")
+    }))
+})
+
 describe("sluice serve refuses", () => {
   const bad: ReadonlyArray<readonly [string, ReadonlyArray<string>, string | RegExp]> = [
     [
@@ -219,7 +460,7 @@ describe("sluice serve", () => {
       const plain = yield* show(control)
       assert.strictEqual(plain.code, 0, plain.stderr)
       assert.match(plain.stdout, /^0 +echo +- +default$/m)
-      assert.match(plain.stdout, new RegExp(`^ +tcp://127\\.0\\.0\\.1:${port} +0-1 +1 +0 +0$`, "m"))
+      assert.match(plain.stdout, new RegExp(`^ +0\\.0 +tcp://127\\.0\\.0\\.1:${port} +0-1 +1 +0 +0$`, "m"))
       assert.match((yield* show(control, "--verbose")).stdout, /^ +queues +index 0\/2048/m)
       const report = yield* reportOf(control)
       assert.strictEqual(report.version, version)

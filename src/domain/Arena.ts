@@ -51,6 +51,17 @@ export class Arena {
     return this.#blocks
   }
 
+  /** Allocated blocks by their size in bytes. */
+  get bySize(): ReadonlyMap<number, number> {
+    const sizes = new Map<number, number>()
+    for (const mark of this.#marks) {
+      if ((mark & USED) === 0) continue
+      const bytes = MIN_BLOCK * 2 ** (mark & 0x3f)
+      sizes.set(bytes, (sizes.get(bytes) ?? 0) + 1)
+    }
+    return sizes
+  }
+
   /** Bytes that an allocation of `bytes` takes: the next power of two. */
   static rounded(bytes: number): number {
     return MIN_BLOCK * 2 ** orderOf(bytes)

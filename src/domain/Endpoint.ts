@@ -1,7 +1,7 @@
 /**
  * Endpoints: where a listener listens and what a connect goes to.
  *
- * An endpoint is written as a URI of a transport, a host and a port:
+ * An endpoint is written as a URI. One of a transport is the transport, a host and a port:
  *
  * ```
  * tcp://127.0.0.1:8080     tcp://0.0.0.0:80     tcp://localhost:8080
@@ -13,15 +13,23 @@
  * transport's work. A name may not end in a number: `127.1`, `256.0.0.1` and `0x7f000001` are read as addresses by
  * some resolvers and refused by others, so here they are refused with a reason.
  *
- * The tag of an endpoint is its transport. {@link transports} lists those that are known, {@link servedTransports}
- * those that this build serves; a known transport that is not served is told apart from one that does not exist.
+ * Two more exist in local scope only (W16, W18), where no transport is asked:
+ *
+ * ```
+ * local://billing          a name within a namespace, without a port
+ * tcp://0.0.0.0:*          every port of every address, one form for each family: what a proxy listens on
+ * tcp://[::]:*
+ * ```
+ *
+ * {@link transports} lists the transports that are known, {@link servedTransports} those that this build serves; a known
+ * transport that is not served is told apart from one that does not exist.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
-import { isIP, isIPv6 } from "node:net"
+import { BlockList, isIP, isIPv6 } from "node:net"
 
 /**
  * Transports that have a name in endpoints, served or not.
@@ -41,12 +49,12 @@ export type Transport = typeof Transport.Type
 export const transports: ReadonlyArray<Transport> = Transport.literals
 
 /**
- * The transports that this build serves: the ones that have a case in {@link Endpoint}.
+ * The transports that this build serves.
  *
  * @category constants
  * @since 0.1.0
  */
-export const servedTransports: ReadonlyArray<Endpoint["_tag"]> = ["tcp"]
+export const servedTransports = ["tcp", "local"] as const satisfies ReadonlyArray<Transport>
 
 const LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/i
 const NUMBER_LABEL = /^(?:\d+|0x[0-9a-f]*)$/i
@@ -79,15 +87,51 @@ export const Host = Schema.String.check(
 export const Port = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65535 }))
 
 /**
- * Where a listener listens and what a connect goes to; the tag is the transport.
+ * The hosts that stand for every address of this machine, one for each family.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const AnyHost = Schema.Literals(["0.0.0.0", "::"])
+export type AnyHost = typeof AnyHost.Type
+
+/**
+ * The name of a local endpoint: 1 to 64 letters, digits, `.`, `_` and `-`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const LocalName = Schema.String.check(
+  Schema.isPattern(/^[a-z0-9._-]{1,64}$/i, { expected: `1 to 64 letters, digits, ".", "_" and "-"` })
+)
+
+/**
+ * Where a listener listens and what a connect goes to.
+ *
+ * **Details**
+ *
+ * - `tcp`: a host and a port, which a transport can serve: {@link TransportEndpoint}.
+ * - `anyPort`: every port of every address of a transport; local scope only.
+ * - `local`: a name; local scope only.
  *
  * @category models
  * @since 0.1.0
  */
 export const Endpoint = Schema.TaggedUnion({
-  tcp: { host: Host, port: Port }
+  tcp: { host: Host, port: Port },
+  anyPort: { transport: Schema.Literal("tcp"), host: AnyHost },
+  local: { name: LocalName }
 })
 export type Endpoint = typeof Endpoint.Type
+
+/**
+ * An endpoint that a transport can serve: it has an address and a port. Its tag is the transport.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const TransportEndpoint = Endpoint.cases.tcp
+export type TransportEndpoint = typeof TransportEndpoint.Type
 
 /**
  * Why a text is not an endpoint.
@@ -98,7 +142,10 @@ export type Endpoint = typeof Endpoint.Type
  * - `UnknownTransport`: there is no such transport.
  * - `MissingTransport`: the text does not start with a transport and `://`.
  * - `UnexpectedPart`: userinfo, a path, a query or a fragment; an endpoint has none of them.
- * - `InvalidHost`, `InvalidPort`: what stands there is not a host or not a port; an empty text when it is missing.
+ * - `InvalidHost`, `InvalidPort`, `InvalidName`: what stands there is not a host, a port or a local endpoint's name; an
+ *   empty text when it is missing.
+ * - `AnyPortOfOneHost`: `*` for the port, and a host other than `0.0.0.0` and `[::]`.
+ * - `NoAddress`: an endpoint of local scope, where one of a transport is needed.
  *
  * @category errors
  * @since 0.1.0
@@ -109,7 +156,10 @@ export const EndpointErrorReason = Schema.TaggedUnion({
   MissingTransport: {},
   UnexpectedPart: { part: Schema.Literals(["userinfo", "path", "query", "fragment"]) },
   InvalidHost: { host: Schema.String },
-  InvalidPort: { port: Schema.String }
+  InvalidPort: { port: Schema.String },
+  InvalidName: { name: Schema.String },
+  AnyPortOfOneHost: { host: Schema.String },
+  NoAddress: {}
 })
 export type EndpointErrorReason = typeof EndpointErrorReason.Type
 
@@ -129,7 +179,14 @@ const explain = EndpointErrorReason.match({
   InvalidPort: ({ port }) =>
     port === ""
       ? `the port is missing; end it with ":" and a port from 0 to 65535, 0 for a free one`
-      : `'${port}' is not a port; use a number from 0 to 65535 without leading zeros`
+      : `'${port}' is not a port; use a number from 0 to 65535 without leading zeros`,
+  InvalidName: ({ name }) =>
+    name === ""
+      ? `the name is missing; use 1 to 64 letters, digits, ".", "_" and "-", as in "local://billing"`
+      : `'${name}' is not a name of a local endpoint; use 1 to 64 letters, digits, ".", "_" and "-", without a port`,
+  AnyPortOfOneHost: ({ host }) =>
+    `"*" is every port of every address; use "0.0.0.0" or "[::]" instead of '${host}', or give a port`,
+  NoAddress: () => `it has no address and port; use an endpoint such as "tcp://127.0.0.1:8080"`
 })
 
 /**
@@ -137,7 +194,8 @@ const explain = EndpointErrorReason.match({
  *
  * **Details**
  *
- * `text` is the text given, shortened to 200 characters, with the userinfo masked: it may hold a password.
+ * `text` is the text given, with the userinfo masked: it may hold a password. It is shortened to 200 characters, and so
+ * are the parts of it in the reason.
  *
  * @category errors
  * @since 0.1.0
@@ -151,17 +209,16 @@ export class EndpointError extends Schema.TaggedError<EndpointError>()("Endpoint
   }
 }
 
-const printable = (text: string): string => {
-  const masked = text.replace(/\/\/[^/?#]*@/, "//***@")
-  return masked.length > 200 ? `${masked.slice(0, 199)}…` : masked
-}
+const shorten = (text: string): string => text.length > 200 ? `${text.slice(0, 199)}…` : text
+
+const printable = (text: string): string => shorten(text.replace(/\/\/[^/?#]*@/, "//***@"))
 
 const SCHEME = /^([a-z][a-z0-9+.-]*):(\/\/)?/i
 const BRACKETED = /^\[([^\]]*)\](?::(.*))?$/s
 const PORT = /^(?:0|[1-9]\d{0,4})$/
 
-const isTransport = Schema.is(Transport)
-const isServed = (transport: Transport): transport is Endpoint["_tag"] =>
+const isKnown = Schema.is(Transport)
+const isServed = (transport: Transport): transport is typeof servedTransports[number] =>
   (servedTransports as ReadonlyArray<Transport>).includes(transport)
 
 const part = (rest: string): "path" | "query" | "fragment" | "userinfo" | undefined => {
@@ -200,8 +257,8 @@ export const parse = (text: string): Result.Result<Endpoint, EndpointError> => {
   const transport = scheme?.[1]?.toLowerCase() ?? ""
   const slashes = scheme?.[2] !== undefined
   // without the slashes it may as well be a host and a port: "localhost:8080"
-  if (!isTransport(transport)) {
-    return fail(slashes ? { _tag: "UnknownTransport", transport } : { _tag: "MissingTransport" })
+  if (!isKnown(transport)) {
+    return fail(slashes ? { _tag: "UnknownTransport", transport: shorten(transport) } : { _tag: "MissingTransport" })
   }
   if (!isServed(transport)) return fail({ _tag: "UnsupportedTransport", transport })
   if (scheme === null || !slashes) return fail({ _tag: "MissingTransport" })
@@ -209,11 +266,37 @@ export const parse = (text: string): Result.Result<Endpoint, EndpointError> => {
   const rest = text.slice(scheme[0].length)
   const unexpected = part(rest)
   if (unexpected !== undefined) return fail({ _tag: "UnexpectedPart", part: unexpected })
+  if (transport === "local") {
+    return isLocalName(rest)
+      ? Result.succeed({ _tag: transport, name: rest })
+      : fail({ _tag: "InvalidName", name: shorten(rest) })
+  }
   const { bare, host, port } = authority(rest)
-  if (bare ? isIP(host) !== 4 && !isName(host) : !isIPv6(host)) return fail({ _tag: "InvalidHost", host })
-  if (!PORT.test(port) || Number(port) > 65535) return fail({ _tag: "InvalidPort", port })
+  if (bare ? isIP(host) !== 4 && !isName(host) : !isIPv6(host)) {
+    return fail({ _tag: "InvalidHost", host: shorten(host) })
+  }
+  if (port === "*") {
+    return isAnyHost(host)
+      ? Result.succeed({ _tag: "anyPort", transport, host })
+      : fail({ _tag: "AnyPortOfOneHost", host })
+  }
+  if (!PORT.test(port) || Number(port) > 65535) return fail({ _tag: "InvalidPort", port: shorten(port) })
   return Result.succeed({ _tag: transport, host, port: Number(port) })
 }
+
+/**
+ * Reads the text form of an endpoint that a transport can serve; those of local scope are refused with `NoAddress`.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const parseTransport = (text: string): Result.Result<TransportEndpoint, EndpointError> =>
+  Result.flatMap(parse(text), (endpoint) =>
+    isTransport(endpoint)
+      ? Result.succeed(endpoint)
+      : Result.fail(new EndpointError({ text: printable(text), reason: { _tag: "NoAddress" } })))
+
+const bracketed = (host: string): string => isIPv6(host) ? `[${host}]` : host
 
 /**
  * The text form of an endpoint, which {@link parse} reads back as it was.
@@ -221,8 +304,16 @@ export const parse = (text: string): Result.Result<Endpoint, EndpointError> => {
  * @category encoding
  * @since 0.1.0
  */
-export const format = (endpoint: Endpoint): string =>
-  `${endpoint._tag}://${isIPv6(endpoint.host) ? `[${endpoint.host}]` : endpoint.host}:${endpoint.port}`
+export const format = (endpoint: Endpoint): string => {
+  switch (endpoint._tag) {
+    case "tcp":
+      return `tcp://${bracketed(endpoint.host)}:${endpoint.port}`
+    case "anyPort":
+      return `${endpoint.transport}://${bracketed(endpoint.host)}:*`
+    case "local":
+      return `local://${endpoint.name}`
+  }
+}
 
 /**
  * Text on the outside, an endpoint on the inside: for flags, configuration and the control API.
@@ -249,14 +340,81 @@ export const FromString = Schema.String.pipe(
 )
 
 /**
+ * Whether a transport can serve the endpoint: it has an address and a port.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isTransport = (endpoint: Endpoint): endpoint is TransportEndpoint => endpoint._tag === "tcp"
+
+/**
+ * Whether the endpoint is every port of every address: what a proxy listens on (W18).
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isAnyPort = (endpoint: Endpoint): endpoint is typeof Endpoint.cases.anyPort.Type =>
+  endpoint._tag === "anyPort"
+
+/**
+ * Whether the host stands for every address of this machine.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isAnyHost: (host: string) => host is AnyHost = Schema.is(AnyHost)
+
+const isLocalName = Schema.is(LocalName)
+
+/**
+ * The endpoints that a proxy of TCP listens on, one for each family.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const anyPorts: ReadonlyArray<Endpoint> = AnyHost.literals.map((host) =>
+  Endpoint.cases.anyPort.make({ transport: "tcp", host })
+)
+
+/**
  * The address family that the host is written in; `undefined` for a name, which may have either.
  *
  * @category getters
  * @since 0.1.0
  */
-export const family = (endpoint: Endpoint): 4 | 6 | undefined => {
+export const family = (endpoint: Exclude<Endpoint, { readonly _tag: "local" }>): 4 | 6 | undefined => {
   const version = isIP(endpoint.host)
   return version === 4 || version === 6 ? version : undefined
+}
+
+/** The family of the addresses, not of the spelling: `::ffff:10.0.0.1` is IPv4. */
+const isOnlyIPv6 = (host: string): boolean => isIPv6(host) && !mapped.check(host, "ipv6")
+
+const mapped = new BlockList()
+mapped.addSubnet("::ffff:0:0", 96, "ipv6")
+
+/**
+ * The listeners that hear of a connect to the endpoint, other than one on the endpoint itself, the most specific first:
+ * those on every address and its port, then those on every address and every port.
+ *
+ * **Details**
+ *
+ * `[::]` is dual-stack and covers IPv4 too, after `0.0.0.0`. A name is covered like an IPv4 address: which it has is not
+ * asked. A local endpoint is covered by nothing but itself.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const coveredBy = (endpoint: Endpoint): ReadonlyArray<Endpoint> => {
+  if (endpoint._tag === "local") return []
+  const { host } = endpoint
+  const hosts: ReadonlyArray<AnyHost> = isOnlyIPv6(host) ? ["::"] : ["0.0.0.0", "::"]
+  const ports = hosts.map((host): Endpoint => ({ _tag: "anyPort", transport: "tcp", host }))
+  const all = endpoint._tag === "anyPort"
+    ? ports
+    : [...hosts.map((host): Endpoint => ({ _tag: "tcp", host, port: endpoint.port })), ...ports]
+  const own = format(endpoint)
+  return all.filter((other) => format(other) !== own)
 }
 
 /**
@@ -269,5 +427,5 @@ export const family = (endpoint: Endpoint): 4 | 6 | undefined => {
  * @category combinators
  * @since 0.1.0
  */
-export const withPort = (endpoint: Endpoint, port: number): Endpoint =>
-  Endpoint.cases[endpoint._tag].make({ host: endpoint.host, port })
+export const withPort = (endpoint: TransportEndpoint, port: number): TransportEndpoint =>
+  TransportEndpoint.make({ host: endpoint.host, port })

@@ -104,7 +104,8 @@ export class Producer {
   readonly #producer: number
   readonly #consumer: number
   readonly #flags: number
-  readonly #blocks: Blocks
+  /** `undefined`: the fifo is whole, its one block stays. */
+  readonly #blocks: Blocks | undefined
   #tail: number
   #head: number
   #epoch = 0
@@ -115,7 +116,7 @@ export class Producer {
   /** Whether a reserved stretch is still to be committed: its block must stay where it is. */
   #reserved = false
 
-  constructor(words: Words, bound: number, blocks: Blocks) {
+  constructor(words: Words, bound: number, blocks: Blocks | undefined) {
     this.bound = bound
     this.#words = words.words
     this.#producer = words.producer
@@ -125,6 +126,16 @@ export class Producer {
     this.#tail = this.#words[this.#producer + TAIL]!
     this.#head = this.#tail
     this.#start = this.#tail
+  }
+
+  /**
+   * A producer whose block is a whole ring of the fifo's bound, at `place` in `bytes`, from the start: it neither grows
+   * nor gives memory back. It writes the fifo's first epoch, so it is made once for a fifo's words.
+   */
+  static whole(words: Words, bound: number, bytes: Uint8Array, place: Place): Producer {
+    const producer = new Producer(words, bound, undefined)
+    producer.#begin(place, bound, bytes)
+    return producer
   }
 
   /** Bytes in the fifo. */
@@ -162,7 +173,7 @@ export class Producer {
   /** The epoch before has been read to its end. */
   #endPrevious(): void {
     if (this.#previous === undefined) return
-    this.#blocks.free(this.#previous)
+    this.#blocks?.free(this.#previous)
     this.#previous = undefined
     this.#words[this.#producer + EPOCHS + ((this.#epoch - 1) & 1) * EPOCH_WORDS + 3] = 0
   }
@@ -183,10 +194,8 @@ export class Producer {
     if (size >= this.bound || wanted <= 0) return undefined
     const block = this.#grow(size, Math.min(wanted, this.bound - size))
     if (block === undefined) return undefined
-    // bytes of the epoch before do not take room in this block; without one the start may be gigabytes back
-    const here = (this.#tail - (this.#previous === undefined ? this.#head : this.#start)) | 0
     const at = this.#tail & (block.size - 1)
-    const length = Math.min(wanted, this.bound - size, block.size - here, block.size - at)
+    const length = Math.min(wanted, this.bound - size, block.size - this.#used, block.size - at)
     if (length <= 0) return undefined
     return block.bytes.subarray(at, at + length)
   }
@@ -194,26 +203,26 @@ export class Producer {
   /** The block to write into: a larger one when this one has no room for what is wanted and the fifo may grow. */
   #grow(size: number, wanted: number): Block | undefined {
     const block = this.#block
-    if (this.#previous !== undefined || this.#reserved) return block
+    const blocks = this.#blocks
+    if (blocks === undefined || this.#previous !== undefined || this.#reserved) return block
     const have = block?.size ?? 0
     if (size + wanted <= have || have >= this.bound) return block
     let bytes = Math.min(FIRST_BLOCK, this.bound)
     while (bytes < this.bound && bytes < size + wanted) bytes *= 2
-    let place = this.#blocks.allocate(bytes)
+    let place = blocks.allocate(bytes)
     while (place === undefined && bytes > FIRST_BLOCK && bytes >>> 1 > have) {
       bytes >>>= 1
-      place = this.#blocks.allocate(bytes)
+      place = blocks.allocate(bytes)
     }
     // without memory for more, the present block still serves as far as it goes
     if (place === undefined) return block
     this.#previous = block
-    return this.#begin(place, bytes)
+    return this.#begin(place, bytes, blocks.view(place.segment))
   }
 
-  #begin(place: Place, bytes: number): Block {
-    const bytesOf = this.#blocks.view(place.segment).subarray(place.offset, place.offset + bytes)
-    this.#block = { segment: place.segment, offset: place.offset, size: bytes, bytes: bytesOf }
-    this.#writeEpoch(place.segment, place.offset, bytes)
+  #begin({ offset, segment }: Place, size: number, bytes: Uint8Array): Block {
+    this.#block = { segment, offset, size, bytes: bytes.subarray(offset, offset + size) }
+    this.#writeEpoch(segment, offset, size)
     return this.#block
   }
 
@@ -251,6 +260,21 @@ export class Producer {
     return at - from
   }
 
+  /** Whether {@link enqueue} would take `length` bytes now, all of them; memory for them is taken. */
+  fits(length: number): boolean {
+    const size = this.size
+    if (length > this.bound - size) return false
+    if (length <= 0) return true
+    const block = this.#grow(size, length)
+    return block !== undefined && length <= block.size - this.#used
+  }
+
+  /** Bytes of the present block that are taken: those of the epoch before take none. */
+  get #used(): number {
+    // without an epoch before, the start may be gigabytes back
+    return (this.#tail - (this.#previous === undefined ? this.#head : this.#start)) | 0
+  }
+
   /** Sets the event flag: `true` when it was clear and the consumer is to be told (W15). */
   raiseEvent(): boolean {
     return Atomics.exchange(this.#words, this.#flags + EVENT, 1) === 0
@@ -274,17 +298,43 @@ export class Producer {
         const part = Math.max(1, Math.min(free, block.size >>> 2))
         at = this.#previous !== undefined ? this.#start : (this.#tail - block.size + part) | 0
       }
-      this.#words[this.#flags + WANT_AT] = at
-      Atomics.store(this.#words, this.#flags + WANT, 1)
-      // look again: a head that moved before the flag was set is not signalled
-      if (((this.#loadHead() - at) | 0) < 0) return "consumer"
-      // the consumer may have seen the flag all the same, and then it tells
-      if (Atomics.exchange(this.#words, this.#flags + WANT, 0) === 0) return "consumer"
+      if (this.#wants(at)) return "consumer"
     }
   }
 
-  /** Gives the memory back if the fifo is empty; returns whether it holds none now. */
+  /** As {@link wait}, before `length` bytes fit, all of them: at most {@link bound}. */
+  waitWhole(length: number): Wait {
+    for (;;) {
+      let at = (this.#tail - this.bound + length) | 0
+      if (length <= this.room) {
+        if (this.fits(length)) return "ready"
+        const block = this.#block
+        if (this.#previous !== undefined) at = this.#start
+        else if (block === undefined || length > block.size) return "memory"
+        else at = (this.#tail - block.size + length) | 0
+      }
+      if (this.#wants(at)) return "consumer"
+    }
+  }
+
+  /** Whether the consumer will tell that its head has come to `at`; `false` when it is there already. */
+  #wants(at: number): boolean {
+    this.#words[this.#flags + WANT_AT] = at
+    Atomics.store(this.#words, this.#flags + WANT, 1)
+    // look again: a head that moved before the flag was set is not signalled
+    if (((this.#loadHead() - at) | 0) < 0) return true
+    // the consumer may have seen the flag all the same, and then it tells
+    return Atomics.exchange(this.#words, this.#flags + WANT, 0) === 0
+  }
+
+  /** Whether the consumer has still to tell what {@link wait} asked for. */
+  get waiting(): boolean {
+    return Atomics.load(this.#words, this.#flags + WANT) !== 0
+  }
+
+  /** Gives the memory back if the fifo is empty; returns whether there is none left that could be given back. */
   trim(): boolean {
+    if (this.#blocks === undefined) return true
     if (this.size > 0 || this.#previous !== undefined || this.#reserved) return false
     if (this.#block === undefined) return true
     this.#previous = this.#block
@@ -295,8 +345,8 @@ export class Producer {
 
   /** Gives all memory back, read or not. The fifo must not be used by either side any more. */
   free(): void {
-    if (this.#previous !== undefined) this.#blocks.free(this.#previous)
-    if (this.#block !== undefined) this.#blocks.free(this.#block)
+    if (this.#previous !== undefined) this.#blocks?.free(this.#previous)
+    if (this.#block !== undefined) this.#blocks?.free(this.#block)
     this.#previous = undefined
     this.#block = undefined
   }
@@ -325,6 +375,11 @@ export class Consumer {
     this.#view = view
     this.#head = Atomics.load(this.#words, this.#consumer + HEAD)
     this.#epoch = 0
+  }
+
+  /** Bytes of the block that was last read from; 0 before the first read. */
+  get memory(): number {
+    return this.#bytes?.length ?? 0
   }
 
   /** Bytes in the fifo. */
@@ -402,5 +457,10 @@ export class Consumer {
   /** Clears the event flag. Look at the fifo after it, never before: bytes that come in between raise a new event. */
   clearEvent(): void {
     Atomics.store(this.#words, this.#flags + EVENT, 0)
+  }
+
+  /** Clears the event flag and answers whether it was set, where one who is woken has to find out what for. */
+  takeEvent(): boolean {
+    return Atomics.exchange(this.#words, this.#flags + EVENT, 0) !== 0
   }
 }

@@ -29,6 +29,7 @@ export type SessionHandle = Handle<"SessionHandle">
 export type ListenerHandle = Handle<"ListenerHandle">
 export type WorkerHandle = Handle<"WorkerHandle">
 export type AppHandle = Handle<"AppHandle">
+export type CertificateHandle = Handle<"CertificateHandle">
 
 const INDEX_BITS = 24
 const INDEX_SIZE = 2 ** INDEX_BITS
@@ -70,8 +71,11 @@ export class Pool<H extends Handle, A> {
     return this.#size
   }
 
-  /** Takes a slot for what `make` returns for its handle; `undefined` when all slots are taken. */
-  allocate(make_: (handle: H) => A): A | undefined {
+  /**
+   * Takes a slot for what `make` returns for its handle; `undefined` when all slots are taken, or `make` has nothing to
+   * put there.
+   */
+  allocate(make_: (handle: H) => A | undefined): A | undefined {
     let slot = this.#free.pop()
     if (slot === undefined) {
       if (this.#values.length >= this.capacity) return undefined
@@ -85,6 +89,7 @@ export class Pool<H extends Handle, A> {
     } finally {
       if (value === undefined) this.#release(slot)
     }
+    if (value === undefined) return undefined
     this.#values[slot] = value
     this.#size++
     return value

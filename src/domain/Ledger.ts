@@ -3,7 +3,8 @@
  *
  * - For a worker's messages: sent = delivered + postponed now + released, each release with a reason.
  * - For a worker's offers: offered = claimed + revoked + withdrawn + pending now.
- * - For a listener's connections: arrived = claimed + refused, each with a reason, + withdrawn + held now + offered now.
+ * - For a listener's connections: arrived = claimed + refused, each with a reason, + withdrawn + redirected + held now +
+ *   offered now.
  *
  * Counters are plain fields that the hot path counts up; {@link imbalances} names what does not add up.
  */
@@ -28,7 +29,13 @@ export const RefuseReasons = [
   "listener-limit",
   "host-limit",
   "no-memory",
-  "draining"
+  "draining",
+  /** The source deny list has its address. */
+  "source-denied",
+  /** A session rule denies it. */
+  "rule-denied",
+  /** A session rule sends it to an application that is not there, or does not listen. */
+  "no-listener"
 ] as const
 export type RefuseReason = typeof RefuseReasons[number]
 
@@ -65,6 +72,8 @@ export class Arrivals {
   claimed = 0
   /** Gone before a worker had claimed them. */
   withdrawn = 0
+  /** Sent by a session rule to another application's listener, where they arrive. */
+  redirected = 0
   /** Waiting for a worker now. */
   held = 0
   /** On offer to a worker now. */
@@ -108,7 +117,7 @@ export const imbalances = (
       what,
       "connections arrived",
       arrivals.arrived,
-      arrivals.claimed + arrivals.withdrawn + arrivals.held + arrivals.offered + sum(arrivals.refused)
+      arrivals.claimed + arrivals.withdrawn + arrivals.redirected + arrivals.held + arrivals.offered + sum(arrivals.refused)
     ))
   ]
 }

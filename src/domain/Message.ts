@@ -22,6 +22,9 @@ export const Drained = 6
 
 export type IoKind = typeof Rx | typeof Room | typeof Claimed | typeof Passed | typeof Tx | typeof Drained
 
+/** Bits of `listen`'s flags: IPv6 addresses only, where the endpoint is any IPv6 address. */
+export const IPV6_ONLY = 1
+
 /** Bytes of a text field at most; longer texts are cut at a character. */
 export const TEXT_BYTES = 224
 
@@ -54,10 +57,37 @@ const shapes = {
   deleteSegment: [9, { segment: "u32" }],
   rpc: [10, { call: "text", argument: "u32" }],
   failed: [11, { request: "u32", reason: "text", detail: "text" }],
+  // cut-through: the segment holds the session and nothing else, see `CutThrough`
+  localAccepted: [12, {
+    session: "session",
+    listener: "listener",
+    segment: "u32",
+    link: "u32",
+    slot: "u32",
+    peerSlot: "u32",
+    rxBytes: "u32",
+    txBytes: "u32",
+    remote: "text",
+    local: "text"
+  }],
+  localConnected: [13, {
+    request: "u32",
+    session: "session",
+    segment: "u32",
+    link: "u32",
+    slot: "u32",
+    peerSlot: "u32",
+    rxBytes: "u32",
+    txBytes: "u32",
+    remote: "text",
+    local: "text"
+  }],
+  addLink: [14, { link: "u32" }],
+  deleteLink: [15, { link: "u32" }],
   // to the host
-  listen: [32, { request: "u32", endpoint: "text" }],
+  listen: [32, { request: "u32", endpoint: "text", backlog: "u32", flags: "u32" }],
   unlisten: [33, { request: "u32", listener: "listener" }],
-  connect: [34, { request: "u32", endpoint: "text" }],
+  connect: [34, { request: "u32", endpoint: "text", source: "text", timeout: "u32" }],
   cancelConnect: [35, { request: "u32" }],
   end: [36, { session: "session" }],
   close: [37, { session: "session" }],
@@ -65,7 +95,8 @@ const shapes = {
   release: [39, { session: "session" }],
   segmentMapped: [40, { segment: "u32" }],
   needSegment: [41, { bytes: "u32" }],
-  segmentUnused: [42, { segment: "u32" }]
+  segmentUnused: [42, { segment: "u32" }],
+  splice: [43, { session: "session", other: "session" }]
 } as const satisfies Record<string, readonly [kind: number, fields: Record<string, Field>]>
 
 type Shapes = typeof shapes

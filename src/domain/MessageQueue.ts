@@ -169,6 +169,11 @@ export class Producer {
     return (this.#controlTail - Atomics.load(this.#words, CONTROL_HEAD)) | 0
   }
 
+  /** Whether the consumer sleeps. */
+  get idle(): boolean {
+    return Atomics.load(this.#words, IDLE) === 1
+  }
+
   /** Whether the consumer has dealt with every message up to this {@link position}. */
   passed(position: number): boolean {
     return ((Atomics.load(this.#words, HEAD) - position) | 0) >= 0
@@ -378,6 +383,21 @@ export class Consumer {
   /** Messages that wait. */
   get depth(): number {
     return (Atomics.load(this.#words, TAIL) - this.#head) | 0
+  }
+
+  /** IO-ring slots in use, as the producer says. */
+  get ioDepth(): number {
+    return (Atomics.load(this.#words, IO_TAIL) - this.#ioHead) | 0
+  }
+
+  /** Control-ring slots in use, as the producer says. */
+  get controlDepth(): number {
+    return (Atomics.load(this.#words, CONTROL_TAIL) - this.#controlHead) | 0
+  }
+
+  /** Whether this side sleeps. */
+  get idle(): boolean {
+    return Atomics.load(this.#words, IDLE) === 1
   }
 
   /**

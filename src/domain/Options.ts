@@ -18,221 +18,33 @@
  * {@link decode} collects every problem before it fails, and each names the option by its path, the value given and
  * what would be right. A key that is no option is a problem too, with the option that was probably meant.
  *
- * The text of a rule is written once, in the annotations of the option's schema: messages and {@link documentation}
- * are both made from it.
+ * Fields, units and their words come from `OptionFields.ts`, messages from `OptionProblems.ts`.
  */
-import * as ByteSize from "effect/ByteSize"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Formatter from "effect/Formatter"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
+import * as AppConfig from "./AppConfig.ts"
 import * as Endpoint from "./Endpoint.ts"
+import {
+  described,
+  GiB,
+  group,
+  HOUR,
+  infosOf,
+  KiB,
+  MiB,
+  MINUTE,
+  number,
+  optionalNumber,
+  print,
+  SECOND
+} from "./OptionFields.ts"
+import type { Unit } from "./OptionFields.ts"
+import * as OptionProblems from "./OptionProblems.ts"
 
-// ---------------------------------------------------------------------------------------------------------------------
-// Units
-// ---------------------------------------------------------------------------------------------------------------------
-
-const KiB = 1024
-const MiB = 1024 * KiB
-const GiB = 1024 * MiB
-const SECOND = 1000
-const MINUTE = 60 * SECOND
-const HOUR = 60 * MINUTE
-
-/**
- * Units of the numeric options.
- *
- * @category models
- * @since 0.1.0
- */
-export type Unit =
-  | "bytes"
-  | "milliseconds"
-  | "slots"
-  | "messages"
-  | "percent"
-  | "connections"
-  | "sessions"
-  | "pairs"
-  | "workers"
-  | "MiB"
-
-const SHORT_UNITS: Readonly<Record<string, Duration.Unit>> = {
-  ns: "nanos",
-  us: "micros",
-  ms: "millis",
-  s: "seconds",
-  sec: "seconds",
-  m: "minutes",
-  min: "minutes",
-  h: "hours"
-}
-
-const NUMBER = /^[+-]?\d+(?:\.\d+)?$/
-const QUANTITY = /^([+-]?\d+(?:\.\d+)?)\s*([a-z]+)$/
-
-const parseText = (unit: Unit, text: string): number | undefined => {
-  const trimmed = text.trim()
-  if (NUMBER.test(trimmed)) return Number(trimmed)
-  if (unit === "bytes") return Option.getOrUndefined(Option.flatMap(ByteSize.fromString(trimmed), ByteSize.toNumber))
-  const match = unit === "milliseconds" ? QUANTITY.exec(trimmed) : null
-  if (match === null) return undefined
-  const [, quantity, name = ""] = match
-  const input = `${quantity} ${SHORT_UNITS[name] ?? name}` as Duration.Input
-  return Option.getOrUndefined(Option.map(Duration.fromInput(input), Duration.toMillis))
-}
-
-const largestUnit = (value: number, units: ReadonlyArray<readonly [number, string]>): string => {
-  for (const [factor, name] of units) {
-    if (value >= factor && Number.isInteger(value / factor)) return `${value / factor} ${name}`
-  }
-  return String(value)
-}
-
-/** A value as a person would write it: `64 KiB`, `5 ms`, `2048`. */
-const print = (unit: Unit, value: number): string => {
-  switch (unit) {
-    case "bytes":
-      return largestUnit(value, [[GiB, "GiB"], [MiB, "MiB"], [KiB, "KiB"], [1, "B"]])
-    case "milliseconds":
-      return value < 1 ? `${value} ms` : largestUnit(value, [[HOUR, "h"], [MINUTE, "min"], [SECOND, "s"], [1, "ms"]])
-    case "percent":
-      return `${value} %`
-    case "MiB":
-      return `${value} MiB`
-    default:
-      return String(value)
-  }
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Fields
-// ---------------------------------------------------------------------------------------------------------------------
-
-/** What an option is, apart from its schema: the source of its messages and of its documentation. */
-interface Info {
-  readonly description: string
-  readonly unit: Unit | undefined
-  /** What a right value is, to follow "must be". */
-  readonly right: string
-  readonly default: string
-  readonly requirement: string | undefined
-  readonly nextPowerOfTwo: ((given: unknown) => string | undefined) | undefined
-}
-
-interface Spec {
-  readonly unit: Unit
-  readonly min: number
-  readonly max: number
-  readonly description: string
-  /** Row of the requirements that the option or its bound comes from. */
-  readonly requirement?: string
-  readonly powerOfTwo?: boolean
-  /** What 0 means, for an option that allows it below `min`. */
-  readonly zero?: string
-}
-
-interface NumberSpec extends Spec {
-  readonly default: number
-}
-
-const powersOfTwo = (min: number, max: number): ReadonlyArray<number> => {
-  const powers: Array<number> = []
-  for (let power = 1; power <= max; power *= 2) if (power >= min) powers.push(power)
-  return powers
-}
-
-const kindOf = (spec: Spec): string => {
-  switch (spec.unit) {
-    case "bytes":
-      return spec.powerOfTwo === true ? "a power of two in bytes" : "a size in whole bytes"
-    case "milliseconds":
-      return "a time in milliseconds"
-    default:
-      return spec.powerOfTwo === true ? "a power of two" : "a whole number"
-  }
-}
-
-const textForms: Partial<Record<Unit, string>> = {
-  bytes: `, or text such as "64KiB"`,
-  milliseconds: `, or text such as "5 millis" or "5ms"`
-}
-
-const rightOf = (spec: Spec): string => {
-  const zero = spec.zero === undefined ? "" : `0 (${spec.zero}), or `
-  const range = `from ${print(spec.unit, spec.min)} to ${print(spec.unit, spec.max)}`
-  return `${zero}${kindOf(spec)} ${range}${textForms[spec.unit] ?? ""}`
-}
-
-const infoOf = (spec: Spec, byDefault: string): Info => ({
-  description: spec.description,
-  unit: spec.unit,
-  right: rightOf(spec),
-  default: byDefault,
-  requirement: spec.requirement,
-  nextPowerOfTwo: spec.powerOfTwo !== true ? undefined : (given) => {
-    const value = typeof given === "string" ? parseText(spec.unit, given) : given
-    const powers = powersOfTwo(spec.min, spec.max)
-    if (typeof value !== "number" || powers.includes(value)) return undefined
-    const next = powers.find((power) => power > value)
-    return next === undefined ? undefined : print(spec.unit, next)
-  }
-})
-
-const decodedNumber = (spec: Spec): Schema.Codec<number> => {
-  if (spec.powerOfTwo === true) return Schema.Literals(powersOfTwo(spec.min, spec.max))
-  const minimum = spec.zero === undefined ? spec.min : 0
-  const bounded = Schema.Finite.check(Schema.isBetween({ minimum, maximum: spec.max }))
-  const whole = spec.unit === "milliseconds" ? bounded : bounded.check(Schema.isInt())
-  return spec.zero === undefined ? whole : whole.check(Schema.makeFilter((n) => n === 0 || n >= spec.min))
-}
-
-/** Where {@link Info} is kept in a field's annotations. */
-const INFO = "sluice/option"
-
-/** Where the fields of a group are kept in the annotations of the field that holds the group. */
-const GROUP = "sluice/group"
-
-/** A numeric option without a default: the key may be there or not. */
-const numeric = (spec: Spec) =>
-  Schema.Union([Schema.Finite, Schema.String]).pipe(
-    Schema.decodeTo(
-      decodedNumber(spec),
-      SchemaTransformation.transformEffect({
-        decode: (given: number | string, options) => {
-          const value = typeof given === "number" ? given : parseText(spec.unit, given)
-          return value === undefined
-            ? Effect.fail(new SchemaIssue.InvalidValue({ expected: rightOf(spec) }, given, options))
-            : Effect.succeed(value)
-        },
-        encode: (value: number): Effect.Effect<number | string> => Effect.succeed(value)
-      })
-    )
-  )
-
-const number = (spec: NumberSpec) =>
-  numeric(spec).pipe(
-    Schema.withDecodingDefaultType(Effect.succeed(spec.default))
-  ).annotate({
-    description: spec.description,
-    default: spec.default,
-    [INFO]: infoOf(spec, print(spec.unit, spec.default))
-  })
-
-const optionalNumber = (spec: Spec & { readonly absent: string }) =>
-  Schema.optional(numeric(spec)).annotate({ description: spec.description, [INFO]: infoOf(spec, spec.absent) })
-
-const described = (
-  info: Pick<Info, "description" | "right" | "default"> & { readonly requirement?: string }
-) => ({
-  description: info.description,
-  [INFO]: { requirement: undefined, ...info, unit: undefined, nextPowerOfTwo: undefined } satisfies Info
-})
+export type { Unit } from "./OptionFields.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Groups
@@ -428,7 +240,7 @@ export const SegmentOptions = Schema.Struct({
 export type SegmentOptions = typeof SegmentOptions.Type
 
 /**
- * What happens to a connection when it comes in (M6, M15).
+ * What happens to a connection when it comes in (M6, M15), and how much a worker may connect (W14).
  *
  * **Details**
  *
@@ -438,6 +250,8 @@ export type SegmentOptions = typeof SegmentOptions.Type
  * - `holdTime`: milliseconds, 1 to 300000; 5000 (M6).
  * - `maxSessionsPerWorker`, `maxSessionsPerListener`, `maxSessions`: sessions, 1 to 16777216; 16384, 65536 and 65536.
  * - `backlog`: connections that the system holds for the listener, 1 to 65535; 511.
+ * - `connectTimeout`: milliseconds, 1 to 600000; 10000 (W14).
+ * - `maxHalfOpen`: connects per worker, 1 to 65536; 1024 (W14).
  *
  * @category models
  * @since 0.1.0
@@ -502,6 +316,22 @@ export const AdmissionOptions = Schema.Struct({
     max: 65535,
     default: 511,
     description: "Connections that the system holds until the listener accepts them"
+  }),
+  connectTimeout: number({
+    unit: "milliseconds",
+    min: 1,
+    max: 10 * MINUTE,
+    default: 10 * SECOND,
+    requirement: "W14",
+    description: "Time a connect has to succeed before it fails"
+  }),
+  maxHalfOpen: number({
+    unit: "connects",
+    min: 1,
+    max: 65536,
+    default: 1024,
+    requirement: "W14",
+    description: "Connects of one worker that have not succeeded or failed yet at most"
   })
 })
 export type AdmissionOptions = typeof AdmissionOptions.Type
@@ -586,13 +416,25 @@ export type WorkerOptions = typeof WorkerOptions.Type
 
 const LONGEST_NAME = 64
 
-const Name = Schema.String.check(
+/**
+ * A name of an application, a client or a namespace: 1 to 64 characters, without control characters and outer spaces.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Name = Schema.String.check(
   Schema.isMinLength(1),
   Schema.isMaxLength(LONGEST_NAME),
   Schema.isTrimmed(),
   Schema.makeFilter((text) => !/\p{Cc}/u.test(text))
 )
-const NAME_RIGHT = `a text of 1 to ${LONGEST_NAME} characters, without control characters and outer spaces`
+/**
+ * What is right for a {@link Name}, to follow "must be".
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const NAME_RIGHT = `a text of 1 to ${LONGEST_NAME} characters, without control characters and outer spaces`
 
 const Secret = Schema.Union([Schema.Redacted(Schema.String), Schema.String]).pipe(
   Schema.decodeTo(
@@ -660,12 +502,6 @@ export const queueSegmentSize = (queue: Pick<QueueOptions, "indexQueue" | "ioRin
       queue.controlRing * SLOT_BYTES.controlRing
     ) + QUEUE_OVERHEAD
 
-/** A group as a field: its own defaults when it is absent. */
-const group = <A, I>(schema: Schema.Codec<A, I>, fields: Schema.Struct.Fields) =>
-  schema.pipe(
-    Schema.withDecodingDefaultType(Effect.succeed(Schema.decodeUnknownSync(schema)({})))
-  ).annotate({ [GROUP]: fields })
-
 /**
  * An application: who it is, where it may listen and connect, and the groups above.
  *
@@ -678,6 +514,7 @@ const group = <A, I>(schema: Schema.Codec<A, I>, fields: Schema.Struct.Fields) =
  * - `proxiedTransports`: transports for which this application is a proxy; none (W18).
  * - `tlsEngine`: name of a TLS engine; none (W4).
  * - `listen`: endpoints in their text form; none. The application is told of them and listens itself.
+ * - `config`: what the application's module is told, see `AppConfig`; `null`.
  *
  * The schema says what is well formed. {@link decodeApp} also says what this runtime can serve.
  *
@@ -709,14 +546,15 @@ export const AppOptions = Schema.Struct({
     description: "Secret of the namespace",
     right: "a text that is not empty",
     default: "none",
-    requirement: "W3"
+    requirement: "W3",
+    shown: "nothing"
   })),
   scope: group(ScopeOptions, ScopeFlags.fields),
-  proxiedTransports: Schema.Array(Endpoint.Transport).pipe(
+  proxiedTransports: Schema.UniqueArray(Endpoint.Transport).pipe(
     Schema.withDecodingDefaultType(Effect.succeed([]))
   ).annotate(described({
     description: "Transports for which the application is a proxy",
-    right: `a list of transports, each one of ${Endpoint.transports.map((name) => `"${name}"`).join(", ")}`,
+    right: `a list of different transports, each one of ${Endpoint.transports.map((name) => `"${name}"`).join(", ")}`,
     default: "none",
     requirement: "W18"
   })),
@@ -733,6 +571,14 @@ export const AppOptions = Schema.Struct({
     right: "a list of endpoint URIs such as \"tcp://127.0.0.1:8080\"",
     default: "none",
     requirement: "W4"
+  })),
+  config: AppConfig.AppConfig.pipe(
+    Schema.withDecodingDefaultType(Effect.succeed(null))
+  ).annotate(described({
+    description: "What the application's module is told",
+    right: AppConfig.RIGHT,
+    default: "null",
+    shown: "kind"
   })),
   queue: group(QueueOptions, QueueOptions.fields),
   segment: group(SegmentOptions, SegmentOptions.fields),
@@ -779,15 +625,6 @@ export interface Documentation {
   /** Row of the requirements that the option or its bound comes from. */
   readonly requirement: string | undefined
 }
-
-const infosOf = (fields: Schema.Struct.Fields, prefix = ""): Array<[string, Info]> =>
-  Object.entries(fields).flatMap(([key, field]) => {
-    const annotations = Schema.resolveAnnotations(field)
-    const inner = annotations?.[GROUP] as Schema.Struct.Fields | undefined
-    if (inner !== undefined) return infosOf(inner, `${prefix}${key}.`)
-    const info = annotations?.[INFO] as Info | undefined
-    return info === undefined ? [] : [[`${prefix}${key}`, info]]
-  })
 
 /**
  * Every option of an application, for help texts and tables.
@@ -846,136 +683,15 @@ export class OptionsError extends Schema.TaggedError<OptionsError>()("OptionsErr
   }
 }
 
-const invalid = (option: string, message: string): OptionsErrorReason => ({ _tag: "InvalidValue", option, message })
+const invalid = ({ message, option }: OptionProblems.Told): OptionsErrorReason => ({
+  _tag: "InvalidValue",
+  option,
+  message
+})
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Decoding
 // ---------------------------------------------------------------------------------------------------------------------
-
-/** Edits between two words: insert, delete, replace, or swap two neighbours. */
-const distance = (a: string, b: string): number => {
-  let beforeLast: Array<number> = []
-  let last = Array.from({ length: b.length + 1 }, (_, j) => j)
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = (last[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
-        ? (beforeLast[j - 2] ?? 0) + 1
-        : Infinity
-      row.push(Math.min((last[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1, replaced, swapped))
-    }
-    beforeLast = last
-    last = row
-  }
-  return last[b.length] ?? 0
-}
-
-/** Keys are compared up to this length: a longer one is no slip of the pen. */
-const LONGEST_KEY = 40
-
-const lastKey = (option: string): string => option.slice(option.lastIndexOf(".") + 1)
-
-const groupOf = (option: string): string => option.slice(0, option.lastIndexOf(".") + 1)
-
-/** What stands beside an option or a key: options, and groups of them. */
-const siblings = (option: string, known: ReadonlyMap<string, Info>): ReadonlyArray<string> => {
-  const group = groupOf(option)
-  const within = Array.from(known.keys()).filter((name) => name.startsWith(group))
-  return Array.from(new Set(within.map((name) => `${group}${name.slice(group.length).split(".")[0]}`)))
-}
-
-/** The option most like an unknown one, wherever it is; a group only where it could stand. */
-const meant = (unknown: string, known: ReadonlyMap<string, Info>): string | undefined => {
-  const key = lastKey(unknown).toLowerCase()
-  if (key.length > LONGEST_KEY) return undefined
-  let best: string | undefined
-  let least = Math.max(1, Math.min(3, Math.floor(key.length / 3))) + 1
-  for (const option of new Set([...siblings(unknown, known), ...known.keys()])) {
-    const apart = distance(key, lastKey(option).toLowerCase())
-    if (apart < least) [best, least] = [option, apart]
-  }
-  return best
-}
-
-interface Problem {
-  readonly path: ReadonlyArray<PropertyKey>
-  readonly unknownKey: boolean
-  /** What would be right, when a {@link rule} says it; for all others the option's {@link Info} has the words. */
-  readonly right: string | undefined
-}
-
-const problems = (issue: SchemaIssue.Issue, path: ReadonlyArray<PropertyKey> = []): ReadonlyArray<Problem> => {
-  switch (issue._tag) {
-    case "Filter":
-    case "Encoding":
-      return problems(issue.issue, path)
-    case "Pointer":
-      return problems(issue.issue, [...path, ...issue.path])
-    case "Composite":
-      return issue.issues.flatMap((issue) => problems(issue, path))
-    case "AnyOf":
-      return issue.issues.length === 0
-        ? [{ path, unknownKey: false, right: undefined }]
-        : issue.issues.flatMap((issue) => problems(issue, path))
-    case "InvalidValue":
-      return [{ path, unknownKey: false, right: issue.annotations?.message }]
-    default:
-      return [{ path, unknownKey: issue._tag === "UnexpectedKey", right: undefined }]
-  }
-}
-
-const at = (input: unknown, path: ReadonlyArray<PropertyKey>): unknown =>
-  path.reduce<unknown>(
-    (value, key) =>
-      typeof value === "object" && value !== null ? (value as Record<PropertyKey, unknown>)[key] : undefined,
-    input
-  )
-
-/** Problems told at most: input from the outside does not decide how long a message gets. */
-const MOST_REASONS = 64
-
-const LONGEST_GIVEN = 80
-
-const shorten = (text: string): string => text.length > LONGEST_GIVEN ? `${text.slice(0, LONGEST_GIVEN - 1)}…` : text
-
-const printGiven = (given: unknown): string => shorten(Formatter.format(given))
-
-const kindOfValue = (value: unknown): string =>
-  value === null ? "null" : Array.isArray(value) ? "a list" : `a value of type ${typeof value}`
-
-const explain = (
-  input: unknown,
-  { path, right, unknownKey }: Problem,
-  known: ReadonlyMap<string, Info>
-): OptionsErrorReason => {
-  // the value is left out: it may hold the secret
-  if (path.length === 0) return invalid("options", `options: got ${kindOfValue(input)}; they must be an object`)
-  const option = shorten(path.map(String).join("."))
-  if (unknownKey) {
-    // the value is left out: it may be a secret under a misspelled key
-    const likely = meant(option, known)
-    const hint = likely === undefined
-      ? `the options here are ${siblings(option, known).map(lastKey).join(", ")}`
-      : `did you mean ${likely}?`
-    return invalid(option, `${option}: there is no such option; ${hint}`)
-  }
-  // within an option: an element of a list, the inside of a secret
-  let depth = path.length
-  while (depth > 1 && !known.has(path.slice(0, depth).map(String).join("."))) depth--
-  const name = path.slice(0, depth).map(String).join(".")
-  const info = known.get(name)
-  if (info === undefined) return invalid(option, `${option}: got ${printGiven(at(input, path))}; it must be an object`)
-  const given = at(input, path.slice(0, depth))
-  const shown = given === undefined
-    ? `the default is ${info.default}`
-    : name === "secret"
-    ? "got a value that is not shown"
-    : `got ${printGiven(given)}`
-  const next = info.nextPowerOfTwo?.(given)
-  const hint = next === undefined ? "" : `; the next one is ${next}`
-  return invalid(name, `${name}: ${shown}; it must be ${right ?? info.right}${hint}`)
-}
 
 /**
  * Decodes options from the outside with a schema of this module: a group alone, or the whole.
@@ -993,29 +709,33 @@ export const decode = <A, I>(schema: Schema.Codec<A, I> & { readonly fields: Sch
   const known = new Map(infosOf(schema.fields))
   return (input: unknown): Result.Result<A, OptionsError> =>
     Result.mapError(decodeUnknown(input), (error) => {
-      const reasons = problems(error.issue).slice(0, MOST_REASONS).map((problem) => explain(input, problem, known))
-      // an option that breaks two of its own bounds is told of once
-      const [reason = invalid("options", error.message), ...more] = Array.from(
-        new Map(reasons.map((reason) => [reason.message, reason])).values()
+      const [reason = { option: "options", message: error.message }, ...more] = OptionProblems.tell(
+        error.issue,
+        input,
+        known
       )
-      return new OptionsError({ reason, more })
+      return new OptionsError({ reason: invalid(reason), more: more.map(invalid) })
     })
 }
 
 const unsupported = (option: string, given: unknown, right: string): OptionsErrorReason => ({
   _tag: "UnsupportedConfig",
   option,
-  message: `${option}: got ${printGiven(given)}; ${right}`
+  message: `${option}: got ${OptionProblems.printGiven(given)}; ${right}`
 })
 
 const unserved = (app: AppOptions): ReadonlyArray<OptionsErrorReason> => {
   const reasons: Array<OptionsErrorReason> = []
-  if (app.namespace !== "default") {
-    reasons.push(unsupported("namespace", app.namespace, `this runtime serves only the namespace "default"`))
-  }
-  if (app.proxiedTransports.length > 0) {
+  if (app.proxiedTransports.some((transport) => transport !== "tcp")) {
+    reasons.push(unsupported("proxiedTransports", app.proxiedTransports, `this runtime serves proxies of "tcp" only`))
+  } else if (app.proxiedTransports.length > 0 && !app.scope.local) {
+    // no transport of the system's listens on every port
     reasons.push(
-      unsupported("proxiedTransports", app.proxiedTransports, "this runtime serves no proxy listeners; leave it empty")
+      unsupported(
+        "proxiedTransports",
+        app.proxiedTransports,
+        "a proxy listens on every port, which only local scope can; set scope.local to true"
+      )
     )
   }
   if (app.tlsEngine !== undefined) {
@@ -1031,8 +751,9 @@ const decodeAppOptions = decode(AppOptions)
  *
  * **Details**
  *
- * Fails with `InvalidValue` reasons if anything is not well formed, else with `UnsupportedConfig` reasons for a
- * namespace other than `"default"`, proxied transports and a TLS engine.
+ * Fails with `InvalidValue` reasons if anything is not well formed, else with `UnsupportedConfig` reasons for proxied
+ * transports other than `"tcp"` or without `scope.local` (W18), and a TLS engine. Whether the namespace exists is the
+ * host's to say.
  *
  * @category decoding
  * @since 0.1.0

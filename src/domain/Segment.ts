@@ -103,6 +103,11 @@ export class Arenas implements Blocks {
     this.#capacity -= arena.capacity
   }
 
+  /** The arena of a segment. */
+  arena(segment: number): Arena | undefined {
+    return this.#arenas.get(segment)
+  }
+
   /** Whether nothing is allocated in the segment's arena. */
   isEmpty(segment: number): boolean {
     return this.#arenas.get(segment)?.used === 0

@@ -13,6 +13,9 @@
  * | 32 | both | `OFFER` |
  * | 33–35 | both | rx fifo: flags |
  * | 36–38 | both | tx fifo: flags |
+ * | 48, 49 | server, client | cut-through sessions: `CLOSED`, the side has given the session up and reads no more |
+ *
+ * In a cut-through session (W16) the client stands where the host stands in a session of a connection.
  *
  * **The offer** (M15) is one word that only compare-and-swap moves, so exactly one of claim, revocation and withdrawal
  * happens: `OFFERED → CLAIMED | REVOKED | WITHDRAWN`.
@@ -24,6 +27,8 @@ import type { Segment } from "./Segment.ts"
 export const BYTES = 256
 
 const OFFER = 32
+const SERVER_CLOSED = 48
+const CLIENT_CLOSED = 49
 
 export const OFFERED = 1
 /** The worker has it. */
@@ -43,6 +48,8 @@ export const endOffer = (segment: Segment, offset: number, end: OfferEnd): boole
 export const reset = (segment: Segment, offset: number): void => {
   Fifo.reset(rx(segment, offset))
   Fifo.reset(tx(segment, offset))
+  segment.words[offset / 4 + SERVER_CLOSED] = 0
+  segment.words[offset / 4 + CLIENT_CLOSED] = 0
   Atomics.store(segment.words, offset / 4 + OFFER, OFFERED)
 }
 
@@ -61,3 +68,19 @@ export const tx = (segment: Segment, offset: number): Fifo.Words => ({
   consumer: offset / 4 + 10,
   flags: offset / 4 + 36
 })
+
+/** The two ends of a cut-through session. */
+export type Side = "server" | "client"
+
+const closedWord = (offset: number, side: Side): number =>
+  offset / 4 + (side === "server" ? SERVER_CLOSED : CLIENT_CLOSED)
+
+/**
+ * The side reads no more. It looks at its rx fifo after this, and the other side at {@link isClosed} after each write:
+ * so of bytes that are written meanwhile at least one of the two knows that they are lost.
+ */
+export const setClosed = (segment: Segment, offset: number, side: Side): void =>
+  void Atomics.store(segment.words, closedWord(offset, side), 1)
+
+export const isClosed = (segment: Segment, offset: number, side: Side): boolean =>
+  Atomics.load(segment.words, closedWord(offset, side)) !== 0

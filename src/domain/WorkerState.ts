@@ -14,9 +14,9 @@ export const workerStates = [
 export type WorkerState = typeof workerStates[number]
 
 const next: Readonly<Record<WorkerState, ReadonlyArray<WorkerState>>> = {
-  STARTING: ["RUNNING", "CRASHED", "STOPPED"],
+  STARTING: ["RUNNING", "DRAINING", "CRASHED", "STOPPED"],
   RUNNING: ["DRAINING", "CRASHED", "UNRESPONSIVE", "STOPPED"],
-  DRAINING: ["STOPPED", "CRASHED", "UNRESPONSIVE"],
+  DRAINING: ["STARTING", "STOPPED", "CRASHED", "UNRESPONSIVE"],
   CRASHED: ["BACKOFF", "STOPPED"],
   UNRESPONSIVE: ["BACKOFF", "STOPPED"],
   BACKOFF: ["STARTING", "STOPPED"],

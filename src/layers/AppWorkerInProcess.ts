@@ -6,16 +6,22 @@
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import { type AppModule, AppWorker, WorkerExit } from "../services/AppWorker.ts"
+import type { Link } from "../services/Congestion.ts"
 import { Sessions } from "../services/Sessions.ts"
 import * as AppModules from "./AppModules.ts"
+import * as Links from "./Links.ts"
 import * as SessionClient from "./SessionClient.ts"
 
 export interface Options {
   readonly start: SessionClient.Start
   readonly module: AppModule
-  readonly place: Pick<SessionClient.Place, "doorbell" | "receive">
+  readonly place: Pick<SessionClient.Place, "doorbell" | "receive"> & {
+    /** A link that the host has handed over. */
+    readonly link: (number: number) => Pick<Link, "inbox" | "bell"> | undefined
+  }
 }
 
 const crashed = (cause: Cause.Cause<unknown>): WorkerExit => {
@@ -36,8 +42,20 @@ export const layer = (options: Options): Layer.Layer<AppWorker> =>
       let detach = (): void => {}
 
       const app = Effect.gen(function*() {
+        const { doorbell, link, receive } = options.place
+        const listening = yield* FiberSet.makeRuntime<never, never, never>()
+        const receiveLink = (number: number, wake: () => void): SessionClient.ReceivedLink | undefined => {
+          const handed = link(number)
+          if (handed === undefined) return undefined
+          const bell = Links.doorbellOf(handed.bell)
+          const fiber = listening(Effect.scoped(Effect.andThen(bell.listen(wake), Effect.never)))
+          return { inbox: handed.inbox, ring: bell.ring, close: () => fiber.interruptUnsafe() }
+        }
         const { client, sessions } = yield* SessionClient.make(options.start, {
-          ...options.place,
+          doorbell,
+          receive,
+          receiveLink,
+          spin: 0,
           stop: () => void Deferred.doneUnsafe(stop, Effect.void),
           report: (error) => void logError(Effect.logError("an application's session handler threw", error))
         })

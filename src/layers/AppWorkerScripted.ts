@@ -16,6 +16,7 @@ import * as Layer from "effect/Layer"
 import { AppWorker, WorkerExit } from "../services/AppWorker.ts"
 import type { DoorbellShape } from "../services/Doorbell.ts"
 import * as AppWorkerInProcess from "./AppWorkerInProcess.ts"
+import * as Links from "./Links.ts"
 
 /**
  * What a worker is told to do wrong. It holds for the worker's present start: the next one begins well-behaved.
@@ -89,11 +90,19 @@ export class Script {
   /** The worker's end of its doorbell, with the script in between. */
   doorbell(doorbell: DoorbellShape): DoorbellShape {
     return {
-      soon: doorbell.soon,
+      ...this.bell(doorbell),
       ring: () => {
         if (this.#muted) this.#unheard = doorbell.ring
         else doorbell.ring()
-      },
+      }
+    }
+  }
+
+  /** The same for its end of a link to another worker: that one hears of it at once. */
+  bell(doorbell: DoorbellShape): DoorbellShape {
+    return {
+      soon: doorbell.soon,
+      ring: doorbell.ring,
       listen: Effect.fnUntraced({ self: this }, function*(wake) {
         const run = yield* FiberSet.makeRuntime<never, void, never>()
         const hear = (): void => {
@@ -121,10 +130,16 @@ export const layer = (script: Script) => (options: AppWorkerInProcess.Options): 
     Effect.gen(function*() {
       const crashed = yield* Deferred.make<never, WorkerExit>()
       script.begin((exit) => void Deferred.doneUnsafe(crashed, Exit.fail(exit)))
-      const { doorbell, receive } = options.place
-      const services = yield* Layer.build(
-        AppWorkerInProcess.layer({ ...options, place: { receive, doorbell: script.doorbell(doorbell) } })
-      )
+      const { doorbell, link, receive } = options.place
+      const scripted: AppWorkerInProcess.Options["place"] = {
+        receive,
+        doorbell: script.doorbell(doorbell),
+        link: (number) => {
+          const handed = link(number)
+          return handed && { inbox: handed.inbox, bell: script.bell(Links.doorbellOf(handed.bell)) }
+        }
+      }
+      const services = yield* Layer.build(AppWorkerInProcess.layer({ ...options, place: scripted }))
       const worker = Context.get(services, AppWorker)
       return AppWorker.of({
         ready: Effect.raceFirst(worker.ready, Deferred.await(crashed)),

@@ -22,6 +22,11 @@ export interface ThreadData {
   readonly port: MessagePort
 }
 
+/** What goes over the port to a thread beside a message: a segment, or a link. */
+export type HandedOver =
+  | { readonly segment: number; readonly buffer: ArrayBufferLike; readonly hostBytes: number }
+  | { readonly link: number; readonly inbox: SharedArrayBuffer; readonly bell: MessagePort | undefined }
+
 /** What the thread says of its start. */
 export const ThreadStatus = Schema.Union([
   Schema.TaggedStruct("Ready", {}),

@@ -5,6 +5,8 @@
  * connection is gone and the app wants nothing more from them: it has read everything, given the session up, or the
  * connection broke. From then on their memory may be another session's, so nothing here touches it.
  *
+ * What is different where the peer is another worker is in `LocalClientSession`.
+ *
  * @since 0.1.0
  */
 import * as Fifo from "../domain/Fifo.ts"
@@ -52,6 +54,8 @@ export class ClientSession implements Session {
   /** `end`, `close` or `abort` was called. */
   #txEnded = false
   #givenUp = false
+  /** The host moves the bytes. */
+  #spliced = false
   #gone = false
   /** A write was cut short. */
   #blocked = false
@@ -75,17 +79,37 @@ export class ClientSession implements Session {
     this.local = local
   }
 
-  /** The fifos' ends; `undefined` once they have been let go of. */
-  get #rx(): Fifo.Consumer | undefined {
-    if (this.#released) return undefined
-    const { rxFifoSize, view } = this.#memory
-    return this.#rxEnd ??= new Fifo.Consumer(SessionBlock.rx(this.#segment, this.#offset), rxFifoSize, view)
+  get cutThrough(): boolean {
+    return false
   }
 
-  get #tx(): Fifo.Producer | undefined {
+  get rxBound(): number {
+    return this.#memory.rxFifoSize
+  }
+
+  get txBound(): number {
+    return this.#memory.txFifoSize
+  }
+
+  /** The fifos' ends; `undefined` once they have been let go of. */
+  protected get rx(): Fifo.Consumer | undefined {
+    if (this.#released || this.#spliced) return undefined
+    return this.#rxEnd ??= this.makeRx()
+  }
+
+  protected get tx(): Fifo.Producer | undefined {
     if (this.#released) return undefined
+    return this.#txEnd ??= this.makeTx()
+  }
+
+  protected makeRx(): Fifo.Consumer {
+    const { rxFifoSize, view } = this.#memory
+    return new Fifo.Consumer(SessionBlock.rx(this.#segment, this.#offset), rxFifoSize, view)
+  }
+
+  protected makeTx(): Fifo.Producer {
     const { blocks, txFifoSize } = this.#memory
-    return this.#txEnd ??= new Fifo.Producer(SessionBlock.tx(this.#segment, this.#offset), txFifoSize, blocks)
+    return new Fifo.Producer(SessionBlock.tx(this.#segment, this.#offset), txFifoSize, blocks)
   }
 
   #io(kind: Message.IoKind): void {
@@ -93,11 +117,11 @@ export class ClientSession implements Session {
   }
 
   get available(): number {
-    return this.#rx?.size ?? 0
+    return this.rx?.size ?? 0
   }
 
   get writable(): boolean {
-    return !this.#txEnded && !this.#gone && this.reset === undefined
+    return !this.#txEnded && !this.#spliced && !this.#gone && this.reset === undefined
   }
 
   get closed(): boolean {
@@ -105,18 +129,18 @@ export class ClientSession implements Session {
   }
 
   peek(max?: number): Uint8Array | undefined {
-    return this.#rx?.peek(max)
+    return this.rx?.peek(max)
   }
 
   drop(length: number): void {
-    const rx = this.#rx
+    const { rx } = this
     if (rx === undefined) return
-    if (rx.drop(length)) this.#io(Message.Drained)
+    if (rx.drop(length)) this.tellRoom()
     if (this.#gone) this.#release()
   }
 
   read(max: number = Infinity): Uint8Array | undefined {
-    const rx = this.#rx
+    const { rx } = this
     const first = rx?.peek(max)
     if (rx === undefined || first === undefined) return undefined
     const size = Math.min(rx.size, max)
@@ -126,29 +150,57 @@ export class ClientSession implements Session {
       this.drop(size)
       return bytes
     }
-    if (rx.read(bytes).tell) this.#io(Message.Drained)
+    const read = rx.read(bytes)
+    if (read.tell) this.tellRoom()
     if (this.#gone) this.#release()
-    return bytes
+    // a worker at the other end may take bytes back: memory that was never written is nobody's to see
+    return read.bytes < size ? bytes.subarray(0, read.bytes) : bytes
   }
 
   write(bytes: Uint8Array, from = 0): number {
-    const tx = this.#tx
+    const { tx } = this
     if (tx === undefined || !this.writable) return -1
     let at = from
     for (;;) {
       const taken = tx.enqueue(bytes, at)
       at += taken
-      if (taken > 0) this.#announce(tx)
+      if (taken > 0) this.announce(tx)
       if (at >= bytes.length) return at - from
       const wait = tx.wait()
       if (wait === "ready") continue
-      this.#blocked = true
-      if (wait === "memory") this.#outbound.starved(this)
+      this.#block(wait)
       return at - from
     }
   }
 
-  #announce(tx: Fifo.Producer): void {
+  writeWhole(parts: ReadonlyArray<Uint8Array>): number {
+    const { tx } = this
+    if (tx === undefined || !this.writable) return -1
+    let length = 0
+    for (const part of parts) length += part.length
+    if (length > tx.bound) throw new RangeError(`${length} bytes never fit whole into a fifo of ${tx.bound}`)
+    const wait = tx.waitWhole(length)
+    if (wait !== "ready") {
+      this.#block(wait)
+      return 0
+    }
+    for (const part of parts) tx.enqueue(part)
+    if (length > 0) this.announce(tx)
+    return length
+  }
+
+  #block(wait: Fifo.Wait): void {
+    this.#blocked = true
+    if (wait === "memory") this.#outbound.starved(this)
+  }
+
+  /** Tells the peer that bytes which it waits for have been read. */
+  protected tellRoom(): void {
+    this.#io(Message.Drained)
+  }
+
+  /** Tells the peer of bytes, unless it has been told and has not looked yet. */
+  protected announce(tx: Fifo.Producer): void {
     this.#written = true
     if (!this.#hot) {
       this.#hot = true
@@ -158,7 +210,7 @@ export class ClientSession implements Session {
   }
 
   end(): void {
-    if (this.#txEnded) return
+    if (this.#txEnded || this.#spliced) return
     this.#txEnded = true
     if (!this.#gone) this.#outbound.control({ _tag: "end", session: this.handle })
   }
@@ -171,6 +223,19 @@ export class ClientSession implements Session {
     this.#giveUp("abort")
   }
 
+  splice(other: Session): boolean {
+    if (!(other instanceof ClientSession) || other === this) return false
+    if (!this.#canSplice || !other.#canSplice) return false
+    this.#spliced = true
+    other.#spliced = true
+    this.#outbound.control({ _tag: "splice", session: this.handle, other: other.handle })
+    return true
+  }
+
+  get #canSplice(): boolean {
+    return !this.cutThrough && !this.#spliced && !this.#txEnded && !this.#gone && this.reset === undefined
+  }
+
   #giveUp(how: "close" | "abort"): void {
     if (this.#givenUp) return
     this.#givenUp = true
@@ -181,7 +246,7 @@ export class ClientSession implements Session {
 
   /** The host says that there are bytes to read. The flag goes first: what comes after it is announced again. */
   onReadable(): void {
-    const rx = this.#rx
+    const { rx } = this
     if (rx === undefined) return
     rx.clearEvent()
     if (!this.#givenUp) this.handler?.readable?.(this)
@@ -215,7 +280,8 @@ export class ClientSession implements Session {
   }
 
   #release(): void {
-    if (this.#released || !this.#givenUp && this.reset === undefined && this.available > 0) return
+    const wanted = !this.#givenUp && this.reset === undefined && this.available > 0
+    if (wanted || this.#released) return
     this.#txEnd?.free()
     this.#letGo()
     this.#outbound.released(this)

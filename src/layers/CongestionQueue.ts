@@ -27,8 +27,7 @@ import type * as Ledger from "../domain/Ledger.ts"
 import * as Message from "../domain/Message.ts"
 import * as Mq from "../domain/MessageQueue.ts"
 import type { QueueOptions } from "../domain/Options.ts"
-import type * as Segment from "../domain/Segment.ts"
-import { Congestion, CongestionState, type Outgoing, type Sent, Unresponsive } from "../services/Congestion.ts"
+import { type Attachment, Congestion, CongestionState, type Outgoing, type Sent, Unresponsive } from "../services/Congestion.ts"
 import { MessageQueue } from "../services/MessageQueue.ts"
 
 interface PostponedIo {
@@ -39,7 +38,7 @@ interface PostponedIo {
   readonly bytes: number
 }
 
-interface PostponedControl extends Pick<Outgoing, "segment" | "live" | "cleanUp"> {
+interface PostponedControl extends Pick<Outgoing, "attachment" | "live" | "cleanUp"> {
   readonly _tag: "Control"
   /** The message as it goes into the queue: whatever the sender does with its own afterwards, this one stays (M3). */
   readonly words: Int32Array
@@ -52,8 +51,8 @@ const IO_BYTES = 16
 
 export interface Options {
   readonly queue: Pick<QueueOptions, "retryInterval" | "batch" | "postponedMessages" | "postponedBytes">
-  /** Gives a segment to the worker before the message about it is visible; `false` when it can't be reached. */
-  readonly handOver: (segment: Segment.Segment) => boolean
+  /** Gives a segment or a link to the worker before the message about it is visible; `false` when it can't be reached. */
+  readonly handOver: (attachment: Attachment) => boolean
   /** The ledger to count in; it outlives the layer, so that a worker's restarts add up. */
   readonly ledger: Ledger.Messages
 }
@@ -125,12 +124,12 @@ export const layer = (options: Options): Layer.Layer<Congestion, never, MessageQ
       const enqueueControl = (
         message: Int32Array,
         length: number,
-        segment: Segment.Segment | undefined
+        attachment: Attachment | undefined
       ): Mq.EnqueueResult | "hand-over-failed" => {
-        if (segment !== undefined) {
+        if (attachment !== undefined) {
           // once, and only with its message: the worker would keep a segment that it is told nothing of
           if (!controlFits()) return Mq.Full
-          if (!handOver(segment)) return "hand-over-failed"
+          if (!handOver(attachment)) return "hand-over-failed"
         }
         return toWorker.control(message, length)
       }
@@ -166,12 +165,12 @@ export const layer = (options: Options): Layer.Layer<Congestion, never, MessageQ
         return "postponed"
       }
 
-      const send = ({ cleanUp, live, message, segment }: Outgoing): Sent => {
+      const send = ({ attachment, cleanUp, live, message }: Outgoing): Sent => {
         ledger.sent++
         if (closed) return release(cleanUp, "worker-gone")
         const length = Message.encode(message, words)
         if (!congested) {
-          const result = enqueueControl(words, length, segment)
+          const result = enqueueControl(words, length, attachment)
           if (result === Mq.Enqueued) {
             ledger.delivered++
             return "delivered"
@@ -182,7 +181,7 @@ export const layer = (options: Options): Layer.Layer<Congestion, never, MessageQ
             return release(cleanUp, result)
           }
         }
-        return postpone({ _tag: "Control", words: words.slice(0, length), segment, live, cleanUp, bytes: 4 * length })
+        return postpone({ _tag: "Control", words: words.slice(0, length), attachment, live, cleanUp, bytes: 4 * length })
       }
 
       /** Only the worker can have closed its queue while we have not: it is not to be offered anything more. */
@@ -254,13 +253,13 @@ export const layer = (options: Options): Layer.Layer<Congestion, never, MessageQ
           if (!isLive(entry)) {
             releaseHead(
               entry,
-              entry._tag === "Control" && entry.segment !== undefined ? "segment-gone" : "session-gone"
+              entry._tag === "Control" && entry.attachment?._tag === "Segment" ? "segment-gone" : "session-gone"
             )
             continue
           }
           const result = entry._tag === "Io"
             ? enqueueIo(entry.kind, entry.session)
-            : enqueueControl(entry.words, entry.words.length, entry.segment)
+            : enqueueControl(entry.words, entry.words.length, entry.attachment)
           if (result === Mq.Enqueued) {
             dropHead(entry)
             ledger.delivered++

@@ -17,9 +17,9 @@ const TIMEOUT = 10
 
 const fromResponse = (path: string, error: HttpClientError.HttpClientError | Schema.SchemaError): ControlError => {
   const fail = (reason: ControlError["reason"], detail: string) => new ControlError({ path, reason, detail })
-  if (error._tag === "SchemaError") return fail("NotAHost", "its report has another form")
+  if (error._tag === "SchemaError") return fail("NotAHost", "its answer has another form")
   const { reason } = error
-  if (reason._tag !== "TransportError") return fail("NotAHost", "its answer was not a report")
+  if (reason._tag !== "TransportError") return fail("NotAHost", "its answer was not what it was asked for")
   switch (ControlPath.codeOf(reason.cause)) {
     case "ENOENT":
     case "ENOTDIR":
@@ -38,24 +38,49 @@ const fromResponse = (path: string, error: HttpClientError.HttpClientError | Sch
   }
 }
 
+/** What a host can be asked. */
+export type Client = HttpApiClient.ForApi<typeof ControlApi>
+
+type Broken = HttpClientError.HttpClientError | Schema.SchemaError
+
+const isBroken = (error: { readonly _tag: string }): error is Broken =>
+  error._tag === "HttpClientError" || error._tag === "SchemaError"
+
+/**
+ * Asks the host on the socket at `path`. What the host refuses is its own error.
+ *
+ * **Details** An answer comes within 10 seconds, or it is `TimedOut`. With `patient` there is no such bound: for what
+ * waits until sessions have ended, which the host bounds.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const ask = Effect.fnUntraced(
+  function*<A, E extends { readonly _tag: string }>(
+    path: string,
+    request: (client: Client) => Effect.Effect<A, E | Broken>,
+    { patient = false }: { readonly patient?: boolean } = {}
+  ): Effect.fn.Return<A, Exclude<E, Broken> | ControlError> {
+    yield* ControlPath.check(path, { create: false })
+    const timedOut = new ControlError({ path, reason: "TimedOut", detail: `${TIMEOUT} s` })
+    // the name of the machine is of no use on a socket, but a request has one
+    const answer = HttpApiClient.make(ControlApi, { baseUrl: "http://localhost" }).pipe(
+      Effect.flatMap(request),
+      Effect.mapError((error) => isBroken(error) ? fromResponse(path, error) : error as Exclude<E, Broken>)
+    )
+    return yield* (patient
+      ? answer
+      : Effect.timeoutOrElse(answer, { duration: `${TIMEOUT} seconds`, orElse: () => Effect.fail(timedOut) })).pipe(
+        Effect.provide(NodeHttpClient.layerNodeHttpOptions({ socketPath: path }))
+      )
+  }
+)
+
 /**
  * What the host on the socket at `path` says of itself.
  *
  * @category getters
  * @since 0.1.0
  */
-export const report = Effect.fnUntraced(
-  function*(path: string): Effect.fn.Return<Report.Host, ControlError> {
-    yield* ControlPath.check(path, { create: false })
-    // the name of the machine is of no use on a socket, but a request has one
-    const ask = HttpApiClient.make(ControlApi, { baseUrl: "http://localhost" }).pipe(
-      Effect.flatMap((client) => client.host.report()),
-      Effect.mapError((error) => fromResponse(path, error)),
-      Effect.timeoutOrElse({
-        duration: `${TIMEOUT} seconds`,
-        orElse: () => Effect.fail(new ControlError({ path, reason: "TimedOut", detail: `${TIMEOUT} s` }))
-      })
-    )
-    return yield* Effect.provide(ask, NodeHttpClient.layerNodeHttpOptions({ socketPath: path }))
-  }
-)
+export const report = (path: string): Effect.Effect<Report.Host, ControlError> =>
+  ask(path, (client) => client.host.report())

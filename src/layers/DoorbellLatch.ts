@@ -28,8 +28,10 @@ const side = (mine: Latch.Latch, theirs: Latch.Latch): DoorbellShape => ({
 })
 
 /** Two doorbells that ring each other. */
-export const makePair = Effect.sync((): readonly [DoorbellShape, DoorbellShape] => {
+export const makePairUnsafe = (): readonly [DoorbellShape, DoorbellShape] => {
   const a = Latch.makeUnsafe(false)
   const b = Latch.makeUnsafe(false)
   return [side(a, b), side(b, a)]
-})
+}
+
+export const makePair = Effect.sync(makePairUnsafe)

@@ -1,11 +1,30 @@
 /**
- * A host, wired: the session layer over TCP.
+ * A host, wired: the session layer over TCP, with its rules, namespaces and certificates.
  *
  * @since 0.1.0
  */
 import * as Layer from "effect/Layer"
+import type { Certificates } from "../services/Certificates.ts"
+import type { Namespaces } from "../services/Namespaces.ts"
 import type { SessionLayer } from "../services/SessionLayer.ts"
+import type { SessionRules } from "../services/SessionRules.ts"
+import * as CertificatesMemory from "./CertificatesMemory.ts"
+import * as NamespacesMemory from "./NamespacesMemory.ts"
 import * as SessionLayerHost from "./SessionLayerHost.ts"
+import * as SessionRulesMemory from "./SessionRulesMemory.ts"
 import * as TransportTcp from "./TransportTcp.ts"
 
-export const layer: Layer.Layer<SessionLayer> = SessionLayerHost.layer.pipe(Layer.provide(TransportTcp.layer()))
+/** What a host offers to the program that it is part of. */
+export type Services = SessionLayer | SessionRules | Namespaces | Certificates
+
+/** What is set at run time, empty to begin with: no rules, the default namespace, no certificates. */
+export const layerSettings: Layer.Layer<SessionRules | Namespaces | Certificates> = Layer.mergeAll(
+  SessionRulesMemory.layer,
+  NamespacesMemory.layer,
+  CertificatesMemory.layer
+)
+
+export const layer: Layer.Layer<Services> = SessionLayerHost.layer.pipe(
+  Layer.provide(TransportTcp.layer()),
+  Layer.provideMerge(layerSettings)
+)

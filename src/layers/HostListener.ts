@@ -2,11 +2,11 @@
  * Admission: what becomes of a connection between its arrival and its claim by a worker (M6, M15).
  *
  * ```
- * arrive ─ limits ─┬─ offer to the next worker that takes offers ─┬─ claimed
- *                  │                       ▲                      ├─ not claimed in time: revoked, and again ─┐
- *                  │                       └──────────────────────┼───────────────────────────────────────────┤
- *                  └─ nobody takes offers ─┬─ hold ───────────────┘  (bounded number, bounded time)           │
- *                                          └─ refuse (reset)  ◄───────────────────────────────────────────────┘
+ * arrive ─ rules ─ limits ─┬─ offer to the next worker that takes offers ─┬─ claimed
+ *                          │                       ▲                      ├─ not claimed in time: revoked, and again ─┐
+ *                          │                       └──────────────────────┼───────────────────────────────────────────┤
+ *                          └─ nobody takes offers ─┬─ hold ───────────────┘  (bounded number, bounded time)           │
+ *                                                  └─ refuse (reset)  ◄───────────────────────────────────────────────┘
  * ```
  *
  * A worker that let an offer run out is behind by at least that offer, so it is offered nothing more until it has come
@@ -20,6 +20,7 @@ import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import type { ListenerHandle, WorkerMapIndex } from "../domain/Handle.ts"
 import * as Ledger from "../domain/Ledger.ts"
+import type * as Message from "../domain/Message.ts"
 import type { AdmissionOptions } from "../domain/Options.ts"
 import * as SessionBlock from "../domain/SessionBlock.ts"
 import type { Connection } from "../services/Transport.ts"
@@ -47,15 +48,21 @@ export interface Member {
   live: LiveWorker | undefined
 }
 
+/** What session rules make of a connection that arrives: nothing, a refusal, or another application's listener. */
+export type Verdict = undefined | Ledger.RefuseReason | HostListener
+
 /** What a listener needs of the host. */
 export interface ListenerHost {
+  /** What the session rules say. */
+  readonly judge: (connection: Connection) => Verdict
   /** A session for the connection in the worker's memory, if there is room for one. */
   readonly createSession: (
     worker: LiveWorker,
-    user: string,
-    origin: Origin,
+    listener: HostListener,
     connection: Connection
   ) => HostSession | undefined
+  /** The message that offers the session. */
+  readonly offerOf: (session: HostSession, listener: ListenerHandle) => Message.Of<"accepted" | "localAccepted">
   /** Whether the application has as many sessions as it may. */
   readonly isFull: () => boolean
   readonly draining: () => boolean
@@ -108,6 +115,16 @@ export class HostListener implements Origin {
 
   readonly arrive = (connection: Connection): void => {
     this.arrivals.arrived++
+    const verdict = this.#host.judge(connection)
+    if (verdict === undefined) return this.take(connection)
+    if (typeof verdict === "string") return this.#refuse(connection, verdict)
+    this.arrivals.redirected++
+    verdict.arrivals.arrived++
+    verdict.take(connection)
+  }
+
+  /** Takes a connection that no rule forbids. */
+  take(connection: Connection): void {
     const limit = this.#host.draining() ? "draining" : this.#limit
     if (limit !== undefined) this.#refuse(connection, limit)
     // those that wait came first
@@ -125,26 +142,14 @@ export class HostListener implements Origin {
     if (this.#limit !== undefined) return false
     const worker = this.#next()
     if (worker === undefined) return false
-    const session = this.#host.createSession(worker, this.user, this, connection)
+    const session = this.#host.createSession(worker, this, connection)
     if (session === undefined) return false
     const { slot } = worker
     this.sessions++
     slot.offers.offered++
     slot.offers.pending++
     this.arrivals.offered++
-    const { offset, segment } = session.place
-    session.offer(
-      {
-        _tag: "accepted",
-        session: session.handle,
-        listener: this.handle,
-        segment,
-        offset,
-        remote: connection.remote,
-        local: connection.local
-      },
-      () => this.undelivered(session)
-    )
+    session.offer(this.#host.offerOf(session, this.handle), () => this.undelivered(session))
     Queue.offerUnsafe(this.#offers, { session, until: this.#clock() + this.#options.revokeAfter })
     return true
   }
@@ -198,7 +203,7 @@ export class HostListener implements Origin {
 
   #refuse(connection: Connection, reason: Ledger.RefuseReason): void {
     this.arrivals.refused[reason]++
-    connection.abort()
+    connection.abort(reason)
   }
 
   /** Places held connections, first come first served, while there is a worker for them. */
@@ -258,6 +263,15 @@ export class HostListener implements Origin {
     session.worker.slot.offers.withdrawn++
     this.#offerElsewhere(session)
     return true
+  }
+
+  /** Whoever connected wants it no more: the offer is taken back, and nobody else gets it. */
+  giveUp(session: HostSession): void {
+    if (session.state !== "ACCEPTING" || !session.endOffer(SessionBlock.WITHDRAWN)) return
+    session.worker.slot.offers.withdrawn++
+    session.worker.slot.offers.pending--
+    this.arrivals.offered--
+    this.arrivals.withdrawn++
   }
 
   #offerElsewhere({ connection, worker }: HostSession): void {

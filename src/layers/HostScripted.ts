@@ -7,8 +7,8 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { SessionLayer } from "../services/SessionLayer.ts"
 import * as AppWorkerScripted from "./AppWorkerScripted.ts"
+import * as Host from "./Host.ts"
 import * as SessionLayerHost from "./SessionLayerHost.ts"
 import * as TransportMemory from "./TransportMemory.ts"
 import * as WorkerStack from "./WorkerStack.ts"
@@ -38,7 +38,7 @@ const turn = Effect.callback<void>((resume) => void setImmediate(() => resume(Ef
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<SessionLayer | HostScripted> = Layer.unwrap(Effect.sync(() => {
+export const layer: Layer.Layer<Host.Services | HostScripted> = Layer.unwrap(Effect.sync(() => {
   const network = new TransportMemory.Network()
   const scripts = new Map<string, AppWorkerScripted.Script>()
   let first: string | undefined
@@ -56,6 +56,7 @@ export const layer: Layer.Layer<SessionLayer | HostScripted> = Layer.unwrap(Effe
   }
   return SessionLayerHost.layerStack(stack).pipe(
     Layer.provide(TransportMemory.layer(network)),
+    Layer.provideMerge(Host.layerSettings),
     Layer.merge(Layer.succeed(HostScripted, {
       network,
       script,

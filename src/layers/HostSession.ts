@@ -4,20 +4,28 @@
  * It owns the session's block and the host's ends of the fifos, moves through the states of `SessionState`, and turns
  * what the connection does into messages for the worker and what the worker says into calls to the connection.
  *
+ * **Splice** Two sessions of a worker can be joined: then the bytes that one connection puts into its rx fifo are what
+ * the other one sends. The host takes the fifo over from the worker as its reader, from where the worker has read to, so
+ * no byte is copied and none is lost; what the worker had written into a tx fifo goes out before it. An end goes on as
+ * an end, a reset as a reset, and the worker hears of both as ever. Each side's memory is in use until both connections
+ * are gone, so only then is the worker told to let go.
+ *
  * @since 0.1.0
  */
 import * as Fifo from "../domain/Fifo.ts"
-import type { SessionHandle } from "../domain/Handle.ts"
+import * as Handle from "../domain/Handle.ts"
 import * as Message from "../domain/Message.ts"
 import type { Segment } from "../domain/Segment.ts"
 import * as SessionBlock from "../domain/SessionBlock.ts"
 import * as SessionState from "../domain/SessionState.ts"
-import type { Manager } from "../services/SegmentManager.ts"
 import type { Connection, ConnectionEnd } from "../services/Transport.ts"
 import type { LiveWorker } from "./HostWorker.ts"
 
 /** Bytes in an rx fifo from which on its worker is told at once. */
 const STREAMING = 16384
+
+/** Why a connection is broken that was joined with one that is gone. */
+const GONE = "the connection that it was joined with is gone"
 
 /** Whoever a session's connection came from: a listener, or a worker that asked for it. */
 export interface Origin {
@@ -26,41 +34,51 @@ export interface Origin {
 }
 
 export class HostSession implements ConnectionEnd {
-  readonly handle: SessionHandle
+  readonly handle: Handle.SessionHandle
   readonly worker: LiveWorker
   readonly place: Fifo.Place
   readonly origin: Origin
   connection: Connection
   state: SessionState.SessionState = "CREATED"
+  /** Clock time at which it was made. */
+  readonly since: number
   /** Whether the worker let the session's offer run out. */
   late = false
   /** Whether its claim was seen before the worker's word of it was read. */
   claimCounted = false
   readonly #segment: Segment
-  readonly #manager: Manager
+  readonly #blocks: Fifo.Blocks
   #rx: Fifo.Producer | undefined
   #tx: Fifo.Consumer | undefined
   #liveCheck: (() => boolean) | undefined
   #hot = false
   #received = false
   #counted = true
+  /** The worker has ended its side. */
+  #ended = false
+  /** The session that it is joined with, and the reading end of that session's rx fifo. */
+  #other: HostSession | undefined
+  #through: Fifo.Consumer | undefined
+  /** The worker has been told the last thing there is to say. */
+  #told = false
 
   constructor(
-    handle: SessionHandle,
+    handle: Handle.SessionHandle,
     worker: LiveWorker,
     origin: Origin,
     connection: Connection,
-    manager: Manager,
-    place: Fifo.Place
+    blocks: Fifo.Blocks,
+    place: Fifo.Place,
+    since: number
   ) {
     this.handle = handle
     this.worker = worker
     this.origin = origin
     this.connection = connection
     this.place = place
-    this.#manager = manager
+    this.since = since
+    this.#blocks = blocks
     this.#segment = worker.segments.segment(place.segment)!
-    SessionBlock.reset(this.#segment, place.offset)
   }
 
   // the fifos' ends are made when bytes first move: an idle session does without them
@@ -69,20 +87,52 @@ export class HostSession implements ConnectionEnd {
     return this.#rx ??= new Fifo.Producer(
       SessionBlock.rx(this.#segment, this.place.offset),
       this.worker.slot.app.options.segment.rxFifoSize,
-      this.#manager
+      this.#blocks
     )
   }
 
   get tx(): Fifo.Consumer {
-    return this.#tx ??= new Fifo.Consumer(
+    if (this.#through !== undefined) return this.#through
+    const tx = this.#tx ??= new Fifo.Consumer(
       SessionBlock.tx(this.#segment, this.place.offset),
       this.worker.slot.app.options.segment.txFifoSize,
       this.worker.view
     )
+    // what the worker wrote goes first; bytes that are being sent are still in the fifo, so it does not change under them
+    if (this.#other === undefined || tx.size > 0) return tx
+    return this.#through = this.#other.#taken()
+  }
+
+  /** The reading end of the rx fifo, in place of the worker's. */
+  #taken(): Fifo.Consumer {
+    return new Fifo.Consumer(SessionBlock.rx(this.#segment, this.place.offset), this.rx.bound, this.worker.view)
+  }
+
+  /** What the fifos hold, may hold, and have of memory; a fifo that no byte has come to is not made for this. */
+  fifos(): Record<"rx" | "tx", { readonly used: number; readonly size: number; readonly memory: number }> {
+    const { rxFifoSize, txFifoSize } = this.worker.slot.app.options.segment
+    const used = (fifo: { readonly size: number } | undefined): number => {
+      try {
+        return fifo?.size ?? 0
+      } catch (error) {
+        // the worker's doing, which is dealt with where the bytes are moved
+        if (error instanceof Fifo.Corrupt) return 0
+        throw error
+      }
+    }
+    return {
+      rx: { used: used(this.#rx), size: rxFifoSize, memory: this.#rx?.memory ?? 0 },
+      tx: { used: used(this.#tx), size: txFifoSize, memory: this.#tx?.memory ?? 0 }
+    }
   }
 
   get #isLive(): () => boolean {
     return this.#liveCheck ??= () => this.state !== "TRANSPORT_DELETED"
+  }
+
+  /** Whether its bytes go from one worker to another. */
+  get cutThrough(): boolean {
+    return this.connection.cutThrough === true
   }
 
   /** Moves to the next state; `false` for an event that the present state does not know. */
@@ -96,7 +146,7 @@ export class HostSession implements ConnectionEnd {
   // ---- admission
 
   /** Puts the session on offer: the worker may claim it from the moment its message is visible. */
-  offer(message: Message.Of<"accepted">, undelivered: () => void): void {
+  offer(message: Message.Of<"accepted" | "localAccepted">, undelivered: () => void): void {
     this.move("offer")
     this.worker.congestion.send({ message, live: () => this.state === "ACCEPTING", cleanUp: undelivered })
   }
@@ -124,7 +174,7 @@ export class HostSession implements ConnectionEnd {
   }
 
   /** A session of a connect needs no offer: the worker asked for it. */
-  connected(message: Message.Of<"connected">): void {
+  connected(message: Message.Of<"connected" | "localConnected">): void {
     SessionBlock.endOffer(this.#segment, this.place.offset, SessionBlock.CLAIMED)
     this.state = "CONNECTING"
     this.move("connected")
@@ -144,6 +194,7 @@ export class HostSession implements ConnectionEnd {
       this.#hot = true
       this.worker.hot.add(this)
     }
+    if (this.#other !== undefined) return this.#other.connection.send()
     if (!this.rx.raiseEvent()) return
     // the worker hears of all that is ready in this turn at once; but where bytes stream it reads while we do
     if (this.rx.size < STREAMING) this.worker.gather()
@@ -151,6 +202,7 @@ export class HostSession implements ConnectionEnd {
   }
 
   room(): void {
+    if (this.#other !== undefined) return this.#other.connection.resume()
     this.worker.gather()
     this.worker.congestion.sendIo(Message.Room, this.handle, this.#isLive)
   }
@@ -162,6 +214,7 @@ export class HostSession implements ConnectionEnd {
   ended(): void {
     if (!this.move("transportEnd")) return
     this.worker.congestion.send({ message: { _tag: "disconnected", session: this.handle }, live: this.#isLive })
+    this.#other?.connection.end()
   }
 
   closed(reset: string | undefined): void {
@@ -170,8 +223,23 @@ export class HostSession implements ConnectionEnd {
     if (reset !== undefined) {
       congestion.send({ message: { _tag: "reset", session: this.handle, reason: reset }, live: this.#isLive })
     }
-    // the last message: once it has passed the worker's queue the worker lets go, and if it never will, we do
-    congestion.send({ message: { _tag: "cleanup", session: this.handle }, cleanUp: () => this.free() })
+    if (this.#other === undefined) return this.#tellLast()
+    // whole, it has ended both ways, and the other one ends by itself when it has sent what is left
+    if (reset !== undefined) this.#other.connection.abort(reset)
+    if (!this.#other.#isGone) return
+    this.#other.#tellLast()
+    this.#tellLast()
+  }
+
+  /** The last message: once it has passed the worker's queue the worker lets go, and if it never will, we do. */
+  #tellLast(): void {
+    this.#told = true
+    this.worker.congestion.send({ message: { _tag: "cleanup", session: this.handle }, cleanUp: () => this.free() })
+  }
+
+  /** Whether the connection is gone. */
+  get #isGone(): boolean {
+    return this.state === "TRANSPORT_CLOSED" || this.state === "CLOSED" || this.state === "TRANSPORT_DELETED"
   }
 
   corrupt(error: Fifo.Corrupt): void {
@@ -194,20 +262,58 @@ export class HostSession implements ConnectionEnd {
   }
 
   end(): void {
-    if (this.#isOpen) this.connection.end()
+    // joined with another, its end is that one's
+    if (!this.#isOpen || this.#other !== undefined) return
+    this.#ended = true
+    this.connection.end()
   }
 
   close(): void {
-    if (this.move("appClose") && this.state !== "CLOSED") this.connection.close()
+    this.#giveUp("close")
   }
 
   abort(): void {
-    if (this.move("appClose") && this.state !== "CLOSED") this.connection.abort()
+    this.#giveUp("abort")
+  }
+
+  /** Gives the session up, and with it the one that it is joined with. */
+  #giveUp(how: "close" | "abort"): void {
+    for (const session of [this, this.#other]) {
+      if (session?.move("appClose") === true && session.state !== "CLOSED") session.connection[how]()
+    }
+  }
+
+  /** Joins the two sessions. Returns what is wrong with that, if anything is that no worker asks for. */
+  splice(other: HostSession): string | undefined {
+    for (const session of [this, other]) {
+      const what = `session ${Handle.format(session.handle)}`
+      if (other === this) return `${what} with itself`
+      if (!session.#isOpen || session.connection.cutThrough === true) return `${what}, which the host can't join`
+      if (session.#other !== undefined) return `${what}, which is joined already`
+      if (session.#ended) return `${what}, which it had ended`
+    }
+    // one that is gone, which the worker may not have heard of yet, takes the other with it
+    if (this.#isGone) other.connection.abort(GONE)
+    if (other.#isGone) this.connection.abort(GONE)
+    if (this.#isGone || other.#isGone) return undefined
+    this.#other = other
+    other.#other = this
+    this.#joined()
+    other.#joined()
+    return undefined
+  }
+
+  /** What has happened to the connection so far happens to the other one. */
+  #joined(): void {
+    const { connection } = this.#other!
+    connection.send()
+    if (this.state === "TRANSPORT_CLOSING" || this.state === "APP_CLOSED") connection.end()
+    if (this.state === "CLOSING" || this.state === "APP_CLOSED") this.close()
   }
 
   /** The worker has let go of the fifos; `false` when it was not asked to. */
   released(): boolean {
-    if (this.state !== "TRANSPORT_CLOSED" && this.state !== "CLOSED") return false
+    if (!this.#told || !this.#isGone || this.state === "TRANSPORT_DELETED") return false
     this.free()
     return true
   }
@@ -218,8 +324,11 @@ export class HostSession implements ConnectionEnd {
   drop(): void {
     if (this.state === "TRANSPORT_DELETED") return
     const { connection } = this
+    const other = this.#other
     this.free()
     connection.abort()
+    // it reads from memory that is free now
+    other?.drop()
   }
 
   /** Frees fifos, block and slot. From here on every handle to the session is stale. */
@@ -227,7 +336,7 @@ export class HostSession implements ConnectionEnd {
     if (this.state === "TRANSPORT_DELETED") return
     this.state = "TRANSPORT_DELETED"
     this.#rx?.free()
-    this.#manager.free(this.place)
+    this.#blocks.free(this.place)
     // first: whoever waits may take its place
     this.#uncount()
     this.worker.forget(this)

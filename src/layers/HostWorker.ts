@@ -16,6 +16,7 @@ import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import * as Fifo from "../domain/Fifo.ts"
 import * as Handle from "../domain/Handle.ts"
+import * as Inbox from "../domain/Inbox.ts"
 import * as Ledger from "../domain/Ledger.ts"
 import * as Message from "../domain/Message.ts"
 import * as Mq from "../domain/MessageQueue.ts"
@@ -25,6 +26,7 @@ import { WorkerExit } from "../services/AppWorker.ts"
 import type { Congestion } from "../services/Congestion.ts"
 import type { MessageQueue } from "../services/MessageQueue.ts"
 import type { SegmentManager } from "../services/SegmentManager.ts"
+import type { WorkerInfo } from "../services/Sessions.ts"
 import type { HostSession } from "./HostSession.ts"
 
 /** Messages that are read before their slots are given back. */
@@ -51,22 +53,37 @@ export class WorkerSlot {
   readonly index: Handle.WorkerIndex
   readonly mapIndex: Handle.WorkerMapIndex
   readonly app: SlotApp
+  readonly kind: WorkerInfo["kind"]
   readonly messages = new Ledger.Messages()
   readonly offers = new Ledger.Offers()
   /** Done when the worker is to stop and not to be started again. */
   readonly stop = Deferred.makeUnsafe<void>()
-  /** Done when the first start has succeeded or failed. */
-  readonly started = Deferred.makeUnsafe<void, WorkerExit>()
+  /** Done when the worker is to stop and to be started again; a new one with each start. */
+  restart = Deferred.makeUnsafe<void>()
+  /** Done when the present start has succeeded or failed; a new one with each start that was asked for. */
+  started = Deferred.makeUnsafe<void, WorkerExit>()
+  /** It is being deleted: nobody finds it any more. */
+  deleting = false
+  /** Whether its listeners keep its seat when it stops. */
+  restarting = false
+  /** Whether any of its starts has succeeded. */
+  hasRun = false
   #state: WorkerState.WorkerState = "STARTING"
   restarts = 0
   lastFailure: string | undefined
   live: LiveWorker | undefined
 
-  constructor(handle: Handle.WorkerHandle, mapIndex: Handle.WorkerMapIndex, app: SlotApp) {
+  constructor(
+    handle: Handle.WorkerHandle,
+    mapIndex: Handle.WorkerMapIndex,
+    app: SlotApp,
+    kind: WorkerInfo["kind"] = app.options.worker.kind
+  ) {
     this.handle = handle
     this.index = Handle.WorkerIndex(Handle.index(handle))
     this.mapIndex = mapIndex
     this.app = app
+    this.kind = kind
   }
 
   get state(): WorkerState.WorkerState {
@@ -74,7 +91,9 @@ export class WorkerSlot {
   }
 
   move(to: WorkerState.WorkerState): void {
-    if (WorkerState.canFollow(this.#state, to)) this.#state = to
+    if (!WorkerState.canFollow(this.#state, to)) return
+    this.#state = to
+    if (to === "RUNNING") this.hasRun = true
   }
 
   /** Whether the worker may be offered a session now (M6, M15). */
@@ -110,6 +129,18 @@ export interface HostRequests {
   readonly available: () => void
 }
 
+/** A connect under way. */
+export interface HalfOpen {
+  readonly request: number
+  readonly endpoint: string
+  /** Where it comes from; empty when the system chooses. */
+  readonly source: string
+  scope: "local" | "global"
+  /** Clock time at which it began, and milliseconds after which it fails. */
+  readonly since: number
+  readonly timeout: number
+}
+
 /** One start of a worker. */
 export class LiveWorker {
   readonly slot: WorkerSlot
@@ -117,8 +148,12 @@ export class LiveWorker {
   readonly queue: MessageQueue["Service"]
   readonly congestion: Congestion["Service"]
   readonly sessions = new Set<HostSession>()
-  /** Connects under way. */
-  halfOpen = 0
+  /** Connects under way, by request. */
+  readonly halfOpen = new Map<number, HalfOpen>()
+  /** Numbers of its links to other workers, by the worker at the other end (W16). */
+  readonly links = new Map<LiveWorker, number>()
+  /** Open while the worker has no sessions. */
+  readonly empty = Latch.makeUnsafe(true)
   /** Offers that were taken back and that the worker has not come past yet: it is behind by at least these. */
   readonly behind = { offers: 0, times: 0, millis: 0, since: 0 }
   /** Sessions that hold rx memory. */
@@ -137,6 +172,9 @@ export class LiveWorker {
   #ended = false
   #looking = false
   #gathered = 0
+  #nextLink = 0
+  #nextSlot = 0
+  readonly #freeSlots: Array<number> = []
 
   constructor(
     slot: WorkerSlot,
@@ -164,7 +202,7 @@ export class LiveWorker {
             bytes: segment.buffer.byteLength,
             hostBytes: segment.hostBytes
           },
-          segment,
+          attachment: { _tag: "Segment", segment },
           live: () => this.segments.segment(segment.index) !== undefined
         }),
       withdraw: (segment) => void this.congestion.send({ message: { _tag: "deleteSegment", segment: segment.index } }),
@@ -269,6 +307,24 @@ export class LiveWorker {
   readonly #flush = (): void => {
     this.#gathered = 0
     this.queue.toWorker.uncork()
+    this.sample()
+  }
+
+  /** Slots of both queues in use at most, as far as anybody has looked: once a turn under load. */
+  readonly highest = { toWorker: { index: 0, io: 0, control: 0 }, toHost: { index: 0, io: 0, control: 0 } }
+
+  sample(): void {
+    this.#sample(this.highest.toWorker, this.queue.toWorker)
+    this.#sample(this.highest.toHost, this.queue.toHost)
+  }
+
+  #sample(
+    highest: { index: number; io: number; control: number },
+    { controlDepth, depth, ioDepth }: Pick<Mq.Producer, "depth" | "ioDepth" | "controlDepth">
+  ): void {
+    highest.index = Math.max(highest.index, depth)
+    highest.io = Math.max(highest.io, ioDepth)
+    highest.control = Math.max(highest.control, controlDepth)
   }
 
   readonly #sink: Mq.Sink = {
@@ -319,6 +375,8 @@ export class LiveWorker {
         }
         return
       }
+      case "splice":
+        return this.#splice(message)
       case "segmentMapped":
         return this.segments.mapped(message.segment)
       case "segmentUnused":
@@ -328,6 +386,17 @@ export class LiveWorker {
       default:
         return this.fault(`the worker sent the message "${message._tag}", which only the host sends`)
     }
+  }
+
+  #splice(message: Message.Of<"splice">): void {
+    const session = this.#mine(message.session)
+    const other = this.#mine(message.other)
+    if (session === undefined || other === undefined) {
+      // one of them has been dropped meanwhile, or is another worker's, which is a fault
+      return (session ?? other)?.abort()
+    }
+    const wrong = session.splice(other)
+    if (wrong !== undefined) this.fault(`the worker joined ${wrong}`)
   }
 
   /** There is memory again: sessions that wait for some read on, and held connections may be placed. */
@@ -357,6 +426,29 @@ export class LiveWorker {
     return count
   }
 
+  /** A session of this worker begins. */
+  enter(session: HostSession): void {
+    this.sessions.add(session)
+    this.slot.app.sessions++
+    this.empty.closeUnsafe()
+  }
+
+  /** A slot of the worker's inbox for a cut-through session; `undefined` when all are taken. */
+  takeSlot(): number | undefined {
+    const slot = this.#freeSlots.pop()
+    if (slot !== undefined) return slot
+    return this.#nextSlot < Inbox.SLOTS ? this.#nextSlot++ : undefined
+  }
+
+  freeSlot(slot: number): void {
+    this.#freeSlots.push(slot)
+  }
+
+  /** The number of a new link. */
+  nextLink(): number {
+    return this.#nextLink++
+  }
+
   /** There is one session less. */
   sessionLeft(): void {
     this.#host.left()
@@ -367,6 +459,7 @@ export class LiveWorker {
     this.sessions.delete(session)
     this.hot.delete(session)
     this.starved.delete(session)
+    if (this.sessions.size === 0) this.empty.openUnsafe()
     this.#host.freed(session)
   }
 

@@ -5,6 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Inbox from "../domain/Inbox.ts"
 import * as Mq from "../domain/MessageQueue.ts"
 import type { DoorbellShape } from "../services/Doorbell.ts"
 import { Doorbell } from "../services/Doorbell.ts"
@@ -26,7 +27,7 @@ export const layer = (geometry: Mq.Geometry): Layer.Layer<MessageQueue, never, S
           toHost.close()
         })
       )
-      return MessageQueue.of({ geometry, toWorker, toHost, doorbell })
+      return MessageQueue.of({ geometry, toWorker, toHost, inbox: new SharedArrayBuffer(Inbox.BYTES), doorbell })
     })
   )
 

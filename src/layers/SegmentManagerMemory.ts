@@ -19,7 +19,7 @@ import type { Geometry } from "../domain/MessageQueue.ts"
 import type { SegmentOptions } from "../domain/Options.ts"
 import * as Segment from "../domain/Segment.ts"
 import * as SessionBlock from "../domain/SessionBlock.ts"
-import { type Manager, type SegmentEvents, SegmentManager } from "../services/SegmentManager.ts"
+import { type LocalSegments, type Manager, type ManagerReport, type SegmentEvents, SegmentManager } from "../services/SegmentManager.ts"
 
 interface Owned {
   readonly segment: Segment.Segment
@@ -31,6 +31,10 @@ class Memory {
   readonly options: SegmentOptions
   readonly #allocate: (bytes: number) => ArrayBufferLike
   readonly #owned = new Map<number, Owned>()
+  readonly #local = new Map<number, Segment.Segment>()
+  /** Those of the local segments that count for the limit. */
+  readonly #created = new Set<number>()
+  #localBytes = 0
   #bytes = 0
   #next = 0
   #announced = false
@@ -43,6 +47,7 @@ class Memory {
     this.#allocate = allocate
   }
 
+  /** Bytes of the segments for sessions of connections. */
   get bytes(): number {
     return this.#bytes
   }
@@ -52,11 +57,16 @@ class Memory {
   }
 
   segment(index: number): Segment.Segment | undefined {
-    return this.#owned.get(index)?.segment
+    return this.#owned.get(index)?.segment ?? this.#local.get(index)
   }
 
   owner(index: number): MemoryManager | undefined {
     return this.#owned.get(index)?.manager
+  }
+
+  /** The segments of a manager. */
+  *of(manager: MemoryManager | undefined): IterableIterator<Segment.Segment> {
+    for (const owned of this.#owned.values()) if (owned.manager === manager) yield owned.segment
   }
 
   readonly view = (index: number): Uint8Array => {
@@ -76,19 +86,56 @@ class Memory {
   grow(side: "host" | "worker", wanted: number, manager: MemoryManager | undefined): Segment.Segment | undefined {
     const bytes = this.options.addSegmentSize
     if (bytes < Arena.rounded(wanted)) return undefined
-    if (this.#bytes + bytes > this.options.memoryLimit) {
+    const segment = this.#within(bytes, () => this.#create(bytes, side === "host" ? bytes : 0, manager))
+    if (segment !== undefined) this.events?.announce(segment)
+    return segment
+  }
+
+  /** Makes a segment, unless the limit or the machine forbids it. */
+  #within(bytes: number, make: () => Segment.Segment): Segment.Segment | undefined {
+    if (this.#bytes + this.#localBytes + bytes > this.options.memoryLimit) {
       this.#limited = true
       return undefined
     }
     try {
-      const segment = this.#create(bytes, side === "host" ? bytes : 0, manager)
-      this.events?.announce(segment)
-      return segment
+      return make()
     } catch (error) {
       // the machine has no more: the same as a limit
       if (error instanceof RangeError) return undefined
       throw error
     }
+  }
+
+  /** Segments of cut-through sessions. None of them is anyone's arena: all of one is its session's. */
+  readonly local: LocalSegments = {
+    create: (bytes) => {
+      const segment = this.#within(bytes, () => this.#enter(new SharedArrayBuffer(bytes)))
+      if (segment === undefined) return undefined
+      this.#localBytes += bytes
+      this.#created.add(segment.index)
+      this.events?.announce(segment)
+      return segment
+    },
+    adopt: (buffer) => {
+      const segment = this.#enter(buffer)
+      this.events?.announce(segment)
+      return segment
+    },
+    free: (index) => {
+      const segment = this.#local.get(index)
+      if (segment === undefined) return
+      this.#local.delete(index)
+      if (this.#created.delete(index)) this.#localBytes -= segment.buffer.byteLength
+      this.events?.withdraw(segment)
+      this.#unlimited()
+    },
+    statistics: () => ({ count: this.#local.size, bytes: this.#localBytes })
+  }
+
+  #enter(buffer: ArrayBufferLike): Segment.Segment {
+    const segment = Segment.make(this.#next++, buffer, buffer.byteLength)
+    this.#local.set(segment.index, segment)
+    return segment
   }
 
   #create(bytes: number, hostBytes: number, manager: MemoryManager | undefined): Segment.Segment {
@@ -104,15 +151,19 @@ class Memory {
     this.#owned.delete(index)
     this.#bytes -= owned.segment.buffer.byteLength
     this.events?.withdraw(owned.segment)
+    this.#unlimited()
+  }
+
+  /** Whoever was refused a segment at the limit may have one now. */
+  #unlimited(): void {
     if (!this.#limited) return
-    // whoever was refused a segment at the limit may have one now
     this.#limited = false
     this.available()
   }
 
   /** Whether the worker is near its limit: then what is left is for those that have little. */
   get isShort(): boolean {
-    return this.#bytes * 100 > this.options.memoryLimit * this.options.lowWatermark
+    return (this.#bytes + this.#localBytes) * 100 > this.options.memoryLimit * this.options.lowWatermark
   }
 
   /** Says that there is memory, once for all that is freed in one go, and never from inside a free. */
@@ -212,6 +263,24 @@ class MemoryManager implements Manager {
     if (over && this.#growing === undefined) this.#onGone(this)
   }
 
+  describe(first: Segment.Segment): Pick<ManagerReport, "segments" | "blocks"> {
+    const segments: Array<ManagerReport["segments"][number]> = []
+    const blocks = new Map<number, number>()
+    for (const segment of this.#memory.of(this)) {
+      const arena = this.arenas.arena(segment.index)
+      segments.push({
+        index: segment.index,
+        bytes: segment.buffer.byteLength,
+        hostBytes: segment.hostBytes,
+        capacity: arena?.capacity ?? 0,
+        used: arena?.used ?? 0,
+        protected: segment === first
+      })
+      for (const [size, count] of arena?.bySize ?? []) blocks.set(size, (blocks.get(size) ?? 0) + count)
+    }
+    return { segments, blocks }
+  }
+
   end(): void {
     this.#ending = true
     this.#shrink()
@@ -268,11 +337,20 @@ const make = (
       const segment = memory.segment(index)
       if (segment !== undefined && segment !== first) memory.owner(index)?.mapped(segment)
     },
+    local: memory.local,
     addForWorker: (bytes) => memory.grow("worker", bytes, undefined) !== undefined,
     unused: (index) => {
       const segment = memory.segment(index)
       if (segment !== undefined && segment.hostBytes === 0) memory.remove(index)
     },
+    ofWorker: () => [...memory.of(undefined)],
+    managers: () =>
+      [...managers].map((manager) => ({
+        index: manager.index,
+        growing: manager.growing,
+        users: [...users].filter(([, other]) => other === manager).map(([user]) => user),
+        ...manager.describe(first)
+      })),
     statistics: () => {
       let hostBytes = 0
       let used = 0

@@ -16,6 +16,7 @@ import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import * as Url from "node:url"
 import { SessionLayer } from "../services/SessionLayer.ts"
+import type { SessionRules } from "../services/SessionRules.ts"
 import * as ControlPath from "./ControlPath.ts"
 import * as ControlServer from "./ControlServer.ts"
 import * as Settings from "./Settings.ts"
@@ -46,7 +47,7 @@ const moduleUrl = Effect.fnUntraced(function*(path: string) {
   return Url.pathToFileURL(absolute).href
 })
 
-const start = Effect.fnUntraced(function*(settings: Settings.Resolved, url: string, control: string) {
+const start = Effect.fnUntraced(function*(settings: Settings.Resolved<unknown>, url: string, control: string) {
   const sessions = yield* SessionLayer
   yield* Layer.build(ControlServer.layer(control))
   const application = yield* sessions.attach(settings.options, { _tag: "Url", url })
@@ -62,7 +63,7 @@ const start = Effect.fnUntraced(function*(settings: Settings.Resolved, url: stri
 
 /** Serves until a signal comes, then drains. What is left is ended when the scope closes. */
 const serve = Effect.fnUntraced(function*(
-  settings: Settings.Resolved,
+  settings: Settings.Resolved<unknown>,
   url: string,
   control: string,
   signal: Effect.Effect<NodeJS.Signals>
@@ -101,9 +102,42 @@ const flagOf = ({ description, flag, form, metavar }: Settings.Setting): Flag.Fl
   }
 }
 
-const flags: Record<string, Flag.Flag<unknown>> = Object.fromEntries(
-  Settings.settings.flatMap((setting) => setting.flag === undefined ? [] : [[setting.key, flagOf(setting)]])
+/**
+ * The flags of settings, by key.
+ *
+ * @category flags
+ * @since 0.1.0
+ */
+export const flagsOf = (settings: ReadonlyArray<Settings.Setting>): Record<string, Flag.Flag<unknown>> =>
+  Object.fromEntries(settings.flatMap((setting) => setting.flag === undefined ? [] : [[setting.key, flagOf(setting)]]))
+
+/**
+ * The flag that names a configuration file.
+ *
+ * @category flags
+ * @since 0.1.0
+ */
+export const configFlag = Flag.String("config").pipe(
+  Flag.withDescription("JSON file with settings; flags and the environment go before it"),
+  Flag.withMetavar("<file>"),
+  Flag.optional
 )
+
+/**
+ * Serves the application of a module as it is set, until a signal comes, and drains.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const run = Effect.fnUntraced(function*(
+  host: Layer.Layer<SessionLayer | SessionRules>,
+  settings: Settings.Resolved<unknown>,
+  url: string
+) {
+  const control = settings.control ?? (yield* ControlPath.defaultPath)
+  const signal = yield* Signals.make
+  yield* Effect.scoped(serve(settings, url, control, signal)).pipe(Effect.provide(host))
+}, Effect.scoped)
 
 /**
  * The command. `host` is the session layer to serve with, `defaultApp` the URL of the module that is served when none
@@ -112,7 +146,7 @@ const flags: Record<string, Flag.Flag<unknown>> = Object.fromEntries(
  * @category commands
  * @since 0.1.0
  */
-export const make = (env: { readonly host: Layer.Layer<SessionLayer>; readonly defaultApp: URL }) =>
+export const make = (env: { readonly host: Layer.Layer<SessionLayer | SessionRules>; readonly defaultApp: URL }) =>
   Command.make(
     "serve",
     {
@@ -120,21 +154,15 @@ export const make = (env: { readonly host: Layer.Layer<SessionLayer>; readonly d
         Argument.withDescription("Module of the application; without one, a small HTTP service"),
         Argument.optional
       ),
-      config: Flag.String("config").pipe(
-        Flag.withDescription("JSON file with settings; flags and the environment go before it"),
-        Flag.withMetavar("<file>"),
-        Flag.optional
-      ),
-      settings: flags
+      config: configFlag,
+      settings: flagsOf(Settings.settings)
     },
     Effect.fnUntraced(function*(input) {
       const given = { ...input.settings, app: Option.getOrUndefined(input.app) }
       const settings = yield* Settings.resolve(given, Option.getOrUndefined(input.config))
       const url = settings.app === undefined ? env.defaultApp.href : yield* moduleUrl(settings.app)
-      const control = settings.control ?? (yield* ControlPath.defaultPath)
-      const signal = yield* Signals.make
-      yield* Effect.scoped(serve(settings, url, control, signal)).pipe(Effect.provide(env.host))
-    }, Effect.scoped)
+      yield* run(env.host, settings, url)
+    })
   ).pipe(
     Command.withDescription(
       "Serve an application. A setting is taken from its flag, else from the environment (SLUICE_WORKERS for "

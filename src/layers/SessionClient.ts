@@ -7,6 +7,7 @@
  * @since 0.1.0
  */
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schedule from "effect/Schedule"
@@ -14,38 +15,58 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Fifo from "../domain/Fifo.ts"
 import * as Handle from "../domain/Handle.ts"
+import * as Inbox from "../domain/Inbox.ts"
 import * as Message from "../domain/Message.ts"
 import * as Mq from "../domain/MessageQueue.ts"
 import * as Segment from "../domain/Segment.ts"
 import * as SessionBlock from "../domain/SessionBlock.ts"
+import { Spin } from "../domain/Spin.ts"
 import type { DoorbellShape } from "../services/Doorbell.ts"
 import {
   ConnectFailed,
+  type ConnectOptions,
   type Listener,
   ListenFailed,
+  type ListenOptions,
   type Session,
   Sessions,
+  UnlistenFailed,
   type WorkerInfo
 } from "../services/Sessions.ts"
 import { ClientSession, type Memory, type Outbound } from "./ClientSession.ts"
+import { LocalClientSession } from "./LocalClientSession.ts"
 import * as MessageQueueSegment from "./MessageQueueSegment.ts"
 
 /** Messages that are drained before their tail is published. */
 const BATCH = 32
 /** Batches that are drained before the loop's other work gets its turn. */
 const BATCHES = 64
+/** Looks between two looks at the clock, while the worker waits for an answer without sleeping. */
+const LOOKS = 32
 
 /** What a worker is started with; everything in it can be posted to a thread. */
 export interface Start {
   readonly info: WorkerInfo
   readonly endpoints: ReadonlyArray<string>
+  readonly config: unknown
   readonly geometry: Mq.Geometry
   readonly buffer: ArrayBufferLike
   readonly hostBytes: number
+  /** Where other workers say that a cut-through session has something to look at. */
+  readonly inbox: SharedArrayBuffer
   readonly rxFifoSize: number
   readonly txFifoSize: number
   /** Milliseconds between two looks for idle fifo memory. */
   readonly trimInterval: number
+}
+
+/** This worker's end of a link to another worker (W16). */
+export interface ReceivedLink {
+  /** The other worker's inbox. */
+  readonly inbox: SharedArrayBuffer
+  /** Wakes the other worker. */
+  readonly ring: () => void
+  readonly close: () => void
 }
 
 /** What a client needs of the place it runs in. */
@@ -53,6 +74,10 @@ export interface Place {
   readonly doorbell: DoorbellShape
   /** The memory of a segment that the host has handed over, and where the worker's arena begins in it. */
   readonly receive: (segment: number) => { readonly buffer: ArrayBufferLike; readonly hostBytes: number } | undefined
+  /** The link that the host has handed over; the other worker's rings call `wake` from then on. */
+  readonly receiveLink: (link: number, wake: () => void) => ReceivedLink | undefined
+  /** Microseconds, at most, for which a worker with cut-through sessions waits before it goes to sleep; 0: never. */
+  readonly spin: number
   /** The host wants the app to stop. */
   readonly stop: () => void
   /** The application's code threw where nobody else hears of it. */
@@ -60,7 +85,12 @@ export interface Place {
 }
 
 /** The host's answer to a request. */
-export type Reply = Message.Of<"bound" | "unlistened" | "connected" | "failed">
+export type Reply = Message.Of<"bound" | "unlistened" | "connected" | "localConnected" | "failed">
+
+export type Connected = Extract<Reply, { readonly _tag: "connected" | "localConnected" }>
+
+const isConnected = (message: Message.Message): message is Connected =>
+  message._tag === "connected" || message._tag === "localConnected"
 
 /** An IO event that did not fit into the queue to the host. */
 interface WaitingIo {
@@ -75,6 +105,11 @@ const writable = (session: ClientSession): void => session.onWritable()
 const ended = (session: ClientSession): void => session.onEnded()
 const cleanup = (session: ClientSession): void => session.onCleanup()
 const detached = (session: ClientSession): void => session.onDetached()
+const look = (session: ClientSession): void => session instanceof LocalClientSession ? session.look() : undefined
+
+interface Link extends ReceivedLink {
+  readonly sender: Inbox.Sender
+}
 
 export class Client {
   readonly start: Start
@@ -92,6 +127,12 @@ export class Client {
   readonly #hot = new Set<ClientSession>()
   readonly #starved = new Set<ClientSession>()
   readonly #added = new Set<number>()
+  readonly #inbox: Inbox.Receiver
+  readonly #links = new Map<number, Link>()
+  /** Cut-through sessions by their slots in the inbox. */
+  readonly #locals: Array<LocalClientSession | undefined> = []
+  #localCount = 0
+  readonly #spin: Spin
   readonly draining = Deferred.makeUnsafe<void>()
   readonly #memory: Memory
   /** The local endpoint of the session that came last. */
@@ -100,6 +141,8 @@ export class Client {
   #request = 0
   #running = false
   #looking = false
+  /** It has slept since it last looked at a cut-through session. */
+  #asleep = false
   #detached = false
 
   constructor(start: Start, place: Place) {
@@ -110,6 +153,8 @@ export class Client {
     const { inbound, outbound } = MessageQueueSegment.workerEnds(queues, start.geometry, place.doorbell)
     this.#inbound = inbound
     this.#toHost = outbound
+    this.#inbox = new Inbox.Receiver(start.inbox)
+    this.#spin = new Spin(place.spin)
     this.#segments.set(0, first)
     this.#arenas = new Segment.Arenas((index) => this.#segments.get(index)!.bytes)
     this.#arenas.add(0, Segment.workerArena(first))
@@ -126,17 +171,23 @@ export class Client {
   }
 
   /**
-   * Reads the queue until it is empty, then sleeps. Called for every ring. After messages it looks once more, a turn of
-   * the loop later, before it sleeps: under load that spares most of the rings.
+   * Reads the queue and the inbox until they are empty, then sleeps. Called for every ring. After messages it looks once
+   * more, a turn of the loop later, before it sleeps: under load that spares most of the rings.
    */
   readonly wake = (): void => {
     if (this.#running || this.#detached) return
     this.#running = true
     this.#toHost.cork()
     this.#flushOutbox()
+    if (this.#links.size > 0) {
+      // one of the two has rung: the other need not
+      this.#inbound.wake()
+      this.#inbox.wake()
+    }
     let drained = 0
     for (let batches = 0;; batches++) {
-      const count = this.#inbound.drain(BATCH, this.#sink)
+      let count = this.#inbound.drain(BATCH, this.#sink)
+      if (this.#links.size > 0) count += this.#inbox.drain(this.#lookAt)
       drained += count
       if (this.#inbound.grantRoom()) this.#place.doorbell.ring()
       const soon = batches === BATCHES ? setImmediate : drained > 0 ? this.#place.doorbell.soon : undefined
@@ -145,10 +196,18 @@ export class Client {
         this.#look(soon)
         break
       }
-      if (this.#inbound.sleep()) break
+      if (this.#sleep()) break
     }
     this.#toHost.uncork()
     this.#running = false
+  }
+
+  /** Both are armed before it is said that nothing is there. */
+  #sleep(): boolean {
+    if (!this.#inbound.sleep()) return false
+    if (this.#links.size === 0 || this.#inbox.sleep()) return this.#asleep = true
+    this.#inbound.wake()
+    return false
   }
 
   #look(soon: (look: () => void) => void): void {
@@ -156,8 +215,29 @@ export class Client {
     this.#looking = true
     soon(() => {
       this.#looking = false
+      if (this.#localCount > 0 && this.#spin.budget > 0) this.#await()
       this.wake()
     })
+  }
+
+  /** Looks for the next event for a while: the answer of a worker that runs comes sooner than a ring would. */
+  #await(): void {
+    const end = performance.now() + this.#spin.budget / 1000
+    do {
+      for (let looks = 0; looks < LOOKS; looks++) {
+        if (this.#inbox.pending || this.#inbound.depth !== 0) return this.#spin.paid()
+      }
+    } while (performance.now() < end)
+    this.#spin.missed()
+  }
+
+  readonly #lookAt = (slot: number): void => {
+    if (this.#asleep) {
+      this.#asleep = false
+      this.#spin.woken()
+    }
+    const session = this.#locals[slot]
+    if (session !== undefined) this.#guard(session, look)
   }
 
   // ---- messages from the host
@@ -190,6 +270,8 @@ export class Client {
         return this.#onAccepted(message)
       case "disconnected":
         return this.#withSession(message.session, ended)
+      case "localAccepted":
+        return this.#onLocalAccepted(message)
       case "reset":
         return this.#withSession(message.session, (session) => session.onReset(message.reason))
       case "cleanup":
@@ -197,18 +279,27 @@ export class Client {
       case "bound":
       case "unlistened":
       case "connected":
+      case "localConnected":
       case "failed": {
+        // the host may have closed it unasked
+        if (message._tag === "unlistened") this.#listeners.delete(message.listener)
         const request = this.#requests.get(message.request)
         this.#requests.delete(message.request)
         if (request !== undefined) request(message)
         // whoever asked for it has given up meanwhile
-        else if (message._tag === "connected") this.connected(message)?.abort()
+        else if (isConnected(message)) this.connected(message)?.abort()
         return
       }
       case "addSegment":
         return this.#onAddSegment(message.segment)
       case "deleteSegment":
         this.#segments.delete(message.segment)
+        return
+      case "addLink":
+        return this.#onAddLink(message.link)
+      case "deleteLink":
+        this.#links.get(message.link)?.close()
+        this.#links.delete(message.link)
         return
       case "rpc":
         if (message.call === "drain") Deferred.doneUnsafe(this.draining, Exit.void)
@@ -219,7 +310,10 @@ export class Client {
 
   #withSession(handle: Handle.SessionHandle, edge: (session: ClientSession) => void): void {
     const session = this.#sessions.get(Handle.index(handle))
-    if (session !== undefined && session.handle === handle) this.#guard(session, edge)
+    if (session === undefined || session.handle !== handle) return
+    // what the other worker did before comes first; that it is there does not mean that it was looked at
+    if (session.cutThrough) this.#guard(session, look)
+    this.#guard(session, edge)
   }
 
   #onAccepted(message: Message.Of<"accepted">): void {
@@ -242,6 +336,44 @@ export class Client {
     const session = new ClientSession(this.#outbound, this.#memory, segment, message.offset, about)
     this.#sessions.set(Handle.index(message.session), session)
     return session
+  }
+
+  #onAddLink(number: number): void {
+    const link = this.#place.receiveLink(number, this.wake)
+    if (link === undefined) return
+    this.#links.set(number, { ...link, sender: new Inbox.Sender(link.inbox, link.ring) })
+  }
+
+  #onLocalAccepted(message: Message.Of<"localAccepted">): void {
+    const accept = this.#listeners.get(message.listener)
+    const segment = this.#segments.get(message.segment)
+    const link = this.#links.get(message.link)
+    const claimed = accept !== undefined && segment !== undefined && link !== undefined
+      && SessionBlock.endOffer(segment, 0, SessionBlock.CLAIMED)
+    if (!claimed) return this.#aboutOffer(Message.Passed, message.session)
+    const session = this.#openLocal(message, "server", segment, link)
+    this.#aboutOffer(Message.Claimed, message.session)
+    this.#guard(session, accept)
+  }
+
+  #openLocal(
+    message: Message.Of<"localAccepted" | "localConnected">,
+    side: SessionBlock.Side,
+    segment: Segment.Segment,
+    { sender }: Link
+  ): ClientSession {
+    const { slot } = message
+    const session = new LocalClientSession(this.#outbound, side, segment, sender, message)
+    this.#sessions.set(Handle.index(message.session), session)
+    this.#localCount++
+    this.#locals[slot] = session
+    this.#inbox.use(slot)
+    return session
+  }
+
+  #closeLocal(session: LocalClientSession): void {
+    this.#localCount--
+    if (this.#locals[session.slot] === session) this.#locals[session.slot] = undefined
   }
 
   readonly #blocks: Fifo.Blocks = {
@@ -300,6 +432,7 @@ export class Client {
     starved: (session) => void this.#starved.add(session),
     released: (session) => {
       this.#sessions.delete(Handle.index(session.handle))
+      if (session instanceof LocalClientSession) this.#closeLocal(session)
       this.#hot.delete(session)
       this.#starved.delete(session)
     }
@@ -362,10 +495,13 @@ export class Client {
     this.#listeners.delete(listener)
   }
 
-  /** The session that a `connected` reply is about. */
-  connected(reply: Message.Of<"connected">): Session | undefined {
+  /** The session that a reply is about which says that a connect has succeeded. */
+  connected(reply: Connected): Session | undefined {
     const segment = this.#segments.get(reply.segment)
-    return segment === undefined ? undefined : this.#open(reply, segment)
+    if (segment === undefined) return undefined
+    if (reply._tag === "connected") return this.#open(reply, segment)
+    const link = this.#links.get(reply.link)
+    return link === undefined ? undefined : this.#openLocal(reply, "client", segment, link)
   }
 
   /** Gives back the memory of fifos that were not written to since the last call. */
@@ -389,6 +525,9 @@ export class Client {
     this.#requests.clear()
     for (const session of this.#sessions.values()) this.#guard(session, detached)
     this.#sessions.clear()
+    this.#locals.length = 0
+    for (const link of this.#links.values()) link.close()
+    this.#links.clear()
     this.#listeners.clear()
     this.#outbox.length = 0
   }
@@ -396,6 +535,7 @@ export class Client {
 
 // what a transport may say of one operation and not of the other is a failure of the transport
 const isListenReason = Schema.is(ListenFailed.fields.reason)
+const isUnlistenReason = Schema.is(UnlistenFailed.fields.reason)
 const isConnectReason = Schema.is(ConnectFailed.fields.reason)
 
 const detail = "the host has given this worker up"
@@ -421,11 +561,16 @@ export const make = Effect.fnUntraced(function*(
       return Effect.sync(cancel)
     })
 
-  const listen = Effect.fnUntraced(function*(endpoint: string, accept: (session: Session) => void) {
+  const listen = Effect.fnUntraced(function*(
+    endpoint: string,
+    accept: (session: Session) => void,
+    { backlog = 0, ipv6Only = false }: ListenOptions = {}
+  ) {
+    const flags = ipv6Only ? Message.IPV6_ONLY : 0
     // uninterruptible: a listener that the host has made must be known here, or nobody would ever end it
     return yield* Effect.acquireRelease(
       Effect.callback<Listener, ListenFailed>((resume) => {
-        client.request((id) => ({ _tag: "listen", request: id, endpoint }), (reply) => {
+        client.request((id) => ({ _tag: "listen", request: id, endpoint, backlog, flags }), (reply) => {
           if (reply?._tag === "bound") {
             client.listening(reply.listener, accept)
             return resume(Effect.succeed({ handle: reply.listener, local: reply.local }))
@@ -448,11 +593,27 @@ export const make = Effect.fnUntraced(function*(
     )
   })
 
-  const connect = Effect.fnUntraced(function*(endpoint: string) {
+  const unlisten = Effect.fnUntraced(function*(listener: Handle.ListenerHandle) {
+    const reply = yield* request((id) => ({ _tag: "unlisten", request: id, listener }))
+    if (reply?._tag === "unlistened") return client.notListening(listener)
+    return yield* new UnlistenFailed(
+      reply?._tag === "failed"
+        ? {
+          listener: Handle.format(listener),
+          reason: isUnlistenReason(reply.reason) ? reply.reason : "NoSuchListener",
+          detail: reply.detail
+        }
+        : { listener: Handle.format(listener), reason: "Detached", detail }
+    )
+  })
+
+  const connect = Effect.fnUntraced(function*(endpoint: string, { source = "", timeout }: ConnectOptions = {}) {
+    const millis = timeout === undefined ? 0 : Math.max(1, Math.ceil(Duration.toMillis(timeout)))
     return yield* Effect.acquireRelease(
       Effect.callback<Session, ConnectFailed>((resume) => {
-        const cancel = client.request((id) => ({ _tag: "connect", request: id, endpoint }), (reply) => {
-          const session = reply?._tag === "connected" ? client.connected(reply) : undefined
+        const ask = (request: number) => ({ _tag: "connect" as const, request, endpoint, source, timeout: millis })
+        const cancel = client.request(ask, (reply) => {
+          const session = reply !== undefined && isConnected(reply) ? client.connected(reply) : undefined
           if (session !== undefined) return resume(Effect.succeed(session))
           resume(Effect.fail(
             reply?._tag === "failed"
@@ -474,7 +635,9 @@ export const make = Effect.fnUntraced(function*(
   const sessions = Sessions.of({
     worker: start.info,
     endpoints: start.endpoints,
+    config: start.config,
     listen,
+    unlisten,
     connect,
     draining: Deferred.await(client.draining),
     open: Effect.sync(() => client.sessions)

@@ -53,7 +53,9 @@ const lost = (syscall: "read" | "write", session: Session): NodeJS.ErrnoExceptio
 
 const onTimeout = (duplex: SessionDuplex): void => void duplex.emit("timeout")
 
-const parse = (uri: string): Endpoint.Endpoint | null => Result.getOrElse(Endpoint.parse(uri), () => null)
+/** Address and port; the peer of a cut-through session has none. */
+const parse = (uri: string): Endpoint.TransportEndpoint | null =>
+  Result.getOrElse(Endpoint.parseTransport(uri), () => null)
 
 const family = (host: string): "IPv4" | "IPv6" => isIPv6(host) ? "IPv6" : "IPv4"
 
@@ -130,8 +132,8 @@ export class SessionDuplex extends Duplex {
   #index = 0
   #from = 0
   #callback: ((error?: Error | null) => void) | undefined
-  #remote: Endpoint.Endpoint | null | undefined
-  #local: Endpoint.Endpoint | null | undefined
+  #remote: Endpoint.TransportEndpoint | null | undefined
+  #local: Endpoint.TransportEndpoint | null | undefined
 
   constructor(session: Session, options?: SessionDuplexOptions) {
     super({ allowHalfOpen: options?.allowHalfOpen ?? true, highWaterMark: options?.highWaterMark })
@@ -356,11 +358,11 @@ export class SessionDuplex extends Duplex {
     return this.writable ? "writeOnly" : "closed"
   }
 
-  #remoteEndpoint(): Endpoint.Endpoint | null {
+  #remoteEndpoint(): Endpoint.TransportEndpoint | null {
     return this.#remote === undefined ? this.#remote = parse(this.session.remote) : this.#remote
   }
 
-  #localEndpoint(): Endpoint.Endpoint | null {
+  #localEndpoint(): Endpoint.TransportEndpoint | null {
     return this.#local === undefined ? this.#local = parse(this.session.local) : this.#local
   }
 

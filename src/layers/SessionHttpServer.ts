@@ -35,6 +35,7 @@ const CODES: Record<ListenFailed["reason"], string> = {
   AddressInUse: "EADDRINUSE",
   AddressNotAvailable: "EADDRNOTAVAIL",
   PermissionDenied: "EACCES",
+  OutOfScope: "EACCES",
   NoMemory: "ENOMEM",
   TransportFailed: "EIO",
   Detached: "ENOTCONN"
@@ -192,7 +193,7 @@ export class SessionHttpServer extends Http.Server {
   override address(): Net.AddressInfo | string | null {
     const local = this.#listeners[0]?.local
     if (local === undefined) return null
-    return Result.match(Endpoint.parse(local), {
+    return Result.match(Endpoint.parseTransport(local), {
       onFailure: () => local,
       onSuccess: ({ host, port }) => ({ address: host, port, family: host.includes(":") ? "IPv6" : "IPv4" })
     })

@@ -30,7 +30,8 @@ export interface Setting {
   readonly key: string
   /** Its name as a flag, without the dashes; `undefined` when there is none. */
   readonly flag: string | undefined
-  readonly variable: string
+  /** Its name in the environment; `undefined` when there is none. */
+  readonly variable: string | undefined
   /** Path of the option in `AppOptions`; `undefined` for what concerns the host alone. */
   readonly option: string | undefined
   readonly form: "text" | "switch" | "list"
@@ -42,7 +43,13 @@ export interface Setting {
 const words = (key: string): ReadonlyArray<string> =>
   key.replace("MiB", "Mib").split(/(?=[A-Z])/).map((word) => word.toLowerCase())
 
-const setting = (key: string, rest: Omit<Setting, "key" | "flag" | "variable">, flag = true): Setting => ({
+/**
+ * A setting by its key, which gives it its flag and its variable.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const setting = (key: string, rest: Omit<Setting, "key" | "flag" | "variable">, flag = true): Setting => ({
   key,
   flag: flag ? words(key).join("-") : undefined,
   variable: `SLUICE_${words(key).join("_").toUpperCase()}`,
@@ -52,10 +59,10 @@ const setting = (key: string, rest: Omit<Setting, "key" | "flag" | "variable">, 
 const metavars: Partial<Record<Options.Unit, string>> = { bytes: "size", milliseconds: "time", percent: "percent" }
 
 /**
- * Options without a flag: what this runtime serves in one form only, and the secret, which everybody who lists the
- * processes of the machine would read.
+ * Options without a flag: what no application needs that has its settings from a command line, and the secret, which
+ * everybody who lists the processes of the machine would read.
  */
-const withoutFlag = ["namespace", "secret", "scope.global", "scope.local", "proxiedTransports", "tlsEngine"]
+const withoutFlag = ["secret", "config", "proxiedTransports", "tlsEngine"]
 
 const fromOption = ({ default: byDefault, description, option, unit }: Options.Documentation): Setting => {
   const name = option.slice(option.lastIndexOf(".") + 1)
@@ -87,9 +94,14 @@ const fromOption = ({ default: byDefault, description, option, unit }: Options.D
       })
     case "admission.policy":
       return setting(name, { ...about, form: "text", metavar: "hold|refuse" })
+    case "namespace":
+      return setting(name, { ...about, form: "text", metavar: "name" })
     case "name":
     case "client":
       return setting(name, { option, description, form: "text", metavar: "name" })
+    // in the file only: on the command line and in the environment, `config` is the file itself
+    case "config":
+      return { ...setting(name, { ...about, form: "text", metavar: "json" }, flag), variable: undefined }
     default:
       return setting(name, { ...about, form: "text", metavar: (unit && metavars[unit]) ?? "number" }, flag)
   }
@@ -100,7 +112,23 @@ const groups = ["worker", "admission", "segment", "queue"]
 const rank = (option: string): number => groups.indexOf(option.split(".", 1)[0]!)
 
 /**
- * All settings.
+ * The settings of any host: the control socket, and the options of its application.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const hostSettings: ReadonlyArray<Setting> = [
+  setting("control", {
+    option: undefined,
+    form: "text",
+    metavar: "path",
+    description: "Path of the control socket; default: sluice.sock in the user's runtime directory"
+  }),
+  ...Options.documentation.toSorted((a, b) => rank(a.option) - rank(b.option)).map(fromOption)
+]
+
+/**
+ * All settings of `sluice serve`.
  *
  * @category constants
  * @since 0.1.0
@@ -111,16 +139,27 @@ export const settings: ReadonlyArray<Setting> = [
     { option: undefined, form: "text", metavar: "module", description: "Module of the application" },
     false
   ),
-  setting("control", {
-    option: undefined,
-    form: "text",
-    metavar: "path",
-    description: "Path of the control socket; default: sluice.sock in the user's runtime directory"
-  }),
-  ...Options.documentation.toSorted((a, b) => rank(a.option) - rank(b.option)).map(fromOption)
+  ...hostSettings
 ]
 
-const byKey = new Map(settings.map((setting) => [setting.key, setting]))
+/**
+ * A command that serves an application.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Program<A> {
+  /** All its settings: those of any host, and its own. */
+  readonly settings: ReadonlyArray<Setting>
+  /** Options that hold where they are not set, given the module that was named. */
+  readonly defaults: (app: string | undefined) => Options.AppOptionsInput
+  /** Decodes what is set and is no option, by key, beside the options; a failure's `option` is the key. */
+  readonly decode: (
+    values: Readonly<Record<string, unknown>>,
+    options: Options.AppOptionsInput
+  ) => Result.Result<A, Options.OptionsError>
+}
+
 const byOption = new Map(settings.flatMap((setting) => setting.option === undefined ? [] : [[setting.option, setting]]))
 
 /**
@@ -152,7 +191,7 @@ const optionPaths = new RegExp(Array.from(byOption.keys(), (option) => option.re
 /** Paths of options as the names that they have here. */
 const renamed = (text: string): string => text.replace(optionPaths, (option) => byOption.get(option)?.key ?? option)
 
-const unknownKey = (key: string, file: string): string => {
+const unknownKey = (settings: ReadonlyArray<Setting>, key: string, file: string): string => {
   const group = settings.filter(({ option }) => option?.startsWith(`${key}.`))
   if (group.length > 0) {
     return `${key} in ${file}: its settings stand by themselves: ${group.map(({ key }) => key).join(", ")}`
@@ -169,7 +208,7 @@ const unknownKey = (key: string, file: string): string => {
 
 const File = Schema.fromJsonString(Schema.Record(Schema.String, Schema.Unknown))
 
-const readFile = Effect.fnUntraced(function*(path: string) {
+const readFile = Effect.fnUntraced(function*(settings: ReadonlyArray<Setting>, path: string) {
   const text = yield* Effect.tryPromise({
     // some editors begin a file with a mark of its byte order, which is not JSON's
     try: async () => (await Fs.readFile(path, "utf8")).replace(/^\uFEFF/, ""),
@@ -188,8 +227,8 @@ const readFile = Effect.fnUntraced(function*(path: string) {
   const entries = yield* Schema.decodeEffect(File)(text).pipe(
     Effect.mapError(() => invalid(`configuration file ${path} must hold an object, such as {"workers": 4}`))
   )
-  const unknown = Object.keys(entries).filter((key) => !byKey.has(key))
-  if (unknown.length > 0) return yield* invalid(...unknown.map((key) => unknownKey(key, path)))
+  const unknown = Object.keys(entries).filter((known) => !settings.some(({ key }) => key === known))
+  if (unknown.length > 0) return yield* invalid(...unknown.map((key) => unknownKey(settings, key, path)))
   return entries
 })
 
@@ -224,7 +263,7 @@ const shaped = (form: Setting["form"], { source, value }: Given): Result.Result<
   return Result.succeed(value)
 }
 
-const listenProblems = (given: Given): ReadonlyArray<string> =>
+const uriProblems = (given: Given): ReadonlyArray<string> =>
   (Array.isArray(given.value) ? given.value as ReadonlyArray<unknown> : []).flatMap((uri) => {
     if (typeof uri !== "string") return []
     const parsed = Endpoint.parse(uri)
@@ -240,12 +279,12 @@ const assign = (input: Record<string, unknown>, option: string, value: unknown):
 }
 
 /**
- * What `sluice serve` is to do.
+ * What a command is to do.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Resolved {
+export interface Resolved<A> {
   /** Input for `Options.decodeApp`, which has accepted it. */
   readonly options: Options.AppOptionsInput
   readonly decoded: Options.AppOptions
@@ -253,6 +292,8 @@ export interface Resolved {
   readonly app: string | undefined
   /** Path of the control socket as it was given. */
   readonly control: string | undefined
+  /** What the command has settings of its own for. */
+  readonly own: A
 }
 
 /** A path, for what is not an option. */
@@ -268,26 +309,37 @@ const path = (given: Given | undefined): Result.Result<string | undefined, strin
 const DEFAULT_NAME = "http"
 const DEFAULT_LISTEN = "tcp://127.0.0.1:8080"
 
+const serve: Program<undefined> = {
+  settings,
+  defaults: (app) =>
+    app === undefined ? { name: DEFAULT_NAME, listen: [DEFAULT_LISTEN] } : { name: Path.parse(app).name },
+  decode: () => Result.succeed(undefined)
+}
+
+/** Settings that are no options, and that are read here. */
+const common = ["app", "control"]
+
 /**
  * Gathers the settings, by key from the flags, from the environment and from the file, and checks them.
  *
  * @category decoding
  * @since 0.1.0
  */
-export const resolve = Effect.fnUntraced(function*(
+export const resolveProgram = Effect.fnUntraced(function*<A>(
+  { decode, defaults, settings }: Program<A>,
   flags: Readonly<Record<string, unknown>>,
   configFlag: string | undefined
-): Effect.fn.Return<Resolved, InvalidSettings> {
+): Effect.fn.Return<Resolved<A>, InvalidSettings> {
   const file = configFlag ?? (yield* variable("SLUICE_CONFIG"))
-  const entries = file === undefined ? {} : yield* readFile(file)
+  const entries = file === undefined ? {} : yield* readFile(settings, file)
   const given = new Map<string, Given>()
   for (const { flag, key, variable: name } of settings) {
     if (flags[key] !== undefined) {
       given.set(key, { value: flags[key], source: flag === undefined ? key : `--${flag}` })
       continue
     }
-    const value = yield* variable(name)
-    if (value !== undefined) given.set(key, { value, source: name })
+    const value = name === undefined ? undefined : yield* variable(name)
+    if (name !== undefined && value !== undefined) given.set(key, { value, source: name })
     else if (Object.hasOwn(entries, key)) given.set(key, { value: entries[key], source: `${key} in ${file}` })
   }
 
@@ -299,27 +351,42 @@ export const resolve = Effect.fnUntraced(function*(
   }
   const app = take(path(given.get("app")))
   const control = take(path(given.get("control")))
-  const input: Record<string, unknown> = app === undefined
-    ? { name: DEFAULT_NAME, listen: [DEFAULT_LISTEN] }
-    : { name: Path.parse(app).name }
-  for (const { form, key, option } of settings) {
+  const input: Record<string, unknown> = { ...defaults(app) }
+  const values: Record<string, unknown> = {}
+  for (const { form, key, metavar, option } of settings) {
     const value = given.get(key)
-    if (option === undefined || value === undefined) continue
+    if (common.includes(key) || value === undefined) continue
     const right = take(shaped(form, value))
     if (right === undefined) continue
-    if (key === "listen") problems.push(...listenProblems({ ...value, value: right }))
-    assign(input, option, key === "inProcess" ? (right === true ? "in-process" : "thread") : right)
+    if (metavar === "uri") problems.push(...uriProblems({ ...value, value: right }))
+    if (option === undefined) values[key] = right
+    else assign(input, option, key === "inProcess" ? (right === true ? "in-process" : "thread") : right)
   }
   if (problems.length > 0) return yield* invalid(...problems)
 
+  const explain = ({ more, reason }: Options.OptionsError): ReadonlyArray<string> =>
+    [reason, ...more].map(({ message, option }) => {
+      const key = byOption.get(option)?.key ?? option
+      const source = given.get(key)?.source ?? key
+      return `${source}: ${renamed(message.replace(`${option}: `, ""))}`
+    })
+  const own = decode(values, input)
   const decoded = Options.decodeApp(input)
-  if (Result.isSuccess(decoded)) {
-    return { options: input as Options.AppOptionsInput, decoded: decoded.success, app, control }
+  if (Result.isSuccess(decoded) && Result.isSuccess(own)) {
+    const options = input as Options.AppOptionsInput
+    return { options, decoded: decoded.success, app, control, own: own.success }
   }
-  const { more, reason } = decoded.failure
-  return yield* invalid(...[reason, ...more].map(({ message, option }) => {
-    const setting = byOption.get(option)
-    const source = setting === undefined ? option : given.get(setting.key)?.source ?? setting.key
-    return `${source}: ${renamed(message.replace(`${option}: `, ""))}`
-  }))
+  const failures = [Result.getFailure(own), Result.getFailure(decoded)].flatMap((failure) => Option.toArray(failure))
+  return yield* invalid(...failures.flatMap(explain))
 })
+
+/**
+ * The settings of `sluice serve`, gathered and checked.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const resolve = (
+  flags: Readonly<Record<string, unknown>>,
+  configFlag: string | undefined
+): Effect.Effect<Resolved<undefined>, InvalidSettings> => resolveProgram(serve, flags, configFlag)

@@ -10,7 +10,13 @@
  * ends. Nothing buffers in between but the peer's own list of what it has sent: a fifo that is full leaves it there,
  * and a peer that does not read takes nothing from the tx fifo. A reset loses what had not arrived.
  *
+ * **Addresses** Every address is an address of both sides' machines, so any may be listened on and connected from.
+ * `localhost` is 127.0.0.1; another name stands for itself, and is found while somebody listens on it or on any address. Connecting to any
+ * address goes to the loopback address, as it does on Linux. Two connections may have the same source when they go to
+ * different endpoints.
+ *
  * **Gotchas** A connection that the host gives up with `close` waits for its peer's end as long as the peer likes.
+ * `backlog` means nothing here, since every connection is accepted at once.
  *
  * @since 0.1.0
  */
@@ -24,10 +30,12 @@ import {
   type Connection,
   type ConnectionEnd,
   type ConnectionEvents,
+  type ConnectOptions,
   type ListenOptions,
   Transport,
   TransportError
 } from "../services/Transport.ts"
+import * as TcpErrors from "./TcpErrors.ts"
 
 /** The first of the ports that are given where none was asked for. */
 const FIRST_PORT = 49_152
@@ -87,6 +95,14 @@ export interface Peer {
 }
 
 /**
+ * What becomes of a connect that nobody answers: reset while half-open, the system's time over, or no way there.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ConnectFailure = "Reset" | "TimedOut" | "Unreachable"
+
+/**
  * A listener of the network that the host may connect to.
  *
  * @category models
@@ -97,9 +113,11 @@ export interface PeerListener {
   readonly local: string
   /** Connects that are held. */
   readonly waiting: number
-  /** Leaves connects unanswered until {@link answer}. */
+  /** Leaves connects unanswered, half-open, until {@link answer}. */
   hold(): void
   answer(): void
+  /** Fails the connects that are held; those that come later are held again. */
+  fail(reason: ConnectFailure): void
   /** Refuses what is held and all that comes. */
   close(): void
 }
@@ -122,6 +140,8 @@ class ScriptedPeer implements Peer {
   connection: MemoryConnection | undefined
   #received: Array<Buffer> = []
   readonly #outgoing: Array<Uint8Array> = []
+  /** Hears of its end. */
+  onOver: (() => void) | undefined
   /** Bytes of the first outgoing chunk that the host has taken. */
   #taken = 0
   #telling = false
@@ -205,6 +225,7 @@ class ScriptedPeer implements Peer {
     if (this.closed) return
     this.closed = true
     this.broken = broken
+    this.onOver?.()
     this.discard()
     this.tell()
   }
@@ -225,7 +246,7 @@ class MemoryConnection implements Connection {
   onGone: (() => void) | undefined
   readonly #peer: ScriptedPeer
   #rx: Fifo.Producer | undefined
-  #tx: Fifo.Consumer | undefined
+  #end: ConnectionEnd | undefined
   #events = noEvents
   /** The rx fifo has no room, or there is no memory for it. */
   #paused = false
@@ -244,11 +265,16 @@ class MemoryConnection implements Connection {
     peer.connection = this
   }
 
+  /** Asked for each time: a session that is joined with another changes it. */
+  get #tx(): Fifo.Consumer | undefined {
+    return this.#end?.tx
+  }
+
   open(end: ConnectionEnd): void {
     this.#events = end
     if (this.#gone !== undefined) return queueMicrotask(() => this.#sayClosed())
     this.#rx = end.rx
-    this.#tx = end.tx
+    this.#end = end
     this.#peer.opened = true
     this.schedule()
   }
@@ -338,14 +364,13 @@ class MemoryConnection implements Connection {
 
   #transmit(): void {
     const peer = this.#peer
-    const tx = this.#tx
     let room = false
-    for (let bytes; peer.window > 0 && (bytes = tx?.peek(peer.window)) !== undefined;) {
+    for (let bytes; peer.window > 0 && (bytes = this.#tx?.peek(peer.window)) !== undefined;) {
       peer.take(bytes)
-      room = tx!.drop(bytes.length) || room
+      room = this.#tx!.drop(bytes.length) || room
     }
     if (room) this.#events.room()
-    if (!this.#ending || this.#txEnded || this.#aborted || (tx !== undefined && tx.size > 0)) return
+    if (!this.#ending || this.#txEnded || this.#aborted || (this.#tx?.size ?? 0) > 0) return
     this.#txEnded = true
     peer.ended = true
     peer.tell()
@@ -363,16 +388,23 @@ class MemoryConnection implements Connection {
     const events = this.#events
     this.#events = noEvents
     this.#rx = undefined
-    this.#tx = undefined
+    this.#end = undefined
     events.closed(this.#gone?.reset)
   }
 }
 
 /** A listener of either side. */
 interface Bound {
-  readonly endpoint: Endpoint.Endpoint
+  readonly endpoint: Endpoint.TransportEndpoint
+  readonly ipv6Only: boolean
   /** Takes a peer that dials, or answers the host's connect. */
   readonly connect: (dialled: Dialled) => void
+}
+
+/** Why an attempt to connect failed. */
+interface Fault {
+  readonly reason: TransportError["reason"]
+  readonly detail: string
 }
 
 /** One attempt to connect. */
@@ -380,14 +412,38 @@ interface Dialled {
   readonly peer: ScriptedPeer
   /** The connection is there. */
   readonly answer: (connection: MemoryConnection) => void
-  readonly refuse: () => void
+  readonly fail: (fault: Fault) => void
 }
+
+const refused: Fault = { reason: "ConnectionRefused", detail: NOBODY }
+
+const failures: Readonly<Record<ConnectFailure, Fault>> = {
+  Reset: { reason: "Reset", detail: PEER_RESET },
+  TimedOut: { reason: "TimedOut", detail: "the host did not answer" },
+  Unreachable: { reason: "Unreachable", detail: "there is no way to that host" }
+}
+
+const sourceInUse = (source: Endpoint.TransportEndpoint): Fault => ({
+  reason: "AddressInUse",
+  detail: `source ${Endpoint.format(source)} is in use; choose another port, or port 0 for a free one`
+})
 
 const isAny = (host: string): boolean => host === "0.0.0.0" || host === "::"
 
-/** Whether a listener on `host` hears of connections to `to`. */
-const covers = (host: string, to: string): boolean =>
-  host === to || host === "::" || (host === "0.0.0.0" && !isIPv6(to))
+const loopback = (host: string): string => isIPv6(host) ? "::1" : "127.0.0.1"
+
+/** Where a connection to any address goes, and which address comes from there. */
+const reached = (host: string): string => isAny(host) ? loopback(host) : host
+
+const parse = (text: string): Endpoint.TransportEndpoint => named(Result.getOrThrow(Endpoint.parseTransport(text)))
+
+/** With an address for the name that every machine has. */
+const named = (endpoint: Endpoint.TransportEndpoint): Endpoint.TransportEndpoint =>
+  endpoint.host === "localhost" ? { ...endpoint, host: "127.0.0.1" } : endpoint
+
+/** Whether a listener hears of connections to `to`. */
+const covers = ({ endpoint: { host }, ipv6Only }: Pick<Bound, "endpoint" | "ipv6Only">, to: string): boolean =>
+  host === to || (host === "::" && (!ipv6Only || isIPv6(to))) || (host === "0.0.0.0" && !isIPv6(to))
 
 /**
  * Where hosts and scripted peers meet.
@@ -398,6 +454,9 @@ const covers = (host: string, to: string): boolean =>
 export class Network {
   readonly #host: Array<Bound> = []
   readonly #scripted: Array<Bound> = []
+  readonly #unreachable = new Set<string>()
+  /** Where the host's connections come from and go to, half-open ones too. */
+  readonly #sources = new Set<string>()
   #port = FIRST_PORT - 1
 
   /** Endpoint URIs that the host listens on. */
@@ -410,23 +469,26 @@ export class Network {
    * connection. Where nobody listens it is refused. Throws for a text that is no endpoint.
    */
   dial(endpoint: string): Peer {
-    const to = Result.getOrThrow(Endpoint.parse(endpoint))
-    const from = isIPv6(to.host) ? "::1" : "127.0.0.1"
+    const asked = parse(endpoint)
+    const to = { ...asked, host: reached(asked.host) }
     const peer = new ScriptedPeer(
-      Endpoint.format(Endpoint.withPort({ ...to, host: from }, this.#freePort())),
-      Endpoint.format(isAny(to.host) ? { ...to, host: from } : to)
+      Endpoint.format({ ...to, host: loopback(to.host), port: this.#freePort() }),
+      Endpoint.format(to)
     )
     queueMicrotask(() =>
       this.#reach(this.#host, to, {
         peer,
         answer: (connection) => connection.schedule(),
-        refuse: () => peer.over(NOBODY)
+        fail: ({ detail }) => peer.over(detail)
       })
     )
     return peer
   }
 
-  /** Takes the host's connects to an endpoint: `onPeer` is given the other end of each. */
+  /**
+   * Takes the host's connects to an endpoint: `onPeer` is given the other end of each. `[::]` takes those to IPv4
+   * addresses too. Throws for a text that is no endpoint, and for an endpoint that is taken.
+   */
   listen(endpoint: string, onPeer: (peer: Peer) => void): PeerListener {
     const waiting: Array<Dialled> = []
     let held = false
@@ -435,13 +497,16 @@ export class Network {
       onPeer(dialled.peer)
       dialled.answer(connection)
     }
-    const bound = this.#bind(this.#scripted, Result.getOrThrow(Endpoint.parse(endpoint)), (dialled) => {
+    const bound = this.#bind(this.#scripted, parse(endpoint), false, (dialled) => {
       if (held) waiting.push(dialled)
       else answer(dialled)
     })
     if (bound === undefined) throw new Error(`${endpoint} is taken`)
     const { endpoint: local } = bound
     const unbind = (): void => this.#unbind(this.#scripted, bound)
+    const failAll = (fault: Fault): void => {
+      for (const { fail } of waiting.splice(0)) queueMicrotask(() => fail(fault))
+    }
     return {
       local: Endpoint.format(local),
       get waiting() {
@@ -452,23 +517,36 @@ export class Network {
       },
       answer: () => {
         held = false
-        for (const dialled of waiting.splice(0)) if (!dialled.peer.sentReset) queueMicrotask(() => answer(dialled))
+        for (const dialled of waiting.splice(0)) {
+          queueMicrotask(() => dialled.peer.sentReset || answer(dialled))
+        }
       },
+      fail: (reason) => failAll(failures[reason]),
       close: () => {
         unbind()
-        for (const dialled of waiting.splice(0)) queueMicrotask(dialled.refuse)
+        failAll(refused)
       }
     }
+  }
+
+  /**
+   * Has no way to an endpoint, or with port 0 to all of a host, for the host's connects. Returns what ends that. Throws
+   * for a text that is no endpoint.
+   */
+  unreachable(endpoint: string): () => void {
+    const key = Endpoint.format(parse(endpoint))
+    this.#unreachable.add(key)
+    return () => void this.#unreachable.delete(key)
   }
 
   // ---- the host's side
 
   /** Listens for the host; `undefined` when the endpoint is taken. Returns the endpoint, and how to end it. */
   bind(
-    endpoint: Endpoint.Endpoint,
+    endpoint: Endpoint.TransportEndpoint,
     options: ListenOptions
-  ): { readonly endpoint: Endpoint.Endpoint; readonly close: () => void } | undefined {
-    const bound = this.#bind(this.#host, endpoint, (dialled) => {
+  ): { readonly endpoint: Endpoint.TransportEndpoint; readonly close: () => void } | undefined {
+    const bound = this.#bind(this.#host, named(endpoint), options.ipv6Only, (dialled) => {
       const connection = new MemoryConnection(dialled.peer)
       options.accept(connection)
       dialled.answer(connection)
@@ -477,36 +555,75 @@ export class Network {
   }
 
   /** Connects for the host. Returns how to cancel it. */
-  connect(to: Endpoint.Endpoint, done: (connection: Connection | undefined) => void): () => void {
-    const from = isIPv6(to.host) ? "::1" : "127.0.0.1"
-    const peer = new ScriptedPeer(
-      Endpoint.format(to),
-      Endpoint.format(Endpoint.withPort({ ...to, host: from }, this.#freePort()))
-    )
-    queueMicrotask(() => {
-      if (peer.sentReset) return
-      this.#reach(this.#scripted, to, { peer, answer: done, refuse: () => done(undefined) })
-    })
+  connect(
+    asked: Endpoint.TransportEndpoint,
+    { source }: ConnectOptions,
+    done: (result: Result.Result<Connection, Fault>) => void
+  ): () => void {
+    const endpoint = named(asked)
+    const to = { ...endpoint, host: reached(endpoint.host) }
+    const from = (port: number): string =>
+      Endpoint.format({ ...to, host: source === undefined ? loopback(to.host) : reached(source.host), port })
+    const key = (port: number): string => `${from(port)} > ${Endpoint.format(to)}`
+    let port = source?.port ?? 0
+    if (port === 0) {
+      do port = this.#freePort()
+      while (this.#sources.has(key(port)))
+    }
+    const peer = new ScriptedPeer(Endpoint.format(to), from(port))
+    const attempt = key(port)
+    if (source !== undefined && source.port !== 0 && this.#isUsed(source, attempt)) {
+      queueMicrotask(() => done(Result.fail(sourceInUse(source))))
+    } else {
+      this.#sources.add(attempt)
+      peer.onOver = () => void this.#sources.delete(attempt)
+      const fail = (fault: Fault): void => {
+        peer.over(fault.detail)
+        done(Result.fail(fault))
+      }
+      queueMicrotask(() => {
+        if (peer.sentReset) return
+        const why = this.#why(to)
+        if (why !== undefined) return fail(why)
+        this.#reach(this.#scripted, to, { peer, answer: (connection) => done(Result.succeed(connection)), fail })
+      })
+    }
     return () => {
-      if (peer.connection === undefined) peer.sentReset = true
-      else peer.connection.abort()
+      if (peer.connection !== undefined) return peer.connection.abort()
+      peer.sentReset = true
+      peer.over(GIVEN_UP)
     }
   }
 
-  #reach(listeners: ReadonlyArray<Bound>, to: Endpoint.Endpoint, dialled: Dialled): void {
-    const bound = listeners.find(({ endpoint }) => endpoint.port === to.port && covers(endpoint.host, to.host))
-    if (bound === undefined) dialled.refuse()
+  /** Whether a listener has the source, or another connection that goes the same way. */
+  #isUsed(source: Endpoint.TransportEndpoint, attempt: string): boolean {
+    return this.#sources.has(attempt) || this.#isTaken({ endpoint: source, ipv6Only: false })
+  }
+
+  /** Why there is no way to an endpoint. */
+  #why(to: Endpoint.TransportEndpoint): Fault | undefined {
+    if (this.#unreachable.has(Endpoint.format(to)) || this.#unreachable.has(Endpoint.format({ ...to, port: 0 }))) {
+      return failures.Unreachable
+    }
+    if (Endpoint.family(to) !== undefined || this.#scripted.some((bound) => covers(bound, to.host))) return undefined
+    return { reason: "Unreachable", detail: `no host of the name ${to.host} was found` }
+  }
+
+  #reach(listeners: ReadonlyArray<Bound>, to: Endpoint.TransportEndpoint, dialled: Dialled): void {
+    const bound = listeners.find((bound) => bound.endpoint.port === to.port && covers(bound, to.host))
+    if (bound === undefined) dialled.fail(refused)
     else bound.connect(dialled)
   }
 
   #bind(
     listeners: Array<Bound>,
-    asked: Endpoint.Endpoint,
+    asked: Endpoint.TransportEndpoint,
+    ipv6Only: boolean,
     connect: Bound["connect"]
   ): Bound | undefined {
-    const endpoint = asked.port === 0 ? Endpoint.withPort(asked, this.#freePort()) : asked
-    if (this.#isTaken(endpoint)) return undefined
-    const bound = { endpoint, connect }
+    const endpoint = asked.port === 0 ? { ...asked, port: this.#freePort() } : asked
+    const bound = { endpoint, ipv6Only, connect }
+    if (this.#isTaken(bound)) return undefined
     listeners.push(bound)
     return bound
   }
@@ -516,9 +633,10 @@ export class Network {
     if (at >= 0) listeners.splice(at, 1)
   }
 
-  #isTaken({ host, port }: Endpoint.Endpoint): boolean {
-    return [...this.#host, ...this.#scripted].some(({ endpoint }) =>
-      endpoint.port === port && (covers(endpoint.host, host) || covers(host, endpoint.host))
+  #isTaken(wanted: Pick<Bound, "endpoint" | "ipv6Only">): boolean {
+    const { host, port } = wanted.endpoint
+    return [...this.#host, ...this.#scripted].some((bound) =>
+      bound.endpoint.port === port && (covers(bound, host) || covers(wanted, bound.endpoint.host))
     )
   }
 
@@ -532,7 +650,7 @@ export class Network {
 
 const failed = (
   operation: TransportError["operation"],
-  endpoint: Endpoint.Endpoint,
+  endpoint: Endpoint.TransportEndpoint,
   reason: TransportError["reason"],
   detail: string
 ): TransportError => new TransportError({ operation, endpoint: Endpoint.format(endpoint), reason, detail })
@@ -559,13 +677,16 @@ export const layer = (network: Network): Layer.Layer<Transport> =>
         )
         return bound.endpoint
       }),
-      connect: (endpoint) =>
+      connect: (endpoint, options = {}) =>
         Effect.callback<Connection, TransportError>((resume) => {
-          const cancel = network.connect(endpoint, (connection) =>
+          const { source } = options
+          const fault = source === undefined ? undefined : TcpErrors.sourceFault(named(endpoint), source)
+          if (fault !== undefined) return resume(Effect.fail(fault))
+          const cancel = network.connect(endpoint, options, (result) =>
             resume(
-              connection === undefined
-                ? Effect.fail(failed("connect", endpoint, "ConnectionRefused", NOBODY))
-                : Effect.succeed(connection)
+              Result.isFailure(result)
+                ? Effect.fail(failed("connect", endpoint, result.failure.reason, result.failure.detail))
+                : Effect.succeed(result.success)
             ))
           return Effect.sync(cancel)
         })

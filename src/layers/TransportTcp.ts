@@ -16,6 +16,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
 import * as Net from "node:net"
 import * as Util from "node:util"
 import * as Endpoint from "../domain/Endpoint.ts"
@@ -26,13 +27,20 @@ import {
   type ConnectionEnd,
   type ListenOptions,
   Transport,
-  TransportError
+  type TransportError
 } from "../services/Transport.ts"
+import * as TcpErrors from "./TcpErrors.ts"
 
 /** Bytes of the buffer that small reads of all connections go through. */
 const SCRATCH = 65536
 /** A read of at least this many bytes lets the next one go straight into the fifo. */
 const LARGE_READ = 8192
+
+/**
+ * Milliseconds that each address of a name has but the last, which has the system's time. Node gives an attempt up for
+ * good when it tries the next address, so this is long enough for a first packet that was lost to be sent again.
+ */
+const ATTEMPT_TIMEOUT = 2000
 
 const scratch = Buffer.allocUnsafeSlow(SCRATCH)
 
@@ -99,6 +107,8 @@ class TcpConnection implements Connection {
   #closing = false
   #error: NodeJS.ErrnoException | undefined
   #onWritten: ((error?: Error | null) => void) | undefined
+  /** The addresses of a connection that keeps them. */
+  #kept: { readonly remote: string; readonly local: string } | undefined
   /** Set when the socket has closed: why it broke, if it did. */
   #closed: { readonly reset: string | undefined } | undefined
 
@@ -112,12 +122,24 @@ class TcpConnection implements Connection {
     socket.on("close", onClose)
   }
 
+  /**
+   * Keeps the addresses, which a socket forgets when it is gone: whoever connected asks for them later. `false` when the
+   * peer is gone already. Accepted ones are many, and asked at once.
+   */
+  keepAddresses(): boolean {
+    const { remoteAddress } = this.#addresses("getpeername")
+    if (remoteAddress !== undefined) this.#kept = { remote: this.remote, local: this.local }
+    return remoteAddress !== undefined
+  }
+
   get remote(): string {
+    if (this.#kept !== undefined) return this.#kept.remote
     const { remoteAddress, remotePort } = this.#addresses("getpeername")
     return uri(remoteAddress, remotePort)
   }
 
   get local(): string {
+    if (this.#kept !== undefined) return this.#kept.local
     const { localAddress, localPort } = this.#addresses("getsockname")
     return uri(localAddress, localPort)
   }
@@ -349,45 +371,6 @@ const uri = (address: string | undefined, port: number | undefined): string => {
   return Endpoint.format({ _tag: "tcp", host, port: port ?? 0 })
 }
 
-const reasons: Readonly<Record<string, TransportError["reason"]>> = {
-  EADDRINUSE: "AddressInUse",
-  EADDRNOTAVAIL: "AddressNotAvailable",
-  EACCES: "PermissionDenied",
-  EPERM: "PermissionDenied",
-  ECONNREFUSED: "ConnectionRefused",
-  EHOSTUNREACH: "Unreachable",
-  ENETUNREACH: "Unreachable",
-  ENOTFOUND: "Unreachable",
-  EAI_AGAIN: "Unreachable",
-  ETIMEDOUT: "TimedOut",
-  ECONNRESET: "Reset"
-}
-
-const details: Partial<Record<TransportError["reason"], string>> = {
-  AddressInUse: "another program listens there; choose another port, or port 0 for a free one",
-  AddressNotAvailable: "this machine has no such address",
-  PermissionDenied: "permission denied; ports below 1024 are usually reserved",
-  ConnectionRefused: "nobody listens there",
-  Unreachable: "there is no way to that host",
-  TimedOut: "no answer",
-  Reset: "the peer reset the connection"
-}
-
-const failed = (
-  operation: "listen" | "connect",
-  endpoint: Endpoint.Endpoint,
-  error: NodeJS.ErrnoException
-): TransportError => {
-  const reason = reasons[error.code ?? ""] ?? "TransportFailed"
-  const nameless = error.code === "ENOTFOUND" || error.code === "EAI_AGAIN"
-  return new TransportError({
-    operation,
-    endpoint: Endpoint.format(endpoint),
-    reason,
-    detail: nameless ? `no host of the name ${endpoint.host} was found` : details[reason] ?? error.message
-  })
-}
-
 const acceptErrors: ReadonlyArray<string> = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "ECONNABORTED"]
 
 /** What is wrong with an accept; none of these is the listener's end. */
@@ -404,9 +387,32 @@ export interface Options {
   readonly reading?: Reading | undefined
   /** Milliseconds that a connection which was given up may stand still before it is reset; default 5000. */
   readonly lingerTime?: number | undefined
+  /** How names that are connected to become addresses; the system's way by default. */
+  readonly lookup?: Net.LookupFunction | undefined
   /** Called once per listener with the way that its connections are read. */
   readonly onReading?: ((reading: Reading) => void) | undefined
 }
+
+const isAny = (host: string): boolean => host === "0.0.0.0" || host === "::"
+
+/** Any source address with no port is none to bind to: it only says which of a name's addresses count. */
+const connectOptions = (
+  endpoint: Endpoint.TransportEndpoint,
+  source: Endpoint.TransportEndpoint | undefined,
+  lookup: Net.LookupFunction | undefined
+): Net.TcpNetConnectOpts => ({
+  host: endpoint.host,
+  port: endpoint.port,
+  allowHalfOpen: true,
+  autoSelectFamilyAttemptTimeout: ATTEMPT_TIMEOUT,
+  onread,
+  ...(lookup !== undefined && { lookup }),
+  ...(source !== undefined && {
+    family: Endpoint.family(source) ?? 0,
+    ...(!isAny(source.host) && { localAddress: source.host }),
+    ...(source.port !== 0 && { localPort: source.port })
+  })
+})
 
 export const layer = (options: Options = {}): Layer.Layer<Transport> => {
   const lingerTime = options.lingerTime ?? 5000
@@ -440,9 +446,11 @@ export const layer = (options: Options = {}): Layer.Layer<Transport> => {
         const server = yield* Effect.acquireRelease(
           Effect.callback<Net.Server, TransportError>((resume) => {
             const server = Net.createServer({ allowHalfOpen: true, pauseOnConnect: true })
-            const onError = (error: NodeJS.ErrnoException) => resume(Effect.fail(failed("listen", endpoint, error)))
+            const onError = (error: NodeJS.ErrnoException) =>
+              resume(Effect.fail(TcpErrors.listenFailed(endpoint, error)))
             server.once("error", onError)
-            server.listen({ host: endpoint.host, port: endpoint.port, backlog: listen.backlog }, () => {
+            const { backlog, ipv6Only } = listen
+            server.listen({ host: endpoint.host, port: endpoint.port, backlog, ipv6Only }, () => {
               server.off("error", onError)
               server.on(
                 "error",
@@ -450,8 +458,11 @@ export const layer = (options: Options = {}): Layer.Layer<Transport> => {
               )
               resume(Effect.succeed(server))
             })
+            // the lookup of a name takes its time
+            return Effect.sync(() => server.close())
           }),
-          (server) => Effect.sync(() => server.close())
+          (server) => Effect.sync(() => server.close()),
+          { interruptible: true }
         )
         const reading = options.reading !== "copy" && acceptByHandle(server, listen) ? "onread" : "copy"
         if (reading === "copy") acceptByEvent(server, listen)
@@ -460,19 +471,36 @@ export const layer = (options: Options = {}): Layer.Layer<Transport> => {
         const bound = server.address() as Net.AddressInfo | null
         return bound === null ? endpoint : { ...endpoint, host: bound.address, port: bound.port }
       }),
-      connect: (endpoint) =>
+      connect: (endpoint, { source } = {}) =>
         Effect.callback<Connection, TransportError>((resume) => {
-          const onError = (error: NodeJS.ErrnoException) => resume(Effect.fail(failed("connect", endpoint, error)))
+          const fail = (error: TransportError): void => resume(Effect.fail(error))
+          const fault = source === undefined ? undefined : TcpErrors.sourceFault(endpoint, source)
+          if (fault !== undefined) return fail(fault)
+          const onError = (error: NodeJS.ErrnoException) => fail(TcpErrors.connectFailed(endpoint, source, error))
+          const opened = Result.try({
+            try: () => Net.connect(connectOptions(endpoint, source, options.lookup)),
+            catch: (error) => error as NodeJS.ErrnoException
+          })
+          if (Result.isFailure(opened)) return onError(opened.failure)
           // the socket is opened first: a connection has addresses only once it is there
           let connection: TcpConnection | undefined
-          const socket = Net.connect({ host: endpoint.host, port: endpoint.port, allowHalfOpen: true, onread })
+          const socket = opened.success
           socket.pause()
           socket.once("error", onError)
           socket.once("connect", () => {
             socket.off("error", onError)
-            connection = new TcpConnection(socket, lingerTime)
-            resume(Effect.succeed(connection))
+            const made = connection = new TcpConnection(socket, lingerTime)
+            const failure = !made.keepAddresses()
+              ? "ECONNRESET"
+              // where nobody listens, the system may give a connect the very port that it goes to, and it meets itself
+              : made.local === made.remote
+              ? "ECONNREFUSED"
+              : undefined
+            if (failure === undefined) return resume(Effect.succeed(made))
+            made.abort()
+            onError(Object.assign(new Error(failure), { code: failure }))
           })
+          // an error that is under way finds its listener, and a fiber that hears of nothing any more
           return Effect.sync(() => {
             if (connection === undefined) socket.destroy()
             else connection.abort()

@@ -6,15 +6,15 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { MessageChannel } from "node:worker_threads"
+import { MessageChannel, MessagePort } from "node:worker_threads"
 import type * as Ledger from "../domain/Ledger.ts"
 import type { Geometry } from "../domain/MessageQueue.ts"
 import type { AppOptions } from "../domain/Options.ts"
 import type * as Segment from "../domain/Segment.ts"
 import type { AppModule, AppWorker } from "../services/AppWorker.ts"
-import type { Congestion } from "../services/Congestion.ts"
+import type { Attachment, Congestion, Link } from "../services/Congestion.ts"
 import { Doorbell } from "../services/Doorbell.ts"
-import type { MessageQueue } from "../services/MessageQueue.ts"
+import { MessageQueue } from "../services/MessageQueue.ts"
 import { SegmentManager } from "../services/SegmentManager.ts"
 import type { WorkerInfo } from "../services/Sessions.ts"
 import * as AppWorkerInProcess from "./AppWorkerInProcess.ts"
@@ -22,6 +22,7 @@ import * as AppWorkerThread from "./AppWorkerThread.ts"
 import * as CongestionQueue from "./CongestionQueue.ts"
 import * as DoorbellLatch from "./DoorbellLatch.ts"
 import * as DoorbellPort from "./DoorbellPort.ts"
+import * as Links from "./Links.ts"
 import * as MessageQueueSegment from "./MessageQueueSegment.ts"
 import * as SegmentManagerMemory from "./SegmentManagerMemory.ts"
 import type * as SessionClient from "./SessionClient.ts"
@@ -42,34 +43,54 @@ const geometryOf = ({ controlRing, indexQueue, ioRing }: AppOptions["queue"]): G
   controlRing
 })
 
-const startOf = ({ app, endpoints, info }: Options, first: Segment.Segment): SessionClient.Start => ({
-  info,
-  endpoints,
-  geometry: geometryOf(app.queue),
-  buffer: first.buffer,
-  hostBytes: first.hostBytes,
-  rxFifoSize: app.segment.rxFifoSize,
-  txFifoSize: app.segment.txFifoSize,
-  trimInterval: app.segment.trimInterval
+const startOf = Effect.fnUntraced(function*({ app, endpoints, info }: Options) {
+  const { first } = yield* SegmentManager
+  const { inbox } = yield* MessageQueue
+  return {
+    info,
+    endpoints,
+    config: app.config,
+    geometry: geometryOf(app.queue),
+    buffer: first.buffer,
+    hostBytes: first.hostBytes,
+    inbox,
+    rxFifoSize: app.segment.rxFifoSize,
+    txFifoSize: app.segment.txFifoSize,
+    trimInterval: app.segment.trimInterval
+  } satisfies SessionClient.Start
 })
+
+/** Posts it to the thread. A port to a thread that is gone swallows what is posted. */
+const post = (port: MessagePort, attachment: Attachment): boolean => {
+  const send = (handed: AppWorkerThread.HandedOver, transferred: ReadonlyArray<MessagePort>): void =>
+    port.postMessage(handed, [...transferred])
+  if (attachment._tag === "Segment") {
+    const { buffer, hostBytes, index } = attachment.segment
+    send({ segment: index, buffer, hostBytes }, [])
+    return true
+  }
+  const { bell, inbox, number } = attachment.link
+  if (!(bell instanceof MessagePort)) return false
+  try {
+    send({ link: number, inbox, bell }, [bell])
+  } catch {
+    // the worker at the other end has gone just now, and its end of the doorbell with it: there is nobody to ring for
+    send({ link: number, inbox, bell: undefined }, [])
+  }
+  return true
+}
 
 const thread = (options: Options, url: string): Layer.Layer<WorkerServices> => {
   const { app, ledger } = options
   return Layer.unwrap(Effect.sync(() => {
     const { port1, port2 } = new MessageChannel()
-    // a port to a thread that is gone swallows what is posted; the thread's exit is seen by its worker's layer
-    const handOver = ({ buffer, hostBytes, index }: Segment.Segment): boolean => {
-      port1.postMessage({ segment: index, buffer, hostBytes })
-      return true
-    }
+    // the thread's exit is seen by its worker's layer
+    const handOver = (attachment: Attachment): boolean => post(port1, attachment)
     const closePort = Layer.effectDiscard(Effect.addFinalizer(() => Effect.sync(() => port1.close())))
-    const worker = Layer.unwrap(Effect.map(SegmentManager, ({ first }) =>
-      AppWorkerThread.layer({
-        start: startOf(options, first),
-        url,
-        port: port2,
-        heapLimit: app.worker.heapLimitMiB
-      })))
+    const worker = Layer.unwrap(
+      Effect.map(startOf(options), (start) =>
+        AppWorkerThread.layer({ start, url, port: port2, heapLimit: app.worker.heapLimitMiB }))
+    )
     return worker.pipe(
       Layer.provideMerge(CongestionQueue.layer({ queue: app.queue, handOver, ledger })),
       Layer.provideMerge(MessageQueueSegment.layer(app.queue)),
@@ -90,27 +111,37 @@ export const layerInProcess = (
 ): Layer.Layer<WorkerServices> => {
   const { app, ledger, module } = options
   return Layer.unwrap(Effect.map(DoorbellLatch.makePair, ([hostSide, workerSide]) => {
-    const handedOver = new Map<number, Segment.Segment>()
-    const handOver = (segment: Segment.Segment): boolean => {
-      handedOver.set(segment.index, segment)
+    const segments = new Map<number, Segment.Segment>()
+    const links = new Map<number, Link>()
+    const handOver = (attachment: Attachment): boolean => {
+      if (attachment._tag === "Segment") segments.set(attachment.segment.index, attachment.segment)
+      else links.set(attachment.link.number, attachment.link)
       return true
     }
-    const receive = (index: number): Segment.Segment | undefined => {
-      const segment = handedOver.get(index)
-      handedOver.delete(index)
-      return segment
+    const take = <A>(handedOver: Map<number, A>) => (number: number): A | undefined => {
+      const handed = handedOver.get(number)
+      handedOver.delete(number)
+      return handed
     }
-    const worker = Layer.unwrap(Effect.map(SegmentManager, ({ first }) =>
-      appWorker({
-        start: startOf(options, first),
-        module,
-        place: { doorbell: workerSide, receive }
-      })))
+    const closeLinks = Layer.effectDiscard(Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        for (const { bell } of links.values()) Links.close(bell)
+      })
+    ))
+    const worker = Layer.unwrap(
+      Effect.map(startOf(options), (start) =>
+        appWorker({
+          start,
+          module,
+          place: { doorbell: workerSide, receive: take(segments), link: take(links) }
+        }))
+    )
     return worker.pipe(
       Layer.provideMerge(CongestionQueue.layer({ queue: app.queue, handOver, ledger })),
       Layer.provideMerge(MessageQueueSegment.layer(app.queue)),
       Layer.provideMerge(SegmentManagerMemory.layerPrivate(app.segment, app.queue)),
-      Layer.provide(Layer.succeed(Doorbell, hostSide))
+      Layer.provide(Layer.succeed(Doorbell, hostSide)),
+      Layer.provideMerge(closeLinks)
     )
   }))
 }

@@ -11,10 +11,12 @@ import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as SubscriptionRef from "effect/SubscriptionRef"
+import type { MessagePort } from "node:worker_threads"
 import type { SessionHandle } from "../domain/Handle.ts"
 import type * as Ledger from "../domain/Ledger.ts"
 import type { IoKind, Message } from "../domain/Message.ts"
 import type * as Segment from "../domain/Segment.ts"
+import type { DoorbellShape } from "./Doorbell.ts"
 
 /**
  * @category models
@@ -28,6 +30,32 @@ export type CongestionState = Data.TaggedEnum<{
 export const CongestionState = Data.taggedEnum<CongestionState>()
 
 /**
+ * A way from one worker to another for cut-through sessions: the other's inbox, and a doorbell to it. Both ends of a
+ * link are made together, see `Links`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Link {
+  /** Number of the link among the worker's; never used twice in a worker's life. */
+  readonly number: number
+  /** The other worker's inbox. */
+  readonly inbox: SharedArrayBuffer
+  /** This worker's end of the doorbell: a port for a thread, the doorbell itself for a worker on the host's loop. */
+  readonly bell: MessagePort | DoorbellShape
+}
+
+/**
+ * What goes to the worker beside a message, before the message is visible (M5).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Attachment =
+  | { readonly _tag: "Segment"; readonly segment: Segment.Segment }
+  | { readonly _tag: "Link"; readonly link: Link }
+
+/**
  * A message on its way to the worker.
  *
  * @category models
@@ -36,7 +64,7 @@ export const CongestionState = Data.taggedEnum<CongestionState>()
 export interface Outgoing {
   readonly message: Message
   /** Handed over before the message becomes visible (M5). */
-  readonly segment?: Segment.Segment | undefined
+  readonly attachment?: Attachment | undefined
   /** Whether what the message is about is still there; asked again at delivery (M10). */
   readonly live?: (() => boolean) | undefined
   /** Runs instead when the message is released undelivered (M11). */

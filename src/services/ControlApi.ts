@@ -2,16 +2,44 @@
  * The control API: what a host answers on its control socket, as data that its server and its clients share.
  *
  * It is HTTP over a Unix socket that only the user who runs the host can open, so there are no passwords in it. What a
- * host says is described in `Report.ts`; further groups are added here, one for each thing that can be asked for.
+ * host says is described in `Report.ts`. There is a group for each thing that can be asked for or acted upon:
+ *
+ * | request | what |
+ * |---|---|
+ * | `GET /v1/host` | the whole report |
+ * | `GET /v1/connects`, `/locals`, `/segments`, `/queues` | what is behind the other tables of `show` |
+ * | `GET`, `DELETE /v1/apps/:app` | tells of an application, detaches it; by its name or its index |
+ * | `POST /v1/apps/:app/workers` | adds a worker |
+ * | `DELETE /v1/workers/:worker`, `POST …/restart` | deletes it, restarts it; with `now=true` at once |
+ * | `GET /v1/sessions` | tells of those that a filter lets pass |
+ * | `DELETE /v1/sessions/:session` | ends it; with `how=reset` by a reset |
+ * | `GET /v1/listeners`, `DELETE …/:listener` | tells of listeners, closes one |
+ * | `GET`, `POST /v1/rules`, `DELETE …/:rule` | session rules |
+ * | `GET`, `POST`, `DELETE /v1/denied` | denied sources |
+ *
+ * Workers, sessions, listeners and rules are given by their handles, as text: `12.3`. An operation that waits for
+ * sessions to end answers when it is done, and goes on when whoever asked for it leaves.
  *
  * @since 0.1.0
  */
 import * as HttpApi from "effect/http-api/HttpApi"
 import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
+import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import * as OpenApi from "effect/http-api/OpenApi"
 import * as Schema from "effect/Schema"
+import type { ListenerHandle, SessionHandle, WorkerHandle } from "../domain/Handle.ts"
+import * as HandleText from "../domain/HandleText.ts"
 import * as Report from "../domain/Report.ts"
+import { Rule, type RuleHandle } from "../domain/SessionRules.ts"
+import { NoSuchApp, NoSuchListener, NoSuchSession, WorkerOperationFailed } from "./SessionLayer.ts"
+import { NoSuchRule, NotDenied, RuleError } from "./SessionRules.ts"
+
+const NOT_FOUND = HttpApiSchema.status(404)
+const CONFLICT = HttpApiSchema.status(409)
+
+/** Name or index of an application. A name goes before an index. */
+const app = { app: Schema.String }
 
 /**
  * What the host says of itself.
@@ -20,7 +48,181 @@ import * as Report from "../domain/Report.ts"
  * @since 0.1.0
  */
 export class HostGroup extends HttpApiGroup.make("host")
-  .add(HttpApiEndpoint.get("report", "/host", { success: Report.Host }))
+  .add(
+    HttpApiEndpoint.get("report", "/host", { success: Report.Host }),
+    HttpApiEndpoint.get("connects", "/connects", { success: Schema.Array(Report.Connect) }),
+    HttpApiEndpoint.get("locals", "/locals", { success: Report.Locals }),
+    HttpApiEndpoint.get("segments", "/segments", { success: Schema.Array(Report.SegmentManager) }),
+    HttpApiEndpoint.get("queues", "/queues", { success: Schema.Array(Report.Queue) })
+  )
+  .prefix("/v1")
+{}
+
+/**
+ * @category groups
+ * @since 0.1.0
+ */
+export class AppGroup extends HttpApiGroup.make("apps")
+  .add(
+    HttpApiEndpoint.get("get", "/apps/:app", { params: app, success: Report.App, error: NoSuchApp.pipe(NOT_FOUND) }),
+    HttpApiEndpoint.delete("detach", "/apps/:app", { params: app, error: NoSuchApp.pipe(NOT_FOUND) })
+  )
+  .prefix("/v1")
+{}
+
+/**
+ * A worker that was added.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const AddedWorker = Schema.Struct({
+  handle: Schema.String,
+  app: Schema.String,
+  workerIndex: Schema.Int,
+  /** Its number within its application. */
+  mapIndex: Schema.Int,
+  kind: Schema.Literals(["thread", "in-process"]),
+  /** Bytes of its first segment, and of the event queue in it. */
+  firstSegmentBytes: Schema.Int,
+  eventQueueBytes: Schema.Int
+})
+export type AddedWorker = typeof AddedWorker.Type
+
+const worker = { worker: HandleText.FromString<WorkerHandle>() }
+
+/** Whether sessions are ended at once; else they are waited for, at most the application's drain timeout. */
+const now = { now: Schema.optional(Schema.Boolean) }
+
+/**
+ * @category groups
+ * @since 0.1.0
+ */
+export class WorkerGroup extends HttpApiGroup.make("workers")
+  .add(
+    HttpApiEndpoint.post("add", "/apps/:app/workers", {
+      params: app,
+      payload: Schema.Struct({ kind: Schema.optional(AddedWorker.fields.kind) }),
+      success: AddedWorker,
+      error: [NoSuchApp.pipe(NOT_FOUND), WorkerOperationFailed.pipe(CONFLICT)]
+    }),
+    HttpApiEndpoint.delete("remove", "/workers/:worker", {
+      params: worker,
+      query: now,
+      error: WorkerOperationFailed.pipe(CONFLICT)
+    }),
+    HttpApiEndpoint.post("restart", "/workers/:worker/restart", {
+      params: worker,
+      query: now,
+      error: WorkerOperationFailed.pipe(CONFLICT)
+    })
+  )
+  .prefix("/v1")
+{}
+
+const { appIndex: _, ...filter } = Report.SessionFilter.fields
+
+/**
+ * Sessions that are told of at most, and when it is not said how many: writing them down takes the host's loop some
+ * microseconds each.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const sessionLimit = { max: 1_000_000, default: 1000 } as const
+
+/**
+ * Which sessions to tell of, and how many: `app` is a name or an index, for the rest see `Report.SessionFilter`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const SessionQuery = Schema.Struct({
+  app: Schema.optional(Schema.String),
+  limit: Schema.optional(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: sessionLimit.max }))),
+  ...filter
+})
+export type SessionQuery = typeof SessionQuery.Type
+
+/**
+ * @category groups
+ * @since 0.1.0
+ */
+export class SessionGroup extends HttpApiGroup.make("sessions")
+  .add(
+    HttpApiEndpoint.get("list", "/sessions", {
+      query: SessionQuery,
+      success: Report.Sessions,
+      error: NoSuchApp.pipe(NOT_FOUND)
+    }),
+    HttpApiEndpoint.delete("end", "/sessions/:session", {
+      params: { session: HandleText.FromString<SessionHandle>() },
+      query: { how: Schema.optional(Schema.Literals(["close", "reset"])) },
+      error: NoSuchSession.pipe(NOT_FOUND)
+    })
+  )
+  .prefix("/v1")
+{}
+
+/**
+ * @category groups
+ * @since 0.1.0
+ */
+export class ListenerGroup extends HttpApiGroup.make("listeners")
+  .add(
+    HttpApiEndpoint.get("list", "/listeners", { success: Schema.Array(Report.Listener) }),
+    HttpApiEndpoint.delete("close", "/listeners/:listener", {
+      params: { listener: HandleText.FromString<ListenerHandle>() },
+      error: NoSuchListener.pipe(NOT_FOUND)
+    })
+  )
+  .prefix("/v1")
+{}
+
+/**
+ * A session rule, with the handle that it is removed by.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const RuleEntry = Schema.Struct({ handle: Schema.String, rule: Schema.toType(Rule) })
+export type RuleEntry = typeof RuleEntry.Type
+
+/**
+ * @category groups
+ * @since 0.1.0
+ */
+export class RuleGroup extends HttpApiGroup.make("rules")
+  .add(
+    HttpApiEndpoint.get("list", "/rules", { success: Schema.Array(RuleEntry) }),
+    HttpApiEndpoint.post("add", "/rules", {
+      // decoded where it is added: there every problem gets its sentence
+      payload: Schema.Record(Schema.String, Schema.Union([Schema.String, Schema.Finite])),
+      success: Schema.Struct({ handle: Schema.String }),
+      error: RuleError.pipe(CONFLICT)
+    }),
+    HttpApiEndpoint.delete("remove", "/rules/:rule", {
+      params: { rule: HandleText.FromString<RuleHandle>() },
+      error: NoSuchRule.pipe(NOT_FOUND)
+    })
+  )
+  .prefix("/v1")
+{}
+
+const source = { source: Schema.String }
+
+/**
+ * The source deny list.
+ *
+ * @category groups
+ * @since 0.1.0
+ */
+export class DeniedGroup extends HttpApiGroup.make("denied")
+  .add(
+    HttpApiEndpoint.get("list", "/denied", { success: Schema.Array(Schema.String) }),
+    HttpApiEndpoint.post("add", "/denied", { payload: Schema.Struct(source), error: RuleError.pipe(CONFLICT) }),
+    HttpApiEndpoint.delete("remove", "/denied", { query: source, error: NotDenied.pipe(NOT_FOUND) })
+  )
   .prefix("/v1")
 {}
 
@@ -30,6 +232,12 @@ export class HostGroup extends HttpApiGroup.make("host")
  */
 export class ControlApi extends HttpApi.make("sluice")
   .add(HostGroup)
+  .add(AppGroup)
+  .add(WorkerGroup)
+  .add(SessionGroup)
+  .add(ListenerGroup)
+  .add(RuleGroup)
+  .add(DeniedGroup)
   .annotateMerge(OpenApi.annotations({ title: "Sluice control API", version: "1" }))
 {}
 

@@ -16,6 +16,8 @@ export class MessageQueue extends Context.Service<MessageQueue, {
   /** Messages to the worker. Only `Congestion` writes to it (M2). */
   readonly toWorker: MessageQueue_.Producer
   readonly toHost: MessageQueue_.Consumer
+  /** Where other workers say that a cut-through session has something to look at; theirs to write, the worker's to read. */
+  readonly inbox: SharedArrayBuffer
   /** The host's side of the doorbell. */
   readonly doorbell: DoorbellShape
 }>()("sluice/services/MessageQueue") {}

@@ -36,6 +36,50 @@ export interface SegmentEvents {
 }
 
 /**
+ * What a manager has, for who looks into the host.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ManagerReport {
+  readonly index: number
+  /** Who allocates from it; several while a listener that is gone still has sessions. */
+  readonly users: ReadonlyArray<string>
+  readonly segments: ReadonlyArray<{
+    readonly index: number
+    readonly bytes: number
+    /** Where the worker's arena begins. */
+    readonly hostBytes: number
+    /** Bytes that the manager allocates from, and how many of them are allocated. */
+    readonly capacity: number
+    readonly used: number
+    /** It is the worker's first, with the event queues in it. */
+    readonly protected: boolean
+  }>
+  /** Whether a segment is on its way to the worker. */
+  readonly growing: boolean
+  /** Allocated blocks by their size in bytes. */
+  readonly blocks: ReadonlyMap<number, number>
+}
+
+/**
+ * Segments of cut-through sessions (W6, W16): one for each, which the workers at its two ends share. Both are told of it
+ * before anything that refers to it, and that it is gone.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface LocalSegments {
+  /** A new segment, for a session that this worker is to serve; `undefined` when its memory limit forbids it. */
+  readonly create: (bytes: number) => Segment.Segment | undefined
+  /** Another worker's segment, numbered for this one; it does not count for this one's limit. */
+  readonly adopt: (buffer: ArrayBufferLike) => Segment.Segment
+  /** The session is gone. */
+  readonly free: (index: number) => void
+  readonly statistics: () => { readonly count: number; readonly bytes: number }
+}
+
+/**
  * @category services
  * @since 0.1.0
  */
@@ -55,10 +99,14 @@ export class SegmentManager extends Context.Service<SegmentManager, {
   readonly release: (user: string) => void
   /** The worker has the segment's memory: it may be allocated from. */
   readonly mapped: (index: number) => void
+  readonly local: LocalSegments
   /** Adds a segment for the worker's own arena, if limits allow. */
   readonly addForWorker: (bytes: number) => boolean
   /** The worker uses the segment no more. */
   readonly unused: (index: number) => void
+  /** Segments that were added for the worker's own arena. */
+  readonly ofWorker: () => ReadonlyArray<Segment.Segment>
+  readonly managers: () => ReadonlyArray<ManagerReport>
   readonly statistics: () => {
     readonly count: number
     readonly bytes: number

@@ -8,6 +8,7 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
@@ -45,10 +46,15 @@ export interface Session {
   /** Endpoint URIs of the peer and of this end. */
   readonly remote: string
   readonly local: string
+  /** Whether the peer is another worker of this host, and the bytes go from one to the other without the host (W16). */
+  readonly cutThrough: boolean
   /** Set it to hear of edges; what is there already is not announced again. */
   handler: SessionHandler | undefined
   /** Bytes that can be read now. */
   readonly available: number
+  /** Bytes, at most, that wait to be read, and that were written and wait to go. */
+  readonly rxBound: number
+  readonly txBound: number
   /** Whether the peer has ended its side; bytes may still be available. */
   readonly ended: boolean
   /** Whether writes still go out: not after {@link end}, {@link close}, {@link abort}, or the loss of the connection. */
@@ -68,12 +74,25 @@ export interface Session {
    * than all, {@link SessionHandler.writable} says when to go on. Returns -1 when the session takes no more writes.
    */
   write(bytes: Uint8Array, from?: number): number
+  /**
+   * Takes all of `parts` or nothing, and returns how many bytes it was: 0 where there is no room for all, and then
+   * {@link SessionHandler.writable} says when there is. Returns -1 when the session takes no more writes. More than
+   * {@link txBound} bytes never fit, and throw a `RangeError`.
+   */
+  writeWhole(parts: ReadonlyArray<Uint8Array>): number
   /** Half-close: the peer reads an end after what was written. Idempotent. */
   end(): void
   /** Gives the session up: what was written is still sent, what was not read is not wanted. Idempotent. */
   close(): void
   /** Breaks the connection: the peer sees a reset. Idempotent. */
   abort(): void
+  /**
+   * Joins this session and another of this worker: from here on the host moves the bytes between their connections,
+   * what was received and not read here first, and the end of one side becomes the end of the other. Neither is read
+   * or written here any more; {@link close} and {@link abort} of either end both. Nothing happens, and `false` is
+   * returned, when one of them is cut-through, is joined already, was ended or given up here, or has broken.
+   */
+  splice(other: Session): boolean
 }
 
 /**
@@ -103,6 +122,32 @@ export interface Listener {
   readonly local: string
 }
 
+/**
+ * How to listen.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ListenOptions {
+  /** Connections that the system holds until the listener accepts them, 1 to 65535; the application's by default. */
+  readonly backlog?: number | undefined
+  /** Whether `[::]` takes IPv6 connections only; by default it takes IPv4 ones too. */
+  readonly ipv6Only?: boolean | undefined
+}
+
+/**
+ * How to connect.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ConnectOptions {
+  /** Endpoint URI to connect from; port 0 for any. By default the system chooses. */
+  readonly source?: string | undefined
+  /** Time after which the attempt fails with `TimedOut`, at least 1 ms; the application's `connectTimeout` by default. */
+  readonly timeout?: Duration.Input | undefined
+}
+
 /** The host could not listen there, or refused to; `detail` says what would be right. */
 export class ListenFailed extends Schema.TaggedError<ListenFailed>()("ListenFailed", {
   endpoint: Schema.String,
@@ -112,6 +157,7 @@ export class ListenFailed extends Schema.TaggedError<ListenFailed>()("ListenFail
     "AddressInUse",
     "AddressNotAvailable",
     "PermissionDenied",
+    "OutOfScope",
     "NoMemory",
     "TransportFailed",
     "Detached"
@@ -123,13 +169,29 @@ export class ListenFailed extends Schema.TaggedError<ListenFailed>()("ListenFail
   }
 }
 
+/** An unlisten that changed nothing: the listener is another application's, or exists no more (W9). */
+export class UnlistenFailed extends Schema.TaggedError<UnlistenFailed>()("UnlistenFailed", {
+  listener: Schema.String,
+  reason: Schema.Literals(["NotOwner", "NoSuchListener", "Detached"]),
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `can't stop listener ${this.listener}: ${this.detail}`
+  }
+}
+
 /** A connect that did not become a session. `Refused` is the host's own word, with `detail` for the reason (M7). */
 export class ConnectFailed extends Schema.TaggedError<ConnectFailed>()("ConnectFailed", {
   endpoint: Schema.String,
   reason: Schema.Literals([
     "InvalidEndpoint",
+    "InvalidSource",
+    "OutOfScope",
     "Refused",
     "ConnectionRefused",
+    "AddressInUse",
+    "AddressNotAvailable",
+    "PermissionDenied",
     "Unreachable",
     "TimedOut",
     "Reset",
@@ -163,16 +225,24 @@ export class Sessions extends Context.Service<Sessions, {
   readonly worker: WorkerInfo
   /** Endpoint URIs that the host was told to serve with this application, in the order given. */
   readonly endpoints: ReadonlyArray<string>
+  /** What the application was told when it was attached: the `config` of its options. */
+  readonly config: unknown
   /**
    * Listens until the scope closes. Sessions that were accepted outlive their listener. `accept` is called for each
    * session that this worker has claimed; set the session's handler there.
    */
   readonly listen: (
     endpoint: string,
-    accept: (session: Session) => void
+    accept: (session: Session) => void,
+    options?: ListenOptions
   ) => Effect.Effect<Listener, ListenFailed, Scope.Scope>
+  /** Stops listening before the scope of {@link listen} closes. Sessions that were accepted go on (W9). */
+  readonly unlisten: (listener: ListenerHandle) => Effect.Effect<void, UnlistenFailed>
   /** Opens a session to the endpoint. Closing the scope closes the session; an interruption cancels the attempt. */
-  readonly connect: (endpoint: string) => Effect.Effect<Session, ConnectFailed, Scope.Scope>
+  readonly connect: (
+    endpoint: string,
+    options?: ConnectOptions
+  ) => Effect.Effect<Session, ConnectFailed, Scope.Scope>
   /** Completes when the host drains this worker: finish what is in hand, keep nothing alive. */
   readonly draining: Effect.Effect<void>
   /** Sessions that are open in this worker. */

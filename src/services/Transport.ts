@@ -8,7 +8,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import type { Endpoint } from "../domain/Endpoint.ts"
+import type { TransportEndpoint } from "../domain/Endpoint.ts"
 import type * as Fifo from "../domain/Fifo.ts"
 
 /** What the transport says of a connection. Never called from inside a call to the connection. */
@@ -43,6 +43,8 @@ export interface Connection {
   /** Endpoint URIs of the peer and of this end. */
   readonly remote: string
   readonly local: string
+  /** Whether the peer is a worker of this host, and the bytes do not come past the host. */
+  readonly cutThrough?: boolean
   /** Hears of a connection that is gone before it was opened. */
   onGone: (() => void) | undefined
   /** Starts moving bytes. */
@@ -55,8 +57,8 @@ export interface Connection {
   end(): void
   /** Gives the connection up: sends what is in the tx fifo, then ends; what comes in meanwhile is dropped. */
   close(): void
-  /** Breaks the connection: the peer sees a reset. */
-  abort(): void
+  /** Breaks the connection: the peer sees a reset. `why` is for a peer that can be told: one on this host. */
+  abort(why?: string): void
 }
 
 /** Failed operations of a transport. */
@@ -86,8 +88,18 @@ export type AcceptError = "EMFILE" | "ENFILE" | "ENOBUFS" | "ENOMEM" | "ECONNABO
 export interface ListenOptions {
   /** Connections that the kernel keeps until they are accepted. */
   readonly backlog: number
+  /** Whether any IPv6 address means IPv6 connections only. */
+  readonly ipv6Only: boolean
   readonly accept: (connection: Connection) => void
   readonly acceptError: (error: AcceptError, detail: string) => void
+}
+
+export interface ConnectOptions {
+  /**
+   * Where to connect from: an address of this machine, of the family of where the connect goes; port 0 for any. What is
+   * wrong with it is `AddressNotAvailable`, `AddressInUse` or `PermissionDenied`, in a sentence that names it.
+   */
+  readonly source?: TransportEndpoint | undefined
 }
 
 /**
@@ -96,7 +108,13 @@ export interface ListenOptions {
  */
 export class Transport extends Context.Service<Transport, {
   /** Listens until the scope closes and returns the endpoint with the port that was given. */
-  readonly listen: (endpoint: Endpoint, options: ListenOptions) => Effect.Effect<Endpoint, TransportError, Scope.Scope>
-  /** Connects; an interruption cancels the attempt. */
-  readonly connect: (endpoint: Endpoint) => Effect.Effect<Connection, TransportError>
+  readonly listen: (
+    endpoint: TransportEndpoint,
+    options: ListenOptions
+  ) => Effect.Effect<TransportEndpoint, TransportError, Scope.Scope>
+  /**
+   * Connects; an interruption cancels the attempt. There is no timeout here but the system's own. Nothing owns the
+   * connection that comes of it but the caller, who may be interrupted then.
+   */
+  readonly connect: (endpoint: TransportEndpoint, options?: ConnectOptions) => Effect.Effect<Connection, TransportError>
 }>()("sluice/services/Transport") {}

@@ -5,7 +5,9 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Endpoint from "../../src/domain/Endpoint.ts"
 
-const tcp = (host: string, port: number): Endpoint.Endpoint => ({ _tag: "tcp", host, port })
+const tcp = (host: string, port: number): Endpoint.TransportEndpoint => ({ _tag: "tcp", host, port })
+const anyPort = (host: Endpoint.AnyHost): Endpoint.Endpoint => ({ _tag: "anyPort", transport: "tcp", host })
+const local = (name: string): Endpoint.Endpoint => ({ _tag: "local", name })
 const parsed = (text: string) => Result.getOrThrow(Endpoint.parse(text))
 const refused = (text: string) => Result.getOrThrow(Result.flip(Endpoint.parse(text)))
 
@@ -38,7 +40,7 @@ const hosts = Arbitrary.all({
 }))
 
 describe("Endpoint", () => {
-  const texts: ReadonlyArray<readonly [string, Endpoint.Endpoint, 4 | 6 | undefined]> = [
+  const texts: ReadonlyArray<readonly [string, Endpoint.TransportEndpoint, 4 | 6 | undefined]> = [
     ["tcp://127.0.0.1:8080", tcp("127.0.0.1", 8080), 4],
     ["tcp://0.0.0.0:80", tcp("0.0.0.0", 80), 4],
     ["tcp://255.255.255.255:65535", tcp("255.255.255.255", 65535), 4],
@@ -58,8 +60,42 @@ describe("Endpoint", () => {
       assert.deepStrictEqual(parsed(text), endpoint)
       assert.strictEqual(Endpoint.format(endpoint), text)
       assert.strictEqual(Endpoint.family(endpoint), family)
+      assert.isTrue(Endpoint.isTransport(endpoint))
+      assert.isFalse(Endpoint.isAnyPort(endpoint))
+      assert.deepStrictEqual(Endpoint.parseTransport(text), Result.succeed(endpoint))
     })
   }
+
+  const ofLocalScope: ReadonlyArray<readonly [string, Endpoint.Endpoint, boolean]> = [
+    ["tcp://0.0.0.0:*", anyPort("0.0.0.0"), true],
+    ["tcp://[::]:*", anyPort("::"), true],
+    ["local://billing", local("billing"), false],
+    ["local://Billing.v2_test-1", local("Billing.v2_test-1"), false],
+    [`local://${"x".repeat(64)}`, local("x".repeat(64)), false]
+  ]
+  for (const [text, endpoint, isAnyPort] of ofLocalScope) {
+    it(`W17 reads ${text} and writes it back, and no transport serves it`, () => {
+      assert.deepStrictEqual(parsed(text), endpoint)
+      assert.strictEqual(Endpoint.format(endpoint), text)
+      assert.isFalse(Endpoint.isTransport(endpoint))
+      assert.strictEqual(Endpoint.isAnyPort(endpoint), isAnyPort)
+      const error = Result.getOrThrow(Result.flip(Endpoint.parseTransport(text)))
+      assert.deepStrictEqual(error.reason, { _tag: "NoAddress" })
+      assert.strictEqual(
+        error.message,
+        `endpoint "${text}": it has no address and port; use an endpoint such as "tcp://127.0.0.1:8080"`
+      )
+    })
+  }
+
+  it("W18 a proxy of tcp listens on any port of both families", () => {
+    assert.deepStrictEqual(Endpoint.anyPorts.map(Endpoint.format), ["tcp://0.0.0.0:*", "tcp://[::]:*"])
+  })
+
+  it("says of a text that is no endpoint at all why, where one of a transport is asked for", () => {
+    const error = Result.getOrThrow(Result.flip(Endpoint.parseTransport("tcp://h")))
+    assert.deepStrictEqual(error.reason, { _tag: "InvalidPort", port: "" })
+  })
 
   it("takes the transport in any case", () => {
     assert.deepStrictEqual(parsed("TCP://localhost:1"), tcp("localhost", 1))
@@ -70,7 +106,7 @@ describe("Endpoint", () => {
     { host: hosts, port: Endpoint.Port },
     ({ host, port }) =>
       Effect.gen(function*() {
-        const endpoint = yield* Schema.decodeEffect(Endpoint.Endpoint)(tcp(host, port))
+        const endpoint = yield* Schema.decodeEffect(Endpoint.TransportEndpoint)(tcp(host, port))
         const text = Endpoint.format(endpoint)
         assert.strictEqual(text.includes("["), Endpoint.family(endpoint) === 6)
         assert.deepStrictEqual(yield* Effect.fromResult(Endpoint.parse(text)), endpoint)
@@ -80,7 +116,7 @@ describe("Endpoint", () => {
   )
 
   it.effect.prop("what it reads, it writes back to a text that reads the same", {
-    text: Schema.String.check(Schema.isPattern(/^tcp:\/\/[[\]:.0-9a-f%@/-]{0,12}(:[0-9]{1,5})?$/))
+    text: Schema.String.check(Schema.isPattern(/^(tcp|local):\/\/[[\]:.0-9a-f%@/_-]{0,12}(:([0-9]{1,5}|\*))?$/))
   }, ({ text }) =>
     Effect.sync(() => {
       const result = Endpoint.parse(text)
@@ -89,21 +125,21 @@ describe("Endpoint", () => {
       assert.isTrue(Schema.is(Endpoint.Endpoint)(result.success))
     }))
 
-  for (const transport of ["tls", "udp", "unix", "local"] as const) {
+  for (const transport of ["tls", "udp", "unix"] as const) {
     it(`refuses ${transport}: as known but not served`, () => {
       for (const text of [`${transport}://127.0.0.1:80`, `${transport}:/run/app.sock`]) {
         const error = refused(text)
         assert.deepStrictEqual(error.reason, { _tag: "UnsupportedTransport", transport })
         assert.strictEqual(
           error.message,
-          `endpoint "${text}": transport '${transport}' is not served by this build; use tcp:`
+          `endpoint "${text}": transport '${transport}' is not served by this build; use tcp:, local:`
         )
       }
     })
   }
 
   const refusals: ReadonlyArray<readonly [string, Endpoint.EndpointErrorReason, string]> = [
-    ["quic://h:1", { _tag: "UnknownTransport", transport: "quic" }, "there is no transport 'quic'; use tcp:"],
+    ["quic://h:1", { _tag: "UnknownTransport", transport: "quic" }, "there is no transport 'quic'; use tcp:, local:"],
     ["localhost:8080", { _tag: "MissingTransport" }, "it must start with a transport"],
     ["tcp:localhost:8080", { _tag: "MissingTransport" }, "it must start with a transport"],
     ["", { _tag: "MissingTransport" }, "it must start with a transport"],
@@ -129,6 +165,19 @@ describe("Endpoint", () => {
     ["tcp://h:-1", { _tag: "InvalidPort", port: "-1" }, "'-1' is not a port"],
     ["tcp://h:080", { _tag: "InvalidPort", port: "080" }, "without leading zeros"],
     ["tcp://h:http", { _tag: "InvalidPort", port: "http" }, "'http' is not a port"],
+    ["tcp://127.0.0.1:*", { _tag: "AnyPortOfOneHost", host: "127.0.0.1" }, "use \"0.0.0.0\" or \"[::]\" instead of"],
+    ["tcp://[::1]:*", { _tag: "AnyPortOfOneHost", host: "::1" }, "every port of every address"],
+    ["tcp://h:*", { _tag: "AnyPortOfOneHost", host: "h" }, "or give a port"],
+    ["tcp://:*", { _tag: "InvalidHost", host: "" }, "the host is missing"],
+    ["tcp://0.0.0.0:**", { _tag: "InvalidPort", port: "**" }, "'**' is not a port"],
+    ["local://", { _tag: "InvalidName", name: "" }, "the name is missing"],
+    ["local:a", { _tag: "MissingTransport" }, "it must start with a transport"],
+    ["local://a:80", { _tag: "InvalidName", name: "a:80" }, "'a:80' is not a name of a local endpoint"],
+    ["local://a b", { _tag: "InvalidName", name: "a b" }, "without a port"],
+    ["local://a\n", { _tag: "InvalidName", name: "a\n" }, "is not a name"],
+    ["local://größe", { _tag: "InvalidName", name: "größe" }, "1 to 64 letters"],
+    ["local://a/b", { _tag: "UnexpectedPart", part: "path" }, "an endpoint has no path"],
+    [`local://${"x".repeat(65)}`, { _tag: "InvalidName", name: "x".repeat(65) }, "is not a name"],
     ["tcp://h:1\n", { _tag: "InvalidPort", port: "1\n" }, "is not a port"]
   ]
 
@@ -150,6 +199,10 @@ describe("Endpoint", () => {
 
   it("bounds the length of its message", () => {
     assert.isBelow(refused(`tcp://h:1/${"x".repeat(10_000)}`).message.length, 400)
+    assert.isBelow(refused(`local://${"x".repeat(10_000)}`).message.length, 600)
+    assert.isBelow(refused(`tcp://h:${"1".repeat(10_000)}`).message.length, 600)
+    assert.isBelow(refused(`tcp://${"x".repeat(10_000)}:1`).message.length, 600)
+    assert.isBelow(refused(`${"x".repeat(10_000)}://h:1`).message.length, 600)
   })
 
   it.effect("the codec fails with the message of the error", () =>
@@ -157,6 +210,25 @@ describe("Endpoint", () => {
       const error = yield* Effect.flip(Schema.decodeEffect(Endpoint.FromString)("tls://h:1"))
       assert.strictEqual(error.message, refused("tls://h:1").message)
     }))
+
+  const covered: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
+    ["tcp://10.0.0.1:80", ["tcp://0.0.0.0:80", "tcp://[::]:80", "tcp://0.0.0.0:*", "tcp://[::]:*"]],
+    ["tcp://localhost:80", ["tcp://0.0.0.0:80", "tcp://[::]:80", "tcp://0.0.0.0:*", "tcp://[::]:*"]],
+    ["tcp://[::ffff:10.0.0.1]:80", ["tcp://0.0.0.0:80", "tcp://[::]:80", "tcp://0.0.0.0:*", "tcp://[::]:*"]],
+    ["tcp://[0:0:0:0:0:ffff:a00:1]:80", ["tcp://0.0.0.0:80", "tcp://[::]:80", "tcp://0.0.0.0:*", "tcp://[::]:*"]],
+    ["tcp://[2001:db8::1]:80", ["tcp://[::]:80", "tcp://[::]:*"]],
+    ["tcp://[fe80::1%eth0]:80", ["tcp://[::]:80", "tcp://[::]:*"]],
+    ["tcp://0.0.0.0:80", ["tcp://[::]:80", "tcp://0.0.0.0:*", "tcp://[::]:*"]],
+    ["tcp://[::]:80", ["tcp://[::]:*"]],
+    ["tcp://0.0.0.0:*", ["tcp://[::]:*"]],
+    ["tcp://[::]:*", []],
+    ["local://billing", []]
+  ]
+  for (const [text, by] of covered) {
+    it(`W17 ${text} is covered by ${by.join(", ") || "nothing else"}, in this order`, () => {
+      assert.deepStrictEqual(Endpoint.coveredBy(parsed(text)).map(Endpoint.format), by)
+    })
+  }
 
   it("moves to another port and refuses one that is none", () => {
     assert.deepStrictEqual(Endpoint.withPort(tcp("::1", 0), 4711), tcp("::1", 4711))

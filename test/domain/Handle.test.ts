@@ -94,6 +94,10 @@ describe("Pool", () => {
           throw new Error("no")
         }), "no")
     }
+    assert.isUndefined(pool.allocate((handle) => {
+      seen.push(handle)
+      return undefined
+    }))
     assert.strictEqual(pool.size, 0)
     assert.isDefined(pool.allocate(session))
     for (const handle of seen) assert.isUndefined(pool.get(handle))

@@ -35,6 +35,8 @@ const numbers: ReadonlyArray<readonly [option: string, byDefault: number | undef
   ["admission.maxSessionsPerListener", 65536, 1, 2 ** 24],
   ["admission.maxSessions", 65536, 1, 2 ** 24],
   ["admission.backlog", 511, 1, 65535],
+  ["admission.connectTimeout", 10_000, 1, 600_000],
+  ["admission.maxHalfOpen", 1024, 1, 65536],
   ["worker.workers", 2, 1, 256],
   ["worker.startTimeout", 30_000, 100, 600_000],
   ["worker.backoffBase", 100, 1, 60_000],
@@ -96,12 +98,13 @@ describe("Options", () => {
     }
 
     it("W4 the rest: hold, threads, global scope, the default namespace, nothing else", () => {
-      const { admission, namespace, proxiedTransports, scope, worker } = Options.defaults
+      const { admission, config, namespace, proxiedTransports, scope, worker } = Options.defaults
       assert.strictEqual(admission.policy, "hold")
       assert.strictEqual(worker.kind, "thread")
       assert.deepStrictEqual(scope, { global: true, local: false })
       assert.strictEqual(namespace, "default")
       assert.deepStrictEqual(proxiedTransports, [])
+      assert.isNull(config)
       for (const key of ["name", "client", "secret", "tlsEngine"]) assert.notProperty(Options.defaults, key)
     })
 
@@ -388,28 +391,62 @@ describe("Options", () => {
   })
 
   describe("what this runtime cannot serve", () => {
-    const cases: ReadonlyArray<readonly [string, unknown, string]> = [
-      ["namespace", "blue", "namespace: got \"blue\"; this runtime serves only the namespace \"default\""],
-      ["proxiedTransports", ["tcp"], "proxiedTransports: got [\"tcp\"]; this runtime serves no proxy listeners"],
-      ["tlsEngine", "openssl", "tlsEngine: got \"openssl\"; this runtime serves no TLS engines"]
+    const proxy = (proxiedTransports: ReadonlyArray<string>, local: boolean) => ({
+      proxiedTransports,
+      scope: { local }
+    })
+    const cases: ReadonlyArray<readonly [string, string, unknown, string]> = [
+      [
+        "W18 a proxy of anything but tcp",
+        "proxiedTransports",
+        proxy(["tcp", "udp"], true),
+        "proxiedTransports: got [\"tcp\",\"udp\"]; this runtime serves proxies of \"tcp\" only"
+      ],
+      [
+        "W18 a proxy without local scope",
+        "proxiedTransports",
+        proxy(["tcp"], false),
+        "proxiedTransports: got [\"tcp\"]; a proxy listens on every port, which only local scope can; "
+        + "set scope.local to true"
+      ],
+      [
+        "W4 a TLS engine",
+        "tlsEngine",
+        { tlsEngine: "openssl" },
+        "tlsEngine: got \"openssl\"; this runtime serves no TLS engines; leave it out"
+      ]
     ]
-    for (const [option, value, message] of cases) {
-      it(`W4 ${option} is refused with UnsupportedConfig and the option's name`, () => {
-        const reason = only({ [option]: value })
-        assert.strictEqual(reason._tag, "UnsupportedConfig")
-        assert.strictEqual(reason.option, option)
-        assert.include(reason.message, message)
+    for (const [what, option, input, message] of cases) {
+      it(`${what} is refused with UnsupportedConfig and the option's name`, () => {
+        assert.deepStrictEqual(only(input), { _tag: "UnsupportedConfig", option, message })
       })
     }
 
-    it("W4 all of them are told at once, after what is not well formed", () => {
-      const input = { namespace: "blue", proxiedTransports: ["udp"], tlsEngine: "openssl" }
-      assert.deepStrictEqual(reasons(input).map((reason) => reason.option), Object.keys(input))
+    it("W4 all of it is told at once, after what is not well formed", () => {
+      const input = { ...proxy(["udp"], false), tlsEngine: "openssl" }
+      assert.deepStrictEqual(reasons(input).map((reason) => reason.option), ["proxiedTransports", "tlsEngine"])
       assert.strictEqual(only({ ...input, name: "" })._tag, "InvalidValue")
     })
 
     it("the same is served when it asks for nothing", () => {
       assert.deepStrictEqual(decoded({ namespace: "default", proxiedTransports: [] }), Options.defaults)
+    })
+
+    it("W18 a proxy of tcp in local scope is served, with or without global scope", () => {
+      for (const scope of [{ local: true }, { local: true, global: true }]) {
+        assert.deepStrictEqual(decoded({ proxiedTransports: ["tcp"], scope }).proxiedTransports, ["tcp"])
+      }
+    })
+
+    it("W3 a namespace of any name is well formed: the host knows which there are", () => {
+      assert.strictEqual(decoded({ namespace: "blue" }).namespace, "blue")
+      assert.include(only({ namespace: "" }).message, "namespace: got \"\"; it must be a text of 1 to 64 characters")
+    })
+
+    it("W18 the same transport twice is not well formed", () => {
+      const reason = only({ proxiedTransports: ["tcp", "tcp"] })
+      assert.strictEqual(reason._tag, "InvalidValue")
+      assert.include(reason.message, "it must be a list of different transports")
     })
 
     it("an unknown transport is not well formed", () => {
@@ -460,6 +497,74 @@ describe("Options", () => {
     })
   })
 
+  describe("config", () => {
+    it("is what was given, not a copy of it: JSON's values and shared memory", () => {
+      const config = {
+        upstream: ["tcp://10.0.0.1:80"],
+        weight: 0.5,
+        deep: { on: true, none: null, empty: {}, absent: undefined },
+        counters: new SharedArrayBuffer(8),
+        __proto__: null
+      }
+      assert.strictEqual(decoded({ config }).config, config)
+      for (const value of ["text", "", 0, -1.5, false, null, [], new SharedArrayBuffer(1)]) {
+        assert.strictEqual(decoded({ config: value }).config, value)
+      }
+    })
+
+    it("is null when it is not given", () => {
+      assert.isNull(decoded({ config: undefined }).config)
+      assert.isNull(decoded({}).config)
+    })
+
+    const strays: ReadonlyArray<readonly [string, unknown, string]> = [
+      ["a function", () => {}, "a value of type function"],
+      ["a function within", { hooks: [1, { before: () => {} }] }, "a value of type function at hooks.1.before"],
+      ["a symbol", { kind: Symbol("hush") }, "a value of type symbol at kind"],
+      ["a bigint", [1n], "a value of type bigint at 0"],
+      ["NaN", { rate: NaN }, "a value of type number at rate"],
+      ["infinity", [-Infinity], "a value of type number at 0"],
+      ["a hole in a list", [undefined], "a value of type undefined at 0"],
+      ["an instance", { since: new Date(0) }, "a value of type object at since"],
+      ["a map", new Map([["hush", 1]]), "a value of type object"],
+      ["private memory", { bytes: new ArrayBuffer(1) }, "a value of type object at bytes"]
+    ]
+    for (const [what, config, given] of strays) {
+      it(`refuses ${what}, names where it stands, and shows no value`, () => {
+        const reason = only({ config })
+        assert.strictEqual(reason.option, "config")
+        assert.strictEqual(
+          reason.message,
+          `config: got ${given}; it must be made of JSON's values and of shared memory, at most 64 levels deep`
+        )
+        assert.notInclude(reason.message, "hush")
+      })
+    }
+
+    it("refuses what holds itself, and what is deeper than 64 levels", () => {
+      const loop: Record<string, unknown> = {}
+      loop["self"] = loop
+      assert.match(only({ config: loop }).message, /^config: got a value of type object at self\.self\./)
+      const nested = (levels: number): unknown => levels === 0 ? null : [nested(levels - 1)]
+      assert.deepStrictEqual(decoded({ config: nested(64) }).config, nested(64))
+      assert.include(only({ config: nested(65) }).message, "config: got a list at 0.0.")
+    })
+
+    it("looks at what stands in many places once", () => {
+      let shared: unknown = "leaf"
+      for (let level = 0; level < 60; level++) shared = [shared, shared]
+      assert.strictEqual(decoded({ config: shared }).config, shared)
+    })
+
+    it("is measured where what stands in many places stands deepest", () => {
+      const nested = (levels: number): unknown => levels === 0 ? null : [nested(levels - 1)]
+      const shared = nested(40)
+      let deep = shared
+      for (let level = 0; level < 30; level++) deep = [deep]
+      assert.include(only({ config: [shared, deep] }).message, "config: got a list at 1.0.")
+    })
+  })
+
   it("what is no object is refused", () => {
     const inputs: ReadonlyArray<readonly [unknown, string]> = [
       [null, "null"],
@@ -492,7 +597,7 @@ describe("Options", () => {
       assert.isDefined(row, option)
       assert.isDefined(row?.unit, option)
     }
-    assert.strictEqual(rows.size, numbers.length + 11)
+    assert.strictEqual(rows.size, numbers.length + 12)
     for (const row of rows.values()) {
       for (const text of [row.option, row.description, row.range, row.default]) assert.isNotEmpty(text)
     }

@@ -14,7 +14,7 @@ import * as Ledger from "../../src/domain/Ledger.ts"
 import * as Message from "../../src/domain/Message.ts"
 import * as Mq from "../../src/domain/MessageQueue.ts"
 import * as Segment from "../../src/domain/Segment.ts"
-import type { Sent } from "../../src/services/Congestion.ts"
+import type { Attachment, Sent } from "../../src/services/Congestion.ts"
 import * as QueuePair from "../support/QueuePair.ts"
 import type { Received } from "../support/QueueReader.ts"
 import * as Random from "../support/random.ts"
@@ -50,7 +50,35 @@ const toWorker: ReadonlyArray<Message.Message> = [
   { _tag: "addSegment", segment: 9, bytes: 2 ** 32 - 1, hostBytes: 0 },
   { _tag: "deleteSegment", segment: 9 },
   { _tag: "rpc", call: "drain", argument: 1 },
-  { _tag: "failed", request: 10, reason: "AlreadyListening", detail: "by app \u201cgreeter\u201d" }
+  { _tag: "failed", request: 10, reason: "AlreadyListening", detail: "by app \u201cgreeter\u201d" },
+  {
+    _tag: "localAccepted",
+    session: session(6),
+    listener: listener(2),
+    segment: 10,
+    link: 1,
+    slot: 32767,
+    peerSlot: 0,
+    rxBytes: 65536,
+    txBytes: 4096,
+    remote: "local://app0.worker1",
+    local: "local://cache"
+  },
+  {
+    _tag: "localConnected",
+    request: 11,
+    session: session(7),
+    segment: 11,
+    link: 2,
+    slot: 0,
+    peerSlot: 32767,
+    rxBytes: 4096,
+    txBytes: 65536,
+    remote: "local://cache",
+    local: "local://app0.worker1"
+  },
+  { _tag: "addLink", link: 3 },
+  { _tag: "deleteLink", link: 3 }
 ]
 const toHost: ReadonlyArray<Message.Tag> = [
   "listen",
@@ -63,7 +91,8 @@ const toHost: ReadonlyArray<Message.Tag> = [
   "release",
   "segmentMapped",
   "needSegment",
-  "segmentUnused"
+  "segmentUnused",
+  "splice"
 ]
 
 const balanced = ({ congestion, ledger }: QueuePair.QueuePair): void => {
@@ -106,6 +135,7 @@ const enqueues = (pair: QueuePair.QueuePair, from = 0) =>
 
 for (const form of QueuePair.forms) {
   const make = (options?: QueuePair.Options) => QueuePair.make(form, options)
+  const attached = (segment: Segment.Segment): Attachment => ({ _tag: "Segment", segment })
   const segmentOf = (index: number): Segment.Segment =>
     Segment.make(index, form === "thread" ? new SharedArrayBuffer(512) : new ArrayBuffer(512), 512)
   const announcement = ({ hostBytes, index }: Segment.Segment): Message.Message => ({
@@ -508,7 +538,7 @@ for (const form of QueuePair.forms) {
         Effect.gen(function*() {
           const pair = yield* make()
           const segment = segmentOf(5)
-          assert.strictEqual(pair.congestion.send({ message: announcement(segment), segment }), "delivered")
+          assert.strictEqual(pair.congestion.send({ message: announcement(segment), attachment: attached(segment) }), "delivered")
           assert.deepStrictEqual(order(pair), ["hand over 5", "enqueued"])
           assert.deepStrictEqual(yield* pair.read(9), [announcement(segment)])
           const { report, unused } = yield* pair.report
@@ -522,7 +552,7 @@ for (const form of QueuePair.forms) {
           yield* congest(pair, 2, 2)
           for (const index of [5, 6]) {
             const segment = segmentOf(index)
-            assert.strictEqual(pair.congestion.send({ message: announcement(segment), segment }), "postponed")
+            assert.strictEqual(pair.congestion.send({ message: announcement(segment), attachment: attached(segment) }), "postponed")
           }
           yield* asleep
           yield* TestClock.adjust(100)
@@ -545,7 +575,7 @@ for (const form of QueuePair.forms) {
             const pair = yield* make({ geometry })
             for (const number of range(0, 2)) pair.congestion.send({ message: rpc(number) })
             const segment = segmentOf(5)
-            assert.strictEqual(pair.congestion.send({ message: announcement(segment), segment }), "postponed")
+            assert.strictEqual(pair.congestion.send({ message: announcement(segment), attachment: attached(segment) }), "postponed")
             yield* asleep
             yield* TestClock.adjust(100)
             assert.deepStrictEqual(order(pair), [])
@@ -560,7 +590,7 @@ for (const form of QueuePair.forms) {
           const pair = yield* make({ geometry: { indexQueue: 2 } })
           yield* congest(pair, 2, 1)
           const segment = segmentOf(5)
-          pair.congestion.send({ message: announcement(segment), segment, live: never })
+          pair.congestion.send({ message: announcement(segment), attachment: attached(segment), live: never })
           yield* readAll(pair)
           assert.deepStrictEqual(order(pair), [])
           assert.strictEqual(pair.ledger.released["segment-gone"], 1)
@@ -575,7 +605,7 @@ for (const form of QueuePair.forms) {
           const segment = segmentOf(5)
           let cleaned = 0
           const cleanUp = () => void cleaned++
-          assert.strictEqual(congestion.send({ message: announcement(segment), segment, cleanUp }), "released")
+          assert.strictEqual(congestion.send({ message: announcement(segment), attachment: attached(segment), cleanUp }), "released")
           assert.strictEqual((yield* Fiber.join(unresponsive)).reason, "hand-over-failed")
           assert.strictEqual(cleaned, 1)
           assert.strictEqual(pair.ledger.released["hand-over-failed"], 1)
@@ -593,7 +623,7 @@ for (const form of QueuePair.forms) {
           yield* congest(pair, 4, 2)
           const segment = segmentOf(5)
           const cleaned: Array<string> = []
-          congestion.send({ message: announcement(segment), segment, cleanUp: () => void cleaned.push("segment") })
+          congestion.send({ message: announcement(segment), attachment: attached(segment), cleanUp: () => void cleaned.push("segment") })
           congestion.send({ message: rpc(7), cleanUp: () => void cleaned.push("behind") })
           assert.deepStrictEqual(QueuePair.numbers(yield* pair.read(4)), range(0, 4))
           assert.strictEqual((yield* Fiber.join(unresponsive)).reason, "hand-over-failed")
@@ -621,7 +651,7 @@ for (const form of QueuePair.forms) {
             cleaned++
             throw new Error("this cleanUp() throws")
           }
-          pair.congestion.send({ message: announcement(segment), segment, cleanUp })
+          pair.congestion.send({ message: announcement(segment), attachment: attached(segment), cleanUp })
           QueuePair.sendNumbered(pair, 4)
           yield* pair.read(4)
           yield* Effect.flip(pair.congestion.unresponsive)

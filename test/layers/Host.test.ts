@@ -39,7 +39,7 @@ const attachRaw = Effect.fnUntraced(function*(stage: Stage, options: Parameters<
   const raws = Array.from({ length: workers }, (_, worker) => stage.raw(worker, options?.name))
   yield* stage.attach(new Actor(), { ...options, worker: { workers, kind: "in-process", ...options?.worker } })
   for (const raw of raws) {
-    raw.send({ _tag: "listen", request: 1, endpoint: options?.listen?.[0] ?? endpoint })
+    raw.send({ _tag: "listen", request: 1, endpoint: options?.listen?.[0] ?? endpoint, backlog: 0, flags: 0 })
     yield* until("bound", () => raw.all("bound").length === 1)
   }
   return raws
@@ -150,7 +150,6 @@ describe("attach", () => {
         [{ admission: { revokeAfter: 0 } }, "InvalidValue", "admission.revokeAfter"],
         [{ worker: { workers: 0 } }, "InvalidValue", "worker.workers"],
         [{ listen: ["tcp://nowhere"] }, "InvalidValue", "listen"],
-        [{ namespace: "other" }, "UnsupportedConfig", "namespace"],
         [{ proxiedTransports: ["tcp"] }, "UnsupportedConfig", "proxiedTransports"],
         [{ tlsEngine: "own" }, "UnsupportedConfig", "tlsEngine"],
         [{ worker: { kind: "thread" } }, "UnsupportedConfig", "worker.kind"]
@@ -359,7 +358,7 @@ describe("listeners", () => {
     (stage) =>
       Effect.gen(function*() {
         const [raw] = yield* attachRaw(stage, {})
-        raw!.send({ _tag: "listen", request: 5, endpoint: "tcp://127.0.0.1:81" })
+        raw!.send({ _tag: "listen", request: 5, endpoint: "tcp://127.0.0.1:81", backlog: 0, flags: 0 })
         yield* until("the second listener", () => stage.network.listening.length === 2)
         raw!.send({ _tag: "deleteSegment", segment: 0 })
         yield* settled
@@ -822,7 +821,7 @@ describe("connects", () => {
         stage.network.listen(remote, (peer) => peers.push(peer))
         yield* stage.dial()
         raw!.claim(raw!.all("accepted")[0]!)
-        raw!.send({ _tag: "connect", request: 2, endpoint: remote })
+        raw!.send({ _tag: "connect", request: 2, endpoint: remote, source: "", timeout: 0 })
         yield* until("the segment", () => raw!.all("addSegment").length === 1)
         yield* settled
         assert.strictEqual(raw!.all("connected").length, 0)
@@ -831,7 +830,7 @@ describe("connects", () => {
         yield* until("the session", () => raw!.all("connected").length === 1)
         assert.strictEqual(raw!.all("connected")[0]!.segment, 1)
         // the next one finds it there
-        raw!.send({ _tag: "connect", request: 3, endpoint: remote })
+        raw!.send({ _tag: "connect", request: 3, endpoint: remote, source: "", timeout: 0 })
         yield* until("the session", () => raw!.all("connected").length === 2)
       })
   )
@@ -843,8 +842,8 @@ describe("connects", () => {
         const [raw] = yield* attachRaw(stage, { admission: { holdTime: 300 } })
         const peers: Array<Peer> = []
         stage.network.listen(remote, (peer) => peers.push(peer))
-        raw!.send({ _tag: "connect", request: 2, endpoint: remote })
-        raw!.send({ _tag: "connect", request: 3, endpoint: remote })
+        raw!.send({ _tag: "connect", request: 2, endpoint: remote, source: "", timeout: 0 })
+        raw!.send({ _tag: "connect", request: 3, endpoint: remote, source: "", timeout: 0 })
         yield* until("the segment", () => raw!.all("addSegment").length === 1)
         raw!.send({ _tag: "cancelConnect", request: 2 })
         yield* until("the cancellation", () => peers.some(({ closed }) => closed))

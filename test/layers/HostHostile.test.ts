@@ -18,7 +18,7 @@ const attachRaw = Effect.fnUntraced(function*(stage: Stage, workers = 1) {
   const raws = Array.from({ length: workers }, (_, worker) => stage.raw(worker))
   yield* stage.attach(new Actor(), { worker: { workers } })
   for (const raw of raws) {
-    raw.send({ _tag: "listen", request: 1, endpoint })
+    raw.send({ _tag: "listen", request: 1, endpoint, backlog: 0, flags: 0 })
     yield* until("bound", () => raw.all("bound").length === 1)
   }
   return raws
@@ -122,7 +122,10 @@ describe("a start", () => {
       const network = new TransportMemory.Network()
       const refused = () => Layer.effectDiscard(Effect.die(new Error("no more threads"))) as Layer.Layer<never> as never
       const services = yield* Layer.build(
-        SessionLayerHost.layerStack(refused).pipe(Layer.provide(TransportMemory.layer(network)))
+        SessionLayerHost.layerStack(refused).pipe(
+          Layer.provide(TransportMemory.layer(network)),
+          Layer.provide(Host.layerSettings)
+        )
       )
       const host = Context.get(services, SessionLayer)
       const error = yield* Effect.flip(host.attach(optionsOf(), new Actor().module))

@@ -113,6 +113,34 @@ describe("Settings", () => {
       assert.strictEqual(decoded.worker.kind, "thread")
     }))
 
+  it.effect("W3 W17 take the namespace and the scopes from each source", () =>
+    Effect.gen(function*() {
+      const sources: ReadonlyArray<Sources> = [
+        { flags: { namespace: "blue", scopeLocal: true, scopeGlobal: true } },
+        { env: { SLUICE_NAMESPACE: "blue", SLUICE_SCOPE_LOCAL: "on", SLUICE_SCOPE_GLOBAL: "1" } },
+        { file: { namespace: "blue", scopeLocal: true, scopeGlobal: true } }
+      ]
+      for (const source of sources) {
+        const { namespace, scope } = (yield* resolve(source)).decoded
+        assert.deepStrictEqual({ namespace, scope }, { namespace: "blue", scope: { global: true, local: true } })
+      }
+      const flags = Settings.settings.flatMap(({ flag }) => flag ?? [])
+      assert.includeMembers(flags, ["namespace", "scope-local", "scope-global", "connect-timeout", "max-half-open"])
+      for (const key of ["secret", "config", "proxiedTransports", "tlsEngine"]) {
+        assert.isUndefined(Settings.settings.find((setting) => setting.key === key)?.flag, key)
+      }
+    }))
+
+  it.effect("take what the application's module is told from the file alone", () =>
+    Effect.gen(function*() {
+      const config = { upstream: ["tcp://10.0.0.1:80"], retries: 3 }
+      assert.deepStrictEqual((yield* resolve({ file: { config } })).decoded.config, config)
+      // in the environment the name is that of the file
+      const told = yield* complaint({ env: { SLUICE_CONFIG: "/no/such.json" } })
+      assert.strictEqual(told, "configuration file /no/such.json does not exist")
+      assert.isUndefined(Settings.settings.find(({ key }) => key === "config")?.variable)
+    }))
+
   it.effect("take an empty variable as none", () =>
     Effect.gen(function*() {
       const { decoded } = yield* resolve({ env: { SLUICE_WORKERS: " ", SLUICE_CONFIG: "" }, file: { workers: 3 } })
@@ -152,7 +180,7 @@ describe("Settings", () => {
     [
       "what is wrong with an endpoint",
       { flags: { listen: ["tcp://127.0.0.1:80", "http://localhost"] } },
-      "--listen: endpoint \"http://localhost\": there is no transport 'http'; use tcp:"
+      "--listen: endpoint \"http://localhost\": there is no transport 'http'; use tcp:, local:"
     ],
     [
       "a list that is none",
@@ -176,8 +204,14 @@ describe("Settings", () => {
     ],
     [
       "what this runtime does not serve",
-      { env: { SLUICE_NAMESPACE: "blue" } },
-      "SLUICE_NAMESPACE: got \"blue\"; this runtime serves only the namespace \"default\""
+      { env: { SLUICE_TLS_ENGINE: "openssl" } },
+      "SLUICE_TLS_ENGINE: got \"openssl\"; this runtime serves no TLS engines; leave it out"
+    ],
+    [
+      "a proxy that is not local, in the settings' own names",
+      { env: { SLUICE_PROXIED_TRANSPORTS: "tcp" } },
+      "SLUICE_PROXIED_TRANSPORTS: got [\"tcp\"]; a proxy listens on every port, which only local scope can; "
+      + "set scopeLocal to true"
     ],
     [
       "all that is wrong",

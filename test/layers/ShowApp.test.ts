@@ -15,6 +15,7 @@ const busy = Reports.host({
       workers: [
         Reports.worker({ client: "shop", sessions: 12 }),
         Reports.worker({
+          handle: "3.1",
           workerIndex: 3,
           mapIndex: 1,
           client: "shop",
@@ -35,7 +36,7 @@ const busy = Reports.host({
       ],
       listeners: [
         Reports.listener({ workers: [1, 0], sessions: 14, held: 2, refused: { congested: 3, "hold-full": 1 } }),
-        Reports.listener({ endpoint: "tcp://[::1]:9000", workers: [1], sessions: 1 })
+        Reports.listener({ handle: "4.0", endpoint: "tcp://[::1]:9000", workers: [1], sessions: 1 })
       ]
     })
   ]
@@ -54,7 +55,7 @@ describe("ShowApp", () => {
         "0    http  -       default",
         "",
         "  Worker  App  Map  Client  Kind    State    Congested  Sessions",
-        "  0       0    0    -       thread  RUNNING  no                0",
+        "  0.0     0    0    -       thread  RUNNING  no                0",
         "",
         "  no active listeners"
       ])
@@ -69,13 +70,13 @@ describe("ShowApp", () => {
         "0    http  shop    default",
         "",
         "  Worker  App  Map  Client  Kind        State         Congested  Sessions",
-        "  0       0    0    shop    thread      RUNNING       no               12",
-        "  3       0    1    shop    in-process  UNRESPONSIVE  yes               3",
+        "  0.0     0    0    shop    thread      RUNNING       no               12",
+        "  3.1     0    1    shop    in-process  UNRESPONSIVE  yes               3",
         "",
-        "  Listener              Workers  Sessions  Held  Refused",
-        "  tcp://127.0.0.1:8080  0-1            14     2        4",
+        "  Listener  Endpoint              Workers  Sessions  Held  Refused",
+        "  0.1       tcp://127.0.0.1:8080  0-1            14     2        4",
         "    congested 3, hold-full 1",
-        "  tcp://[::1]:9000      1               1     0        0"
+        "  4.0       tcp://[::1]:9000      1               1     0        0"
       ])
     )
   })
@@ -86,14 +87,14 @@ describe("ShowApp", () => {
       text([
         "host 0.1.0, pid 4711, up 1 min 1 s, 15 sessions",
         "",
-        "App  Name  Client  Namespace  First segment  Add segment  Rx fifo  Tx fifo",
-        "0    http  shop    default            4 MiB        4 MiB   64 KiB   64 KiB",
+        "App  Name  Client  Namespace  Scope   Proxy for  First segment  Add segment  Memory limit  Rx fifo  Tx fifo",
+        "0    http  shop    default    global  -                  4 MiB        4 MiB       256 MiB   64 KiB   64 KiB",
         "",
         "  Worker  App  Map  Client  Kind        State         Congested  Sessions",
-        "  0       0    0    shop    thread      RUNNING       no               12",
-        "  3       0    1    shop    in-process  UNRESPONSIVE  yes               3",
+        "  0.0     0    0    shop    thread      RUNNING       no               12",
+        "  3.1     0    1    shop    in-process  UNRESPONSIVE  yes               3",
         "",
-        "  Worker 0",
+        "  Worker 0.0",
         "    queues         index 0/2048, io 0/2048, control 0/512",
         "    postponed      0 now (0 B), 0 at most",
         "    congested      0 times, 0 ms in total",
@@ -102,7 +103,7 @@ describe("ShowApp", () => {
         "    restarts       0",
         "    segments       1 with 4 MiB, 64 KiB of the host's, 0 B used",
         "",
-        "  Worker 3",
+        "  Worker 3.1",
         "    queues         index 2048/2048, io 9/2048, control 7/512",
         "    postponed      40 now (5 KiB), 77 at most",
         "    congested      1 time, 1.3 s in total",
@@ -111,10 +112,10 @@ describe("ShowApp", () => {
         "    restarts       2, last failure: out of memory     at run (app.ts:1) [31m",
         "    segments       2 with 8 MiB, 1.5 MiB of the host's, 300 B used",
         "",
-        "  Listener              Workers  Sessions  Held  Refused",
-        "  tcp://127.0.0.1:8080  0-1            14     2        4",
+        "  Listener  Endpoint              Workers  Sessions  Held  Refused",
+        "  0.1       tcp://127.0.0.1:8080  0-1            14     2        4",
         "    congested 3, hold-full 1",
-        "  tcp://[::1]:9000      1               1     0        0"
+        "  4.0       tcp://[::1]:9000      1               1     0        0"
       ])
     )
   })
@@ -129,15 +130,15 @@ describe("ShowApp", () => {
       text([
         "host 0.1.0, pid 4711, up 1 min 1 s, 1 session, draining",
         "",
-        "App  Name  Client  Namespace  First segment  Add segment  Rx fifo  Tx fifo",
-        "0    http  -       default            4 MiB         none   64 KiB   64 KiB",
+        "App  Name  Client  Namespace  Scope   Proxy for  First segment  Add segment  Memory limit  Rx fifo  Tx fifo",
+        "0    http  -       default    global  -                  4 MiB         none       256 MiB   64 KiB   64 KiB",
         "",
         "  Worker  App  Map  Client  Kind  State  Congested  Sessions",
         "",
         "  no active listeners",
         "",
-        "App  Name       Client  Namespace  First segment  Add segment  Rx fifo  Tx fifo",
-        "1    builtin-1  -       default            4 MiB        4 MiB   64 KiB   64 KiB",
+        "App  Name       Client  Namespace  Scope   Proxy for  First segment  Add segment  Memory limit  Rx fifo  Tx fifo",
+        "1    builtin-1  -       default    global  -                  4 MiB        4 MiB       256 MiB   64 KiB   64 KiB",
         "",
         "  Worker  App  Map  Client  Kind  State  Congested  Sessions",
         "",
@@ -171,6 +172,7 @@ describe("ShowApp", () => {
           namespace: long,
           workers: [
             Reports.worker({
+              handle: "65535.99999",
               workerIndex: 65535,
               appIndex: 65535,
               mapIndex: 255,
@@ -183,6 +185,7 @@ describe("ShowApp", () => {
           ],
           listeners: [
             Reports.listener({
+              handle: "65535.99999",
               endpoint: `tcp://${"host.".repeat(50)}example:65535`,
               workers: Array.from({ length: 128 }, (_, index) => index * 2),
               sessions: 16777216,
@@ -196,37 +199,43 @@ describe("ShowApp", () => {
     for (const line of lines) assert.isAtMost(line.length, 80, line)
     const all = lines.join("\n")
     for (const reason of Ledger.RefuseReasons) assert.include(all, `${reason} 123456789`)
-    assert.include(ShowApp.format(report, { verbose: true }), `  ${long}  ${long}  ${long}  `)
+    assert.include(ShowApp.format(report, { verbose: true }), `  ${long}  ${long}  ${long}  global  `)
   })
 
-  it("writes sizes and times as people do", () => {
-    const sizes = [0, 1023, 1024, 1536, 65536, MiB - 1, MiB, 1.5 * MiB, 1024 * MiB, 4096 * 1024 * MiB]
-    assert.deepStrictEqual(sizes.map(ShowApp.size), [
-      "0 B",
-      "1023 B",
-      "1 KiB",
-      "1.5 KiB",
-      "64 KiB",
-      "1 MiB",
-      "1 MiB",
-      "1.5 MiB",
-      "1 GiB",
-      "4 TiB"
-    ])
-    const times = [0, 0.44, 12.4, 999.4, 999.6, 1250, 59_949, 59_960, 3_599_400, 3_599_600, 7_380_000, 277_200_000]
-    assert.deepStrictEqual(times.map(ShowApp.time), [
-      "0 ms",
-      "0.4 ms",
-      "12 ms",
-      "999 ms",
-      "1 s",
-      "1.3 s",
-      "59.9 s",
-      "1 min 0 s",
-      "59 min 59 s",
-      "1 h 0 min",
-      "2 h 3 min",
-      "3 d 5 h"
-    ])
+  it("W19 shows certificates when verbose, and which of them clients refuse", () => {
+    const certificate = {
+      handle: "0.0",
+      subject: "CN=example.com",
+      names: ["example.com", "127.0.0.1"],
+      validTo: 1_893_499_200_000,
+      fingerprint: "AB:CD",
+      warning: null
+    }
+    const expired = { ...certificate, handle: "1.2", subject: "", names: [], validTo: 0, warning: "Expired" as const }
+    const report = Reports.host({ apps: [Reports.app({ certificates: [certificate, expired] })] })
+    assert.include(
+      ShowApp.format(report, { verbose: true }),
+      text([
+        "",
+        "  Certificate  Subject         Names                   Valid to (UTC)    Warning  Fingerprint",
+        "  0.0          CN=example.com  example.com, 127.0.0.1  2030-01-01 12:00  -        AB:CD",
+        "  1.2          -               -                       1970-01-01 00:00  Expired  AB:CD"
+      ])
+    )
+    assert.notInclude(ShowApp.format(report, { verbose: false }), "AB:CD")
+  })
+
+  it("W17 W18 shows scopes, and what an app is a proxy for, when verbose", () => {
+    const app = Reports.app({ scopes: ["local", "global"], proxiedTransports: ["tcp"] })
+    assert.match(ShowApp.formatOne(app, { verbose: true }), /^App .* Scope +Proxy for +.*\n0 .* both +tcp +4 MiB/)
+    const local = Reports.app({ scopes: ["local"] })
+    assert.match(ShowApp.formatOne(local, { verbose: true }), /^App .*\n0 .* local +- +4 MiB/)
+  })
+
+  it("W21 shows one app as it shows it among others", () => {
+    for (const verbose of [false, true]) {
+      const all = ShowApp.format({ ...busy, sessions: 0 }, { verbose })
+      assert.isTrue(all.endsWith(ShowApp.formatOne(busy.apps[0]!, { verbose })))
+    }
   })
 })

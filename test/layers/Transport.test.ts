@@ -2,189 +2,22 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import type * as Layer from "effect/Layer"
-import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Crypto from "node:crypto"
 import * as Net from "node:net"
-import * as Os from "node:os"
 import * as Util from "node:util"
 import * as Endpoint from "../../src/domain/Endpoint.ts"
-import * as TransportMemory from "../../src/layers/TransportMemory.ts"
 import * as TransportTcp from "../../src/layers/TransportTcp.ts"
 import { type Connection, Transport } from "../../src/services/Transport.ts"
 import { AppEnd } from "../support/AppEnd.ts"
 import * as Random from "../support/random.ts"
+import { endpointOf, hasIPv6, listen, memoryWorld, tcpWorld, uriOf, type World } from "../support/TransportWorlds.ts"
 import { settled, until } from "../support/until.ts"
 
 const KiB = 1024
 const MiB = 1024 * KiB
 
-/** The other end of a connection, over whichever transport. */
-interface Peer {
-  send(bytes: Uint8Array | string): void
-  end(): void
-  reset(): void
-  stop(): void
-  read(): void
-  received(): Buffer
-  readonly receivedBytes: number
-  /** Bytes sent that have not left this end. */
-  readonly unsent: number
-  readonly ended: boolean
-  readonly closed: boolean
-  readonly broken: boolean
-}
-
-/** A transport and the world around it. */
-interface World {
-  readonly layer: Layer.Layer<Transport>
-  readonly dial: (endpoint: string) => Peer
-  /** Listens for what the host connects to. */
-  readonly listen: (endpoint: string) => Effect.Effect<
-    { readonly local: string; readonly peers: ReadonlyArray<Peer> },
-    never,
-    Scope.Scope
-  >
-}
-
-// ---- the world in memory
-
-const memoryWorld = (): World => {
-  const network = new TransportMemory.Network()
-  const shown = (peer: TransportMemory.Peer): Peer => ({
-    send: (bytes) => peer.send(bytes),
-    end: () => peer.end(),
-    reset: () => peer.reset(),
-    stop: () => peer.stop(),
-    read: () => peer.read(),
-    received: () => peer.received(),
-    get receivedBytes() {
-      return peer.receivedBytes
-    },
-    get unsent() {
-      return peer.unsent
-    },
-    get ended() {
-      return peer.ended
-    },
-    get closed() {
-      return peer.closed
-    },
-    get broken() {
-      return peer.broken !== undefined
-    }
-  })
-  return {
-    layer: TransportMemory.layer(network),
-    dial: (endpoint) => shown(network.dial(endpoint)),
-    listen: (endpoint) =>
-      Effect.map(
-        Effect.acquireRelease(
-          Effect.sync(() => {
-            const peers: Array<Peer> = []
-            return { peers, listener: network.listen(endpoint, (peer) => peers.push(shown(peer))) }
-          }),
-          ({ listener }) => Effect.sync(() => listener.close())
-        ),
-        ({ listener, peers }) => ({ local: listener.local, peers })
-      )
-  }
-}
-
-// ---- the world of sockets
-
-const socketPeer = (socket: Net.Socket): Peer => {
-  const received: Array<Buffer> = []
-  let receivedBytes = 0
-  let ended = false
-  let closed = false
-  let broken = false
-  socket.on("data", (bytes: Buffer) => {
-    received.push(bytes)
-    receivedBytes += bytes.length
-  })
-  socket.on("end", () => ended = true)
-  socket.on("error", () => broken = true)
-  socket.on("close", () => closed = true)
-  return {
-    send: (bytes) => void socket.write(bytes),
-    end: () => void socket.end(),
-    reset: () => void socket.resetAndDestroy(),
-    stop: () => void socket.pause(),
-    read: () => void socket.resume(),
-    received: () => Buffer.concat(received),
-    get receivedBytes() {
-      return receivedBytes
-    },
-    get unsent() {
-      return socket.writableLength
-    },
-    get ended() {
-      return ended
-    },
-    get closed() {
-      return closed
-    },
-    get broken() {
-      return broken
-    }
-  }
-}
-
-const at = (endpoint: string): { readonly host: string; readonly port: number } =>
-  Result.getOrThrow(Endpoint.parse(endpoint))
-
-const uriOf = (server: Net.Server): string => {
-  const { address, port } = server.address() as Net.AddressInfo
-  return Endpoint.format({ _tag: "tcp", host: address, port })
-}
-
-const tcpWorld = (options: TransportTcp.Options) => (): World => ({
-  layer: TransportTcp.layer(options),
-  dial: (endpoint) => socketPeer(Net.connect({ ...at(endpoint), allowHalfOpen: true })),
-  listen: (endpoint) =>
-    Effect.map(
-      Effect.acquireRelease(
-        Effect.callback<
-          { readonly server: Net.Server; readonly peers: Array<Peer>; readonly sockets: Set<Net.Socket> }
-        >(
-          (resume) => {
-            const peers: Array<Peer> = []
-            const sockets = new Set<Net.Socket>()
-            const server = Net.createServer({ allowHalfOpen: true }, (socket) => {
-              sockets.add(socket)
-              peers.push(socketPeer(socket))
-            })
-            server.listen(at(endpoint), () => resume(Effect.succeed({ server, peers, sockets })))
-          }
-        ),
-        ({ server, sockets }) =>
-          Effect.callback<void>((resume) => {
-            for (const socket of sockets) socket.destroy()
-            server.close(() => resume(Effect.void))
-          })
-      ),
-      ({ peers, server }) => ({ local: uriOf(server), peers })
-    )
-})
-
 // ---- what tests share
-
-const endpointOf = (text: string): Endpoint.Endpoint => Result.getOrThrow(Endpoint.parse(text))
-
-const listen = Effect.fnUntraced(function*(endpoint = "tcp://127.0.0.1:0") {
-  const transport = yield* Transport
-  const connections: Array<Connection> = []
-  const acceptErrors: Array<string> = []
-  const local = yield* transport.listen(endpointOf(endpoint), {
-    backlog: 16,
-    accept: (connection) => connections.push(connection),
-    acceptError: (error, detail) => acceptErrors.push(`${error}: ${detail}`)
-  })
-  yield* Effect.addFinalizer(() => Effect.sync(() => connections.forEach((connection) => connection.abort())))
-  return { local: Endpoint.format(local), connections, acceptErrors }
-})
 
 /** A connection that has been accepted and not opened yet. */
 const accepted = Effect.fnUntraced(function*(world: World) {
@@ -236,10 +69,6 @@ const collect = (app: AppEnd, seed = 7): { readonly bytes: () => Buffer; readonl
   if (app.rx.size > 0) again()
   return { bytes: () => Buffer.concat(parts), length: () => length }
 }
-
-const hasIPv6 = Object.values(Os.networkInterfaces()).some((addresses) =>
-  addresses?.some(({ address }) => address === "::1") === true
-)
 
 // ---- the suite
 
@@ -614,7 +443,7 @@ const suite = (name: string, makeWorld: () => World): void => {
         const first = yield* Scope.provide(listen(), scope)
         const second = yield* listen()
         assert.notStrictEqual(first.local, second.local)
-        assert.notStrictEqual(at(first.local).port, 0)
+        assert.notStrictEqual(endpointOf(first.local).port, 0)
         const error = yield* Effect.flip(listen(first.local))
         assert.strictEqual(error.operation, "listen")
         assert.strictEqual(error.reason, "AddressInUse")
@@ -631,6 +460,7 @@ const suite = (name: string, makeWorld: () => World): void => {
         const endpoint = yield* Scope.provide(
           transport.listen(endpointOf("tcp://127.0.0.1:0"), {
             backlog: 16,
+            ipv6Only: false,
             accept: (connection) => connections.push(connection),
             acceptError: () => {}
           }),

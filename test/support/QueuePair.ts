@@ -22,7 +22,7 @@ import * as DoorbellLatch from "../../src/layers/DoorbellLatch.ts"
 import * as DoorbellPort from "../../src/layers/DoorbellPort.ts"
 import * as MessageQueueSegment from "../../src/layers/MessageQueueSegment.ts"
 import * as SegmentManagerMemory from "../../src/layers/SegmentManagerMemory.ts"
-import { Congestion, type Sent } from "../../src/services/Congestion.ts"
+import { type Attachment, Congestion, type Sent } from "../../src/services/Congestion.ts"
 import { Doorbell, type DoorbellShape } from "../../src/services/Doorbell.ts"
 import { MessageQueue } from "../../src/services/MessageQueue.ts"
 import { SegmentManager } from "../../src/services/SegmentManager.ts"
@@ -154,8 +154,9 @@ export const make = Effect.fnUntraced(function*(
   const { port1, port2 } = new MessageChannel()
   const handedOver = new Set<number>()
   const [hostSide, readerSide] = yield* DoorbellLatch.makePair
-  const handOver = ({ buffer, hostBytes, index }: Segment.Segment): boolean => {
-    if (options.reachable?.() === false) return false
+  const handOver = (attachment: Attachment): boolean => {
+    if (options.reachable?.() === false || attachment._tag !== "Segment") return false
+    const { buffer, hostBytes, index } = attachment.segment
     step({ _tag: "hand-over", turn, segment: index })
     if (form === "thread") port1.postMessage({ segment: index, buffer, hostBytes })
     else handedOver.add(index)

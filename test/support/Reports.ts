@@ -8,6 +8,7 @@ const MiB = 1024 * KiB
 const copy = <A extends object>(value: A): A => structuredClone({ ...value })
 
 export const worker = (changes: Partial<Report.Worker> = {}): Report.Worker => ({
+  handle: "0.0",
   workerIndex: 0,
   appIndex: 0,
   mapIndex: 0,
@@ -40,8 +41,14 @@ export const listener = (
   const arrivals = copy(new Ledger.Arrivals())
   return {
     handle: "0.1",
+    app: "http",
+    appIndex: 0,
+    client: "",
     endpoint: "tcp://127.0.0.1:8080",
+    requested: "tcp://127.0.0.1:8080",
+    scopes: ["global"],
     workers: [0],
+    managers: [{ worker: 0, manager: 0 }],
     sessions: 0,
     arrivals: { ...arrivals, held, refused: { ...arrivals.refused, ...refused } },
     ...rest
@@ -53,10 +60,14 @@ export const app = (changes: Partial<Report.App> = {}): Report.App => ({
   name: "http",
   client: "",
   namespace: "default",
+  scopes: ["global"],
+  proxiedTransports: [],
   firstSegmentSize: 4 * MiB,
   addSegmentSize: 4 * MiB,
+  memoryLimit: 256 * MiB,
   rxFifoSize: 64 * KiB,
   txFifoSize: 64 * KiB,
+  certificates: [],
   workers: [worker()],
   listeners: [listener()],
   ...changes
@@ -75,5 +86,88 @@ export const host = (changes: Partial<Report.Host> = {}): Report.Host => ({
     arrivals: copy(new Ledger.Arrivals())
   },
   imbalances: [],
+  ...changes
+})
+
+const ofWorker = { app: "http", appIndex: 0, worker: 0, workerHandle: "0.0" }
+
+export const session = (changes: Partial<Report.Session> = {}): Report.Session => ({
+  handle: "7.2",
+  ...ofWorker,
+  listener: "0.1",
+  state: "READY",
+  transport: "tcp",
+  kind: "accepted",
+  local: "tcp://127.0.0.1:8080",
+  remote: "tcp://127.0.0.1:54321",
+  ageMillis: 1500,
+  rx: { used: 0, size: 64 * KiB, memory: 0 },
+  tx: { used: 100, size: 64 * KiB, memory: 4 * KiB },
+  ...changes
+})
+
+export const connect = (changes: Partial<Report.Connect> = {}): Report.Connect => ({
+  ...ofWorker,
+  request: 3,
+  endpoint: "tcp://10.0.0.7:443",
+  source: null,
+  scope: "global",
+  ageMillis: 250,
+  timeoutMillis: 10_000,
+  ...changes
+})
+
+export const localSession = (changes: Partial<Report.LocalSession> = {}): Report.LocalSession => ({
+  endpoint: "local://billing",
+  server: { ...ofWorker, app: "billing", appIndex: 1, worker: 1, workerHandle: "3.1", session: "8.0", state: "READY" },
+  client: { ...ofWorker, session: "9.4", state: "TRANSPORT_CLOSING" },
+  segmentBytes: 128 * KiB + 256,
+  ageMillis: 61_000,
+  ...changes
+})
+
+export const manager = (changes: Partial<Report.SegmentManager> = {}): Report.SegmentManager => ({
+  ...ofWorker,
+  kind: "host",
+  manager: 0,
+  users: ["listener 0.1", "connects"],
+  count: 2,
+  bytes: 8 * MiB,
+  segments: [
+    { index: 0, bytes: 4 * MiB, hostBytes: 2 * MiB, used: 1 * MiB, free: 512 * KiB, protected: true },
+    { index: 2, bytes: 4 * MiB, hostBytes: 4 * MiB, used: 256, free: 4 * MiB - 256, protected: false }
+  ],
+  blocks: [{ size: 256, count: 12 }, { size: 64 * KiB, count: 3 }],
+  usedPercent: 18.26,
+  highWatermark: 80,
+  lowWatermark: 50,
+  growing: false,
+  ...changes
+})
+
+const ring = (used: number, highest: number, size: number): Report.Ring => ({ used, highest, size })
+
+export const queue = (changes: Partial<Report.Queue> = {}): Report.Queue => ({
+  ...ofWorker,
+  congested: false,
+  postponed: 0,
+  toWorker: {
+    index: ring(3, 17, 2048),
+    io: ring(2, 16, 2048),
+    control: ring(1, 4, 512),
+    enqueued: 1003,
+    drained: 1000,
+    lockRetries: 0,
+    idle: false
+  },
+  toHost: {
+    index: ring(0, 9, 2048),
+    io: ring(0, 8, 2048),
+    control: ring(0, 2, 512),
+    enqueued: 77,
+    drained: 77,
+    lockRetries: 5,
+    idle: true
+  },
   ...changes
 })

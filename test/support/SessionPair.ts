@@ -68,6 +68,7 @@ export class End implements Session {
   readonly thrown: Array<unknown> = []
   /** Which of `end`, `close`, `abort` took effect, in order. */
   readonly calls: Array<"end" | "close" | "abort"> = []
+  readonly cutThrough = false
   /** The connection is gone for both ends. */
   gone = false
   peer!: End
@@ -92,6 +93,12 @@ export class End implements Session {
     this.#onGone = onGone
   }
 
+  get rxBound(): number {
+    return this.#rx.bound
+  }
+  get txBound(): number {
+    return this.peer.#rx.bound
+  }
   get available(): number {
     return this.#givenUp ? 0 : this.#rx.size
   }
@@ -154,6 +161,18 @@ export class End implements Session {
     if (taken > 0) peer.#edge("readable")
     if (from + taken < bytes.length) this.#blocked = true
     return taken
+  }
+  writeWhole(parts: ReadonlyArray<Uint8Array>): number {
+    if (!this.writable) return -1
+    const bytes = Buffer.concat(parts)
+    const { bound, size } = this.peer.#rx
+    if (bytes.length > bound) throw new RangeError(`${bytes.length} bytes never fit whole into a fifo of ${bound}`)
+    if (bytes.length <= bound - size || this.peer.#givenUp) return this.write(bytes)
+    this.#blocked = true
+    return 0
+  }
+  splice(): boolean {
+    return false
   }
   end(): void {
     if (this.#txEnded) return
@@ -273,6 +292,7 @@ export const makeNet = (options: {
     sessions: {
       worker,
       endpoints: options.endpoints ?? [],
+      config: undefined,
       listen: (endpoint, accept) =>
         Effect.acquireRelease(
           Effect.suspend(() => {
@@ -286,6 +306,7 @@ export const makeNet = (options: {
           }),
           ({ local }) => Effect.sync(() => void listeners.delete(local))
         ),
+      unlisten: () => Effect.void,
       connect: (endpoint) =>
         Effect.acquireRelease(
           Effect.suspend(() =>

@@ -7,18 +7,27 @@
 import { assert, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import * as Tracer from "effect/Tracer"
+import * as Endpoint from "../../src/domain/Endpoint.ts"
 import * as Handle from "../../src/domain/Handle.ts"
 import type { AppOptionsInput } from "../../src/domain/Options.ts"
 import type * as Report from "../../src/domain/Report.ts"
 import * as AppWorkerScripted from "../../src/layers/AppWorkerScripted.ts"
+import * as Host from "../../src/layers/Host.ts"
 import * as SessionLayerHost from "../../src/layers/SessionLayerHost.ts"
 import * as TransportMemory from "../../src/layers/TransportMemory.ts"
 import * as WorkerStack from "../../src/layers/WorkerStack.ts"
 import * as AppWorker from "../../src/services/AppWorker.ts"
+import { Certificates } from "../../src/services/Certificates.ts"
+import { Namespaces } from "../../src/services/Namespaces.ts"
 import { type Application, type AttachFailed, SessionLayer } from "../../src/services/SessionLayer.ts"
+import { SessionRules } from "../../src/services/SessionRules.ts"
 import { type Session, Sessions, type WorkerInfo } from "../../src/services/Sessions.ts"
+import { Transport } from "../../src/services/Transport.ts"
 import * as RawWorker from "./RawWorker.ts"
 import { settled, until } from "./until.ts"
 
@@ -103,9 +112,94 @@ export const echoing = (session: Session): void => {
   session.handler = { readable: go, writable: go, ended: () => session.close() }
 }
 
+/** Listens that the transport takes its time for. */
+export class SlowListens {
+  readonly #held = new Map<string, { readonly latch: Latch.Latch; waiting: number }>()
+
+  /** Listens on the endpoint are not answered from now on. */
+  hold(uri: string = endpoint): void {
+    this.#held.set(uri, { latch: Latch.makeUnsafe(false), waiting: 0 })
+  }
+  /** They are answered. */
+  answer(uri: string = endpoint): void {
+    this.#held.get(uri)?.latch.openUnsafe()
+    this.#held.delete(uri)
+  }
+  /** Listens that wait, and were not given up. */
+  waiting(uri: string = endpoint): number {
+    return this.#held.get(uri)?.waiting ?? 0
+  }
+
+  /** The transport with these listens. */
+  readonly layer = Layer.effect(
+    Transport,
+    Effect.map(Transport, (transport): Transport["Service"] => ({
+      ...transport,
+      listen: (endpoint, options) =>
+        Effect.suspend(() => {
+          const held = this.#held.get(Endpoint.format(endpoint))
+          if (held === undefined) return transport.listen(endpoint, options)
+          held.waiting++
+          return held.latch.await.pipe(
+            Effect.ensuring(Effect.sync(() => held.waiting--)),
+            Effect.andThen(transport.listen(endpoint, options))
+          )
+        })
+    }))
+  )
+}
+
+/** Spans in the order of their beginnings and ends. */
+export class Spans {
+  /** Names of those that have ended, in order. */
+  readonly ended: Array<string> = []
+  /** Called at the beginning and the end of each. */
+  watch: (what: "begin" | "end", name: string, span: Tracer.Span) => void = () => {}
+
+  readonly tracer: Tracer.Tracer = Tracer.make({
+    span: (options) => {
+      const span = new RecordedSpan(options)
+      span.onEnd = () => {
+        this.ended.push(span.name)
+        this.watch("end", span.name, span)
+      }
+      this.watch("begin", span.name, span)
+      return span
+    }
+  })
+
+  /** The ends of spans whose names begin like this, without that beginning. */
+  under(prefix: string): ReadonlyArray<string> {
+    return this.ended.filter((name) => name.startsWith(prefix)).map((name) => name.slice(prefix.length))
+  }
+
+  /** Records what happens in the effect, and in the workers of applications that are attached in it. */
+  readonly record = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.provideService(effect, Tracer.Tracer, this.tracer)
+}
+
+class RecordedSpan extends Tracer.NativeSpan {
+  onEnd: () => void = () => {}
+  override end(endTime: bigint, exit: Exit.Exit<unknown, unknown>): void {
+    super.end(endTime, exit)
+    this.onEnd()
+  }
+}
+
+/** The handle that a report shows. */
+export const handleOf = <H extends Handle.Handle>(shown: string): H => {
+  const [index, generation] = shown.split(".").map(Number)
+  return Handle.make<H>(index!, generation!)
+}
+
 export interface Stage {
   readonly network: TransportMemory.Network
+  /** The transport's listens, which a test may hold back. */
+  readonly listens: SlowListens
   readonly host: SessionLayer["Service"]
+  readonly rules: SessionRules["Service"]
+  readonly namespaces: Namespaces["Service"]
+  readonly certificates: Certificates["Service"]
   /** The script of a worker, from before its start on. */
   readonly script: (worker?: number, app?: string) => AppWorkerScripted.Script
   /** Makes a worker a raw one; before it is started. */
@@ -136,6 +230,7 @@ const key = (worker: number, app: string): string => `${app}/${worker}`
 
 const make = Effect.gen(function*() {
   const network = new TransportMemory.Network()
+  const listens = new SlowListens()
   const scripts = new Map<string, AppWorkerScripted.Script>()
   const raws = new Map<string, RawWorker.RawWorker>()
   const script = (worker = 0, app = "app"): AppWorkerScripted.Script => {
@@ -157,9 +252,15 @@ const make = Effect.gen(function*() {
     )
   }
   const services = yield* Layer.build(
-    SessionLayerHost.layerStack(stack).pipe(Layer.provide(TransportMemory.layer(network)))
+    SessionLayerHost.layerStack(stack).pipe(
+      Layer.provide(Layer.provide(listens.layer, TransportMemory.layer(network))),
+      Layer.provideMerge(Host.layerSettings)
+    )
   )
   const host = Context.get(services, SessionLayer)
+  const rules = Context.get(services, SessionRules)
+  const namespaces = Context.get(services, Namespaces)
+  const certificates = Context.get(services, Certificates)
   const app = (name = "app") => Effect.map(host.report, ({ apps }) => apps.find((app) => app.name === name)!)
   const dial = (uri = endpoint) =>
     Effect.suspend(() => {
@@ -168,7 +269,11 @@ const make = Effect.gen(function*() {
     })
   const stage: Stage = {
     network,
+    listens,
     host,
+    rules,
+    namespaces,
+    certificates,
     script,
     raw,
     attach: (actor, options) => host.attach(optionsOf(options), actor instanceof Actor ? actor.module : actor),
@@ -191,6 +296,22 @@ const make = Effect.gen(function*() {
     }
   })
   return { stage, releaseAll }
+})
+
+/** Attaches raw workers that listen on the first endpoint of the options, and gives them. */
+export const attachRaw = Effect.fnUntraced(function*(stage: Stage, options: AppOptionsInput = {}, workers = 1) {
+  const raws = Array.from({ length: workers }, (_, worker) => stage.raw(worker, options.name))
+  const app = yield* stage.attach(new Actor(), {
+    ...options,
+    worker: { workers, kind: "in-process", ...options.worker }
+  })
+  const [uri] = options.listen ?? [endpoint]
+  for (const raw of raws) {
+    if (uri === undefined) continue
+    raw.send({ _tag: "listen", request: 1, endpoint: uri, backlog: 0, flags: 0 })
+    yield* until("bound", () => raw.all("bound").length === 1)
+  }
+  return { app, raws }
 })
 
 /** Nothing is left, and everything that ever was is accounted for. */

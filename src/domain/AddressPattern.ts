@@ -1,0 +1,102 @@
+/**
+ * Patterns for the addresses of sessions: what `show sessions --local` and `--remote` take.
+ *
+ * | pattern | lets pass |
+ * |---|---|
+ * | `10.0.0.7`, `::1`, `[::1]`, `example.com` | that host, whatever the transport and the port; of a local endpoint, its name |
+ * | `10.0.0.7:4711`, `[::1]:4711` | that host and port, whatever the transport |
+ * | `tcp://10.0.0.7:4711`, `local://billing` | that endpoint |
+ *
+ * Hosts are compared as addresses, not as they are written: `0:0::1` is `::1`, and `::ffff:10.0.0.7` is `10.0.0.7`. Names
+ * are compared without regard to case, and are not resolved.
+ */
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { isIP, isIPv4, isIPv6, SocketAddress } from "node:net"
+import * as Endpoint from "./Endpoint.ts"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface AddressPattern {
+  readonly transport: string | undefined
+  readonly host: string
+  /** `*` for any port of a proxy's endpoint; local endpoints have none. */
+  readonly port: string | undefined
+}
+
+/**
+ * What a pattern may be, for messages.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const RIGHT = `a host, a host and a port, or a URI, such as "10.0.0.7", "[::1]:443" or "tcp://10.0.0.7:4711"`
+
+const MAPPED = /^::ffff:(?=[\d.]+$)/
+
+/** One spelling for each host. */
+const normal = (host: string): string => {
+  if (!isIPv6(host)) return isIP(host) === 0 ? host.toLowerCase().replace(/\.$/, "") : host
+  const [address = "", zone] = host.split("%", 2)
+  const spelled = new SocketAddress({ address, family: "ipv6" }).address
+  const inner = spelled.replace(MAPPED, "")
+  if (isIPv4(inner)) return inner
+  return zone === undefined ? spelled : `${spelled}%${zone}`
+}
+
+const ofEndpoint = (endpoint: Endpoint.Endpoint): AddressPattern => {
+  switch (endpoint._tag) {
+    case "local":
+      return { transport: "local", host: endpoint.name.toLowerCase(), port: undefined }
+    case "anyPort":
+      return { transport: endpoint.transport, host: normal(endpoint.host), port: "*" }
+    case "tcp":
+      return { transport: "tcp", host: normal(endpoint.host), port: String(endpoint.port) }
+  }
+}
+
+/** A host without a port as one with, so that what a host is stands in one place. */
+const withPort = (host: string): string => {
+  if (isIPv6(host)) return `tcp://[${host}]:0`
+  return `tcp://${host}:0`
+}
+
+/**
+ * @category decoding
+ * @since 0.1.0
+ */
+export const parse = (text: string): AddressPattern | undefined => {
+  const whole = (uri: string) => Result.getOrUndefined(Result.map(Endpoint.parse(uri), ofEndpoint))
+  if (text.includes("://")) return whole(text)
+  const host = whole(withPort(text))
+  if (host !== undefined) return { ...host, transport: undefined, port: undefined }
+  const both = whole(`tcp://${text}`)
+  return both === undefined ? undefined : { ...both, transport: undefined }
+}
+
+/**
+ * Whether a pattern lets an endpoint URI pass.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const matches = (pattern: AddressPattern, uri: string): boolean => {
+  const parsed = Endpoint.parse(uri)
+  if (Result.isFailure(parsed)) return false
+  const { host, port, transport } = ofEndpoint(parsed.success)
+  return pattern.host === host
+    && (pattern.port === undefined || pattern.port === port)
+    && (pattern.transport === undefined || pattern.transport === transport)
+}
+
+/**
+ * A text that is a pattern.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Text = Schema.String.check(
+  Schema.makeFilter((text) => parse(text) !== undefined, { expected: RIGHT })
+)

@@ -1,0 +1,67 @@
+/**
+ * What an application's module is told by whoever attaches it.
+ *
+ * It goes to every worker, so it is made of what each thread can have: JSON's values, and memory that they share.
+ */
+import * as Schema from "effect/Schema"
+import { isSharedArrayBuffer } from "node:util/types"
+
+/** Levels of lists and objects in a {@link AppConfig} at most: what is posted to a thread may not exhaust its stack. */
+const DEEPEST = 64
+/** What is right, to follow "must be". */
+export const RIGHT = `made of JSON's values and of shared memory, at most ${DEEPEST} levels deep`
+
+const isPlain = (value: object): boolean => {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === null || Object.getPrototypeOf(prototype) === null
+}
+
+/** Where the first thing stands that may not be there; `undefined` when there is none. */
+const strayAt = (
+  value: unknown,
+  path: ReadonlyArray<string>,
+  looked: Map<object, number>
+): ReadonlyArray<string> | undefined => {
+  switch (typeof value) {
+    case "string":
+    case "boolean":
+      return undefined
+    case "number":
+      return Number.isFinite(value) ? undefined : path
+    case "object": {
+      if (value === null || isSharedArrayBuffer(value)) return undefined
+      // what holds itself ends here too
+      if (path.length >= DEEPEST || !(Array.isArray(value) || isPlain(value))) return path
+      // what stands in many places is looked at once, unless it now stands deeper
+      if ((looked.get(value) ?? -1) >= path.length) return undefined
+      looked.set(value, path.length)
+      for (const [key, inner] of Object.entries(value)) {
+        if (inner === undefined && !Array.isArray(value)) continue
+        const stray = strayAt(inner, [...path, key], looked)
+        if (stray !== undefined) return stray
+      }
+      return undefined
+    }
+    default:
+      return path
+  }
+}
+
+/**
+ * What the application's module is told: any JSON value.
+ *
+ * **Details**
+ *
+ * It is handed to every worker as it is, in-process by reference. A `SharedArrayBuffer` may stand anywhere in it and is
+ * then shared with all workers. `undefined` in an object is taken as "not given". Functions, symbols, class instances,
+ * `NaN` and infinite numbers are refused, and so is what holds itself.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const AppConfig = Schema.Unknown.check(
+  Schema.makeFilter((value) => {
+    const stray = strayAt(value, [], new Map())
+    return stray === undefined ? undefined : { path: stray, issue: RIGHT }
+  })
+)

@@ -1,0 +1,481 @@
+/**
+ * A TLS certificate with its chain and its key, decoded and checked (W19).
+ *
+ * {@link decode} takes PEM text and says what is wrong with it before anything is done with it: a chain out of order or
+ * a key of another certificate would otherwise only be noticed in the handshakes of clients. What is kept is what was
+ * understood: the certificates written out anew, without what else stood in the text, and the key without its
+ * passphrase.
+ *
+ * The key is `Redacted`, and neither it nor the passphrase is in any reason. {@link Info} is what may be shown.
+ */
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import type * as SchemaIssue from "effect/SchemaIssue"
+import { createPrivateKey, type KeyObject, sign, verify, X509Certificate } from "node:crypto"
+import { isIP, SocketAddress } from "node:net"
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What comes in, what is known of it
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * Bounds of what is taken: bytes of either PEM text, bytes of a passphrase, certificates in a chain.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const limits = { pemBytes: 1024 * 1024, passphraseBytes: 1024, chain: 32 } as const
+
+const Secret = Schema.Union([Schema.Redacted(Schema.String), Schema.String])
+
+/**
+ * A certificate and its key as they are given.
+ *
+ * **Details**
+ *
+ * - `certificate`: PEM text, the leaf first; after it, in order, those that issued the one before them. PEM blocks of
+ *   other kinds, and text around blocks, are passed over.
+ * - `key`: PEM text, in PKCS#8 or in the older form of its kind, encrypted or not. The first private key in it counts.
+ * - `passphrase`: of an encrypted key; has no meaning for one that is not encrypted.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Input = Schema.Struct({
+  certificate: Schema.String,
+  key: Secret,
+  passphrase: Schema.optional(Secret)
+})
+export type Input = typeof Input.Type
+
+/**
+ * The leaf is not valid at the time; clients will refuse it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Warning = Schema.Literals(["NotYetValid", "Expired"])
+export type Warning = typeof Warning.Type
+
+/**
+ * What may be shown of a certificate.
+ *
+ * **Details**
+ *
+ * Subject and issuer are written `CN=…, O=…`, empty when the certificate has none. `names` are its subject alternative
+ * names, a name with unusual characters as a JSON string, IP addresses in their short form. Times are milliseconds since
+ * the epoch; `chain` is the number of certificates, the leaf included.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Info = Schema.Struct({
+  subject: Schema.String,
+  issuer: Schema.String,
+  names: Schema.Struct({ dns: Schema.Array(Schema.String), ip: Schema.Array(Schema.String) }),
+  validFrom: Schema.Finite,
+  validTo: Schema.Finite,
+  fingerprint256: Schema.String,
+  serial: Schema.String,
+  chain: Schema.Int,
+  warning: Schema.NullOr(Warning)
+})
+export type Info = typeof Info.Type
+
+/**
+ * A certificate whose key is known to be its own.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Certificate {
+  /** `warning` is as of the time of decoding; see {@link infoAt}. */
+  readonly info: Info
+  /** The certificates as PEM text, leaf first: `cert` of a TLS context. */
+  readonly chain: string
+  /** The key as PEM text, PKCS#8, not encrypted: `key` of a TLS context. */
+  readonly key: Redacted.Redacted
+  readonly leaf: X509Certificate
+  /** What an index finds it by: its names in the form of {@link wanted}, or, without DNS names, its common name. */
+  readonly hosts: ReadonlyArray<string>
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What can be wrong
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * Why a certificate is not taken.
+ *
+ * **Details**
+ *
+ * - `InvalidInput`: the input, or a field of it, is not what {@link Input} says; values are never told.
+ * - `TooLarge`: more than {@link limits} allow, in bytes or certificates.
+ * - `NotACertificate`: there is none, or the one at `index` can't be read.
+ * - `NotAKey`: there is no private key, or it can't be read.
+ * - `WrongPassphrase`: the key is encrypted, and the passphrase is missing or opens it not.
+ * - `KeyMismatch`: the key does not belong to the leaf.
+ * - `ChainBroken`: the certificate at `index` did not issue the one before it.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const Reason = Schema.TaggedUnion({
+  InvalidInput: { field: Schema.String, detail: Schema.String },
+  TooLarge: {
+    field: Schema.Literals(["certificate", "key", "passphrase"]),
+    limit: Schema.Int,
+    unit: Schema.Literals(["bytes", "certificates"])
+  },
+  NotACertificate: { index: Schema.Int, detail: Schema.String },
+  NotAKey: { detail: Schema.String },
+  WrongPassphrase: { given: Schema.Boolean },
+  KeyMismatch: { subject: Schema.String },
+  ChainBroken: { index: Schema.Int, subject: Schema.String, previous: Schema.String }
+})
+export type Reason = typeof Reason.Type
+
+/**
+ * A reason as a sentence.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const explain: (reason: Reason) => string = Reason.match({
+  InvalidInput: ({ detail, field }) => `${field}: ${detail}`,
+  TooLarge: ({ field, limit, unit }) => `${field}: it is too large; at most ${limit} ${unit}`,
+  NotACertificate: ({ detail, index }) => `certificate: ${index === 0 ? "" : `number ${index + 1} in it: `}${detail}`,
+  NotAKey: ({ detail }) => `key: ${detail}`,
+  WrongPassphrase: ({ given }) =>
+    given ? "passphrase: it does not open the key" : "passphrase: it is missing, and the key is encrypted",
+  KeyMismatch: ({ subject }) => `key: it does not belong to the certificate "${subject}"`,
+  ChainBroken: ({ index, previous, subject }) =>
+    `certificate: number ${index + 1} in it, "${subject}", did not issue the one before it, "${previous}"; ` +
+    `the leaf comes first, then the one that issued it, and so on`
+})
+
+const fail = (reason: Reason): Result.Result<never, Reason> => Result.fail(reason)
+
+/** The errors of OpenSSL are thrown, and what they say is not for users. */
+const attempt = <A>(f: () => A): A | undefined => {
+  try {
+    return f()
+  } catch {
+    return undefined
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// PEM
+// ---------------------------------------------------------------------------------------------------------------------
+
+interface Block {
+  readonly label: string
+  /** From its first dash to its last. */
+  readonly text: string
+}
+
+const BEGIN = "-----BEGIN "
+const DASHES = "-----"
+const LONGEST_LABEL = 64
+
+/**
+ * The PEM blocks of a text; `undefined` when one has no end. Each is looked for its own end only, so a long text takes
+ * time in proportion.
+ */
+const blocksOf = (text: string): ReadonlyArray<Block> | undefined => {
+  const blocks: Array<Block> = []
+  for (let begin = text.indexOf(BEGIN); begin >= 0;) {
+    const from = begin + BEGIN.length
+    const length = text.slice(from, from + LONGEST_LABEL + DASHES.length).indexOf(DASHES)
+    if (length < 0) return undefined
+    const label = text.slice(from, from + length)
+    const marker = `-----END ${label}-----`
+    const end = text.indexOf(marker, from)
+    if (end < 0) return undefined
+    const block = text.slice(begin, end + marker.length)
+    if (block.includes(BEGIN, 1)) return undefined
+    blocks.push({ label, text: block })
+    begin = text.indexOf(BEGIN, end)
+  }
+  return blocks
+}
+
+const isCertificate = ({ label }: Block): boolean => label === "CERTIFICATE" || label.endsWith(" CERTIFICATE")
+
+const isPrivateKey = ({ label }: Block): boolean => label === "PRIVATE KEY" || label.endsWith(" PRIVATE KEY")
+
+/** "holds CERTIFICATE REQUEST": labels are no secrets, but they come from outside. */
+const holds = (blocks: ReadonlyArray<Block>): string => {
+  const labels = new Set(blocks.map(({ label }) => label).filter((label) => /^[A-Z0-9 ]+$/.test(label)))
+  return labels.size === 0 ? "" : `; it holds: ${Array.from(labels).slice(0, 4).join(", ")}`
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Names
+// ---------------------------------------------------------------------------------------------------------------------
+
+const LONGEST_SUBJECT = 200
+
+/** One line of a name that is given as one line for each of its parts; an empty one is not given at all. */
+const nameOf = (lines: string | undefined): string => {
+  const name = (lines ?? "").replaceAll("\n", ", ")
+  return name.length > LONGEST_SUBJECT ? `${name.slice(0, LONGEST_SUBJECT - 1)}…` : name
+}
+
+/** An address as `SocketAddress` writes it, so that the same address is the same text; others stay as they are. */
+const canonical = (address: string): string =>
+  isIP(address) === 6 && !address.includes("%") ? new SocketAddress({ family: "ipv6", address }).address : address
+
+/** Subject alternative names of one kind. A comma within one is escaped, so the text can be split at commas. */
+const namesOf = (leaf: X509Certificate, kind: "DNS" | "IP Address"): ReadonlyArray<string> =>
+  (leaf.subjectAltName ?? "").split(", ").flatMap((name) =>
+    name.startsWith(`${kind}:`) ? [name.slice(kind.length + 1)] : []
+  )
+
+const commonNames = (leaf: X509Certificate): ReadonlyArray<string> => {
+  const name: unknown = attempt(() => leaf.toLegacyObject().subject?.CN)
+  return Array.isArray(name) ? name.map(String) : typeof name === "string" ? [name] : []
+}
+
+const HOST = /^[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?$/
+const LONGEST_HOST = 253
+
+/** The normal form of a server's name; `undefined` for what is none. */
+const normal = (serverName: string): string | undefined => {
+  if (isIP(serverName) !== 0) return serverName.includes("%") ? undefined : canonical(serverName)
+  const name = (serverName.endsWith(".") ? serverName.slice(0, -1) : serverName).toLowerCase()
+  // what OpenSSL would take for a pattern, as ".example.com" is one for all names below it, does not pass
+  return HOST.test(name) && name.length <= LONGEST_HOST ? name : undefined
+}
+
+/**
+ * What to look for among the `hosts` of certificates that may cover a server's name, the best first: the name itself,
+ * then the wildcard beside it. Empty when it is no name. {@link covers} has the last word.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const wanted = (serverName: string): ReadonlyArray<string> => {
+  const name = normal(serverName)
+  if (name === undefined) return []
+  const dot = isIP(name) === 0 ? name.indexOf(".") : -1
+  return dot < 0 ? [name] : [name, `*${name.slice(dot)}`]
+}
+
+/**
+ * Whether the certificate is one for a server of this name: a DNS name, as in a handshake's server name indication (so
+ * an internationalized one in its ASCII form), or an IP address.
+ *
+ * **Details**
+ *
+ * A wildcard stands for exactly one whole label. The common name counts where there are no DNS names.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const covers = (certificate: Certificate, serverName: string): boolean => {
+  const name = normal(serverName)
+  if (name === undefined) return false
+  const { leaf } = certificate
+  return isIP(name) === 0
+    ? leaf.checkHost(name, { subject: "default", partialWildcards: false }) !== undefined
+    : leaf.checkIP(name) !== undefined
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Validity
+// ---------------------------------------------------------------------------------------------------------------------
+
+const warningAt = (info: Pick<Info, "validFrom" | "validTo">, now: number): Warning | null =>
+  now < info.validFrom ? "NotYetValid" : now > info.validTo ? "Expired" : null
+
+/**
+ * What is known of the certificate, with the warning as of `now`, in milliseconds since the epoch.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const infoAt = ({ info }: Certificate, now: number): Info => {
+  const warning = warningAt(info, now)
+  return warning === info.warning ? info : { ...info, warning }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Decoding
+// ---------------------------------------------------------------------------------------------------------------------
+
+const decodeInput = Schema.decodeUnknownResult(Input, { onExcessProperty: "error" })
+
+const right: Readonly<Record<string, string>> = {
+  certificate: "it must be PEM text",
+  key: "it must be PEM text, plain or Redacted",
+  passphrase: "it must be text, plain or Redacted, or left out"
+}
+
+/** The field that an issue is about. Of the issue nothing else is told: it holds the values. */
+const fieldOf = (issue: SchemaIssue.Issue): string | undefined => {
+  switch (issue._tag) {
+    case "Composite":
+      return fieldOf(issue.issues[0])
+    case "Pointer":
+      return String(issue.path[0])
+    default:
+      return undefined
+  }
+}
+
+const invalid = (issue: SchemaIssue.Issue | undefined): Reason => {
+  const field = issue === undefined ? undefined : fieldOf(issue)
+  if (field === undefined) {
+    return { _tag: "InvalidInput", field: "input", detail: "it must be an object with certificate and key" }
+  }
+  const detail = Object.hasOwn(right, field) ? right[field] : undefined
+  return detail === undefined
+    ? {
+      _tag: "InvalidInput",
+      // what is no identifier may be a secret that has got into the wrong place
+      field: /^\w{1,32}$/.test(field) ? field : "input",
+      detail: "there is no such field; they are certificate, key and passphrase"
+    }
+    : { _tag: "InvalidInput", field, detail }
+}
+
+const plain = (secret: typeof Secret.Type): string => typeof secret === "string" ? secret : Redacted.value(secret)
+
+const tooLarge = (
+  field: "certificate" | "key" | "passphrase",
+  text: string,
+  limit: number
+): Result.Result<void, Reason> =>
+  Buffer.byteLength(text) > limit ? fail({ _tag: "TooLarge", field, limit, unit: "bytes" }) : Result.void
+
+const readChain = (text: string): Result.Result<ReadonlyArray<X509Certificate>, Reason> => {
+  const broken = (index: number, detail: string) => fail({ _tag: "NotACertificate", index, detail })
+  const all = blocksOf(text)
+  if (all === undefined) return broken(0, "a PEM block in it is cut off")
+  const blocks = all.filter(isCertificate)
+  if (blocks.length === 0) return broken(0, `there is no PEM block of a certificate in it${holds(all)}`)
+  if (blocks.length > limits.chain) {
+    return fail({ _tag: "TooLarge", field: "certificate", limit: limits.chain, unit: "certificates" })
+  }
+  const chain: Array<X509Certificate> = []
+  for (const [index, block] of blocks.entries()) {
+    const certificate = attempt(() => new X509Certificate(block.text))
+    const whole = certificate !== undefined && Number.isFinite(certificate.validFromDate.getTime()) &&
+      Number.isFinite(certificate.validToDate.getTime())
+    if (!whole) return broken(index, "it can't be read")
+    const previous = chain.at(-1)
+    if (previous !== undefined && !issued(certificate, previous)) {
+      const subject = nameOf(certificate.subject)
+      return fail({ _tag: "ChainBroken", index, subject, previous: nameOf(previous.subject) })
+    }
+    chain.push(certificate)
+  }
+  return Result.succeed(chain)
+}
+
+/** By name and by signature: `checkIssued` alone looks at names. */
+const issued = (issuer: X509Certificate, certificate: X509Certificate): boolean =>
+  attempt(() => certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)) === true
+
+/**
+ * Whether the encrypted part of a key is as long as it says it is. Then it is the passphrase that does not fit: what
+ * a wrong one makes of it looks well decrypted once in 256 times, so the kind of OpenSSL's error does not tell.
+ */
+const isIntact = ({ label, text }: Block): boolean => {
+  const lines = text.split(/\r?\n/).slice(1, -1)
+  const headed = label !== "ENCRYPTED PRIVATE KEY"
+  const body = headed ? lines.slice(lines.findIndex((line) => line.trim() === "") + 1) : lines
+  const bytes = Buffer.from(body.join(""), "base64")
+  if (headed) return bytes.length > 0 && bytes.length % 8 === 0
+  const [tag, first = 0] = bytes
+  const size = first < 0x80 ? 0 : first - 0x80
+  if (tag !== 0x30 || size > 4 || bytes.length < 2 + size) return false
+  return bytes.length === 2 + size + (size === 0 ? first : bytes.readUIntBE(2, size))
+}
+
+const readKey = (text: string, passphrase: string | undefined): Result.Result<KeyObject, Reason> => {
+  const broken = (detail: string) => fail({ _tag: "NotAKey", detail })
+  const blocks = blocksOf(text)
+  if (blocks === undefined) return broken("a PEM block in it is cut off")
+  const block = blocks.find(isPrivateKey)
+  if (block === undefined) return broken(`there is no PEM block of a private key in it${holds(blocks)}`)
+  if (block.label === "OPENSSH PRIVATE KEY") {
+    return broken("it is in the form of OpenSSH; TLS needs PKCS#8, as \"ssh-keygen -p -m PKCS8\" writes it")
+  }
+  const encrypted = block.label === "ENCRYPTED PRIVATE KEY" || /^Proc-Type: *4, *ENCRYPTED/m.test(block.text)
+  if (!encrypted) {
+    const key = attempt(() => createPrivateKey(block.text))
+    return key === undefined ? broken("it can't be read") : Result.succeed(key)
+  }
+  if (!isIntact(block)) return broken("it can't be read")
+  if (passphrase === undefined) return fail({ _tag: "WrongPassphrase", given: false })
+  const key = attempt(() => createPrivateKey({ key: block.text, passphrase }))
+  return key === undefined ? fail({ _tag: "WrongPassphrase", given: true }) : Result.succeed(key)
+}
+
+const PROBE = Buffer.from("sluice")
+
+/**
+ * By a signature, which is what a handshake will ask for: `checkPrivateKey` compares the public parts, and the private
+ * one of a damaged key may be another's.
+ */
+const belongs = (key: KeyObject, leaf: X509Certificate): boolean =>
+  attempt(() => verify(null, PROBE, leaf.publicKey, sign(null, PROBE, key))) === true
+
+/**
+ * Reads and checks a certificate with its chain and key; `now` is in milliseconds since the epoch.
+ *
+ * **Details**
+ *
+ * `input` is an {@link Input}. A leaf that is not valid now is taken, with a warning: it may become valid, and one that
+ * has just expired is better than none.
+ *
+ * **Gotchas**
+ *
+ * Synchronous: some 100 us for a certificate and its key, and for an encrypted key what its passphrase costs, which is
+ * up to whoever encrypted it.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const decode = (input: unknown, now: number): Result.Result<Certificate, Reason> =>
+  Result.gen(function*() {
+    // a value that can't even be looked at, as a wiped Redacted, throws
+    const decoded = attempt(() => decodeInput(input)) ?? Result.fail(undefined)
+    if (Result.isFailure(decoded)) return yield* fail(invalid(decoded.failure?.issue))
+    const given = decoded.success
+    const keyText = plain(given.key)
+    const passphrase = given.passphrase === undefined ? undefined : plain(given.passphrase)
+    yield* tooLarge("certificate", given.certificate, limits.pemBytes)
+    yield* tooLarge("key", keyText, limits.pemBytes)
+    yield* tooLarge("passphrase", passphrase ?? "", limits.passphraseBytes)
+
+    const chain = yield* readChain(given.certificate)
+    const leaf = chain[0]!
+    const subject = nameOf(leaf.subject)
+    const key = yield* readKey(keyText, passphrase)
+    if (!belongs(key, leaf)) return yield* fail({ _tag: "KeyMismatch", subject })
+
+    const dns = namesOf(leaf, "DNS")
+    const ip = namesOf(leaf, "IP Address").map(canonical)
+    const validity = { validFrom: leaf.validFromDate.getTime(), validTo: leaf.validToDate.getTime() }
+    return {
+      info: {
+        subject,
+        issuer: nameOf(leaf.issuer),
+        names: { dns, ip },
+        ...validity,
+        fingerprint256: leaf.fingerprint256,
+        serial: leaf.serialNumber,
+        chain: chain.length,
+        warning: warningAt(validity, now)
+      },
+      chain: chain.map(String).join(""),
+      key: Redacted.make(String(key.export({ type: "pkcs8", format: "pem" })), { label: "key" }),
+      leaf,
+      hosts: [...(dns.length > 0 ? dns : commonNames(leaf)).map((name) => name.toLowerCase()), ...ip]
+    }
+  })

@@ -1,0 +1,43 @@
+/**
+ * The segment of a cut-through session: its block and two rings, shared by the workers at its two ends (W16).
+ *
+ * **Layout**
+ *
+ * | bytes | what |
+ * |---|---|
+ * | 0–255 | the session block; the client stands where the host stands in a session of a connection |
+ * | 256 … | the ring from the client to the server, a power of two |
+ * | … | the ring from the server to the client, a power of two |
+ *
+ * Rings are whole from the start and stay: the memory of a segment that nobody has written to costs nothing yet, and the
+ * segment goes with its session.
+ */
+import * as Fifo from "./Fifo.ts"
+import type { Segment } from "./Segment.ts"
+import * as SessionBlock from "./SessionBlock.ts"
+
+/** Bytes of the two rings, each a power of two. */
+export interface Sizes {
+  readonly toServer: number
+  readonly toClient: number
+}
+
+export const byteLength = ({ toClient, toServer }: Sizes): number => SessionBlock.BYTES + toServer + toClient
+
+/** Where a ring is: throws `Fifo.Corrupt` when the segment can't hold the rings. */
+const ring = (segment: Segment, to: SessionBlock.Side, sizes: Sizes): Fifo.Place => {
+  if (byteLength(sizes) > segment.bytes.length) throw new Fifo.Corrupt("a cut-through segment is too small for its rings")
+  return { segment: segment.index, offset: SessionBlock.BYTES + (to === "server" ? 0 : sizes.toServer) }
+}
+
+/** What the side reads from. */
+export const rx = (segment: Segment, side: SessionBlock.Side, { toClient, toServer }: Sizes): Fifo.Consumer =>
+  side === "server"
+    ? new Fifo.Consumer(SessionBlock.rx(segment, 0), toServer, () => segment.bytes)
+    : new Fifo.Consumer(SessionBlock.tx(segment, 0), toClient, () => segment.bytes)
+
+/** What the side writes to; made once. */
+export const tx = (segment: Segment, side: SessionBlock.Side, sizes: Sizes): Fifo.Producer =>
+  side === "server"
+    ? Fifo.Producer.whole(SessionBlock.tx(segment, 0), sizes.toClient, segment.bytes, ring(segment, "client", sizes))
+    : Fifo.Producer.whole(SessionBlock.rx(segment, 0), sizes.toServer, segment.bytes, ring(segment, "server", sizes))

@@ -1,0 +1,169 @@
+/**
+ * What is wrong with options, in words: which option, what was given, what would be right, and for a key that is no
+ * option the one that was probably meant.
+ */
+import * as Formatter from "effect/Formatter"
+import type * as SchemaIssue from "effect/SchemaIssue"
+import type { Info } from "./OptionFields.ts"
+
+/** Edits between two words: insert, delete, replace, or swap two neighbours. */
+const distance = (a: string, b: string): number => {
+  let beforeLast: Array<number> = []
+  let last = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = (last[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
+        ? (beforeLast[j - 2] ?? 0) + 1
+        : Infinity
+      row.push(Math.min((last[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1, replaced, swapped))
+    }
+    beforeLast = last
+    last = row
+  }
+  return last[b.length] ?? 0
+}
+
+/** Keys are compared up to this length: a longer one is no slip of the pen. */
+const LONGEST_KEY = 40
+
+const lastKey = (option: string): string => option.slice(option.lastIndexOf(".") + 1)
+
+const groupOf = (option: string): string => option.slice(0, option.lastIndexOf(".") + 1)
+
+/** What stands beside an option or a key: options, and groups of them. */
+const siblings = (option: string, known: ReadonlyMap<string, Info>): ReadonlyArray<string> => {
+  const group = groupOf(option)
+  const within = Array.from(known.keys()).filter((name) => name.startsWith(group))
+  return Array.from(new Set(within.map((name) => `${group}${name.slice(group.length).split(".")[0]}`)))
+}
+
+/** The option most like an unknown one, wherever it is; a group only where it could stand. */
+const meant = (unknown: string, known: ReadonlyMap<string, Info>): string | undefined => {
+  const key = lastKey(unknown).toLowerCase()
+  if (key.length > LONGEST_KEY) return undefined
+  let best: string | undefined
+  let least = Math.max(1, Math.min(3, Math.floor(key.length / 3))) + 1
+  for (const option of new Set([...siblings(unknown, known), ...known.keys()])) {
+    const apart = distance(key, lastKey(option).toLowerCase())
+    if (apart < least) [best, least] = [option, apart]
+  }
+  return best
+}
+
+/**
+ * What is wrong with an option, in words.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Told {
+  readonly option: string
+  readonly message: string
+}
+
+const told = (option: string, message: string): Told => ({ option, message })
+
+interface Problem {
+  readonly path: ReadonlyArray<PropertyKey>
+  readonly unknownKey: boolean
+  /** What would be right, when a rule between options says it; for all others the option's `Info` has the words. */
+  readonly right: string | undefined
+}
+
+const problems = (issue: SchemaIssue.Issue, path: ReadonlyArray<PropertyKey> = []): ReadonlyArray<Problem> => {
+  switch (issue._tag) {
+    case "Filter":
+    case "Encoding":
+      return problems(issue.issue, path)
+    case "Pointer":
+      return problems(issue.issue, [...path, ...issue.path])
+    case "Composite":
+      return issue.issues.flatMap((issue) => problems(issue, path))
+    case "AnyOf":
+      return issue.issues.length === 0
+        ? [{ path, unknownKey: false, right: undefined }]
+        : issue.issues.flatMap((issue) => problems(issue, path))
+    case "InvalidValue":
+      return [{ path, unknownKey: false, right: issue.annotations?.message }]
+    default:
+      return [{ path, unknownKey: issue._tag === "UnexpectedKey", right: undefined }]
+  }
+}
+
+const at = (input: unknown, path: ReadonlyArray<PropertyKey>): unknown =>
+  path.reduce<unknown>(
+    (value, key) =>
+      typeof value === "object" && value !== null ? (value as Record<PropertyKey, unknown>)[key] : undefined,
+    input
+  )
+
+/** Problems told at most: input from the outside does not decide how long a message gets. */
+const MOST_REASONS = 64
+
+const LONGEST_GIVEN = 80
+
+const shorten = (text: string): string => text.length > LONGEST_GIVEN ? `${text.slice(0, LONGEST_GIVEN - 1)}…` : text
+
+/** A value as it is shown in a message: short, whatever it is. */
+export const printGiven = (given: unknown): string => shorten(Formatter.format(given))
+
+const kindOfValue = (value: unknown): string =>
+  value === null ? "null" : Array.isArray(value) ? "a list" : `a value of type ${typeof value}`
+
+/** What was given for an option that may hold what nobody should read: its kind, and where in the value it stands. */
+const kindWithin = (value: unknown, path: ReadonlyArray<PropertyKey>): string =>
+  path.length === 0 ? kindOfValue(value) : `${kindOfValue(value)} at ${shorten(path.map(String).join("."))}`
+
+const explain = (
+  input: unknown,
+  { path, right, unknownKey }: Problem,
+  known: ReadonlyMap<string, Info>
+): Told => {
+  // the value is left out: it may hold the secret
+  if (path.length === 0) return told("options", `options: got ${kindOfValue(input)}; they must be an object`)
+  const option = shorten(path.map(String).join("."))
+  if (unknownKey) {
+    // the value is left out: it may be a secret under a misspelled key
+    const likely = meant(option, known)
+    const hint = likely === undefined
+      ? `the options here are ${siblings(option, known).map(lastKey).join(", ")}`
+      : `did you mean ${likely}?`
+    return told(option, `${option}: there is no such option; ${hint}`)
+  }
+  // within an option: an element of a list, the inside of a secret
+  let depth = path.length
+  while (depth > 1 && !known.has(path.slice(0, depth).map(String).join("."))) depth--
+  const name = path.slice(0, depth).map(String).join(".")
+  const info = known.get(name)
+  if (info === undefined) return told(option, `${option}: got ${printGiven(at(input, path))}; it must be an object`)
+  const given = at(input, path.slice(0, depth))
+  const shown = given === undefined
+    ? `the default is ${info.default}`
+    : info.shown === "nothing"
+    ? "got a value that is not shown"
+    : info.shown === "kind"
+    ? `got ${kindWithin(at(input, path), path.slice(depth))}`
+    : `got ${printGiven(given)}`
+  const next = info.nextPowerOfTwo?.(given)
+  const hint = next === undefined ? "" : `; the next one is ${next}`
+  return told(name, `${name}: ${shown}; it must be ${right ?? info.right}${hint}`)
+}
+
+/**
+ * What is wrong with `input`, of which a schema with the options `known` has said `issue`: the first 64 problems, each
+ * once.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const tell = (
+  issue: SchemaIssue.Issue,
+  input: unknown,
+  known: ReadonlyMap<string, Info>
+): ReadonlyArray<Told> => {
+  const all = problems(issue).slice(0, MOST_REASONS).map((problem) => explain(input, problem, known))
+  // an option that breaks two of its own bounds is told of once
+  return Array.from(new Map(all.map((told) => [told.message, told])).values())
+}

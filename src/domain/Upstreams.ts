@@ -1,0 +1,181 @@
+/**
+ * Where a proxy connects to: how many sessions each upstream has, and whether it can be reached, shared by all workers
+ * of the application.
+ *
+ * A session goes to the upstream with the least sessions that is up; of equals, to the next after the last one chosen.
+ *
+ * **Health** An upstream is up until a connect to it fails. Then it is down for a backoff that doubles with each
+ * failure, and after that one connect at a time is a trial: whoever takes it moves `UNTIL` on, so that nobody else does,
+ * and a worker that dies with it only lets it run out. A connect that was begun before the state changed changes
+ * nothing: a burst of connects that fail together is one failure.
+ *
+ * **Layout** (32-bit words)
+ *
+ * | words | what |
+ * |---|---|
+ * | 0 | `ROTOR`: how often an upstream was chosen |
+ * | 1 | `REFUSED`: sessions for which there was no upstream |
+ * | 2 | `ROWS`: one more than the highest number of a worker that has begun |
+ * | 4 + 4 i, and the next | `UNTIL` of upstream i, 64 bits: the clock time, in ms, at which it may be tried again |
+ * | 4 + 4 i + 2 | `FAILURES` of upstream i, in a row; 0: it is up |
+ * | 4 + 4 n + n w + i | sessions of worker w with upstream i, of n upstreams |
+ *
+ * Each worker counts in a row of its own, so that what one that died has counted goes when it begins again.
+ */
+
+const ROTOR = 0
+const REFUSED = 1
+const ROWS = 2
+const HEAD = 4
+const UPSTREAM_WORDS = 4
+const FAILURES = 2
+/** Numbers of workers. */
+const WORKERS = 256
+
+/** From this many failures on the backoff does not grow. */
+const MOST_FAILURES = 30
+
+/** Memory for a number of upstreams, all of them up. */
+export const allocate = (upstreams: number): SharedArrayBuffer =>
+  new SharedArrayBuffer(4 * (HEAD + UPSTREAM_WORDS * upstreams + WORKERS * upstreams))
+
+/** How long an upstream is left alone, in milliseconds. */
+export interface Times {
+  /** After the first failure, and at most. */
+  readonly backoffBase: number
+  readonly backoffMax: number
+  /** How long a trial may take. */
+  readonly trial: number
+}
+
+/** An upstream that was chosen for a session, which counts from then on until it has {@link Upstreams.left}. */
+export interface Choice {
+  readonly upstream: number
+  /** Its failures in a row as they were then. */
+  readonly failures: number
+  /** Where it is a trial, when that runs out. */
+  readonly trial: bigint | undefined
+}
+
+/** The upstreams as one worker has them. */
+export class Upstreams {
+  readonly #words: Int32Array
+  readonly #until: BigInt64Array
+  readonly #count: number
+  readonly #row: number
+  readonly #rows: number
+  readonly #times: Times
+
+  constructor(buffer: SharedArrayBuffer, count: number, worker: number, times: Times) {
+    this.#words = new Int32Array(buffer)
+    this.#until = new BigInt64Array(buffer, 0, (HEAD + UPSTREAM_WORDS * count) / 2)
+    this.#count = count
+    this.#rows = HEAD + UPSTREAM_WORDS * count
+    this.#row = this.#rows + (worker % WORKERS) * count
+    this.#times = times
+  }
+
+  /** The worker begins: what its start before has counted is over. */
+  begin(): void {
+    for (let i = 0; i < this.#count; i++) Atomics.store(this.#words, this.#row + i, 0)
+    const mine = (this.#row - this.#rows) / this.#count + 1
+    for (let rows = this.#workers; rows < mine;) rows = Atomics.compareExchange(this.#words, ROWS, rows, mine)
+  }
+
+  get #workers(): number {
+    return Atomics.load(this.#words, ROWS)
+  }
+
+  /** Sessions with an upstream, of all workers. */
+  sessions(upstream: number): number {
+    let sessions = 0
+    for (let worker = 0; worker < this.#workers; worker++) {
+      sessions += Atomics.load(this.#words, this.#rows + worker * this.#count + upstream)
+    }
+    return sessions
+  }
+
+  /** Failures of an upstream in a row; 0: it is up. */
+  failures(upstream: number): number {
+    return Atomics.load(this.#words, HEAD + UPSTREAM_WORDS * upstream + FAILURES)
+  }
+
+  /** Sessions for which there was no upstream. */
+  get refused(): number {
+    return Atomics.load(this.#words, REFUSED) >>> 0
+  }
+
+  /** Where a session that has `tried` some in vain may go at the time `now`; `undefined`: nowhere. */
+  choose(now: number, tried: ReadonlySet<number>): Choice | undefined {
+    const first = (Atomics.add(this.#words, ROTOR, 1) >>> 0) % this.#count
+    let least: number | undefined
+    let sessions = Infinity
+    for (let i = 0; i < this.#count; i++) {
+      const upstream = (first + i) % this.#count
+      if (tried.has(upstream)) continue
+      const failures = this.failures(upstream)
+      if (failures > 0) {
+        // a trial goes before all else: there may never be another reason to go there
+        const trial = this.#try(upstream, now)
+        if (trial !== undefined) return this.#take({ upstream, failures, trial })
+        continue
+      }
+      const have = this.sessions(upstream)
+      if (have >= sessions) continue
+      least = upstream
+      sessions = have
+    }
+    return least === undefined ? undefined : this.#take({ upstream: least, failures: 0, trial: undefined })
+  }
+
+  #take(choice: Choice): Choice {
+    Atomics.add(this.#words, this.#row + choice.upstream, 1)
+    return choice
+  }
+
+  #try(upstream: number, now: number): bigint | undefined {
+    const at = this.#untilOf(upstream)
+    const until = Atomics.load(this.#until, at)
+    const trial = BigInt(Math.ceil(now + this.#times.trial))
+    if (until > BigInt(Math.floor(now))) return undefined
+    return Atomics.compareExchange(this.#until, at, until, trial) === until ? trial : undefined
+  }
+
+  #untilOf(upstream: number): number {
+    return (HEAD + UPSTREAM_WORDS * upstream) / 2
+  }
+
+  /** The connect has succeeded. Returns whether the upstream was down and is up again. */
+  connected({ failures, upstream }: Choice): boolean {
+    return failures > 0 && this.#change(upstream, failures, 0)
+  }
+
+  /** The connect has failed. Returns for how many milliseconds the upstream is left alone, if this one says so. */
+  failed({ failures, upstream }: Choice, now: number): number | undefined {
+    if (this.failures(upstream) !== failures) return undefined
+    const { backoffBase, backoffMax } = this.#times
+    const backoff = Math.min(backoffMax, backoffBase * 2 ** failures)
+    // the time first: one that is down is never without
+    Atomics.store(this.#until, this.#untilOf(upstream), BigInt(Math.ceil(now + backoff)))
+    return this.#change(upstream, failures, Math.min(failures + 1, MOST_FAILURES)) ? backoff : undefined
+  }
+
+  #change(upstream: number, from: number, to: number): boolean {
+    return Atomics.compareExchange(this.#words, HEAD + UPSTREAM_WORDS * upstream + FAILURES, from, to) === from
+  }
+
+  /** The connect came to nothing for a reason that is not the upstream's: if it was a trial, another may follow. */
+  cancelled({ trial, upstream }: Choice): void {
+    if (trial !== undefined) Atomics.compareExchange(this.#until, this.#untilOf(upstream), trial, 0n)
+  }
+
+  /** The session with the upstream is over, or never was. */
+  left({ upstream }: Choice): void {
+    Atomics.sub(this.#words, this.#row + upstream, 1)
+  }
+
+  /** There was no upstream for a session. */
+  refuse(): void {
+    Atomics.add(this.#words, REFUSED, 1)
+  }
+}

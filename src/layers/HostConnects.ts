@@ -1,0 +1,229 @@
+/**
+ * The connects of a host's workers: half-open until they become a session or a reason why not (W14).
+ *
+ * ```
+ * connect ─ rules ─ limits ─┬─ local scope: a listener of the namespace ─── cut-through
+ *                           └─ global scope: the transport ──────────────── a connection
+ * ```
+ *
+ * A half-open connect belongs to its worker: it is counted, shown, and cancelled with it. The worker always hears of the
+ * result, unless it has taken the request back.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as FiberMap from "effect/FiberMap"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import * as Endpoint from "../domain/Endpoint.ts"
+import type * as Message from "../domain/Message.ts"
+import type { SessionRules } from "../services/SessionRules.ts"
+import type { Connection, Transport } from "../services/Transport.ts"
+import type { HostListener } from "./HostListener.ts"
+import type { HostListeners } from "./HostListeners.ts"
+import { HostLocal, type Outcome } from "./HostLocal.ts"
+import { type Listening, Tables } from "./HostTables.ts"
+import type { HalfOpen, LiveWorker } from "./HostWorker.ts"
+import * as Replies from "./Replies.ts"
+
+export interface HostConnects {
+  /** The cut-through sessions that came of it. */
+  readonly local: HostLocal
+  /** Takes a worker's connects from now on, until the scope closes. */
+  readonly admit: (worker: LiveWorker) => Effect.Effect<void, never, Scope.Scope>
+  readonly connect: (worker: LiveWorker, message: Message.Of<"connect">) => void
+  readonly cancel: (worker: LiveWorker, message: Message.Of<"cancelConnect">) => void
+  /** Cancels all connects of the worker and takes no more (W12). */
+  readonly cancelAll: (worker: LiveWorker) => Effect.Effect<void>
+}
+
+const NO_MEMORY = "no-memory: the worker's segments are full"
+
+const refused = (detail: string): Outcome => ({ reason: "Refused", detail })
+
+/** Why the worker may not connect now. */
+const whyNoConnect = (worker: LiveWorker): string | undefined => {
+  if (worker.slot.live !== worker) return "no-worker: the worker is gone"
+  // M7: a congested worker opens no further sessions
+  if (worker.congested) return "congested: the worker is behind with its queue"
+  if (Tables.isFull(worker.slot.app)) return "host-limit: the application has all the sessions it may have"
+  if (worker.slot.isFull) return "worker-limit: the worker has all the sessions it may have"
+  return undefined
+}
+
+export const make = (options: {
+  readonly tables: Tables
+  readonly transport: Transport["Service"]
+  readonly rules: SessionRules["Service"]
+  readonly listeners: HostListeners
+  readonly run: (effect: Effect.Effect<void>) => void
+}): HostConnects => {
+  const { listeners, rules, run, tables, transport } = options
+  const local = new HostLocal(tables, whyNoConnect)
+  const connecting = new Map<LiveWorker, FiberMap.FiberMap<number>>()
+
+  /** A session for a connect, or why there is none. Memory that is on its way to the worker is waited for. */
+  const sessionForConnect = Effect.fnUntraced(function*(worker: LiveWorker, connection: Connection) {
+    for (;;) {
+      // once more: others may have come first while the connection was made
+      const late = whyNoConnect(worker)
+      if (late !== undefined) return late
+      const session = tables.createSession(worker, "connects", local.clientOrigin, connection)
+      if (session !== undefined) return session
+      if (!worker.segments.acquire("connects").growing) return NO_MEMORY
+      yield* worker.memory.await
+    }
+  })
+
+  const connectGlobal = Effect.fnUntraced(function*(
+    worker: LiveWorker,
+    endpoint: Endpoint.TransportEndpoint,
+    source: Endpoint.TransportEndpoint | undefined,
+    request: number
+  ) {
+    const connected = yield* Effect.result(transport.connect(endpoint, { source }))
+    if (Result.isFailure(connected)) return connected.failure as Outcome
+    const connection = connected.success
+    const session = yield* sessionForConnect(worker, connection).pipe(
+      Effect.timeoutOrElse({
+        duration: worker.slot.app.options.admission.holdTime,
+        orElse: () => Effect.succeed(NO_MEMORY)
+      }),
+      Effect.onInterrupt(() => Effect.sync(() => connection.abort()))
+    )
+    if (typeof session === "string") {
+      connection.abort()
+      return refused(session)
+    }
+    const { handle, place: { offset, segment } } = session
+    const { local, remote } = connection
+    session.connected({ _tag: "connected", request, session: handle, segment, offset, remote, local })
+    session.open()
+    return undefined
+  })
+
+  const connectLocal = (worker: LiveWorker, endpoint: string, listener: HostListener, request: number) =>
+    Effect.callback<Outcome>((resume) => {
+      const cancel = local.connect(worker, request, endpoint, listener, (outcome) => resume(Effect.succeed(outcome)))
+      return Effect.sync(cancel)
+    })
+
+  /** The local listener that a connect finds: a proxy never finds one of its own (W18). */
+  const localListener = (worker: LiveWorker, endpoint: Endpoint.Endpoint): Listening | undefined => {
+    const { app } = worker.slot
+    if (!app.options.scope.local) return undefined
+    const isProxy = app.options.proxiedTransports.length > 0
+    const eligible = (entry: Listening) => entry.status === "bound" && !(isProxy && entry.app === app)
+    return tables.locals(app.options.namespace).lookup(endpoint, eligible)
+  }
+
+  /** What becomes of a connect: where it goes, or why it goes nowhere. */
+  const route = (
+    worker: LiveWorker,
+    endpoint: Endpoint.Endpoint,
+    source: Endpoint.TransportEndpoint | undefined
+  ): Outcome | HostListener | Endpoint.TransportEndpoint => {
+    const { app } = worker.slot
+    if (!rules.isEmpty) {
+      const from = source === undefined ? "" : Endpoint.format(source)
+      const verdict = rules.decide("connect", app.options.namespace, from, Endpoint.format(endpoint))
+      if (verdict._tag === "Deny") return refused(`rule-denied: ${verdict.by}`)
+      if (verdict._tag === "Redirect") {
+        const target = listeners.firstOf(verdict.app)
+        return target?.listener ?? refused(`no-listener: a rule sends it to ${verdict.app}, which does not listen`)
+      }
+    }
+    const found = localListener(worker, endpoint)
+    if (found !== undefined) return found.listener
+    if (Endpoint.isTransport(endpoint)) {
+      return app.options.scope.global
+        ? endpoint
+        : { reason: "ConnectionRefused", detail: "nobody listens there in the local scope" }
+    }
+    return app.options.scope.local
+      ? { reason: "ConnectionRefused", detail: "nobody listens there" }
+      : { reason: "OutOfScope", detail: "local endpoints are for applications with local scope (scope.local)" }
+  }
+
+  const attempt = Effect.fnUntraced(function*(worker: LiveWorker, message: Message.Of<"connect">, half: HalfOpen) {
+    const parsed = Endpoint.parse(message.endpoint)
+    if (Result.isFailure(parsed)) return { reason: "InvalidEndpoint", detail: parsed.failure.message }
+    const endpoint = parsed.success
+    if (Endpoint.isAnyPort(endpoint) || (Endpoint.isTransport(endpoint) && endpoint.port === 0)) {
+      return {
+        reason: "InvalidEndpoint",
+        detail: `endpoint "${message.endpoint}": a connect needs a port from 1 to 65535`
+      }
+    }
+    const source = message.source === "" ? undefined : Endpoint.parse(message.source)
+    if (source !== undefined && (Result.isFailure(source) || !Endpoint.isTransport(source.success))) {
+      const detail = Result.isFailure(source) ? source.failure.message : "it must be an address and a port"
+      return { reason: "InvalidSource", detail: `source: ${detail}` }
+    }
+    const where = route(worker, endpoint, source?.success as Endpoint.TransportEndpoint | undefined)
+    if (where === undefined || "reason" in where) return where
+    if ("arrive" in where) {
+      half.scope = "local"
+      return yield* connectLocal(worker, message.endpoint, where, message.request)
+    }
+    return yield* connectGlobal(
+      worker,
+      where,
+      source?.success as Endpoint.TransportEndpoint | undefined,
+      message.request
+    )
+  })
+
+  const timedOut = (half: HalfOpen): Effect.Effect<Outcome> =>
+    Effect.succeed({ reason: "TimedOut", detail: `no answer within ${half.timeout} ms` })
+
+  const settle = (worker: LiveWorker, message: Message.Of<"connect">, half: HalfOpen): Effect.Effect<void> =>
+    attempt(worker, message, half).pipe(
+      Effect.timeoutOrElse({ duration: half.timeout, orElse: () => timedOut(half) }),
+      Effect.flatMap((outcome) =>
+        Effect.sync(() => {
+          if (outcome !== undefined) Replies.refuse(worker, message.request, outcome.reason, outcome.detail)
+        })
+      ),
+      Effect.ensuring(Effect.sync(() => worker.halfOpen.delete(message.request)))
+    )
+
+  const connect = (worker: LiveWorker, message: Message.Of<"connect">): void => {
+    const half = connecting.get(worker)
+    if (half === undefined) return
+    const { connectTimeout, maxHalfOpen } = worker.slot.app.options.admission
+    const early = whyNoConnect(worker)
+      ?? (worker.halfOpen.size >= maxHalfOpen
+        ? "half-open-limit: the worker has all the connects under way that it may have"
+        : undefined)
+      ?? (worker.halfOpen.has(message.request) ? "the worker has asked for this already" : undefined)
+    if (early !== undefined) return Replies.refuse(worker, message.request, "Refused", early)
+    const { endpoint, request, source, timeout } = message
+    const entry: HalfOpen = {
+      request,
+      endpoint,
+      source,
+      scope: "global",
+      since: tables.now(),
+      timeout: timeout === 0 ? connectTimeout : timeout
+    }
+    worker.halfOpen.set(request, entry)
+    run(Effect.asVoid(FiberMap.run(half, request, settle(worker, message, entry))))
+  }
+
+  return {
+    local,
+    connect,
+    admit: (worker) => Effect.map(FiberMap.make<number>(), (half) => void connecting.set(worker, half)),
+    cancel: (worker, { request }) => {
+      const half = connecting.get(worker)
+      if (half !== undefined) run(FiberMap.remove(half, request))
+    },
+    cancelAll: (worker) =>
+      Effect.suspend(() => {
+        const half = connecting.get(worker)
+        connecting.delete(worker)
+        return half === undefined ? Effect.void : FiberMap.clear(half)
+      })
+  }
+}

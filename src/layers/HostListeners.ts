@@ -1,0 +1,375 @@
+/**
+ * The listeners of a host: who listens where, in which scopes, with which workers.
+ *
+ * A listener is known by the URI that was asked for. Workers of one application that ask for the same one share it (W10).
+ * In global scope the transport listens; in local scope the listener stands in its namespace's local table, where the
+ * connects of other workers find it (W16, W17). Unlisten and the end of a worker take seats away, and the listener
+ * closes with its last one.
+ *
+ * @since 0.1.0
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
+import * as Scope from "effect/Scope"
+import * as Endpoint from "../domain/Endpoint.ts"
+import * as Handle from "../domain/Handle.ts"
+import * as Ledger from "../domain/Ledger.ts"
+import * as Message from "../domain/Message.ts"
+import type { SessionRules } from "../services/SessionRules.ts"
+import type { Connection, Transport } from "../services/Transport.ts"
+import * as HostListener from "./HostListener.ts"
+import { ServerEnd } from "./HostLocal.ts"
+import { type Listening, Tables } from "./HostTables.ts"
+import type { LiveWorker, SlotApp, WorkerSlot } from "./HostWorker.ts"
+import * as Replies from "./Replies.ts"
+
+export interface HostListeners {
+  readonly listen: (worker: LiveWorker, message: Message.Of<"listen">) => Effect.Effect<void>
+  readonly unlisten: (worker: LiveWorker, message: Message.Of<"unlisten">) => Effect.Effect<void>
+  /** Closes a listener for all its workers; `false` when the handle is stale. */
+  readonly close: (handle: Handle.ListenerHandle) => Effect.Effect<boolean>
+  /** Takes the worker from all listeners, for good or until its next start, and its offers with it (W12). */
+  readonly leaveAll: (worker: LiveWorker, forGood: boolean) => Effect.Effect<void>
+  /**
+   * Empties the seats that the worker's present start, if there is one, has not taken: for good when it will not.
+   * Listeners at which no seat is left are closed.
+   */
+  readonly vacate: (slot: WorkerSlot, forGood: boolean) => Effect.Effect<void>
+  /** Closes an application's listeners on any port (W13, W18). */
+  readonly closeProxies: (app: SlotApp) => Effect.Effect<void>
+  /** Stops listening everywhere; established sessions go on. */
+  readonly stop: Effect.Effect<void>
+  /** The first listener of an application, which rules that name the application lead to. */
+  readonly firstOf: (app: string) => Listening | undefined
+}
+
+export const make = (options: {
+  readonly tables: Tables
+  readonly transport: Transport["Service"]
+  readonly rules: SessionRules["Service"]
+  /** Runs an effect beside the caller, for the host's life. */
+  readonly run: (effect: Effect.Effect<void>) => void
+  readonly scope: Scope.Scope
+}): HostListeners => {
+  const { rules, run, scope, tables, transport } = options
+  const { listeners } = tables
+
+  const firstOf = (app: string): Listening | undefined => {
+    for (const entry of listeners) if (entry.app.name === app && entry.status === "bound") return entry
+    return undefined
+  }
+
+  const judge = (app: SlotApp) => (connection: Connection): HostListener.Verdict => {
+    // rules on cut-through sessions are the connect's
+    if (rules.isEmpty || connection instanceof ServerEnd) return undefined
+    const verdict = rules.decide("accept", app.options.namespace, connection.local, connection.remote)
+    switch (verdict._tag) {
+      case "Allow":
+        return undefined
+      case "Deny":
+        return verdict.by === "source" ? "source-denied" : "rule-denied"
+      case "Redirect": {
+        const target = firstOf(verdict.app)
+        return target === undefined ? "no-listener" : target.app === app ? undefined : target.listener
+      }
+    }
+  }
+
+  const listenerHost = (app: SlotApp): HostListener.ListenerHost => ({
+    createSession: (worker, listener, connection) =>
+      connection instanceof ServerEnd
+        ? connection.pair.offerTo(worker, listener)
+        : tables.createSession(worker, listener.user, listener, connection),
+    offerOf: (session, listener) => {
+      const { connection, handle, place: { offset, segment } } = session
+      if (connection instanceof ServerEnd) return connection.pair.offerOf(session, listener)
+      const { local, remote } = connection
+      return { _tag: "accepted", session: handle, listener, segment, offset, remote, local }
+    },
+    judge: judge(app),
+    isFull: () => Tables.isFull(app),
+    draining: () => tables.draining
+  })
+
+  /** Whether two applications' listeners on one endpoint are in each other's way, and how that is called. */
+  const conflict = (mine: SlotApp, theirs: SlotApp): "AlreadyListening" | "AddressInUse" | undefined => {
+    if (mine.options.scope.global && theirs.options.scope.global) return "AlreadyListening"
+    const shared = mine.options.scope.local && theirs.options.scope.local
+    return shared && mine.options.namespace === theirs.options.namespace ? "AddressInUse" : undefined
+  }
+
+  /** Why the application may not listen there at all. */
+  const outOfScope = (app: SlotApp, endpoint: Endpoint.Endpoint): string | undefined => {
+    if (endpoint._tag === "local" && !app.options.scope.local) {
+      return "local endpoints are for applications with local scope (scope.local)"
+    }
+    if (Endpoint.isAnyPort(endpoint) && !app.options.proxiedTransports.includes("tcp")) {
+      return "any port is for proxies of that transport (proxiedTransports)"
+    }
+    return undefined
+  }
+
+  const listen = Effect.fnUntraced(function*(worker: LiveWorker, message: Message.Of<"listen">) {
+    const { request } = message
+    const refuse = (reason: string, detail: string): void => Replies.refuse(worker, request, reason, detail)
+    const parsed = Endpoint.parse(message.endpoint)
+    if (Result.isFailure(parsed)) return refuse("InvalidEndpoint", parsed.failure.message)
+    const endpoint = parsed.success
+    const { app } = worker.slot
+    const outside = outOfScope(app, endpoint)
+    if (outside !== undefined) return refuse("OutOfScope", outside)
+    const requested = Endpoint.format(endpoint)
+    const port = Endpoint.isTransport(endpoint) ? endpoint.port : undefined
+
+    // a listener that is being made or unmade on this endpoint is waited for: it is there then, or it is not
+    for (;;) {
+      let busy: Listening | undefined
+      for (const entry of listeners) {
+        if (entry.listener.requested !== requested) continue
+        if (entry.app !== app) {
+          // each gets a port of its own
+          if (port === 0) continue
+          const how = conflict(app, entry.app)
+          if (how === undefined) continue
+          return refuse(how, `application ${entry.app.name} listens on ${requested}`)
+        }
+        if (entry.status !== "bound") {
+          busy = entry
+          continue
+        }
+        if (entry.listener.members.get(worker.slot.mapIndex)?.live === worker) {
+          return refuse("AlreadyListening", `this worker listens on ${requested} already`)
+        }
+        return bind(worker, entry, request)
+      }
+      if (busy === undefined) break
+      yield* Deferred.await(busy.status === "binding" ? busy.settled : busy.closed)
+    }
+    if (tables.draining) return refuse("TransportFailed", "the host is shutting down")
+    if (worker.slot.live !== worker) return
+
+    // W8: listen session with its table entry, manager, transport; a failure undoes what came before it
+    const listenerScope = yield* Scope.fork(scope)
+    const transportScope = yield* Scope.fork(listenerScope)
+    const admission = app.options.admission
+    const queues = yield* HostListener.makeQueues
+    const entry = listeners.allocate((handle): Listening => ({
+      listener: new HostListener.HostListener(
+        handle,
+        requested,
+        app.index,
+        admission,
+        listenerHost(app),
+        tables.now,
+        queues
+      ),
+      app,
+      requested: endpoint,
+      bound: endpoint,
+      scope: listenerScope,
+      transport: transportScope,
+      status: "binding",
+      settled: Deferred.makeUnsafe(),
+      closed: Deferred.makeUnsafe()
+    }))
+    if (entry === undefined) {
+      yield* Scope.close(listenerScope, Exit.void)
+      return refuse("NoMemory", "the host has no room for another listener")
+    }
+    const { listener } = entry
+    listener.local = requested
+    yield* Scope.provide(HostListener.runTimers(listener, queues), listenerScope)
+    const failure = yield* open(entry, message)
+    if (failure !== undefined) {
+      yield* closeListener(entry)
+      return refuse(failure.reason, failure.detail)
+    }
+    entry.status = "bound"
+    yield* Deferred.succeed(entry.settled, undefined)
+    bind(worker, entry, request)
+  })
+
+  /** Opens a listener in its scopes; answers why not. */
+  const open = Effect.fnUntraced(function*(entry: Listening, message: Message.Of<"listen">) {
+    const { app, listener, requested } = entry
+    const { admission, namespace, scope } = app.options
+    const locals = tables.locals(namespace)
+    const enter = (endpoint: Endpoint.Endpoint) => {
+      if (!scope.local || locals.get(endpoint) === entry || locals.add(endpoint, entry)) return undefined
+      return {
+        reason: "AddressInUse",
+        detail: `another listener has ${Endpoint.format(endpoint)} in the local scope of namespace ${namespace}`
+      }
+    }
+    if (!Endpoint.isTransport(requested)) return enter(requested)
+    if (!scope.global) {
+      if (requested.port !== 0) return enter(requested)
+      return {
+        reason: "AddressNotAvailable",
+        detail: "port 0 is for the system to choose, which local scope does not ask"
+      }
+    }
+    const taken = requested.port === 0 ? undefined : enter(requested)
+    if (taken !== undefined) return taken
+    const bound = yield* transport.listen(requested, {
+      backlog: message.backlog === 0 ? admission.backlog : message.backlog,
+      ipv6Only: (message.flags & Message.IPV6_ONLY) !== 0,
+      accept: listener.arrive,
+      acceptError: (error, detail) =>
+        run(Effect.logWarning(`accept on ${listener.local} failed and is tried again: ${error} (${detail})`))
+    }).pipe(Scope.provide(entry.transport), Effect.result)
+    if (Result.isFailure(bound)) return bound.failure
+    entry.bound = bound.success
+    listener.local = Endpoint.format(bound.success)
+    return requested.port === 0 ? enter(bound.success) : undefined
+  })
+
+  /** Gives the worker its seat. A worker that has gone meanwhile gets none. */
+  const bind = (worker: LiveWorker, entry: Listening, request: number): void => {
+    const { listener } = entry
+    if (worker.slot.live !== worker) {
+      if (listener.members.size === 0) run(closeListener(entry))
+      return
+    }
+    worker.segments.acquire(listener.user)
+    listener.members.set(worker.slot.mapIndex, { slot: worker.slot, live: worker })
+    Replies.reply(worker, { _tag: "bound", request, listener: listener.handle, local: listener.local })
+    listener.admit()
+  }
+
+  const unlisten = Effect.fnUntraced(function*(worker: LiveWorker, message: Message.Of<"unlisten">) {
+    const entry = listeners.get(message.listener)
+    const seat = entry?.listener.members.get(worker.slot.mapIndex)
+    if (entry === undefined || seat?.live !== worker) {
+      const foreign = entry !== undefined && entry.app !== worker.slot.app
+      const handle = Handle.format(message.listener)
+      return Replies.refuse(
+        worker,
+        message.request,
+        foreign ? "NotOwner" : "NoSuchListener",
+        foreign ? `listener ${handle} is another application's` : `this worker has no listener ${handle}`
+      )
+    }
+    yield* leave(entry, worker)
+    Replies.reply(worker, { _tag: "unlistened", request: message.request, listener: message.listener })
+  })
+
+  /** Takes the worker from the listener, which closes with its last one (W10). Established sessions go on (W9). */
+  const leave = (entry: Listening, worker: LiveWorker): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const { listener } = entry
+      const { mapIndex, restarting } = worker.slot
+      // what a worker lets go of that is to start again is kept for its next start
+      if (restarting) listener.members.get(mapIndex)!.live = undefined
+      else listener.members.delete(mapIndex)
+      if (listener.members.size > 0) {
+        takeBack(listener, worker)
+        return Effect.void
+      }
+      entry.status = "closing"
+      return Scope.close(entry.transport, Exit.void).pipe(
+        Effect.andThen(Effect.sync(() => takeBack(listener, worker))),
+        Effect.andThen(closeListener(entry))
+      )
+    })
+
+  /** The worker's offers go to others, and its manager, for this listener, to whoever listens next. */
+  const takeBack = (listener: HostListener.HostListener, worker: LiveWorker): void => {
+    for (const session of worker.sessions) if (session.origin === listener) listener.takeBack(session)
+    worker.segments.release(listener.user)
+  }
+
+  const closeListener = (entry: Listening): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const { app, bound, listener, requested, scope } = entry
+      if (!listeners.free(listener.handle)) return Deferred.await(entry.closed)
+      entry.status = "closing"
+      const locals = tables.locals(app.options.namespace)
+      for (const endpoint of [requested, bound]) if (locals.get(endpoint) === entry) locals.remove(endpoint)
+      listener.refuseHeld("no-worker")
+      // what is claimed or refused later is counted by a listener that nobody asks any more
+      Ledger.add(tables.past.arrivals, listener.arrivals)
+      return Scope.close(scope, Exit.void).pipe(
+        Effect.andThen(Deferred.succeed(entry.settled, undefined)),
+        Effect.andThen(Deferred.succeed(entry.closed, undefined)),
+        Effect.asVoid
+      )
+    })
+
+  const close = (handle: Handle.ListenerHandle): Effect.Effect<boolean> =>
+    Effect.suspend(() => {
+      const entry = listeners.get(handle)
+      if (entry === undefined || entry.status !== "bound") return Effect.succeed(false)
+      const members = [...entry.listener.members.values()]
+      entry.status = "closing"
+      entry.listener.members.clear()
+      return Scope.close(entry.transport, Exit.void).pipe(
+        Effect.andThen(Effect.sync(() => {
+          for (const { live } of members) {
+            if (live === undefined) continue
+            takeBack(entry.listener, live)
+            Replies.reply(live, { _tag: "unlistened", request: Replies.UNASKED, listener: handle })
+          }
+        })),
+        Effect.andThen(closeListener(entry)),
+        Effect.as(true)
+      )
+    })
+
+  const leaveAll = (worker: LiveWorker, forGood: boolean): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const { slot } = worker
+      const left: Array<Listening> = []
+      // all seats first: an offer that is taken back may go to another listener's worker only if that one stays
+      for (const entry of listeners) {
+        const seat = entry.listener.members.get(slot.mapIndex)
+        if (seat?.slot !== slot) continue
+        seat.live = undefined
+        if (forGood) entry.listener.members.delete(slot.mapIndex)
+        left.push(entry)
+      }
+      const last = left.filter(({ listener }) => listener.members.size === 0)
+      for (const entry of last) entry.status = "closing"
+      return Effect.forEach(last, ({ transport }) => Scope.close(transport, Exit.void), { discard: true }).pipe(
+        Effect.andThen(Effect.sync(() => {
+          for (const session of [...worker.sessions]) {
+            const listener = tables.listenerOf(session)
+            // an offer that has gone to another worker leaves nothing here; the worker will never come past it
+            if (listener?.takeBack(session) === true) session.free()
+          }
+        })),
+        Effect.andThen(Effect.forEach(last, closeListener, { discard: true }))
+      )
+    })
+
+  const vacate = (slot: WorkerSlot, forGood: boolean): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const empty: Array<Listening> = []
+      for (const entry of listeners) {
+        const seat = entry.listener.members.get(slot.mapIndex)
+        if (seat?.slot !== slot || (seat.live !== undefined && seat.live === slot.live)) continue
+        seat.live = undefined
+        if (forGood) entry.listener.members.delete(slot.mapIndex)
+        if (entry.listener.members.size === 0) empty.push(entry)
+      }
+      return Effect.forEach(empty, closeListener, { discard: true })
+    })
+
+  const closeProxies = (app: SlotApp): Effect.Effect<void> =>
+    Effect.suspend(() =>
+      Effect.forEach(
+        [...listeners].filter((entry) => entry.app === app && Endpoint.isAnyPort(entry.requested)),
+        ({ listener }) => close(listener.handle),
+        { discard: true }
+      )
+    )
+
+  const stop = Effect.suspend(() => {
+    for (const { listener } of listeners) listener.refuseHeld("draining")
+    return Effect.forEach([...listeners], ({ transport }) => Scope.close(transport, Exit.void), { discard: true })
+  })
+
+  return { listen, unlisten, close, leaveAll, vacate, closeProxies, stop, firstOf }
+}

@@ -1,0 +1,159 @@
+/**
+ * What a proxy is told: on the command line, and in each of its workers.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { isSharedArrayBuffer } from "node:util/types"
+import * as Endpoint from "../domain/Endpoint.ts"
+import { described, HOUR, number, print, SECOND } from "../domain/OptionFields.ts"
+import * as Options from "../domain/Options.ts"
+import * as Upstreams from "../domain/Upstreams.ts"
+
+/** Upstreams of one proxy at most. */
+const MOST_UPSTREAMS = 256
+
+const isUpstream = (endpoint: Endpoint.Endpoint): boolean =>
+  endpoint._tag === "local" || (endpoint._tag === "tcp" && endpoint.port > 0)
+
+/**
+ * Options of a proxy, beside those of an application.
+ *
+ * **Details**
+ *
+ * - `to`: endpoints to connect to, 1 to 256.
+ * - `upstreamBackoffBase`: milliseconds, 1 to 3600000, at most `upstreamBackoffMax`; 100.
+ * - `upstreamBackoffMax`: milliseconds, 1 to 3600000; 10000.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const ProxyOptions = Schema.Struct({
+  to: Schema.Array(Endpoint.FromString).check(
+    Schema.isBetweenLength(1, MOST_UPSTREAMS),
+    Schema.makeFilter((endpoints) => endpoints.every(isUpstream))
+  ).annotate(described({
+    description: "Endpoint to connect to; can be given several times",
+    right: `a list of 1 to ${MOST_UPSTREAMS} endpoints with a port that is not 0, or with a local name`,
+    default: "none"
+  })),
+  upstreamBackoffBase: number({
+    unit: "milliseconds",
+    min: 1,
+    max: HOUR,
+    default: 100,
+    description: "Time that an endpoint which could not be reached is left alone; it doubles with each failure"
+  }),
+  upstreamBackoffMax: number({
+    unit: "milliseconds",
+    min: 1,
+    max: HOUR,
+    default: 10 * SECOND,
+    description: "Time that it is left alone at most"
+  })
+}).check(
+  Schema.makeFilter(({ upstreamBackoffBase, upstreamBackoffMax }) =>
+    upstreamBackoffBase <= upstreamBackoffMax
+      ? undefined
+      : {
+        path: ["upstreamBackoffBase"],
+        issue: `at most upstreamBackoffMax, which is ${print("milliseconds", upstreamBackoffMax)}`
+      }
+  )
+)
+export type ProxyOptions = typeof ProxyOptions.Type
+
+const decodeFields = Options.decode(ProxyOptions)
+
+const loopback = /^(?:127\.\d+\.\d+\.\d+|::1|localhost|0\.0\.0\.0|::)$/i
+
+/** Whether a connect to `to` would come in at `listen`. */
+const reaches = (to: Endpoint.Endpoint, listen: Endpoint.Endpoint): boolean => {
+  if (to._tag !== "tcp" || listen._tag !== "tcp") return Endpoint.format(to) === Endpoint.format(listen)
+  if (to.port !== listen.port) return false
+  return to.host === listen.host || (Endpoint.isAnyHost(listen.host) && loopback.test(to.host))
+}
+
+const invalid = (option: string, message: string): Result.Result<never, Options.OptionsError> =>
+  Result.fail(
+    new Options.OptionsError({ reason: { _tag: "InvalidValue", option, message: `${option}: ${message}` }, more: [] })
+  )
+
+/**
+ * Decodes the options of a proxy that listens on `listen`.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const decodeOptions = (
+  input: Readonly<Record<string, unknown>>,
+  listen: ReadonlyArray<string>
+): Result.Result<ProxyOptions, Options.OptionsError> => {
+  if (listen.length === 0) return invalid("listen", "give at least one, such as --listen tcp://127.0.0.1:8080")
+  if (input.to === undefined) return invalid("to", "give at least one, such as --to tcp://127.0.0.1:6379")
+  const decoded = decodeFields(input)
+  if (Result.isFailure(decoded)) return decoded
+  const own = listen.flatMap((uri) =>
+    Result.match(Endpoint.parse(uri), { onFailure: () => [], onSuccess: (at) => [at] })
+  )
+  const loop = decoded.success.to.find((to) => own.some((at) => reaches(to, at)))
+  return loop === undefined ? decoded : invalid("to", `${Endpoint.format(loop)} is where the proxy itself listens`)
+}
+
+/**
+ * What the workers of a proxy are told: the `config` of their application.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const ProxyConfig = Schema.Struct({
+  /** Endpoint URIs. */
+  upstreams: Schema.Array(Schema.String),
+  /** What the workers share: see `Upstreams`. */
+  table: Schema.declare((value): value is SharedArrayBuffer => isSharedArrayBuffer(value)),
+  /** Milliseconds: see `Upstreams.Times`. */
+  backoffBase: Schema.Finite,
+  backoffMax: Schema.Finite,
+  trial: Schema.Finite
+})
+export type ProxyConfig = typeof ProxyConfig.Type
+
+/** Time beyond the timeout of a connect after which a trial that nobody has heard of is over. */
+const SLACK = 1000
+
+/**
+ * The configuration of the workers of a proxy whose connects take `connectTimeout` milliseconds at most.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (
+  { to, upstreamBackoffBase, upstreamBackoffMax }: ProxyOptions,
+  connectTimeout: number
+): ProxyConfig => ({
+  upstreams: to.map(Endpoint.format),
+  table: Upstreams.allocate(to.length),
+  backoffBase: upstreamBackoffBase,
+  backoffMax: upstreamBackoffMax,
+  trial: connectTimeout + SLACK
+})
+
+/**
+ * The upstreams as a worker has them.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const upstreamsOf = ({ table, upstreams, ...times }: ProxyConfig, worker: number): Upstreams.Upstreams =>
+  new Upstreams.Upstreams(table, upstreams.length, worker, times)
+
+/**
+ * Reads the configuration in a worker.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const decode = (config: unknown): Effect.Effect<ProxyConfig, Schema.SchemaError> =>
+  Schema.decodeUnknownEffect(ProxyConfig)(config)

@@ -1,0 +1,57 @@
+/**
+ * What `show connects` prints: connects that are half-open (W14, W21).
+ *
+ * @since 0.1.0
+ */
+import type * as Report from "../domain/Report.ts"
+import { address, type Column, orNone, printable, tableOr, time, WIDTH } from "./Table.ts"
+
+const columns: ReadonlyArray<Column<Report.Connect>> = [
+  { head: "App", cell: (connect) => orNone(connect.app), least: 6 },
+  { head: "Worker", cell: (connect) => `${connect.worker}` },
+  {
+    head: "Endpoint",
+    cell: (connect) => printable(connect.endpoint),
+    brief: (connect) => address(connect.endpoint),
+    least: 14,
+    keep: "end"
+  },
+  {
+    head: "Source",
+    cell: (connect) => orNone(connect.source),
+    brief: (connect) => orNone(address(connect.source ?? "")),
+    least: 12,
+    keep: "end"
+  },
+  { head: "Scope", cell: (connect) => connect.scope },
+  { head: "Age", cell: (connect) => time(connect.ageMillis), right: true },
+  { head: "Timeout", cell: (connect) => time(connect.timeoutMillis), right: true }
+]
+
+const more: ReadonlyArray<Column<Report.Connect>> = [
+  { head: "App index", cell: (connect) => `${connect.appIndex}`, right: true },
+  { head: "Worker handle", cell: (connect) => connect.workerHandle },
+  { head: "Request", cell: (connect) => `${connect.request}`, right: true }
+]
+
+/**
+ * The lines for connects, or `nothing` when there are none.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const lines = (
+  connects: ReadonlyArray<Report.Connect>,
+  { nothing, verbose }: { readonly nothing: string; readonly verbose: boolean }
+): Array<string> => tableOr(nothing, verbose ? [...columns, ...more] : columns, connects, verbose ? Infinity : WIDTH)
+
+/**
+ * The text of `show connects`.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const format = (
+  connects: ReadonlyArray<Report.Connect>,
+  { verbose }: { readonly verbose: boolean }
+): string => lines(connects, { nothing: "no connects", verbose }).join("\n")

@@ -1,0 +1,115 @@
+/**
+ * The TLS certificates and keys of applications (W19): each application has a store of its own, which its TLS listeners
+ * read, and which is freed with it. What is in it can be changed while listeners use it.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Stream from "effect/Stream"
+import * as Certificate from "../domain/Certificate.ts"
+import type { AppHandle, CertificateHandle } from "../domain/Handle.ts"
+
+/**
+ * Certificates that an application may have.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const MAX_PER_APPLICATION = 1024
+
+/**
+ * Why nothing was done: what `Certificate.Reason` says of the input, or one of these.
+ *
+ * **Details**
+ *
+ * - `NoSuchApp`: the application is not attached, or not any more.
+ * - `NoSuchCertificate`: there is no certificate at this handle, or not any more.
+ * - `TooMany`: the application has as many as it may.
+ *
+ * Handles are told in their text form, `slot.generation`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const Refusal = Schema.TaggedUnion({
+  NoSuchApp: { app: Schema.String },
+  NoSuchCertificate: { certificate: Schema.String },
+  TooMany: { limit: Schema.Int }
+})
+export type Refusal = typeof Refusal.Type
+
+const isRefusal = Schema.is(Refusal)
+
+const explain = Refusal.match({
+  NoSuchApp: ({ app }) => `there is no application ${app}`,
+  NoSuchCertificate: ({ certificate }) => `there is no certificate ${certificate}`,
+  TooMany: ({ limit }) => `the application has ${limit} certificates, which is the limit; remove one first`
+})
+
+/**
+ * An operation on certificates that changed nothing.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class CertificateError extends Schema.TaggedError<CertificateError>()("CertificateError", {
+  reason: Schema.Union([Certificate.Reason, Refusal])
+}) {
+  override get message(): string {
+    return isRefusal(this.reason) ? explain(this.reason) : Certificate.explain(this.reason)
+  }
+}
+
+/**
+ * A certificate in an application's store.
+ *
+ * **Details**
+ *
+ * `info` may be shown. `certificate` has the key; it is the same object until the content is replaced, so what a
+ * listener makes of it may be kept by it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Entry {
+  readonly handle: CertificateHandle
+  readonly info: Certificate.Info
+  readonly certificate: Certificate.Certificate
+}
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class Certificates extends Context.Service<Certificates, {
+  /** Gives an application its store, when it is attached; nothing happens if it has one. */
+  readonly open: (app: AppHandle) => Effect.Effect<void>
+  /** Frees an application's store and all in it, when it is detached; streams of its changes end. */
+  readonly close: (app: AppHandle) => Effect.Effect<void>
+  /**
+   * Adds a certificate.
+   *
+   * `input` is decoded with `Certificate.decode`. A certificate that is not valid now is added with a warning.
+   */
+  readonly add: (app: AppHandle, input: unknown) => Effect.Effect<CertificateHandle, CertificateError>
+  /**
+   * Puts another certificate in the place of one: handle and order stay, handshakes from now on use the new one. When
+   * the new one is not taken, the old one stays as it is.
+   */
+  readonly replace: (handle: CertificateHandle, input: unknown) => Effect.Effect<void, CertificateError>
+  readonly remove: (handle: CertificateHandle) => Effect.Effect<void, CertificateError>
+  /** The application's certificates, first added first, with warnings as of now. */
+  readonly of: (app: AppHandle) => Effect.Effect<ReadonlyArray<Entry>, CertificateError>
+  /**
+   * What {@link of} says, at once and after changes; it ends when the store is closed. Who is slow misses what was in
+   * between, never the last.
+   */
+  readonly changes: (app: AppHandle) => Stream.Stream<ReadonlyArray<Entry>, CertificateError>
+  /**
+   * The certificate for a handshake: the first added that has the server's name, else the first with a wildcard for it,
+   * else the first; `undefined` when there is none. For every handshake: it does not look through all of them.
+   */
+  readonly choose: (app: AppHandle, serverName: string | undefined) => Entry | undefined
+}>()("sluice/services/Certificates") {}

@@ -1,0 +1,1250 @@
+/**
+ * A plain model of a host: which applications, workers and listeners there must be, and what becomes of connections.
+ *
+ * Whoever drives it tells it what was done to the host. What the two ends of a connection have done and heard it takes
+ * from them: from the {@link Far} end, and from the words of the {@link Puppet}s. Which worker gets a connection is the
+ * host's to choose: the model looks at what it chose and says whether it may. All the rest it says beforehand.
+ *
+ * {@link Model.differences} compares the model with what the host tells of itself where things have settled, and
+ * {@link Model.commit} takes the choices over.
+ */
+import * as Handle from "../../src/domain/Handle.ts"
+import type * as Ledger from "../../src/domain/Ledger.ts"
+import type * as Report from "../../src/domain/Report.ts"
+import type { Command, Given, Word } from "./Puppet.ts"
+
+/** What is attached: the options that the model knows of. Times are milliseconds. */
+export interface AppSpec {
+  readonly name: string
+  readonly namespace: string
+  readonly scope: { readonly global: boolean; readonly local: boolean }
+  readonly workers: number
+  /** Where each worker listens from its start on, and where it may listen when it is told to. */
+  readonly listen: ReadonlyArray<string>
+  readonly extra: ReadonlyArray<string>
+  readonly policy: "hold" | "refuse"
+  readonly holdMax: number
+  readonly holdTime: number
+  readonly revokeAfter: number
+  readonly maxSessionsPerWorker: number
+  readonly maxSessionsPerListener: number
+  readonly maxSessions: number
+  readonly maxHalfOpen: number
+  readonly connectTimeout: number
+  readonly backoff: number
+  readonly drainTimeout: number
+  readonly slots: number
+  readonly postponedMessages: number
+}
+
+/** The other end of a connection of the host. */
+export interface Far {
+  readonly local: string
+  readonly remote: string
+  /** Bytes that were sent, that have not left here, and that have come. */
+  readonly sent: number
+  readonly unsent: number
+  readonly received: number
+  readonly sentEnd: boolean
+  readonly sentReset: boolean
+  readonly closed: boolean
+  /** Whether the bytes that have come are the pattern's. */
+  readonly isRight: (base: number) => boolean
+  readonly send: (bytes: number, base: number) => void
+  readonly end: () => void
+  readonly reset: () => void
+  /** Takes nothing until it is told to read. */
+  readonly stop: () => void
+  readonly read: () => void
+}
+
+/** A start of a worker, as the test has it. */
+export interface Life {
+  readonly id: number
+  readonly app: string
+  readonly appIndex: number
+  readonly worker: number
+  readonly restarts: number
+  readonly tell: (command: Command) => void
+}
+
+export interface Observed {
+  readonly report: Report.Host
+  readonly sessions: ReadonlyArray<Report.Session>
+  readonly connects: ReadonlyArray<Report.Connect>
+  readonly locals: Report.Locals
+  readonly segments: ReadonlyArray<Report.SegmentManager>
+}
+
+export class App {
+  readonly spec: AppSpec
+  readonly handle: Handle.AppHandle
+  readonly index: number
+  readonly workers = new Map<number, Worker>()
+
+  constructor(spec: AppSpec, handle: Handle.AppHandle) {
+    this.spec = spec
+    this.handle = handle
+    this.index = Handle.index(handle)
+  }
+}
+
+/** What a worker that drains is for. */
+export type Purpose = "delete" | "detach" | "restart"
+
+export class Worker {
+  readonly app: App
+  readonly number: number
+  handle: string | undefined
+  life: Life | undefined
+  state: "RUNNING" | "BACKOFF" | "DRAINING" = "RUNNING"
+  /** When a backoff or a drain is over. */
+  until = Infinity
+  purpose: Purpose | undefined
+  /** It was told to stop and has not done so. */
+  stopping = false
+  blocked = false
+  restarts = 0
+  /** Offers that were taken back and that it has not come past: all of them, those of them that were late. */
+  stale = { tcp: 0, cut: 0 }
+  late = 0
+  /** As the host said it last. */
+  congested = false
+  load = 0
+
+  constructor(app: App, number: number) {
+    this.app = app
+    this.number = number
+  }
+
+  get name(): string {
+    return `${this.app.spec.name}/${this.number}`
+  }
+
+  /** How it is called in the addresses of cut-through sessions. */
+  get address(): string {
+    return `local://app${this.app.index}.worker${this.number}`
+  }
+
+  get live(): boolean {
+    return this.state !== "BACKOFF"
+  }
+
+  get full(): boolean {
+    return this.load + this.stale.tcp + this.stale.cut >= this.app.spec.maxSessionsPerWorker
+  }
+
+  /** Whether the host may offer it a session. */
+  get takesOffers(): boolean {
+    return this.state === "RUNNING" && this.late === 0 && !this.congested && !this.full
+  }
+
+  forget(): void {
+    this.stale = { tcp: 0, cut: 0 }
+    this.late = 0
+  }
+}
+
+export class Listener {
+  readonly app: App
+  readonly requested: string
+  endpoint: string
+  handle: string | undefined
+  /** Its workers' seats, and whether the worker's present start has taken it. */
+  readonly members = new Map<number, boolean>()
+  open = true
+  arrived = 0
+  claimed = 0
+  redirected = 0
+  /** Connections that broke before a worker had them, and of which the host may not know. */
+  dead = 0
+
+  constructor(app: App, requested: string, endpoint: string) {
+    this.app = app
+    this.requested = requested
+    this.endpoint = endpoint
+  }
+}
+
+export class Arrival {
+  readonly listener: Listener
+  readonly remote: string
+  readonly local: string
+  readonly far: Far | undefined
+  readonly connect: Connect | undefined
+  status: "new" | "offered" | "held" | "claimed" | "gone" = "new"
+  worker: Worker | undefined
+  until = Infinity
+
+  constructor(listener: Listener, from: Far | Connect) {
+    this.listener = listener
+    this.far = from instanceof Connect ? undefined : from
+    this.connect = from instanceof Connect ? from : undefined
+    this.remote = from instanceof Connect ? from.worker.address : from.local
+    this.local = from instanceof Connect ? from.endpoint : from.remote
+  }
+
+  get pending(): boolean {
+    return this.status !== "claimed" && this.status !== "gone"
+  }
+}
+
+export class Connect {
+  readonly id: number
+  readonly worker: Worker
+  readonly life: Life
+  readonly endpoint: string
+  readonly until: number
+  arrival: Arrival | undefined
+  conn: Conn | undefined
+  cancelled = false
+  /** The worker has heard what became of it. */
+  outcome: string | undefined
+  /** It is half-open at the host, as far as the host has said. */
+  half = true
+
+  constructor(id: number, worker: Worker, life: Life, endpoint: string, until: number) {
+    this.id = id
+    this.worker = worker
+    this.life = life
+    this.endpoint = endpoint
+    this.until = until
+  }
+}
+
+/** A worker's side of a connection. */
+export class Side {
+  readonly worker: Worker
+  readonly life: Life
+  readonly conn: Conn
+  handle: string | undefined
+  written = 0
+  read = 0
+  ended = false
+  /** Given up by its application, or by the host on somebody's word. */
+  given = false
+  hostGiven = false
+  aborted = false
+  /** Its worker has gone. */
+  dropped = false
+  /** The host has told it of the other side's end. */
+  told = false
+  /** Settling in which it was given up. */
+  givenAt = -1
+  closed: { readonly reset: string | undefined } | undefined
+  /** The host has it no more. */
+  gone = false
+
+  constructor(worker: Worker, life: Life, conn: Conn, handle: string | undefined) {
+    this.worker = worker
+    this.life = life
+    this.conn = conn
+    this.handle = handle
+  }
+
+  get isGiven(): boolean {
+    return this.given || this.hostGiven
+  }
+}
+
+/** A connection that a worker has: to a far end, or to another worker. */
+export class Conn {
+  readonly tag: number
+  readonly kind: "accepted" | "connected" | "cut"
+  readonly local: string
+  readonly remote: string
+  readonly listener: Listener | undefined
+  readonly far: Far | undefined
+  readonly connect: Connect | undefined
+  /** The server's side of a cut-through connection, or the only one. */
+  near!: Side
+  client: Side | undefined
+  over = false
+  /** The client could not have it, or had given up: the server was told. */
+  turnedDown = false
+
+  constructor(tag: number, kind: Conn["kind"], about: {
+    readonly local: string
+    readonly remote: string
+    readonly listener?: Listener | undefined
+    readonly far?: Far | undefined
+    readonly connect?: Connect | undefined
+  }) {
+    this.tag = tag
+    this.kind = kind
+    this.local = about.local
+    this.remote = about.remote
+    this.listener = about.listener
+    this.far = about.far
+    this.connect = about.connect
+  }
+
+  get sides(): ReadonlyArray<Side> {
+    return this.client === undefined ? [this.near] : [this.near, this.client]
+  }
+
+  other(side: Side): Side | undefined {
+    return side === this.near ? this.client : this.near
+  }
+
+  /** Where in the pattern the bytes begin that go to `near`, and those that come from there. */
+  get toNear(): number {
+    return this.tag * 40_009
+  }
+  get fromNear(): number {
+    return this.tag * 40_009 + 20_011
+  }
+
+  get done(): boolean {
+    return this.over && this.sides.every(({ gone }) => gone) && (this.far === undefined || this.far.closed)
+  }
+}
+
+/** A rule, as far as the test makes any: what happens on one port. */
+export interface Rule {
+  readonly on: "accept" | "connect"
+  readonly port: number
+  readonly action: "deny" | `app:${string}`
+}
+
+const ANY = "tcp://0.0.0.0:"
+
+export const portOf = (endpoint: string): number => Number(endpoint.slice(endpoint.lastIndexOf(":") + 1))
+
+export const isLocal = (endpoint: string): boolean => endpoint.startsWith("local:")
+
+const count = <A>(items: Iterable<A>, holds: (item: A) => boolean): number => {
+  let n = 0
+  for (const item of items) if (holds(item)) n++
+  return n
+}
+
+/** What the model has of a connection that comes in: which listener takes it, or why none does. */
+export type Judged = Listener | Ledger.RefuseReason
+
+export class Model {
+  /** Whether it is known exactly when everything happens: no threads, no kernel, a clock of the test's own. */
+  readonly exact: boolean
+  readonly apps = new Map<string, App>()
+  readonly listeners = new Set<Listener>()
+  readonly arrivals = new Set<Arrival>()
+  readonly connects = new Map<number, Connect>()
+  readonly conns = new Set<Conn>()
+  readonly rules = new Map<string, Rule>()
+  deniedSource = false
+  /** Far ends of the host's connects that no connection is known of. */
+  readonly strays = new Set<Far>()
+  /** Connections that have arrived at listeners, and those that workers have claimed, in total. */
+  readonly total = { arrived: 0, claimed: 0 }
+  /** What can't be, whatever the host says. */
+  readonly violations: Array<string> = []
+  now = 0
+  /** Counts settlings. */
+  epoch = 0
+  #tags = 0
+  readonly #byHandle = new Map<string, Side>()
+  readonly #handles = new Set<string>()
+  readonly #commits: Array<() => void> = []
+  #highest = { sessions: 0, cut: new Map<number, number>() }
+
+  constructor(exact: boolean) {
+    this.exact = exact
+  }
+
+  // ---- what there is
+
+  *workers(): IterableIterator<Worker> {
+    for (const app of this.apps.values()) yield* app.workers.values()
+  }
+
+  *sides(): IterableIterator<Side> {
+    for (const conn of this.conns) yield* conn.sides
+  }
+
+  side(handle: string): Side | undefined {
+    return this.#byHandle.get(handle)
+  }
+
+  listenerOf(app: App, requested: string): Listener | undefined {
+    for (const listener of this.listeners) {
+      if (listener.open && listener.app === app && listener.requested === requested) return listener
+    }
+    return undefined
+  }
+
+  /** Connections of an application, offered or claimed, as its limit counts them. */
+  loadOf(app: App): number {
+    let load = 0
+    for (const worker of app.workers.values()) load += worker.load
+    return load
+  }
+
+  // ---- workers
+
+  addWorker(app: App): Worker {
+    let number = 0
+    while (app.workers.has(number)) number++
+    const worker = new Worker(app, number)
+    app.workers.set(number, worker)
+    return worker
+  }
+
+  /** All that belonged to a start of a worker is gone. */
+  endLife(worker: Worker): void {
+    for (const side of this.sides()) if (side.worker === worker && side.life === worker.life) side.dropped = true
+    for (const connect of this.connects.values()) {
+      if (connect.worker === worker && connect.life === worker.life) connect.cancelled = true
+    }
+    for (const { app, members } of this.listeners) if (app === worker.app && members.has(worker.number)) members.set(worker.number, false)
+    worker.blocked = false
+    worker.forget()
+  }
+
+  crash(worker: Worker): void {
+    this.endLife(worker)
+    if (worker.state === "DRAINING") return this.drained(worker)
+    worker.state = "BACKOFF"
+    worker.until = this.now + worker.app.spec.backoff
+  }
+
+  /** A worker that drained has nothing left, or no time. */
+  drained(worker: Worker): void {
+    const { purpose } = worker
+    if (purpose === "restart") return this.started(worker)
+    if (purpose === "detach") return this.detach(worker.app)
+    this.remove(worker)
+  }
+
+  /** The worker runs again, in a new start. */
+  started(worker: Worker): void {
+    this.endLife(worker)
+    worker.restarts++
+    worker.state = "RUNNING"
+    worker.until = Infinity
+    worker.purpose = undefined
+    worker.stopping = false
+    worker.life = undefined
+    this.listenAll(worker)
+    // what the start before listened on and this one does not
+    for (const listener of this.listeners) {
+      if (listener.app !== worker.app || listener.members.get(worker.number) !== false) continue
+      listener.members.delete(worker.number)
+      if (listener.members.size === 0) this.close(listener)
+    }
+  }
+
+  listenAll(worker: Worker): void {
+    for (const endpoint of worker.app.spec.listen) {
+      if (this.whyNoListen(worker, endpoint) === undefined) this.listen(worker, endpoint)
+    }
+  }
+
+  remove(worker: Worker): void {
+    this.endLife(worker)
+    worker.app.workers.delete(worker.number)
+    for (const listener of this.listeners) if (listener.app === worker.app) this.leave(listener, worker.number)
+  }
+
+  detach(app: App): void {
+    for (const worker of [...app.workers.values()]) this.remove(worker)
+    this.apps.delete(app.spec.name)
+  }
+
+  // ---- listeners
+
+  close(listener: Listener): void {
+    listener.open = false
+    listener.members.clear()
+  }
+
+  leave(listener: Listener, number: number): void {
+    if (!listener.members.delete(number)) return
+    if (listener.members.size === 0) this.close(listener)
+  }
+
+  /** Why the worker may not listen there; `undefined` when it may. */
+  whyNoListen(worker: Worker, endpoint: string): string | undefined {
+    const { app } = worker
+    const { namespace, scope } = app.spec
+    if (isLocal(endpoint) && !scope.local) return "OutOfScope"
+    const own = this.listenerOf(app, endpoint)
+    if (own !== undefined) return own.members.get(worker.number) === true ? "AlreadyListening" : undefined
+    const port = isLocal(endpoint) ? -1 : portOf(endpoint)
+    for (const { app: { spec }, open, requested } of this.listeners) {
+      if (!open || requested !== endpoint || port === 0) continue
+      if (spec.scope.global && scope.global) return "AlreadyListening"
+      if (spec.scope.local && scope.local && spec.namespace === namespace) return "AddressInUse"
+    }
+    const global = scope.global && !isLocal(endpoint)
+    if (port === 0) return global ? undefined : "AddressNotAvailable"
+    for (const { app: { spec }, endpoint: theirs, open, requested } of this.listeners) {
+      if (!open) continue
+      const table = scope.local && spec.scope.local && spec.namespace === namespace
+      if (table && (theirs === endpoint || requested === endpoint)) return "AddressInUse"
+      if (!global || !spec.scope.global || isLocal(theirs) || portOf(theirs) !== port) continue
+      if (theirs.startsWith(ANY) || endpoint.startsWith(ANY) || theirs === endpoint) return "AddressInUse"
+    }
+    return undefined
+  }
+
+  listen(worker: Worker, requested: string, endpoint = requested): Listener {
+    let listener = this.listenerOf(worker.app, requested)
+    if (listener === undefined) this.listeners.add(listener = new Listener(worker.app, requested, endpoint))
+    listener.members.set(worker.number, true)
+    return listener
+  }
+
+  // ---- routes
+
+  rule(on: Rule["on"], endpoint: string): Rule["action"] | undefined {
+    return isLocal(endpoint) ? undefined : this.rules.get(`${on} ${portOf(endpoint)}`)?.action
+  }
+
+  /** The first listener of an application: the one in the lowest slot. */
+  firstOf(name: string): Listener | undefined {
+    const found = [...this.listeners].filter(({ app, open }) => open && app.spec.name === name)
+    const slot = ({ handle }: Listener): number => Number(handle?.split(".")[0] ?? Infinity)
+    return found.sort((a, b) => slot(a) - slot(b))[0]
+  }
+
+  /** The listener that a connection from outside arrives at. */
+  dialled(endpoint: string): Listener | undefined {
+    for (const listener of this.listeners) {
+      const { app, endpoint: bound, open } = listener
+      if (!open || !app.spec.scope.global || isLocal(bound) || portOf(bound) !== portOf(endpoint)) continue
+      if (bound === endpoint || bound.startsWith(ANY)) return listener
+    }
+    return undefined
+  }
+
+  /** What the rules make of a connection that arrives at a listener. */
+  judge(listener: Listener): Judged {
+    if (this.deniedSource) return "source-denied"
+    const action = this.rule("accept", listener.endpoint)
+    if (action === undefined) return listener
+    return action === "deny" ? "rule-denied" : this.firstOf(action.slice(4)) ?? "no-listener"
+  }
+
+  /** Takes note of a connection from outside; the host has seen it. */
+  arrive(listener: Listener, from: Far | Connect, judged: Judged): Arrival | undefined {
+    listener.arrived++
+    this.total.arrived++
+    if (typeof judged === "string") return undefined
+    if (judged !== listener) {
+      listener.redirected++
+      judged.arrived++
+      this.total.arrived++
+    }
+    const arrival = new Arrival(judged, from)
+    this.arrivals.add(arrival)
+    return arrival
+  }
+
+  /** Where a connect goes: to a listener of this host, to the transport, or nowhere, for a reason. */
+  route(worker: Worker, endpoint: string): Listener | "transport" | { readonly refused: string } {
+    const { spec } = worker.app
+    const action = this.rule("connect", endpoint)
+    if (action === "deny") return { refused: "Refused rule-denied" }
+    if (action !== undefined) return this.firstOf(action.slice(4)) ?? { refused: "Refused no-listener" }
+    if (spec.scope.local) {
+      const inTable = (at: (listener: Listener) => boolean): Listener | undefined =>
+        [...this.listeners].find((listener) =>
+          listener.open && listener.app.spec.scope.local && listener.app.spec.namespace === spec.namespace && at(listener)
+        )
+      const found = inTable((listener) => listener.endpoint === endpoint)
+        ?? (isLocal(endpoint) ? undefined : inTable((listener) => listener.endpoint === `${ANY}${portOf(endpoint)}`))
+      if (found !== undefined) return found
+    } else if (isLocal(endpoint)) return { refused: "OutOfScope" }
+    return !isLocal(endpoint) && spec.scope.global ? "transport" : { refused: "ConnectionRefused" }
+  }
+
+  /** Why a worker may open no session now. */
+  whyNoConnect(worker: Worker): string | undefined {
+    if (worker.late > 0 || worker.congested) return "congested"
+    if (this.loadOf(worker.app) >= worker.app.spec.maxSessions) return "host-limit"
+    return worker.full ? "worker-limit" : undefined
+  }
+
+  halfOpenOf(worker: Worker): number {
+    return count(this.connects.values(), (connect) => connect.worker === worker && connect.life === worker.life && connect.half)
+  }
+
+  /** What becomes of a connection that arrives now, with nothing else under way. */
+  fate(listener: Listener): "placed" | "held" | Ledger.RefuseReason {
+    const { spec } = listener.app
+    const limit = this.#limit(listener)
+    if (limit !== undefined) return limit
+    const waiting = count(this.arrivals, (arrival) => arrival.listener === listener && arrival.status === "held")
+    if (waiting === 0 && this.#takers(listener).length > 0) return "placed"
+    if (spec.policy === "refuse") return this.#whyNobody(listener)
+    return waiting >= spec.holdMax ? "hold-full" : "held"
+  }
+
+  #limit(listener: Listener): Ledger.RefuseReason | undefined {
+    const { spec } = listener.app
+    if (this.loadOf(listener.app) >= spec.maxSessions) return "host-limit"
+    return this.loadAt(listener) >= spec.maxSessionsPerListener ? "listener-limit" : undefined
+  }
+
+  #takers(listener: Listener): ReadonlyArray<Worker> {
+    return this.#members(listener).filter((worker) => worker.takesOffers)
+  }
+
+  #members(listener: Listener): ReadonlyArray<Worker> {
+    return [...listener.members].flatMap(([number, live]) => {
+      const worker = listener.app.workers.get(number)
+      return live && worker !== undefined ? [worker] : []
+    })
+  }
+
+  #whyNobody(listener: Listener): Ledger.RefuseReason {
+    const running = this.#members(listener).filter(({ state }) => state === "RUNNING")
+    if (running.length === 0) return "no-worker"
+    if (running.every(({ full }) => full)) return "worker-limit"
+    return running.some(({ congested, late }) => congested || late > 0) ? "congested" : "no-memory"
+  }
+
+  /** Sessions of a listener, offered or claimed. */
+  loadAt(listener: Listener): number {
+    return count(this.arrivals, (arrival) => arrival.listener === listener && arrival.status === "offered")
+      + count(this.conns, ({ listener: from, near }) => from === listener && !near.gone)
+  }
+
+  /** The next time at which something must happen. */
+  nextDeadline(): number {
+    let next = Infinity
+    const sooner = (time: number): void => {
+      if (time > this.now) next = Math.min(next, time)
+    }
+    for (const worker of this.workers()) sooner(worker.until)
+    for (const arrival of this.arrivals) if (arrival.pending) sooner(arrival.until)
+    for (const connect of this.connects.values()) if (connect.half) sooner(connect.until)
+    return next
+  }
+
+  // ---- what the ends say
+
+  /** A new connection to a far end which the host's worker has asked for, or a stray one. */
+  farEnd(far: Far): void {
+    this.strays.add(far)
+  }
+
+  hear(life: Life, word: Word): void {
+    switch (word.say) {
+      case "accepted":
+        return this.#accepted(life, word)
+      case "connected":
+        return this.#connected(life, word)
+      case "failed": {
+        const connect = this.connects.get(word.id)
+        if (connect !== undefined) connect.outcome = `${word.reason} ${word.detail}`
+        return
+      }
+      case "wrote":
+        return this.#with(life, word.session, (side) => void (side.written = word.bytes))
+      case "read":
+        return this.#with(life, word.session, (side) => {
+          side.read = word.bytes
+          if (!word.right) this.violations.push(`session ${word.session} has read what was not sent to it`)
+        })
+      case "gaveUp":
+        return this.#with(life, word.session, (side) => {
+          if (side.given) return
+          side.given = true
+          side.givenAt = this.epoch
+          // a peer in the same memory never learns what was not read: it is told of a reset
+          if (word.how === "abort" || (side.conn.kind === "cut" && word.unread > 0)) side.aborted = true
+        })
+      case "ended":
+        return
+      case "closed":
+        return this.#with(life, word.session, (side) => {
+          if (side.closed !== undefined) this.violations.push(`session ${word.session} was closed twice`)
+          side.closed = { reset: word.reset }
+        })
+    }
+  }
+
+  #with(life: Life, handle: string, change: (side: Side) => void): void {
+    const side = this.#byHandle.get(handle)
+    if (side === undefined || side.life !== life) {
+      this.violations.push(`a word about session ${handle}, which worker ${life.app}/${life.worker} does not have`)
+    } else change(side)
+  }
+
+  #enter(side: Side, handle: string): void {
+    const before = this.#byHandle.get(handle)
+    if (before === side) return
+    if (before !== undefined || this.#handles.has(`session ${handle}`)) {
+      this.violations.push(`session ${handle} was there before`)
+    }
+    this.#handles.add(`session ${handle}`)
+    this.#byHandle.set(handle, side)
+    side.handle = handle
+  }
+
+  #workerOf(life: Life): Worker | undefined {
+    const worker = this.apps.get(life.app)?.workers.get(life.worker)
+    return worker?.life === life ? worker : undefined
+  }
+
+  #accepted(life: Life, given: Given): void {
+    let arrival: Arrival | undefined
+    for (const one of this.arrivals) {
+      if (one.status !== "claimed" && one.remote === given.remote && one.local === given.local) arrival = one
+    }
+    const worker = this.#workerOf(life)
+    if (arrival === undefined || worker === undefined) {
+      this.violations.push(`${life.app}/${life.worker} was given ${given.session} from ${given.remote}, which is not there for it`)
+      return
+    }
+    const { connect, far, listener } = arrival
+    if (arrival.status === "gone") this.violations.push(`${given.session} was given away after it had gone`)
+    arrival.status = "claimed"
+    listener.claimed++
+    this.total.claimed++
+    const conn = new Conn(++this.#tags, given.cutThrough ? "cut" : "accepted", {
+      local: given.local,
+      remote: given.remote,
+      listener,
+      far,
+      connect
+    })
+    conn.near = new Side(worker, life, conn, undefined)
+    this.#enter(conn.near, given.session)
+    this.conns.add(conn)
+    if (connect !== undefined) connect.conn = conn
+    this.#checkSlots(life, given)
+  }
+
+  #connected(life: Life, given: Given & { readonly id: number }): void {
+    const connect = this.connects.get(given.id)
+    const worker = this.#workerOf(life)
+    if (connect === undefined || worker === undefined) {
+      this.violations.push(`connect ${given.id} was answered, which nobody waits for`)
+      return
+    }
+    connect.outcome = "connected"
+    this.#checkSlots(life, given)
+    const known = this.#byHandle.get(given.session)
+    if (known !== undefined && known.life === life && connect.conn === known.conn) return
+    if (given.cutThrough) {
+      const { conn } = connect
+      // the server comes first (W16)
+      if (conn === undefined) return void this.violations.push(`connect ${given.id} succeeded before its server had it`)
+      conn.client = new Side(worker, life, conn, undefined)
+      this.#enter(conn.client, given.session)
+      return
+    }
+    for (const far of this.strays) {
+      if (far.remote === given.local && far.local === given.remote) return this.#outgoing(connect, far, given.session)
+    }
+    this.violations.push(`connect ${given.id} succeeded and nobody was connected to`)
+  }
+
+  #outgoing(connect: Connect, far: Far, handle: string): void {
+    this.strays.delete(far)
+    const conn = new Conn(++this.#tags, "connected", { local: far.remote, remote: far.local, far, connect })
+    conn.near = new Side(connect.worker, connect.life, conn, undefined)
+    this.#enter(conn.near, handle)
+    this.conns.add(conn)
+    connect.conn = conn
+  }
+
+  /** Slots are reused, so none is far above those that were ever in use. */
+  #checkSlots(life: Life, { session, slot }: Given): void {
+    const index = Number(session.split(".")[0])
+    if (index > this.#highest.sessions + 64) this.violations.push(`session ${session} is in a slot too far`)
+    if (slot !== undefined && slot > (this.#highest.cut.get(life.id) ?? 0) + 24) {
+      this.violations.push(`session ${session} has slot ${slot} of its worker's inbox, which is too far`)
+    }
+  }
+
+  // ---- comparison
+
+  /**
+   * What differs between the model and the host, where things have settled. Nothing is taken over until
+   * {@link commit}.
+   */
+  differences(observed: Observed): Array<string> {
+    this.#commits.length = 0
+    const out: Array<string> = [...this.violations]
+    this.#adopt(observed, out)
+    this.#compareConnections(observed, out)
+    this.#compareApps(observed, out)
+    this.#compareListeners(observed, out)
+    this.#compareHalfOpen(observed, out)
+    this.#compareLocals(observed, out)
+    this.#compareSegments(observed, out)
+    return out
+  }
+
+  commit(): void {
+    for (const commit of this.#commits) commit()
+    this.#commits.length = 0
+    this.epoch++
+    for (const arrival of this.arrivals) if (!arrival.pending) this.arrivals.delete(arrival)
+    for (const [id, connect] of this.connects) {
+      if (!connect.half && (connect.outcome !== undefined || connect.cancelled)) this.connects.delete(id)
+    }
+    for (const conn of this.conns) {
+      if (!conn.done) continue
+      this.conns.delete(conn)
+      for (const { handle } of conn.sides) if (handle !== undefined) this.#byHandle.delete(handle)
+    }
+    for (const listener of this.listeners) if (!listener.open) this.listeners.delete(listener)
+    for (const far of this.strays) if (far.closed) this.strays.delete(far)
+  }
+
+  #later(commit: () => void): void {
+    this.#commits.push(commit)
+  }
+
+  /** Takes over what the host alone decides: handles, ports, and how many sessions a worker has. */
+  #adopt({ report }: Observed, out: Array<string>): void {
+    const once = (kind: string, handle: string): string => {
+      if (this.#handles.has(`${kind} ${handle}`)) out.push(`${kind} ${handle} was there before`)
+      this.#handles.add(`${kind} ${handle}`)
+      return handle
+    }
+    for (const row of report.apps) {
+      const app = this.apps.get(row.name)
+      for (const worker of app?.workers.values() ?? []) {
+        const one = row.workers.find(({ mapIndex }) => mapIndex === worker.number)
+        worker.load = one?.sessions ?? 0
+        worker.congested = (one?.postponed.now ?? 0) > 0
+        if (one !== undefined) worker.handle ??= once("worker", one.handle)
+      }
+      for (const listener of this.listeners) {
+        if (!listener.open || listener.handle !== undefined || listener.app !== app) continue
+        const one = row.listeners.find(({ requested }) => requested === listener.requested)
+        if (one === undefined) continue
+        listener.handle = once("listener", one.handle)
+        listener.endpoint = one.endpoint
+      }
+    }
+  }
+
+  // ---- connections and sessions
+
+  #compareConnections({ connects, sessions }: Observed, out: Array<string>): void {
+    const rows = new Set(sessions)
+    const offers = sessions.filter(({ state }) => state === "ACCEPTING")
+    const held = new Map<Listener, number>()
+    const offered = new Map<Listener, number>()
+    const dead = new Map<Listener, number>()
+    const add = (to: Map<Listener, number>, listener: Listener): void => void to.set(listener, (to.get(listener) ?? 0) + 1)
+    const left = new Map<Worker, { tcp: number; cut: number; late: number }>()
+
+    for (const arrival of this.arrivals) {
+      if (!arrival.pending) continue
+      const { connect, far, listener, local, remote, status, worker: before } = arrival
+      const what = `the connection from ${remote} to ${local}`
+      const row = offers.find((row) => row.remote === remote && row.local === local && rows.has(row))
+      if (row !== undefined) {
+        rows.delete(row)
+        add(offered, listener)
+        const worker = this.apps.get(row.app)?.workers.get(row.worker)
+        const kind = connect === undefined ? "accepted" : "cut-through server"
+        if (row.kind !== kind || row.listener !== listener.handle || row.workerHandle !== worker?.handle) {
+          out.push(`${what} is on offer as ${row.kind} of listener ${row.listener} to worker ${row.workerHandle}`)
+          continue
+        }
+        const again = status === "offered" && before === worker
+        if (!listener.open || listener.members.get(worker.number) !== true || worker.state !== "RUNNING") {
+          out.push(`${what} is on offer to ${worker.name}, which does not serve ${listener.requested}`)
+        }
+        if (this.exact && !worker.blocked) out.push(`${what} is on offer to ${worker.name}, which looks at its queue`)
+        if (this.exact && again && arrival.until <= this.now) out.push(`${what} is on offer to ${worker.name} still`)
+        if (connect !== undefined && (connect.cancelled || !connect.half)) out.push(`${what} is on offer and not wanted`)
+        if (!again) {
+          const until = this.now + listener.app.spec.revokeAfter
+          if (status === "offered") this.#leaves(arrival, left)
+          this.#later(() => Object.assign(arrival, { status: "offered", worker, until }))
+        }
+        continue
+      }
+      if (status === "offered") this.#leaves(arrival, left)
+      const waits = connect === undefined
+        ? !far!.closed
+        : connects.some((row) => row.scope === "local" && this.#isRow(connect, row))
+      if (waits && far?.sentReset !== true) {
+        add(held, listener)
+        this.#checkHeld(arrival, what, out)
+        if (status !== "held") {
+          const until = this.now + listener.app.spec.holdTime
+          this.#later(() => Object.assign(arrival, { status: "held", worker: undefined, until }))
+        }
+        continue
+      }
+      if (far?.sentReset === true && status !== "held") add(dead, listener)
+      this.#checkGone(arrival, what, out)
+      this.#later(() => Object.assign(arrival, { status: "gone" }))
+    }
+    for (const [worker, { cut, late, tcp }] of left) {
+      this.#later(() => {
+        worker.stale.tcp += tcp
+        worker.stale.cut += cut
+        worker.late += late
+      })
+    }
+    this.#left = left
+    this.#counts = { held, offered, dead }
+
+    for (const far of this.strays) this.#adoptStray(far, rows, out)
+    for (const conn of this.conns) this.#compareConn(conn, rows, out)
+    for (const row of rows) {
+      out.push(`the host has a session that there can't be: ${row.handle} ${row.kind} ${row.state} ${row.app}/${row.worker} ${row.local} ${row.remote}`)
+    }
+    this.#later(() => {
+      this.#highest.sessions = Math.max(this.#highest.sessions, sessions.length)
+    })
+  }
+
+  #left = new Map<Worker, { tcp: number; cut: number; late: number }>()
+  #counts = { held: new Map<Listener, number>(), offered: new Map<Listener, number>(), dead: new Map<Listener, number>() }
+
+  #isRow(connect: Connect, row: Report.Connect): boolean {
+    return row.workerHandle === connect.worker.handle && row.endpoint === connect.endpoint
+  }
+
+  /** An offer that its worker has not come past has left it. */
+  #leaves({ connect, until, worker }: Arrival, left: Map<Worker, { tcp: number; cut: number; late: number }>): void {
+    if (worker === undefined || !worker.blocked) return
+    let counts = left.get(worker)
+    if (counts === undefined) left.set(worker, counts = { tcp: 0, cut: 0, late: 0 })
+    counts[connect === undefined ? "tcp" : "cut"]++
+    if (until <= this.now) counts.late++
+  }
+
+  #checkHeld({ connect, listener, status, until }: Arrival, what: string, out: Array<string>): void {
+    if (!listener.open) out.push(`${what} waits at a listener that is closed`)
+    if (listener.app.spec.policy === "refuse") out.push(`${what} waits, where nobody may`)
+    if (this.exact && status === "held" && until <= this.now) out.push(`${what} waits longer than it may`)
+    if (connect?.cancelled === true) out.push(`${what} waits and is not wanted`)
+    if (this.#limit(listener) !== undefined) return
+    const free = this.#takers(listener)
+    if (free.length > 0) out.push(`${what} waits while ${free.map(({ name }) => name).join()} may have it`)
+  }
+
+  /** It is neither with a worker nor waiting: whether there was a reason. */
+  #checkGone({ connect, far, listener, status, until }: Arrival, what: string, out: Array<string>): void {
+    if (!this.exact || status === "new" || !listener.open) return
+    if (far?.sentReset === true || connect?.cancelled === true || until <= this.now) return
+    if (connect !== undefined && (connect.until <= this.now || connect.worker.blocked)) return
+    // an offer that came back finds the queue full, or nobody who may wait
+    if (status === "offered" && (this.#left.size > 0 || !listener.members.has(-1))) return
+    out.push(`${what} is gone for no reason`)
+  }
+
+  #adoptStray(far: Far, rows: Set<Report.Session>, out: Array<string>): void {
+    for (const row of rows) {
+      if (row.kind !== "connected" || row.local !== far.remote || row.remote !== far.local) continue
+      const worker = this.apps.get(row.app)?.workers.get(row.worker)
+      const connect = [...this.connects.values()].find((connect) =>
+        connect.worker === worker && connect.life === worker?.life && connect.endpoint === far.local
+        && connect.conn === undefined && connect.arrival === undefined
+      )
+      if (connect === undefined) return
+      // the worker is blocked: it will hear of it
+      this.#outgoing(connect, far, row.handle)
+      return
+    }
+    if (!far.closed) out.push(`the far end ${far.remote} > ${far.local} is connected to nobody`)
+  }
+
+  /** Whether the connection is over, by what its ends have done. */
+  #isOver(conn: Conn): boolean {
+    if (conn.over) return true
+    const { client, far, near } = conn
+    if (conn.sides.some(({ aborted, dropped }) => aborted || dropped)) return true
+    if (conn.kind === "cut") {
+      if (conn.turnedDown) return true
+      return near.isGiven || client?.isGiven === true || (near.ended && client?.ended === true)
+    }
+    if (far!.sentReset) return true
+    const rxEnded = far!.sentEnd && (near.isGiven || far!.unsent === 0)
+    const txEnded = (near.ended || near.isGiven) && near.written === far!.received
+    return rxEnded && txEnded
+  }
+
+  #compareConn(conn: Conn, rows: Set<Report.Session>, out: Array<string>): void {
+    if (conn.kind === "cut" && conn.client === undefined && !conn.turnedDown) this.#findClient(conn, rows)
+    const over = this.#isOver(conn)
+    const { far } = conn
+    for (const side of conn.sides) this.#compareSide(conn, side, over, rows, out)
+    if (far !== undefined) {
+      const what = `the far end ${far.local} of session ${conn.near.handle}`
+      if (far.closed !== over) out.push(`${what} is ${far.closed ? "closed and should not be" : "not closed"}`)
+      if (!far.isRight(conn.fromNear)) out.push(`${what} has got what was not sent to it`)
+      if (this.exact && !over && far.received > conn.near.written) out.push(`${what} has more than was written`)
+    }
+    if (over) this.#later(() => void (conn.over = true))
+  }
+
+  /** The client of a cut-through connection that has not heard of it, or never will. */
+  #findClient(conn: Conn, rows: Set<Report.Session>): void {
+    const connect = conn.connect!
+    for (const row of rows) {
+      if (row.kind !== "cut-through client" || row.remote !== conn.local || row.local !== connect.worker.address) continue
+      if (this.#byHandle.has(row.handle) || row.workerHandle !== connect.worker.handle) continue
+      conn.client = new Side(connect.worker, connect.life, conn, undefined)
+      this.#enter(conn.client, row.handle)
+      return
+    }
+    // told that it failed, or gone, or so soon over that nothing is left of it
+    conn.turnedDown = true
+  }
+
+  #compareSide(conn: Conn, side: Side, over: boolean, rows: Set<Report.Session>, out: Array<string>): void {
+    const { far } = conn
+    const other = conn.other(side)
+    const { worker } = side
+    const what = `session ${side.handle} of ${worker.name}`
+    let row: Report.Session | undefined
+    for (const one of rows) if (one.handle === side.handle) row = one
+    if (row !== undefined) rows.delete(row)
+    if (side.gone) {
+      if (row !== undefined) out.push(`${what} is there again`)
+      return
+    }
+    if (side.dropped) {
+      if (row !== undefined) out.push(`${what} is there still, and its worker is gone`)
+      this.#later(() => void (side.gone = true))
+      return
+    }
+
+    // the other side's end, as the host has told it
+    const tells = conn.kind === "cut" ? other?.ended === true : far!.sentEnd && far!.unsent === 0
+    const mayBeTold = tells && !side.told && side.isGiven && side.givenAt === this.epoch
+    const told = side.told || (tells && !side.isGiven)
+    const open = (told: boolean): Report.Session["state"] =>
+      side.isGiven ? told ? "APP_CLOSED" : "CLOSING" : told ? "TRANSPORT_CLOSING" : "READY"
+    const states: Array<Report.Session["state"] | undefined> = []
+    if (!over) states.push(...(mayBeTold ? [open(true), open(false)] : [open(told)]))
+    else {
+      const heard = !worker.blocked
+      const unread = conn.kind === "cut"
+        ? (other?.written ?? 0) - side.read
+        : far!.sent - side.read
+      const broken = side.closed?.reset !== undefined
+      const released = heard && (side.given || broken || unread <= 0)
+      const waits = side.isGiven ? "CLOSED" as const : "TRANSPORT_CLOSED" as const
+      states.push(released ? undefined : waits)
+      // what had not come when the host gave it up is not to be read any more
+      if (heard && side.hostGiven && conn.kind !== "cut") states.push(undefined)
+      const known = this.connects.get(conn.connect?.id ?? -1)
+      const unheard = side === conn.client || conn.kind === "connected" ? known?.outcome === undefined && known !== undefined : false
+      if (heard && side.closed === undefined && !unheard && this.#workerOf(side.life) === worker) {
+        out.push(`${what} was never told that it is over`)
+      }
+      this.#checkReset(conn, side, what, out)
+    }
+    if (!states.includes(row?.state)) {
+      out.push(`${what} is ${row?.state ?? "not there"}, and must be ${states.map((state) => state ?? "gone").join(" or ")}`)
+      return
+    }
+    if (!over && side.closed !== undefined) out.push(`${what} was told that it is over, and is not`)
+    if (row === undefined) {
+      this.#later(() => void (side.gone = true))
+      return
+    }
+    const kind = conn.kind !== "cut" ? conn.kind : side === conn.near ? "cut-through server" : "cut-through client"
+    const server = side === conn.near && conn.kind !== "connected"
+    const [local, remote] = side === conn.near ? [conn.local, conn.remote] : [conn.remote, conn.local]
+    const mine = `${kind} ${worker.app.spec.name} ${worker.handle} ${server ? conn.listener!.handle : null} ${local} ${remote}`
+    const theirs = `${row.kind} ${row.app} ${row.workerHandle} ${row.listener} ${row.local} ${row.remote}`
+    if (mine !== theirs) out.push(`${what} is ${theirs}, and must be ${mine}`)
+    this.#later(() => void (side.told = row.state === "TRANSPORT_CLOSING" || row.state === "APP_CLOSED" || (over && side.told)))
+  }
+
+  /** Whether an end that was told as a reset was one, and the other way round, where only one of the two can be. */
+  #checkReset(conn: Conn, side: Side, what: string, out: Array<string>): void {
+    if (side.closed === undefined || conn.over) return
+    const breaks = conn.far?.sentReset === true || conn.turnedDown
+      || conn.sides.some(({ aborted, dropped, hostGiven }) => aborted || dropped || hostGiven)
+    if (side.closed.reset !== undefined && !breaks) out.push(`${what} was told of a reset, and there was none`)
+  }
+
+  // ---- applications and workers
+
+  #compareApps({ report }: Observed, out: Array<string>): void {
+    if (report.imbalances.length > 0) out.push(...report.imbalances)
+    const names = report.apps.map(({ name }) => name).sort().join()
+    const mine = [...this.apps.keys()].sort().join()
+    if (names !== mine) out.push(`attached are ${names || "none"}, and must be ${mine || "none"}`)
+    for (const row of report.apps) {
+      const app = this.apps.get(row.name)
+      if (app === undefined) continue
+      const { spec } = app
+      if (row.index !== app.index || row.namespace !== spec.namespace) out.push(`application ${row.name} is another one`)
+      const numbers = (some: Iterable<number>): string => [...some].sort((a, b) => a - b).join()
+      const theirs = numbers(row.workers.map(({ mapIndex }) => mapIndex))
+      if (theirs !== numbers(app.workers.keys())) {
+        out.push(`${row.name} has workers ${theirs}, and must have ${numbers(app.workers.keys())}`)
+      }
+      for (const one of row.workers) {
+        const worker = app.workers.get(one.mapIndex)
+        if (worker !== undefined) this.#compareWorker(worker, one, out)
+      }
+    }
+    const total = report.apps.reduce((sum, { workers }) => sum + workers.reduce((sum, { sessions }) => sum + sessions, 0), 0)
+    if (report.sessions !== total) out.push(`${report.sessions} sessions in total, and ${total} of workers`)
+    const { arrivals } = report.ledger
+    if (arrivals.arrived !== this.total.arrived || arrivals.claimed !== this.total.claimed) {
+      out.push(
+        `${arrivals.arrived} connections arrived and ${arrivals.claimed} were claimed, and it must be `
+          + `${this.total.arrived} and ${this.total.claimed}`
+      )
+    }
+  }
+
+  #compareWorker(worker: Worker, row: Report.Worker, out: Array<string>): void {
+    const { name } = worker
+    if (worker.handle !== row.handle) out.push(`worker ${name} is ${row.handle}, and was ${worker.handle}`)
+    if (row.state !== worker.state) out.push(`worker ${name} is ${row.state}, and must be ${worker.state}`)
+    if (row.restarts !== worker.restarts) {
+      out.push(`worker ${name} was started again ${row.restarts} times, and must have been ${worker.restarts} times`)
+    }
+    if (row.offers.pending > 0 && !worker.blocked && this.exact) out.push(`worker ${name} has an offer pending`)
+    if (worker.blocked) {
+      const late = worker.late + (this.#left.get(worker)?.late ?? 0)
+      if (this.exact && row.behind.offers !== late) out.push(`worker ${name} is behind by ${row.behind.offers}, and must be by ${late}`)
+      return
+    }
+    if (row.behind.offers > 0 || row.postponed.now > 0 || row.congested) {
+      out.push(`worker ${name} is behind by ${row.behind.offers} and ${row.postponed.now} messages, and looks at its queue`)
+    }
+  }
+
+  // ---- listeners
+
+  #compareListeners({ report, sessions }: Observed, out: Array<string>): void {
+    const rows = new Map(report.apps.flatMap(({ listeners }) => listeners).map((row) => [`${row.app} ${row.requested}`, row]))
+    for (const listener of this.listeners) {
+      if (!listener.open) continue
+      const what = `listener ${listener.requested} of ${listener.app.spec.name}`
+      const row = rows.get(`${listener.app.spec.name} ${listener.requested}`)
+      rows.delete(`${listener.app.spec.name} ${listener.requested}`)
+      if (row === undefined) {
+        out.push(`${what} is not there`)
+        continue
+      }
+      if (listener.handle !== row.handle || listener.endpoint !== row.endpoint) {
+        out.push(`${what} is ${row.handle} at ${row.endpoint}, and was ${listener.handle} at ${listener.endpoint}`)
+      }
+      const seats = (some: Iterable<number>): string => [...some].sort((a, b) => a - b).join()
+      if (seats(row.workers) !== seats(listener.members.keys())) {
+        out.push(`${what} is served by ${seats(row.workers)}, and must be by ${seats(listener.members.keys())}`)
+      }
+      const at = (counts: Map<Listener, number>): number => counts.get(listener) ?? 0
+      const { arrivals } = row
+      // whether the host knows that a connection is gone which it has not opened is between it and the transport
+      const held = at(this.#counts.held)
+      const dead = listener.dead + at(this.#counts.dead)
+      const unknown = arrivals.held - held
+      const theirs = `${arrivals.arrived} arrived, ${arrivals.claimed} claimed, ${arrivals.redirected} redirected, ${arrivals.offered} offered, ${row.sessions} sessions`
+      const mine = `${listener.arrived} arrived, ${listener.claimed} claimed, ${listener.redirected} redirected, `
+        + `${at(this.#counts.offered)} offered, ${count(sessions, ({ listener }) => listener === row.handle)} sessions`
+      if (theirs !== mine || unknown < 0 || unknown > dead) {
+        out.push(`${what}: ${theirs}, ${arrivals.held} held, and must be ${mine}, ${held} held and at most ${dead} that are gone`)
+      }
+      if (arrivals.held > listener.app.spec.holdMax) out.push(`${what}: ${arrivals.held} held, which is too many`)
+      this.#later(() => void (listener.dead = unknown))
+    }
+    for (const { app, requested } of rows.values()) out.push(`listener ${requested} of ${app} is there, and must not be`)
+  }
+
+  // ---- half-open connects
+
+  #compareHalfOpen({ connects }: Observed, out: Array<string>): void {
+    const rows = new Set(connects)
+    for (const connect of this.connects.values()) {
+      const what = `connect ${connect.id} of ${connect.worker.name} to ${connect.endpoint}`
+      let row: Report.Connect | undefined
+      for (const one of rows) if (connect.half && this.#isRow(connect, one)) row = one
+      if (row !== undefined) rows.delete(row)
+      if (!connect.half) continue
+      if (row === undefined) {
+        const heard = connect.outcome !== undefined || connect.conn !== undefined
+        if (!heard && !connect.cancelled && !connect.worker.blocked) out.push(`${what} is neither half-open nor answered`)
+        this.#later(() => void (connect.half = false))
+        continue
+      }
+      if (connect.cancelled || connect.conn !== undefined || connect.outcome !== undefined) out.push(`${what} is half-open still`)
+      if (this.exact && connect.until <= this.now) out.push(`${what} is half-open longer than it may be`)
+      const scope = connect.arrival === undefined ? "global" : "local"
+      if (row.scope !== scope) out.push(`${what} is ${row.scope}, and must be ${scope}`)
+    }
+    for (const { app, endpoint, worker } of rows) out.push(`a connect of ${app}/${worker} to ${endpoint} is half-open that nobody knows`)
+  }
+
+  // ---- local scope
+
+  #compareLocals({ connects, locals, sessions }: Observed, out: Array<string>): void {
+    const same = (what: string, theirs: Array<string>, mine: Array<string>): void => {
+      const [a, b] = [theirs.sort().join("; "), mine.sort().join("; ")]
+      if (a !== b) out.push(`${what}: ${a || "none"}, and must be: ${b || "none"}`)
+    }
+    const mine = [...this.listeners].filter(({ app, open }) => open && app.spec.scope.local)
+    same(
+      "local listeners",
+      locals.listeners.map(({ app, endpoint, listener, namespace }) => `${namespace} ${endpoint} ${app} ${listener}`),
+      mine.map(({ app: { spec }, endpoint, handle }) => `${spec.namespace} ${endpoint} ${spec.name} ${handle}`)
+    )
+    const state = (handle: string | undefined): string =>
+      sessions.find((row) => row.handle === handle)?.state ?? "TRANSPORT_DELETED"
+    same(
+      "cut-through sessions",
+      locals.sessions.map(({ client, endpoint, server }) =>
+        `${endpoint} ${server.session} ${server.state} ${client.session} ${client.state}`),
+      [...this.conns].filter((conn) => conn.kind === "cut" && conn.client !== undefined).flatMap((conn) => {
+        const { client, local, near } = conn
+        const row = `${local} ${near.handle} ${state(near.handle)} ${client!.handle} ${state(client!.handle)}`
+        return state(near.handle) === "TRANSPORT_DELETED" && state(client!.handle) === "TRANSPORT_DELETED" ? [] : [row]
+      })
+    )
+    same(
+      "local connects",
+      locals.connects.map(({ app, endpoint, worker }) => `${app}/${worker} ${endpoint}`),
+      connects.filter(({ scope }) => scope === "local").map(({ app, endpoint, worker }) => `${app}/${worker} ${endpoint}`)
+    )
+  }
+
+  // ---- memory
+
+  /** Each session has its block, or its segment, and nothing else has. */
+  #compareSegments({ segments, sessions }: Observed, out: Array<string>): void {
+    for (const worker of this.workers()) {
+      if (!worker.live || worker.handle === undefined) continue
+      const rows = segments.filter(({ workerHandle }) => workerHandle === worker.handle)
+      const left = this.#left.get(worker) ?? { tcp: 0, cut: 0 }
+      let blocks = 0
+      let locals = 0
+      for (const row of rows) {
+        if (row.kind === "local") locals += row.count
+        for (const block of row.blocks) if (block.size === 256) blocks += block.count
+      }
+      const stale = this.exact
+      const mine = sessions.filter(({ workerHandle }) => workerHandle === worker.handle)
+      const tcp = count(mine, ({ transport }) => transport === "tcp") + worker.stale.tcp + left.tcp
+      if (stale && blocks !== tcp) out.push(`worker ${worker.name} has ${blocks} session blocks, and must have ${tcp}`)
+      const gone = new Set(sessions.map(({ handle }) => handle))
+      // a segment goes when both its sessions have
+      const held = count(this.conns, (conn) =>
+        conn.kind === "cut" && conn.sides.some(({ handle }) => gone.has(handle!))
+        && conn.sides.some(({ life, worker: owner }) => owner === worker && life === worker.life))
+      const self = count(this.conns, ({ client, kind, near }) =>
+        kind === "cut" && client?.worker === worker && client.life === worker.life && near.worker === worker
+        && near.life === worker.life && (gone.has(client.handle!) || gone.has(near.handle!)))
+      const offered = count(mine, ({ state, transport }) => state === "ACCEPTING" && transport === "local")
+      const cut = held + self + offered + worker.stale.cut + left.cut
+      if (stale && locals !== cut) out.push(`worker ${worker.name} has ${locals} local segments, and must have ${cut}`)
+      const { life } = worker
+      if (life !== undefined) {
+        const slots = cut + this.halfOpenOf(worker)
+        this.#later(() => void this.#highest.cut.set(life.id, Math.max(this.#highest.cut.get(life.id) ?? 0, slots)))
+      }
+    }
+  }
+}

@@ -1,0 +1,182 @@
+/**
+ * An application that does what it is told and says what happens to it: the worker's half of the random test of the
+ * host. In-process it is called directly; on a thread (`fixtures/puppet.ts`) commands and words go over a channel.
+ *
+ * At its start it listens on all endpoints that it is told to serve. It reads and writes only when it is told to.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberSet from "effect/FiberSet"
+import * as Scope from "effect/Scope"
+import * as Handle from "../../src/domain/Handle.ts"
+import { ConnectFailed, ListenFailed, type Session, type Sessions, UnlistenFailed } from "../../src/services/Sessions.ts"
+import * as Pattern from "./pattern.ts"
+
+/** `base`: where in the pattern the bytes of a session begin, one way. */
+export type Command =
+  | { readonly do: "listen"; readonly id: number; readonly endpoint: string }
+  | { readonly do: "unlisten"; readonly id: number; readonly listener: number }
+  | { readonly do: "connect"; readonly id: number; readonly endpoint: string; readonly timeout: number }
+  | { readonly do: "cancel"; readonly id: number }
+  | { readonly do: "write"; readonly session: string; readonly bytes: number; readonly base: number }
+  | { readonly do: "read"; readonly session: string; readonly bytes: number; readonly base: number }
+  | { readonly do: "end" | "close" | "abort"; readonly session: string }
+  | { readonly do: "block" | "die" }
+
+/** A session as it is given to the application. */
+export interface Given {
+  readonly session: string
+  readonly remote: string
+  readonly local: string
+  readonly cutThrough: boolean
+  /** Its slot in the worker's inbox, where it has one. */
+  readonly slot: number | undefined
+}
+
+export type Word =
+  | { readonly say: "bound"; readonly id: number; readonly listener: number; readonly local: string }
+  | { readonly say: "unlistened"; readonly id: number }
+  | { readonly say: "failed"; readonly id: number; readonly reason: string; readonly detail: string }
+  | { readonly say: "accepted" } & Given
+  | { readonly say: "connected"; readonly id: number } & Given
+  /** Bytes written, or read, in total. */
+  | { readonly say: "wrote"; readonly session: string; readonly bytes: number }
+  | { readonly say: "read"; readonly session: string; readonly bytes: number; readonly right: boolean }
+  /** It is given up with so many bytes unread. */
+  | { readonly say: "gaveUp"; readonly session: string; readonly how: "close" | "abort"; readonly unread: number }
+  | { readonly say: "ended"; readonly session: string }
+  | { readonly say: "closed"; readonly session: string; readonly reset: string | undefined }
+
+interface Held {
+  readonly session: Session
+  written: number
+  read: number
+}
+
+export class Puppet {
+  readonly sessions: Sessions["Service"]
+  readonly held = new Map<string, Held>()
+  readonly #say: (word: Word) => void
+  readonly #run: (effect: Effect.Effect<void>) => { readonly interruptUnsafe: () => void }
+  readonly #connects = new Map<number, { readonly interruptUnsafe: () => void }>()
+  /** Never closed: what it has got ends with the worker, or when it is told to end it. */
+  readonly #scope = Scope.makeUnsafe()
+
+  constructor(
+    sessions: Sessions["Service"],
+    run: (effect: Effect.Effect<void>) => { readonly interruptUnsafe: () => void },
+    say: (word: Word) => void
+  ) {
+    this.sessions = sessions
+    this.#run = run
+    this.#say = say
+  }
+
+  readonly #accept = (session: Session): void => {
+    this.#say({ say: "accepted", ...this.#take(session) })
+  }
+
+  #take(session: Session): Given {
+    const name = Handle.format(session.handle)
+    this.held.set(name, { session, written: 0, read: 0 })
+    const closed = (reset: string | undefined): void => this.#say({ say: "closed", session: name, reset })
+    session.handler = {
+      ended: () => this.#say({ say: "ended", session: name }),
+      closed: (_, reset) => closed(reset)
+    }
+    // it may be gone before anybody could listen to it
+    if (session.closed) queueMicrotask(() => closed(session.reset))
+    const { cutThrough, local, remote } = session
+    return { session: name, remote, local, cutThrough, slot: (session as { readonly slot?: number }).slot }
+  }
+
+  #failed(id: number) {
+    return (error: ListenFailed | UnlistenFailed | ConnectFailed): Effect.Effect<void> =>
+      Effect.sync(() => this.#say({ say: "failed", id, reason: error.reason, detail: error.detail }))
+  }
+
+  listen(id: number, endpoint: string): Effect.Effect<void> {
+    return this.sessions.listen(endpoint, this.#accept).pipe(
+      Effect.map(({ handle, local }) => this.#say({ say: "bound", id, listener: handle, local })),
+      Effect.catch(this.#failed(id)),
+      Scope.provide(this.#scope)
+    )
+  }
+
+  #connect(id: number, endpoint: string, timeout: number): void {
+    const connect = this.sessions.connect(endpoint, timeout === 0 ? {} : { timeout }).pipe(
+      Effect.map((session) => this.#say({ say: "connected", id, ...this.#take(session) })),
+      Effect.catch(this.#failed(id)),
+      Scope.provide(this.#scope),
+      Effect.onExit((exit) =>
+        Effect.sync(() => {
+          this.#connects.delete(id)
+          if (Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)) {
+            this.#say({ say: "failed", id, reason: "Cancelled", detail: "" })
+          }
+        })
+      )
+    )
+    this.#connects.set(id, this.#run(connect))
+  }
+
+  obey(command: Command): void {
+    switch (command.do) {
+      case "listen":
+        return void this.#run(this.listen(command.id, command.endpoint))
+      case "unlisten":
+        return void this.#run(
+          this.sessions.unlisten(command.listener as Handle.ListenerHandle).pipe(
+            Effect.map(() => this.#say({ say: "unlistened", id: command.id })),
+            Effect.catch(this.#failed(command.id))
+          )
+        )
+      case "connect":
+        return this.#connect(command.id, command.endpoint, command.timeout)
+      case "cancel":
+        return this.#connects.get(command.id)?.interruptUnsafe()
+      case "block":
+      case "die":
+        return
+      default:
+        return this.#act(command)
+    }
+  }
+
+  #act(command: Extract<Command, { readonly session: string }>): void {
+    const name = command.session
+    const held = this.held.get(name)
+    if (held === undefined) return
+    const { session } = held
+    switch (command.do) {
+      case "write": {
+        const taken = session.write(Pattern.at(command.base + held.written, command.bytes))
+        if (taken > 0) held.written += taken
+        return this.#say({ say: "wrote", session: name, bytes: held.written })
+      }
+      case "read": {
+        const bytes = session.read(command.bytes) ?? new Uint8Array(0)
+        const right = Pattern.isAt(bytes, command.base + held.read)
+        held.read += bytes.length
+        return this.#say({ say: "read", session: name, bytes: held.read, right })
+      }
+      case "end":
+        return session.end()
+      case "close":
+      case "abort": {
+        this.#say({ say: "gaveUp", session: name, how: command.do, unread: session.available })
+        return session[command.do]()
+      }
+    }
+  }
+}
+
+/** The application: `birth` is told of each start of a worker, and what it says goes where that answers. */
+export const app = (birth: (puppet: Puppet) => void, say: (puppet: () => Puppet) => (word: Word) => void) =>
+  Effect.fnUntraced(function*(sessions: Sessions["Service"]) {
+    const run = yield* FiberSet.makeRuntime<never, void, never>()
+    const puppet: Puppet = new Puppet(sessions, run, say(() => puppet))
+    birth(puppet)
+    for (const [at, endpoint] of sessions.endpoints.entries()) yield* puppet.listen(-1 - at, endpoint)
+  })

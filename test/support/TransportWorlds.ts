@@ -1,0 +1,215 @@
+/** What a transport's suites run over: a network in memory, and the sockets of this machine. */
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import * as Net from "node:net"
+import * as Os from "node:os"
+import * as Endpoint from "../../src/domain/Endpoint.ts"
+import * as TransportMemory from "../../src/layers/TransportMemory.ts"
+import * as TransportTcp from "../../src/layers/TransportTcp.ts"
+import { type Connection, Transport } from "../../src/services/Transport.ts"
+import * as HalfOpen from "./halfOpen.ts"
+
+export const endpointOf = (text: string): Endpoint.TransportEndpoint => Result.getOrThrow(Endpoint.parseTransport(text))
+
+export const hasIPv6 = Object.values(Os.networkInterfaces()).some((addresses) =>
+  addresses?.some(({ address }) => address === "::1") === true
+)
+
+/** Listens with the transport, and gives up what it has accepted when the scope closes. */
+export const listen = Effect.fnUntraced(
+  function*(
+    endpoint = "tcp://127.0.0.1:0",
+    options: { readonly backlog?: number; readonly ipv6Only?: boolean } = {}
+  ) {
+    const transport = yield* Transport
+    const connections: Array<Connection> = []
+    const acceptErrors: Array<string> = []
+    const local = yield* transport.listen(endpointOf(endpoint), {
+      backlog: 16,
+      ipv6Only: false,
+      ...options,
+      accept: (connection) => connections.push(connection),
+      acceptError: (error, detail) => acceptErrors.push(`${error}: ${detail}`)
+    })
+    yield* Effect.addFinalizer(() => Effect.sync(() => connections.forEach((connection) => connection.abort())))
+    return { local: Endpoint.format(local), connections, acceptErrors }
+  }
+)
+
+/** The other end of a connection, over whichever transport. */
+export interface Peer {
+  /** The endpoint URI of the host's end. */
+  readonly remote: string
+  send(bytes: Uint8Array | string): void
+  end(): void
+  reset(): void
+  stop(): void
+  read(): void
+  received(): Buffer
+  readonly receivedBytes: number
+  /** Bytes sent that have not left this end. */
+  readonly unsent: number
+  readonly ended: boolean
+  readonly closed: boolean
+  readonly broken: boolean
+}
+
+/** A transport and the world around it. */
+export interface World {
+  /** Whether its connections are the system's. */
+  readonly isReal: boolean
+  readonly layer: Layer.Layer<Transport>
+  readonly dial: (endpoint: string) => Peer
+  /** Listens for what the host connects to. */
+  readonly listen: (endpoint: string) => Effect.Effect<
+    { readonly local: string; readonly peers: ReadonlyArray<Peer> },
+    never,
+    Scope.Scope
+  >
+  /** An endpoint where connects stay half-open. */
+  readonly halfOpen: Effect.Effect<string, never, Scope.Scope>
+}
+
+// ---- the world in memory
+
+export const memoryWorld = (): World => {
+  const network = new TransportMemory.Network()
+  const shown = (peer: TransportMemory.Peer): Peer => ({
+    remote: peer.remote,
+    send: (bytes) => peer.send(bytes),
+    end: () => peer.end(),
+    reset: () => peer.reset(),
+    stop: () => peer.stop(),
+    read: () => peer.read(),
+    received: () => peer.received(),
+    get receivedBytes() {
+      return peer.receivedBytes
+    },
+    get unsent() {
+      return peer.unsent
+    },
+    get ended() {
+      return peer.ended
+    },
+    get closed() {
+      return peer.closed
+    },
+    get broken() {
+      return peer.broken !== undefined
+    }
+  })
+  return {
+    isReal: false,
+    layer: TransportMemory.layer(network),
+    dial: (endpoint) => shown(network.dial(endpoint)),
+    listen: (endpoint) =>
+      Effect.map(
+        Effect.acquireRelease(
+          Effect.sync(() => {
+            const peers: Array<Peer> = []
+            return { peers, listener: network.listen(endpoint, (peer) => peers.push(shown(peer))) }
+          }),
+          ({ listener }) => Effect.sync(() => listener.close())
+        ),
+        ({ listener, peers }) => ({ local: listener.local, peers })
+      ),
+    halfOpen: Effect.map(
+      Effect.acquireRelease(
+        Effect.sync(() => {
+          const listener = network.listen("tcp://127.0.0.1:0", () => {})
+          listener.hold()
+          return listener
+        }),
+        (listener) => Effect.sync(() => listener.close())
+      ),
+      ({ local }) => local
+    )
+  }
+}
+
+// ---- the world of sockets
+
+const uri = (host: string, port: number): string =>
+  Endpoint.format({ _tag: "tcp", host: host.replace("::ffff:", ""), port })
+
+const socketPeer = (socket: Net.Socket): Peer => {
+  const received: Array<Buffer> = []
+  let receivedBytes = 0
+  let ended = false
+  let closed = false
+  let broken = false
+  socket.on("data", (bytes: Buffer) => {
+    received.push(bytes)
+    receivedBytes += bytes.length
+  })
+  socket.on("end", () => ended = true)
+  socket.on("error", () => broken = true)
+  socket.on("close", () => closed = true)
+  const remoteOf = ({ remoteAddress = "", remotePort = 0 }: Net.Socket): string => uri(remoteAddress, remotePort)
+  let remote = remoteOf(socket)
+  socket.once("connect", () => remote = remoteOf(socket))
+  return {
+    get remote() {
+      return remote
+    },
+    send: (bytes) => void socket.write(bytes),
+    end: () => void socket.end(),
+    reset: () => void socket.resetAndDestroy(),
+    stop: () => void socket.pause(),
+    read: () => void socket.resume(),
+    received: () => Buffer.concat(received),
+    get receivedBytes() {
+      return receivedBytes
+    },
+    get unsent() {
+      return socket.writableLength
+    },
+    get ended() {
+      return ended
+    },
+    get closed() {
+      return closed
+    },
+    get broken() {
+      return broken
+    }
+  }
+}
+
+export const uriOf = (server: Net.Server): string => {
+  const { address, port } = server.address() as Net.AddressInfo
+  return uri(address, port)
+}
+
+export const tcpWorld = (options: TransportTcp.Options) => (): World => ({
+  isReal: true,
+  layer: TransportTcp.layer(options),
+  dial: (endpoint) => socketPeer(Net.connect({ ...endpointOf(endpoint), allowHalfOpen: true })),
+  listen: (endpoint) =>
+    Effect.map(
+      Effect.acquireRelease(
+        Effect.callback<
+          { readonly server: Net.Server; readonly peers: Array<Peer>; readonly sockets: Set<Net.Socket> }
+        >(
+          (resume) => {
+            const peers: Array<Peer> = []
+            const sockets = new Set<Net.Socket>()
+            const server = Net.createServer({ allowHalfOpen: true }, (socket) => {
+              sockets.add(socket)
+              peers.push(socketPeer(socket))
+            })
+            server.listen(endpointOf(endpoint), () => resume(Effect.succeed({ server, peers, sockets })))
+          }
+        ),
+        ({ server, sockets }) =>
+          Effect.callback<void>((resume) => {
+            for (const socket of sockets) socket.destroy()
+            server.close(() => resume(Effect.void))
+          })
+      ),
+      ({ peers, server }) => ({ local: uriOf(server), peers })
+    ),
+  halfOpen: Effect.map(HalfOpen.open, ({ local }) => local)
+})
