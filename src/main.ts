@@ -30,6 +30,7 @@ import * as RulesCommand from "./layers/RulesCommand.ts"
 import * as ServeCommand from "./layers/ServeCommand.ts"
 import * as SessionCommand from "./layers/SessionCommand.ts"
 import * as ShowCommand from "./layers/ShowCommand.ts"
+import { printable } from "./layers/Table.ts"
 import * as WorkerCommand from "./layers/WorkerCommand.ts"
 
 const FAILURE = 1
@@ -56,7 +57,7 @@ const sluice = Command.make("sluice").pipe(
 
 const run = Command.run(sluice, { version })
 
-const say = (text: string) => Console.error(text.split("\n").map((line) => `sluice: ${line}`).join("\n"))
+const say = (text: string) => Console.error(text.split("\n").map((line) => `sluice: ${printable(line)}`).join("\n"))
 
 /** What was wrong with the command line, without the whole of the help around it. */
 const explain = (error: CliError.NonShowHelpErrors, commandPath: ReadonlyArray<string>): string => {

@@ -48,6 +48,25 @@ describe("examples", () => {
       assert.deepStrictEqual([...said].toSorted(), ["hello from thread 1\n", "hello from thread 2\n"])
     }))
 
+  it("W16 local.ts: one application asks another by name", async () => {
+    const child = spawn(process.execPath, ["examples/local.ts"], { cwd: root, stdio: ["ignore", "pipe", "pipe"] })
+    const ended = new Promise<number | null>((resolve) => child.once("exit", resolve))
+    let said = ""
+    child.stdout.on("data", (chunk: Buffer) => said += chunk.toString())
+    child.stderr.on("data", (chunk: Buffer) => said += chunk.toString())
+    try {
+      for (let tries = 0; !said.includes("HELLO"); tries++) {
+        assert.isBelow(tries, 600, said)
+        await sleep(50)
+      }
+      assert.strictEqual(said, "from local://upper: HELLO\n\n")
+    } finally {
+      child.kill("SIGTERM")
+      // what the runtime says of a program that was told to end
+      assert.strictEqual(await ended, 130)
+    }
+  })
+
   it("upper.ts answers in upper case, whatever the size, and ends with its peer", () =>
     serving(
       ["dist/main.js", "serve", "examples/upper.ts", "--listen", "tcp://127.0.0.1:0", "--control", control()],

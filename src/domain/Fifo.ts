@@ -345,8 +345,10 @@ export class Producer {
 
   /** Gives all memory back, read or not. The fifo must not be used by either side any more. */
   free(): void {
-    if (this.#previous !== undefined) this.#blocks?.free(this.#previous)
-    if (this.#block !== undefined) this.#blocks?.free(this.#block)
+    const blocks = this.#blocks
+    if (blocks === undefined) return
+    if (this.#previous !== undefined) blocks.free(this.#previous)
+    if (this.#block !== undefined) blocks.free(this.#block)
     this.#previous = undefined
     this.#block = undefined
   }

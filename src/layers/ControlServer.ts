@@ -149,10 +149,10 @@ const INDEX = /^(?:0|[1-9]\d{0,7})$/
 /** The application of this name, else the one of this index. */
 const find = (host: SessionLayer["Service"], wanted: string): Effect.Effect<Application, NoSuchApp> =>
   host.find(wanted).pipe(
-    Effect.catchTag("NoSuchApp", (error) =>
-      INDEX.test(wanted)
-        ? Effect.mapError(host.find(Handle.AppIndex(Number(wanted))), () => error)
-        : Effect.fail(error))
+    Effect.catchTag(
+      "NoSuchApp",
+      (error) => INDEX.test(wanted) ? host.find(Handle.AppIndex(Number(wanted))) : Effect.fail(error)
+    )
   )
 
 /** Nothing is heard on the connection until it is done, however long that takes. */

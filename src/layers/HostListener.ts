@@ -18,7 +18,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
-import type { ListenerHandle, WorkerMapIndex } from "../domain/Handle.ts"
+import * as Handle from "../domain/Handle.ts"
 import * as Ledger from "../domain/Ledger.ts"
 import type * as Message from "../domain/Message.ts"
 import type { AdmissionOptions } from "../domain/Options.ts"
@@ -62,21 +62,21 @@ export interface ListenerHost {
     connection: Connection
   ) => HostSession | undefined
   /** The message that offers the session. */
-  readonly offerOf: (session: HostSession, listener: ListenerHandle) => Message.Of<"accepted" | "localAccepted">
+  readonly offerOf: (session: HostSession, listener: Handle.ListenerHandle) => Message.Of<"accepted" | "localAccepted">
   /** Whether the application has as many sessions as it may. */
   readonly isFull: () => boolean
   readonly draining: () => boolean
 }
 
 export class HostListener implements Origin {
-  readonly handle: ListenerHandle
+  readonly handle: Handle.ListenerHandle
   /** The URI that was asked for: by it other workers join. */
   readonly requested: string
   readonly appIndex: number
   /** The URI with the port that was given. */
   local = ""
   /** The workers that serve it. One that is to be started again keeps its seat, which is empty meanwhile. */
-  readonly members = new Map<WorkerMapIndex, Member>()
+  readonly members = new Map<Handle.WorkerMapIndex, Member>()
   readonly arrivals = new Ledger.Arrivals()
   sessions = 0
   readonly #host: ListenerHost
@@ -88,7 +88,7 @@ export class HostListener implements Origin {
   #last = -1
 
   constructor(
-    handle: ListenerHandle,
+    handle: Handle.ListenerHandle,
     requested: string,
     appIndex: number,
     options: AdmissionOptions,
@@ -108,7 +108,7 @@ export class HostListener implements Origin {
 
   /** The listener's name as a user of segment managers. */
   get user(): string {
-    return `listener ${this.handle}`
+    return `listener ${Handle.format(this.handle)}`
   }
 
   // ---- arrival
@@ -177,6 +177,8 @@ export class HostListener implements Origin {
       if (held.over) return
       this.#unhold(held)
       this.arrivals.withdrawn++
+      // those behind the first that waits go with it: they count for no bound, and may be many
+      while (this.#held[0]?.over === true) this.#held.shift()
     }
     this.arrivals.held++
     if (front) this.#held.unshift(held)

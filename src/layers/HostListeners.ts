@@ -94,8 +94,13 @@ export const make = (options: {
   })
 
   /** Whether two applications' listeners on one endpoint are in each other's way, and how that is called. */
-  const conflict = (mine: SlotApp, theirs: SlotApp): "AlreadyListening" | "AddressInUse" | undefined => {
-    if (mine.options.scope.global && theirs.options.scope.global) return "AlreadyListening"
+  const conflict = (
+    endpoint: Endpoint.Endpoint,
+    mine: SlotApp,
+    theirs: SlotApp
+  ): "AlreadyListening" | "AddressInUse" | undefined => {
+    const global = mine.options.scope.global && theirs.options.scope.global
+    if (global && Endpoint.isTransport(endpoint)) return "AlreadyListening"
     const shared = mine.options.scope.local && theirs.options.scope.local
     return shared && mine.options.namespace === theirs.options.namespace ? "AddressInUse" : undefined
   }
@@ -131,7 +136,7 @@ export const make = (options: {
         if (entry.app !== app) {
           // each gets a port of its own
           if (port === 0) continue
-          const how = conflict(app, entry.app)
+          const how = conflict(endpoint, app, entry.app)
           if (how === undefined) continue
           return refuse(how, `application ${entry.app.name} listens on ${requested}`)
         }
@@ -168,6 +173,7 @@ export const make = (options: {
       app,
       requested: endpoint,
       bound: endpoint,
+      opener: worker,
       scope: listenerScope,
       transport: transportScope,
       status: "binding",
@@ -181,10 +187,13 @@ export const make = (options: {
     const { listener } = entry
     listener.local = requested
     yield* Scope.provide(HostListener.runTimers(listener, queues), listenerScope)
-    const failure = yield* open(entry, message)
+    const failure = yield* Effect.raceFirst(
+      open(entry, message),
+      Effect.as(worker.over, { reason: "Detached", detail: "the worker is gone" })
+    )
     if (failure !== undefined) {
       yield* closeListener(entry)
-      return refuse(failure.reason, failure.detail)
+      return worker.slot.live === worker ? refuse(failure.reason, failure.detail) : undefined
     }
     entry.status = "bound"
     yield* Deferred.succeed(entry.settled, undefined)
@@ -322,6 +331,7 @@ export const make = (options: {
     Effect.suspend(() => {
       const { slot } = worker
       const left: Array<Listening> = []
+      const begun = [...listeners].filter(({ opener, status }) => opener === worker && status === "binding")
       // all seats first: an offer that is taken back may go to another listener's worker only if that one stays
       for (const entry of listeners) {
         const seat = entry.listener.members.get(slot.mapIndex)
@@ -340,9 +350,17 @@ export const make = (options: {
             if (listener?.takeBack(session) === true) session.free()
           }
         })),
-        Effect.andThen(Effect.forEach(last, closeListener, { discard: true }))
+        Effect.andThen(Effect.forEach(last, closeListener, { discard: true })),
+        Effect.andThen(Effect.forEach(begun, giveUp, { discard: true }))
       )
     })
+
+  /** Waits for the end of a listen whose worker is gone. Others that asked for the same may have the listener. */
+  const giveUp = (entry: Listening): Effect.Effect<void> =>
+    Effect.andThen(
+      Deferred.await(entry.settled),
+      Effect.suspend(() => entry.listener.members.size === 0 ? closeListener(entry) : Effect.void)
+    )
 
   const vacate = (slot: WorkerSlot, forGood: boolean): Effect.Effect<void> =>
     Effect.suspend(() => {
@@ -352,9 +370,15 @@ export const make = (options: {
         if (seat?.slot !== slot || (seat.live !== undefined && seat.live === slot.live)) continue
         seat.live = undefined
         if (forGood) entry.listener.members.delete(slot.mapIndex)
-        if (entry.listener.members.size === 0) empty.push(entry)
+        if (entry.listener.members.size > 0) continue
+        entry.status = "closing"
+        empty.push(entry)
       }
-      return Effect.forEach(empty, closeListener, { discard: true })
+      return Effect.forEach(
+        empty,
+        (entry) => Effect.andThen(Scope.close(entry.transport, Exit.void), closeListener(entry)),
+        { discard: true }
+      )
     })
 
   const closeProxies = (app: SlotApp): Effect.Effect<void> =>

@@ -43,6 +43,8 @@ export interface Listening {
   /** What was asked for, and what it became: the same with the port that was given. */
   readonly requested: Endpoint.Endpoint
   bound: Endpoint.Endpoint
+  /** The worker that asked for it first. */
+  readonly opener: LiveWorker
   readonly scope: Scope.Closeable
   /** The transport's part, which ends first: at unlisten, and when the host drains. */
   readonly transport: Scope.Closeable

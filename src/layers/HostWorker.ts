@@ -165,6 +165,7 @@ export class LiveWorker {
   readonly #host: HostRequests
   readonly #clock: () => number
   readonly #fault = Deferred.makeUnsafe<never, WorkerExit>()
+  readonly #over = Latch.makeUnsafe(false)
   /** The bytes of a segment of the worker. */
   readonly view: Fifo.View = (segment) => this.segments.segment(segment)?.bytes
   #position = 0
@@ -213,6 +214,11 @@ export class LiveWorker {
   /** Fails when the worker has written what no worker writes. */
   get faulted(): Effect.Effect<never, WorkerExit> {
     return Deferred.await(this.#fault)
+  }
+
+  /** Done when this start of the worker is over. */
+  get over(): Effect.Effect<void> {
+    return this.#over.await
   }
 
   fault(detail: string): void {
@@ -466,5 +472,6 @@ export class LiveWorker {
   /** Stops reading the worker's queue: it is gone, or has been given up. */
   end(): void {
     this.#ended = true
+    this.#over.openUnsafe()
   }
 }

@@ -15,6 +15,7 @@ const uris = [
   "tcp://[fe80::1%eth0]:443",
   "tcp://Example.com:443",
   "tcp://0.0.0.0:*",
+  "tcp://billing:9",
   "local://billing",
   "local://app0.worker1"
 ]
@@ -37,7 +38,7 @@ describe("AddressPattern", () => {
     ["example.com.:443", ["tcp://Example.com:443"]],
     ["0.0.0.0", ["tcp://0.0.0.0:*"]],
     ["tcp://0.0.0.0:*", ["tcp://0.0.0.0:*"]],
-    ["billing", ["local://billing"]],
+    ["billing", ["tcp://billing:9", "local://billing"]],
     ["local://Billing", ["local://billing"]],
     ["app0.worker1", ["local://app0.worker1"]]
   ]

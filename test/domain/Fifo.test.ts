@@ -439,6 +439,114 @@ describe("Fifo, waiting", () => {
   })
 })
 
+describe("Fifo, all or nothing", () => {
+  it.prop(
+    "takes what it says fits, and a wait for room for all of something ends when there is",
+    [Schema.Literals([4, 64, 4096, 8192, 65_536]), At, seeds, ints(0, 5)],
+    ([bound, at, seed, refusal]) => {
+      const random = Random.make(seed)
+      let refusing = refusal
+      const fifo = make(bound, at, () => random(10) < refusing)
+      const { consumer, producer } = fifo
+      let written = 0
+      let read = 0
+      let waiting: number | undefined
+      for (let step = 0; step < 200; step++) {
+        if (random(10) === 0) refusing = random(2) * refusal
+        const length = random([4, bound >> 1, bound, bound + 1][random(4)]!)
+        switch (random(4)) {
+          case 0: {
+            const fits = producer.fits(length)
+            if (length > bound - (written - read)) assert.isFalse(fits)
+            if (!fits) break
+            assert.strictEqual(producer.enqueue(Pattern.at(written, length)), length)
+            written += length
+            waiting = undefined
+            break
+          }
+          case 1: {
+            const answer = producer.waitWhole(length)
+            waiting = undefined
+            if (answer === "ready") {
+              assert.strictEqual(producer.enqueue(Pattern.at(written, length)), length)
+              written += length
+            } else if (answer === "consumer") {
+              assert.isAbove(written, read, "nobody will read an empty fifo")
+              assert.isTrue(producer.waiting)
+              waiting = length
+            } else assert.isAbove(refusal, 0)
+            break
+          }
+          default: {
+            if (written === read) break
+            const dropped = Math.min(1 + random(bound), consumer.peek()!.length)
+            read += dropped
+            const told = consumer.drop(dropped)
+            if (waiting === undefined) break
+            if (told) {
+              assert.isFalse(producer.waiting)
+              waiting = undefined
+            } else {
+              assert.isAbove(written, read, "was never told")
+              // where memory is not in the way it is told as soon as there is room
+              if (refusal === 0 && producer.memory === bound) assert.isAbove(waiting, bound - (written - read))
+            }
+          }
+        }
+      }
+      assert.isTrue(fifo.intact())
+    },
+    { arbitrary: { runs: 300 } }
+  )
+
+  it("waits for the bytes before to be read where only that is in the way", () => {
+    const { producer, consumer } = make(16_384)
+    producer.enqueue(Pattern.at(0, 4096))
+    producer.enqueue(Pattern.at(4096, 1000))
+    assert.isFalse(producer.fits(10_000))
+    assert.strictEqual(producer.waitWhole(10_000), "consumer")
+    assert.isFalse(consumer.drop(4095))
+    assert.isTrue(consumer.drop(1))
+    assert.strictEqual(producer.waitWhole(10_000), "ready")
+    assert.strictEqual(producer.enqueue(Pattern.at(5096, 10_000)), 10_000)
+  })
+
+  it("waits for memory where there is none for all of it, and takes less meanwhile", () => {
+    let refuses = false
+    const { producer, consumer } = make(16_384, 0, () => refuses)
+    producer.enqueue(Pattern.at(0, 100))
+    refuses = true
+    assert.strictEqual(producer.waitWhole(5000), "memory")
+    assert.isTrue(producer.fits(3000))
+    assert.strictEqual(producer.waitWhole(4096), "consumer")
+    assert.isTrue(consumer.drop(100))
+    assert.strictEqual(producer.waitWhole(4096), "ready")
+    refuses = false
+    assert.strictEqual(producer.waitWhole(5000), "ready")
+  })
+
+  it("loses no wake-up to a reader that reads at any point of going to wait", () => {
+    for (const read of [16, 32, 64]) {
+      for (const before of [true, false]) {
+        for (let point = 0; point < 6; point++) {
+          const { producer, consumer, words } = make(64, -7)
+          producer.enqueue(Pattern.at(0, 64))
+          let told = false
+          const { answer } = interrupted(words, point, before, () => {
+            consumer.peek()
+            told = consumer.drop(read)
+          }, () => producer.waitWhole(40))
+          if (answer === "ready") assert.strictEqual(producer.enqueue(Pattern.at(64, 40)), 40)
+          else {
+            for (let left = consumer.size; left > 0; left--) told = consumer.drop(1) || told
+            assert.isTrue(told, `lost at point ${point} with ${read} bytes read`)
+          }
+        }
+      }
+    }
+  })
+})
+
 describe("Fifo, words that make no sense", () => {
   const filled = () => {
     const fifo = make(64, 100)
@@ -515,6 +623,7 @@ describe("Fifo, words that make no sense", () => {
         })
         attempt(() => consumer.read(target, random(bound)))
         attempt(() => producer.wait(random(bound)))
+        attempt(() => producer.waitWhole(random(bound)))
         attempt(() => producer.trim())
       }
       assert.isTrue(intact())
@@ -534,6 +643,7 @@ describe("Fifo, over threads", () => {
       words,
       segment: new SharedArrayBuffer(2 ** 18),
       bound: 65_536,
+      whole: false,
       total: 2 ** 26,
       seed: 7,
       eventBell: Bell.memory(),

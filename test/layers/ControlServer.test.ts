@@ -4,6 +4,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as TestClock from "effect/testing/TestClock"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Os from "node:os"
@@ -522,7 +523,7 @@ describe("ControlServer: what a host is told to do", () => {
       const path = yield* newPath
       yield* serveWith(path, {})
       const large = JSON.stringify({ source: "x".repeat(64 * 1024) })
-      assert.match(yield* send(path, "POST /v1/denied", large), /^HTTP\/1\.1 4\d\d /)
+      assert.match(yield* send(path, "POST /v1/denied", large), /^HTTP\/1\.1 413 /)
       assert.match(yield* send(path, "POST /v1/denied", "{"), /^HTTP\/1\.1 400 /)
       assert.match(yield* send(path, "POST /v1/rules", "[]"), /^HTTP\/1\.1 400 /)
       assert.deepStrictEqual(yield* ControlClient.ask(path, (client) => client.denied.list()), [])
@@ -558,6 +559,23 @@ describe("ControlServer: what takes its time", () => {
       for (let i = 0; i < 2; i++) assert.strictEqual(yield* speak(path, "", { end: false }), "")
       yield* Deferred.succeed(go, undefined)
       yield* Fiber.join(asking)
+    }))
+
+  it.live("is waited for without a bound by those who are patient, and 10 seconds by others", () =>
+    Effect.gen(function*() {
+      const path = yield* newPath
+      const { begun, deleteWorker, go } = yield* slowDelete
+      yield* serveWith(path, { deleteWorker })
+      yield* Effect.gen(function*() {
+        const patient = yield* Effect.forkChild(remove(path, { patient: true }))
+        const other = yield* Effect.forkChild(Effect.flip(remove(path)))
+        yield* Deferred.await(begun)
+        yield* TestClock.adjust("10 seconds")
+        assert.strictEqual((yield* Fiber.join(other)).message, `the host on ${path} did not answer within 10 s`)
+        yield* TestClock.adjust("10 hours")
+        yield* Deferred.succeed(go, undefined)
+        yield* Fiber.join(patient)
+      }).pipe(Effect.provide(TestClock.layer()))
     }))
 
   it.live("goes on when whoever asked for it is gone", () =>

@@ -481,6 +481,94 @@ describe("SegmentManager", () => {
       }))
   })
 
+  describe("segments of cut-through sessions", () => {
+    const SIZE = 4 * KiB
+    const room = queueBytes + 2 * FIRST
+
+    it.effect("W16 W20 one is announced when it is made, resolved by its number, and withdrawn when its session is gone", () =>
+      Effect.gen(function*() {
+        const { announced, heard, segments } = yield* make()
+        const segment = segments.local.create(SIZE)!
+        assert.deepStrictEqual(yield* heard, [`announce ${segment.index}`])
+        assert.strictEqual(announced[0], segment)
+        assert.isTrue(segment.buffer instanceof SharedArrayBuffer)
+        assert.strictEqual(segment.buffer.byteLength, SIZE)
+        // all of it is the host's to say: the worker takes none of it for its arena
+        assert.strictEqual(segment.hostBytes, SIZE)
+        assert.strictEqual(segments.segment(segment.index), segment)
+        assert.deepStrictEqual(segments.local.statistics(), { count: 1, bytes: SIZE })
+        segments.local.free(segment.index)
+        assert.deepStrictEqual(yield* heard, [`withdraw ${segment.index}`])
+        segments.local.free(segment.index)
+        assert.deepStrictEqual(yield* heard, [])
+        assert.deepStrictEqual(segments.local.statistics(), { count: 0, bytes: 0 })
+      }))
+
+    it.effect("W16 another worker's segment gets a number here, is the same memory, and does not count for the limit", () =>
+      Effect.gen(function*() {
+        const server = yield* make({ memoryLimit: room + SIZE })
+        const client = yield* make({ memoryLimit: room })
+        const segment = server.segments.local.create(SIZE)!
+        assert.isUndefined(client.segments.local.create(SIZE))
+        const adopted = client.segments.local.adopt(segment.buffer)
+        assert.strictEqual(adopted.buffer, segment.buffer)
+        assert.deepStrictEqual(yield* client.heard, [`announce ${adopted.index}`])
+        assert.deepStrictEqual(client.segments.local.statistics(), { count: 1, bytes: 0 })
+        server.segments.local.free(segment.index)
+        assert.strictEqual(client.segments.segment(adopted.index), adopted)
+        client.segments.local.free(adopted.index)
+        assert.deepStrictEqual(client.segments.local.statistics(), { count: 0, bytes: 0 })
+      }))
+
+    it.effect("W20 no number is used twice, whatever kind of segment it is for", () =>
+      Effect.gen(function*() {
+        const { segments } = yield* make()
+        const one = segments.local.create(SIZE)!.index
+        segments.local.free(one)
+        segments.addForWorker(64)
+        const two = segments.local.create(SIZE)!.index
+        assert.deepStrictEqual([one, two], [1, 3])
+      }))
+
+    it.effect("W16 the memory limit holds for them and for the others together, and who was refused hears of room", () =>
+      Effect.gen(function*() {
+        const { heard, segments } = yield* make({ memoryLimit: room + ADDED })
+        const one = segments.local.create(SIZE)!
+        const two = segments.local.create(SIZE)!
+        assert.isUndefined(segments.local.create(64))
+        assert.isFalse(segments.addForWorker(64))
+        yield* heard
+        segments.local.free(one.index)
+        assert.deepStrictEqual(yield* heard, [`withdraw ${one.index}`, "available"])
+        assert.isFalse(segments.addForWorker(64))
+        segments.local.free(two.index)
+        yield* heard
+        assert.isTrue(segments.addForWorker(64))
+        assert.isUndefined(segments.local.create(SIZE))
+      }))
+
+    it.effect("W16 a machine that has no more memory is as a limit", () =>
+      Effect.gen(function*() {
+        const { heard, segments } = yield* make({ memoryLimit: 2 ** 60 })
+        assert.isUndefined(segments.local.create(2 ** 53))
+        assert.deepStrictEqual(yield* heard, [])
+        assert.deepStrictEqual(segments.local.statistics(), { count: 0, bytes: 0 })
+      }))
+
+    it.effect("W16 no worker can say of one that it is mapped or unused", () =>
+      Effect.gen(function*() {
+        const { heard, segments } = yield* make()
+        const { index } = segments.local.create(SIZE)!
+        const before = segments.statistics()
+        yield* heard
+        segments.mapped(index)
+        segments.unused(index)
+        assert.deepStrictEqual(yield* heard, [])
+        assert.deepStrictEqual(segments.statistics(), before)
+        assert.deepStrictEqual(segments.local.statistics(), { count: 1, bytes: SIZE })
+      }))
+  })
+
   const number = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1000 }))
   const user = Schema.Literals(["a", "b", "c"])
   const allocation = Schema.Struct({

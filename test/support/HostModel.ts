@@ -81,6 +81,7 @@ export class App {
   readonly handle: Handle.AppHandle
   readonly index: number
   readonly workers = new Map<number, Worker>()
+  detaching = false
 
   constructor(spec: AppSpec, handle: Handle.AppHandle) {
     this.spec = spec
@@ -97,11 +98,13 @@ export class Worker {
   readonly number: number
   handle: string | undefined
   life: Life | undefined
+  /** A start of which it is not known yet that it was due. */
+  nextLife: Life | undefined
   state: "RUNNING" | "BACKOFF" | "DRAINING" = "RUNNING"
-  /** When a backoff or a drain is over. */
+  /** When a backoff, a drain, or the patience with one that does not stop is over. */
   until = Infinity
   purpose: Purpose | undefined
-  /** It was told to stop and has not done so. */
+  /** It was told to stop, and does not hear. */
   stopping = false
   blocked = false
   restarts = 0
@@ -232,6 +235,8 @@ export class Side {
   /** Settling in which it was given up. */
   givenAt = -1
   closed: { readonly reset: string | undefined } | undefined
+  /** Its application has not heard of it, or does not want to. */
+  mute = false
   /** The host has it no more. */
   gone = false
 
@@ -307,6 +312,9 @@ export interface Rule {
   readonly action: "deny" | `app:${string}`
 }
 
+/** Milliseconds that the host waits for a worker which was told to stop. */
+const STOP_TIMEOUT = 2000
+
 const ANY = "tcp://0.0.0.0:"
 
 export const portOf = (endpoint: string): number => Number(endpoint.slice(endpoint.lastIndexOf(":") + 1))
@@ -379,7 +387,15 @@ export class Model {
     return load
   }
 
-  // ---- workers
+  // ---- applications and their workers
+
+  attach(spec: AppSpec, handle: Handle.AppHandle): App {
+    const app = new App(spec, handle)
+    this.apps.set(spec.name, app)
+    for (let number = 0; number < spec.workers; number++) this.addWorker(app)
+    for (const worker of app.workers.values()) this.listenAll(worker)
+    return app
+  }
 
   addWorker(app: App): Worker {
     let number = 0
@@ -402,17 +418,51 @@ export class Model {
 
   crash(worker: Worker): void {
     this.endLife(worker)
-    if (worker.state === "DRAINING") return this.drained(worker)
+    if (worker.state === "DRAINING") return this.stop(worker)
     worker.state = "BACKOFF"
     worker.until = this.now + worker.app.spec.backoff
   }
 
-  /** A worker that drained has nothing left, or no time. */
-  drained(worker: Worker): void {
-    const { purpose } = worker
-    if (purpose === "restart") return this.started(worker)
+  /** The worker is to finish what it has, and is stopped then. */
+  drain(worker: Worker, purpose: Purpose): void {
+    worker.purpose = purpose
+    if (worker.state === "BACKOFF") return this.stop(worker)
+    worker.state = "DRAINING"
+    worker.until = this.now + worker.app.spec.drainTimeout
+  }
+
+  /** Whether a worker that drains has finished. */
+  isFinished(worker: Worker): boolean {
+    if (worker.state !== "DRAINING" || worker.stopping || worker.stale.tcp + worker.stale.cut > 0) return false
+    for (const arrival of this.arrivals) if (arrival.status === "offered" && arrival.worker === worker) return false
+    for (const side of this.sides()) {
+      if (side.worker !== worker || side.life !== worker.life || side.gone) continue
+      if (!this.isOver(side.conn) || !this.#isReleased(side)) return false
+    }
+    return true
+  }
+
+  /** The worker is told to stop: it does so at once, or is waited for. */
+  stop(worker: Worker, purpose = worker.purpose): void {
     if (purpose === "detach") return this.detach(worker.app)
-    this.remove(worker)
+    worker.purpose = purpose
+    if (worker.blocked && worker.live && !worker.stopping) {
+      worker.state = "DRAINING"
+      worker.stopping = true
+      worker.until = this.now + STOP_TIMEOUT
+      return
+    }
+    if (purpose === "restart") this.started(worker)
+    else this.remove(worker)
+  }
+
+  /** What was due by now happens. */
+  passTime(): void {
+    for (const worker of [...this.workers()]) {
+      if (worker.until > this.now) continue
+      if (worker.state === "BACKOFF") this.started(worker)
+      else this.stop(worker)
+    }
   }
 
   /** The worker runs again, in a new start. */
@@ -423,14 +473,21 @@ export class Model {
     worker.until = Infinity
     worker.purpose = undefined
     worker.stopping = false
-    worker.life = undefined
+    worker.life = worker.nextLife
+    worker.nextLife = undefined
     this.listenAll(worker)
     // what the start before listened on and this one does not
     for (const listener of this.listeners) {
-      if (listener.app !== worker.app || listener.members.get(worker.number) !== false) continue
-      listener.members.delete(worker.number)
-      if (listener.members.size === 0) this.close(listener)
+      if (listener.app === worker.app && listener.members.get(worker.number) === false) this.leave(listener, worker.number)
     }
+  }
+
+  /** A worker has begun. */
+  born(life: Life): void {
+    const worker = this.apps.get(life.app)?.workers.get(life.worker)
+    if (worker === undefined) return
+    if (worker.life === undefined && worker.live) worker.life = life
+    else worker.nextLife = life
   }
 
   listenAll(worker: Worker): void {
@@ -440,14 +497,17 @@ export class Model {
   }
 
   remove(worker: Worker): void {
+    const { app } = worker
     this.endLife(worker)
-    worker.app.workers.delete(worker.number)
-    for (const listener of this.listeners) if (listener.app === worker.app) this.leave(listener, worker.number)
+    app.workers.delete(worker.number)
+    for (const listener of this.listeners) if (listener.app === app) this.leave(listener, worker.number)
+    if (app.detaching && app.workers.size === 0) this.apps.delete(app.spec.name)
   }
 
   detach(app: App): void {
-    for (const worker of [...app.workers.values()]) this.remove(worker)
-    this.apps.delete(app.spec.name)
+    app.detaching = true
+    for (const worker of [...app.workers.values()]) if (!worker.stopping || worker.until <= this.now) this.stop(worker, "delete")
+    for (const worker of app.workers.values()) worker.purpose = "delete"
   }
 
   // ---- listeners
@@ -522,7 +582,9 @@ export class Model {
     if (this.deniedSource) return "source-denied"
     const action = this.rule("accept", listener.endpoint)
     if (action === undefined) return listener
-    return action === "deny" ? "rule-denied" : this.firstOf(action.slice(4)) ?? "no-listener"
+    if (action === "deny") return "rule-denied"
+    const target = this.firstOf(action.slice(4))
+    return target === undefined ? "no-listener" : target.app === listener.app ? listener : target
   }
 
   /** Takes note of a connection from outside; the host has seen it. */
@@ -624,11 +686,6 @@ export class Model {
 
   // ---- what the ends say
 
-  /** A new connection to a far end which the host's worker has asked for, or a stray one. */
-  farEnd(far: Far): void {
-    this.strays.add(far)
-  }
-
   hear(life: Life, word: Word): void {
     switch (word.say) {
       case "accepted":
@@ -700,6 +757,11 @@ export class Model {
     }
     const { connect, far, listener } = arrival
     if (arrival.status === "gone") this.violations.push(`${given.session} was given away after it had gone`)
+    // it was on offer to another one, who has not come past that
+    if (arrival.status === "offered" && arrival.worker !== worker && arrival.worker?.blocked === true) {
+      arrival.worker.stale[connect === undefined ? "tcp" : "cut"]++
+      if (arrival.until <= this.now) arrival.worker.late++
+    }
     arrival.status = "claimed"
     listener.claimed++
     this.total.claimed++
@@ -727,7 +789,10 @@ export class Model {
     connect.outcome = "connected"
     this.#checkSlots(life, given)
     const known = this.#byHandle.get(given.session)
-    if (known !== undefined && known.life === life && connect.conn === known.conn) return
+    if (known !== undefined && known.life === life && connect.conn === known.conn) {
+      known.mute = false
+      return
+    }
     if (given.cutThrough) {
       const { conn } = connect
       // the server comes first (W16)
@@ -948,13 +1013,14 @@ export class Model {
       if (connect === undefined) return
       // the worker is blocked: it will hear of it
       this.#outgoing(connect, far, row.handle)
+      connect.conn!.near.mute = true
       return
     }
     if (!far.closed) out.push(`the far end ${far.remote} > ${far.local} is connected to nobody`)
   }
 
   /** Whether the connection is over, by what its ends have done. */
-  #isOver(conn: Conn): boolean {
+  isOver(conn: Conn): boolean {
     if (conn.over) return true
     const { client, far, near } = conn
     if (conn.sides.some(({ aborted, dropped }) => aborted || dropped)) return true
@@ -969,8 +1035,9 @@ export class Model {
   }
 
   #compareConn(conn: Conn, rows: Set<Report.Session>, out: Array<string>): void {
-    if (conn.kind === "cut" && conn.client === undefined && !conn.turnedDown) this.#findClient(conn, rows)
-    const over = this.#isOver(conn)
+    if (conn.kind === "cut" && conn.client === undefined) this.#findClient(conn, rows)
+    for (const side of conn.sides) this.#unmute(side, out)
+    const over = this.isOver(conn)
     const { far } = conn
     for (const side of conn.sides) this.#compareSide(conn, side, over, rows, out)
     if (far !== undefined) {
@@ -982,6 +1049,16 @@ export class Model {
     if (over) this.#later(() => void (conn.over = true))
   }
 
+  /** A session whose worker has taken its request back, and looks at its queue, is broken unseen. */
+  #unmute(side: Side, out: Array<string>): void {
+    if (!side.mute || side.worker.blocked || side.dropped || side.gone) return
+    const { connect } = side.conn
+    if (connect!.outcome === undefined) return void out.push(`connect ${connect!.id} succeeded and nobody was told`)
+    if (connect!.outcome === "connected") return
+    side.given = true
+    side.aborted = true
+  }
+
   /** The client of a cut-through connection that has not heard of it, or never will. */
   #findClient(conn: Conn, rows: Set<Report.Session>): void {
     const connect = conn.connect!
@@ -990,10 +1067,20 @@ export class Model {
       if (this.#byHandle.has(row.handle) || row.workerHandle !== connect.worker.handle) continue
       conn.client = new Side(connect.worker, connect.life, conn, undefined)
       this.#enter(conn.client, row.handle)
+      conn.client.mute = true
+      conn.turnedDown = false
       return
     }
-    // told that it failed, or gone, or so soon over that nothing is left of it
+    // it was told that it failed, it is gone, or it was over so soon that nothing is left of it
     conn.turnedDown = true
+  }
+
+  /** Whether the worker of a side that is over has let go of it. */
+  #isReleased(side: Side): boolean {
+    const { conn, worker } = side
+    if (worker.blocked) return false
+    const sent = conn.kind === "cut" ? conn.other(side)?.written ?? 0 : conn.far!.sent
+    return side.given || side.closed?.reset !== undefined || sent <= side.read
   }
 
   #compareSide(conn: Conn, side: Side, over: boolean, rows: Set<Report.Session>, out: Array<string>): void {
@@ -1024,20 +1111,11 @@ export class Model {
     if (!over) states.push(...(mayBeTold ? [open(true), open(false)] : [open(told)]))
     else {
       const heard = !worker.blocked
-      const unread = conn.kind === "cut"
-        ? (other?.written ?? 0) - side.read
-        : far!.sent - side.read
-      const broken = side.closed?.reset !== undefined
-      const released = heard && (side.given || broken || unread <= 0)
       const waits = side.isGiven ? "CLOSED" as const : "TRANSPORT_CLOSED" as const
-      states.push(released ? undefined : waits)
+      states.push(this.#isReleased(side) ? undefined : waits)
       // what had not come when the host gave it up is not to be read any more
       if (heard && side.hostGiven && conn.kind !== "cut") states.push(undefined)
-      const known = this.connects.get(conn.connect?.id ?? -1)
-      const unheard = side === conn.client || conn.kind === "connected" ? known?.outcome === undefined && known !== undefined : false
-      if (heard && side.closed === undefined && !unheard && this.#workerOf(side.life) === worker) {
-        out.push(`${what} was never told that it is over`)
-      }
+      if (heard && side.closed === undefined && !side.mute) out.push(`${what} was never told that it is over`)
       this.#checkReset(conn, side, what, out)
     }
     if (!states.includes(row?.state)) {

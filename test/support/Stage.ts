@@ -125,6 +125,10 @@ export class SlowListens {
     this.#held.get(uri)?.latch.openUnsafe()
     this.#held.delete(uri)
   }
+  /** Later ones are answered, those that wait still wait. */
+  letPass(uri: string = endpoint): void {
+    this.#held.delete(uri)
+  }
   /** Listens that wait, and were not given up. */
   waiting(uri: string = endpoint): number {
     return this.#held.get(uri)?.waiting ?? 0

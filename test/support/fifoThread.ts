@@ -11,6 +11,8 @@ export interface Setup {
   readonly words: Int32Array
   readonly segment: SharedArrayBuffer
   readonly bound: number
+  /** Whether the fifo is a whole ring from the start. */
+  readonly whole: boolean
   readonly total: number
   readonly seed: number
   readonly eventBell: Int32Array
@@ -33,7 +35,7 @@ const produce = () => {
   let events = 0
   let waits = 0
   const sizeOf = new Map<number, number>()
-  const producer = new Fifo.Producer(places, bound, {
+  const blocks: Fifo.Blocks = {
     allocate: (size) => {
       if (random(4) === 0) return undefined
       const offset = arena.allocate(size)
@@ -48,7 +50,10 @@ const produce = () => {
       arena.free(offset)
     },
     view: () => bytes
-  })
+  }
+  const producer = setup.whole
+    ? Fifo.Producer.whole(places, bound, bytes, { segment: 0, offset: 0 })
+    : new Fifo.Producer(places, bound, blocks)
   for (let at = 0; at < total;) {
     const length = Math.min(sizes(), total - at)
     let taken = 0
