@@ -3,8 +3,9 @@
  *
  * What a worker does for a session is to choose an upstream, to connect, and to join the two; from there on the host
  * moves the bytes and the worker hears only how it ends. An upstream that can't be reached is left alone for a while,
- * and the next one is tried for the same session at once; a session for which there is none is reset. A client that
- * goes away while the connect is under way cancels it.
+ * and the next one is tried for the same session at once; a session for which there is none is reset. A host that can't
+ * take another session just now is asked again, for as long as a connect may take. A client that goes away meanwhile
+ * cancels all this.
  *
  * A session whose peer is another worker of the host can't be joined by it: `ProxyPump` moves its bytes here.
  *
@@ -12,7 +13,6 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
@@ -22,8 +22,15 @@ import * as ProxyConfig from "./layers/ProxyConfig.ts"
 import * as ProxyPump from "./layers/ProxyPump.ts"
 import { type ConnectFailed, type ListenFailed, type Session, Sessions } from "./services/Sessions.ts"
 
-/** Reasons that say nothing of the upstream: the host can't take another session now, or has no port to connect from. */
-const ours: ReadonlyArray<ConnectFailed["reason"]> = ["Refused", "AddressInUse", "AddressNotAvailable", "Detached"]
+/** What the host says when it has no room for a session now (M7): it says nothing of the upstream. */
+const noRoom = /^(?:congested|host-limit|worker-limit|half-open-limit|no-memory): /
+
+/** Milliseconds after which such a host is asked again: at first, and at most. */
+const FIRST_WAIT = 1
+const LONGEST_WAIT = 100
+
+/** Reasons of a connect that are this machine's: it has no port left to connect from, or the worker is given up. */
+const ours: ReadonlyArray<ConnectFailed["reason"]> = ["AddressInUse", "AddressNotAvailable", "Detached"]
 
 /** Joins the two, and completes when both are gone. */
 const join = (client: Session, server: Session): Effect.Effect<void> =>
@@ -59,30 +66,39 @@ const app: Layer.Layer<never, ListenFailed | Schema.SchemaError, Sessions> = Lay
     upstreams.begin()
     const now = (): number => clock.currentTimeMillisUnsafe()
 
-    /** A session to the upstream; `undefined` when it is not to be had. */
-    const connect = Effect.fnUntraced(function*(choice: Upstreams.Choice) {
+    /** Connects, again and again while the host has no room. */
+    const connect = Effect.fnUntraced(function*(uri: string) {
+      for (let wait = FIRST_WAIT, until = now() + config.patience;; wait = Math.min(2 * wait, LONGEST_WAIT)) {
+        const result = yield* Effect.result(sessions.connect(uri))
+        const full = Result.isFailure(result) && result.failure.reason === "Refused" &&
+          noRoom.test(result.failure.detail)
+        if (!full || now() >= until) return result
+        yield* Effect.sleep(wait)
+      }
+    })
+
+    /** Connects to the upstream and joins the sessions; `false` when it is not to be had. */
+    const carry = Effect.fnUntraced(function*(client: Session, choice: Upstreams.Choice) {
       const uri = config.upstreams[choice.upstream]!
-      const result = yield* sessions.connect(uri).pipe(
-        Effect.onInterrupt(() => Effect.sync(() => upstreams.cancelled(choice))),
-        Effect.result
-      )
+      const result = yield* Effect.onInterrupt(connect(uri), () => Effect.sync(() => upstreams.cancelled(choice)))
       if (Result.isSuccess(result)) {
         if (upstreams.connected(choice)) yield* Effect.logInfo(`upstream ${uri} is up again`)
-        return result.success
+        yield* join(client, result.success)
+        return true
       }
       const { detail, reason } = result.failure
-      if (ours.includes(reason)) {
+      if (ours.includes(reason) || (reason === "Refused" && noRoom.test(detail))) {
         upstreams.cancelled(choice)
-        return undefined
+        return false
       }
       const backoff = upstreams.failed(choice, now())
       if (backoff !== undefined && choice.failures === 0) {
         yield* Effect.logWarning(`upstream ${uri} is down and is tried again in ${backoff} ms: ${detail}`)
       }
-      return undefined
+      return false
     })
 
-    const proxy = Effect.fnUntraced(function*(client: Session) {
+    const serve = Effect.fnUntraced(function*(client: Session) {
       const tried = new Set<number>()
       for (;;) {
         const choice = upstreams.choose(now(), tried)
@@ -91,18 +107,13 @@ const app: Layer.Layer<never, ListenFailed | Schema.SchemaError, Sessions> = Lay
           return client.abort()
         }
         tried.add(choice.upstream)
-        const joined = yield* connect(choice).pipe(
-          Effect.tap((server) => server === undefined ? Effect.void : join(client, server)),
-          Effect.ensuring(Effect.sync(() => upstreams.left(choice)))
-        )
-        if (joined !== undefined) return
+        if (yield* Effect.ensuring(carry(client, choice), Effect.sync(() => upstreams.left(choice)))) return
       }
     }, Effect.scoped)
 
     const accept = (client: Session): void => {
-      let fiber: Fiber.Fiber<void> | undefined
-      client.handler = { closed: () => fiber?.interruptUnsafe() }
-      fiber = run(proxy(client))
+      const fiber = run(serve(client))
+      client.handler ??= { closed: () => fiber.interruptUnsafe() }
     }
     for (const endpoint of sessions.endpoints) yield* sessions.listen(endpoint, accept)
   })

@@ -189,7 +189,13 @@ const measure = Effect.fnUntraced(function*({ bytes, figures, roundTrips, rounds
   })
 
   for (let round = -1; round < rounds; round++) {
-    const found = [yield* bulk("local://drop"), yield* bulk("local://copy"), yield* bulkTcp, yield* ping, yield* pingTcp]
+    const found = [
+      yield* bulk("local://drop"),
+      yield* bulk("local://copy"),
+      yield* bulkTcp,
+      yield* ping,
+      yield* pingTcp
+    ]
     // the first is for the compiler
     if (round >= 0) into.set(found, FIGURES * round)
   }

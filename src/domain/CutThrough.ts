@@ -26,7 +26,9 @@ export const byteLength = ({ toClient, toServer }: Sizes): number => SessionBloc
 
 /** Where a ring is: throws `Fifo.Corrupt` when the segment can't hold the rings. */
 const ring = (segment: Segment, to: SessionBlock.Side, sizes: Sizes): Fifo.Place => {
-  if (byteLength(sizes) > segment.bytes.length) throw new Fifo.Corrupt("a cut-through segment is too small for its rings")
+  if (byteLength(sizes) > segment.bytes.length) {
+    throw new Fifo.Corrupt("a cut-through segment is too small for its rings")
+  }
   return { segment: segment.index, offset: SessionBlock.BYTES + (to === "server" ? 0 : sizes.toServer) }
 }
 

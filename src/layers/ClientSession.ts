@@ -296,10 +296,12 @@ export class ClientSession implements Session {
 
   /** The host is gone, or has given this worker up: nothing can be sent or freed any more. */
   onDetached(): void {
+    const told = this.#gone
     this.#gone = true
     this.#letGo()
     this.reset ??= "the worker was detached"
-    this.handler?.closed?.(this, this.reset)
+    // one that was over, with bytes that nobody had read, has said so
+    if (!told) this.handler?.closed?.(this, this.reset)
   }
 
   /** Gives idle tx memory back; `false` while there is some left to look at later. */

@@ -9,10 +9,15 @@
  * A half-open connect belongs to its worker: it is counted, shown, and cancelled with it. The worker always hears of the
  * result, unless it has taken the request back.
  *
+ * Most connects have the application's own timeout, so the one that began first is the one that is over first, and a
+ * fiber per worker waits for that; only those with a timeout of their own have a timer each.
+ *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as FiberMap from "effect/FiberMap"
+import * as Latch from "effect/Latch"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Endpoint from "../domain/Endpoint.ts"
@@ -22,6 +27,7 @@ import type { Connection, Transport } from "../services/Transport.ts"
 import type { HostListener } from "./HostListener.ts"
 import type { HostListeners } from "./HostListeners.ts"
 import { HostLocal, type Outcome } from "./HostLocal.ts"
+import type { HostSession } from "./HostSession.ts"
 import { type Listening, Tables } from "./HostTables.ts"
 import type { HalfOpen, LiveWorker } from "./HostWorker.ts"
 import * as Replies from "./Replies.ts"
@@ -35,6 +41,14 @@ export interface HostConnects {
   readonly cancel: (worker: LiveWorker, message: Message.Of<"cancelConnect">) => void
   /** Cancels all connects of the worker and takes no more (W12). */
   readonly cancelAll: (worker: LiveWorker) => Effect.Effect<void>
+}
+
+/** The connects of one worker that are under way. */
+interface Connecting {
+  readonly fibers: FiberMap.FiberMap<number, void>
+  readonly fork: (request: number, effect: Effect.Effect<void>) => Fiber.Fiber<void>
+  /** Open while there may be some with the application's own timeout. */
+  readonly begun: Latch.Latch
 }
 
 const NO_MEMORY = "no-memory: the worker's segments are full"
@@ -60,18 +74,23 @@ export const make = (options: {
 }): HostConnects => {
   const { listeners, rules, run, tables, transport } = options
   const local = new HostLocal(tables, whyNoConnect)
-  const connecting = new Map<LiveWorker, FiberMap.FiberMap<number>>()
+  const connecting = new Map<LiveWorker, Connecting>()
 
-  /** A session for a connect, or why there is none. Memory that is on its way to the worker is waited for. */
-  const sessionForConnect = Effect.fnUntraced(function*(worker: LiveWorker, connection: Connection) {
+  /** A session for a connect, or why there is none; `undefined` while memory for it is on its way to the worker. */
+  const sessionNow = (worker: LiveWorker, connection: Connection): HostSession | string | undefined => {
+    // once more: others may have come first while the connection was made
+    const late = whyNoConnect(worker)
+    if (late !== undefined) return late
+    const session = tables.createSession(worker, "connects", local.clientOrigin, connection)
+    if (session !== undefined) return session
+    return worker.segments.acquire("connects").growing ? undefined : NO_MEMORY
+  }
+
+  const sessionLater = Effect.fnUntraced(function*(worker: LiveWorker, connection: Connection) {
     for (;;) {
-      // once more: others may have come first while the connection was made
-      const late = whyNoConnect(worker)
-      if (late !== undefined) return late
-      const session = tables.createSession(worker, "connects", local.clientOrigin, connection)
-      if (session !== undefined) return session
-      if (!worker.segments.acquire("connects").growing) return NO_MEMORY
       yield* worker.memory.await
+      const session = sessionNow(worker, connection)
+      if (session !== undefined) return session
     }
   })
 
@@ -84,13 +103,13 @@ export const make = (options: {
     const connected = yield* Effect.result(transport.connect(endpoint, { source }))
     if (Result.isFailure(connected)) return connected.failure as Outcome
     const connection = connected.success
-    const session = yield* sessionForConnect(worker, connection).pipe(
+    const session = sessionNow(worker, connection) ?? (yield* sessionLater(worker, connection).pipe(
       Effect.timeoutOrElse({
         duration: worker.slot.app.options.admission.holdTime,
         orElse: () => Effect.succeed(NO_MEMORY)
       }),
       Effect.onInterrupt(() => Effect.sync(() => connection.abort()))
-    )
+    ))
     if (typeof session === "string") {
       connection.abort()
       return refused(session)
@@ -128,7 +147,8 @@ export const make = (options: {
       const from = source === undefined ? "" : Endpoint.format(source)
       const verdict = rules.decide("connect", app.options.namespace, from, Endpoint.format(endpoint))
       if (verdict._tag === "Deny") return refused(`rule-denied: ${verdict.by}`)
-      if (verdict._tag === "Redirect") {
+      // who is sent to itself goes where it wanted to: a proxy would never get out
+      if (verdict._tag === "Redirect" && verdict.app !== app.name) {
         const target = listeners.firstOf(verdict.app)
         return target?.listener ?? refused(`no-listener: a rule sends it to ${verdict.app}, which does not listen`)
       }
@@ -174,23 +194,56 @@ export const make = (options: {
     )
   })
 
-  const timedOut = (half: HalfOpen): Effect.Effect<Outcome> =>
-    Effect.succeed({ reason: "TimedOut", detail: `no answer within ${half.timeout} ms` })
+  const timedOut = (half: HalfOpen) => ({ reason: "TimedOut", detail: `no answer within ${half.timeout} ms` })
 
-  const settle = (worker: LiveWorker, message: Message.Of<"connect">, half: HalfOpen): Effect.Effect<void> =>
-    attempt(worker, message, half).pipe(
-      Effect.timeoutOrElse({ duration: half.timeout, orElse: () => timedOut(half) }),
-      Effect.flatMap((outcome) =>
-        Effect.sync(() => {
-          if (outcome !== undefined) Replies.refuse(worker, message.request, outcome.reason, outcome.detail)
-        })
-      ),
+  /** Whether the connect's time is looked after by its worker's fiber. */
+  const isUsual = (worker: LiveWorker, half: HalfOpen): boolean =>
+    half.timeout === worker.slot.app.options.admission.connectTimeout
+
+  const settle = (worker: LiveWorker, message: Message.Of<"connect">, half: HalfOpen): Effect.Effect<void> => {
+    const made = attempt(worker, message, half)
+    const timed: Effect.Effect<Outcome> = isUsual(worker, half)
+      ? made
+      : Effect.timeoutOrElse(made, { duration: half.timeout, orElse: () => Effect.succeed(timedOut(half)) })
+    return timed.pipe(
+      Effect.map((outcome) => {
+        if (outcome !== undefined) Replies.refuse(worker, message.request, outcome.reason, outcome.detail)
+      }),
       Effect.ensuring(Effect.sync(() => worker.halfOpen.delete(message.request)))
     )
+  }
+
+  /** Ends the connects whose time is over, each in its turn. */
+  const watch = (worker: LiveWorker, { begun, fibers }: Connecting): Effect.Effect<never> =>
+    begun.await.pipe(
+      Effect.andThen(Effect.suspend(() => {
+        const first = [...worker.halfOpen.values()].find((half) => isUsual(worker, half))
+        if (first === undefined) {
+          begun.closeUnsafe()
+          return Effect.void
+        }
+        const left = first.since + first.timeout - tables.now()
+        if (left > 0) return Effect.sleep(left)
+        const { detail, reason } = timedOut(first)
+        return Effect.andThen(
+          FiberMap.remove(fibers, first.request),
+          Effect.sync(() => Replies.refuse(worker, first.request, reason, detail))
+        )
+      })),
+      Effect.forever
+    )
+
+  const admit = Effect.fnUntraced(function*(worker: LiveWorker) {
+    const fibers = yield* FiberMap.make<number, void>()
+    const fork = yield* FiberMap.runtime(fibers)()
+    const entry = { fibers, fork, begun: Latch.makeUnsafe(false) }
+    connecting.set(worker, entry)
+    yield* Effect.forkScoped(watch(worker, entry))
+  })
 
   const connect = (worker: LiveWorker, message: Message.Of<"connect">): void => {
-    const half = connecting.get(worker)
-    if (half === undefined) return
+    const entry = connecting.get(worker)
+    if (entry === undefined) return
     const { connectTimeout, maxHalfOpen } = worker.slot.app.options.admission
     const early = whyNoConnect(worker)
       ?? (worker.halfOpen.size >= maxHalfOpen
@@ -199,7 +252,7 @@ export const make = (options: {
       ?? (worker.halfOpen.has(message.request) ? "the worker has asked for this already" : undefined)
     if (early !== undefined) return Replies.refuse(worker, message.request, "Refused", early)
     const { endpoint, request, source, timeout } = message
-    const entry: HalfOpen = {
+    const half: HalfOpen = {
       request,
       endpoint,
       source,
@@ -207,23 +260,24 @@ export const make = (options: {
       since: tables.now(),
       timeout: timeout === 0 ? connectTimeout : timeout
     }
-    worker.halfOpen.set(request, entry)
-    run(Effect.asVoid(FiberMap.run(half, request, settle(worker, message, entry))))
+    worker.halfOpen.set(request, half)
+    entry.begun.openUnsafe()
+    entry.fork(request, settle(worker, message, half))
   }
 
   return {
     local,
     connect,
-    admit: (worker) => Effect.map(FiberMap.make<number>(), (half) => void connecting.set(worker, half)),
+    admit,
     cancel: (worker, { request }) => {
-      const half = connecting.get(worker)
-      if (half !== undefined) run(FiberMap.remove(half, request))
+      const entry = connecting.get(worker)
+      if (entry !== undefined) run(FiberMap.remove(entry.fibers, request))
     },
     cancelAll: (worker) =>
       Effect.suspend(() => {
-        const half = connecting.get(worker)
+        const entry = connecting.get(worker)
         connecting.delete(worker)
-        return half === undefined ? Effect.void : FiberMap.clear(half)
+        return entry === undefined ? Effect.void : FiberMap.clear(entry.fibers)
       })
   }
 }

@@ -140,18 +140,26 @@ export class HostListener implements Origin {
   /** Offers the connection to the next worker that takes offers; `false` when there is none, or a limit is reached. */
   #place(connection: Connection): boolean {
     if (this.#limit !== undefined) return false
-    const worker = this.#next()
-    if (worker === undefined) return false
-    const session = this.#host.createSession(worker, this, connection)
-    if (session === undefined) return false
-    const { slot } = worker
+    // one that has no memory, or none yet, leaves it to the next
+    for (let tries = this.members.size; tries > 0; tries--) {
+      const worker = this.#next()
+      if (worker === undefined) return false
+      const session = this.#host.createSession(worker, this, connection)
+      if (session === undefined) continue
+      this.#offer(session)
+      return true
+    }
+    return false
+  }
+
+  #offer(session: HostSession): void {
+    const { slot } = session.worker
     this.sessions++
     slot.offers.offered++
     slot.offers.pending++
     this.arrivals.offered++
     session.offer(this.#host.offerOf(session, this.handle), () => this.undelivered(session))
     Queue.offerUnsafe(this.#offers, { session, until: this.#clock() + this.#options.revokeAfter })
-    return true
   }
 
   /** The rotor: the next member after the last one that takes offers. */
@@ -170,7 +178,7 @@ export class HostListener implements Origin {
 
   /** Nobody takes offers: the listener's policy decides (M6). A connection that waited before goes to the front. */
   #hold(connection: Connection, front = false): void {
-    if (this.#options.policy === "refuse") return this.#refuse(connection, this.#whyNobody())
+    if (this.#options.policy === "refuse" && !this.#isGrowing) return this.#refuse(connection, this.#whyNobody())
     if (this.arrivals.held >= this.#options.holdMax) return this.#refuse(connection, "hold-full")
     const held: Held = { connection, until: this.#clock() + this.#options.holdTime, over: false }
     connection.onGone = () => {
@@ -190,6 +198,14 @@ export class HostListener implements Origin {
     held.over = true
     held.connection.onGone = undefined
     this.arrivals.held--
+  }
+
+  /** Whether memory is on its way to a member that would take the connection: that is worth a wait by any policy. */
+  get #isGrowing(): boolean {
+    if (this.#limit !== undefined) return false
+    return [...this.members.values()].some(({ live, slot }) =>
+      live !== undefined && live === slot.live && slot.takesOffers && live.segments.acquire(this.user).growing
+    )
   }
 
   /** Why no member takes offers, for who is refused. */

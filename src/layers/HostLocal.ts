@@ -374,11 +374,11 @@ export class HostLocal {
 
   #announce(worker: LiveWorker, peer: LiveWorker, bell: Links.Bell): number {
     const number = worker.nextLink()
-    worker.congestion.send({
-      message: { _tag: "addLink", link: number },
-      attachment: { _tag: "Link", link: { number, inbox: peer.queue.inbox, bell } },
-      live: () => peer.slot.live === peer
-    })
+    worker.announce(
+      { _tag: "addLink", link: number },
+      { _tag: "Link", link: { number, inbox: peer.queue.inbox, bell } },
+      () => peer.slot.live === peer
+    )
     return number
   }
 
@@ -388,7 +388,7 @@ export class HostLocal {
       const link = peer.links.get(worker)
       if (peer === worker || link === undefined) continue
       peer.links.delete(worker)
-      peer.congestion.send({ message: { _tag: "deleteLink", link } })
+      peer.withdraw({ _tag: "deleteLink", link })
     }
     worker.links.clear()
   }

@@ -23,11 +23,12 @@ import * as Mq from "../domain/MessageQueue.ts"
 import type { AppOptions } from "../domain/Options.ts"
 import * as WorkerState from "../domain/WorkerState.ts"
 import { WorkerExit } from "../services/AppWorker.ts"
-import type { Congestion } from "../services/Congestion.ts"
+import type { Attachment, Congestion } from "../services/Congestion.ts"
 import type { MessageQueue } from "../services/MessageQueue.ts"
 import type { SegmentManager } from "../services/SegmentManager.ts"
 import type { WorkerInfo } from "../services/Sessions.ts"
 import type { HostSession } from "./HostSession.ts"
+import * as Links from "./Links.ts"
 
 /** Messages that are read before their slots are given back. */
 const BATCH = 32
@@ -176,6 +177,8 @@ export class LiveWorker {
   #nextLink = 0
   #nextSlot = 0
   readonly #freeSlots: Array<number> = []
+  /** Numbers of those whose message was released: the worker does not know them. */
+  readonly #untold: Record<Attachment["_tag"], Set<number>> = { Segment: new Set(), Link: new Set() }
 
   constructor(
     slot: WorkerSlot,
@@ -196,19 +199,38 @@ export class LiveWorker {
     this.#progress = clock()
     this.segments.connect({
       announce: (segment) =>
-        void this.congestion.send({
-          message: {
+        this.announce(
+          {
             _tag: "addSegment",
             segment: segment.index,
             bytes: segment.buffer.byteLength,
             hostBytes: segment.hostBytes
           },
-          attachment: { _tag: "Segment", segment },
-          live: () => this.segments.segment(segment.index) !== undefined
-        }),
-      withdraw: (segment) => void this.congestion.send({ message: { _tag: "deleteSegment", segment: segment.index } }),
+          { _tag: "Segment", segment },
+          () => this.segments.segment(segment.index) !== undefined
+        ),
+      withdraw: (segment) => this.withdraw({ _tag: "deleteSegment", segment: segment.index }),
       available: () => this.#feed()
     })
+  }
+
+  /** Hands a segment or a link over, with the message about it, while it is `live` (W20). */
+  announce(message: Message.Of<"addSegment" | "addLink">, attachment: Attachment, live: () => boolean): void {
+    const number = message._tag === "addSegment" ? message.segment : message.link
+    const untold = this.#untold[attachment._tag]
+    const cleanUp = (): void => {
+      untold.add(number)
+      if (attachment._tag === "Link") Links.close(attachment.link.bell)
+    }
+    this.congestion.send({ message, attachment, live, cleanUp })
+  }
+
+  /** Tells the worker that it is no more, if it was ever told of it. */
+  withdraw(message: Message.Of<"deleteSegment" | "deleteLink">): void {
+    const isSegment = message._tag === "deleteSegment"
+    const number = isSegment ? message.segment : message.link
+    const untold = this.#untold[isSegment ? "Segment" : "Link"]
+    if (!untold.delete(number)) this.congestion.send({ message, live: () => !untold.delete(number) })
   }
 
   /** Fails when the worker has written what no worker writes. */

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { isSharedArrayBuffer } from "node:util/types"
@@ -116,7 +116,9 @@ export const ProxyConfig = Schema.Struct({
   /** Milliseconds: see `Upstreams.Times`. */
   backoffBase: Schema.Finite,
   backoffMax: Schema.Finite,
-  trial: Schema.Finite
+  trial: Schema.Finite,
+  /** Milliseconds for which a session waits at most when the host can't take another one. */
+  patience: Schema.Finite
 })
 export type ProxyConfig = typeof ProxyConfig.Type
 
@@ -137,7 +139,8 @@ export const make = (
   table: Upstreams.allocate(to.length),
   backoffBase: upstreamBackoffBase,
   backoffMax: upstreamBackoffMax,
-  trial: connectTimeout + SLACK
+  trial: connectTimeout + SLACK,
+  patience: connectTimeout
 })
 
 /**

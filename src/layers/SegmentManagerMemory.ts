@@ -19,7 +19,13 @@ import type { Geometry } from "../domain/MessageQueue.ts"
 import type { SegmentOptions } from "../domain/Options.ts"
 import * as Segment from "../domain/Segment.ts"
 import * as SessionBlock from "../domain/SessionBlock.ts"
-import { type LocalSegments, type Manager, type ManagerReport, type SegmentEvents, SegmentManager } from "../services/SegmentManager.ts"
+import {
+  type LocalSegments,
+  type Manager,
+  type ManagerReport,
+  type SegmentEvents,
+  SegmentManager
+} from "../services/SegmentManager.ts"
 
 interface Owned {
   readonly segment: Segment.Segment

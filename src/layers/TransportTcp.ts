@@ -8,7 +8,8 @@
  * that way, `data` events and a copy do the same. A full fifo stops the reading, and so the peer's window closes.
  *
  * **Writing** A stretch of the tx fifo is written to the socket without a copy, one at a time. Node may still be
- * reading that memory until the write's callback, so the fifo's head moves only there.
+ * reading that memory until the write's callback, so the fifo's head moves only there. A small write is mostly taken by
+ * the system at once, which shows in nothing being left to write: then there is nothing to be called back for.
  *
  * This module is a hot path.
  *
@@ -42,7 +43,12 @@ const LARGE_READ = 8192
  */
 const ATTEMPT_TIMEOUT = 2000
 
-const scratch = Buffer.allocUnsafeSlow(SCRATCH)
+/** A write of at least this many bytes is often more than the system takes at once. */
+const LARGE_WRITE = 16384
+
+// not a Buffer: a part of one takes three times as long to make
+const scratch = new Uint8Array(SCRATCH)
+const nothing = new Uint8Array(0)
 
 /** Whether accepted connections read straight into their fifos. */
 export type Reading = "onread" | "copy"
@@ -107,13 +113,15 @@ class TcpConnection implements Connection {
   #closing = false
   #error: NodeJS.ErrnoException | undefined
   #onWritten: ((error?: Error | null) => void) | undefined
-  /** The addresses of a connection that keeps them. */
-  #kept: { readonly remote: string; readonly local: string } | undefined
+  /** The addresses, as far as they are known without asking the system. */
+  #remote: string | undefined
+  #local: string | undefined
   /** Set when the socket has closed: why it broke, if it did. */
   #closed: { readonly reset: string | undefined } | undefined
 
-  constructor(socket: Net.Socket, lingerTime: number) {
+  constructor(socket: Net.Socket, lingerTime: number, local?: string) {
     this.#lingerTime = lingerTime
+    this.#local = local
     this.#socket = socket
     this.#socket[owner] = this
     socket.setNoDelay(true)
@@ -127,19 +135,21 @@ class TcpConnection implements Connection {
    * peer is gone already. Accepted ones are many, and asked at once.
    */
   keepAddresses(): boolean {
-    const { remoteAddress } = this.#addresses("getpeername")
-    if (remoteAddress !== undefined) this.#kept = { remote: this.remote, local: this.local }
-    return remoteAddress !== undefined
+    const { remoteAddress, remotePort } = this.#addresses("getpeername")
+    if (remoteAddress === undefined) return false
+    this.#remote = uri(remoteAddress, remotePort)
+    this.#local = this.local
+    return true
   }
 
   get remote(): string {
-    if (this.#kept !== undefined) return this.#kept.remote
+    if (this.#remote !== undefined) return this.#remote
     const { remoteAddress, remotePort } = this.#addresses("getpeername")
     return uri(remoteAddress, remotePort)
   }
 
   get local(): string {
-    if (this.#kept !== undefined) return this.#kept.local
+    if (this.#local !== undefined) return this.#local
     const { localAddress, localPort } = this.#addresses("getsockname")
     return uri(localAddress, localPort)
   }
@@ -165,23 +175,28 @@ class TcpConnection implements Connection {
     try {
       step()
     } catch (error) {
-      if (!(error instanceof Fifo.Corrupt)) throw error
-      const end = this.#end
-      this.#end = undefined
-      this.abort()
-      queueMicrotask(() => end?.corrupt(error))
+      this.#broken(error)
     }
+  }
+
+  #broken(error: unknown): void {
+    if (!(error instanceof Fifo.Corrupt)) throw error
+    const end = this.#end
+    this.#end = undefined
+    this.abort()
+    queueMicrotask(() => end?.corrupt(error))
   }
 
   // ---- from the socket to the rx fifo
 
   /** Where the next read goes; Node asks right after each read, and keeps it for the next one. */
   arm(): Uint8Array {
-    let into: Uint8Array = scratch
-    this.#guard(() => {
-      into = this.#nextRead()
-    })
-    return into
+    try {
+      return this.#nextRead()
+    } catch (error) {
+      this.#broken(error)
+      return scratch
+    }
   }
 
   #nextRead(): Uint8Array {
@@ -199,9 +214,9 @@ class TcpConnection implements Connection {
   }
 
   onRead(bytes: number): boolean {
-    this.#guard(() => {
-      const end = this.#end
-      if (end === undefined || this.#closing) return
+    const end = this.#end
+    if (end === undefined || this.#closing) return !this.#paused
+    try {
       this.#large = bytes >= LARGE_READ
       if (this.#armed !== undefined) {
         this.#armed = undefined
@@ -209,7 +224,9 @@ class TcpConnection implements Connection {
       } else this.#take(end, scratch, bytes)
       end.received()
       this.#pauseIfFull(end)
-    })
+    } catch (error) {
+      this.#broken(error)
+    }
     return !this.#paused
   }
 
@@ -282,21 +299,38 @@ class TcpConnection implements Connection {
   // ---- from the tx fifo to the socket
 
   send(): void {
-    this.#guard(() => {
+    try {
       this.#end?.tx.clearEvent()
       this.#pump()
-    })
+    } catch (error) {
+      this.#broken(error)
+    }
   }
 
   #pump(): void {
     const end = this.#end
-    if (this.#writing > 0 || end === undefined || this.#socket.destroyed) return
-    const bytes = end.tx.peek()
-    if (bytes !== undefined) {
-      this.#writing = bytes.length
+    const socket = this.#socket
+    if (end === undefined) return
+    while (this.#writing === 0 && !socket.destroyed && socket.errored === null) {
+      const bytes = end.tx.peek()
+      if (bytes === undefined) {
+        if (this.#ending) socket.end()
+        return
+      }
+      const { length } = bytes
+      if (length < LARGE_WRITE) {
+        socket.write(bytes)
+        if (socket.writableLength === 0) {
+          // apart from the call that wrote, as every event is
+          if (end.tx.drop(length)) queueMicrotask(() => this.#end?.room())
+          continue
+        }
+      }
+      this.#writing = length
       this.#onWritten ??= (error) => this.#written(error)
-      this.#socket.write(bytes, this.#onWritten)
-    } else if (this.#ending) this.#socket.end()
+      // a small one is on its way already: what comes after it is written when it is
+      socket.write(length < LARGE_WRITE ? nothing : bytes, this.#onWritten)
+    }
   }
 
   #written(error?: Error | null): void {
@@ -427,6 +461,9 @@ export const layer = (options: Options = {}): Layer.Layer<Transport> => {
   const acceptByHandle = (server: Net.Server, listen: ListenOptions): boolean => {
     const handle = (server as unknown as { readonly _handle?: ServerHandle })._handle
     if (typeof handle?.onconnection !== "function") return false
+    // where the listener has one address, so have its connections
+    const { address, port } = server.address() as Net.AddressInfo
+    const local = Net.isIPv4(address) && !isAny(address) ? uri(address, port) : undefined
     handle.onconnection = (status, accepted) => {
       if (status !== 0 || accepted === undefined) {
         const code = status === 0 ? undefined : Util.getSystemErrorName(status)
@@ -434,7 +471,7 @@ export const layer = (options: Options = {}): Layer.Layer<Transport> => {
       }
       const options = { handle: accepted, allowHalfOpen: true, pauseOnCreate: true, onread }
       const socket = new Net.Socket(options as unknown as Net.SocketConstructorOpts)
-      listen.accept(new TcpConnection(socket, lingerTime))
+      listen.accept(new TcpConnection(socket, lingerTime, local))
     }
     return true
   }

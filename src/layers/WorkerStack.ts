@@ -88,8 +88,10 @@ const thread = (options: Options, url: string): Layer.Layer<WorkerServices> => {
     const handOver = (attachment: Attachment): boolean => post(port1, attachment)
     const closePort = Layer.effectDiscard(Effect.addFinalizer(() => Effect.sync(() => port1.close())))
     const worker = Layer.unwrap(
-      Effect.map(startOf(options), (start) =>
-        AppWorkerThread.layer({ start, url, port: port2, heapLimit: app.worker.heapLimitMiB }))
+      Effect.map(
+        startOf(options),
+        (start) => AppWorkerThread.layer({ start, url, port: port2, heapLimit: app.worker.heapLimitMiB })
+      )
     )
     return worker.pipe(
       Layer.provideMerge(CongestionQueue.layer({ queue: app.queue, handOver, ledger })),

@@ -45,8 +45,15 @@ describe("CutThrough", () => {
       const segment = make(sizes, at)
       const both = { server: ends(segment, "server", sizes), client: ends(segment, "client", sizes) }
       // `until`: the bytes that must have been read before the writer is told
-      const way = (tx: Fifo.Producer, rx: Fifo.Consumer, bound: number, from: number) =>
-        ({ tx, rx, bound, from, written: 0, read: 0, until: Infinity })
+      const way = (tx: Fifo.Producer, rx: Fifo.Consumer, bound: number, from: number) => ({
+        tx,
+        rx,
+        bound,
+        from,
+        written: 0,
+        read: 0,
+        until: Infinity
+      })
       const ways = [
         way(both.client.tx, both.server.rx, toServer, 0),
         way(both.server.tx, both.client.rx, toClient, 500_000)
@@ -119,7 +126,10 @@ describe("CutThrough", () => {
     assert.isTrue(Pattern.isAt(both.server.rx.peek()!, 0))
     assert.isTrue(Pattern.isAt(both.client.rx.peek()!, 70_000))
     assert.strictEqual(both.server.rx.peek()!.length + both.client.rx.peek()!.length, 12_288)
-    const changed = segment.words.subarray(0, block.length).reduce((sum, word, i) => sum + (word === block[i] ? 0 : 1), 0)
+    const changed = segment.words.subarray(0, block.length).reduce(
+      (sum, word, i) => sum + (word === block[i] ? 0 : 1),
+      0
+    )
     assert.strictEqual(changed, 2, "other words of the block than the two tails were written")
   })
 

@@ -63,7 +63,10 @@ describe("Inbox", () => {
       const random = Random.make(seed)
       const { drained, receiver, rings, sender, words } = make()
       const senders = [sender(), sender()]
-      const slots = Array.from({ length: 1 + random(40) }, () => random(2) === 0 ? random(64) : corners[random(corners.length)]!)
+      const slots = Array.from(
+        { length: 1 + random(40) },
+        () => random(2) === 0 ? random(64) : corners[random(corners.length)]!
+      )
       const used = new Set<number>()
       const model = new Set<number>()
       let asleep = false

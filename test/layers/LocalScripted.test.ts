@@ -36,36 +36,42 @@ const connected = Effect.fnUntraced(function*(stage: Stage) {
   }
 })
 
-scenario("W16 a worker that is blocked does not look at its cut-through sessions, and hears of all of it when it is not", (stage) =>
-  Effect.gen(function*() {
-    const { client, server } = yield* connected(stage)
-    const script = stage.script(0, "server")
-    script.block()
-    client.session.write(bytes)
-    client.session.end()
-    yield* settled
-    assert.deepStrictEqual(server.edges(), [])
-    script.release()
-    yield* settled
-    assert.deepStrictEqual(server.edges(), ["readable", "ended"])
-    server.session.read()
-    server.session.close()
-    yield* settled
-    assert.deepStrictEqual(client.edges, ["ended", "closed"])
-  }))
+scenario(
+  "W16 a worker that is blocked does not look at its cut-through sessions, and hears of all of it when it is not",
+  (stage) =>
+    Effect.gen(function*() {
+      const { client, server } = yield* connected(stage)
+      const script = stage.script(0, "server")
+      script.block()
+      client.session.write(bytes)
+      client.session.end()
+      yield* settled
+      assert.deepStrictEqual(server.edges(), [])
+      script.release()
+      yield* settled
+      assert.deepStrictEqual(server.edges(), ["readable", "ended"])
+      server.session.read()
+      server.session.close()
+      yield* settled
+      assert.deepStrictEqual(client.edges, ["ended", "closed"])
+    })
+)
 
-scenario("W16 a worker that is slow looks at its cut-through sessions so much later", (stage) =>
-  Effect.gen(function*() {
-    const { client, server } = yield* connected(stage)
-    stage.script(0, "client").slow(50)
-    server.session.write(bytes)
-    yield* settled
-    yield* TestClock.adjust(49)
-    assert.deepStrictEqual(client.edges, [])
-    yield* TestClock.adjust(1)
-    yield* settled
-    assert.deepStrictEqual(client.edges, ["readable"])
-  }))
+scenario(
+  "W16 a worker that is slow looks at its cut-through sessions so much later",
+  (stage) =>
+    Effect.gen(function*() {
+      const { client, server } = yield* connected(stage)
+      stage.script(0, "client").slow(50)
+      server.session.write(bytes)
+      yield* settled
+      yield* TestClock.adjust(49)
+      assert.deepStrictEqual(client.edges, [])
+      yield* TestClock.adjust(1)
+      yield* settled
+      assert.deepStrictEqual(client.edges, ["readable"])
+    })
+)
 
 scenario("W16 a worker that the host does not hear is heard by the other worker", (stage) =>
   Effect.gen(function*() {
@@ -82,17 +88,20 @@ scenario("W16 a worker that the host does not hear is heard by the other worker"
   }))
 
 for (const gone of ["server", "client"] as const) {
-  scenario(`W16 the ${gone} crashes: a reset for the other, and nothing of the session is left`, (stage) =>
-    Effect.gen(function*() {
-      const { client, server } = yield* connected(stage)
-      client.session.write(bytes)
-      server.session.write(bytes)
-      yield* settled
-      stage.script(0, gone).crash()
-      yield* settled
-      if (gone === "server") assert.deepStrictEqual(client.edges, ["readable", "reset"])
-      else assert.match(server.edges().join(), /^readable,closed \(.+\)$/)
-      const { sessions } = yield* stage.report
-      assert.strictEqual(sessions, 0)
-    }))
+  scenario(
+    `W16 the ${gone} crashes: a reset for the other, and nothing of the session is left`,
+    (stage) =>
+      Effect.gen(function*() {
+        const { client, server } = yield* connected(stage)
+        client.session.write(bytes)
+        server.session.write(bytes)
+        yield* settled
+        stage.script(0, gone).crash()
+        yield* settled
+        if (gone === "server") assert.deepStrictEqual(client.edges, ["readable", "reset"])
+        else assert.match(server.edges().join(), /^readable,closed \(.+\)$/)
+        const { sessions } = yield* stage.report
+        assert.strictEqual(sessions, 0)
+      })
+  )
 }

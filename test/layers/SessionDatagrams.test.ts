@@ -22,7 +22,9 @@ const forms = {
 
 const receiveAll = (session: Session): Array<Uint8Array> => {
   const all: Array<Uint8Array> = []
-  for (let one = SessionDatagrams.receive(session); one !== undefined; one = SessionDatagrams.receive(session)) all.push(one)
+  for (let one = SessionDatagrams.receive(session); one !== undefined; one = SessionDatagrams.receive(session)) {
+    all.push(one)
+  }
   return all
 }
 

@@ -351,6 +351,8 @@ export class Model {
   epoch = 0
   #tags = 0
   readonly #byHandle = new Map<string, Side>()
+  /** Whose a start of a worker is, and in which settling it ended. */
+  readonly #owners = new Map<number, { readonly worker: Worker; endedAt: number | undefined }>()
   readonly #handles = new Set<string>()
   readonly #commits: Array<() => void> = []
   #highest = { sessions: 0, cut: new Map<number, number>() }
@@ -412,6 +414,8 @@ export class Model {
       if (connect.worker === worker && connect.life === worker.life) connect.cancelled = true
     }
     for (const { app, members } of this.listeners) if (app === worker.app && members.has(worker.number)) members.set(worker.number, false)
+    const owner = worker.life && this.#owners.get(worker.life.id)
+    if (owner !== undefined) owner.endedAt = this.epoch
     worker.blocked = false
     worker.forget()
   }
@@ -486,6 +490,7 @@ export class Model {
   born(life: Life): void {
     const worker = this.apps.get(life.app)?.workers.get(life.worker)
     if (worker === undefined) return
+    this.#owners.set(life.id, { worker, endedAt: undefined })
     if (worker.life === undefined && worker.live) worker.life = life
     else worker.nextLife = life
   }
@@ -532,7 +537,7 @@ export class Model {
     const port = isLocal(endpoint) ? -1 : portOf(endpoint)
     for (const { app: { spec }, open, requested } of this.listeners) {
       if (!open || requested !== endpoint || port === 0) continue
-      if (spec.scope.global && scope.global) return "AlreadyListening"
+      if (port > 0 && spec.scope.global && scope.global) return "AlreadyListening"
       if (spec.scope.local && scope.local && spec.namespace === namespace) return "AddressInUse"
     }
     const global = scope.global && !isLocal(endpoint)
@@ -740,9 +745,13 @@ export class Model {
     side.handle = handle
   }
 
-  #workerOf(life: Life): Worker | undefined {
-    const worker = this.apps.get(life.app)?.workers.get(life.worker)
-    return worker?.life === life ? worker : undefined
+  /** The side of a worker that has said something; what was on the way when it ended may still be heard. */
+  #sideOf(life: Life, conn: Conn): Side | undefined {
+    const owner = this.#owners.get(life.id)
+    if (owner === undefined || (owner.endedAt ?? this.epoch) !== this.epoch) return undefined
+    const side = new Side(owner.worker, life, conn, undefined)
+    side.dropped = owner.endedAt !== undefined
+    return side
   }
 
   #accepted(life: Life, given: Given): void {
@@ -750,12 +759,13 @@ export class Model {
     for (const one of this.arrivals) {
       if (one.status !== "claimed" && one.remote === given.remote && one.local === given.local) arrival = one
     }
-    const worker = this.#workerOf(life)
-    if (arrival === undefined || worker === undefined) {
-      this.violations.push(`${life.app}/${life.worker} was given ${given.session} from ${given.remote}, which is not there for it`)
+    const owner = this.#owners.get(life.id)
+    if (arrival === undefined || owner === undefined) {
+      this.violations.push(`${life.app}/${life.worker} was given ${given.session} from ${given.remote}, which is not there`)
       return
     }
     const { connect, far, listener } = arrival
+    const { worker } = owner
     if (arrival.status === "gone") this.violations.push(`${given.session} was given away after it had gone`)
     // it was on offer to another one, who has not come past that
     if (arrival.status === "offered" && arrival.worker !== worker && arrival.worker?.blocked === true) {
@@ -772,7 +782,12 @@ export class Model {
       far,
       connect
     })
-    conn.near = new Side(worker, life, conn, undefined)
+    const near = this.#sideOf(life, conn)
+    if (near === undefined) {
+      this.violations.push(`${given.session} was given to a start of ${worker.name} that is over`)
+      return
+    }
+    conn.near = near
     this.#enter(conn.near, given.session)
     this.conns.add(conn)
     if (connect !== undefined) connect.conn = conn
@@ -781,8 +796,7 @@ export class Model {
 
   #connected(life: Life, given: Given & { readonly id: number }): void {
     const connect = this.connects.get(given.id)
-    const worker = this.#workerOf(life)
-    if (connect === undefined || worker === undefined) {
+    if (connect === undefined) {
       this.violations.push(`connect ${given.id} was answered, which nobody waits for`)
       return
     }
@@ -797,7 +811,8 @@ export class Model {
       const { conn } = connect
       // the server comes first (W16)
       if (conn === undefined) return void this.violations.push(`connect ${given.id} succeeded before its server had it`)
-      conn.client = new Side(worker, life, conn, undefined)
+      conn.client = this.#sideOf(life, conn)
+      if (conn.client === undefined) return void this.violations.push(`connect ${given.id} was answered to a worker that is gone`)
       this.#enter(conn.client, given.session)
       return
     }
@@ -811,6 +826,7 @@ export class Model {
     this.strays.delete(far)
     const conn = new Conn(++this.#tags, "connected", { local: far.remote, remote: far.local, far, connect })
     conn.near = new Side(connect.worker, connect.life, conn, undefined)
+    conn.near.dropped = this.#owners.get(connect.life.id)?.endedAt !== undefined
     this.#enter(conn.near, handle)
     this.conns.add(conn)
     connect.conn = conn
@@ -916,7 +932,9 @@ export class Model {
           continue
         }
         const again = status === "offered" && before === worker
-        if (!listener.open || listener.members.get(worker.number) !== true || worker.state !== "RUNNING") {
+        // one that was told to finish may still take what it was offered before
+        const serves = listener.open && listener.members.get(worker.number) === true
+        if (!serves || (worker.state !== "RUNNING" && !again)) {
           out.push(`${what} is on offer to ${worker.name}, which does not serve ${listener.requested}`)
         }
         if (this.exact && !worker.blocked) out.push(`${what} is on offer to ${worker.name}, which looks at its queue`)

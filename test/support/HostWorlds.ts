@@ -210,11 +210,14 @@ export const memory: Effect.Effect<World, never, Scope.Scope> = Effect.gen(funct
       Layer.provideMerge(Host.layerSettings)
     )
   )
-  // a worker that looks at nothing would be waited for when all is over
+  // a test that fails leaves workers that look at nothing, and what waits for the clock
   yield* Effect.addFinalizer(() =>
-    Effect.sync(() => {
-      for (const script of scripts.values()) script.release()
-    })
+    Effect.andThen(
+      Effect.sync(() => {
+        for (const script of scripts.values()) script.release()
+      }),
+      Effect.forkDetach(Effect.repeat(Effect.andThen(TestClock.adjust(500), settled), { times: 20 }))
+    )
   )
   yield* Effect.orDie(Context.get(services, Namespaces).add({ name: "other" }))
   const targets: Targets = {

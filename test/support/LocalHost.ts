@@ -336,45 +336,47 @@ export class LocalHost {
   }
 }
 
-export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.fn.Return<LocalHost, never, Scope.Scope> {
-  const host = new LocalHost(options.sizes ?? { toServer: 4096, toClient: 4096 })
-  for (let index = 0; index < (options.workers ?? 2); index++) {
-    const [hostSide, workerSide] = DoorbellLatch.makePairUnsafe()
-    const worker = new Worker(index, options.firstSlot ?? 0, [hostSide, workerSide])
-    host.workers.push(worker)
-    yield* hostSide.listen(() => host.look(worker))
-    const run = yield* FiberSet.makeRuntime<never, never, never>()
-    const { client, sessions } = yield* SessionClient.make(worker.start, {
-      doorbell: workerSide,
-      receive: (segment) => worker.handedSegments.get(segment),
-      receiveLink: (number, wake) => {
-        const link = worker.handedLinks.get(number)!
-        const heard = (): void => {
-          worker.rings++
-          wake()
-        }
-        const fiber = run(Effect.scoped(Effect.andThen(link.bell.listen(heard), Effect.never)))
-        return {
-          inbox: link.inbox,
-          ring: link.bell.ring,
-          close: () => {
-            worker.closedLinks.push(number)
-            fiber.interruptUnsafe()
+export const make = Effect.fnUntraced(
+  function*(options: Options = {}): Effect.fn.Return<LocalHost, never, Scope.Scope> {
+    const host = new LocalHost(options.sizes ?? { toServer: 4096, toClient: 4096 })
+    for (let index = 0; index < (options.workers ?? 2); index++) {
+      const [hostSide, workerSide] = DoorbellLatch.makePairUnsafe()
+      const worker = new Worker(index, options.firstSlot ?? 0, [hostSide, workerSide])
+      host.workers.push(worker)
+      yield* hostSide.listen(() => host.look(worker))
+      const run = yield* FiberSet.makeRuntime<never, never, never>()
+      const { client, sessions } = yield* SessionClient.make(worker.start, {
+        doorbell: workerSide,
+        receive: (segment) => worker.handedSegments.get(segment),
+        receiveLink: (number, wake) => {
+          const link = worker.handedLinks.get(number)!
+          const heard = (): void => {
+            worker.rings++
+            wake()
           }
-        }
-      },
-      spin: 0,
-      stop: () => {},
-      report: (error) => void worker.thrown.push(error)
-    })
-    worker.client = client
-    worker.sessions = sessions
-    client.wake()
-    host.look(worker)
+          const fiber = run(Effect.scoped(Effect.andThen(link.bell.listen(heard), Effect.never)))
+          return {
+            inbox: link.inbox,
+            ring: link.bell.ring,
+            close: () => {
+              worker.closedLinks.push(number)
+              fiber.interruptUnsafe()
+            }
+          }
+        },
+        spin: 0,
+        stop: () => {},
+        report: (error) => void worker.thrown.push(error)
+      })
+      worker.client = client
+      worker.sessions = sessions
+      client.wake()
+      host.look(worker)
+    }
+    yield* Effect.orDie(host.workers[0]!.sessions.listen(endpoint, (session) => host.accept(session)))
+    return host
   }
-  yield* Effect.orDie(host.workers[0]!.sessions.listen(endpoint, (session) => host.accept(session)))
-  return host
-})
+)
 
 /** A session, its edges as they were delivered, and what was there at each. */
 export interface Watched {

@@ -20,7 +20,7 @@ for (const slot of slots) receiver.use(slot)
 const seen = new Int32Array(Inbox.SLOTS)
 let all = 0
 let attempts = 0
-while (all < total) {
+for (;;) {
   const count = bell.count
   receiver.drain((slot) => {
     const now = Atomics.load(done, slot)
