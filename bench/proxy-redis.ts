@@ -12,7 +12,7 @@ const ROUNDS = 3
 const PIPELINED = 16
 
 /** All of redis-benchmark's tests, and how many requests of each make a run of half a second or more. */
-const groups = [
+const groups: ReadonlyArray<{ readonly tests: string; readonly requests: Readonly<Record<number, number>> }> = [
   {
     tests: "ping,set,get,incr,lpush,rpush,lpop,rpop,sadd,hset,spop,zadd,zpopmin,mset",
     requests: { 1: 50_000, [PIPELINED]: 400_000 }
@@ -24,7 +24,7 @@ const groups = [
 const run = async (command: string, way: Proxies.Way, pipeline: number): Promise<Proxies.Figures> => {
   const figures: Record<string, number> = {}
   for (const { requests, tests } of groups) {
-    const args = ["-p", String(way.port), "-n", String(requests[pipeline]), "-P", String(pipeline), "-t", tests]
+    const args = ["-p", String(way.port), "-n", String(requests[pipeline]!), "-P", String(pipeline), "-t", tests]
     const { stderr, stdout } = await Bench.run(command, [...args, "--csv"], { maxBuffer: 1 << 24 })
     if (/error/i.test(stderr + stdout)) throw new Error(`through ${way.name}: ${stderr}${stdout}`)
     for (const [, name, rate] of stdout.matchAll(/^"([^"]*)","([\d.]+)"/gm)) {

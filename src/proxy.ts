@@ -73,7 +73,7 @@ const app: Layer.Layer<never, ListenFailed | Schema.SchemaError, Sessions> = Lay
         const full = Result.isFailure(result) && result.failure.reason === "Refused" &&
           noRoom.test(result.failure.detail)
         if (!full || now() >= until) return result
-        yield* Effect.sleep(wait)
+        yield* Effect.sleep(Math.min(wait, until - now()))
       }
     })
 

@@ -5,6 +5,7 @@ import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Predicate from "effect/Predicate"
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads"
 import * as AppModules from "./layers/AppModules.ts"
@@ -79,4 +80,5 @@ const run = Effect.gen(function*() {
   Effect.andThen(Effect.sync(() => port.close()))
 )
 
-Effect.runFork(run)
+// standard output is the application's and its host's, for what was asked for
+Effect.runFork(Effect.provideService(run, Logger.LogToStderr, true))

@@ -416,6 +416,17 @@ export class Consumer {
     return this.#bytes.subarray(at, at + Math.min(until, max, this.#size - at))
   }
 
+  /**
+   * What lies together after the first `length` bytes, of which {@link peek} has just shown the last: the other part of
+   * what is there where the block's end is in between. `undefined` when there is none, or it is in another block.
+   */
+  rest(length: number): Uint8Array | undefined {
+    const waiting = this.size - length
+    if (waiting <= 0 || Atomics.load(this.#words, this.#producer + EPOCH) !== this.#epoch) return undefined
+    const at = (this.#head + length) & (this.#size - 1)
+    return this.#bytes?.subarray(at, at + Math.min(waiting, this.#size - at))
+  }
+
   #enter(epoch: number): void {
     const at = this.#producer + EPOCHS + (epoch & 1) * EPOCH_WORDS
     const segment = this.#words[at + 1]!

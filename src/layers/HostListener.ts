@@ -228,11 +228,18 @@ export class HostListener implements Origin {
   admit(): void {
     while (this.#held.length > 0) {
       const held = this.#held[0]!
-      if (!held.over) {
-        if (!this.#place(held.connection)) return
-        this.#unhold(held)
+      if (held.over) {
+        this.#held.shift()
+        continue
       }
-      this.#held.shift()
+      // it waits no more before it is placed: an offer that comes back at once is held anew, in front of it
+      const { onGone } = held.connection
+      this.#unhold(held)
+      if (this.#place(held.connection)) continue
+      held.connection.onGone = onGone
+      held.over = false
+      this.arrivals.held++
+      return
     }
   }
 
@@ -290,6 +297,8 @@ export class HostListener implements Origin {
     session.worker.slot.offers.pending--
     this.arrivals.offered--
     this.arrivals.withdrawn++
+    // it took a place in the limits, which somebody may wait for
+    this.admit()
   }
 
   #offerElsewhere({ connection, worker }: HostSession): void {

@@ -344,7 +344,7 @@ export const make = (options: {
       for (const entry of last) entry.status = "closing"
       return Effect.forEach(last, ({ transport }) => Scope.close(transport, Exit.void), { discard: true }).pipe(
         Effect.andThen(Effect.sync(() => {
-          for (const session of [...worker.sessions]) {
+          for (const session of worker.sessions) {
             const listener = tables.listenerOf(session)
             // an offer that has gone to another worker leaves nothing here; the worker will never come past it
             if (listener?.takeBack(session) === true) session.free()

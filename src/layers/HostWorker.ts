@@ -230,6 +230,7 @@ export class LiveWorker {
     const isSegment = message._tag === "deleteSegment"
     const number = isSegment ? message.segment : message.link
     const untold = this.#untold[isSegment ? "Segment" : "Link"]
+    // what is postponed is looked at again when it is its turn: the message before it is delivered then, or released
     if (!untold.delete(number)) this.congestion.send({ message, live: () => !untold.delete(number) })
   }
 

@@ -87,7 +87,7 @@ export const make = (options: {
       Effect.withSpan(effect, `SessionLayer.teardown/${name}`, { attributes: { worker: slot.index } })
     const drop = (which: (session: LiveWorker["sessions"] extends Set<infer S> ? S : never) => boolean) =>
       Effect.sync(() => {
-        for (const session of [...live.sessions]) if (which(session)) session.drop()
+        for (const session of live.sessions) if (which(session)) session.drop()
       })
 
     yield* step(

@@ -62,8 +62,6 @@ export class LocalClientSession extends ClientSession {
       : { toServer: about.txBytes, toClient: about.rxBytes }
     this.#peer = peer
     this.#peerSlot = about.peerSlot
-    // what is there already is not announced
-    this.rx?.clearEvent()
   }
 
   override get cutThrough(): boolean {
@@ -176,8 +174,12 @@ export class LocalClientSession extends ClientSession {
 
   /** The other worker has set this session's bit: for bytes, for room, or for nothing. */
   look(): void {
-    if (this.rx?.takeEvent() === true) this.onReadable()
+    this.lookForBytes()
     if (this.tx?.waiting === false) this.onWritable()
+  }
+
+  lookForBytes(): void {
+    if (this.rx?.takeEvent() === true) this.onReadable()
   }
 
   override onReset(reason: string): void {

@@ -114,8 +114,8 @@ class Memory {
 
   /** Segments of cut-through sessions. None of them is anyone's arena: all of one is its session's. */
   readonly local: LocalSegments = {
-    create: (bytes) => {
-      const segment = this.#within(bytes, () => this.#enter(new SharedArrayBuffer(bytes)))
+    create: (bytes, memory) => {
+      const segment = this.#within(bytes, () => this.#enter(memory ?? new SharedArrayBuffer(bytes)))
       if (segment === undefined) return undefined
       this.#localBytes += bytes
       this.#created.add(segment.index)

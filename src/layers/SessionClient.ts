@@ -41,6 +41,8 @@ import * as MessageQueueSegment from "./MessageQueueSegment.ts"
 const BATCH = 32
 /** Batches that are drained before the loop's other work gets its turn. */
 const BATCHES = 64
+/** Milliseconds, some 49 days, that the timeout of a connect can say at most: more are no more. */
+const LONGEST_TIMEOUT = 2 ** 32 - 1
 /** Looks between two looks at the clock, while the worker waits for an answer without sleeping. */
 const LOOKS = 32
 
@@ -106,6 +108,8 @@ const ended = (session: ClientSession): void => session.onEnded()
 const cleanup = (session: ClientSession): void => session.onCleanup()
 const detached = (session: ClientSession): void => session.onDetached()
 const look = (session: ClientSession): void => session instanceof LocalClientSession ? session.look() : undefined
+const lookForBytes = (session: ClientSession): void =>
+  session instanceof LocalClientSession ? session.lookForBytes() : undefined
 
 interface Link extends ReceivedLink {
   readonly sender: Inbox.Sender
@@ -288,6 +292,9 @@ export class Client {
         if (request !== undefined) request(message)
         // whoever asked for it has given up meanwhile
         else if (isConnected(message)) this.connected(message)?.abort()
+        // the server may have written before there was anybody here to hear of it
+        const opened = message._tag === "localConnected" ? this.#locals[message.slot] : undefined
+        if (opened !== undefined) this.#guard(opened, lookForBytes)
         return
       }
       case "addSegment":
@@ -608,7 +615,7 @@ export const make = Effect.fnUntraced(function*(
   })
 
   const connect = Effect.fnUntraced(function*(endpoint: string, { source = "", timeout }: ConnectOptions = {}) {
-    const millis = timeout === undefined ? 0 : Math.max(1, Math.ceil(Duration.toMillis(timeout)))
+    const millis = timeout === undefined ? 0 : Math.min(Math.max(1, Math.ceil(Duration.toMillis(timeout))), LONGEST_TIMEOUT)
     return yield* Effect.acquireRelease(
       Effect.callback<Session, ConnectFailed>((resume) => {
         const ask = (request: number) => ({ _tag: "connect" as const, request, endpoint, source, timeout: millis })

@@ -1,8 +1,9 @@
 /**
  * Messages over a session: each arrives whole or not at all, and in order.
  *
- * A message is four bytes with its length, the least significant first, and its bytes. It is written and read in one
- * piece, so neither side ever holds half of one: as it would be with datagrams, only that none gets lost.
+ * A message is four bytes with its length, the least significant first, and its bytes. It is written in one piece, so
+ * the sender never holds half of one: as it would be with datagrams, only that none gets lost. It may come in parts, and
+ * what has come is taken out of the fifo, which has less room than a message needs while memory is short.
  *
  * Both functions are plain synchronous code, for use from a `SessionHandler`: send again when `writable` says so, receive
  * until nothing comes when `readable` does. A session is used for messages from its first byte on in that direction.
@@ -13,8 +14,17 @@ import type { Session } from "../services/Sessions.ts"
 
 const HEADER = 4
 
-/** Length of the message that is being received, where its header has been read and the rest is still to come. */
-const pending = new WeakMap<Session, number>()
+/** The message that a session receives now: how long it is, and what has come of it. */
+interface Incoming {
+  readonly length: number
+  readonly parts: Array<Uint8Array>
+  missing: number
+}
+
+const incoming = new WeakMap<Session, Incoming>()
+
+/** Where a length made no sense nothing after it does. */
+const senseless = new WeakSet<Session>()
 
 /**
  * Bytes of the largest message that the session can send.
@@ -48,22 +58,36 @@ export const send = (session: Session, bytes: Uint8Array): "sent" | "full" | "to
  * @since 0.1.0
  */
 export const receive = (session: Session): Uint8Array | undefined => {
-  let length = pending.get(session)
-  if (length === undefined) {
-    if (session.available < HEADER) return undefined
-    const header = session.read(HEADER)
-    if (header?.length !== HEADER) return undefined
-    length = new DataView(header.buffer, header.byteOffset, HEADER).getUint32(0, true)
-    if (length > session.rxBound - HEADER) {
-      session.abort()
-      return undefined
+  const message = incoming.get(session) ?? begin(session)
+  if (message === undefined) return undefined
+  const { length, parts } = message
+  if (message.missing > 0) {
+    const part = session.read(message.missing)
+    if (part === undefined) return undefined
+    if (part.length === length) {
+      incoming.delete(session)
+      return part
     }
-    pending.set(session, length)
+    parts.push(part)
+    message.missing -= part.length
+    if (message.missing > 0) return undefined
   }
-  if (session.available < length) return undefined
-  pending.delete(session)
-  if (length === 0) return new Uint8Array(0)
-  const bytes = session.read(length)
-  // bytes that were there and are not there any more: the session is broken, and says so
-  return bytes?.length === length ? bytes : undefined
+  incoming.delete(session)
+  return length === 0 ? new Uint8Array(0) : Buffer.concat(parts, length)
+}
+
+/** Reads the length of the next message, when it is there. */
+const begin = (session: Session): Incoming | undefined => {
+  if (senseless.has(session) || session.available < HEADER) return undefined
+  const header = session.read(HEADER)
+  if (header?.length !== HEADER) return undefined
+  const length = new DataView(header.buffer, header.byteOffset, HEADER).getUint32(0, true)
+  if (length > session.rxBound - HEADER) {
+    senseless.add(session)
+    session.abort()
+    return undefined
+  }
+  const message = { length, parts: [], missing: length }
+  incoming.set(session, message)
+  return message
 }

@@ -23,7 +23,7 @@ import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Handle from "../domain/Handle.ts"
 import * as Options from "../domain/Options.ts"
-import { type AppModule, WorkerExit } from "../services/AppWorker.ts"
+import type { AppModule, WorkerExit } from "../services/AppWorker.ts"
 import { Certificates } from "../services/Certificates.ts"
 import { Namespaces } from "../services/Namespaces.ts"
 import {
@@ -187,12 +187,11 @@ const make = (stack: HostWorkers.Stack) =>
 
     /** An application in a slot, unless its name is taken. */
     const make = (options: Options.AppOptions, module: AppModule, namespace: Scope.Closeable): App | AttachFailed => {
-      if (isTaken(options)) return alreadyAttached(options)
       let name = ""
       const app = tables.apps.allocate((handle): App | undefined => {
         const index = Handle.AppIndex(Handle.index(handle))
         name = options.name ?? `builtin-${index}`
-        // somebody may have been given the very name that this one gets
+        // looked at once more, where nobody can come in between; and for one that is called after its index
         if (isTaken({ ...options, name })) return undefined
         return {
           handle,
@@ -219,7 +218,6 @@ const make = (stack: HostWorkers.Stack) =>
       namespace: Scope.Closeable
     ) {
       const app = yield* Effect.acquireRelease(
-        // looked at once more, where nobody can come in between
         Effect.suspend(() => {
           const app = make(options, module, namespace)
           return app instanceof AttachFailed ? Effect.fail(app) : Effect.succeed(app)

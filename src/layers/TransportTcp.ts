@@ -263,7 +263,10 @@ class TcpConnection implements Connection {
       }
       const left = this.#left
       this.#left = undefined
-      if (left !== undefined) this.#take(end, left, left.length)
+      if (left === undefined) continue
+      this.#take(end, left, left.length)
+      // whoever made the room may have read all there was, and does not look again by itself
+      end.received()
     }
     this.#paused = false
   }
@@ -317,9 +320,17 @@ class TcpConnection implements Connection {
         if (this.#ending) socket.end()
         return
       }
-      const { length } = bytes
-      if (length < LARGE_WRITE) {
+      // where the fifo's end is in between, one write of two parts
+      const rest = end.tx.rest(bytes.length)
+      const length = bytes.length + (rest?.length ?? 0)
+      if (rest !== undefined) {
+        socket.cork()
         socket.write(bytes)
+      }
+      const last = rest ?? bytes
+      if (length < LARGE_WRITE) {
+        socket.write(last)
+        if (rest !== undefined) socket.uncork()
         if (socket.writableLength === 0) {
           // apart from the call that wrote, as every event is
           if (end.tx.drop(length)) queueMicrotask(() => this.#end?.room())
@@ -329,7 +340,8 @@ class TcpConnection implements Connection {
       this.#writing = length
       this.#onWritten ??= (error) => this.#written(error)
       // a small one is on its way already: what comes after it is written when it is
-      socket.write(length < LARGE_WRITE ? nothing : bytes, this.#onWritten)
+      socket.write(length < LARGE_WRITE ? nothing : last, this.#onWritten)
+      if (rest !== undefined && length >= LARGE_WRITE) socket.uncork()
     }
   }
 

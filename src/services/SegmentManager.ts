@@ -70,8 +70,11 @@ export interface ManagerReport {
  * @since 0.1.0
  */
 export interface LocalSegments {
-  /** A new segment, for a session that this worker is to serve; `undefined` when its memory limit forbids it. */
-  readonly create: (bytes: number) => Segment.Segment | undefined
+  /**
+   * A segment for a session that this worker is to serve, in memory that is given or in new memory; `undefined` when the
+   * memory limit forbids it.
+   */
+  readonly create: (bytes: number, memory?: SharedArrayBuffer) => Segment.Segment | undefined
   /** Another worker's segment, numbered for this one; it does not count for this one's limit. */
   readonly adopt: (buffer: ArrayBufferLike) => Segment.Segment
   /** The session is gone. */

@@ -290,6 +290,41 @@ describe("Fifo", () => {
     assert.isTrue(Pattern.isAt(consumer.peek()!, 4000))
   })
 
+  it("shows what is there in two parts at most, where all of it is in one block", () => {
+    const { consumer, producer } = make(16_384)
+    const random = Random.make(7)
+    let parts = 0
+    for (let head = 0, tail = 0; tail < 2_000_000;) {
+      tail += producer.enqueue(Pattern.at(tail, 1 + random(5000)))
+      const first = consumer.peek()!
+      const rest = consumer.rest(first.length)
+      assert.isTrue(Pattern.isAt(first, head))
+      if (rest !== undefined) {
+        parts++
+        assert.isTrue(Pattern.isAt(rest, head + first.length))
+        assert.strictEqual(first.length + rest.length, tail - head)
+        assert.isUndefined(consumer.rest(first.length + rest.length))
+      }
+      const dropped = random(3) === 0 ? random(first.length) : first.length + (rest?.length ?? 0)
+      consumer.drop(dropped)
+      head += dropped
+    }
+    assert.isAbove(parts, 100)
+  })
+
+  it("shows no rest that is in the next block", () => {
+    const { consumer, producer } = make(65_536)
+    producer.enqueue(Pattern.at(0, 4096))
+    consumer.drop(consumer.peek(4000)!.length)
+    // into the block's end, and the rest, which needs a larger one
+    producer.enqueue(Pattern.at(4096, 10_000))
+    const first = consumer.peek()!
+    assert.isBelow(first.length, consumer.size)
+    assert.isUndefined(consumer.rest(first.length))
+    consumer.drop(first.length)
+    assert.isTrue(Pattern.isAt(consumer.peek()!, 4000 + first.length))
+  })
+
   it("gives all memory back when it is freed, read or not", () => {
     const { producer, held, arena } = make(65_536)
     producer.enqueue(Pattern.at(0, 4096))

@@ -94,13 +94,16 @@ const isHandle = (value: unknown) =>
   Number.isSafeInteger(value) &&
   Handle.isValid(Handle.index(value as Handle.Handle), Handle.generation(value as Handle.Handle))
 
+/** Fields that are handles. */
+const handles = new Set(["session", "other", "listener"])
+
 const assertWellFormed = (message: Message.Message) => {
   const { _tag, ...fields } = message
   assert.include(Message.tags, _tag)
   assert.sameMembers(Object.keys(fields), Object.keys(samples[_tag]))
   for (const [name, value] of Object.entries(fields)) {
     const sample = (samples[_tag] as Record<string, unknown>)[name]
-    const isOf = typeof sample === "string" ? isText : name === "session" || name === "listener" ? isHandle : isWord
+    const isOf = typeof sample === "string" ? isText : handles.has(name) ? isHandle : isWord
     assert.isTrue(isOf(value), `${_tag}.${name} is ${String(value)}`)
   }
 }

@@ -177,7 +177,8 @@ describe("handles", () => {
           yield* until("the claim", () => next.opened)
           yield* late
           next.send("hello")
-          yield* until("bytes", () => heir.io.some(({ kind, session }) => kind === Message.Rx && session === offer.session))
+          yield* until("bytes", () =>
+            heir.io.some(({ kind, session }) => kind === Message.Rx && session === offer.session))
           yield* late
           assert.isFalse(next.ended || next.closed)
           assert.strictEqual((yield* stage.report).sessions, 1)
@@ -240,23 +241,26 @@ describe("names", () => {
       assert.strictEqual((yield* Effect.flip(host.find({ client: "one" })))._tag, "NoSuchApp")
     }))
 
-  scenario("W2 W3 no two applications have one name, though one of them was not given it", (stage) =>
-    Effect.gen(function*() {
-      const { host } = stage
-      yield* stage.attach(new Actor(), { name: "builtin-1", listen: [] })
-      const nameless = { name: undefined, client: "shop", listen: [] }
-      const before = yield* state(stage)
-      const error = yield* Effect.flip(stage.attach(new Actor(), nameless))
-      assert.strictEqual(error.reason.message, "an application called builtin-1 is attached already")
-      assert.deepStrictEqual(yield* state(stage), before)
-      // nor the other way round
-      yield* stage.attach(new Actor(), { name: "other", listen: [] })
-      const third = yield* stage.attach(new Actor(), nameless)
-      assert.strictEqual(third.name, "builtin-2")
-      const taken = yield* Effect.flip(stage.attach(new Actor(), { name: "builtin-2", listen: [] }))
-      assert.strictEqual(taken.reason._tag, "AlreadyAttached")
-      assert.strictEqual((yield* host.find("builtin-2")).handle, third.handle)
-    }))
+  scenario(
+    "W2 W3 no two applications have one name, though one of them was not given it",
+    (stage) =>
+      Effect.gen(function*() {
+        const { host } = stage
+        yield* stage.attach(new Actor(), { name: "builtin-1", listen: [] })
+        const nameless = { name: undefined, client: "shop", listen: [] }
+        const before = yield* state(stage)
+        const error = yield* Effect.flip(stage.attach(new Actor(), nameless))
+        assert.strictEqual(error.reason.message, "an application called builtin-1 is attached already")
+        assert.deepStrictEqual(yield* state(stage), before)
+        // nor the other way round
+        yield* stage.attach(new Actor(), { name: "other", listen: [] })
+        const third = yield* stage.attach(new Actor(), nameless)
+        assert.strictEqual(third.name, "builtin-2")
+        const taken = yield* Effect.flip(stage.attach(new Actor(), { name: "builtin-2", listen: [] }))
+        assert.strictEqual(taken.reason._tag, "AlreadyAttached")
+        assert.strictEqual((yield* host.find("builtin-2")).handle, third.handle)
+      })
+  )
 })
 
 describe("attach", () => {
@@ -385,15 +389,18 @@ describe("attach", () => {
       }
     }))
 
-  scenario("W3 a name is free again the moment that the attach which had it has failed", (stage) =>
-    Effect.gen(function*() {
-      const failing = new Actor({ start: () => Effect.andThen(settled, Effect.fail(new Error("no database"))) })
-      const first = yield* Effect.forkChild(Effect.flip(stage.attach(failing)))
-      yield* turn
-      assert.strictEqual((yield* Effect.flip(stage.attach(new Actor()))).reason._tag, "AlreadyAttached")
-      assert.strictEqual((yield* Fiber.join(first)).reason._tag, "WorkerFailed")
-      yield* stage.attach(new Actor())
-    }))
+  scenario(
+    "W3 a name is free again the moment that the attach which had it has failed",
+    (stage) =>
+      Effect.gen(function*() {
+        const failing = new Actor({ start: () => Effect.andThen(settled, Effect.fail(new Error("no database"))) })
+        const first = yield* Effect.forkChild(Effect.flip(stage.attach(failing)))
+        yield* turn
+        assert.strictEqual((yield* Effect.flip(stage.attach(new Actor()))).reason._tag, "AlreadyAttached")
+        assert.strictEqual((yield* Fiber.join(first)).reason._tag, "WorkerFailed")
+        yield* stage.attach(new Actor())
+      })
+  )
 
   scenario("W3 an attach that is interrupted, at whatever point, leaves nothing", (stage) =>
     Effect.gen(function*() {
@@ -471,8 +478,9 @@ describe("detach", () => {
         const scope = yield* Scope.make()
         const app = yield* Scope.provide(spans.record(stage.attach(new Actor(), options)), scope)
         yield* certificates.add(app.handle, Pem.pair("exact"))
-        const seen: Array<readonly [span: string, proxies: number, workers: number, certificates: number, found: boolean]> =
-          []
+        const seen: Array<
+          readonly [span: string, proxies: number, workers: number, certificates: number, found: boolean]
+        > = []
         spans.watch = (what, name) => {
           if (what === "begin" || !name.startsWith("SessionLayer.detach/")) return
           const { apps, locals } = Effect.runSync(Effect.all({ apps: host.report, locals: host.locals }))
@@ -512,18 +520,21 @@ describe("detach", () => {
       })
   )
 
-  scenario("W13 a second detach finds no application, and the first one is not disturbed", (stage) =>
-    Effect.gen(function*() {
-      const { app, close } = yield* attachIn(stage, new Actor(), { worker: { workers: 3 } })
-      const first = yield* Effect.forkChild(stage.host.detach(app.handle), { startImmediately: true })
-      const exits = yield* Effect.all([
-        Effect.exit(Fiber.join(first)),
-        Effect.exit(stage.host.detach(app.handle)),
-        Effect.exit(close)
-      ], { concurrency: "unbounded" })
-      assert.deepStrictEqual(exits.map(Exit.isSuccess), [true, false, true])
-      yield* assertNothingLeft(stage)
-    }))
+  scenario(
+    "W13 a second detach finds no application, and the first one is not disturbed",
+    (stage) =>
+      Effect.gen(function*() {
+        const { app, close } = yield* attachIn(stage, new Actor(), { worker: { workers: 3 } })
+        const first = yield* Effect.forkChild(stage.host.detach(app.handle), { startImmediately: true })
+        const exits = yield* Effect.all([
+          Effect.exit(Fiber.join(first)),
+          Effect.exit(stage.host.detach(app.handle)),
+          Effect.exit(close)
+        ], { concurrency: "unbounded" })
+        assert.deepStrictEqual(exits.map(Exit.isSuccess), [true, false, true])
+        yield* assertNothingLeft(stage)
+      })
+  )
 
   scenario("W13 a detach that is interrupted is not left half-way", (stage) =>
     Effect.gen(function*() {
@@ -542,33 +553,36 @@ describe("detach", () => {
 })
 
 describe("sessions that the host ends", () => {
-  scenario("endSession with close lets what was written go out, and tells the worker", (stage) =>
-    Effect.gen(function*() {
-      const actor = new Actor()
-      yield* stage.attach(actor)
-      const peer = yield* stage.dialOpen()
-      const [session] = actor.run().accepted
-      peer.stop()
-      session!.write(Buffer.alloc(100_000, 1))
-      yield* settled
-      yield* stage.host.endSession(session!.handle, "close")
-      yield* settled
-      assert.isFalse(peer.ended)
-      peer.read()
-      yield* until("the end", () => peer.ended)
-      assert.strictEqual(peer.receivedBytes, 100_000)
-      peer.end()
-      yield* until("the close", () => peer.closed)
-      assert.isUndefined(peer.broken)
-      yield* until("the worker to be told", () => session!.closed)
-      assert.deepStrictEqual(actor.run().edges, [`closed ${Handle.format(session!.handle)}`])
-      yield* settled
-      assert.strictEqual((yield* stage.report).sessions, 0)
-      assert.strictEqual(
-        (yield* Effect.flip(stage.host.endSession(session!.handle, "close"))).message,
-        `no session ${Handle.format(session!.handle)}`
-      )
-    }))
+  scenario(
+    "endSession with close lets what was written go out, and tells the worker",
+    (stage) =>
+      Effect.gen(function*() {
+        const actor = new Actor()
+        yield* stage.attach(actor)
+        const peer = yield* stage.dialOpen()
+        const [session] = actor.run().accepted
+        peer.stop()
+        session!.write(Buffer.alloc(100_000, 1))
+        yield* settled
+        yield* stage.host.endSession(session!.handle, "close")
+        yield* settled
+        assert.isFalse(peer.ended)
+        peer.read()
+        yield* until("the end", () => peer.ended)
+        assert.strictEqual(peer.receivedBytes, 100_000)
+        peer.end()
+        yield* until("the close", () => peer.closed)
+        assert.isUndefined(peer.broken)
+        yield* until("the worker to be told", () => session!.closed)
+        assert.deepStrictEqual(actor.run().edges, [`closed ${Handle.format(session!.handle)}`])
+        yield* settled
+        assert.strictEqual((yield* stage.report).sessions, 0)
+        assert.strictEqual(
+          (yield* Effect.flip(stage.host.endSession(session!.handle, "close"))).message,
+          `no session ${Handle.format(session!.handle)}`
+        )
+      })
+  )
 
   scenario("endSession with reset breaks the connection, and tells the worker", (stage) =>
     Effect.gen(function*() {

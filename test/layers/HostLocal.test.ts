@@ -99,121 +99,133 @@ const assertNoLocals = Effect.fnUntraced(function*({ host }: Stage) {
 const offers = (raw: RawWorker) => raw.all("localAccepted").map((message) => ({ ...message, offset: 0 }))
 
 describe("a local listener", () => {
-  scenario("W16 another application that wants the very same endpoint is told AddressInUse", (stage) =>
-    Effect.gen(function*() {
-      const first = new Actor()
-      const second = new Actor()
-      yield* stage.attach(first, serverOptions({ name: "first" }))
-      yield* stage.attach(second, serverOptions({ name: "second", listen: [] }))
-      const before = yield* stage.host.locals
-      assert.deepStrictEqual(before.listeners.map(({ app, endpoint }) => [app, endpoint]), [["first", service]])
-      const run = second.run()
-      const error = yield* Effect.flip(run.sessions.listen(service, accepting(run)))
-      assert.strictEqual(error.reason, "AddressInUse")
-      assert.strictEqual(error.detail, `application first listens on ${service}`)
-      assert.deepStrictEqual(yield* stage.host.locals, before)
-      // an application of both scopes, too: a local endpoint is no transport's
-      const third = new Actor()
-      yield* stage.attach(third, { name: "third", listen: [], scope: { local: true, global: true } })
-      const both = yield* Effect.flip(third.run().sessions.listen(service, () => {}))
-      assert.strictEqual(both.reason, "AddressInUse")
-      yield* stage.host.detach((yield* stage.host.find("first")).handle)
-      yield* run.sessions.listen(service, accepting(run))
-    }))
+  scenario(
+    "W16 another application that wants the very same endpoint is told AddressInUse",
+    (stage) =>
+      Effect.gen(function*() {
+        const first = new Actor()
+        const second = new Actor()
+        yield* stage.attach(first, serverOptions({ name: "first" }))
+        yield* stage.attach(second, serverOptions({ name: "second", listen: [] }))
+        const before = yield* stage.host.locals
+        assert.deepStrictEqual(before.listeners.map(({ app, endpoint }) => [app, endpoint]), [["first", service]])
+        const run = second.run()
+        const error = yield* Effect.flip(run.sessions.listen(service, accepting(run)))
+        assert.strictEqual(error.reason, "AddressInUse")
+        assert.strictEqual(error.detail, `application first listens on ${service}`)
+        assert.deepStrictEqual(yield* stage.host.locals, before)
+        // an application of both scopes, too: a local endpoint is no transport's
+        const third = new Actor()
+        yield* stage.attach(third, { name: "third", listen: [], scope: { local: true, global: true } })
+        const both = yield* Effect.flip(third.run().sessions.listen(service, () => {}))
+        assert.strictEqual(both.reason, "AddressInUse")
+        yield* stage.host.detach((yield* stage.host.find("first")).handle)
+        yield* run.sessions.listen(service, accepting(run))
+      })
+  )
 
-  scenario("W16 two applications of both scopes are in each other's way there as well", (stage) =>
-    Effect.gen(function*() {
-      const both = { scope: { local: true, global: true } }
-      const second = new Actor()
-      yield* stage.attach(new Actor(), serverOptions({ name: "first", ...both }))
-      yield* stage.attach(second, serverOptions({ name: "second", listen: [], ...both }))
-      const error = yield* Effect.flip(second.run().sessions.listen(service, () => {}))
-      assert.strictEqual(error.reason, "AddressInUse")
-    }))
+  scenario(
+    "W16 two applications of both scopes are in each other's way there as well",
+    (stage) =>
+      Effect.gen(function*() {
+        const both = { scope: { local: true, global: true } }
+        const second = new Actor()
+        yield* stage.attach(new Actor(), serverOptions({ name: "first", ...both }))
+        yield* stage.attach(second, serverOptions({ name: "second", listen: [], ...both }))
+        const error = yield* Effect.flip(second.run().sessions.listen(service, () => {}))
+        assert.strictEqual(error.reason, "AddressInUse")
+      })
+  )
 })
 
 describe("a local connect", () => {
-  scenario("W16 to a worker of this process is a session at once, with one segment for both rings", (stage) =>
-    Effect.gen(function*() {
-      const { client, server } = yield* attachPair(stage, {
-        server: { segment: { rxFifoSize: "16KiB", txFifoSize: "64KiB" } },
-        client: { segment: { rxFifoSize: "4KiB", txFifoSize: "4KiB" } }
+  scenario(
+    "W16 to a worker of this process is a session at once, with one segment for both rings",
+    (stage) =>
+      Effect.gen(function*() {
+        const { client, server } = yield* attachPair(stage, {
+          server: { segment: { rxFifoSize: "16KiB", txFifoSize: "64KiB" } },
+          client: { segment: { rxFifoSize: "4KiB", txFifoSize: "4KiB" } }
+        })
+        const segments = (yield* stage.app("client")).workers[0]!.segments
+        const session = yield* connect(client)
+        const [other] = server.run().accepted
+        assert.isTrue(session.cutThrough && other!.cutThrough)
+        // the sizes are those of the application that serves
+        assert.deepStrictEqual([other!.rxBound, other!.txBound], [16 * KiB, 64 * KiB])
+        assert.deepStrictEqual([session.rxBound, session.txBound], [64 * KiB, 16 * KiB])
+        assert.strictEqual(session.remote, service)
+        assert.strictEqual(other!.local, service)
+        assert.strictEqual(other!.remote, session.local)
+        const locals = yield* stage.host.locals
+        assert.strictEqual(locals.sessions.length, 1)
+        assert.strictEqual(locals.sessions[0]!.segmentBytes, SessionBlock.BYTES + 80 * KiB)
+        assert.strictEqual(handleOf(locals.sessions[0]!.server.session), other!.handle)
+        assert.strictEqual(handleOf(locals.sessions[0]!.client.session), session.handle)
+        assert.deepStrictEqual(locals.connects, [])
+        assert.deepStrictEqual(
+          (yield* stage.host.sessions({})).map(({ app, kind, rx, state }) => [app, kind, state, rx]),
+          [["server", "cut-through server", "READY", null], ["client", "cut-through client", "READY", null]]
+        )
+        assert.deepStrictEqual(
+          (yield* stage.host.segments).filter(({ kind }) => kind === "local").map(({ app, bytes, count }) => [
+            app,
+            count,
+            bytes
+          ]),
+          [["server", 1, SessionBlock.BYTES + 80 * KiB], ["client", 1, 0]]
+        )
+        // what connections have is not touched
+        assert.deepStrictEqual((yield* stage.app("client")).workers[0]!.segments, segments)
+        assert.strictEqual(session.write(Buffer.from("ping")), 4)
+        yield* until("bytes", () => other!.available === 4)
+        yield* settled
+        assert.strictEqual(bytesOf(other!), "ping")
+        other!.write(Buffer.from("pong"))
+        yield* until("bytes", () => session.available === 4)
+        yield* settled
+        assert.strictEqual(bytesOf(session), "pong")
+        assert.deepStrictEqual(edges(server.run()), ["readable"])
+        assert.deepStrictEqual(edges(client.run()), ["readable"])
+        session.close()
+        yield* assertNoLocals(stage)
       })
-      const segments = (yield* stage.app("client")).workers[0]!.segments
-      const session = yield* connect(client)
-      const [other] = server.run().accepted
-      assert.isTrue(session.cutThrough && other!.cutThrough)
-      // the sizes are those of the application that serves
-      assert.deepStrictEqual([other!.rxBound, other!.txBound], [16 * KiB, 64 * KiB])
-      assert.deepStrictEqual([session.rxBound, session.txBound], [64 * KiB, 16 * KiB])
-      assert.strictEqual(session.remote, service)
-      assert.strictEqual(other!.local, service)
-      assert.strictEqual(other!.remote, session.local)
-      const locals = yield* stage.host.locals
-      assert.strictEqual(locals.sessions.length, 1)
-      assert.strictEqual(locals.sessions[0]!.segmentBytes, SessionBlock.BYTES + 80 * KiB)
-      assert.strictEqual(handleOf(locals.sessions[0]!.server.session), other!.handle)
-      assert.strictEqual(handleOf(locals.sessions[0]!.client.session), session.handle)
-      assert.deepStrictEqual(locals.connects, [])
-      assert.deepStrictEqual(
-        (yield* stage.host.sessions({})).map(({ app, kind, rx, state }) => [app, kind, state, rx]),
-        [["server", "cut-through server", "READY", null], ["client", "cut-through client", "READY", null]]
-      )
-      assert.deepStrictEqual(
-        (yield* stage.host.segments).filter(({ kind }) => kind === "local").map(({ app, bytes, count }) => [
-          app,
-          count,
-          bytes
-        ]),
-        [["server", 1, SessionBlock.BYTES + 80 * KiB], ["client", 1, 0]]
-      )
-      // what connections have is not touched
-      assert.deepStrictEqual((yield* stage.app("client")).workers[0]!.segments, segments)
-      assert.strictEqual(session.write(Buffer.from("ping")), 4)
-      yield* until("bytes", () => other!.available === 4)
-      yield* settled
-      assert.strictEqual(bytesOf(other!), "ping")
-      other!.write(Buffer.from("pong"))
-      yield* until("bytes", () => session.available === 4)
-      yield* settled
-      assert.strictEqual(bytesOf(session), "pong")
-      assert.deepStrictEqual(edges(server.run()), ["readable"])
-      assert.deepStrictEqual(edges(client.run()), ["readable"])
-      session.close()
-      yield* assertNoLocals(stage)
-    }))
+  )
 
-  scenario("W16 W20 the server is told first, and the client of nothing before the server has accepted", (stage) =>
-    Effect.gen(function*() {
-      const { raws: [server] } = yield* attachRaw(stage, serverOptions())
-      const { raws: [client] } = yield* attachRaw(stage, clientOptions())
-      server!.said.length = 0
-      client!.said.length = 0
-      client!.send({ _tag: "connect", request: 7, endpoint: service, source: "", timeout: 0 })
-      yield* until("the offer", () => offers(server!).length === 1)
-      yield* settled
-      // the segment and the link first
-      assert.deepStrictEqual(server!.said.toSorted(), ["addLink", "addSegment", "localAccepted"])
-      assert.strictEqual(server!.said.at(-1), "localAccepted")
-      assert.notInclude(client!.said, "localConnected")
-      assert.notInclude(client!.said, "addSegment")
-      const connects = yield* stage.host.locals
-      assert.deepStrictEqual(connects.connects.map(({ endpoint, scope }) => [endpoint, scope]), [[service, "local"]])
-      assert.strictEqual((yield* stage.worker(0, "server")).offers.pending, 1)
-      assert.isTrue(server!.claim(offers(server!)[0]!))
-      yield* until("the session", () => client!.all("localConnected").length === 1)
-      assert.deepStrictEqual(client!.said.toSorted(), ["addLink", "addSegment", "localConnected"])
-      assert.strictEqual(client!.said.at(-1), "localConnected")
-      const [accepted] = server!.all("localAccepted")
-      const [connected] = client!.all("localConnected")
-      assert.strictEqual(connected!.request, 7)
-      assert.deepStrictEqual([connected!.slot, connected!.peerSlot], [accepted!.peerSlot, accepted!.slot])
-      assert.deepStrictEqual([connected!.rxBytes, connected!.txBytes], [accepted!.txBytes, accepted!.rxBytes])
-      // it is one memory
-      const words = (raw: RawWorker, segment: number) => raw.segments.get(segment)!.buffer
-      assert.strictEqual(words(server!, accepted!.segment), words(client!, connected!.segment))
-      assert.instanceOf(words(server!, accepted!.segment), SharedArrayBuffer)
-    }))
+  scenario(
+    "W16 W20 the server is told first, and the client of nothing before the server has accepted",
+    (stage) =>
+      Effect.gen(function*() {
+        const { raws: [server] } = yield* attachRaw(stage, serverOptions())
+        const { raws: [client] } = yield* attachRaw(stage, clientOptions())
+        server!.said.length = 0
+        client!.said.length = 0
+        client!.send({ _tag: "connect", request: 7, endpoint: service, source: "", timeout: 0 })
+        yield* until("the offer", () => offers(server!).length === 1)
+        yield* settled
+        // the segment and the link first
+        assert.deepStrictEqual(server!.said.toSorted(), ["addLink", "addSegment", "localAccepted"])
+        assert.strictEqual(server!.said.at(-1), "localAccepted")
+        assert.notInclude(client!.said, "localConnected")
+        assert.notInclude(client!.said, "addSegment")
+        const connects = yield* stage.host.locals
+        assert.deepStrictEqual(connects.connects.map(({ endpoint, scope }) => [endpoint, scope]), [[service, "local"]])
+        assert.strictEqual((yield* stage.worker(0, "server")).offers.pending, 1)
+        assert.isTrue(server!.claim(offers(server!)[0]!))
+        yield* until("the session", () => client!.all("localConnected").length === 1)
+        assert.deepStrictEqual(client!.said.toSorted(), ["addLink", "addSegment", "localConnected"])
+        assert.strictEqual(client!.said.at(-1), "localConnected")
+        const [accepted] = server!.all("localAccepted")
+        const [connected] = client!.all("localConnected")
+        assert.strictEqual(connected!.request, 7)
+        assert.deepStrictEqual([connected!.slot, connected!.peerSlot], [accepted!.peerSlot, accepted!.slot])
+        assert.deepStrictEqual([connected!.rxBytes, connected!.txBytes], [accepted!.txBytes, accepted!.rxBytes])
+        // it is one memory
+        const words = (raw: RawWorker, segment: number) => raw.segments.get(segment)!.buffer
+        assert.strictEqual(words(server!, accepted!.segment), words(client!, connected!.segment))
+        assert.instanceOf(words(server!, accepted!.segment), SharedArrayBuffer)
+      })
+  )
 
   scenario("W16 both sides gone, the segment is withdrawn from each, once", (stage) =>
     Effect.gen(function*() {
@@ -242,6 +254,39 @@ describe("a local connect", () => {
       yield* assertNoLocals(stage)
       assert.deepStrictEqual([client!, server!].map((raw) => raw.all("deleteSegment").length), [1, 1])
     }))
+
+  scenario(
+    "W16 the memory of a session is used again by the next of the same two workers, and by no others",
+    (stage) =>
+      Effect.gen(function*() {
+        const { raws: [server] } = yield* attachRaw(stage, serverOptions())
+        const { raws } = yield* attachRaw(stage, clientOptions(), 2)
+        /** A session from its connect to its end; the memory that it had. */
+        const session = Effect.fnUntraced(function*(client: RawWorker, request: number) {
+          const before = client.all("localConnected").length
+          client.send({ _tag: "connect", request, endpoint: service, source: "", timeout: 0 })
+          yield* until("the offer", () => offers(server!).length === request)
+          server!.claim(offers(server!).at(-1)!)
+          yield* until("the session", () => client.all("localConnected").length > before)
+          const accepted = server!.all("localAccepted").at(-1)!
+          const { session } = client.all("localConnected").at(-1)!
+          const { buffer } = server!.segments.get(accepted.segment)!
+          client.send({ _tag: "close", session })
+          yield* until("both to be told", () => server!.all("cleanup").length === request)
+          client.send({ _tag: "release", session })
+          server!.send({ _tag: "release", session: accepted.session })
+          yield* settled
+          return buffer
+        })
+        const [one, other] = [raws[0]!, raws[1]!]
+        const first = yield* session(one, 1)
+        const second = yield* session(other, 2)
+        assert.notStrictEqual(second, first)
+        assert.strictEqual(yield* session(one, 3), first)
+        assert.strictEqual(yield* session(other, 4), second)
+        yield* assertNoLocals(stage)
+      })
+  )
 
   scenario("W16 of a worker to itself, and to another worker of its application", (stage) =>
     Effect.gen(function*() {
@@ -283,25 +328,28 @@ describe("admission", () => {
       yield* assertNoLocals(stage)
     }))
 
-  scenario("W16 M6 a congested server: the connect is held, and goes on when the server has caught up", (stage) =>
-    Effect.gen(function*() {
-      const { client, server } = yield* attachPair(stage, { server: { queue: tiny } })
-      // offers that run out make it one that is behind
-      stage.script(0, "server").block()
-      const first = yield* Effect.forkChild(connect(client))
-      yield* adjust(5)
-      assert.isTrue((yield* stage.worker(0, "server")).congested)
-      const second = yield* Effect.forkChild(connect(client))
-      yield* settled
-      assert.deepStrictEqual((yield* stage.host.locals).connects.length, 2)
-      const [listener] = (yield* stage.app("server")).listeners
-      assert.strictEqual(listener!.arrivals.held, 2)
-      stage.script(0, "server").release()
-      yield* Fiber.join(first)
-      yield* Fiber.join(second)
-      assert.strictEqual(server.run().accepted.length, 2)
-      assert.deepStrictEqual((yield* stage.host.locals).connects, [])
-    }))
+  scenario(
+    "W16 M6 a congested server: the connect is held, and goes on when the server has caught up",
+    (stage) =>
+      Effect.gen(function*() {
+        const { client, server } = yield* attachPair(stage, { server: { queue: tiny } })
+        // offers that run out make it one that is behind
+        stage.script(0, "server").block()
+        const first = yield* Effect.forkChild(connect(client))
+        yield* adjust(5)
+        assert.isTrue((yield* stage.worker(0, "server")).congested)
+        const second = yield* Effect.forkChild(connect(client))
+        yield* settled
+        assert.deepStrictEqual((yield* stage.host.locals).connects.length, 2)
+        const [listener] = (yield* stage.app("server")).listeners
+        assert.strictEqual(listener!.arrivals.held, 2)
+        stage.script(0, "server").release()
+        yield* Fiber.join(first)
+        yield* Fiber.join(second)
+        assert.strictEqual(server.run().accepted.length, 2)
+        assert.deepStrictEqual((yield* stage.host.locals).connects, [])
+      })
+  )
 
   const refusals: ReadonlyArray<{
     readonly what: string
@@ -368,74 +416,85 @@ describe("admission", () => {
       yield* assertNoLocals(stage)
     }))
 
-  scenario("W16 the client's own limits count when the server has accepted, which then hears of a reset", (stage) =>
-    Effect.gen(function*() {
-      const { client, server } = yield* attachPair(stage, { client: { admission: { maxSessions: 1 } } })
-      stage.script(0, "server").mute()
-      // both pass the check before, and one of them the second one
-      const fibers = [
-        yield* Effect.forkChild(Effect.exit(connect(client))),
-        yield* Effect.forkChild(Effect.exit(connect(client)))
-      ]
-      yield* settled
-      stage.script(0, "server").unmute()
-      const exits = yield* Effect.forEach(fibers, Fiber.join)
-      assert.deepStrictEqual(exits.map(Exit.isSuccess), [true, false])
-      const error = yield* Effect.flip(exits[1]!)
-      assert.strictEqual(error.reason, "Refused")
-      assert.strictEqual(error.detail, "host-limit: the application has all the sessions it may have")
-      yield* settled
-      assert.deepStrictEqual(edges(server.run()), [
-        "closed (the client can't have it: host-limit: the application has all the sessions it may have)"
-      ])
-      assert.strictEqual((yield* stage.host.locals).sessions.length, 1)
-    }))
+  scenario(
+    "W16 the client's own limits count when the server has accepted, which then hears of a reset",
+    (stage) =>
+      Effect.gen(function*() {
+        const { client, server } = yield* attachPair(stage, { client: { admission: { maxSessions: 1 } } })
+        stage.script(0, "server").mute()
+        // both pass the check before, and one of them the second one
+        const fibers = [
+          yield* Effect.forkChild(Effect.exit(connect(client))),
+          yield* Effect.forkChild(Effect.exit(connect(client)))
+        ]
+        yield* settled
+        stage.script(0, "server").unmute()
+        const exits = yield* Effect.forEach(fibers, Fiber.join)
+        assert.deepStrictEqual(exits.map(Exit.isSuccess), [true, false])
+        const error = yield* Effect.flip(exits[1]!)
+        assert.strictEqual(error.reason, "Refused")
+        assert.strictEqual(error.detail, "host-limit: the application has all the sessions it may have")
+        yield* settled
+        assert.deepStrictEqual(edges(server.run()), [
+          "closed (the client can't have it: host-limit: the application has all the sessions it may have)"
+        ])
+        assert.strictEqual((yield* stage.host.locals).sessions.length, 1)
+      })
+  )
 
-  scenario("W16 M7 a client that is congested when the server has accepted gets Refused, congested", (stage) =>
-    Effect.gen(function*() {
-      const { client, server } = yield* attachPair(stage, { client: { queue: tiny, listen: ["local://other"] } })
-      const sessions = yield* Effect.forEach(Array(3), () => connect(server, "local://other"))
-      stage.script(0, "server").mute()
-      const fiber = yield* Effect.forkChild(Effect.flip(connect(client)))
-      yield* settled
-      stage.script(0, "client").block()
-      for (const session of sessions) yield* stage.host.endSession(session.handle, "close")
-      yield* settled
-      assert.isTrue((yield* stage.worker(0, "client")).congested)
-      stage.script(0, "server").unmute()
-      yield* settled
-      stage.script(0, "client").release()
-      const error = yield* Fiber.join(fiber)
-      assert.strictEqual(error.reason, "Refused")
-      assert.strictEqual(error.detail, "congested: the worker is behind with its queue")
-    }))
+  scenario(
+    "W16 M7 a client that is congested when the server has accepted gets Refused, congested",
+    (stage) =>
+      Effect.gen(function*() {
+        const { client, server } = yield* attachPair(stage, { client: { queue: tiny, listen: ["local://other"] } })
+        const sessions = yield* Effect.forEach(Array(3), () => connect(server, "local://other"))
+        stage.script(0, "server").mute()
+        const fiber = yield* Effect.forkChild(Effect.flip(connect(client)))
+        yield* settled
+        stage.script(0, "client").block()
+        for (const session of sessions) yield* stage.host.endSession(session.handle, "close")
+        yield* settled
+        assert.isTrue((yield* stage.worker(0, "client")).congested)
+        stage.script(0, "server").unmute()
+        yield* settled
+        stage.script(0, "client").release()
+        const error = yield* Fiber.join(fiber)
+        assert.strictEqual(error.reason, "Refused")
+        assert.strictEqual(error.detail, "congested: the worker is behind with its queue")
+      })
+  )
 
-  scenario("W16 M15 an offer that is not claimed in time goes to another worker, with a segment of its own", (stage) =>
-    Effect.gen(function*() {
-      const { raws: [slow, next] } = yield* attachRaw(stage, serverOptions(), 2)
-      const client = new Actor()
-      yield* stage.attach(client, clientOptions())
-      const fiber = yield* Effect.forkChild(connect(client))
-      yield* until("the offer", () => offers(slow!).length === 1)
-      yield* adjust(5)
-      assert.strictEqual(offers(next!).length, 1)
-      const late = offers(slow!)[0]!
-      const offer = offers(next!)[0]!
-      assert.notStrictEqual(late.session, offer.session)
-      assert.notStrictEqual(slow!.segments.get(late.segment)!.buffer, next!.segments.get(offer.segment)!.buffer)
-      assert.isTrue(next!.claim(offer))
-      yield* Fiber.join(fiber)
-      // the old one is there until the worker has come past it
-      assert.deepStrictEqual(slow!.all("deleteSegment"), [])
-      assert.isFalse(slow!.claim(late))
-      yield* until("the withdrawal", () => slow!.all("deleteSegment").length === 1)
-      assert.strictEqual(slow!.all("deleteSegment")[0]!.segment, late.segment)
-      assert.deepStrictEqual(next!.all("deleteSegment"), [])
-      assert.deepStrictEqual(
-        (yield* stage.app("server")).workers.map(({ offers: { claimed, pending, revoked } }) => [claimed, revoked, pending]),
-        [[0, 1, 0], [1, 0, 0]]
-      )
-    }))
+  scenario(
+    "W16 M15 an offer that is not claimed in time goes to another worker, with a segment of its own",
+    (stage) =>
+      Effect.gen(function*() {
+        const { raws: [slow, next] } = yield* attachRaw(stage, serverOptions(), 2)
+        const client = new Actor()
+        yield* stage.attach(client, clientOptions())
+        const fiber = yield* Effect.forkChild(connect(client))
+        yield* until("the offer", () => offers(slow!).length === 1)
+        yield* adjust(5)
+        assert.strictEqual(offers(next!).length, 1)
+        const late = offers(slow!)[0]!
+        const offer = offers(next!)[0]!
+        assert.notStrictEqual(late.session, offer.session)
+        assert.notStrictEqual(slow!.segments.get(late.segment)!.buffer, next!.segments.get(offer.segment)!.buffer)
+        assert.isTrue(next!.claim(offer))
+        yield* Fiber.join(fiber)
+        // the old one is there until the worker has come past it
+        assert.deepStrictEqual(slow!.all("deleteSegment"), [])
+        assert.isFalse(slow!.claim(late))
+        yield* until("the withdrawal", () => slow!.all("deleteSegment").length === 1)
+        assert.strictEqual(slow!.all("deleteSegment")[0]!.segment, late.segment)
+        assert.deepStrictEqual(next!.all("deleteSegment"), [])
+        assert.deepStrictEqual(
+          (yield* stage.app("server")).workers.map((
+            { offers: { claimed, pending, revoked } }
+          ) => [claimed, revoked, pending]),
+          [[0, 1, 0], [1, 0, 0]]
+        )
+      })
+  )
 
   scenario("W16 M15 bytes go to whoever has it in the end", (stage) =>
     Effect.gen(function*() {
@@ -454,30 +513,33 @@ describe("admission", () => {
       yield* assertNoLocals(stage)
     }))
 
-  scenario("W14 W16 a local connect has the time of any connect, to the millisecond", (stage) =>
-    Effect.gen(function*() {
-      const { raws: [server] } = yield* attachRaw(stage, serverOptions({ admission: { revokeAfter: 10_000 } }))
-      const client = new Actor()
-      yield* stage.attach(client, clientOptions({ admission: { connectTimeout: 3000 } }))
-      for (const [options, millis] of [[{}, 3000], [{ timeout: 40 }, 40]] as const) {
-        const before = offers(server!).length
-        const fiber = yield* Effect.forkChild(Effect.flip(connect(client, service, options)))
-        yield* until("the offer", () => offers(server!).length === before + 1)
-        yield* adjust(millis - 1)
-        assert.strictEqual((yield* stage.host.locals).connects[0]!.timeoutMillis, millis)
-        assert.isUndefined(fiber.pollUnsafe())
-        yield* adjust(1)
-        const error = yield* Fiber.join(fiber)
-        assert.strictEqual(error.reason, "TimedOut")
-        assert.strictEqual(error.detail, `no answer within ${millis} ms`)
-        // the server finds it taken back
-        assert.isFalse(server!.claim(offers(server!)[before]!))
-        yield* assertNoLocals(stage)
-        assert.strictEqual(server!.all("deleteSegment").length, before + 1)
-      }
-      const { arrivals, offers: counted } = (yield* stage.report).ledger
-      assert.deepStrictEqual([arrivals.withdrawn, counted.withdrawn], [2, 2])
-    }))
+  scenario(
+    "W14 W16 a local connect has the time of any connect, to the millisecond",
+    (stage) =>
+      Effect.gen(function*() {
+        const { raws: [server] } = yield* attachRaw(stage, serverOptions({ admission: { revokeAfter: 10_000 } }))
+        const client = new Actor()
+        yield* stage.attach(client, clientOptions({ admission: { connectTimeout: 3000 } }))
+        for (const [options, millis] of [[{}, 3000], [{ timeout: 40 }, 40]] as const) {
+          const before = offers(server!).length
+          const fiber = yield* Effect.forkChild(Effect.flip(connect(client, service, options)))
+          yield* until("the offer", () => offers(server!).length === before + 1)
+          yield* adjust(millis - 1)
+          assert.strictEqual((yield* stage.host.locals).connects[0]!.timeoutMillis, millis)
+          assert.isUndefined(fiber.pollUnsafe())
+          yield* adjust(1)
+          const error = yield* Fiber.join(fiber)
+          assert.strictEqual(error.reason, "TimedOut")
+          assert.strictEqual(error.detail, `no answer within ${millis} ms`)
+          // the server finds it taken back
+          assert.isFalse(server!.claim(offers(server!)[before]!))
+          yield* assertNoLocals(stage)
+          assert.strictEqual(server!.all("deleteSegment").length, before + 1)
+        }
+        const { arrivals, offers: counted } = (yield* stage.report).ledger
+        assert.deepStrictEqual([arrivals.withdrawn, counted.withdrawn], [2, 2])
+      })
+  )
 })
 
 describe("a client that gives up", () => {
@@ -503,44 +565,50 @@ describe("a client that gives up", () => {
       yield* assertNoLocals(stage)
     }))
 
-  scenario("W16 while it is on offer: the offer is taken back, and nobody else gets it", (stage) =>
-    Effect.gen(function*() {
-      const { client, server } = yield* attachPair(stage, { server: { worker: { workers: 2 } } })
-      stage.script(0, "server").block()
-      const fiber = yield* Effect.forkChild(connect(client))
-      yield* settled
-      yield* Fiber.interrupt(fiber)
-      yield* adjust(5)
-      stage.script(0, "server").release()
-      yield* settled
-      assert.deepStrictEqual(server.counts(2), [0, 0])
-      assert.strictEqual((yield* stage.report).ledger.arrivals.withdrawn, 1)
-      yield* assertNoLocals(stage)
-      yield* connect(client)
-    }))
+  scenario(
+    "W16 while it is on offer: the offer is taken back, and nobody else gets it",
+    (stage) =>
+      Effect.gen(function*() {
+        const { client, server } = yield* attachPair(stage, { server: { worker: { workers: 2 } } })
+        stage.script(0, "server").block()
+        const fiber = yield* Effect.forkChild(connect(client))
+        yield* settled
+        yield* Fiber.interrupt(fiber)
+        yield* adjust(5)
+        stage.script(0, "server").release()
+        yield* settled
+        assert.deepStrictEqual(server.counts(2), [0, 0])
+        assert.strictEqual((yield* stage.report).ledger.arrivals.withdrawn, 1)
+        yield* assertNoLocals(stage)
+        yield* connect(client)
+      })
+  )
 
-  scenario("W16 when it is claimed, and the host has not read so: the server hears of a reset", (stage) =>
-    Effect.gen(function*() {
-      const { client, server } = yield* attachPair(stage)
-      stage.script(0, "server").mute()
-      const fiber = yield* Effect.forkChild(connect(client))
-      yield* settled
-      assert.strictEqual(server.run().accepted.length, 1)
-      yield* Fiber.interrupt(fiber)
-      // its place is taken by another one, which hears nothing of it
-      const next = yield* Effect.forkChild(connect(client))
-      yield* settled
-      stage.script(0, "server").unmute()
-      const session = yield* Fiber.join(next)
-      yield* settled
-      assert.deepStrictEqual(edges(server.run()), [GIVEN_UP])
-      assert.strictEqual((yield* stage.host.locals).sessions.length, 1)
-      session.write(Buffer.from("hello"))
-      yield* until("bytes", () => server.run().accepted[1]!.available === 5)
-      bytesOf(server.run().accepted[1]!)
-      session.close()
-      yield* assertNoLocals(stage)
-    }))
+  scenario(
+    "W16 when it is claimed, and the host has not read so: the server hears of a reset",
+    (stage) =>
+      Effect.gen(function*() {
+        const { client, server } = yield* attachPair(stage)
+        stage.script(0, "server").mute()
+        const fiber = yield* Effect.forkChild(connect(client))
+        yield* settled
+        assert.strictEqual(server.run().accepted.length, 1)
+        yield* Fiber.interrupt(fiber)
+        // its place is taken by another one, which hears nothing of it
+        const next = yield* Effect.forkChild(connect(client))
+        yield* settled
+        stage.script(0, "server").unmute()
+        const session = yield* Fiber.join(next)
+        yield* settled
+        assert.deepStrictEqual(edges(server.run()), [GIVEN_UP])
+        assert.strictEqual((yield* stage.host.locals).sessions.length, 1)
+        session.write(Buffer.from("hello"))
+        yield* until("bytes", () => server.run().accepted[1]!.available === 5)
+        bytesOf(server.run().accepted[1]!)
+        session.close()
+        yield* assertNoLocals(stage)
+      })
+  )
 
   scenario("W16 at whatever moment it is interrupted, nothing of it is left", (stage) =>
     Effect.gen(function*() {
@@ -576,41 +644,47 @@ describe("how it ends", () => {
       }
     })
 
-    scenario(`W16 the ${who} ends its side: the ${other} may still write, and when it ends too it is over`, (stage) =>
-      Effect.gen(function*() {
-        const { mine, myEdges, theirEdges, theirs } = yield* start(stage)
-        mine.write(Buffer.from("question"))
-        mine.end()
-        yield* settled
-        assert.deepStrictEqual(theirEdges(), ["readable", "ended"])
-        assert.isTrue(theirs.ended)
-        assert.isFalse(theirs.closed || mine.closed)
-        assert.strictEqual(mine.write(Buffer.from("more")), -1)
-        assert.strictEqual(bytesOf(theirs), "question")
-        assert.strictEqual(theirs.write(Buffer.from("answer")), 6)
-        yield* settled
-        assert.strictEqual(bytesOf(mine), "answer")
-        theirs.end()
-        yield* settled
-        assert.deepStrictEqual(myEdges(), ["readable", "ended", "closed"])
-        assert.deepStrictEqual(theirEdges(), ["readable", "ended", "closed"])
-        yield* assertNoLocals(stage)
-      }))
+    scenario(
+      `W16 the ${who} ends its side: the ${other} may still write, and when it ends too it is over`,
+      (stage) =>
+        Effect.gen(function*() {
+          const { mine, myEdges, theirEdges, theirs } = yield* start(stage)
+          mine.write(Buffer.from("question"))
+          mine.end()
+          yield* settled
+          assert.deepStrictEqual(theirEdges(), ["readable", "ended"])
+          assert.isTrue(theirs.ended)
+          assert.isFalse(theirs.closed || mine.closed)
+          assert.strictEqual(mine.write(Buffer.from("more")), -1)
+          assert.strictEqual(bytesOf(theirs), "question")
+          assert.strictEqual(theirs.write(Buffer.from("answer")), 6)
+          yield* settled
+          assert.strictEqual(bytesOf(mine), "answer")
+          theirs.end()
+          yield* settled
+          assert.deepStrictEqual(myEdges(), ["readable", "ended", "closed"])
+          assert.deepStrictEqual(theirEdges(), ["readable", "ended", "closed"])
+          yield* assertNoLocals(stage)
+        })
+    )
 
-    scenario(`W16 the ${who} closes: what it wrote can still be read by the ${other}`, (stage) =>
-      Effect.gen(function*() {
-        const { mine, myEdges, theirEdges, theirs } = yield* start(stage)
-        mine.write(Buffer.from("last words"))
-        mine.close()
-        yield* settled
-        assert.deepStrictEqual(myEdges(), ["closed"])
-        assert.deepStrictEqual(theirEdges(), ["readable", "ended", "closed"])
-        assert.strictEqual(theirs.write(Buffer.from("too late")), -1)
-        // it is there as long as that is unread
-        assert.strictEqual((yield* stage.host.sessions({ transport: "local" })).length, 1)
-        assert.strictEqual(bytesOf(theirs), "last words")
-        yield* assertNoLocals(stage)
-      }))
+    scenario(
+      `W16 the ${who} closes: what it wrote can still be read by the ${other}`,
+      (stage) =>
+        Effect.gen(function*() {
+          const { mine, myEdges, theirEdges, theirs } = yield* start(stage)
+          mine.write(Buffer.from("last words"))
+          mine.close()
+          yield* settled
+          assert.deepStrictEqual(myEdges(), ["closed"])
+          assert.deepStrictEqual(theirEdges(), ["readable", "ended", "closed"])
+          assert.strictEqual(theirs.write(Buffer.from("too late")), -1)
+          // it is there as long as that is unread
+          assert.strictEqual((yield* stage.host.sessions({ transport: "local" })).length, 1)
+          assert.strictEqual(bytesOf(theirs), "last words")
+          yield* assertNoLocals(stage)
+        })
+    )
 
     scenario(`W16 the ${who} aborts: the ${other} hears of a reset`, (stage) =>
       Effect.gen(function*() {
@@ -624,39 +698,48 @@ describe("how it ends", () => {
         yield* assertNoLocals(stage)
       }))
 
-    scenario(`W16 the ${who} closes with bytes that it has not read: the ${other} hears of a reset`, (stage) =>
-      Effect.gen(function*() {
-        const { mine, theirEdges, theirs } = yield* start(stage)
-        theirs.write(Buffer.from("nobody reads this"))
-        yield* settled
-        mine.close()
-        yield* settled
-        assert.deepStrictEqual(theirEdges(), [RESET])
-        yield* assertNoLocals(stage)
-      }))
+    scenario(
+      `W16 the ${who} closes with bytes that it has not read: the ${other} hears of a reset`,
+      (stage) =>
+        Effect.gen(function*() {
+          const { mine, theirEdges, theirs } = yield* start(stage)
+          theirs.write(Buffer.from("nobody reads this"))
+          yield* settled
+          mine.close()
+          yield* settled
+          assert.deepStrictEqual(theirEdges(), [RESET])
+          yield* assertNoLocals(stage)
+        })
+    )
 
-    scenario(`W16 the ${other} aborts after the ${who} has ended: the end came first, then the reset`, (stage) =>
-      Effect.gen(function*() {
-        const { mine, myEdges, theirs } = yield* start(stage)
-        mine.end()
-        yield* settled
-        theirs.abort()
-        yield* settled
-        assert.deepStrictEqual(myEdges(), [RESET])
-        yield* assertNoLocals(stage)
-      }))
+    scenario(
+      `W16 the ${other} aborts after the ${who} has ended: the end came first, then the reset`,
+      (stage) =>
+        Effect.gen(function*() {
+          const { mine, myEdges, theirs } = yield* start(stage)
+          mine.end()
+          yield* settled
+          theirs.abort()
+          yield* settled
+          assert.deepStrictEqual(myEdges(), [RESET])
+          yield* assertNoLocals(stage)
+        })
+    )
 
-    scenario(`W16 the ${who}'s side is ended by the host: with close, or with reset`, (stage) =>
-      Effect.gen(function*() {
-        const first = yield* start(stage)
-        first.mine.write(Buffer.from("last words"))
-        yield* stage.host.endSession(first.mine.handle, "close")
-        yield* settled
-        assert.deepStrictEqual(first.theirEdges(), ["readable", "ended", "closed"])
-        assert.strictEqual(bytesOf(first.theirs), "last words")
-        assert.deepStrictEqual(first.myEdges(), ["closed"])
-        yield* assertNoLocals(stage)
-      }))
+    scenario(
+      `W16 the ${who}'s side is ended by the host: with close, or with reset`,
+      (stage) =>
+        Effect.gen(function*() {
+          const first = yield* start(stage)
+          first.mine.write(Buffer.from("last words"))
+          yield* stage.host.endSession(first.mine.handle, "close")
+          yield* settled
+          assert.deepStrictEqual(first.theirEdges(), ["readable", "ended", "closed"])
+          assert.strictEqual(bytesOf(first.theirs), "last words")
+          assert.deepStrictEqual(first.myEdges(), ["closed"])
+          yield* assertNoLocals(stage)
+        })
+    )
 
     scenario(`W16 the ${who}'s side is reset by the host`, (stage) =>
       Effect.gen(function*() {
@@ -669,26 +752,29 @@ describe("how it ends", () => {
       }))
 
     for (const how of ["open", "half-closed", "half-closed by the other", "with unread bytes", "closing"] as const) {
-      scenario(`W12 W16 the ${who}'s worker goes while it is ${how}: the ${other} hears of a reset, or of the end`, (stage) =>
-        Effect.gen(function*() {
-          const { mine, theirEdges, theirs } = yield* start(stage)
-          if (how === "half-closed") mine.end()
-          if (how === "half-closed by the other") theirs.end()
-          if (how === "with unread bytes") {
-            mine.write(Buffer.alloc(1000))
-            theirs.write(Buffer.alloc(1000))
-          }
-          if (how === "closing") mine.close()
-          yield* settled
-          stage.script(0, who).crash()
-          yield* settled
-          assert.strictEqual(theirEdges().at(-1), how === "closing" ? "closed" : RESET)
-          assert.isTrue(theirs.closed)
-          yield* assertNoLocals(stage)
-          // and the next start of it is connected like the first
-          yield* adjust(100)
-          assert.strictEqual((yield* stage.worker(0, who)).state, "RUNNING")
-        }))
+      scenario(
+        `W12 W16 the ${who}'s worker goes while it is ${how}: the ${other} hears of a reset, or of the end`,
+        (stage) =>
+          Effect.gen(function*() {
+            const { mine, theirEdges, theirs } = yield* start(stage)
+            if (how === "half-closed") mine.end()
+            if (how === "half-closed by the other") theirs.end()
+            if (how === "with unread bytes") {
+              mine.write(Buffer.alloc(1000))
+              theirs.write(Buffer.alloc(1000))
+            }
+            if (how === "closing") mine.close()
+            yield* settled
+            stage.script(0, who).crash()
+            yield* settled
+            assert.strictEqual(theirEdges().at(-1), how === "closing" ? "closed" : RESET)
+            assert.isTrue(theirs.closed)
+            yield* assertNoLocals(stage)
+            // and the next start of it is connected like the first
+            yield* adjust(100)
+            assert.strictEqual((yield* stage.worker(0, who)).state, "RUNNING")
+          })
+      )
     }
   }
 
@@ -711,200 +797,241 @@ describe("how it ends", () => {
 })
 
 describe("a worker that goes", () => {
-  scenario("W12 W16 the server's, with the connect held: it is kept for the next start", (stage) =>
-    Effect.gen(function*() {
-      const { client, server } = yield* attachPair(stage)
-      stage.script(0, "server").block()
-      const fiber = yield* Effect.forkChild(connect(client))
-      yield* adjust(5)
-      stage.script(0, "server").crash()
-      yield* settled
-      assert.isUndefined(fiber.pollUnsafe())
-      yield* adjust(100)
-      yield* Fiber.join(fiber)
-      assert.strictEqual(server.run().info.restarts, 1)
-      assert.strictEqual(server.run().accepted.length, 1)
-    }))
-
-  scenario("W12 W16 the server's, with the connect on offer: it goes to another worker", (stage) =>
-    Effect.gen(function*() {
-      const { client, server } = yield* attachPair(stage, { server: { worker: { workers: 2 } } })
-      stage.script(0, "server").block()
-      const fiber = yield* Effect.forkChild(connect(client))
-      yield* settled
-      stage.script(0, "server").crash()
-      yield* Fiber.join(fiber)
-      assert.deepStrictEqual(server.counts(2), [0, 1])
-    }))
-
-  for (const state of ["held", "on offer"] as const) {
-    scenario(`W16 the server's for good, with the connect ${state}: the connect fails with Refused`, (stage) =>
-      Effect.gen(function*() {
-        const server = new Actor()
-        const client = new Actor()
-        const { handle } = yield* stage.attach(server, serverOptions())
-        yield* stage.attach(client, clientOptions())
-        stage.script(0, "server").block()
-        const fiber = yield* Effect.forkChild(Effect.flip(connect(client)))
-        yield* state === "held" ? adjust(5) : settled
-        const detaching = yield* Effect.forkChild(stage.host.detach(handle))
-        yield* adjust(2000)
-        yield* Fiber.join(detaching)
-        const error = yield* Fiber.join(fiber)
-        assert.strictEqual(error.reason, "Refused")
-        assert.strictEqual(error.detail, `no-worker: ${service} takes no session now`)
-        yield* assertNoLocals(stage)
-      }))
-  }
-
-  scenario("W12 W16 the server's, when it has claimed and the host has not read so: the client hears of a reset", (stage) =>
-    Effect.gen(function*() {
-      const { client } = yield* attachPair(stage)
-      stage.script(0, "server").mute()
-      const fiber = yield* Effect.forkChild(connect(client))
-      yield* settled
-      stage.script(0, "server").crash()
-      const session = yield* Fiber.join(fiber)
-      yield* until("the reset", () => session.closed)
-      assert.isDefined(session.reset)
-      yield* assertNoLocals(stage)
-    }))
-
-  for (const state of ["held", "on offer", "claimed"] as const) {
-    scenario(`W12 W16 the client's, with its connect ${state}: nothing of it is left`, (stage) =>
+  scenario(
+    "W12 W16 the server's, with the connect held: it is kept for the next start",
+    (stage) =>
       Effect.gen(function*() {
         const { client, server } = yield* attachPair(stage)
-        const script = stage.script(0, "server")
-        if (state === "claimed") script.mute()
-        else script.block()
-        const fiber = yield* Effect.forkChild(Effect.flip(connect(client)))
-        yield* state === "held" ? adjust(5) : settled
-        stage.script(0, "client").crash()
-        assert.strictEqual((yield* Fiber.join(fiber)).reason, "Detached")
-        yield* settled
-        script.unmute()
-        script.release()
-        yield* assertNoLocals(stage)
-        assert.deepStrictEqual(edges(server.run()), state === "claimed" ? ["closed (the client has given up)"] : [])
-        yield* adjust(100)
-        yield* connect(client)
-      }))
-  }
-
-  scenario("W16 W20 its links go with it: others are told, and get new ones with its next start", (stage) =>
-    Effect.gen(function*() {
-      const { raws: [raw] } = yield* attachRaw(stage, clientOptions({ name: "raw" }))
-      const { server } = yield* attachPair(stage)
-      for (let round = 0; round < 3; round++) {
-        for (let i = 0; i < 2; i++) {
-          raw!.send({ _tag: "connect", request: 10 * round + i, endpoint: service, source: "", timeout: 0 })
-          yield* until("the session", () => raw!.all("localConnected").length === 2 * round + i + 1)
-        }
-        // one for all sessions of the two
-        assert.strictEqual(raw!.all("addLink").length, round + 1)
+        stage.script(0, "server").block()
+        const fiber = yield* Effect.forkChild(connect(client))
+        yield* adjust(5)
         stage.script(0, "server").crash()
         yield* settled
-        assert.deepStrictEqual(
-          raw!.all("deleteLink").map(({ link }) => link),
-          raw!.all("addLink").map(({ link }) => link)
-        )
-        for (const { session } of raw!.all("cleanup")) raw!.send({ _tag: "release", session })
-        yield* adjust(100 * 2 ** round)
-      }
-      assert.strictEqual(server.runs.length, 4)
-      yield* assertNoLocals(stage)
-    }))
+        assert.isUndefined(fiber.pollUnsafe())
+        yield* adjust(100)
+        yield* Fiber.join(fiber)
+        assert.strictEqual(server.run().info.restarts, 1)
+        assert.strictEqual(server.run().accepted.length, 1)
+      })
+  )
+
+  scenario(
+    "W12 W16 the server's, with the connect on offer: it goes to another worker",
+    (stage) =>
+      Effect.gen(function*() {
+        const { client, server } = yield* attachPair(stage, { server: { worker: { workers: 2 } } })
+        stage.script(0, "server").block()
+        const fiber = yield* Effect.forkChild(connect(client))
+        yield* settled
+        stage.script(0, "server").crash()
+        yield* Fiber.join(fiber)
+        assert.deepStrictEqual(server.counts(2), [0, 1])
+      })
+  )
+
+  for (const state of ["held", "on offer"] as const) {
+    scenario(
+      `W16 the server's for good, with the connect ${state}: the connect fails with Refused`,
+      (stage) =>
+        Effect.gen(function*() {
+          const server = new Actor()
+          const client = new Actor()
+          const { handle } = yield* stage.attach(server, serverOptions())
+          yield* stage.attach(client, clientOptions())
+          stage.script(0, "server").block()
+          const fiber = yield* Effect.forkChild(Effect.flip(connect(client)))
+          yield* state === "held" ? adjust(5) : settled
+          const detaching = yield* Effect.forkChild(stage.host.detach(handle))
+          yield* adjust(2000)
+          yield* Fiber.join(detaching)
+          const error = yield* Fiber.join(fiber)
+          assert.strictEqual(error.reason, "Refused")
+          assert.strictEqual(error.detail, `no-worker: ${service} takes no session now`)
+          yield* assertNoLocals(stage)
+        })
+    )
+  }
+
+  scenario(
+    "W12 W16 the server's, when it has claimed and the host has not read so: the client hears of a reset",
+    (stage) =>
+      Effect.gen(function*() {
+        const { client } = yield* attachPair(stage)
+        stage.script(0, "server").mute()
+        const fiber = yield* Effect.forkChild(connect(client))
+        yield* settled
+        stage.script(0, "server").crash()
+        const session = yield* Fiber.join(fiber)
+        yield* until("the reset", () => session.closed)
+        assert.isDefined(session.reset)
+        yield* assertNoLocals(stage)
+      })
+  )
+
+  for (const state of ["held", "on offer", "claimed"] as const) {
+    scenario(
+      `W12 W16 the client's, with its connect ${state}: nothing of it is left`,
+      (stage) =>
+        Effect.gen(function*() {
+          const { client, server } = yield* attachPair(stage)
+          const script = stage.script(0, "server")
+          if (state === "claimed") script.mute()
+          else script.block()
+          const fiber = yield* Effect.forkChild(Effect.flip(connect(client)))
+          yield* state === "held" ? adjust(5) : settled
+          stage.script(0, "client").crash()
+          assert.strictEqual((yield* Fiber.join(fiber)).reason, "Detached")
+          yield* settled
+          script.unmute()
+          script.release()
+          yield* assertNoLocals(stage)
+          assert.deepStrictEqual(edges(server.run()), state === "claimed" ? ["closed (the client has given up)"] : [])
+          yield* adjust(100)
+          yield* connect(client)
+        })
+    )
+  }
+
+  scenario(
+    "W16 W20 its links go with it: others are told, and get new ones with its next start",
+    (stage) =>
+      Effect.gen(function*() {
+        const { raws: [raw] } = yield* attachRaw(stage, clientOptions({ name: "raw" }))
+        const { server } = yield* attachPair(stage)
+        for (let round = 0; round < 3; round++) {
+          for (let i = 0; i < 2; i++) {
+            raw!.send({ _tag: "connect", request: 10 * round + i, endpoint: service, source: "", timeout: 0 })
+            yield* until("the session", () => raw!.all("localConnected").length === 2 * round + i + 1)
+          }
+          // one for all sessions of the two
+          assert.strictEqual(raw!.all("addLink").length, round + 1)
+          stage.script(0, "server").crash()
+          yield* settled
+          assert.deepStrictEqual(
+            raw!.all("deleteLink").map(({ link }) => link),
+            raw!.all("addLink").map(({ link }) => link)
+          )
+          for (const { session } of raw!.all("cleanup")) raw!.send({ _tag: "release", session })
+          yield* adjust(100 * 2 ** round)
+        }
+        assert.strictEqual(server.runs.length, 4)
+        yield* assertNoLocals(stage)
+      })
+  )
 })
 
 describe("what a worker says of it", () => {
-  scenario("W16 a claim of what it was not offered, or a word about the other side's session, costs the worker", (stage) =>
-    Effect.gen(function*() {
-      const { raws: [server] } = yield* attachRaw(stage, serverOptions())
-      const { client } = yield* Effect.map(attachPair(stage, { server: { name: "other", listen: ["local://other"] } }), (it) => it)
-      const fiber = yield* Effect.forkChild(connect(client))
-      yield* until("the offer", () => offers(server!).length === 1)
-      server!.claim(offers(server!)[0]!)
-      const session = yield* Fiber.join(fiber)
-      server!.send({ _tag: "abort", session: session.handle })
-      yield* settled
-      assert.strictEqual((yield* stage.worker(0, "server")).state, "BACKOFF")
-      assert.isTrue(session.closed)
-      assert.strictEqual((yield* stage.worker(0, "client")).state, "RUNNING")
-      yield* assertNoLocals(stage)
-    }))
+  scenario(
+    "W16 a claim of what it was not offered, or a word about the other side's session, costs the worker",
+    (stage) =>
+      Effect.gen(function*() {
+        const { raws: [server] } = yield* attachRaw(stage, serverOptions())
+        const client = new Actor()
+        yield* stage.attach(client, clientOptions())
+        const fiber = yield* Effect.forkChild(connect(client))
+        yield* until("the offer", () => offers(server!).length === 1)
+        server!.claim(offers(server!)[0]!)
+        const session = yield* Fiber.join(fiber)
+        server!.send({ _tag: "abort", session: session.handle })
+        yield* settled
+        assert.strictEqual((yield* stage.worker(0, "server")).state, "BACKOFF")
+        assert.isTrue(session.closed)
+        assert.strictEqual((yield* stage.worker(0, "client")).state, "RUNNING")
+        yield* assertNoLocals(stage)
+      })
+  )
 
-  scenario("W16 a splice with a cut-through session is refused, and costs nothing else", (stage) =>
-    Effect.gen(function*() {
-      const { client, server } = yield* attachPair(stage)
-      const one = yield* connect(client)
-      const two = yield* connect(client)
-      assert.isFalse(one.splice(two))
-      one.write(Buffer.from("x"))
-      yield* until("bytes", () => server.run().accepted[0]!.available === 1)
-    }))
+  scenario(
+    "W16 a splice with a cut-through session is refused, and costs nothing else",
+    (stage) =>
+      Effect.gen(function*() {
+        const { client, server } = yield* attachPair(stage)
+        const one = yield* connect(client)
+        const two = yield* connect(client)
+        assert.isFalse(one.splice(two))
+        one.write(Buffer.from("x"))
+        yield* until("bytes", () => server.run().accepted[0]!.available === 1)
+      })
+  )
 })
 
 describe("many of them", () => {
-  scenario("W16 a thousand, opened and closed in all ways, leak no segment, no place and no link", (stage) =>
-    Effect.gen(function*() {
-      const small = { segment: { rxFifoSize: "4KiB", txFifoSize: "4KiB" } } as const
-      const { client, server } = yield* attachPair(stage, {
-        accept: echoing,
-        server: { ...small, worker: { workers: 2 } },
-        client: { ...small, worker: { workers: 2 } }
-      })
-      const { raws: [raw] } = yield* attachRaw(stage, clientOptions({ name: "raw", ...small }))
-      const round = Effect.fnUntraced(function*(worker: number, at: number) {
-        const session = yield* connect(client, service, {}, worker)
-        const hello = Buffer.from(`hello ${at}`)
-        session.write(hello)
-        yield* until("the echo", () => session.available === hello.length)
-        if (at % 5 !== 0) assert.strictEqual(bytesOf(session), `hello ${at}`)
-        if (at % 3 === 0) session.end()
-        else if (at % 3 === 1) session.close()
-        else session.abort()
-        yield* until("the end", () => session.closed)
-        // what is left unread keeps it
-        bytesOf(session)
-      }, Effect.scoped)
-      for (let batch = 0; batch < 10; batch++) {
-        yield* Effect.forEach(Array.from({ length: 100 }, (_, i) => i), (i) => round(i % 2, 100 * batch + i), {
-          concurrency: "unbounded",
-          discard: true
+  scenario(
+    "W16 a thousand, opened and closed in all ways, leak no segment, no place and no link",
+    (stage) =>
+      Effect.gen(function*() {
+        const small = { segment: { rxFifoSize: "4KiB", txFifoSize: "4KiB" } } as const
+        const { client, server } = yield* attachPair(stage, {
+          accept: echoing,
+          server: { ...small, worker: { workers: 2 } },
+          client: { ...small, worker: { workers: 2 } }
         })
-        yield* assertNoLocals(stage)
-      }
-      assert.strictEqual(server.counts(2).reduce((a, b) => a + b), 1000)
-      // places are used again: the next session has the first ones
-      raw!.send({ _tag: "connect", request: 1, endpoint: service, source: "", timeout: 0 })
-      yield* until("the session", () => raw!.all("localConnected").length === 1)
-      assert.isBelow(raw!.all("localConnected")[0]!.peerSlot, 100)
-      assert.strictEqual(raw!.all("localConnected")[0]!.slot, 0)
-      assert.strictEqual(raw!.all("addLink").length, 1)
-      // and none of it is known to the workers any more
-      for (const actor of [client, server]) {
-        for (const run of actor.runs) assert.isAtMost(yield* run.sessions.open, 1)
-      }
-    }))
-
-  scenario("W16 more than the server's memory allows are held, and come when there is room", (stage) =>
-    Effect.gen(function*() {
-      const { client, server } = yield* attachPair(stage, {
-        server: { segment: { firstSegmentSize: "1MiB", memoryLimit: "2MiB", rxFifoSize: "64KiB", txFifoSize: "64KiB" } }
+        const { raws: [raw] } = yield* attachRaw(stage, clientOptions({ name: "raw", ...small }))
+        const round = Effect.fnUntraced(function*(worker: number, at: number) {
+          const session = yield* connect(client, service, {}, worker)
+          const hello = Buffer.from(`hello ${at}`)
+          session.write(hello)
+          yield* until("the echo", () => session.available === hello.length)
+          if (at % 5 !== 0) assert.strictEqual(bytesOf(session), `hello ${at}`)
+          if (at % 3 === 0) session.end()
+          else if (at % 3 === 1) session.close()
+          else session.abort()
+          yield* until("the end", () => session.closed)
+          // what is left unread keeps it
+          bytesOf(session)
+        }, Effect.scoped)
+        for (let batch = 0; batch < 10; batch++) {
+          yield* Effect.forEach(Array.from({ length: 100 }, (_, i) => i), (i) => round(i % 2, 100 * batch + i), {
+            concurrency: "unbounded",
+            discard: true
+          })
+          yield* assertNoLocals(stage)
+        }
+        assert.strictEqual(server.counts(2).reduce((a, b) => a + b), 1000)
+        // places are used again, at both ends
+        for (let request = 0; request < 4; request++) {
+          raw!.send({ _tag: "connect", request, endpoint: service, source: "", timeout: 0 })
+          yield* until("the session", () => raw!.all("localConnected").length === request + 1)
+          const { peerSlot, session, slot } = raw!.all("localConnected")[request]!
+          assert.isBelow(peerSlot, 100)
+          assert.strictEqual(slot, 0)
+          raw!.send({ _tag: "abort", session })
+          yield* until("the last word", () => raw!.all("cleanup").length === request + 1)
+          raw!.send({ _tag: "release", session })
+          yield* settled
+        }
+        // one for each worker of the two
+        assert.strictEqual(raw!.all("addLink").length, 2)
+        // and none of it is known to the workers any more
+        for (const actor of [client, server]) {
+          for (const run of actor.runs) assert.isAtMost(yield* run.sessions.open, 1)
+        }
       })
-      const fibers = yield* Effect.forEach(Array(20), () => Effect.forkChild(connect(client)))
-      yield* settled
-      const open = server.run().accepted.length
-      assert.isAbove(open, 4)
-      assert.isBelow(open, 8)
-      for (let served = 0; served < 20; served++) {
-        yield* until("the next", () => server.run().accepted.length > served)
-        server.run().accepted[served]!.close()
+  )
+
+  scenario(
+    "W16 more than the server's memory allows are held, and come when there is room",
+    (stage) =>
+      Effect.gen(function*() {
+        const { client, server } = yield* attachPair(stage, {
+          server: {
+            segment: { firstSegmentSize: "1MiB", memoryLimit: "2MiB", rxFifoSize: "64KiB", txFifoSize: "64KiB" }
+          }
+        })
+        const fibers = yield* Effect.forEach(Array(20), () => Effect.forkChild(connect(client)))
         yield* settled
-      }
-      for (const fiber of fibers) yield* Fiber.join(fiber)
-      yield* assertNoLocals(stage)
-    }))
+        const open = server.run().accepted.length
+        assert.isAbove(open, 4)
+        assert.isBelow(open, 8)
+        for (let served = 0; served < 20; served++) {
+          yield* until("the next", () => server.run().accepted.length > served)
+          server.run().accepted[served]!.close()
+          yield* settled
+        }
+        for (const fiber of fibers) yield* Fiber.join(fiber)
+        yield* assertNoLocals(stage)
+      })
+  )
 })
 
 describe("W20", () => {
@@ -1134,12 +1261,25 @@ describe("W20", () => {
           // it was about something
           const sums: Record<string, number> = {}
           for (const count of counts) for (const [tag, n] of Object.entries(count)) sums[tag] = (sums[tag] ?? 0) + n
-          for (const tag of ["addSegment", "deleteSegment", "addLink", "deleteLink", "localAccepted", "localConnected", "connected"]) {
+          for (
+            const tag of [
+              "addSegment",
+              "deleteSegment",
+              "addLink",
+              "deleteLink",
+              "localAccepted",
+              "localConnected",
+              "connected"
+            ]
+          ) {
             assert.isAbove(sums[tag] ?? 0, 0, tag)
           }
           const { workers } = yield* stage.app("raw")
           assert.isTrue(workers.some(({ timesCongested }) => timesCongested > 0))
-          assert.isTrue(workers.every(({ restarts }) => restarts === 0), workers.map(({ lastFailure }) => lastFailure).join())
+          assert.isTrue(
+            workers.every(({ restarts }) => restarts === 0),
+            workers.map(({ lastFailure }) => lastFailure).join()
+          )
         })
     )
   }
@@ -1157,37 +1297,40 @@ describe("between threads", () => {
   for (
     const [server, client] of [["thread", "thread"], ["thread", "in-process"], ["in-process", "thread"]] as const
   ) {
-    it.live(`W16 10 MB each way, from a ${client} worker to a ${server} one, three times at once`, () =>
-      Effect.gen(function*() {
-        const host = Context.get(yield* Layer.build(Host.layer), SessionLayer)
-        const outcomes: Array<Outcome> = []
-        const channel = yield* Effect.acquireRelease(
-          Effect.sync(() => new BroadcastChannel(channelName)),
-          (channel) => Effect.sync(() => channel.close())
-        )
-        channel.addEventListener("message", (event) => void outcomes.push((event as { readonly data: Outcome }).data))
-        const bytes = 10 * MB
-        const times = 3
-        const attach = (name: string, kind: "thread" | "in-process", listen: ReadonlyArray<string>, config: Config) =>
-          host.attach({ name, listen, config, ...local, worker: { workers: 1, kind } }, module)
-        yield* Effect.gen(function*() {
-          yield* attach("server", server, [service], { from: 1000, bytes })
-          yield* attach("client", client, [], { from: 77_000, bytes, connect: { uri: service, times } })
-          yield* until("all to be over", () => outcomes.length === 2 * times)
-          for (const [side, from] of [["server", 77_000], ["client", 1000]] as const) {
-            const mine = outcomes.filter((outcome) => outcome.side === side)
-            assert.deepStrictEqual(
-              mine,
-              Array(times).fill({ side, bytes, sha256: digest(from, bytes), cutThrough: true, reset: undefined })
-            )
-          }
-          yield* until("all to be let go of", () => Effect.runSync(host.report).sessions === 0)
-          const { sessions } = yield* host.locals
-          assert.deepStrictEqual(sessions, [])
-          assert.deepStrictEqual((yield* host.segments).filter(({ kind }) => kind === "local"), [])
-          assert.deepStrictEqual((yield* host.report).imbalances, [])
-        }).pipe(Effect.scoped)
-        yield* assertNothingLeft({ host, network: { listening: [] } })
-      }).pipe(Effect.scoped), 60_000)
+    it.live(
+      `W16 10 MB each way, from a ${client} worker to a ${server} one, three times at once`,
+      () =>
+        Effect.gen(function*() {
+          const host = Context.get(yield* Layer.build(Host.layer), SessionLayer)
+          const outcomes: Array<Outcome> = []
+          const channel = yield* Effect.acquireRelease(
+            Effect.sync(() => new BroadcastChannel(channelName)),
+            (channel) => Effect.sync(() => channel.close())
+          )
+          channel.addEventListener("message", (event) => void outcomes.push((event as { readonly data: Outcome }).data))
+          const bytes = 10 * MB
+          const times = 3
+          const attach = (name: string, kind: "thread" | "in-process", listen: ReadonlyArray<string>, config: Config) =>
+            host.attach({ name, listen, config, ...local, worker: { workers: 1, kind } }, module)
+          yield* Effect.gen(function*() {
+            yield* attach("server", server, [service], { from: 1000, bytes })
+            yield* attach("client", client, [], { from: 77_000, bytes, connect: { uri: service, times } })
+            yield* until("all to be over", () => outcomes.length === 2 * times)
+            for (const [side, from] of [["server", 77_000], ["client", 1000]] as const) {
+              const mine = outcomes.filter((outcome) => outcome.side === side)
+              assert.strictEqual(mine.length, times)
+              const expected = { side, bytes, sha256: digest(from, bytes), cutThrough: true, reset: undefined }
+              for (const outcome of mine) assert.deepStrictEqual(outcome, expected)
+            }
+            yield* until("all to be let go of", () => Effect.runSync(host.report).sessions === 0)
+            const { sessions } = yield* host.locals
+            assert.deepStrictEqual(sessions, [])
+            assert.deepStrictEqual((yield* host.segments).filter(({ kind }) => kind === "local"), [])
+            assert.deepStrictEqual((yield* host.report).imbalances, [])
+          }).pipe(Effect.scoped)
+          yield* assertNothingLeft({ host, network: { listening: [] } })
+        }).pipe(Effect.scoped),
+      60_000
+    )
   }
 })

@@ -25,8 +25,10 @@ import {
 import { settled, turn, until } from "../support/until.ts"
 
 const handleOfWorker = (stage: Stage, worker = 0) =>
-  Effect.map(stage.app(), ({ workers }) =>
-    handleOf<Handle.WorkerHandle>(workers.find(({ mapIndex }) => mapIndex === worker)!.handle))
+  Effect.map(
+    stage.app(),
+    ({ workers }) => handleOf<Handle.WorkerHandle>(workers.find(({ mapIndex }) => mapIndex === worker)!.handle)
+  )
 
 /** What must be as before when something has failed. */
 const state = ({ host, network }: Stage) =>
@@ -80,43 +82,49 @@ describe("add", () => {
       })
   )
 
-  scenario("W11 takes the lowest free number, and is not the worker that had it before", (stage) =>
-    Effect.gen(function*() {
-      const { host } = stage
-      const { handle } = yield* stage.attach(new Actor(), { worker: { workers: 3 } })
-      const old = yield* handleOfWorker(stage, 1)
-      yield* host.deleteWorker(old)
-      assert.deepStrictEqual(yield* numbers(stage), [0, 2])
-      const added = yield* host.addWorker(handle)
-      assert.strictEqual(added.mapIndex, 1)
-      assert.notStrictEqual(added.handle, old)
-      assert.strictEqual((yield* host.addWorker(handle)).mapIndex, 3)
-      for (const operation of [host.deleteWorker(old), host.restartWorker(old)]) {
-        assert.strictEqual((yield* failure(operation)).reason._tag, "NoSuchWorker")
-      }
-      assert.strictEqual((yield* stage.app()).workers.length, 4)
-    }))
+  scenario(
+    "W11 takes the lowest free number, and is not the worker that had it before",
+    (stage) =>
+      Effect.gen(function*() {
+        const { host } = stage
+        const { handle } = yield* stage.attach(new Actor(), { worker: { workers: 3 } })
+        const old = yield* handleOfWorker(stage, 1)
+        yield* host.deleteWorker(old)
+        assert.deepStrictEqual(yield* numbers(stage), [0, 2])
+        const added = yield* host.addWorker(handle)
+        assert.strictEqual(added.mapIndex, 1)
+        assert.notStrictEqual(added.handle, old)
+        assert.strictEqual((yield* host.addWorker(handle)).mapIndex, 3)
+        for (const operation of [host.deleteWorker(old), host.restartWorker(old)]) {
+          assert.strictEqual((yield* failure(operation)).reason._tag, "NoSuchWorker")
+        }
+        assert.strictEqual((yield* stage.app()).workers.length, 4)
+      })
+  )
 
-  scenario("W11 is checked before anything changes: kind, application, a host that drains", (stage) =>
-    Effect.gen(function*() {
-      const { host } = stage
-      const { handle } = yield* stage.attach(new Actor())
-      const other = yield* stage.attach(new Actor(), { name: "other", listen: [] })
-      yield* host.detach(other.handle)
-      const before = yield* state(stage)
-      const thread = yield* failure(host.addWorker(handle, { kind: "thread" }))
-      assert.strictEqual(
-        thread.message,
-        "can't add the worker: worker.kind: a thread worker needs the URL of a module; a layer can only run in-process"
-      )
-      assert.strictEqual((yield* failure(host.addWorker(other.handle))).reason._tag, "NoSuchApp")
-      assert.deepStrictEqual(yield* state(stage), before)
-      yield* host.drain
-      const worker = yield* handleOfWorker(stage)
-      assert.strictEqual((yield* failure(host.addWorker(handle))).reason._tag, "Draining")
-      assert.strictEqual((yield* failure(host.restartWorker(worker))).reason._tag, "Draining")
-      assert.deepStrictEqual((yield* state(stage)).apps[0]!.workers, before.apps[0]!.workers)
-    }))
+  scenario(
+    "W11 is checked before anything changes: kind, application, a host that drains",
+    (stage) =>
+      Effect.gen(function*() {
+        const { host } = stage
+        const { handle } = yield* stage.attach(new Actor())
+        const other = yield* stage.attach(new Actor(), { name: "other", listen: [] })
+        yield* host.detach(other.handle)
+        const before = yield* state(stage)
+        const thread = yield* failure(host.addWorker(handle, { kind: "thread" }))
+        assert.strictEqual(
+          thread.message,
+          "can't add the worker: worker.kind: a thread worker needs the URL of a module; a layer can only run in-process"
+        )
+        assert.strictEqual((yield* failure(host.addWorker(other.handle))).reason._tag, "NoSuchApp")
+        assert.deepStrictEqual(yield* state(stage), before)
+        yield* host.drain
+        const worker = yield* handleOfWorker(stage)
+        assert.strictEqual((yield* failure(host.addWorker(handle))).reason._tag, "Draining")
+        assert.strictEqual((yield* failure(host.restartWorker(worker))).reason._tag, "Draining")
+        assert.deepStrictEqual((yield* state(stage)).apps[0]!.workers, before.apps[0]!.workers)
+      })
+  )
 
   scenario(`W11 an application has ${MAX_WORKERS} workers at most`, (stage) =>
     Effect.gen(function*() {
@@ -203,20 +211,23 @@ describe("add", () => {
       assert.deepStrictEqual((yield* stage.listener).workers, [0, 1])
     }))
 
-  scenario("W11 a worker that is added to an application that is detached meanwhile is none", (stage) =>
-    Effect.gen(function*() {
-      const actor: Actor = new Actor({ start: () => actor.runs.length > 1 ? Effect.never : Effect.void })
-      const { handle } = yield* stage.attach(actor)
-      const adding = yield* Effect.forkChild(failure(stage.host.addWorker(handle)))
-      yield* settled
-      const detaching = yield* Effect.forkChild(stage.host.detach(handle))
-      yield* settled
-      yield* adjust(2000)
-      yield* Fiber.join(detaching)
-      const error = yield* Fiber.join(adding)
-      assert.match(error.message, /worker 1 did not start: the worker was stopped$/)
-      yield* assertNothingLeft(stage)
-    }))
+  scenario(
+    "W11 a worker that is added to an application that is detached meanwhile is none",
+    (stage) =>
+      Effect.gen(function*() {
+        const actor: Actor = new Actor({ start: () => actor.runs.length > 1 ? Effect.never : Effect.void })
+        const { handle } = yield* stage.attach(actor)
+        const adding = yield* Effect.forkChild(failure(stage.host.addWorker(handle)))
+        yield* settled
+        const detaching = yield* Effect.forkChild(stage.host.detach(handle))
+        yield* settled
+        yield* adjust(2000)
+        yield* Fiber.join(detaching)
+        const error = yield* Fiber.join(adding)
+        assert.match(error.message, /worker 1 did not start: the worker was stopped$/)
+        yield* assertNothingLeft(stage)
+      })
+  )
 })
 
 describe("delete", () => {
@@ -323,20 +334,23 @@ describe("delete", () => {
       assert.strictEqual(stage.script(1).starts, 1)
     }))
 
-  scenario("W11 a worker that crashes while it drains is gone, and is not started again", (stage) =>
-    Effect.gen(function*() {
-      yield* stage.attach(new Actor(), { worker: { workers: 2 } })
-      const peers = [yield* stage.dialOpen(), yield* stage.dialOpen()]
-      const deleting = yield* Effect.forkChild(stage.host.deleteWorker(yield* handleOfWorker(stage, 1)))
-      yield* settled
-      stage.script(1).crash()
-      yield* Fiber.join(deleting)
-      yield* settled
-      assert.isDefined(peers[1]!.broken)
-      assert.deepStrictEqual(yield* numbers(stage), [0])
-      yield* adjust(10_000)
-      assert.strictEqual(stage.script(1).starts, 1)
-    }))
+  scenario(
+    "W11 a worker that crashes while it drains is gone, and is not started again",
+    (stage) =>
+      Effect.gen(function*() {
+        yield* stage.attach(new Actor(), { worker: { workers: 2 } })
+        const peers = [yield* stage.dialOpen(), yield* stage.dialOpen()]
+        const deleting = yield* Effect.forkChild(stage.host.deleteWorker(yield* handleOfWorker(stage, 1)))
+        yield* settled
+        stage.script(1).crash()
+        yield* Fiber.join(deleting)
+        yield* settled
+        assert.isDefined(peers[1]!.broken)
+        assert.deepStrictEqual(yield* numbers(stage), [0])
+        yield* adjust(10_000)
+        assert.strictEqual(stage.script(1).starts, 1)
+      })
+  )
 
   scenario("W11 interrupted while it drains, the worker goes at once", (stage) =>
     Effect.gen(function*() {
@@ -420,26 +434,29 @@ describe("restart", () => {
       })
   )
 
-  scenario("W11 connections that come at any moment of a restart are held, and none is lost", (stage) =>
-    Effect.gen(function*() {
-      const actor = new Actor({ accept: echoing })
-      yield* stage.attach(actor)
-      const handle = yield* handleOfWorker(stage)
-      const restarting = yield* Effect.forkChild(stage.host.restartWorker(handle, { drain: false }))
-      const peers: Array<Peer> = []
-      while (restarting.pollUnsafe() === undefined) {
-        peers.push(stage.network.dial(endpoint))
-        yield* turn
-      }
-      yield* Fiber.join(restarting)
-      assert.isAbove(peers.length, 1)
-      yield* until("all to be opened", () => peers.every(({ opened }) => opened))
-      yield* settled
-      // those that came before it began went with the start before
-      const lost = peers.filter(({ broken }) => broken !== undefined).length
-      assert.strictEqual(lost, actor.runs[0]!.accepted.length)
-      assert.strictEqual(lost + actor.run().accepted.length, peers.length)
-    }))
+  scenario(
+    "W11 connections that come at any moment of a restart are held, and none is lost",
+    (stage) =>
+      Effect.gen(function*() {
+        const actor = new Actor({ accept: echoing })
+        yield* stage.attach(actor)
+        const handle = yield* handleOfWorker(stage)
+        const restarting = yield* Effect.forkChild(stage.host.restartWorker(handle, { drain: false }))
+        const peers: Array<Peer> = []
+        while (restarting.pollUnsafe() === undefined) {
+          peers.push(stage.network.dial(endpoint))
+          yield* turn
+        }
+        yield* Fiber.join(restarting)
+        assert.isAbove(peers.length, 1)
+        yield* until("all to be opened", () => peers.every(({ opened }) => opened))
+        yield* settled
+        // those that came before it began went with the start before
+        const lost = peers.filter(({ broken }) => broken !== undefined).length
+        assert.strictEqual(lost, actor.runs[0]!.accepted.length)
+        assert.strictEqual(lost + actor.run().accepted.length, peers.length)
+      })
+  )
 
   scenario("W11 others serve the listeners meanwhile", (stage) =>
     Effect.gen(function*() {
@@ -518,22 +535,25 @@ describe("restart", () => {
       yield* until("the next start to take it", () => held.opened)
     }))
 
-  scenario("W11 two restarts at the same moment are one, or one after the other; neither hangs", (stage) =>
-    Effect.gen(function*() {
-      yield* stage.attach(new Actor({ start: () => Effect.forEach(Array(5), () => turn, { discard: true }) }))
-      const handle = yield* handleOfWorker(stage)
-      for (const drain of [true, false]) {
-        for (let apart = 0; apart < 30; apart += 3) {
-          const first = yield* Effect.forkChild(stage.host.restartWorker(handle, { drain }))
-          for (let i = 0; i < apart; i++) yield* turn
-          const second = yield* Effect.forkChild(stage.host.restartWorker(handle, { drain }))
-          yield* until("both", () => first.pollUnsafe() !== undefined && second.pollUnsafe() !== undefined)
-          yield* Fiber.join(first)
-          yield* Fiber.join(second)
-          assert.strictEqual((yield* stage.worker()).state, "RUNNING")
+  scenario(
+    "W11 two restarts at the same moment are one, or one after the other; neither hangs",
+    (stage) =>
+      Effect.gen(function*() {
+        yield* stage.attach(new Actor({ start: () => Effect.forEach(Array(5), () => turn, { discard: true }) }))
+        const handle = yield* handleOfWorker(stage)
+        for (const drain of [true, false]) {
+          for (let apart = 0; apart < 30; apart += 3) {
+            const first = yield* Effect.forkChild(stage.host.restartWorker(handle, { drain }))
+            for (let i = 0; i < apart; i++) yield* turn
+            const second = yield* Effect.forkChild(stage.host.restartWorker(handle, { drain }))
+            yield* until("both", () => first.pollUnsafe() !== undefined && second.pollUnsafe() !== undefined)
+            yield* Fiber.join(first)
+            yield* Fiber.join(second)
+            assert.strictEqual((yield* stage.worker()).state, "RUNNING")
+          }
         }
-      }
-    }))
+      })
+  )
 
   scenario("W11 a worker that is still starting may be restarted", (stage) =>
     Effect.gen(function*() {
@@ -588,44 +608,53 @@ describe("restart", () => {
       }
     }))
 
-  scenario("W11 a worker that is deleted, or detached, while it drains for a restart is not there to be restarted", (stage) =>
-    Effect.gen(function*() {
-      const { handle } = yield* stage.attach(new Actor(), { worker: { workers: 2 } })
-      const peers = [yield* stage.dialOpen(), yield* stage.dialOpen()]
-      for (
-        const [worker, end] of [
-          [1, Effect.flatMap(handleOfWorker(stage, 1), (it) => stage.host.deleteWorker(it, { drain: false }))],
-          [0, stage.host.detach(handle)]
-        ] as const
-      ) {
-        const restarting = yield* Effect.forkChild(failure(stage.host.restartWorker(yield* handleOfWorker(stage, worker))))
-        yield* settled
-        yield* end
-        yield* until("the answer", () => restarting.pollUnsafe() !== undefined)
-        assert.strictEqual((yield* Fiber.join(restarting)).reason._tag, "NoSuchWorker")
-        yield* until("the reset", () => peers[worker]!.closed)
-      }
-      yield* assertNothingLeft(stage)
-    }))
+  scenario(
+    "W11 a worker that is deleted, or detached, while it drains for a restart is not there to be restarted",
+    (stage) =>
+      Effect.gen(function*() {
+        const { handle } = yield* stage.attach(new Actor(), { worker: { workers: 2 } })
+        const peers = [yield* stage.dialOpen(), yield* stage.dialOpen()]
+        for (
+          const [worker, end] of [
+            [1, Effect.flatMap(handleOfWorker(stage, 1), (it) => stage.host.deleteWorker(it, { drain: false }))],
+            [0, stage.host.detach(handle)]
+          ] as const
+        ) {
+          const restarting = yield* Effect.forkChild(
+            failure(stage.host.restartWorker(yield* handleOfWorker(stage, worker)))
+          )
+          yield* settled
+          yield* end
+          yield* until("the answer", () => restarting.pollUnsafe() !== undefined)
+          assert.strictEqual((yield* Fiber.join(restarting)).reason._tag, "NoSuchWorker")
+          yield* until("the reset", () => peers[worker]!.closed)
+        }
+        yield* assertNothingLeft(stage)
+      })
+  )
 
-  scenario("W11 an application that is detached while a worker starts again is gone for who waits for that", (stage) =>
-    Effect.gen(function*() {
-      const actor: Actor = new Actor({ start: () => actor.runs.length > 1 ? Effect.never : Effect.void })
-      const { handle } = yield* stage.attach(actor)
-      const restarting = yield* Effect.forkChild(failure(stage.host.restartWorker(yield* handleOfWorker(stage))))
-      yield* settled
-      assert.strictEqual((yield* stage.worker()).state, "STARTING")
-      const detaching = yield* Effect.forkChild(stage.host.detach(handle))
-      yield* settled
-      yield* adjust(2000)
-      yield* Fiber.join(detaching)
-      assert.strictEqual((yield* Fiber.join(restarting)).reason._tag, "WorkerFailed")
-    }))
+  scenario(
+    "W11 an application that is detached while a worker starts again is gone for who waits for that",
+    (stage) =>
+      Effect.gen(function*() {
+        const actor: Actor = new Actor({ start: () => actor.runs.length > 1 ? Effect.never : Effect.void })
+        const { handle } = yield* stage.attach(actor)
+        const restarting = yield* Effect.forkChild(failure(stage.host.restartWorker(yield* handleOfWorker(stage))))
+        yield* settled
+        assert.strictEqual((yield* stage.worker()).state, "STARTING")
+        const detaching = yield* Effect.forkChild(stage.host.detach(handle))
+        yield* settled
+        yield* adjust(2000)
+        yield* Fiber.join(detaching)
+        assert.strictEqual((yield* Fiber.join(restarting)).reason._tag, "WorkerFailed")
+      })
+  )
 
   scenario("W11 a seat that the next start does not take again is given up", (stage) =>
     Effect.gen(function*() {
       const actor: Actor = new Actor({
-        start: (run) => actor.runs.length > 1 ? Effect.void : Effect.asVoid(run.sessions.listen(endpoint, accepting(run)))
+        start: (run) =>
+          actor.runs.length > 1 ? Effect.void : Effect.asVoid(run.sessions.listen(endpoint, accepting(run)))
       })
       yield* stage.attach(actor)
       yield* stage.host.restartWorker(yield* handleOfWorker(stage))
@@ -635,46 +664,81 @@ describe("restart", () => {
     }))
 })
 
+describe("a restart that is interrupted", () => {
+  scenario(
+    "W11 at the moment at which its worker is deleted ends, as the worker does",
+    (stage) =>
+      Effect.gen(function*() {
+        for (let turns = 0; turns < 6; turns++) {
+          yield* Effect.scoped(Effect.gen(function*() {
+            yield* stage.attach(new Actor(), { worker: { workers: 2 } })
+            yield* stage.dialOpen()
+            yield* stage.dialOpen()
+            const handle = yield* handleOfWorker(stage, 1)
+            const restarting = yield* Effect.forkChild(stage.host.restartWorker(handle))
+            yield* settled
+            const deleting = yield* Effect.forkChild(stage.host.deleteWorker(handle, { drain: false }), {
+              startImmediately: true
+            })
+            for (let i = 0; i < turns; i++) yield* turn
+            const interrupting = yield* Effect.forkChild(Fiber.interrupt(restarting), { startImmediately: true })
+            yield* until(
+              "both to end",
+              () => interrupting.pollUnsafe() !== undefined && deleting.pollUnsafe() !== undefined
+            )
+            yield* Fiber.join(deleting)
+            assert.deepStrictEqual(yield* numbers(stage), [0])
+          }))
+          yield* settled
+        }
+      })
+  )
+})
+
 describe("workers of mixed kinds", () => {
   const module = AppWorker.fromUrl(new URL("../fixtures/misbehaving.ts", import.meta.url))
 
-  it.live("W11 a thread and an in-process worker serve one listener, and either may be added and deleted", () =>
-    Effect.gen(function*() {
-      const host = Context.get(yield* Layer.build(Host.layer), SessionLayer)
-      yield* Effect.gen(function*() {
-        const app = yield* host.attach({
-          name: "app",
-          listen: ["tcp://127.0.0.1:0"],
-          admission: { revokeAfter: 1000 },
-          worker: { workers: 1, kind: "thread" }
-        }, module)
-        const added = yield* host.addWorker(app.handle, { kind: "in-process" })
-        assert.strictEqual(added.kind, "in-process")
-        const report = Effect.map(host.report, ({ apps: [app] }) => app!)
-        assert.deepStrictEqual((yield* report).workers.map(({ kind }) => kind), ["thread", "in-process"])
-        const [listener] = (yield* report).listeners
-        const port = Number(new URL(listener!.endpoint).port)
-        /** Asks whoever serves the next connection for its number. */
-        const ask = Effect.callback<string>((resume) => {
-          const socket = Net.connect(port, "127.0.0.1", () => void socket.write("who\n"))
-          socket.on("data", (data) => {
-            socket.destroy()
-            resume(Effect.succeed(String(data).trim()))
+  it.live(
+    "W11 a thread and an in-process worker serve one listener, and either may be added and deleted",
+    () =>
+      Effect.gen(function*() {
+        const host = Context.get(yield* Layer.build(Host.layer), SessionLayer)
+        yield* Effect.gen(function*() {
+          const app = yield* host.attach({
+            name: "app",
+            listen: ["tcp://127.0.0.1:0"],
+            admission: { revokeAfter: 1000 },
+            worker: { workers: 1, kind: "thread" }
+          }, module)
+          const added = yield* host.addWorker(app.handle, { kind: "in-process" })
+          assert.strictEqual(added.kind, "in-process")
+          const report = Effect.map(host.report, ({ apps: [app] }) => app!)
+          assert.deepStrictEqual((yield* report).workers.map(({ kind }) => kind), ["thread", "in-process"])
+          const [listener] = (yield* report).listeners
+          const port = Number(new URL(listener!.endpoint).port)
+          /** Asks whoever serves the next connection for its number. */
+          const ask = Effect.callback<string>((resume) => {
+            const socket = Net.connect(port, "127.0.0.1", () => void socket.write("who\n"))
+            socket.on("data", (data) => {
+              socket.destroy()
+              resume(Effect.succeed(String(data).trim()))
+            })
           })
-        })
-        const served = (count: number) =>
-          Effect.map(Effect.forEach(Array(count), () => ask), (workers) => workers.toSorted())
-        assert.deepStrictEqual(yield* served(6), ["0.0", "0.0", "0.0", "1.0", "1.0", "1.0"])
-        const second = yield* host.addWorker(app.handle, { kind: "thread" })
-        assert.deepStrictEqual(yield* served(6), ["0.0", "0.0", "1.0", "1.0", "2.0", "2.0"])
-        yield* host.deleteWorker(added.handle)
-        assert.deepStrictEqual(yield* served(4), ["0.0", "0.0", "2.0", "2.0"])
-        yield* host.restartWorker(second.handle)
-        assert.deepStrictEqual(yield* served(4), ["0.0", "0.0", "2.1", "2.1"])
-        yield* host.deleteWorker(second.handle)
-        yield* host.deleteWorker(handleOf((yield* report).workers[0]!.handle))
-        yield* assertNothingLeft({ host, network: { listening: [] } })
-      }).pipe(Effect.scoped)
-      assert.deepStrictEqual((yield* host.report).imbalances, [])
-    }).pipe(Effect.scoped), 30_000)
+          const served = (count: number) =>
+            Effect.map(Effect.forEach(Array(count), () => ask), (workers) => workers.toSorted())
+          assert.deepStrictEqual(yield* served(6), ["0.0", "0.0", "0.0", "1.0", "1.0", "1.0"])
+          const second = yield* host.addWorker(app.handle, { kind: "thread" })
+          assert.deepStrictEqual(yield* served(6), ["0.0", "0.0", "1.0", "1.0", "2.0", "2.0"])
+          yield* host.deleteWorker(added.handle)
+          assert.deepStrictEqual(yield* served(4), ["0.0", "0.0", "2.0", "2.0"])
+          yield* host.restartWorker(second.handle)
+          assert.deepStrictEqual(yield* served(4), ["0.0", "0.0", "2.1", "2.1"])
+          yield* host.deleteWorker(second.handle)
+          yield* host.deleteWorker(handleOf((yield* report).workers[0]!.handle))
+          yield* assertNothingLeft({ host, network: { listening: [] } })
+        }).pipe(Effect.scoped)
+        assert.deepStrictEqual((yield* host.report).imbalances, [])
+      }).pipe(Effect.scoped),
+    30_000
+  )
 })

@@ -611,7 +611,11 @@ for (const kind of ["thread", "in-process"] as const satisfies ReadonlyArray<Wor
   describe(`joined sessions of a worker of kind ${kind}, over sockets`, () => {
     const module = AppWorker.fromUrl(new URL("../fixtures/joins.ts", import.meta.url))
 
-    const live = (title: string, body: (real: Real) => Effect.Effect<void, unknown, Scope.Scope>): void =>
+    const live = (
+      title: string,
+      body: (real: Real) => Effect.Effect<void, unknown, Scope.Scope>,
+      fifoSize = 64 * KiB
+    ): void =>
       it.live(title, () =>
         Effect.gen(function*() {
           const host = Context.get(yield* Layer.build(Host.layer), SessionLayer)
@@ -622,7 +626,7 @@ for (const kind of ["thread", "in-process"] as const satisfies ReadonlyArray<Wor
               name: "app",
               listen: ["tcp://127.0.0.1:0"],
               config: `tcp://127.0.0.1:${port}`,
-              segment: { rxFifoSize: 64 * KiB, txFifoSize: 64 * KiB },
+              segment: { rxFifoSize: fifoSize, txFifoSize: fifoSize },
               worker: { workers: 1, kind, backoffBase: 10 }
             }, module)
             const { apps } = yield* host.report
@@ -665,6 +669,20 @@ for (const kind of ["thread", "in-process"] as const satisfies ReadonlyArray<Wor
           for (let sessions = 1; sessions > 0;) ({ sessions } = yield* worker())
           assert.isFalse(atClient.broken || atServer.broken)
         })
+    )
+
+    live(
+      "W18 bursts that are larger than a fifo go through without another one to push them",
+      ({ client, server }) =>
+        Effect.gen(function*() {
+          const [atClient, atServer] = [collect(client), collect(server)]
+          for (let i = 1; i <= 20; i++) {
+            client.write(Buffer.alloc(60_000))
+            server.write(Buffer.alloc(9_000))
+            yield* until("the bursts", () => atServer.bytes === i * 60_000 && atClient.bytes === i * 9_000)
+          }
+        }),
+      4 * KiB
     )
 
     for (const first of ["client", "server"] as const) {

@@ -213,6 +213,7 @@ export class Driver {
         return
       }
     }
+    if (process.env.DUMP) { for (const a of this.model.arrivals) console.log("arrival", a.local, a.remote, a.status, a.worker?.name, a.until, a.connect?.id, a.connect?.cancelled, a.connect?.half, a.connect?.outcome); for (const w of this.model.workers()) console.log(w.name, JSON.stringify(w.stale), w.late, w.blocked); const o = yield* this.#observe; for (const r of o.sessions) console.log(r.handle, r.app, r.worker, r.kind, r.state, r.local, r.remote, r.listener); for (const c of o.connects) console.log(JSON.stringify(c)); for (const a of o.report.apps) { for (const w of a.workers) console.log(a.name, w.mapIndex, w.handle, w.state, JSON.stringify(w.behind), JSON.stringify(w.postponed), w.sessions); for (const l of a.listeners) console.log(a.name, l.requested, l.handle, l.workers.join(), JSON.stringify(l.arrivals)) } for (const g of o.segments) console.log(g.app, g.worker, g.kind, g.manager, g.count, g.growing, g.users.join(), JSON.stringify(g.blocks)) }
     this.fail(problems)
   })
 
@@ -392,7 +393,10 @@ export class Driver {
   })
 
   readonly block: Op = Effect.sync(() => {
-    const worker = this.#pick(this.model.workers(), ({ blocked, life, state }) => !blocked && state === "RUNNING" && life !== undefined)
+    const { epoch } = this.model
+    const worker = this.#pick(this.model.workers(), ({ blocked, life, releasedAt, state }) =>
+      !blocked && state === "RUNNING" && life !== undefined && releasedAt !== epoch
+    )
     if (worker === undefined) return undefined
     this.world.block(worker)
     worker.blocked = true
@@ -409,6 +413,7 @@ export class Driver {
   #release(worker: Worker): void {
     this.world.release(worker)
     worker.blocked = false
+    worker.releasedAt = this.model.epoch
     worker.forget()
     if (worker.stopping) this.model.stop(worker)
   }
@@ -466,7 +471,7 @@ export class Driver {
       : `tcp://127.0.0.1:${portOf(bound.endpoint)}`
     const listener = model.dialled(endpoint)
     const judged = listener && model.judge(listener)
-    const fate = this.#clean && world.exact && typeof judged === "object" ? model.fate(judged) : undefined
+    const fate = this.#clean && world.exact && typeof judged === "object" ? model.fate(judged, false) : undefined
     const far = world.dial(endpoint)
     const arrival = listener && model.arrive(listener, far, judged!)
     if (arrival === undefined) model.strays.add(far)
@@ -528,7 +533,7 @@ export class Driver {
     else if (route === "transport") must = endpoint === answers ? undefined : endpoint === nobody ? "ConnectionRefused" : endpoint === unreachable ? "Unreachable" : undefined
     else if ("refused" in route) must = route.refused
     else {
-      fate = model.fate(route)
+      fate = model.fate(route, true)
       connect.arrival = model.arrive(route, connect, route)
       if (world.exact) this.#checks.push(this.#fateOf(connect.arrival!, fate))
       if (fate !== "placed" && fate !== "held") must = `Refused ${fate}`
@@ -601,11 +606,10 @@ export class Driver {
     if (side === undefined) return undefined
     const how = this.#random(2) === 0 ? "close" as const : "reset" as const
     yield* this.world.host.endSession(handleOf(side.handle!), how)
-    if (!side.hostGiven) {
-      side.hostGiven = true
-      side.givenAt = side.given ? side.givenAt : this.model.epoch
-      if (how === "reset" && !side.given) side.aborted = true
-    }
+    if (!side.isGiven) side.givenAt = this.model.epoch
+    side.hostGiven = true
+    // what was given up may still be broken
+    if (how === "reset") side.aborted = true
     return `the host ${how}s ${side.handle} of ${side.worker.name}`
   })
 

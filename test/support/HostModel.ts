@@ -107,12 +107,15 @@ export class Worker {
   /** It was told to stop, and does not hear. */
   stopping = false
   blocked = false
+  /** Settling before which it was released: it looks at its queue in any case. */
+  releasedAt = -1
   restarts = 0
   /** Offers that were taken back and that it has not come past: all of them, those of them that were late. */
   stale = { tcp: 0, cut: 0 }
   late = 0
   /** As the host said it last. */
   congested = false
+  wasCongested = false
   load = 0
 
   constructor(app: App, number: number) {
@@ -133,13 +136,14 @@ export class Worker {
     return this.state !== "BACKOFF"
   }
 
-  get full(): boolean {
-    return this.load + this.stale.tcp + this.stale.cut >= this.app.spec.maxSessionsPerWorker
+  /** Whether it has all the sessions it may have, with those that the model has not counted yet. */
+  isFull(more = 0): boolean {
+    return this.load + this.stale.tcp + this.stale.cut + more >= this.app.spec.maxSessionsPerWorker
   }
 
   /** Whether the host may offer it a session. */
   get takesOffers(): boolean {
-    return this.state === "RUNNING" && this.late === 0 && !this.congested && !this.full
+    return this.state === "RUNNING" && this.late === 0 && !this.congested && !this.isFull()
   }
 
   forget(): void {
@@ -159,7 +163,7 @@ export class Listener {
   arrived = 0
   claimed = 0
   redirected = 0
-  /** Connections that broke before a worker had them, and of which the host may not know. */
+  /** Connections that it holds and that are gone. */
   dead = 0
 
   constructor(app: App, requested: string, endpoint: string) {
@@ -175,7 +179,8 @@ export class Arrival {
   readonly local: string
   readonly far: Far | undefined
   readonly connect: Connect | undefined
-  status: "new" | "offered" | "held" | "claimed" | "gone" = "new"
+  /** `dead`: it broke before a worker had it, and the host may not know. */
+  status: "new" | "offered" | "held" | "dead" | "claimed" | "gone" = "new"
   worker: Worker | undefined
   until = Infinity
 
@@ -235,6 +240,8 @@ export class Side {
   /** Settling in which it was given up. */
   givenAt = -1
   closed: { readonly reset: string | undefined } | undefined
+  /** Its worker knows that it is over. */
+  heard = false
   /** Its application has not heard of it, or does not want to. */
   mute = false
   /** The host has it no more. */
@@ -629,7 +636,7 @@ export class Model {
   whyNoConnect(worker: Worker): string | undefined {
     if (worker.late > 0 || worker.congested) return "congested"
     if (this.loadOf(worker.app) >= worker.app.spec.maxSessions) return "host-limit"
-    return worker.full ? "worker-limit" : undefined
+    return worker.isFull() ? "worker-limit" : undefined
   }
 
   halfOpenOf(worker: Worker): number {
@@ -637,13 +644,14 @@ export class Model {
   }
 
   /** What becomes of a connection that arrives now, with nothing else under way. */
-  fate(listener: Listener): "placed" | "held" | Ledger.RefuseReason {
+  fate(listener: Listener, cutThrough: boolean): "placed" | "held" | Ledger.RefuseReason {
     const { spec } = listener.app
     const limit = this.#limit(listener)
     if (limit !== undefined) return limit
-    const waiting = count(this.arrivals, (arrival) => arrival.listener === listener && arrival.status === "held")
-    if (waiting === 0 && this.#takers(listener).length > 0) return "placed"
-    if (spec.policy === "refuse") return this.#whyNobody(listener)
+    const waiting = listener.dead
+      + count(this.arrivals, (arrival) => arrival.listener === listener && arrival.status === "held")
+    if (waiting === 0 && this.#takers(listener, cutThrough).length > 0) return "placed"
+    if (spec.policy === "refuse" && !this.#waitsForMemory(listener)) return this.#whyNobody(listener)
     return waiting >= spec.holdMax ? "hold-full" : "held"
   }
 
@@ -653,8 +661,21 @@ export class Model {
     return this.loadAt(listener) >= spec.maxSessionsPerListener ? "listener-limit" : undefined
   }
 
-  #takers(listener: Listener): ReadonlyArray<Worker> {
-    return this.#members(listener).filter((worker) => worker.takesOffers)
+  #takers(listener: Listener, cutThrough = false): ReadonlyArray<Worker> {
+    return this.#members(listener).filter((worker) => {
+      const { cut, late, tcp } = this.#left.get(worker) ?? { cut: 0, late: 0, tcp: 0 }
+      return worker.takesOffers && late === 0 && !worker.isFull(tcp + cut)
+        && (cutThrough || !this.#lacks(worker, listener))
+    })
+  }
+
+  /** Whether memory for the listener's sessions is on its way to the worker, who does not look. */
+  #lacks(worker: Worker, listener: Listener): boolean {
+    return worker.blocked && this.#lacking.has(`${worker.handle} ${listener.handle}`)
+  }
+
+  #waitsForMemory(listener: Listener): boolean {
+    return this.#members(listener).some((worker) => worker.takesOffers && this.#lacks(worker, listener))
   }
 
   #members(listener: Listener): ReadonlyArray<Worker> {
@@ -667,7 +688,7 @@ export class Model {
   #whyNobody(listener: Listener): Ledger.RefuseReason {
     const running = this.#members(listener).filter(({ state }) => state === "RUNNING")
     if (running.length === 0) return "no-worker"
-    if (running.every(({ full }) => full)) return "worker-limit"
+    if (running.every((worker) => worker.isFull())) return "worker-limit"
     return running.some(({ congested, late }) => congested || late > 0) ? "congested" : "no-memory"
   }
 
@@ -863,6 +884,8 @@ export class Model {
   commit(): void {
     for (const commit of this.#commits) commit()
     this.#commits.length = 0
+    this.#left = new Map()
+    for (const worker of this.workers()) worker.wasCongested = worker.congested
     this.epoch++
     for (const arrival of this.arrivals) if (!arrival.pending) this.arrivals.delete(arrival)
     for (const [id, connect] of this.connects) {
@@ -882,7 +905,11 @@ export class Model {
   }
 
   /** Takes over what the host alone decides: handles, ports, and how many sessions a worker has. */
-  #adopt({ report }: Observed, out: Array<string>): void {
+  #adopt({ report, segments }: Observed, out: Array<string>): void {
+    this.#lacking = new Set(
+      segments.filter(({ kind, segments }) => kind === "host" && segments.every(({ free }) => free === 0))
+        .flatMap(({ users, workerHandle }) => users.map((user) => `${workerHandle} ${user.replace("listener ", "")}`))
+    )
     const once = (kind: string, handle: string): string => {
       if (this.#handles.has(`${kind} ${handle}`)) out.push(`${kind} ${handle} was there before`)
       this.#handles.add(`${kind} ${handle}`)
@@ -916,6 +943,7 @@ export class Model {
     const dead = new Map<Listener, number>()
     const add = (to: Map<Listener, number>, listener: Listener): void => void to.set(listener, (to.get(listener) ?? 0) + 1)
     const left = new Map<Worker, { tcp: number; cut: number; late: number }>()
+    const waiting: Array<readonly [Arrival, string]> = []
 
     for (const arrival of this.arrivals) {
       if (!arrival.pending) continue
@@ -953,14 +981,19 @@ export class Model {
         : connects.some((row) => row.scope === "local" && this.#isRow(connect, row))
       if (waits && far?.sentReset !== true) {
         add(held, listener)
-        this.#checkHeld(arrival, what, out)
+        waiting.push([arrival, what])
         if (status !== "held") {
           const until = this.now + listener.app.spec.holdTime
           this.#later(() => Object.assign(arrival, { status: "held", worker: undefined, until }))
         }
         continue
       }
-      if (far?.sentReset === true && status !== "held") add(dead, listener)
+      // whether the host knows that it is gone is between it and the transport
+      if (far?.sentReset === true && status !== "held" && listener.open) {
+        add(dead, listener)
+        this.#later(() => Object.assign(arrival, { status: listener.dead > 0 ? "dead" : "gone", until: Infinity }))
+        continue
+      }
       this.#checkGone(arrival, what, out)
       this.#later(() => Object.assign(arrival, { status: "gone" }))
     }
@@ -973,8 +1006,9 @@ export class Model {
     }
     this.#left = left
     this.#counts = { held, offered, dead }
+    for (const [arrival, what] of waiting) this.#checkHeld(arrival, what, out)
 
-    for (const far of this.strays) this.#adoptStray(far, rows, out)
+    for (const far of this.strays) this.#adoptStray(far, rows, connects, out)
     for (const conn of this.conns) this.#compareConn(conn, rows, out)
     for (const row of rows) {
       out.push(`the host has a session that there can't be: ${row.handle} ${row.kind} ${row.state} ${row.app}/${row.worker} ${row.local} ${row.remote}`)
@@ -984,6 +1018,8 @@ export class Model {
     })
   }
 
+  /** Workers and listeners between which there is no memory yet. */
+  #lacking = new Set<string>()
   #left = new Map<Worker, { tcp: number; cut: number; late: number }>()
   #counts = { held: new Map<Listener, number>(), offered: new Map<Listener, number>(), dead: new Map<Listener, number>() }
 
@@ -1002,7 +1038,9 @@ export class Model {
 
   #checkHeld({ connect, listener, status, until }: Arrival, what: string, out: Array<string>): void {
     if (!listener.open) out.push(`${what} waits at a listener that is closed`)
-    if (listener.app.spec.policy === "refuse") out.push(`${what} waits, where nobody may`)
+    if (listener.app.spec.policy === "refuse" && status !== "held" && !this.#waitsForMemory(listener)) {
+      out.push(`${what} waits, where nobody may`)
+    }
     if (this.exact && status === "held" && until <= this.now) out.push(`${what} waits longer than it may`)
     if (connect?.cancelled === true) out.push(`${what} waits and is not wanted`)
     if (this.#limit(listener) !== undefined) return
@@ -1020,7 +1058,7 @@ export class Model {
     out.push(`${what} is gone for no reason`)
   }
 
-  #adoptStray(far: Far, rows: Set<Report.Session>, out: Array<string>): void {
+  #adoptStray(far: Far, rows: Set<Report.Session>, connects: Observed["connects"], out: Array<string>): void {
     for (const row of rows) {
       if (row.kind !== "connected" || row.local !== far.remote || row.remote !== far.local) continue
       const worker = this.apps.get(row.app)?.workers.get(row.worker)
@@ -1034,7 +1072,11 @@ export class Model {
       connect.conn!.near.mute = true
       return
     }
-    if (!far.closed) out.push(`the far end ${far.remote} > ${far.local} is connected to nobody`)
+    // it waits for memory that is on its way to a worker who does not look
+    const waits = connects.some(({ endpoint, scope, workerHandle }) =>
+      scope === "global" && endpoint === far.local && this.#lacking.has(`${workerHandle} connects`)
+    )
+    if (!far.closed && !waits) out.push(`the far end ${far.remote} > ${far.local} is connected to nobody`)
   }
 
   /** Whether the connection is over, by what its ends have done. */
@@ -1096,7 +1138,8 @@ export class Model {
   /** Whether the worker of a side that is over has let go of it. */
   #isReleased(side: Side): boolean {
     const { conn, worker } = side
-    if (worker.blocked) return false
+    // one that has heard of the end does the rest without a look at its queue
+    if (worker.blocked && !side.heard && side.closed === undefined) return false
     const sent = conn.kind === "cut" ? conn.other(side)?.written ?? 0 : conn.far!.sent
     return side.given || side.closed?.reset !== undefined || sent <= side.read
   }
@@ -1151,6 +1194,7 @@ export class Model {
     const mine = `${kind} ${worker.app.spec.name} ${worker.handle} ${server ? conn.listener!.handle : null} ${local} ${remote}`
     const theirs = `${row.kind} ${row.app} ${row.workerHandle} ${row.listener} ${row.local} ${row.remote}`
     if (mine !== theirs) out.push(`${what} is ${theirs}, and must be ${mine}`)
+    if (over && !worker.blocked) this.#later(() => void (side.heard = true))
     this.#later(() => void (side.told = row.state === "TRANSPORT_CLOSING" || row.state === "APP_CLOSED" || (over && side.told)))
   }
 
@@ -1205,12 +1249,19 @@ export class Model {
     if (row.offers.pending > 0 && !worker.blocked && this.exact) out.push(`worker ${name} has an offer pending`)
     if (worker.blocked) {
       const late = worker.late + (this.#left.get(worker)?.late ?? 0)
-      if (this.exact && row.behind.offers !== late) out.push(`worker ${name} is behind by ${row.behind.offers}, and must be by ${late}`)
+      const wrong = this.#mayRelease(worker) ? row.behind.offers > late : row.behind.offers !== late
+      if (this.exact && wrong) out.push(`worker ${name} is behind by ${row.behind.offers}, and must be by ${late}`)
+      this.#later(() => void (worker.late = row.behind.offers))
       return
     }
     if (row.behind.offers > 0 || row.postponed.now > 0 || row.congested) {
       out.push(`worker ${name} is behind by ${row.behind.offers} and ${row.postponed.now} messages, and looks at its queue`)
     }
+  }
+
+  /** Whether offers that were taken back may be released before they come to the worker: those that are postponed. */
+  #mayRelease(worker: Worker): boolean {
+    return worker.congested || worker.wasCongested
   }
 
   // ---- listeners
@@ -1235,9 +1286,8 @@ export class Model {
       }
       const at = (counts: Map<Listener, number>): number => counts.get(listener) ?? 0
       const { arrivals } = row
-      // whether the host knows that a connection is gone which it has not opened is between it and the transport
       const held = at(this.#counts.held)
-      const dead = listener.dead + at(this.#counts.dead)
+      const dead = at(this.#counts.dead)
       const unknown = arrivals.held - held
       const theirs = `${arrivals.arrived} arrived, ${arrivals.claimed} claimed, ${arrivals.redirected} redirected, ${arrivals.offered} offered, ${row.sessions} sessions`
       const mine = `${listener.arrived} arrived, ${listener.claimed} claimed, ${listener.redirected} redirected, `
@@ -1246,7 +1296,7 @@ export class Model {
         out.push(`${what}: ${theirs}, ${arrivals.held} held, and must be ${mine}, ${held} held and at most ${dead} that are gone`)
       }
       if (arrivals.held > listener.app.spec.holdMax) out.push(`${what}: ${arrivals.held} held, which is too many`)
-      this.#later(() => void (listener.dead = unknown))
+      listener.dead = unknown
     }
     for (const { app, requested } of rows.values()) out.push(`listener ${requested} of ${app} is there, and must not be`)
   }
@@ -1321,10 +1371,14 @@ export class Model {
         if (row.kind === "local") locals += row.count
         for (const block of row.blocks) if (block.size === 256) blocks += block.count
       }
-      const stale = this.exact
       const mine = sessions.filter(({ workerHandle }) => workerHandle === worker.handle)
-      const tcp = count(mine, ({ transport }) => transport === "tcp") + worker.stale.tcp + left.tcp
-      if (stale && blocks !== tcp) out.push(`worker ${worker.name} has ${blocks} session blocks, and must have ${tcp}`)
+      const compare = (what: string, theirs: number, live: number, stale: number): void => {
+        const fewer = this.#mayRelease(worker) ? live : live + stale
+        if (theirs >= fewer && theirs <= live + stale) return
+        out.push(`worker ${worker.name} has ${theirs} ${what}, and must have ${live} and ${stale} of offers that were taken back`)
+      }
+      const tcp = count(mine, ({ transport }) => transport === "tcp")
+      if (this.exact) compare("session blocks", blocks, tcp, worker.stale.tcp + left.tcp)
       const gone = new Set(sessions.map(({ handle }) => handle))
       // a segment goes when both its sessions have
       const held = count(this.conns, (conn) =>
@@ -1334,11 +1388,12 @@ export class Model {
         kind === "cut" && client?.worker === worker && client.life === worker.life && near.worker === worker
         && near.life === worker.life && (gone.has(client.handle!) || gone.has(near.handle!)))
       const offered = count(mine, ({ state, transport }) => state === "ACCEPTING" && transport === "local")
-      const cut = held + self + offered + worker.stale.cut + left.cut
-      if (stale && locals !== cut) out.push(`worker ${worker.name} has ${locals} local segments, and must have ${cut}`)
+      const cut = held + self + offered
+      if (this.exact) compare("local segments", locals, cut, worker.stale.cut + left.cut)
+      if (worker.blocked) this.#later(() => void (worker.stale = { tcp: blocks - tcp, cut: locals - cut }))
       const { life } = worker
       if (life !== undefined) {
-        const slots = cut + this.halfOpenOf(worker)
+        const slots = locals + this.halfOpenOf(worker)
         this.#later(() => void this.#highest.cut.set(life.id, Math.max(this.#highest.cut.get(life.id) ?? 0, slots)))
       }
     }
