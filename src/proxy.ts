@@ -7,6 +7,11 @@
  * take another session just now is asked again, for as long as a connect may take. A client that goes away meanwhile
  * cancels all this.
  *
+ * **Its workers** run on the host's own loop unless they are told otherwise, and one is enough. No byte of a joined
+ * session passes through them, and nothing here blocks, so a thread of their own would spare the host next to nothing:
+ * measured, the same throughput, at up to an eighth more processor time for each connection, which then takes two ways
+ * to the thread and back.
+ *
  * A session whose peer is another worker of the host can't be joined by it: `ProxyPump` moves its bytes here.
  *
  * @since 0.1.0

@@ -6,6 +6,7 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import * as Crypto from "node:crypto"
+import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Path from "node:path"
 import type { AppOptionsInput } from "../src/domain/Options.ts"
@@ -549,6 +550,27 @@ describe("sluice proxy", () => {
       yield* ask(running.port, "")
       yield* running.kill("SIGTERM")
       assert.match((yield* running.result).stderr, /sessions that were reset because no upstream could be reached: 2/)
+    }).pipe(Effect.scoped), 30_000)
+
+  it.live("takes its settings from a file and from the environment, too", () =>
+    Effect.gen(function*() {
+      const echo = yield* server((socket) => socket.pipe(socket))
+      const file = Path.join(yield* TempDirectory.make, "proxy.json")
+      Fs.writeFileSync(file, JSON.stringify({ to: [uriOf(echo)], listen: ["tcp://127.0.0.1:0"], workers: 3 }))
+      const control = Path.join(yield* TempDirectory.make, "control.sock")
+      const args = ["proxy", "--config", file, "--control", control]
+      const running = yield* Cli.start(args, { env: { SLUICE_IN_PROCESS: "false" } })
+      const [, port] = yield* running.printed("stdout", /127\.0\.0\.1:(\d+) \(3 thread workers\)/)
+      assert.strictEqual((yield* ask(Number(port), "echo")).toString(), "echo")
+      const { code, stderr } = yield* Cli.run(args, { env: { SLUICE_UPSTREAM_BACKOFF_MAX: "soon" } })
+      assert.strictEqual(code, 2)
+      assert.match(stderr, /^sluice: SLUICE_UPSTREAM_BACKOFF_MAX: got "soon"; it must be a time in milliseconds/)
+      Fs.writeFileSync(file, JSON.stringify({ upstreams: [], config: {} }))
+      const unknown = yield* Cli.run(args)
+      assert.match(
+        unknown.stderr,
+        /^sluice: upstreams in \S+: there is no such setting; .*\nsluice: config in \S+: there is/
+      )
     }).pipe(Effect.scoped), 30_000)
 
   const wrong: ReadonlyArray<readonly [args: ReadonlyArray<string>, says: string]> = [

@@ -116,6 +116,61 @@ export const make = (options: {
     return undefined
   }
 
+  /** What stands on the endpoint already. */
+  type Standing =
+    | { readonly _tag: "Open"; readonly entry: Listening }
+    | { readonly _tag: "Busy"; readonly over: Deferred.Deferred<void> }
+    | { readonly _tag: "Refused"; readonly reason: string; readonly detail: string }
+
+  const lookUp = (worker: LiveWorker, endpoint: Endpoint.Endpoint): Standing | undefined => {
+    const { app, mapIndex } = worker.slot
+    const requested = Endpoint.format(endpoint)
+    for (const entry of listeners) {
+      const { closed, listener, settled, status } = entry
+      if (listener.requested !== requested) continue
+      if (entry.app !== app) {
+        // of port 0 each gets one of its own
+        if (Endpoint.isTransport(endpoint) && endpoint.port === 0) continue
+        const reason = conflict(endpoint, app, entry.app)
+        if (reason === undefined) continue
+        return { _tag: "Refused", reason, detail: `application ${entry.app.name} listens on ${requested}` }
+      }
+      if (status !== "bound") return { _tag: "Busy", over: status === "binding" ? settled : closed }
+      if (listener.members.get(mapIndex)?.live !== worker) return { _tag: "Open", entry }
+      return { _tag: "Refused", reason: "AlreadyListening", detail: `this worker listens on ${requested} already` }
+    }
+    return undefined
+  }
+
+  /** Enters a listener that is to be opened; `undefined` when the table is full. */
+  const enter = (
+    worker: LiveWorker,
+    endpoint: Endpoint.Endpoint,
+    queues: HostListener.Queues
+  ): Listening | undefined => {
+    const { app } = worker.slot
+    const requested = Endpoint.format(endpoint)
+    return listeners.allocate((handle): Listening => {
+      const host = listenerHost(app)
+      const { admission } = app.options
+      const listener = new HostListener.HostListener(handle, requested, app.index, admission, host, tables.now, queues)
+      listener.local = requested
+      const listenerScope = Scope.forkUnsafe(scope)
+      return {
+        listener,
+        app,
+        requested: endpoint,
+        bound: endpoint,
+        opener: worker,
+        scope: listenerScope,
+        transport: Scope.forkUnsafe(listenerScope),
+        status: "binding",
+        settled: Deferred.makeUnsafe(),
+        closed: Deferred.makeUnsafe()
+      }
+    })
+  }
+
   const listen = Effect.fnUntraced(function*(worker: LiveWorker, message: Message.Of<"listen">) {
     const { request } = message
     const refuse = (reason: string, detail: string): void => Replies.refuse(worker, request, reason, detail)
@@ -125,68 +180,21 @@ export const make = (options: {
     const { app } = worker.slot
     const outside = outOfScope(app, endpoint)
     if (outside !== undefined) return refuse("OutOfScope", outside)
-    const requested = Endpoint.format(endpoint)
-    const port = Endpoint.isTransport(endpoint) ? endpoint.port : undefined
+    const queues = yield* HostListener.makeQueues
 
     // a listener that is being made or unmade on this endpoint is waited for: it is there then, or it is not
-    for (;;) {
-      let busy: Listening | undefined
-      for (const entry of listeners) {
-        if (entry.listener.requested !== requested) continue
-        if (entry.app !== app) {
-          // each gets a port of its own
-          if (port === 0) continue
-          const how = conflict(endpoint, app, entry.app)
-          if (how === undefined) continue
-          return refuse(how, `application ${entry.app.name} listens on ${requested}`)
-        }
-        if (entry.status !== "bound") {
-          busy = entry
-          continue
-        }
-        if (entry.listener.members.get(worker.slot.mapIndex)?.live === worker) {
-          return refuse("AlreadyListening", `this worker listens on ${requested} already`)
-        }
-        return bind(worker, entry, request)
-      }
-      if (busy === undefined) break
-      yield* Deferred.await(busy.status === "binding" ? busy.settled : busy.closed)
-    }
+    let standing = lookUp(worker, endpoint)
+    for (; standing?._tag === "Busy"; standing = lookUp(worker, endpoint)) yield* Deferred.await(standing.over)
+    if (standing?._tag === "Refused") return refuse(standing.reason, standing.detail)
+    if (standing?._tag === "Open") return bind(worker, standing.entry, request)
     if (tables.draining) return refuse("TransportFailed", "the host is shutting down")
     if (worker.slot.live !== worker) return
 
-    // W8: listen session with its table entry, manager, transport; a failure undoes what came before it
-    const listenerScope = yield* Scope.fork(scope)
-    const transportScope = yield* Scope.fork(listenerScope)
-    const admission = app.options.admission
-    const queues = yield* HostListener.makeQueues
-    const entry = listeners.allocate((handle): Listening => ({
-      listener: new HostListener.HostListener(
-        handle,
-        requested,
-        app.index,
-        admission,
-        listenerHost(app),
-        tables.now,
-        queues
-      ),
-      app,
-      requested: endpoint,
-      bound: endpoint,
-      opener: worker,
-      scope: listenerScope,
-      transport: transportScope,
-      status: "binding",
-      settled: Deferred.makeUnsafe(),
-      closed: Deferred.makeUnsafe()
-    }))
-    if (entry === undefined) {
-      yield* Scope.close(listenerScope, Exit.void)
-      return refuse("NoMemory", "the host has no room for another listener")
-    }
-    const { listener } = entry
-    listener.local = requested
-    yield* Scope.provide(HostListener.runTimers(listener, queues), listenerScope)
+    // W8: listen session with its table entry, manager, transport; a failure undoes what came before it. Nothing comes
+    // in between the look and the entry
+    const entry = enter(worker, endpoint, queues)
+    if (entry === undefined) return refuse("NoMemory", "the host has no room for another listener")
+    yield* Scope.provide(HostListener.runTimers(entry.listener, queues), entry.scope)
     const failure = yield* Effect.raceFirst(
       open(entry, message),
       Effect.as(worker.over, { reason: "Detached", detail: "the worker is gone" })
@@ -205,22 +213,22 @@ export const make = (options: {
     const { app, listener, requested } = entry
     const { admission, namespace, scope } = app.options
     const locals = tables.locals(namespace)
-    const enter = (endpoint: Endpoint.Endpoint) => {
+    const addLocally = (endpoint: Endpoint.Endpoint) => {
       if (!scope.local || locals.get(endpoint) === entry || locals.add(endpoint, entry)) return undefined
       return {
         reason: "AddressInUse",
         detail: `another listener has ${Endpoint.format(endpoint)} in the local scope of namespace ${namespace}`
       }
     }
-    if (!Endpoint.isTransport(requested)) return enter(requested)
+    if (!Endpoint.isTransport(requested)) return addLocally(requested)
     if (!scope.global) {
-      if (requested.port !== 0) return enter(requested)
+      if (requested.port !== 0) return addLocally(requested)
       return {
         reason: "AddressNotAvailable",
         detail: "port 0 is for the system to choose, which local scope does not ask"
       }
     }
-    const taken = requested.port === 0 ? undefined : enter(requested)
+    const taken = requested.port === 0 ? undefined : addLocally(requested)
     if (taken !== undefined) return taken
     const bound = yield* transport.listen(requested, {
       backlog: message.backlog === 0 ? admission.backlog : message.backlog,
@@ -232,7 +240,7 @@ export const make = (options: {
     if (Result.isFailure(bound)) return bound.failure
     entry.bound = bound.success
     listener.local = Endpoint.format(bound.success)
-    return requested.port === 0 ? enter(bound.success) : undefined
+    return requested.port === 0 ? addLocally(bound.success) : undefined
   })
 
   /** Gives the worker its seat. A worker that has gone meanwhile gets none. */

@@ -190,8 +190,7 @@ export class CutThrough {
     const sizes = CutThrough.sizes(worker)
     const slot = worker.takeSlot()
     if (slot === undefined) return undefined
-    const spare = this.#host.takeSpare(worker, this.client)
-    const segment = worker.segments.local.create(CutThroughSegment.byteLength(sizes), spare)
+    const segment = worker.segments.local.create(CutThroughSegment.byteLength(sizes), this.client)
     if (segment === undefined) {
       worker.freeSlot(slot)
       return undefined
@@ -311,12 +310,12 @@ export class CutThrough {
   /** A session that used the segment is free. */
   #release(offered: Offered): void {
     if (--offered.users > 0) return
+    const keep = this.client.slot.live === this.client
     const free = (worker: LiveWorker, segment: number | undefined): void => {
-      if (segment !== undefined && worker.slot.live === worker) worker.segments.local.free(segment)
+      if (segment !== undefined && worker.slot.live === worker) worker.segments.local.free(segment, keep)
     }
     free(offered.session.worker, offered.segment.index)
     free(this.client, offered.clientSegment)
-    this.#host.keepSpare(offered.session.worker, this.client, offered.segment.buffer as SharedArrayBuffer)
     if (offered.clientSegment !== undefined) this.#host.pairs.delete(this)
   }
 
@@ -327,23 +326,12 @@ export class CutThrough {
   }
 }
 
-/** Bytes of segments that two workers no longer use and that are kept for their next sessions, at most. */
-const SPARE = 64 << 20
-
-/**
- * The cut-through sessions of a host, and the links between its workers.
- *
- * The memory of a segment that is no longer used is kept for the next session of the same two workers: the runtime does
- * not see that it is large, and would give it back at some time or other only. It is never another worker's, who might
- * still be written to by one that has kept hold of it.
- */
+/** The cut-through sessions of a host, and the links between its workers. */
 export class HostLocal {
   readonly tables: Tables
   /** Those that are connected and not free on both sides. */
   readonly pairs = new Set<CutThrough>()
   readonly whyNoConnect: (worker: LiveWorker) => string | undefined
-  /** Memory to be used again, by server and client. */
-  readonly #spare = new Map<LiveWorker, Map<LiveWorker, Array<SharedArrayBuffer>>>()
   readonly clientOrigin: Origin = { sessionFreed: () => {} }
 
   constructor(tables: Tables, whyNoConnect: (worker: LiveWorker) => string | undefined) {
@@ -395,31 +383,15 @@ export class HostLocal {
     return number
   }
 
-  /** Memory that these two workers have shared before. */
-  takeSpare(server: LiveWorker, client: LiveWorker): SharedArrayBuffer | undefined {
-    return this.#spare.get(server)?.get(client)?.pop()
-  }
-
-  /** The two workers share this memory no more. */
-  keepSpare(server: LiveWorker, client: LiveWorker, memory: SharedArrayBuffer): void {
-    if (server.slot.live !== server || client.slot.live !== client) return
-    let byClient = this.#spare.get(server)
-    if (byClient === undefined) this.#spare.set(server, byClient = new Map())
-    let spare = byClient.get(client)
-    if (spare === undefined) byClient.set(client, spare = [])
-    if ((spare.length + 1) * memory.byteLength <= SPARE) spare.push(memory)
-  }
-
-  /** The worker is going: the others are told that their links to it are no more. */
+  /** The worker is going: the others are told that their links to it are no more, and keep no memory for it. */
   unlink(worker: LiveWorker): void {
     for (const peer of worker.links.keys()) {
+      peer.segments.local.forget(worker)
       const link = peer.links.get(worker)
       if (peer === worker || link === undefined) continue
       peer.links.delete(worker)
       peer.withdraw({ _tag: "deleteLink", link })
     }
     worker.links.clear()
-    this.#spare.delete(worker)
-    for (const byClient of this.#spare.values()) byClient.delete(worker)
   }
 }

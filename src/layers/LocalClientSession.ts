@@ -149,9 +149,12 @@ export class LocalClientSession extends ClientSession {
     }
   }
 
-  /** What is in the fifo now was written before this look: if the other side has not closed yet, it will find it. */
+  /**
+   * What is in the fifo now was written before this look: if the other side has not closed yet, it will find it. One that
+   * had read all of it before it closed has got what it wanted.
+   */
   #unlessRefused(taken: number): number {
-    return taken > 0 && this.#refused ? -1 : taken
+    return taken > 0 && this.#refused && this.tx?.size !== 0 ? -1 : taken
   }
 
   override close(): void {

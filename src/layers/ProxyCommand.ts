@@ -20,9 +20,25 @@ const own: ReadonlyArray<Settings.Setting> = infosOf(ProxyConfig.ProxyOptions.fi
   })
 )
 
+/** What holds for a proxy where it is not set; why, the module of the proxy says. */
+const defaults = { name: "proxy", worker: { kind: "in-process", workers: 1 } } as const
+
+/** What is different from other hosts. */
+const descriptions: Readonly<Record<string, string>> = {
+  inProcess: "Run the workers on the host's own event loop; default: true, --no-in-process gives each a thread",
+  workers: `Workers that the proxy starts with; default: ${defaults.worker.workers}`
+}
+
 const program: Settings.Program<ProxyConfig.ProxyOptions> = {
-  settings: [...own, ...Settings.hostSettings],
-  defaults: () => ({ name: "proxy", worker: { kind: "in-process", workers: 1 } }),
+  settings: [
+    ...own,
+    // what the module is told is made of the settings
+    ...Settings.hostSettings.filter(({ key }) => key !== "config").map((setting) => ({
+      ...setting,
+      description: descriptions[setting.key] ?? setting.description
+    }))
+  ],
+  defaults: () => defaults,
   decode: (values, { listen }) => ProxyConfig.decodeOptions(values, Array.isArray(listen) ? listen : [])
 }
 

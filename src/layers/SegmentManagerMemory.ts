@@ -38,8 +38,11 @@ class Memory {
   readonly #allocate: (bytes: number) => ArrayBufferLike
   readonly #owned = new Map<number, Owned>()
   readonly #local = new Map<number, Segment.Segment>()
-  /** Those of the local segments that count for the limit. */
-  readonly #created = new Set<number>()
+  /** Those of the local segments that count for the limit, with their peers. */
+  readonly #created = new Map<number, object | undefined>()
+  /** Memory of local segments that are gone, by their peers. */
+  readonly #kept = new Map<object, Array<SharedArrayBuffer>>()
+  #keptBytes = 0
   #localBytes = 0
   #bytes = 0
   #next = 0
@@ -99,10 +102,12 @@ class Memory {
 
   /** Makes a segment, unless the limit or the machine forbids it. */
   #within(bytes: number, make: () => Segment.Segment): Segment.Segment | undefined {
-    if (this.#bytes + this.#localBytes + bytes > this.options.memoryLimit) {
+    const over = this.#bytes + this.#localBytes + bytes - this.options.memoryLimit
+    if (over > 0) {
       this.#limited = true
       return undefined
     }
+    this.#giveUp(over + this.#keptBytes)
     try {
       return make()
     } catch (error) {
@@ -114,11 +119,12 @@ class Memory {
 
   /** Segments of cut-through sessions. None of them is anyone's arena: all of one is its session's. */
   readonly local: LocalSegments = {
-    create: (bytes, memory) => {
-      const segment = this.#within(bytes, () => this.#enter(memory ?? new SharedArrayBuffer(bytes)))
+    create: (bytes, peer) => {
+      const kept = peer === undefined ? undefined : this.#take(peer, bytes)
+      const segment = this.#within(bytes, () => this.#enter(kept ?? new SharedArrayBuffer(bytes)))
       if (segment === undefined) return undefined
       this.#localBytes += bytes
-      this.#created.add(segment.index)
+      this.#created.set(segment.index, peer)
       this.events?.announce(segment)
       return segment
     },
@@ -127,15 +133,49 @@ class Memory {
       this.events?.announce(segment)
       return segment
     },
-    free: (index) => {
+    free: (index, keep = false) => {
       const segment = this.#local.get(index)
       if (segment === undefined) return
+      const peer = this.#created.get(index)
       this.#local.delete(index)
       if (this.#created.delete(index)) this.#localBytes -= segment.buffer.byteLength
+      if (keep && peer !== undefined) this.#keep(peer, segment.buffer as SharedArrayBuffer)
       this.events?.withdraw(segment)
       this.#unlimited()
     },
-    statistics: () => ({ count: this.#local.size, bytes: this.#localBytes })
+    forget: (peer) => {
+      for (const { byteLength } of this.#kept.get(peer) ?? []) this.#keptBytes -= byteLength
+      this.#kept.delete(peer)
+    },
+    statistics: () => ({ count: this.#local.size, bytes: this.#localBytes, kept: this.#keptBytes })
+  }
+
+  #keep(peer: object, memory: SharedArrayBuffer): void {
+    const kept = this.#kept.get(peer)
+    if (kept === undefined) this.#kept.set(peer, [memory])
+    else kept.push(memory)
+    this.#keptBytes += memory.byteLength
+  }
+
+  #take(peer: object, bytes: number): SharedArrayBuffer | undefined {
+    const kept = this.#kept.get(peer)
+    if (kept?.at(-1)?.byteLength !== bytes) return undefined
+    this.#keptBytes -= bytes
+    return kept.pop()
+  }
+
+  /** Gives up so much of what is kept, or a little more. */
+  #giveUp(bytes: number): void {
+    let left = bytes
+    for (const [peer, kept] of this.#kept) {
+      if (left <= 0) return
+      while (left > 0 && kept.length > 0) {
+        const { byteLength } = kept.pop()!
+        this.#keptBytes -= byteLength
+        left -= byteLength
+      }
+      if (kept.length === 0) this.#kept.delete(peer)
+    }
   }
 
   #enter(buffer: ArrayBufferLike): Segment.Segment {

@@ -66,20 +66,26 @@ export interface ManagerReport {
  * Segments of cut-through sessions (W6, W16): one for each, which the workers at its two ends share. Both are told of it
  * before anything that refers to it, and that it is gone.
  *
+ * The memory of one that is gone may be kept for the next session with the same peer: the runtime does not see that it is
+ * large, and would give it back at some time or other only. It never goes to another peer, whom one that has kept hold of
+ * it might still write to. What is kept counts for the memory limit, and is given up where there would be none else.
+ *
  * @category models
  * @since 0.1.0
  */
 export interface LocalSegments {
   /**
-   * A segment for a session that this worker is to serve, in memory that is given or in new memory; `undefined` when the
-   * memory limit forbids it.
+   * A segment for a session with `peer` that this worker is to serve, in memory that is kept for it or in new memory;
+   * `undefined` when the memory limit forbids it.
    */
-  readonly create: (bytes: number, memory?: SharedArrayBuffer) => Segment.Segment | undefined
+  readonly create: (bytes: number, peer?: object) => Segment.Segment | undefined
   /** Another worker's segment, numbered for this one; it does not count for this one's limit. */
   readonly adopt: (buffer: ArrayBufferLike) => Segment.Segment
-  /** The session is gone. */
-  readonly free: (index: number) => void
-  readonly statistics: () => { readonly count: number; readonly bytes: number }
+  /** The session is gone. `keep`: its memory may be its peer's again. */
+  readonly free: (index: number, keep?: boolean) => void
+  /** There are no more sessions with the peer: nothing is kept for it. */
+  readonly forget: (peer: object) => void
+  readonly statistics: () => { readonly count: number; readonly bytes: number; readonly kept: number }
 }
 
 /**

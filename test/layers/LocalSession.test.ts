@@ -331,6 +331,40 @@ describe("cut-through sessions", () => {
       assert.isAbove(points, 20)
     }).pipe(Effect.scoped))
 
+  it.effect("W16 bytes that the reader takes before it closes are not refused, whatever the moment", () =>
+    Effect.gen(function*() {
+      let whole = 0
+      let refused = 0
+      for (const closing of sides) {
+        for (const before of [true, false]) {
+          for (let point = 0, reached = true; reached; point++) {
+            const host = yield* LocalHost.make()
+            const ends = yield* LocalHost.connect(host)
+            const writer = ends[other[closing]].session
+            let written = 0
+            let read = 0
+            reached = interrupted(
+              ends.segment.words,
+              point,
+              before,
+              () => {
+                read = ends[closing].session.read()?.length ?? 0
+                ends[closing].session.close()
+              },
+              () => void (written = writer.write(bytes(64)))
+            )
+            if (!reached) break
+            yield* settled
+            assert.strictEqual(written, read === 64 ? 64 : -1, `${closing} ${point}: ${read} were read`)
+            if (read === 64) whole++
+            else refused++
+            writer.close()
+          }
+        }
+      }
+      assert.isTrue(whole > 4 && refused > 4)
+    }).pipe(Effect.scoped))
+
   it.effect("W16 a worker that has let an offer pass, or knows nothing of the listener, leaves nothing behind", () =>
     Effect.gen(function*() {
       const host = yield* LocalHost.make()

@@ -496,12 +496,12 @@ describe("SegmentManager", () => {
         // all of it is the host's to say: the worker takes none of it for its arena
         assert.strictEqual(segment.hostBytes, SIZE)
         assert.strictEqual(segments.segment(segment.index), segment)
-        assert.deepStrictEqual(segments.local.statistics(), { count: 1, bytes: SIZE })
+        assert.deepStrictEqual(segments.local.statistics(), { count: 1, bytes: SIZE, kept: 0 })
         segments.local.free(segment.index)
         assert.deepStrictEqual(yield* heard, [`withdraw ${segment.index}`])
         segments.local.free(segment.index)
         assert.deepStrictEqual(yield* heard, [])
-        assert.deepStrictEqual(segments.local.statistics(), { count: 0, bytes: 0 })
+        assert.deepStrictEqual(segments.local.statistics(), { count: 0, bytes: 0, kept: 0 })
       }))
 
     it.effect("W16 another worker's segment gets a number here, is the same memory, and does not count for the limit", () =>
@@ -513,11 +513,11 @@ describe("SegmentManager", () => {
         const adopted = client.segments.local.adopt(segment.buffer)
         assert.strictEqual(adopted.buffer, segment.buffer)
         assert.deepStrictEqual(yield* client.heard, [`announce ${adopted.index}`])
-        assert.deepStrictEqual(client.segments.local.statistics(), { count: 1, bytes: 0 })
+        assert.deepStrictEqual(client.segments.local.statistics(), { count: 1, bytes: 0, kept: 0 })
         server.segments.local.free(segment.index)
         assert.strictEqual(client.segments.segment(adopted.index), adopted)
         client.segments.local.free(adopted.index)
-        assert.deepStrictEqual(client.segments.local.statistics(), { count: 0, bytes: 0 })
+        assert.deepStrictEqual(client.segments.local.statistics(), { count: 0, bytes: 0, kept: 0 })
       }))
 
     it.effect("W20 no number is used twice, whatever kind of segment it is for", () =>
@@ -552,7 +552,54 @@ describe("SegmentManager", () => {
         const { heard, segments } = yield* make({ memoryLimit: 2 ** 60 })
         assert.isUndefined(segments.local.create(2 ** 53))
         assert.deepStrictEqual(yield* heard, [])
-        assert.deepStrictEqual(segments.local.statistics(), { count: 0, bytes: 0 })
+        assert.deepStrictEqual(segments.local.statistics(), { count: 0, bytes: 0, kept: 0 })
+      }))
+
+    it.effect("W16 memory that is kept is the same peer's again, and never another's or a segment of another size", () =>
+      Effect.gen(function*() {
+        const { heard, segments } = yield* make()
+        const [peer, other] = [{}, {}]
+        const first = segments.local.create(SIZE, peer)!
+        segments.local.free(first.index, true)
+        assert.deepStrictEqual(yield* heard, [`announce ${first.index}`, `withdraw ${first.index}`])
+        assert.deepStrictEqual(segments.local.statistics(), { count: 0, bytes: 0, kept: SIZE })
+        assert.notStrictEqual(segments.local.create(SIZE, other)!.buffer, first.buffer)
+        assert.notStrictEqual(segments.local.create(SIZE)!.buffer, first.buffer)
+        assert.notStrictEqual(segments.local.create(2 * SIZE, peer)!.buffer, first.buffer)
+        const again = segments.local.create(SIZE, peer)!
+        assert.strictEqual(again.buffer, first.buffer)
+        assert.notStrictEqual(again.index, first.index)
+        assert.notStrictEqual(segments.local.create(SIZE, peer)!.buffer, first.buffer)
+        assert.strictEqual(segments.local.statistics().kept, 0)
+      }))
+
+    it.effect("W16 nothing is kept that is not to be, nor for a peer that is gone", () =>
+      Effect.gen(function*() {
+        const { segments } = yield* make()
+        const peer = {}
+        const [one, two] = [segments.local.create(SIZE, peer)!, segments.local.create(SIZE, peer)!]
+        segments.local.free(one.index)
+        assert.strictEqual(segments.local.statistics().kept, 0)
+        segments.local.free(two.index, true)
+        segments.local.forget(peer)
+        assert.strictEqual(segments.local.statistics().kept, 0)
+        assert.isFalse([one.buffer, two.buffer].includes(segments.local.create(SIZE, peer)!.buffer))
+      }))
+
+    it.effect("W16 what is kept counts for the memory limit, and is given up for those who need it", () =>
+      Effect.gen(function*() {
+        const { segments } = yield* make({ memoryLimit: room + ADDED })
+        const peers = [{}, {}]
+        const made = peers.map((peer) => segments.local.create(SIZE, peer)!)
+        for (const { index } of made) segments.local.free(index, true)
+        assert.deepStrictEqual(segments.local.statistics(), { count: 0, bytes: 0, kept: 2 * SIZE })
+        // one of the two goes for another peer, and all that is left for a segment of the worker's
+        assert.isDefined(segments.local.create(SIZE, {}))
+        assert.strictEqual(segments.local.statistics().kept, SIZE)
+        assert.isUndefined(segments.local.create(2 * SIZE, {}))
+        assert.strictEqual(segments.local.statistics().kept, SIZE)
+        assert.strictEqual(segments.local.create(SIZE, peers[1]!)!.buffer, made[1]!.buffer)
+        assert.isFalse(segments.addForWorker(64))
       }))
 
     it.effect("W16 no worker can say of one that it is mapped or unused", () =>
@@ -565,7 +612,7 @@ describe("SegmentManager", () => {
         segments.unused(index)
         assert.deepStrictEqual(yield* heard, [])
         assert.deepStrictEqual(segments.statistics(), before)
-        assert.deepStrictEqual(segments.local.statistics(), { count: 1, bytes: SIZE })
+        assert.deepStrictEqual(segments.local.statistics(), { count: 1, bytes: SIZE, kept: 0 })
       }))
   })
 

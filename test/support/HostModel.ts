@@ -542,7 +542,7 @@ export class Model {
     const own = this.listenerOf(app, endpoint)
     if (own !== undefined) return own.members.get(worker.number) === true ? "AlreadyListening" : undefined
     const port = isLocal(endpoint) ? -1 : portOf(endpoint)
-    for (const { app: { spec }, open, requested } of this.listeners) {
+    for (const { app: { spec }, open, requested } of this.#bySlot()) {
       if (!open || requested !== endpoint || port === 0) continue
       if (port > 0 && spec.scope.global && scope.global) return "AlreadyListening"
       if (spec.scope.local && scope.local && spec.namespace === namespace) return "AddressInUse"
@@ -574,9 +574,13 @@ export class Model {
 
   /** The first listener of an application: the one in the lowest slot. */
   firstOf(name: string): Listener | undefined {
-    const found = [...this.listeners].filter(({ app, open }) => open && app.spec.name === name)
+    return this.#bySlot().find(({ app, open }) => open && app.spec.name === name)
+  }
+
+  /** Listeners in the order of the host's table. */
+  #bySlot(): ReadonlyArray<Listener> {
     const slot = ({ handle }: Listener): number => Number(handle?.split(".")[0] ?? Infinity)
-    return found.sort((a, b) => slot(a) - slot(b))[0]
+    return [...this.listeners].sort((a, b) => slot(a) - slot(b))
   }
 
   /** The listener that a connection from outside arrives at. */
@@ -619,7 +623,10 @@ export class Model {
     const { spec } = worker.app
     const action = this.rule("connect", endpoint)
     if (action === "deny") return { refused: "Refused rule-denied" }
-    if (action !== undefined) return this.firstOf(action.slice(4)) ?? { refused: "Refused no-listener" }
+    // who is sent to itself goes where it wanted to
+    if (action !== undefined && action !== `app:${spec.name}`) {
+      return this.firstOf(action.slice(4)) ?? { refused: "Refused no-listener" }
+    }
     if (spec.scope.local) {
       const inTable = (at: (listener: Listener) => boolean): Listener | undefined =>
         [...this.listeners].find((listener) =>
