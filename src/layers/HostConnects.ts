@@ -217,7 +217,7 @@ export const make = (options: {
   const watch = (worker: LiveWorker, { begun, fibers }: Connecting): Effect.Effect<never> =>
     begun.await.pipe(
       Effect.andThen(Effect.suspend(() => {
-        const first = [...worker.halfOpen.values()].find((half) => isUsual(worker, half))
+        const first = worker.halfOpen.values().find((half) => isUsual(worker, half))
         if (first === undefined) {
           begun.closeUnsafe()
           return Effect.void

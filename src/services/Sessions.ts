@@ -28,7 +28,10 @@ export interface SessionHandler {
   writable?(session: Session): void
   /** The peer will send nothing more. What it sent before can still be read; writing goes on. */
   ended?(session: Session): void
-  /** The connection is gone: `reset` with why it broke, or neither side has more to say. Said once. */
+  /**
+   * The connection is gone: `reset` with why it broke, or neither side has more to say. Said once. Without a reset, what
+   * is still there can be read; a session whose rest nobody reads keeps its memory until it is closed here.
+   */
   closed?(session: Session, reset: string | undefined): void
 }
 

@@ -248,6 +248,17 @@ describe("the time that a connect has", () => {
   scenario("W14 is what the connect says where it is less", (stage) => timed(stage, 20, { timeout: 20 }))
   scenario("W14 is what the connect says where it is more", (stage) => timed(stage, 60_000, { timeout: "1 minute" }))
   scenario("W14 is a millisecond at least", (stage) => timed(stage, 1, { timeout: 0 }))
+  scenario("W14 is some 49 days at most, and not less where more is asked for", (stage) =>
+    Effect.gen(function*() {
+      const sessions = yield* client(stage)
+      stage.network.listen(remote, () => {}).hold()
+      for (const timeout of ["60 days", 2 ** 32 + 5, Infinity] as const) {
+        const fiber = yield* halfOpen(stage, sessions, remote, { timeout })
+        assert.deepStrictEqual((yield* stage.host.connects).map(({ timeoutMillis }) => timeoutMillis), [2 ** 32 - 1])
+        yield* Fiber.interrupt(fiber)
+        yield* assertNone(stage)
+      }
+    }))
 })
 
 describe("half-open connects", () => {

@@ -41,6 +41,39 @@ describe("a hostile worker", () => {
       })
   )
 
+  scenario(
+    "M6 M14 that closes its own queue when a held connection is offered to it: the connection waits on, for its next start",
+    (stage) =>
+      Effect.gen(function*() {
+        const raw = stage.raw()
+        const begin = raw.begin.bind(raw)
+        raw.begin = (options) => {
+          begin(options)
+          raw.send({ _tag: "listen", request: 1, endpoint, backlog: 0, flags: 0 })
+        }
+        yield* stage.attach(new Actor(), { admission: { maxSessionsPerWorker: 1 } })
+        yield* until("bound", () => raw.all("bound").length === 1)
+        const first = yield* stage.dial()
+        const second = yield* stage.dial()
+        const [offer] = raw.all("accepted")
+        raw.claim(offer!)
+        first.reset()
+        yield* until("the end", () => raw.all("cleanup").length === 1)
+        assert.strictEqual((yield* stage.listener).arrivals.held, 1)
+        raw.segments.get(0)!.words[49] = 1
+        // makes room for the one that is held
+        raw.send({ _tag: "release", session: offer!.session })
+        yield* settled
+        assert.strictEqual((yield* stage.worker()).state, "BACKOFF")
+        assert.strictEqual((yield* stage.listener).arrivals.held, 1)
+        yield* TestClock.adjust(100)
+        yield* until("the offer", () => raw.all("accepted").length === 2)
+        assert.isTrue(raw.claim(raw.all("accepted")[1]!))
+        yield* until("the claim", () => second.opened)
+        assert.deepInclude((yield* stage.listener).arrivals, { arrived: 2, claimed: 2, held: 0, offered: 0 })
+      })
+  )
+
   scenario("W9 an unlisten that races its claim costs the worker nothing", (stage) =>
     Effect.gen(function*() {
       const [raw] = yield* attachRaw(stage)

@@ -288,6 +288,19 @@ describe("a local connect", () => {
       })
   )
 
+  scenario(
+    "W15 W16 what the server writes at once is announced to the client, as over a connection",
+    (stage) =>
+      Effect.gen(function*() {
+        const greeting = (session: Session) => void session.write(Buffer.from("hello"))
+        const { client } = yield* attachPair(stage, { accept: greeting })
+        const session = yield* connect(client)
+        yield* until("the edge", () => client.run().edges.length > 0)
+        assert.deepStrictEqual(edges(client.run()), ["readable"])
+        assert.strictEqual(bytesOf(session), "hello")
+      })
+  )
+
   scenario("W16 of a worker to itself, and to another worker of its application", (stage) =>
     Effect.gen(function*() {
       const actor = new Actor({ accept: echoing })
@@ -544,6 +557,46 @@ describe("admission", () => {
 
 describe("a client that gives up", () => {
   const GIVEN_UP = "closed (the client has given up)"
+
+  scenario(
+    "W16 M6 while it is on offer: who waits for its place under the listener's limit gets it at once",
+    (stage) =>
+      Effect.gen(function*() {
+        const client = new Actor()
+        const raws = [stage.raw(0, "server"), stage.raw(1, "server")]
+        for (const raw of raws) {
+          const begin = raw.begin.bind(raw)
+          raw.begin = (options) => {
+            begin(options)
+            raw.send({ _tag: "listen", request: 1, endpoint: service, backlog: 0, flags: 0 })
+          }
+        }
+        yield* stage.attach(
+          new Actor(),
+          serverOptions({
+            worker: { workers: 2, backoffBase: 100 },
+            admission: { maxSessionsPerListener: 1, revokeAfter: 10_000 }
+          })
+        )
+        yield* stage.attach(client, clientOptions())
+        yield* settled
+        // both are held while the workers start again, and the first is offered to a worker that does not look
+        for (const raw of raws) raw.onStop()
+        yield* settled
+        const first = yield* Effect.forkChild(connect(client))
+        yield* settled
+        const second = yield* Effect.forkChild(connect(client))
+        yield* settled
+        for (const raw of raws) raw.held = true
+        yield* adjust(100)
+        const arrivals = Effect.map(stage.app("server"), ({ listeners }) => listeners[0]!.arrivals)
+        assert.deepInclude(yield* arrivals, { arrived: 2, held: 1, offered: 1 })
+        yield* Fiber.interrupt(first)
+        yield* settled
+        assert.deepInclude(yield* arrivals, { arrived: 2, withdrawn: 1, held: 0, offered: 1 })
+        yield* Fiber.interrupt(second)
+      })
+  )
 
   scenario("W16 while it is held: nobody hears of it", (stage) =>
     Effect.gen(function*() {

@@ -97,6 +97,27 @@ for (const [form, make] of Object.entries(forms)) {
         }
       }).pipe(Effect.scoped))
 
+    it.effect("after a length that made no sense nothing is received, whatever comes then", () =>
+      Effect.gen(function*() {
+        const { client, server } = yield* make
+        client.write(Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0))
+        assert.isUndefined(SessionDatagrams.receive(server))
+        assert.isUndefined(SessionDatagrams.receive(server))
+      }).pipe(Effect.scoped))
+
+    it.effect("what has come of a message makes room for the rest of it", () =>
+      Effect.gen(function*() {
+        const { client, server } = yield* make
+        client.write(Buffer.concat([Uint8Array.of(0xfc, 0x0f, 0, 0), bytes(3000)]))
+        assert.isUndefined(SessionDatagrams.receive(server))
+        assert.strictEqual(server.available, 0)
+        client.write(bytes(1092, 3000))
+        const message = SessionDatagrams.receive(server)!
+        assert.strictEqual(message.length, 4092)
+        assert.isTrue(Pattern.isAt(message, 0))
+        assert.isUndefined(SessionDatagrams.receive(server))
+      }).pipe(Effect.scoped))
+
     it.effect("a session that takes no more says so", () =>
       Effect.gen(function*() {
         const { client, server } = yield* make

@@ -403,11 +403,14 @@ export class Driver {
     return `block ${worker.name}`
   })
 
-  readonly release: Op = Effect.sync(() => {
+  readonly release: Op = Effect.gen({ self: this }, function*() {
     const worker = this.#pick(this.model.workers(), ({ blocked }) => blocked)
     if (worker === undefined) return undefined
+    const { name, stopping } = worker
     this.#release(worker)
-    return `release ${worker.name}`
+    // it stops now, and its number and its application's name may be another's only then
+    if (stopping) yield* this.look
+    return `release ${name}`
   })
 
   #release(worker: Worker): void {

@@ -272,6 +272,8 @@ export class Conn {
   near!: Side
   client: Side | undefined
   over = false
+  /** The far end has been told that all has come. */
+  txEnded = false
   /** The client could not have it, or had given up: the server was told. */
   turnedDown = false
 
@@ -1097,8 +1099,12 @@ export class Model {
     }
     if (far!.sentReset) return true
     const rxEnded = far!.sentEnd && (near.isGiven || far!.unsent === 0)
-    const txEnded = (near.ended || near.isGiven) && near.written === far!.received
-    return rxEnded && txEnded
+    return rxEnded && (conn.txEnded || this.#isSent(conn))
+  }
+
+  /** Whether a session has ended its side and all that it wrote has come. */
+  #isSent({ far, near }: Conn): boolean {
+    return (near.ended || near.isGiven) && near.written === far!.received
   }
 
   #compareConn(conn: Conn, rows: Set<Report.Session>, out: Array<string>): void {
@@ -1113,6 +1119,8 @@ export class Model {
       if (!far.isRight(conn.fromNear)) out.push(`${what} has got what was not sent to it`)
       if (this.exact && !over && far.received > conn.near.written) out.push(`${what} has more than was written`)
     }
+    // what is written when the host has ended it goes nowhere
+    if (far !== undefined && this.#isSent(conn)) this.#later(() => void (conn.txEnded = true))
     if (over) this.#later(() => void (conn.over = true))
   }
 
