@@ -213,11 +213,16 @@ export const make = (options: {
     )
   }
 
+  const firstUsual = (worker: LiveWorker): HalfOpen | undefined => {
+    for (const half of worker.halfOpen.values()) if (isUsual(worker, half)) return half
+    return undefined
+  }
+
   /** Ends the connects whose time is over, each in its turn. */
   const watch = (worker: LiveWorker, { begun, fibers }: Connecting): Effect.Effect<never> =>
     begun.await.pipe(
       Effect.andThen(Effect.suspend(() => {
-        const first = worker.halfOpen.values().find((half) => isUsual(worker, half))
+        const first = firstUsual(worker)
         if (first === undefined) {
           begun.closeUnsafe()
           return Effect.void
