@@ -335,6 +335,7 @@ export class Driver {
   readonly addWorker: Op = Effect.gen({ self: this }, function*() {
     const app = this.#pick(this.model.apps.values(), ({ detaching, workers }) => !detaching && workers.size < 4)
     if (app === undefined) return undefined
+    if (process.env.DUMP2) { for (const w of app.workers.values()) console.log(w.name, w.state, w.stopping, w.until, JSON.stringify(w.stale), w.late, w.blocked, w.load, this.model.isFinished(w)); const o = yield* this.#observe; console.log(o.sessions.filter((x) => x.app === app.spec.name), o.segments.filter((x) => x.app === app.spec.name)) }
     const added = yield* this.world.host.addWorker(app.handle)
     const worker = this.model.addWorker(app)
     worker.handle = Handle.format(added.handle)
