@@ -21,17 +21,19 @@ const groups: ReadonlyArray<{ readonly tests: string; readonly requests: Readonl
 ]
 
 /** Requests a second by test. */
-const run = async (command: string, way: Proxies.Way, pipeline: number): Promise<Proxies.Figures> => {
+const run = async (command: string, way: Proxies.Way, pipeline: number): Promise<Proxies.Run> => {
   const figures: Record<string, number> = {}
+  let work = 0
   for (const { requests, tests } of groups) {
     const args = ["-p", String(way.port), "-n", String(requests[pipeline]!), "-P", String(pipeline), "-t", tests]
     const { stderr, stdout } = await Bench.run(command, [...args, "--csv"], { maxBuffer: 1 << 24 })
     if (/error/i.test(stderr + stdout)) throw new Error(`through ${way.name}: ${stderr}${stdout}`)
     for (const [, name, rate] of stdout.matchAll(/^"([^"]*)","([\d.]+)"/gm)) {
+      work += requests[pipeline]!
       if (!name!.includes("needed")) figures[name!] = Number(rate)
     }
   }
-  return figures
+  return { figures, work }
 }
 
 const server = Proxies.find("redis-server")
@@ -49,6 +51,7 @@ if (server !== undefined && benchmark !== undefined) {
   const compare = async (pipeline: number): Promise<number> =>
     Proxies.table(
       `requests/s, ${pipeline} at a time`,
+      "request",
       ways,
       await Proxies.measure(ways, ROUNDS, (way) => run(benchmark, way, pipeline))
     )

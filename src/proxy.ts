@@ -37,6 +37,14 @@ const LONGEST_WAIT = 100
 /** Reasons of a connect that are this machine's: it has no port left to connect from, or the worker is given up. */
 const ours: ReadonlyArray<ConnectFailed["reason"]> = ["AddressInUse", "AddressNotAvailable", "Detached"]
 
+const isFull = ({ detail, reason }: ConnectFailed): boolean => reason === "Refused" && noRoom.test(detail)
+const isOurs = (failure: ConnectFailed): boolean => ours.includes(failure.reason) || isFull(failure)
+
+/** What is to be undone when a session is over: the upstream that it counts at. */
+interface State {
+  choice: Upstreams.Choice | undefined
+}
+
 /** Joins the two, and completes when both are gone. */
 const join = (client: Session, server: Session): Effect.Effect<void> =>
   Effect.callback((resume) => {
@@ -71,50 +79,54 @@ const app: Layer.Layer<never, ListenFailed | Schema.SchemaError, Sessions> = Lay
     upstreams.begin()
     const now = (): number => clock.currentTimeMillisUnsafe()
 
-    /** Connects, again and again while the host has no room. */
-    const connect = Effect.fnUntraced(function*(uri: string) {
+    /** Connects once more, and again, while the host has no room. */
+    const insist = Effect.fnUntraced(function*(uri: string) {
       for (let wait = FIRST_WAIT, until = now() + config.patience;; wait = Math.min(2 * wait, LONGEST_WAIT)) {
-        const result = yield* Effect.result(sessions.connect(uri))
-        const full = Result.isFailure(result) && result.failure.reason === "Refused" &&
-          noRoom.test(result.failure.detail)
-        if (!full || now() >= until) return result
         yield* Effect.sleep(Math.min(wait, until - now()))
+        const result = yield* Effect.result(sessions.connect(uri))
+        if (Result.isSuccess(result) || !isFull(result.failure) || now() >= until) return result
       }
     })
 
-    /** Connects to the upstream and joins the sessions; `false` when it is not to be had. */
-    const carry = Effect.fnUntraced(function*(client: Session, choice: Upstreams.Choice) {
-      const uri = config.upstreams[choice.upstream]!
-      const result = yield* Effect.onInterrupt(connect(uri), () => Effect.sync(() => upstreams.cancelled(choice)))
-      if (Result.isSuccess(result)) {
-        if (upstreams.connected(choice)) yield* Effect.logInfo(`upstream ${uri} is up again`)
-        yield* join(client, result.success)
-        return true
-      }
-      const { detail, reason } = result.failure
-      if (ours.includes(reason) || (reason === "Refused" && noRoom.test(detail))) {
-        upstreams.cancelled(choice)
-        return false
-      }
+    /** The connect to an upstream has failed. */
+    const failed = Effect.fnUntraced(function*(choice: Upstreams.Choice, uri: string, failure: ConnectFailed) {
+      if (isOurs(failure)) return upstreams.cancelled(choice)
       const backoff = upstreams.failed(choice, now())
-      if (backoff !== undefined && choice.failures === 0) {
-        yield* Effect.logWarning(`upstream ${uri} is down and is tried again in ${backoff} ms: ${detail}`)
-      }
-      return false
+      if (backoff === undefined || choice.failures > 0) return
+      yield* Effect.logWarning(`upstream ${uri} is down and is tried again in ${backoff} ms: ${failure.detail}`)
     })
 
-    const serve = Effect.fnUntraced(function*(client: Session) {
-      const tried = new Set<number>()
-      for (;;) {
-        const choice = upstreams.choose(now(), tried)
+    // few steps, since there is one of these for each session
+    const carry = Effect.fnUntraced(function*(client: Session, state: State) {
+      for (const tried = new Set<number>();;) {
+        const choice = state.choice = upstreams.choose(now(), tried)
         if (choice === undefined) {
           upstreams.refuse()
           return client.abort()
         }
+        const uri = config.upstreams[choice.upstream]!
+        let result = yield* Effect.result(sessions.connect(uri))
+        if (Result.isFailure(result) && isFull(result.failure)) result = yield* insist(uri)
+        if (Result.isSuccess(result)) {
+          if (upstreams.connected(choice)) yield* Effect.logInfo(`upstream ${uri} is up again`)
+          return yield* join(client, result.success)
+        }
+        yield* failed(choice, uri, result.failure)
+        upstreams.left(choice)
         tried.add(choice.upstream)
-        if (yield* Effect.ensuring(carry(client, choice), Effect.sync(() => upstreams.left(choice)))) return
       }
     }, Effect.scoped)
+
+    const serve = (client: Session): Effect.Effect<void> => {
+      const state: State = { choice: undefined }
+      return Effect.onExit(carry(client, state), () =>
+        Effect.sync(() => {
+          if (state.choice === undefined) return
+          // an interruption may have come in the midst of a trial
+          upstreams.cancelled(state.choice)
+          upstreams.left(state.choice)
+        }))
+    }
 
     const accept = (client: Session): void => {
       const fiber = run(serve(client))

@@ -160,25 +160,35 @@ export const ways = async (to: number): Promise<ReadonlyArray<Way>> => {
   return all.filter((way) => way !== undefined)
 }
 
-/** What a run has shown: figures by name, of which more is better. */
-export type Figures = Readonly<Record<string, number>>
+/** What a run has shown: figures by name, of which more is better, and how much work that was. */
+export interface Run {
+  readonly figures: Readonly<Record<string, number>>
+  readonly work: number
+}
 
-/** Runs the load through each way in turn and returns the best figures, and the least processor time of the proxy. */
+/** The best figures of a way, and the least processor seconds of its proxy for a unit of work. */
+export interface Result {
+  readonly best: Readonly<Record<string, number>>
+  readonly cpu: number
+}
+
+/** Runs the load through each way in turn. */
 export const measure = async (
   ways: ReadonlyArray<Way>,
   rounds: number,
-  load: (way: Way) => Promise<Figures>
-): Promise<ReadonlyMap<string, { readonly best: Figures; readonly cpu: number }>> => {
+  load: (way: Way) => Promise<Run>
+): Promise<ReadonlyMap<string, Result>> => {
   const results = new Map<string, { best: Record<string, number>; cpu: number }>()
   for (let round = 0; round < rounds; round++) {
     for (const way of round % 2 === 0 ? ways : ways.toReversed()) {
       const result = results.get(way.name) ?? { best: {}, cpu: Infinity }
       results.set(way.name, result)
       const before = way.pid === undefined ? 0 : Bench.cpuSeconds(way.pid)
-      for (const [name, figure] of Object.entries(await load(way))) {
+      const { figures, work } = await load(way)
+      for (const [name, figure] of Object.entries(figures)) {
         result.best[name] = Math.max(result.best[name] ?? 0, figure)
       }
-      if (way.pid !== undefined) result.cpu = Math.min(result.cpu, Bench.cpuSeconds(way.pid) - before)
+      if (way.pid !== undefined) result.cpu = Math.min(result.cpu, (Bench.cpuSeconds(way.pid) - before) / work)
     }
   }
   return results
@@ -186,11 +196,15 @@ export const measure = async (
 
 const WIDTH = 11
 
-/** Prints a table of figures with our ratio to the bare proxy, and returns the geometric mean of the ratios. */
+/**
+ * Prints a table of figures with our ratio to the bare proxy, and what the proxies take for a unit of work. Returns the
+ * geometric mean of the ratios.
+ */
 export const table = (
   title: string,
+  unit: string,
   ways: ReadonlyArray<Way>,
-  results: ReadonlyMap<string, { readonly best: Figures; readonly cpu: number }>,
+  results: ReadonlyMap<string, Result>,
   digits = 0
 ): number => {
   const head = [...ways.map(({ name }) => name), "to pipe"].map((text) => text.padStart(WIDTH)).join("")
@@ -203,14 +217,16 @@ export const table = (
     const cells = ways.map((way) => figure(way.name).toFixed(digits).padStart(WIDTH)).join("")
     console.log(`${name.slice(0, 35).padEnd(36)}${cells}${ratio.toFixed(2).padStart(WIDTH)}`)
   }
-  const cpu = ways.map(({ name, pid }) => pid === undefined ? "" : results.get(name)!.cpu.toFixed(2))
+  const cpu = ways.map(({ name, pid }) => pid === undefined ? "" : (results.get(name)!.cpu * 1e6).toFixed(1))
   const cpuRatio = results.get("sluice")!.cpu / results.get("pipe")!.cpu
   console.log(
-    `${"  processor seconds of the proxy".padEnd(36)}${cpu.map((text) => text.padStart(WIDTH)).join("")}${
+    `${`  the proxy's us for a ${unit}`.padEnd(36)}${cpu.map((text) => text.padStart(WIDTH)).join("")}${
       cpuRatio.toFixed(2).padStart(WIDTH)
     }`
   )
   const mean = Math.exp(ratios.reduce((sum, ratio) => sum + Math.log(ratio), 0) / ratios.length)
-  console.log(`${"  geometric mean".padEnd(36)}${"".padEnd(WIDTH * ways.length)}${mean.toFixed(2).padStart(WIDTH)}`)
+  if (ratios.length > 1) {
+    console.log(`${"  geometric mean".padEnd(36)}${"".padEnd(WIDTH * ways.length)}${mean.toFixed(2).padStart(WIDTH)}`)
+  }
   return mean
 }

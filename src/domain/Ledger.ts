@@ -117,7 +117,8 @@ export const imbalances = (
       what,
       "connections arrived",
       arrivals.arrived,
-      arrivals.claimed + arrivals.withdrawn + arrivals.redirected + arrivals.held + arrivals.offered + sum(arrivals.refused)
+      arrivals.claimed + arrivals.withdrawn + arrivals.redirected + arrivals.held + arrivals.offered +
+        sum(arrivals.refused)
     ))
   ]
 }

@@ -426,7 +426,8 @@ export const Name = Schema.String.check(
   Schema.isMinLength(1),
   Schema.isMaxLength(LONGEST_NAME),
   Schema.isTrimmed(),
-  Schema.makeFilter((text) => !/\p{Cc}/u.test(text))
+  // "." and ".." would be lost in a path of the control API
+  Schema.makeFilter((text) => !/\p{Cc}/u.test(text) && text !== "." && text !== "..")
 )
 /**
  * What is right for a {@link Name}, to follow "must be".
@@ -434,7 +435,8 @@ export const Name = Schema.String.check(
  * @category constants
  * @since 0.1.0
  */
-export const NAME_RIGHT = `a text of 1 to ${LONGEST_NAME} characters, without control characters and outer spaces`
+export const NAME_RIGHT =
+  `a text of 1 to ${LONGEST_NAME} characters, other than "." and "..", without control characters and outer spaces`
 
 const Secret = Schema.Union([Schema.Redacted(Schema.String), Schema.String]).pipe(
   Schema.decodeTo(

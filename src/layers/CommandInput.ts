@@ -9,8 +9,10 @@ import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import type * as Handle from "../domain/Handle.ts"
 import * as HandleText from "../domain/HandleText.ts"
+import * as Options from "../domain/Options.ts"
 import * as Prefix from "../domain/Prefix.ts"
 import * as ControlPath from "./ControlPath.ts"
 
@@ -79,6 +81,8 @@ export const handle = <H extends Handle.Handle>(name: string, description: strin
     Argument.filterMap((text) => Option.fromUndefinedOr(HandleText.parse<H>(text)), () => HandleText.RIGHT)
   )
 
+const isName = Schema.is(Options.Name)
+
 /**
  * An application, by its name or its index.
  *
@@ -86,7 +90,11 @@ export const handle = <H extends Handle.Handle>(name: string, description: strin
  * @since 0.1.0
  */
 export const app: Argument.Argument<string> = Argument.String("app").pipe(
-  Argument.withDescription("Name of the application, or its index when none has that name")
+  Argument.withDescription("Name of the application, or its index when none has that name"),
+  Argument.filterMap(
+    (text) => isName(text) ? Option.some(text) : Option.none(),
+    () => Options.NAME_RIGHT
+  )
 )
 
 /**

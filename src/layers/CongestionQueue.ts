@@ -27,7 +27,14 @@ import type * as Ledger from "../domain/Ledger.ts"
 import * as Message from "../domain/Message.ts"
 import * as Mq from "../domain/MessageQueue.ts"
 import type { QueueOptions } from "../domain/Options.ts"
-import { type Attachment, Congestion, CongestionState, type Outgoing, type Sent, Unresponsive } from "../services/Congestion.ts"
+import {
+  type Attachment,
+  Congestion,
+  CongestionState,
+  type Outgoing,
+  type Sent,
+  Unresponsive
+} from "../services/Congestion.ts"
 import { MessageQueue } from "../services/MessageQueue.ts"
 
 interface PostponedIo {
@@ -181,7 +188,14 @@ export const layer = (options: Options): Layer.Layer<Congestion, never, MessageQ
             return release(cleanUp, result)
           }
         }
-        return postpone({ _tag: "Control", words: words.slice(0, length), attachment, live, cleanUp, bytes: 4 * length })
+        return postpone({
+          _tag: "Control",
+          words: words.slice(0, length),
+          attachment,
+          live,
+          cleanUp,
+          bytes: 4 * length
+        })
       }
 
       /** Only the worker can have closed its queue while we have not: it is not to be offered anything more. */

@@ -165,34 +165,32 @@ export const make = (options: {
       : { reason: "OutOfScope", detail: "local endpoints are for applications with local scope (scope.local)" }
   }
 
-  const attempt = Effect.fnUntraced(function*(worker: LiveWorker, message: Message.Of<"connect">, half: HalfOpen) {
-    const parsed = Endpoint.parse(message.endpoint)
-    if (Result.isFailure(parsed)) return { reason: "InvalidEndpoint", detail: parsed.failure.message }
+  /** The last endpoint that was connected to: many connects go to the same one. */
+  let last: { readonly text: string; readonly parsed: ReturnType<typeof Endpoint.parse> } | undefined
+
+  const attempt = (worker: LiveWorker, message: Message.Of<"connect">, half: HalfOpen): Effect.Effect<Outcome> => {
+    if (last?.text !== message.endpoint) last = { text: message.endpoint, parsed: Endpoint.parse(message.endpoint) }
+    const { parsed } = last
+    if (Result.isFailure(parsed)) return Effect.succeed({ reason: "InvalidEndpoint", detail: parsed.failure.message })
     const endpoint = parsed.success
     if (Endpoint.isAnyPort(endpoint) || (Endpoint.isTransport(endpoint) && endpoint.port === 0)) {
-      return {
+      return Effect.succeed({
         reason: "InvalidEndpoint",
         detail: `endpoint "${message.endpoint}": a connect needs a port from 1 to 65535`
-      }
+      })
     }
     const source = message.source === "" ? undefined : Endpoint.parse(message.source)
     if (source !== undefined && (Result.isFailure(source) || !Endpoint.isTransport(source.success))) {
       const detail = Result.isFailure(source) ? source.failure.message : "it must be an address and a port"
-      return { reason: "InvalidSource", detail: `source: ${detail}` }
+      return Effect.succeed({ reason: "InvalidSource", detail: `source: ${detail}` })
     }
-    const where = route(worker, endpoint, source?.success as Endpoint.TransportEndpoint | undefined)
-    if (where === undefined || "reason" in where) return where
-    if ("arrive" in where) {
-      half.scope = "local"
-      return yield* connectLocal(worker, message.endpoint, where, message.request)
-    }
-    return yield* connectGlobal(
-      worker,
-      where,
-      source?.success as Endpoint.TransportEndpoint | undefined,
-      message.request
-    )
-  })
+    const from = source?.success as Endpoint.TransportEndpoint | undefined
+    const where = route(worker, endpoint, from)
+    if (where === undefined || "reason" in where) return Effect.succeed(where)
+    if (!("arrive" in where)) return connectGlobal(worker, where, from, message.request)
+    half.scope = "local"
+    return connectLocal(worker, message.endpoint, where, message.request)
+  }
 
   const timedOut = (half: HalfOpen) => ({ reason: "TimedOut", detail: `no answer within ${half.timeout} ms` })
 

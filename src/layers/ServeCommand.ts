@@ -55,8 +55,9 @@ const start = Effect.fnUntraced(function*(settings: Settings.Resolved<unknown>, 
   const listeners = apps.find(({ index }) => index === application.index)?.listeners ?? []
   const { kind, workers } = settings.decoded.worker
   const where = `(${workers} ${kind} ${workers === 1 ? "worker" : "workers"}), control at ${control}`
-  for (const { endpoint } of listeners) {
-    yield* Console.log(`sluice: ${application.name} listening on ${endpoint} ${where}`)
+  for (const { endpoint, scopes } of listeners) {
+    const scope = scopes.includes("global") ? "" : " in local scope only, which no socket leads to"
+    yield* Console.log(`sluice: ${application.name} listening on ${endpoint}${scope} ${where}`)
   }
   if (listeners.length === 0) yield* Effect.logInfo(`${application.name} runs and listens on nothing ${where}`)
 })

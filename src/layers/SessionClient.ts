@@ -615,7 +615,9 @@ export const make = Effect.fnUntraced(function*(
   })
 
   const connect = Effect.fnUntraced(function*(endpoint: string, { source = "", timeout }: ConnectOptions = {}) {
-    const millis = timeout === undefined ? 0 : Math.min(Math.max(1, Math.ceil(Duration.toMillis(timeout))), LONGEST_TIMEOUT)
+    const millis = timeout === undefined
+      ? 0
+      : Math.min(Math.max(1, Math.ceil(Duration.toMillis(timeout))), LONGEST_TIMEOUT)
     return yield* Effect.acquireRelease(
       Effect.callback<Session, ConnectFailed>((resume) => {
         const ask = (request: number) => ({ _tag: "connect" as const, request, endpoint, source, timeout: millis })

@@ -17,6 +17,7 @@ import type {
   WorkerIndex,
   WorkerMapIndex
 } from "../domain/Handle.ts"
+import type { AppOptionsInput } from "../domain/Options.ts"
 import type * as Report from "../domain/Report.ts"
 import type { AppModule } from "./AppWorker.ts"
 import { NoSuchNamespace, WrongSecret } from "./Namespaces.ts"
@@ -269,5 +270,8 @@ export class SessionLayer extends Context.Service<SessionLayer, {
  * @category layers
  * @since 0.1.0
  */
-export const layerApp = (options: unknown, module: AppModule): Layer.Layer<never, AttachFailed, SessionLayer> =>
+export const layerApp = (
+  options: AppOptionsInput,
+  module: AppModule
+): Layer.Layer<never, AttachFailed, SessionLayer> =>
   Layer.effectDiscard(Effect.flatMap(SessionLayer, (host) => host.attach(options, module)))

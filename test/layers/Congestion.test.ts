@@ -538,7 +538,10 @@ for (const form of QueuePair.forms) {
         Effect.gen(function*() {
           const pair = yield* make()
           const segment = segmentOf(5)
-          assert.strictEqual(pair.congestion.send({ message: announcement(segment), attachment: attached(segment) }), "delivered")
+          assert.strictEqual(
+            pair.congestion.send({ message: announcement(segment), attachment: attached(segment) }),
+            "delivered"
+          )
           assert.deepStrictEqual(order(pair), ["hand over 5", "enqueued"])
           assert.deepStrictEqual(yield* pair.read(9), [announcement(segment)])
           const { report, unused } = yield* pair.report
@@ -552,7 +555,10 @@ for (const form of QueuePair.forms) {
           yield* congest(pair, 2, 2)
           for (const index of [5, 6]) {
             const segment = segmentOf(index)
-            assert.strictEqual(pair.congestion.send({ message: announcement(segment), attachment: attached(segment) }), "postponed")
+            assert.strictEqual(
+              pair.congestion.send({ message: announcement(segment), attachment: attached(segment) }),
+              "postponed"
+            )
           }
           yield* asleep
           yield* TestClock.adjust(100)
@@ -575,7 +581,10 @@ for (const form of QueuePair.forms) {
             const pair = yield* make({ geometry })
             for (const number of range(0, 2)) pair.congestion.send({ message: rpc(number) })
             const segment = segmentOf(5)
-            assert.strictEqual(pair.congestion.send({ message: announcement(segment), attachment: attached(segment) }), "postponed")
+            assert.strictEqual(
+              pair.congestion.send({ message: announcement(segment), attachment: attached(segment) }),
+              "postponed"
+            )
             yield* asleep
             yield* TestClock.adjust(100)
             assert.deepStrictEqual(order(pair), [])
@@ -605,7 +614,10 @@ for (const form of QueuePair.forms) {
           const segment = segmentOf(5)
           let cleaned = 0
           const cleanUp = () => void cleaned++
-          assert.strictEqual(congestion.send({ message: announcement(segment), attachment: attached(segment), cleanUp }), "released")
+          assert.strictEqual(
+            congestion.send({ message: announcement(segment), attachment: attached(segment), cleanUp }),
+            "released"
+          )
           assert.strictEqual((yield* Fiber.join(unresponsive)).reason, "hand-over-failed")
           assert.strictEqual(cleaned, 1)
           assert.strictEqual(pair.ledger.released["hand-over-failed"], 1)
@@ -623,7 +635,11 @@ for (const form of QueuePair.forms) {
           yield* congest(pair, 4, 2)
           const segment = segmentOf(5)
           const cleaned: Array<string> = []
-          congestion.send({ message: announcement(segment), attachment: attached(segment), cleanUp: () => void cleaned.push("segment") })
+          congestion.send({
+            message: announcement(segment),
+            attachment: attached(segment),
+            cleanUp: () => void cleaned.push("segment")
+          })
           congestion.send({ message: rpc(7), cleanUp: () => void cleaned.push("behind") })
           assert.deepStrictEqual(QueuePair.numbers(yield* pair.read(4)), range(0, 4))
           assert.strictEqual((yield* Fiber.join(unresponsive)).reason, "hand-over-failed")

@@ -104,6 +104,8 @@ export class Worker {
   /** When a backoff, a drain, or the patience with one that does not stop is over. */
   until = Infinity
   purpose: Purpose | undefined
+  /** Settling before which it was told to finish, or to stop. */
+  toldAt = -1
   /** It was told to stop, and does not hear. */
   stopping = false
   blocked = false
@@ -232,6 +234,8 @@ export class Side {
   /** Given up by its application, or by the host on somebody's word. */
   given = false
   hostGiven = false
+  /** Bytes that had come when the host gave it up: no more do. */
+  arrived: number | undefined
   aborted = false
   /** Its worker has gone. */
   dropped = false
@@ -422,7 +426,9 @@ export class Model {
     for (const connect of this.connects.values()) {
       if (connect.worker === worker && connect.life === worker.life) connect.cancelled = true
     }
-    for (const { app, members } of this.listeners) if (app === worker.app && members.has(worker.number)) members.set(worker.number, false)
+    for (const { app, members } of this.listeners) {
+      if (app === worker.app && members.has(worker.number)) members.set(worker.number, false)
+    }
     const owner = worker.life && this.#owners.get(worker.life.id)
     if (owner !== undefined) owner.endedAt = this.epoch
     worker.blocked = false
@@ -441,11 +447,17 @@ export class Model {
     worker.purpose = purpose
     if (worker.state === "BACKOFF") return this.stop(worker)
     worker.state = "DRAINING"
+    worker.toldAt = this.epoch
     worker.until = this.now + worker.app.spec.drainTimeout
   }
 
-  /** Whether a worker that drains has finished. */
+  /** Whether a worker that drains has finished; an application goes when all its workers have. */
   isFinished(worker: Worker): boolean {
+    if (worker.purpose !== "detach") return this.#hasFinished(worker)
+    return [...worker.app.workers.values()].every((one) => (one !== worker && one.stopping) || this.#hasFinished(one))
+  }
+
+  #hasFinished(worker: Worker): boolean {
     if (worker.state !== "DRAINING" || worker.stopping || worker.stale.tcp + worker.stale.cut > 0) return false
     for (const arrival of this.arrivals) if (arrival.status === "offered" && arrival.worker === worker) return false
     for (const side of this.sides()) {
@@ -461,6 +473,7 @@ export class Model {
     worker.purpose = purpose
     if (worker.blocked && worker.live && !worker.stopping) {
       worker.state = "DRAINING"
+      worker.toldAt = this.epoch
       worker.stopping = true
       worker.until = this.now + STOP_TIMEOUT
       return
@@ -471,7 +484,7 @@ export class Model {
 
   /** What was due by now happens. */
   passTime(): void {
-    for (const worker of [...this.workers()]) {
+    for (const worker of Array.from(this.workers())) {
       if (worker.until > this.now) continue
       if (worker.state === "BACKOFF") this.started(worker)
       else this.stop(worker)
@@ -491,7 +504,9 @@ export class Model {
     this.listenAll(worker)
     // what the start before listened on and this one does not
     for (const listener of this.listeners) {
-      if (listener.app === worker.app && listener.members.get(worker.number) === false) this.leave(listener, worker.number)
+      if (listener.app === worker.app && listener.members.get(worker.number) === false) {
+        this.leave(listener, worker.number)
+      }
     }
   }
 
@@ -520,7 +535,9 @@ export class Model {
 
   detach(app: App): void {
     app.detaching = true
-    for (const worker of [...app.workers.values()]) if (!worker.stopping || worker.until <= this.now) this.stop(worker, "delete")
+    for (const worker of Array.from(app.workers.values())) {
+      if (!worker.stopping || worker.until <= this.now) this.stop(worker, "delete")
+    }
     for (const worker of app.workers.values()) worker.purpose = "delete"
   }
 
@@ -632,7 +649,8 @@ export class Model {
     if (spec.scope.local) {
       const inTable = (at: (listener: Listener) => boolean): Listener | undefined =>
         [...this.listeners].find((listener) =>
-          listener.open && listener.app.spec.scope.local && listener.app.spec.namespace === spec.namespace && at(listener)
+          listener.open && listener.app.spec.scope.local && listener.app.spec.namespace === spec.namespace &&
+          at(listener)
         )
       const found = inTable((listener) => listener.endpoint === endpoint)
         ?? (isLocal(endpoint) ? undefined : inTable((listener) => listener.endpoint === `${ANY}${portOf(endpoint)}`))
@@ -649,7 +667,10 @@ export class Model {
   }
 
   halfOpenOf(worker: Worker): number {
-    return count(this.connects.values(), (connect) => connect.worker === worker && connect.life === worker.life && connect.half)
+    return count(
+      this.connects.values(),
+      (connect) => connect.worker === worker && connect.life === worker.life && connect.half
+    )
   }
 
   /** What becomes of a connection that arrives now, with nothing else under way. */
@@ -791,7 +812,9 @@ export class Model {
     }
     const owner = this.#owners.get(life.id)
     if (arrival === undefined || owner === undefined) {
-      this.violations.push(`${life.app}/${life.worker} was given ${given.session} from ${given.remote}, which is not there`)
+      this.violations.push(
+        `${life.app}/${life.worker} was given ${given.session} from ${given.remote}, which is not there`
+      )
       return
     }
     const { connect, far, listener } = arrival
@@ -842,7 +865,9 @@ export class Model {
       // the server comes first (W16)
       if (conn === undefined) return void this.violations.push(`connect ${given.id} succeeded before its server had it`)
       conn.client = this.#sideOf(life, conn)
-      if (conn.client === undefined) return void this.violations.push(`connect ${given.id} was answered to a worker that is gone`)
+      if (conn.client === undefined) {
+        return void this.violations.push(`connect ${given.id} was answered to a worker that is gone`)
+      }
       this.#enter(conn.client, given.session)
       return
     }
@@ -950,7 +975,8 @@ export class Model {
     const held = new Map<Listener, number>()
     const offered = new Map<Listener, number>()
     const dead = new Map<Listener, number>()
-    const add = (to: Map<Listener, number>, listener: Listener): void => void to.set(listener, (to.get(listener) ?? 0) + 1)
+    const add = (to: Map<Listener, number>, listener: Listener): void =>
+      void to.set(listener, (to.get(listener) ?? 0) + 1)
     const left = new Map<Worker, { tcp: number; cut: number; late: number }>()
     const waiting: Array<readonly [Arrival, string]> = []
 
@@ -971,12 +997,14 @@ export class Model {
         const again = status === "offered" && before === worker
         // one that was told to finish may still take what it was offered before
         const serves = listener.open && listener.members.get(worker.number) === true
-        if (!serves || (worker.state !== "RUNNING" && !again)) {
+        if (!serves || (worker.state !== "RUNNING" && !again && worker.toldAt !== this.epoch)) {
           out.push(`${what} is on offer to ${worker.name}, which does not serve ${listener.requested}`)
         }
         if (this.exact && !worker.blocked) out.push(`${what} is on offer to ${worker.name}, which looks at its queue`)
         if (this.exact && again && arrival.until <= this.now) out.push(`${what} is on offer to ${worker.name} still`)
-        if (connect !== undefined && (connect.cancelled || !connect.half)) out.push(`${what} is on offer and not wanted`)
+        if (connect !== undefined && (connect.cancelled || !connect.half)) {
+          out.push(`${what} is on offer and not wanted`)
+        }
         if (!again) {
           const until = this.now + listener.app.spec.revokeAfter
           if (status === "offered") this.#leaves(arrival, left)
@@ -1020,7 +1048,9 @@ export class Model {
     for (const far of this.strays) this.#adoptStray(far, rows, connects, out)
     for (const conn of this.conns) this.#compareConn(conn, rows, out)
     for (const row of rows) {
-      out.push(`the host has a session that there can't be: ${row.handle} ${row.kind} ${row.state} ${row.app}/${row.worker} ${row.local} ${row.remote}`)
+      out.push(
+        `the host has a session that there can't be: ${row.handle} ${row.kind} ${row.state} ${row.app}/${row.worker} ${row.local} ${row.remote}`
+      )
     }
     this.#later(() => {
       this.#highest.sessions = Math.max(this.#highest.sessions, sessions.length)
@@ -1030,7 +1060,11 @@ export class Model {
   /** Workers and listeners between which there is no memory yet. */
   #lacking = new Set<string>()
   #left = new Map<Worker, { tcp: number; cut: number; late: number }>()
-  #counts = { held: new Map<Listener, number>(), offered: new Map<Listener, number>(), dead: new Map<Listener, number>() }
+  #counts = {
+    held: new Map<Listener, number>(),
+    offered: new Map<Listener, number>(),
+    dead: new Map<Listener, number>()
+  }
 
   #isRow(connect: Connect, row: Report.Connect): boolean {
     return row.workerHandle === connect.worker.handle && row.endpoint === connect.endpoint
@@ -1047,7 +1081,8 @@ export class Model {
 
   #checkHeld({ connect, listener, status, until }: Arrival, what: string, out: Array<string>): void {
     if (!listener.open) out.push(`${what} waits at a listener that is closed`)
-    if (listener.app.spec.policy === "refuse" && status !== "held" && !this.#waitsForMemory(listener)) {
+    const lacking = this.#members(listener).some((worker) => this.#lacks(worker, listener))
+    if (listener.app.spec.policy === "refuse" && status !== "held" && !lacking) {
       out.push(`${what} waits, where nobody may`)
     }
     if (this.exact && status === "held" && until <= this.now) out.push(`${what} waits longer than it may`)
@@ -1138,7 +1173,9 @@ export class Model {
   #findClient(conn: Conn, rows: Set<Report.Session>): void {
     const connect = conn.connect!
     for (const row of rows) {
-      if (row.kind !== "cut-through client" || row.remote !== conn.local || row.local !== connect.worker.address) continue
+      if (row.kind !== "cut-through client" || row.remote !== conn.local || row.local !== connect.worker.address) {
+        continue
+      }
       if (this.#byHandle.has(row.handle) || row.workerHandle !== connect.worker.handle) continue
       conn.client = new Side(connect.worker, connect.life, conn, undefined)
       this.#enter(conn.client, row.handle)
@@ -1155,7 +1192,7 @@ export class Model {
     const { conn, worker } = side
     // one that has heard of the end does the rest without a look at its queue
     if (worker.blocked && !side.heard && side.closed === undefined) return false
-    const sent = conn.kind === "cut" ? conn.other(side)?.written ?? 0 : conn.far!.sent
+    const sent = conn.kind === "cut" ? conn.other(side)?.written ?? 0 : side.arrived ?? conn.far!.sent
     return side.given || side.closed?.reset !== undefined || sent <= side.read
   }
 
@@ -1189,13 +1226,13 @@ export class Model {
       const heard = !worker.blocked
       const waits = side.isGiven ? "CLOSED" as const : "TRANSPORT_CLOSED" as const
       states.push(this.#isReleased(side) ? undefined : waits)
-      // what had not come when the host gave it up is not to be read any more
-      if (heard && side.hostGiven && conn.kind !== "cut") states.push(undefined)
       if (heard && side.closed === undefined && !side.mute) out.push(`${what} was never told that it is over`)
       this.#checkReset(conn, side, what, out)
     }
     if (!states.includes(row?.state)) {
-      out.push(`${what} is ${row?.state ?? "not there"}, and must be ${states.map((state) => state ?? "gone").join(" or ")}`)
+      out.push(
+        `${what} is ${row?.state ?? "not there"}, and must be ${states.map((state) => state ?? "gone").join(" or ")}`
+      )
       return
     }
     if (!over && side.closed !== undefined) out.push(`${what} was told that it is over, and is not`)
@@ -1206,11 +1243,15 @@ export class Model {
     const kind = conn.kind !== "cut" ? conn.kind : side === conn.near ? "cut-through server" : "cut-through client"
     const server = side === conn.near && conn.kind !== "connected"
     const [local, remote] = side === conn.near ? [conn.local, conn.remote] : [conn.remote, conn.local]
-    const mine = `${kind} ${worker.app.spec.name} ${worker.handle} ${server ? conn.listener!.handle : null} ${local} ${remote}`
+    const mine = `${kind} ${worker.app.spec.name} ${worker.handle} ${
+      server ? conn.listener!.handle : null
+    } ${local} ${remote}`
     const theirs = `${row.kind} ${row.app} ${row.workerHandle} ${row.listener} ${row.local} ${row.remote}`
     if (mine !== theirs) out.push(`${what} is ${theirs}, and must be ${mine}`)
     if (over && !worker.blocked) this.#later(() => void (side.heard = true))
-    this.#later(() => void (side.told = row.state === "TRANSPORT_CLOSING" || row.state === "APP_CLOSED" || (over && side.told)))
+    this.#later(() =>
+      void (side.told = row.state === "TRANSPORT_CLOSING" || row.state === "APP_CLOSED" || (over && side.told))
+    )
   }
 
   /** Whether an end that was told as a reset was one, and the other way round, where only one of the two can be. */
@@ -1232,7 +1273,9 @@ export class Model {
       const app = this.apps.get(row.name)
       if (app === undefined) continue
       const { spec } = app
-      if (row.index !== app.index || row.namespace !== spec.namespace) out.push(`application ${row.name} is another one`)
+      if (row.index !== app.index || row.namespace !== spec.namespace) {
+        out.push(`application ${row.name} is another one`)
+      }
       const numbers = (some: Iterable<number>): string => [...some].sort((a, b) => a - b).join()
       const theirs = numbers(row.workers.map(({ mapIndex }) => mapIndex))
       if (theirs !== numbers(app.workers.keys())) {
@@ -1243,7 +1286,10 @@ export class Model {
         if (worker !== undefined) this.#compareWorker(worker, one, out)
       }
     }
-    const total = report.apps.reduce((sum, { workers }) => sum + workers.reduce((sum, { sessions }) => sum + sessions, 0), 0)
+    const total = report.apps.reduce(
+      (sum, { workers }) => sum + workers.reduce((sum, { sessions }) => sum + sessions, 0),
+      0
+    )
     if (report.sessions !== total) out.push(`${report.sessions} sessions in total, and ${total} of workers`)
     const { arrivals } = report.ledger
     if (arrivals.arrived !== this.total.arrived || arrivals.claimed !== this.total.claimed) {
@@ -1270,7 +1316,9 @@ export class Model {
       return
     }
     if (row.behind.offers > 0 || row.postponed.now > 0 || row.congested) {
-      out.push(`worker ${name} is behind by ${row.behind.offers} and ${row.postponed.now} messages, and looks at its queue`)
+      out.push(
+        `worker ${name} is behind by ${row.behind.offers} and ${row.postponed.now} messages, and looks at its queue`
+      )
     }
   }
 
@@ -1282,7 +1330,9 @@ export class Model {
   // ---- listeners
 
   #compareListeners({ report, sessions }: Observed, out: Array<string>): void {
-    const rows = new Map(report.apps.flatMap(({ listeners }) => listeners).map((row) => [`${row.app} ${row.requested}`, row]))
+    const rows = new Map(
+      report.apps.flatMap(({ listeners }) => listeners).map((row) => [`${row.app} ${row.requested}`, row])
+    )
     for (const listener of this.listeners) {
       if (!listener.open) continue
       const what = `listener ${listener.requested} of ${listener.app.spec.name}`
@@ -1304,16 +1354,21 @@ export class Model {
       const held = at(this.#counts.held)
       const dead = at(this.#counts.dead)
       const unknown = arrivals.held - held
-      const theirs = `${arrivals.arrived} arrived, ${arrivals.claimed} claimed, ${arrivals.redirected} redirected, ${arrivals.offered} offered, ${row.sessions} sessions`
+      const theirs =
+        `${arrivals.arrived} arrived, ${arrivals.claimed} claimed, ${arrivals.redirected} redirected, ${arrivals.offered} offered, ${row.sessions} sessions`
       const mine = `${listener.arrived} arrived, ${listener.claimed} claimed, ${listener.redirected} redirected, `
         + `${at(this.#counts.offered)} offered, ${count(sessions, ({ listener }) => listener === row.handle)} sessions`
       if (theirs !== mine || unknown < 0 || unknown > dead) {
-        out.push(`${what}: ${theirs}, ${arrivals.held} held, and must be ${mine}, ${held} held and at most ${dead} that are gone`)
+        out.push(
+          `${what}: ${theirs}, ${arrivals.held} held, and must be ${mine}, ${held} held and at most ${dead} that are gone`
+        )
       }
       if (arrivals.held > listener.app.spec.holdMax) out.push(`${what}: ${arrivals.held} held, which is too many`)
       listener.dead = unknown
     }
-    for (const { app, requested } of rows.values()) out.push(`listener ${requested} of ${app} is there, and must not be`)
+    for (const { app, requested } of rows.values()) {
+      out.push(`listener ${requested} of ${app} is there, and must not be`)
+    }
   }
 
   // ---- half-open connects
@@ -1328,16 +1383,22 @@ export class Model {
       if (!connect.half) continue
       if (row === undefined) {
         const heard = connect.outcome !== undefined || connect.conn !== undefined
-        if (!heard && !connect.cancelled && !connect.worker.blocked) out.push(`${what} is neither half-open nor answered`)
+        if (!heard && !connect.cancelled && !connect.worker.blocked) {
+          out.push(`${what} is neither half-open nor answered`)
+        }
         this.#later(() => void (connect.half = false))
         continue
       }
-      if (connect.cancelled || connect.conn !== undefined || connect.outcome !== undefined) out.push(`${what} is half-open still`)
+      if (connect.cancelled || connect.conn !== undefined || connect.outcome !== undefined) {
+        out.push(`${what} is half-open still`)
+      }
       if (this.exact && connect.until <= this.now) out.push(`${what} is half-open longer than it may be`)
       const scope = connect.arrival === undefined ? "global" : "local"
       if (row.scope !== scope) out.push(`${what} is ${row.scope}, and must be ${scope}`)
     }
-    for (const { app, endpoint, worker } of rows) out.push(`a connect of ${app}/${worker} to ${endpoint} is half-open that nobody knows`)
+    for (const { app, endpoint, worker } of rows) {
+      out.push(`a connect of ${app}/${worker} to ${endpoint} is half-open that nobody knows`)
+    }
   }
 
   // ---- local scope
@@ -1358,7 +1419,8 @@ export class Model {
     same(
       "cut-through sessions",
       locals.sessions.map(({ client, endpoint, server }) =>
-        `${endpoint} ${server.session} ${server.state} ${client.session} ${client.state}`),
+        `${endpoint} ${server.session} ${server.state} ${client.session} ${client.state}`
+      ),
       [...this.conns].filter((conn) => conn.kind === "cut" && conn.client !== undefined).flatMap((conn) => {
         const { client, local, near } = conn
         const row = `${local} ${near.handle} ${state(near.handle)} ${client!.handle} ${state(client!.handle)}`
@@ -1368,7 +1430,9 @@ export class Model {
     same(
       "local connects",
       locals.connects.map(({ app, endpoint, worker }) => `${app}/${worker} ${endpoint}`),
-      connects.filter(({ scope }) => scope === "local").map(({ app, endpoint, worker }) => `${app}/${worker} ${endpoint}`)
+      connects.filter(({ scope }) => scope === "local").map(({ app, endpoint, worker }) =>
+        `${app}/${worker} ${endpoint}`
+      )
     )
   }
 
@@ -1390,7 +1454,9 @@ export class Model {
       const compare = (what: string, theirs: number, live: number, stale: number): void => {
         const fewer = this.#mayRelease(worker) ? live : live + stale
         if (theirs >= fewer && theirs <= live + stale) return
-        out.push(`worker ${worker.name} has ${theirs} ${what}, and must have ${live} and ${stale} of offers that were taken back`)
+        out.push(
+          `worker ${worker.name} has ${theirs} ${what}, and must have ${live} and ${stale} of offers that were taken back`
+        )
       }
       const tcp = count(mine, ({ transport }) => transport === "tcp")
       if (this.exact) compare("session blocks", blocks, tcp, worker.stale.tcp + left.tcp)
@@ -1399,9 +1465,12 @@ export class Model {
       const held = count(this.conns, (conn) =>
         conn.kind === "cut" && conn.sides.some(({ handle }) => gone.has(handle!))
         && conn.sides.some(({ life, worker: owner }) => owner === worker && life === worker.life))
-      const self = count(this.conns, ({ client, kind, near }) =>
-        kind === "cut" && client?.worker === worker && client.life === worker.life && near.worker === worker
-        && near.life === worker.life && (gone.has(client.handle!) || gone.has(near.handle!)))
+      const self = count(
+        this.conns,
+        ({ client, kind, near }) =>
+          kind === "cut" && client?.worker === worker && client.life === worker.life && near.worker === worker
+          && near.life === worker.life && (gone.has(client.handle!) || gone.has(near.handle!))
+      )
       const offered = count(mine, ({ state, transport }) => state === "ACCEPTING" && transport === "local")
       const cut = held + self + offered
       if (this.exact) compare("local segments", locals, cut, worker.stale.cut + left.cut)

@@ -10,7 +10,8 @@ import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
 import * as Scope from "effect/Scope"
 import * as Handle from "../../src/domain/Handle.ts"
-import { ConnectFailed, ListenFailed, type Session, type Sessions, UnlistenFailed } from "../../src/services/Sessions.ts"
+import type { ConnectFailed, ListenFailed, UnlistenFailed } from "../../src/services/Sessions.ts"
+import { type Session, type Sessions } from "../../src/services/Sessions.ts"
 import * as Pattern from "./pattern.ts"
 
 /** `base`: where in the pattern the bytes of a session begin, one way. */
