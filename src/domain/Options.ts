@@ -426,8 +426,7 @@ export const Name = Schema.String.check(
   Schema.isMinLength(1),
   Schema.isMaxLength(LONGEST_NAME),
   Schema.isTrimmed(),
-  // "." and ".." would be lost in a path of the control API
-  Schema.makeFilter((text) => !/\p{Cc}/u.test(text) && text !== "." && text !== "..")
+  Schema.makeFilter((text) => !/\p{Cc}/u.test(text))
 )
 /**
  * What is right for a {@link Name}, to follow "must be".
@@ -436,7 +435,7 @@ export const Name = Schema.String.check(
  * @since 0.1.0
  */
 export const NAME_RIGHT =
-  `a text of 1 to ${LONGEST_NAME} characters, other than "." and "..", without control characters and outer spaces`
+  `a text of 1 to ${LONGEST_NAME} characters, without control characters and outer spaces`
 
 const Secret = Schema.Union([Schema.Redacted(Schema.String), Schema.String]).pipe(
   Schema.decodeTo(

@@ -9,10 +9,8 @@ import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import type * as Handle from "../domain/Handle.ts"
 import * as HandleText from "../domain/HandleText.ts"
-import * as Options from "../domain/Options.ts"
 import * as Prefix from "../domain/Prefix.ts"
 import * as ControlPath from "./ControlPath.ts"
 
@@ -81,7 +79,8 @@ export const handle = <H extends Handle.Handle>(name: string, description: strin
     Argument.filterMap((text) => Option.fromUndefinedOr(HandleText.parse<H>(text)), () => HandleText.RIGHT)
   )
 
-const isName = Schema.is(Options.Name)
+/** Parts of a path that are lost in one: the control API has the name in its path. */
+const lost = ["", ".", ".."]
 
 /**
  * An application, by its name or its index.
@@ -92,8 +91,8 @@ const isName = Schema.is(Options.Name)
 export const app: Argument.Argument<string> = Argument.String("app").pipe(
   Argument.withDescription("Name of the application, or its index when none has that name"),
   Argument.filterMap(
-    (text) => isName(text) ? Option.some(text) : Option.none(),
-    () => Options.NAME_RIGHT
+    (text) => lost.includes(text) ? Option.none() : Option.some(text),
+    () => "a name, or an index where the name is . or .."
   )
 )
 
