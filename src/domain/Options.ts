@@ -434,8 +434,7 @@ export const Name = Schema.String.check(
  * @category constants
  * @since 0.1.0
  */
-export const NAME_RIGHT =
-  `a text of 1 to ${LONGEST_NAME} characters, without control characters and outer spaces`
+export const NAME_RIGHT = `a text of 1 to ${LONGEST_NAME} characters, without control characters and outer spaces`
 
 const Secret = Schema.Union([Schema.Redacted(Schema.String), Schema.String]).pipe(
   Schema.decodeTo(
