@@ -97,7 +97,7 @@ export const make = (options: {
   const connectGlobal = Effect.fnUntraced(function*(
     worker: LiveWorker,
     endpoint: Endpoint.TransportEndpoint,
-    source: Endpoint.TransportEndpoint | undefined,
+    source: Endpoint.InetEndpoint | undefined,
     request: number
   ) {
     const connected = yield* Effect.result(transport.connect(endpoint, { source }))
@@ -114,9 +114,8 @@ export const make = (options: {
       connection.abort()
       return refused(session)
     }
-    const { handle, place: { offset, segment } } = session
     const { local, remote } = connection
-    session.connected({ _tag: "connected", request, session: handle, segment, offset, remote, local })
+    session.connected({ _tag: "connected", request, ...session.where, remote, local })
     session.open()
     return undefined
   })
@@ -140,7 +139,7 @@ export const make = (options: {
   const route = (
     worker: LiveWorker,
     endpoint: Endpoint.Endpoint,
-    source: Endpoint.TransportEndpoint | undefined
+    source: Endpoint.InetEndpoint | undefined
   ): Outcome | HostListener | Endpoint.TransportEndpoint => {
     const { app } = worker.slot
     if (!rules.isEmpty) {
@@ -173,18 +172,22 @@ export const make = (options: {
     const { parsed } = last
     if (Result.isFailure(parsed)) return Effect.succeed({ reason: "InvalidEndpoint", detail: parsed.failure.message })
     const endpoint = parsed.success
-    if (Endpoint.isAnyPort(endpoint) || (Endpoint.isTransport(endpoint) && endpoint.port === 0)) {
+    if (Endpoint.isAnyPort(endpoint) || Endpoint.isEphemeral(endpoint)) {
       return Effect.succeed({
         reason: "InvalidEndpoint",
         detail: `endpoint "${message.endpoint}": a connect needs a port from 1 to 65535`
       })
     }
     const source = message.source === "" ? undefined : Endpoint.parse(message.source)
-    if (source !== undefined && (Result.isFailure(source) || !Endpoint.isTransport(source.success))) {
+    if (source !== undefined && (Result.isFailure(source) || !Endpoint.isInet(source.success))) {
       const detail = Result.isFailure(source) ? source.failure.message : "it must be an address and a port"
       return Effect.succeed({ reason: "InvalidSource", detail: `source: ${detail}` })
     }
-    const from = source?.success as Endpoint.TransportEndpoint | undefined
+    const from = source?.success as Endpoint.InetEndpoint | undefined
+    if (from !== undefined && Endpoint.isTransport(endpoint) && from._tag !== endpoint._tag) {
+      const detail = `source: it must be of the endpoint's transport, ${endpoint._tag}, not ${from._tag}`
+      return Effect.succeed({ reason: "InvalidSource", detail })
+    }
     const where = route(worker, endpoint, from)
     if (where === undefined || "reason" in where) return Effect.succeed(where)
     if (!("arrive" in where)) return connectGlobal(worker, where, from, message.request)

@@ -123,6 +123,12 @@ export class HostListener implements Origin {
     verdict.take(connection)
   }
 
+  /** Counts a peer that was sent away before it became a connection. */
+  turnAway(reason: Ledger.RefuseReason): void {
+    this.arrivals.arrived++
+    this.arrivals.refused[reason]++
+  }
+
   /** Takes a connection that no rule forbids. */
   take(connection: Connection): void {
     const limit = this.#host.draining() ? "draining" : this.#limit

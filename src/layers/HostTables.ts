@@ -17,6 +17,7 @@ import * as Handle from "../domain/Handle.ts"
 import * as Ledger from "../domain/Ledger.ts"
 import { LocalTable } from "../domain/LocalTable.ts"
 import * as SessionBlock from "../domain/SessionBlock.ts"
+import * as SessionText from "../domain/SessionText.ts"
 import type { AppModule } from "../services/AppWorker.ts"
 import type { Connection } from "../services/Transport.ts"
 import type { HostListener } from "./HostListener.ts"
@@ -25,7 +26,6 @@ import type { LiveWorker, SlotApp, WorkerSlot } from "./HostWorker.ts"
 
 /** An application, its workers, and the fibers that keep them. */
 export interface App extends SlotApp {
-  readonly handle: Handle.AppHandle
   readonly module: AppModule
   readonly slots: Map<Handle.WorkerMapIndex, WorkerSlot>
   readonly supervisors: Map<WorkerSlot, Fiber.Fiber<void>>
@@ -107,8 +107,20 @@ export class Tables {
     const place = manager.allocate(SessionBlock.BYTES)
     if (place === undefined) return undefined
     SessionBlock.reset(worker.segments.segment(place.segment)!, place.offset)
-    const session = this.enter(worker, origin, connection, manager, place)
-    if (session === undefined) manager.free(place)
+    const text = SessionText.encode(connection.about)
+    const about = text === undefined ? undefined : manager.allocate(text.length)
+    const session = text !== undefined && about === undefined
+      ? undefined
+      : this.enter(worker, origin, connection, manager, place)
+    if (session === undefined) {
+      manager.free(place)
+      if (about !== undefined) manager.free(about)
+      return undefined
+    }
+    if (text !== undefined && about !== undefined) {
+      worker.view(about.segment)!.set(text, about.offset)
+      session.about = { place: about, bytes: text.length }
+    }
     return session
   }
 

@@ -18,7 +18,6 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Http from "node:http"
 import type * as Net from "node:net"
@@ -193,10 +192,10 @@ export class SessionHttpServer extends Http.Server {
   override address(): Net.AddressInfo | string | null {
     const local = this.#listeners[0]?.local
     if (local === undefined) return null
-    return Result.match(Endpoint.parseTransport(local), {
-      onFailure: () => local,
-      onSuccess: ({ host, port }) => ({ address: host, port, family: host.includes(":") ? "IPv6" : "IPv4" })
-    })
+    const endpoint = Endpoint.inetOf(local)
+    if (endpoint === undefined) return local
+    const { host, port } = endpoint
+    return { address: host, port, family: host.includes(":") ? "IPv6" : "IPv4" }
   }
 
   // ---- listening

@@ -109,7 +109,7 @@ const make = (stack: HostWorkers.Stack) =>
     const run = (effect: Effect.Effect<void>): void => void runFork(effect)
     const tables = new Tables(() => clock.currentTimeMillisUnsafe())
     const startedAt = tables.now()
-    const listeners = HostListeners.make({ tables, transport, rules, run, scope })
+    const listeners = HostListeners.make({ tables, transport, rules, certificates, run, scope })
     const connects = HostConnects.make({ tables, transport, rules, listeners, run })
 
     const requests: HostRequests = {

@@ -16,7 +16,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Net from "node:net"
 import * as Util from "node:util"
@@ -27,10 +27,13 @@ import {
   type Connection,
   type ConnectionEnd,
   type ListenOptions,
-  Transport,
-  type TransportError
+  type Transport,
+  type TransportEndpointOf,
+  type TransportError,
+  type TransportOf
 } from "../services/Transport.ts"
 import * as TcpErrors from "./TcpErrors.ts"
+import * as Transports from "./Transports.ts"
 
 /** Bytes of the buffer that small reads of all connections go through. */
 const SCRATCH = 65536
@@ -443,8 +446,8 @@ const isAny = (host: string): boolean => host === "0.0.0.0" || host === "::"
 
 /** Any source address with no port is none to bind to: it only says which of a name's addresses count. */
 const connectOptions = (
-  endpoint: Endpoint.TransportEndpoint,
-  source: Endpoint.TransportEndpoint | undefined,
+  endpoint: Endpoint.InetEndpoint,
+  source: Endpoint.InetEndpoint | undefined,
   lookup: Net.LookupFunction | undefined
 ): Net.TcpNetConnectOpts => ({
   host: endpoint.host,
@@ -460,7 +463,13 @@ const connectOptions = (
   })
 })
 
-export const layer = (options: Options = {}): Layer.Layer<Transport> => {
+/**
+ * What serves TCP endpoints.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (options: Options = {}): TransportOf<TransportEndpointOf<"tcp">> => {
   const lingerTime = options.lingerTime ?? 5000
 
   const acceptByEvent = (server: Net.Server, listen: ListenOptions): void => {
@@ -488,73 +497,77 @@ export const layer = (options: Options = {}): Layer.Layer<Transport> => {
     return true
   }
 
-  return Layer.succeed(
-    Transport,
-    Transport.of({
-      listen: Effect.fnUntraced(function*(endpoint, listen) {
-        const server = yield* Effect.acquireRelease(
-          Effect.callback<Net.Server, TransportError>((resume) => {
-            const server = Net.createServer({ allowHalfOpen: true, pauseOnConnect: true })
-            const onError = (error: NodeJS.ErrnoException) =>
-              resume(Effect.fail(TcpErrors.listenFailed(endpoint, error)))
-            server.once("error", onError)
-            const { backlog, ipv6Only } = listen
-            server.listen({ host: endpoint.host, port: endpoint.port, backlog, ipv6Only }, () => {
-              server.off("error", onError)
-              server.on(
-                "error",
-                (error: NodeJS.ErrnoException) => listen.acceptError(classifyAcceptError(error.code), error.message)
-              )
-              resume(Effect.succeed(server))
-            })
-            // the lookup of a name takes its time
-            return Effect.sync(() => server.close())
-          }),
-          (server) => Effect.sync(() => server.close()),
-          { interruptible: true }
-        )
-        const reading = options.reading !== "copy" && acceptByHandle(server, listen) ? "onread" : "copy"
-        if (reading === "copy") acceptByEvent(server, listen)
-        options.onReading?.(reading)
-        // a name has become an address by now; there is none when the scope has closed meanwhile
-        const bound = server.address() as Net.AddressInfo | null
-        return bound === null ? endpoint : { ...endpoint, host: bound.address, port: bound.port }
-      }),
-      connect: (endpoint, { source } = {}) =>
-        Effect.callback<Connection, TransportError>((resume) => {
-          const fail = (error: TransportError): void => resume(Effect.fail(error))
-          const fault = source === undefined ? undefined : TcpErrors.sourceFault(endpoint, source)
-          if (fault !== undefined) return fail(fault)
-          const onError = (error: NodeJS.ErrnoException) => fail(TcpErrors.connectFailed(endpoint, source, error))
-          const opened = Result.try({
-            try: () => Net.connect(connectOptions(endpoint, source, options.lookup)),
-            catch: (error) => error as NodeJS.ErrnoException
+  return {
+    listen: Effect.fnUntraced(function*(endpoint, listen) {
+      const server = yield* Effect.acquireRelease(
+        Effect.callback<Net.Server, TransportError>((resume) => {
+          const server = Net.createServer({ allowHalfOpen: true, pauseOnConnect: true })
+          const onError = (error: NodeJS.ErrnoException) => resume(Effect.fail(TcpErrors.listenFailed(endpoint, error)))
+          server.once("error", onError)
+          const { backlog, ipv6Only } = listen
+          server.listen({ host: endpoint.host, port: endpoint.port, backlog, ipv6Only }, () => {
+            server.off("error", onError)
+            server.on(
+              "error",
+              (error: NodeJS.ErrnoException) => listen.acceptError(classifyAcceptError(error.code), error.message)
+            )
+            resume(Effect.succeed(server))
           })
-          if (Result.isFailure(opened)) return onError(opened.failure)
-          // the socket is opened first: a connection has addresses only once it is there
-          let connection: TcpConnection | undefined
-          const socket = opened.success
-          socket.pause()
-          socket.once("error", onError)
-          socket.once("connect", () => {
-            socket.off("error", onError)
-            const made = connection = new TcpConnection(socket, lingerTime)
-            const failure = !made.keepAddresses()
-              ? "ECONNRESET"
-              // where nobody listens, the system may give a connect the very port that it goes to, and it meets itself
-              : made.local === made.remote
-              ? "ECONNREFUSED"
-              : undefined
-            if (failure === undefined) return resume(Effect.succeed(made))
-            made.abort()
-            onError(Object.assign(new Error(failure), { code: failure }))
-          })
-          // an error that is under way finds its listener, and a fiber that hears of nothing any more
-          return Effect.sync(() => {
-            if (connection === undefined) socket.destroy()
-            else connection.abort()
-          })
+          // the lookup of a name takes its time
+          return Effect.sync(() => server.close())
+        }),
+        (server) => Effect.sync(() => server.close()),
+        { interruptible: true }
+      )
+      const reading = options.reading !== "copy" && acceptByHandle(server, listen) ? "onread" : "copy"
+      if (reading === "copy") acceptByEvent(server, listen)
+      options.onReading?.(reading)
+      // a name has become an address by now; there is none when the scope has closed meanwhile
+      const bound = server.address() as Net.AddressInfo | null
+      return bound === null ? endpoint : { ...endpoint, host: bound.address, port: bound.port }
+    }),
+    connect: (endpoint, { source } = {}) =>
+      Effect.callback<Connection, TransportError>((resume) => {
+        const fail = (error: TransportError): void => resume(Effect.fail(error))
+        const fault = source === undefined ? undefined : TcpErrors.sourceFault(endpoint, source)
+        if (fault !== undefined) return fail(fault)
+        const onError = (error: NodeJS.ErrnoException) => fail(TcpErrors.connectFailed(endpoint, source, error))
+        const opened = Result.try({
+          try: () => Net.connect(connectOptions(endpoint, source, options.lookup)),
+          catch: (error) => error as NodeJS.ErrnoException
         })
-    })
-  )
+        if (Result.isFailure(opened)) return onError(opened.failure)
+        // the socket is opened first: a connection has addresses only once it is there
+        let connection: TcpConnection | undefined
+        const socket = opened.success
+        socket.pause()
+        socket.once("error", onError)
+        socket.once("connect", () => {
+          socket.off("error", onError)
+          const made = connection = new TcpConnection(socket, lingerTime)
+          const failure = !made.keepAddresses()
+            ? "ECONNRESET"
+            // where nobody listens, the system may give a connect the very port that it goes to, and it meets itself
+            : made.local === made.remote
+            ? "ECONNREFUSED"
+            : undefined
+          if (failure === undefined) return resume(Effect.succeed(made))
+          made.abort()
+          onError(Object.assign(new Error(failure), { code: failure }))
+        })
+        // an error that is under way finds its listener, and a fiber that hears of nothing any more
+        return Effect.sync(() => {
+          if (connection === undefined) socket.destroy()
+          else connection.abort()
+        })
+      })
+  }
 }
+
+/**
+ * TCP alone.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options?: Options): Layer.Layer<Transport> => Transports.layer({ tcp: make(options) })

@@ -11,7 +11,16 @@ import * as TransportTcp from "../../src/layers/TransportTcp.ts"
 import { type Connection, Transport } from "../../src/services/Transport.ts"
 import { AppEnd } from "../support/AppEnd.ts"
 import * as Random from "../support/random.ts"
-import { endpointOf, hasIPv6, listen, memoryWorld, tcpWorld, uriOf, type World } from "../support/TransportWorlds.ts"
+import {
+  endpointOf,
+  hasIPv6,
+  listen,
+  listenOptions,
+  memoryWorld,
+  tcpWorld,
+  uriOf,
+  type World
+} from "../support/TransportWorlds.ts"
 import { settled, until } from "../support/until.ts"
 
 const KiB = 1024
@@ -459,10 +468,8 @@ const suite = (name: string, makeWorld: () => World): void => {
         const connections: Array<Connection> = []
         const endpoint = yield* Scope.provide(
           transport.listen(endpointOf("tcp://127.0.0.1:0"), {
-            backlog: 16,
-            ipv6Only: false,
-            accept: (connection) => connections.push(connection),
-            acceptError: () => {}
+            ...listenOptions,
+            accept: (connection) => connections.push(connection)
           }),
           scope
         )
