@@ -166,6 +166,21 @@ describe("sluice show", () => {
       assert.deepStrictEqual([segments, queues].map((rows) => rows.map(({ worker }) => worker)), [[0, 1], [0, 1]])
     }))
 
+  it.live("W21 cuts nothing where it prints to no terminal", () =>
+    Effect.gen(function*() {
+      const name = "an-application-whose-name-takes-more-columns-than-a-terminal-has"
+      const { control, port } = yield* Cli.serve([Cli.fixture("echo"), "--name", name, "--workers", "1"])
+      yield* echoed(yield* connect(port), "hello")
+      assert.match(yield* prints(control, "show", "app"), new RegExp(`^0 +${name} +- +default$`, "m"))
+      assert.match(
+        yield* prints(control, "show", "sessions"),
+        new RegExp(`^\\S+ +${name} +0 +READY +tcp://127\\.0\\.0\\.1:${port} +tcp://127\\.0\\.0\\.1:\\d+ +\\d.*$`, "m")
+      )
+      const tag = "a tag whose words take more columns than are left in a row of this table"
+      yield* prints(control, "rules", "add", "--action", "deny", "--remote", "192.0.2.0/24", "--tag", tag)
+      assert.include(yield* prints(control, "rules", "list"), tag)
+    }))
+
   it.live("W21 shows the sessions that all filters let pass", () =>
     Effect.gen(function*() {
       const { control, port } = yield* Cli.serve([Cli.fixture("echo"), "--workers", "1"])

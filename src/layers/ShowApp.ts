@@ -2,7 +2,7 @@
  * What `show app` prints: a host's report as text (W21, M12).
  *
  * Workers and listeners are given by their handles, `index.generation`, which the commands that act on them take. The
- * plain form fits 80 columns, the verbose form cuts nothing.
+ * plain form fits the terminal, the verbose form cuts nothing.
  *
  * @since 0.1.0
  */
@@ -13,6 +13,7 @@ import {
   details,
   INDENT,
   indented,
+  type Look,
   moment,
   orNone,
   plural,
@@ -21,7 +22,7 @@ import {
   size,
   table,
   time,
-  WIDTH
+  widthOf
 } from "./Table.ts"
 
 const appColumns: ReadonlyArray<Column<Report.App>> = [
@@ -87,8 +88,9 @@ const workerDetails = (worker: Report.Worker): Array<string> => {
   return details(`Worker ${worker.handle}`, rows)
 }
 
-const section = (app: Report.App, verbose: boolean): Array<string> => {
-  const width = verbose ? Infinity : WIDTH
+const section = (app: Report.App, look: Look): Array<string> => {
+  const { verbose } = look
+  const width = widthOf(look)
   const inner = width - INDENT.length
   return [
     ...table(verbose ? [...appColumns, ...moreColumns] : appColumns, [app], width),
@@ -122,13 +124,13 @@ const host = (report: Report.Host): string =>
  * @category formatting
  * @since 0.1.0
  */
-export const format = (report: Report.Host, options: { readonly verbose: boolean }): string => {
+export const format = (report: Report.Host, look: Look): string => {
   const apps = report.apps.length === 0
     ? [["no active apps"]]
-    : report.apps.map((app) => section(app, options.verbose))
+    : report.apps.map((app) => section(app, look))
   const wrong = report.imbalances.map((imbalance) => `the ledger does not balance: ${printable(imbalance)}`)
   return sections([
-    ...(options.verbose ? [[host(report)]] : report.draining ? [["the host is draining"]] : []),
+    ...(look.verbose ? [[host(report)]] : report.draining ? [["the host is draining"]] : []),
     ...apps,
     ...(wrong.length === 0 ? [] : [wrong])
   ])
@@ -140,5 +142,5 @@ export const format = (report: Report.Host, options: { readonly verbose: boolean
  * @category formatting
  * @since 0.1.0
  */
-export const formatOne = (app: Report.App, options: { readonly verbose: boolean }): string =>
-  section(app, options.verbose).join("\n")
+export const formatOne = (app: Report.App, look: Look): string =>
+  section(app, look).join("\n")
