@@ -298,8 +298,7 @@ describe("sluice at run time", () => {
 
   it.live("closes and resets sessions, closes listeners, and detaches apps", () =>
     Effect.gen(function*() {
-      const serving = yield* Cli.serve([Cli.fixture("echo"), "--workers", "1"])
-      const { control, port } = serving
+      const { control, port } = yield* Cli.serve([Cli.fixture("echo"), "--workers", "1"])
       const open = Effect.fnUntraced(function*() {
         const socket = yield* connect(port)
         assert.strictEqual(yield* echoed(socket, "hello"), "hello")
@@ -336,15 +335,25 @@ describe("sluice at run time", () => {
       assert.strictEqual(yield* endOf(late), "ECONNREFUSED")
       assert.strictEqual(yield* echoed(last.socket, "still there"), "still there")
 
-      assert.strictEqual(yield* prints(control, "app", "detach", "echo"), "application echo detached")
-      assert.strictEqual(yield* endOf(last.socket), "ECONNRESET")
-      assert.strictEqual(yield* prints(control, "show", "app"), "no active apps")
       yield* fails(["app", "detach", "echo\u001b[31m", "--control", control], {
         code: 1,
         says: "no application echo [31m"
       })
-      yield* endsInGoodOrder(serving, "SIGTERM")
+      assert.strictEqual(yield* prints(control, "app", "detach", "echo"), "application echo detached")
+      assert.strictEqual(yield* endOf(last.socket), "ECONNRESET")
     }))
+
+  for (const [how, args] of [["detached", ["app", "detach", "echo"]], ["deleted", ["worker", "delete", "0.0"]]] as const) {
+    it.live(`ends by itself, and says why, when its application is ${how}`, () =>
+      Effect.gen(function*() {
+        const { control, result } = yield* Cli.serve([Cli.fixture("echo"), "--workers", "1"])
+        yield* prints(control, ...args)
+        const { code, stderr } = yield* result
+        assert.strictEqual(code, 0, stderr)
+        assert.match(stderr, /echo is detached: there is nothing left to serve\n$/)
+        assert.isFalse(Fs.existsSync(control))
+      }))
+  }
 
   it.live("denies connections by rule and by source, until it is told not to", () =>
     Effect.gen(function*() {

@@ -8,6 +8,7 @@
  * @since 0.1.0
  */
 import type * as Deferred from "effect/Deferred"
+import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
@@ -31,8 +32,9 @@ export interface App extends SlotApp {
   readonly supervisors: Map<WorkerSlot, Fiber.Fiber<void>>
   /** Its stay in its namespace, which ends with it. */
   readonly namespace: Scope.Closeable
-  /** Done when nothing is left of it. */
+  /** Done when nothing is left of it; and the wait for that. */
   readonly gone: Deferred.Deferred<void>
+  readonly whenGone: Effect.Effect<void>
   detaching: boolean
 }
 

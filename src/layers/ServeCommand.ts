@@ -60,9 +60,13 @@ const start = Effect.fnUntraced(function*(settings: Settings.Resolved<unknown>, 
     yield* Console.log(`sluice: ${application.name} listening on ${endpoint}${scope} ${where}`)
   }
   if (listeners.length === 0) yield* Effect.logInfo(`${application.name} runs and listens on nothing ${where}`)
+  return Effect.as(application.gone, `${application.name} is detached: there is nothing left to serve`)
 })
 
-/** Serves until a signal comes, then drains. What is left is ended when the scope closes. */
+/**
+ * Serves until a signal comes, then drains; or until the application is gone, which somebody has detached. What is left
+ * is ended when the scope closes.
+ */
 const serve = Effect.fnUntraced(function*(
   settings: Settings.Resolved<unknown>,
   url: string,
@@ -70,10 +74,12 @@ const serve = Effect.fnUntraced(function*(
   signal: Effect.Effect<NodeJS.Signals>
 ) {
   const sessions = yield* SessionLayer
+  const signalled = Effect.map(signal, (received) => ({ received }))
   // a start that was cut short has nothing to drain but what it has got so far
-  const early = yield* Effect.raceFirst(Effect.as(start(settings, url, control), undefined), signal)
-  const received = early ?? (yield* signal)
-  yield* Effect.logInfo(`${received}: stopping; once more to end at once`)
+  const started = start(settings, url, control)
+  const end = yield* Effect.raceFirst(Effect.flatten(started), signalled)
+  if (typeof end === "string") return yield* Effect.logInfo(end)
+  yield* Effect.logInfo(`${end.received}: stopping; once more to end at once`)
   yield* sessions.drain.pipe(
     Effect.timeoutOrElse({
       duration: Duration.sum(Duration.millis(settings.decoded.worker.drainTimeout), SLACK),

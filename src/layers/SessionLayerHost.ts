@@ -67,6 +67,7 @@ const applicationOf = (app: App): Application => ({
   handle: app.handle,
   index: app.index,
   name: app.name,
+  gone: app.whenGone,
   ...sizesOf(app)
 })
 
@@ -188,6 +189,7 @@ const make = (stack: HostWorkers.Stack) =>
     /** An application in a slot, unless its name is taken. */
     const make = (options: Options.AppOptions, module: AppModule, namespace: Scope.Closeable): App | AttachFailed => {
       let name = ""
+      const gone = Deferred.makeUnsafe<void>()
       const app = tables.apps.allocate((handle): App | undefined => {
         const index = Handle.AppIndex(Handle.index(handle))
         name = options.name ?? `builtin-${index}`
@@ -204,7 +206,8 @@ const make = (stack: HostWorkers.Stack) =>
           sessions: 0,
           slots: new Map(),
           supervisors: new Map(),
-          gone: Deferred.makeUnsafe(),
+          gone,
+          whenGone: Deferred.await(gone),
           detaching: false
         }
       })

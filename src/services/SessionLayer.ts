@@ -198,6 +198,8 @@ export interface Application {
   readonly handle: AppHandle
   readonly index: AppIndex
   readonly name: string
+  /** Completes when it is detached, by whomever, and nothing is left of it. */
+  readonly gone: Effect.Effect<void>
   /** Bytes of the default worker's first segment, and of the event queue in it. */
   readonly firstSegmentBytes: number
   readonly eventQueueBytes: number
