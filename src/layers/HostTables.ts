@@ -17,6 +17,7 @@ import type * as Fifo from "../domain/Fifo.ts"
 import * as Handle from "../domain/Handle.ts"
 import * as Ledger from "../domain/Ledger.ts"
 import { LocalTable } from "../domain/LocalTable.ts"
+import type * as Report from "../domain/Report.ts"
 import * as SessionBlock from "../domain/SessionBlock.ts"
 import * as SessionText from "../domain/SessionText.ts"
 import type { AppModule } from "../services/AppWorker.ts"
@@ -28,6 +29,8 @@ import type { LiveWorker, SlotApp, WorkerSlot } from "./HostWorker.ts"
 /** An application, its workers, and the fibers that keep them. */
 export interface App extends SlotApp {
   readonly module: AppModule
+  /** What it shows of itself at a time of the clock. */
+  readonly status: (now: number) => Report.Status
   readonly slots: Map<Handle.WorkerMapIndex, WorkerSlot>
   readonly supervisors: Map<WorkerSlot, Fiber.Fiber<void>>
   /** Its stay in its namespace, which ends with it. */

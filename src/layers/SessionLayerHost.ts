@@ -29,6 +29,7 @@ import { Namespaces } from "../services/Namespaces.ts"
 import {
   AlreadyAttached,
   type Application,
+  type AttachExtras,
   AttachFailed,
   DefaultWorker,
   Draining,
@@ -187,7 +188,12 @@ const make = (stack: HostWorkers.Stack) =>
       new AttachFailed({ reason: new AlreadyAttached({ name: name ?? client! }) })
 
     /** An application in a slot, unless its name is taken. */
-    const make = (options: Options.AppOptions, module: AppModule, namespace: Scope.Closeable): App | AttachFailed => {
+    const make = (
+      options: Options.AppOptions,
+      module: AppModule,
+      namespace: Scope.Closeable,
+      { status = () => [] }: AttachExtras
+    ): App | AttachFailed => {
       let name = ""
       const gone = Deferred.makeUnsafe<void>()
       const app = tables.apps.allocate((handle): App | undefined => {
@@ -202,6 +208,7 @@ const make = (stack: HostWorkers.Stack) =>
           client: options.client ?? "",
           options,
           module,
+          status,
           namespace,
           sessions: 0,
           slots: new Map(),
@@ -218,11 +225,12 @@ const make = (stack: HostWorkers.Stack) =>
     const start = Effect.fnUntraced(function*(
       options: Options.AppOptions,
       module: AppModule,
-      namespace: Scope.Closeable
+      namespace: Scope.Closeable,
+      extras: AttachExtras
     ) {
       const app = yield* Effect.acquireRelease(
         Effect.suspend(() => {
-          const app = make(options, module, namespace)
+          const app = make(options, module, namespace, extras)
           return app instanceof AttachFailed ? Effect.fail(app) : Effect.succeed(app)
         }),
         detach
@@ -237,7 +245,11 @@ const make = (stack: HostWorkers.Stack) =>
       return applicationOf(app)
     })
 
-    const attach = Effect.fn("SessionLayer.attach")(function*(input: unknown, module: AppModule) {
+    const attach = Effect.fn("SessionLayer.attach")(function*(
+      input: unknown,
+      module: AppModule,
+      extras: AttachExtras = {}
+    ) {
       const options = yield* decode(input)
       if (tables.draining) return yield* new AttachFailed({ reason: new Draining() })
       if (options.name === undefined && options.client === undefined) {
@@ -254,7 +266,7 @@ const make = (stack: HostWorkers.Stack) =>
         Scope.provide(namespace),
         Effect.mapError((reason) => new AttachFailed({ reason }))
       )
-      return yield* start(options, module, namespace)
+      return yield* start(options, module, namespace, extras)
     }, (effect) =>
       // in a scope of its own, so that a failed attach is undone at once and not with the caller's scope
       Effect.flatMap(

@@ -62,6 +62,19 @@ const certificateColumns: ReadonlyArray<Column<Report.Certificate>> = [
   { head: "Fingerprint", cell: (certificate) => printable(certificate.fingerprint) }
 ]
 
+/** `retryMillis` as `Retry millis`. */
+const headOf = (field: string): string => {
+  const words = printable(field).replace(/\p{Lu}/gu, (letter) => ` ${letter.toLowerCase()}`)
+  return words.charAt(0).toUpperCase() + words.slice(1)
+}
+
+const statusColumns = (status: Report.Status): ReadonlyArray<Column<Report.Status[number]>> =>
+  [...new Set(status.flatMap(Object.keys))].map((field) => ({
+    head: headOf(field),
+    cell: (row) => orNone(String(row[field] ?? "")),
+    right: status.some((row) => typeof row[field] === "number")
+  }))
+
 const workerDetails = (worker: Report.Worker): Array<string> => {
   const { postponed, queue, segments } = worker
   const depth = (name: string, { size, used }: { readonly used: number; readonly size: number }) =>
@@ -100,6 +113,7 @@ const section = (app: Report.App, look: Look): Array<string> => {
       "",
       ...(verbose ? app.workers.flatMap((worker) => [...workerDetails(worker), ""]) : []),
       ...ShowListeners.ofApp(app.listeners, inner),
+      ...(verbose && app.status.length > 0 ? ["", ...table(statusColumns(app.status), app.status, inner)] : []),
       ...(verbose && app.certificates.length > 0
         ? ["", ...table(certificateColumns, app.certificates, inner)]
         : [])
@@ -142,5 +156,4 @@ export const format = (report: Report.Host, look: Look): string => {
  * @category formatting
  * @since 0.1.0
  */
-export const formatOne = (app: Report.App, look: Look): string =>
-  section(app, look).join("\n")
+export const formatOne = (app: Report.App, look: Look): string => section(app, look).join("\n")
