@@ -176,7 +176,7 @@ describe("sluice show", () => {
         yield* prints(control, "show", "sessions"),
         new RegExp(`^\\S+ +${name} +0 +READY +tcp://127\\.0\\.0\\.1:${port} +tcp://127\\.0\\.0\\.1:\\d+ +\\d.*$`, "m")
       )
-      const tag = "a tag whose words take more columns than are left in a row of this table"
+      const tag = "a tag whose words take more columns than are left in this table"
       yield* prints(control, "rules", "add", "--action", "deny", "--remote", "192.0.2.0/24", "--tag", tag)
       assert.include(yield* prints(control, "rules", "list"), tag)
     }))
@@ -207,6 +207,7 @@ describe("sluice show", () => {
         code: 1,
         says: "no application other"
       })
+      yield* fails(["show", "sessions", "--worker", "0.9", "--control", control], { code: 1, says: "no worker 0.9" })
     }))
 
   it.live("says when there is no such app", () =>
@@ -343,7 +344,9 @@ describe("sluice at run time", () => {
       assert.strictEqual(yield* endOf(last.socket), "ECONNRESET")
     }))
 
-  for (const [how, args] of [["detached", ["app", "detach", "echo"]], ["deleted", ["worker", "delete", "0.0"]]] as const) {
+  for (
+    const [how, args] of [["detached", ["app", "detach", "echo"]], ["deleted", ["worker", "delete", "0.0"]]] as const
+  ) {
     it.live(`ends by itself, and says why, when its application is ${how}`, () =>
       Effect.gen(function*() {
         const { control, result } = yield* Cli.serve([Cli.fixture("echo"), "--workers", "1"])
@@ -558,6 +561,20 @@ describe("sluice serve", () => {
       socket.end()
       const { code, stderr } = yield* serving.result
       assert.strictEqual(code, 0, stderr)
+    }))
+
+  it.live("does not wait for HTTP clients that have nothing under way", () =>
+    Effect.gen(function*() {
+      const serving = yield* Cli.serve(["--drain-timeout", "1 h"])
+      const idle = yield* connect(serving.port)
+      const answered = new Promise((resolve) => idle.once("data", resolve))
+      idle.write("GET /whoami HTTP/1.1\r\nhost: x\r\n\r\n")
+      yield* Effect.promise(() => answered)
+      const silent = yield* connect(serving.port)
+      yield* serving.kill("SIGTERM")
+      assert.strictEqual(yield* endOf(idle), "closed")
+      assert.strictEqual(yield* endOf(silent), "closed")
+      assert.strictEqual((yield* serving.result).code, 0)
     }))
 
   it.live("waits for sessions no longer than the drain timeout", () =>
