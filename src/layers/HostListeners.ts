@@ -367,8 +367,10 @@ export const make = (options: {
         Effect.andThen(Effect.sync(() => {
           for (const session of worker.sessions) {
             const listener = tables.listenerOf(session)
-            // an offer that has gone to another worker leaves nothing here; the worker will never come past it
-            if (listener?.takeBack(session) === true) session.free()
+            if (listener === undefined) continue
+            listener.takeBack(session)
+            // an offer that was taken back leaves nothing here: the worker will never come past it
+            if (session.state === "CREATED") session.free()
           }
         })),
         Effect.andThen(Effect.forEach(last, closeListener, { discard: true })),

@@ -8,6 +8,7 @@
  * @since 0.1.0
  */
 import type * as Deferred from "effect/Deferred"
+import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
@@ -16,6 +17,7 @@ import type * as Fifo from "../domain/Fifo.ts"
 import * as Handle from "../domain/Handle.ts"
 import * as Ledger from "../domain/Ledger.ts"
 import { LocalTable } from "../domain/LocalTable.ts"
+import type * as Report from "../domain/Report.ts"
 import * as SessionBlock from "../domain/SessionBlock.ts"
 import * as SessionText from "../domain/SessionText.ts"
 import type { AppModule } from "../services/AppWorker.ts"
@@ -27,12 +29,15 @@ import type { LiveWorker, SlotApp, WorkerSlot } from "./HostWorker.ts"
 /** An application, its workers, and the fibers that keep them. */
 export interface App extends SlotApp {
   readonly module: AppModule
+  /** What it shows of itself at a time of the clock. */
+  readonly status: (now: number) => Report.Status
   readonly slots: Map<Handle.WorkerMapIndex, WorkerSlot>
   readonly supervisors: Map<WorkerSlot, Fiber.Fiber<void>>
   /** Its stay in its namespace, which ends with it. */
   readonly namespace: Scope.Closeable
-  /** Done when nothing is left of it. */
+  /** Done when nothing is left of it; and the wait for that. */
   readonly gone: Deferred.Deferred<void>
+  readonly whenGone: Effect.Effect<void>
   detaching: boolean
 }
 

@@ -116,13 +116,13 @@ class TcpConnection implements Connection {
   #closing = false
   #error: NodeJS.ErrnoException | undefined
   #onWritten: ((error?: Error | null) => void) | undefined
-  /** The addresses, as far as they are known without asking the system. */
-  #remote: string | undefined
-  #local: string | undefined
+  /** The addresses, once they were asked for: the system forgets them when the connection breaks. */
+  #remote: Address | undefined
+  #local: Address | undefined
   /** Set when the socket has closed: why it broke, if it did. */
   #closed: { readonly reset: string | undefined } | undefined
 
-  constructor(socket: Net.Socket, lingerTime: number, local?: string) {
+  constructor(socket: Net.Socket, lingerTime: number, local?: Address) {
     this.#lingerTime = lingerTime
     this.#local = local
     this.#socket = socket
@@ -133,38 +133,26 @@ class TcpConnection implements Connection {
     socket.on("close", onClose)
   }
 
-  /**
-   * Keeps the addresses, which a socket forgets when it is gone: whoever connected asks for them later. `false` when the
-   * peer is gone already. Accepted ones are many, and asked at once.
-   */
+  /** Asks for the addresses, for whoever asks later; `false` when the peer is gone already. */
   keepAddresses(): boolean {
-    const { remoteAddress, remotePort } = this.#addresses("getpeername")
-    if (remoteAddress === undefined) return false
-    this.#remote = uri(remoteAddress, remotePort)
-    this.#local = this.local
-    return true
+    this.#local ??= this.#ask("getsockname")
+    this.#remote ??= this.#ask("getpeername")
+    return this.#remote !== undefined
   }
 
   get remote(): string {
-    if (this.#remote !== undefined) return this.#remote
-    const { remoteAddress, remotePort } = this.#addresses("getpeername")
-    return uri(remoteAddress, remotePort)
+    return uriOf(this.#remote ??= this.#ask("getpeername"))
   }
 
   get local(): string {
-    if (this.#local !== undefined) return this.#local
-    const { localAddress, localPort } = this.#addresses("getsockname")
-    return uri(localAddress, localPort)
+    return uriOf(this.#local ??= this.#ask("getsockname"))
   }
 
-  #addresses(
-    which: "getpeername" | "getsockname"
-  ): Partial<Pick<Net.Socket, "localAddress" | "localPort" | "remoteAddress" | "remotePort">> {
+  #ask(which: "getpeername" | "getsockname"): Address | undefined {
     const out: { address?: string; port?: number } = {}
-    if (this.#socket._handle?.[which]?.(out) !== 0 || out.address === undefined || out.port === undefined) {
-      return this.#socket
-    }
-    return { remoteAddress: out.address, remotePort: out.port, localAddress: out.address, localPort: out.port }
+    if (this.#socket._handle?.[which]?.(out) === 0) return addressOf(out.address, out.port)
+    const { localAddress, localPort, remoteAddress, remotePort } = this.#socket
+    return which === "getpeername" ? addressOf(remoteAddress, remotePort) : addressOf(localAddress, localPort)
   }
 
   open(end: ConnectionEnd): void {
@@ -414,10 +402,25 @@ const sentences: Readonly<Record<string, string>> = {
 
 const sentence = (error: NodeJS.ErrnoException): string => sentences[error.code ?? ""] ?? error.message
 
-/** IPv4 addresses that came in on a dual-stack listener are written as what they are. */
-const uri = (address: string | undefined, port: number | undefined): string => {
-  const host = (address ?? "0.0.0.0").replace(/^::ffff:(?=\d+\.)/, "")
-  return Endpoint.format({ _tag: "tcp", host, port: port ?? 0 })
+/** An address and its port as a connection keeps them: of IPv4 both in one number, for there are many; else the URI. */
+type Address = number | string
+
+const PORTS = 2 ** 16
+
+const uri = (host: string, port: number): string => Endpoint.format({ _tag: "tcp", host, port })
+
+/** IPv4 addresses that came in on a dual-stack listener are what they are. */
+const addressOf = (address: string | undefined, port: number | undefined): Address | undefined => {
+  if (address === undefined || port === undefined) return undefined
+  const host = address.replace(/^::ffff:(?=\d+\.)/, "")
+  if (!Net.isIPv4(host)) return uri(host, port)
+  return host.split(".").reduce((bits, byte) => bits * 256 + Number(byte), 0) * PORTS + port
+}
+
+const uriOf = (address: Address = 0): string => {
+  if (typeof address === "string") return address
+  const bits = Math.floor(address / PORTS)
+  return uri([24, 16, 8, 0].map((shift) => (bits >>> shift) & 255).join("."), address % PORTS)
 }
 
 const acceptErrors: ReadonlyArray<string> = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "ECONNABORTED"]
@@ -484,7 +487,7 @@ export const make = (options: Options = {}): TransportOf<TransportEndpointOf<"tc
     if (typeof handle?.onconnection !== "function") return false
     // where the listener has one address, so have its connections
     const { address, port } = server.address() as Net.AddressInfo
-    const local = Net.isIPv4(address) && !isAny(address) ? uri(address, port) : undefined
+    const local = isAny(address) ? undefined : addressOf(address, port)
     handle.onconnection = (status, accepted) => {
       if (status !== 0 || accepted === undefined) {
         const code = status === 0 ? undefined : Util.getSystemErrorName(status)
