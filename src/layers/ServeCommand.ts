@@ -65,7 +65,7 @@ const start = Effect.fnUntraced(function*(
     yield* Console.log(`sluice: ${application.name} listening on ${endpoint}${scope} ${where}`)
   }
   if (listeners.length === 0) yield* Effect.logInfo(`${application.name} runs and listens on nothing ${where}`)
-  return Effect.as(application.gone, `${application.name} is detached: there is nothing left to serve`)
+  return application
 })
 
 /**
@@ -82,8 +82,11 @@ const serve = Effect.fnUntraced(function*(
   const sessions = yield* SessionLayer
   const signalled = Effect.map(signal, (received) => ({ received }))
   // a start that was cut short has nothing to drain but what it has got so far
-  const started = start(settings, url, control, extras)
-  const end = yield* Effect.raceFirst(Effect.flatten(started), signalled)
+  const detached = Effect.flatMap(
+    start(settings, url, control, extras),
+    ({ gone, name }) => Effect.as(gone, `${name} is detached: there is nothing left to serve`)
+  )
+  const end = yield* Effect.raceFirst(detached, signalled)
   if (typeof end === "string") return yield* Effect.logInfo(end)
   yield* Effect.logInfo(`${end.received}: stopping; once more to end at once`)
   yield* sessions.drain.pipe(
