@@ -18,10 +18,12 @@ import * as SessionClient from "./SessionClient.ts"
 export interface Options {
   readonly start: SessionClient.Start
   readonly module: AppModule
-  readonly place: Pick<SessionClient.Place, "doorbell" | "receive"> & {
+  readonly place: Pick<SessionClient.Place, "doorbell" | "receive" | "pace"> & {
     /** A link that the host has handed over. */
     readonly link: (number: number) => Pick<Link, "inbox" | "bell"> | undefined
   }
+  /** What the application is given for the session client, where that is not the client itself. */
+  readonly between?: (sessions: Sessions["Service"]) => Sessions["Service"]
 }
 
 const crashed = (cause: Cause.Cause<unknown>): WorkerExit => {
@@ -42,7 +44,7 @@ export const layer = (options: Options): Layer.Layer<AppWorker> =>
       let detach = (): void => {}
 
       const app = Effect.gen(function*() {
-        const { doorbell, link, receive } = options.place
+        const { link, ...place } = options.place
         const listening = yield* FiberSet.makeRuntime<never, never, never>()
         const receiveLink = (number: number, wake: () => void): SessionClient.ReceivedLink | undefined => {
           const handed = link(number)
@@ -52,8 +54,7 @@ export const layer = (options: Options): Layer.Layer<AppWorker> =>
           return { inbox: handed.inbox, ring: bell.ring, close: () => fiber.interruptUnsafe() }
         }
         const { client, sessions } = yield* SessionClient.make(options.start, {
-          doorbell,
-          receive,
+          ...place,
           receiveLink,
           spin: 0,
           stop: () => void Deferred.doneUnsafe(stop, Effect.void),
@@ -62,7 +63,7 @@ export const layer = (options: Options): Layer.Layer<AppWorker> =>
         detach = () => client.detach()
         client.wake()
         const app = yield* AppModules.load(options.module)
-        yield* Layer.build(Layer.provide(app, Layer.succeed(Sessions, sessions)))
+        yield* Layer.build(Layer.provide(app, Layer.succeed(Sessions, options.between?.(sessions) ?? sessions)))
         yield* Deferred.succeed(ready, undefined)
         yield* Deferred.await(stop)
       }).pipe(

@@ -81,6 +81,8 @@ export interface Place {
   readonly receiveLink: (link: number, wake: () => void) => ReceivedLink | undefined
   /** Microseconds, at most, for which a worker with cut-through sessions waits before it goes to sleep; 0: never. */
   readonly spin: number
+  /** For a worker that is slow on purpose: it takes one message a look, and this is how it comes to the next one. */
+  readonly pace?: () => ((look: () => void) => void) | undefined
   /** The host wants the app to stop. */
   readonly stop: () => void
   /** The application's code threw where nobody else hears of it. */
@@ -181,6 +183,9 @@ export class Client {
    */
   readonly wake = (): void => {
     if (this.#running || this.#detached) return
+    const later = this.#place.pace?.()
+    // a slow one that is at a message looks up from it when that is done
+    if (later !== undefined && this.#looking) return
     this.#running = true
     this.#toHost.cork()
     this.#flushOutbox()
@@ -191,10 +196,14 @@ export class Client {
     }
     let drained = 0
     for (let batches = 0;; batches++) {
-      let count = this.#inbound.drain(BATCH, this.#sink)
+      let count = this.#inbound.drain(later === undefined ? BATCH : 1, this.#sink)
       if (this.#links.size > 0) count += this.#inbox.drain(this.#lookAt)
       drained += count
       if (this.#inbound.grantRoom()) this.#place.doorbell.ring()
+      if (later !== undefined) {
+        if (!this.#sleep()) this.#look(later)
+        break
+      }
       const soon = batches === BATCHES ? setImmediate : drained > 0 ? this.#place.doorbell.soon : undefined
       if (batches < BATCHES && count > 0) continue
       if (soon !== undefined) {

@@ -173,7 +173,7 @@ export interface Facts {
   readonly resources: Readonly<Record<string, number>>
   readonly descriptors: number
   readonly threads: number
-  /** Bytes in use on this thread's heap, and outside of it. */
+  /** Bytes of this thread's heap that are in use, but for compiled code, which comes and goes; and outside of it. */
   readonly heap: number
   readonly external: number
   /** Bytes of resident memory: what the allocator keeps of threads that are gone comes and goes by tens of MiB. */
@@ -190,12 +190,15 @@ const counted = (kinds: ReadonlyArray<string>): Record<string, number> => {
 }
 
 export const facts = (): Facts => {
-  const { arrayBuffers, external, heapUsed, rss } = process.memoryUsage()
+  const { arrayBuffers, external, rss } = process.memoryUsage()
+  const heap = V8.getHeapSpaceStatistics()
+    .filter(({ space_name }) => !/code|trusted/.test(space_name))
+    .reduce((sum, space) => sum + space.space_used_size, 0)
   return {
     resources: counted(process.getActiveResourcesInfo()),
     descriptors: Fs.readdirSync("/proc/self/fd").length,
     threads: Fs.readdirSync("/proc/self/task").length,
-    heap: heapUsed,
+    heap,
     external: external + arrayBuffers,
     resident: rss
   }
