@@ -1,4 +1,4 @@
-/** The examples of the README are files that run: as they stand there, and on the package as it is published. */
+/** The examples of the README and of the pages are files that run: as they stand there, and on the package as it is published. */
 import { assert, describe, it } from "@effect/vitest"
 import { type ChildProcess, spawn } from "node:child_process"
 import * as Fs from "node:fs"
@@ -7,8 +7,14 @@ import * as Path from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 
 const root = Path.join(import.meta.dirname, "..")
-const readme = Fs.readFileSync(Path.join(root, "README.md"), "utf8")
-const examples = Fs.readdirSync(Path.join(root, "examples"))
+const read = (path: string): string => Fs.readFileSync(Path.join(root, path), "utf8")
+const readme = read("README.md")
+/** Pages of documentation, by the folder of their examples. */
+const pages: Readonly<Record<string, string>> = { testing: "docs/TESTING.md" }
+const filesIn = (folder: string): ReadonlyArray<string> =>
+  Fs.readdirSync(Path.join(root, folder), { withFileTypes: true }).filter((entry) => entry.isFile()).map(({ name }) =>
+    name
+  )
 
 /** Runs a command until it has said `listening`, gives the port to the test, and ends it. */
 const serving = async (args: ReadonlyArray<string>, test: (port: number) => Promise<void>): Promise<void> => {
@@ -31,11 +37,17 @@ const serving = async (args: ReadonlyArray<string>, test: (port: number) => Prom
 }
 
 describe("examples", () => {
-  for (const name of examples) {
+  for (const name of filesIn("examples")) {
     it(`${name} stands in the README as it is`, () => {
-      const text = Fs.readFileSync(Path.join(root, "examples", name), "utf8").trimEnd()
-      assert.include(readme, `\`\`\`ts\n${text}\n\`\`\``)
+      assert.include(readme, `\`\`\`ts\n${read(`examples/${name}`).trimEnd()}\n\`\`\``)
     })
+  }
+  for (const [folder, page] of Object.entries(pages)) {
+    for (const name of filesIn(`examples/${folder}`)) {
+      it(`${folder}/${name} stands in ${page} as it is`, () => {
+        assert.include(read(page), `\`\`\`ts\n${read(`examples/${folder}/${name}`).trimEnd()}\n\`\`\``)
+      })
+    }
   }
 
   it("composed.ts serves hello.ts with two workers", () =>

@@ -54,17 +54,21 @@ const inProcess = (workers: number): AppOptionsInput => ({ worker: { workers, ki
 const textOf = (peer: TransportMemory.Peer): string => peer.received().toString()
 
 describe("a scripted worker", () => {
-  scenario("is blocked for as long as it was told, to the millisecond", inProcess(1), (stage) =>
-    Effect.gen(function*() {
-      const peer = stage.ask("first")
-      yield* stage.settled
-      stage.script(0).block("3 seconds")
-      peer.send("second\n")
-      yield* stage.advance(2999)
-      assert.strictEqual(textOf(peer), "first\n")
-      yield* stage.advance(1)
-      assert.strictEqual(textOf(peer), "first\nsecond\n")
-    }))
+  scenario(
+    "is blocked for as long as it was told, to the millisecond",
+    inProcess(1),
+    (stage) =>
+      Effect.gen(function*() {
+        const peer = stage.ask("first")
+        yield* stage.settled
+        stage.script(0).block("3 seconds")
+        peer.send("second\n")
+        yield* stage.advance(2999)
+        assert.strictEqual(textOf(peer), "first\n")
+        yield* stage.advance(1)
+        assert.strictEqual(textOf(peer), "first\nsecond\n")
+      })
+  )
 
   scenario("is blocked for as long as it was told last", inProcess(1), (stage) =>
     Effect.gen(function*() {
@@ -116,22 +120,26 @@ describe("a scripted worker", () => {
       assert.include(textOf(peers[0]!), "now")
     }))
 
-  scenario("that is slow and blocked does nothing until it is released", inProcess(1), (stage) =>
-    Effect.gen(function*() {
-      const peers = [stage.ask("a"), stage.ask("b")]
-      yield* stage.settled
-      stage.script(0).slow(10)
-      for (const peer of peers) peer.send("x\n")
-      yield* stage.advance(15)
-      assert.deepStrictEqual(peers.map(textOf), ["a\nx\n", "b\n"])
-      stage.script(0).block()
-      peers[0]!.send("y\n")
-      yield* stage.advance(100)
-      assert.deepStrictEqual(peers.map(textOf), ["a\nx\n", "b\n"])
-      stage.script(0).release()
-      yield* stage.advance(10)
-      assert.deepStrictEqual(peers.map(textOf), ["a\nx\ny\n", "b\nx\n"])
-    }))
+  scenario(
+    "that is slow and blocked does nothing until it is released",
+    inProcess(1),
+    (stage) =>
+      Effect.gen(function*() {
+        const peers = [stage.ask("a"), stage.ask("b")]
+        yield* stage.settled
+        stage.script(0).slow(10)
+        for (const peer of peers) peer.send("x\n")
+        yield* stage.advance(15)
+        assert.deepStrictEqual(peers.map(textOf), ["a\nx\n", "b\n"])
+        stage.script(0).block()
+        peers[0]!.send("y\n")
+        yield* stage.advance(100)
+        assert.deepStrictEqual(peers.map(textOf), ["a\nx\n", "b\n"])
+        stage.script(0).release()
+        yield* stage.advance(10)
+        assert.deepStrictEqual(peers.map(textOf), ["a\nx\ny\n", "b\nx\n"])
+      })
+  )
 
   scenario("that is greedy claims its share and reads nothing, until it behaves", {
     ...inProcess(2),
@@ -160,21 +168,26 @@ describe("a scripted worker", () => {
       assert.deepStrictEqual(next.map(textOf), ["e\n", "f\n"])
     }))
 
-  scenario("that was greedy hears of the connections that it has lost", inProcess(1), (stage) =>
-    Effect.gen(function*() {
-      stage.script(0).greedy()
-      const peer = stage.ask("a")
-      yield* stage.settled
-      peer.reset()
-      yield* stage.settled
-      stage.script(0).behave()
-      yield* stage.settled
-      assert.deepStrictEqual(told, ["accepted", "closed: the peer reset the connection"])
-      assert.strictEqual((yield* stage.host.report).sessions, 0)
-    }), AppWorker.fromLayer(layerAccept((session) => {
+  scenario(
+    "that was greedy hears of the connections that it has lost",
+    inProcess(1),
+    (stage) =>
+      Effect.gen(function*() {
+        stage.script(0).greedy()
+        const peer = stage.ask("a")
+        yield* stage.settled
+        peer.reset()
+        yield* stage.settled
+        stage.script(0).behave()
+        yield* stage.settled
+        assert.deepStrictEqual(told, ["accepted", "closed: the peer reset the connection"])
+        assert.strictEqual((yield* stage.host.report).sessions, 0)
+      }),
+    AppWorker.fromLayer(layerAccept((session) => {
       told.push("accepted")
       session.handler = { closed: (_, reset) => void told.push(`closed: ${reset}`) }
-    })))
+    }))
+  )
   const told: Array<string> = []
 
   scenario("that crashes at its next message does not see it, and starts again after its backoff", {

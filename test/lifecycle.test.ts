@@ -1,0 +1,20 @@
+/** Hosts that start, serve and stop in this process leave nothing behind; `bench/lifecycle.ts` does it a thousand times. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Lifecycle from "./support/lifecycle.ts"
+
+/** Runs of each kind, after the first one: what is loaded or opened once stays. */
+const RUNS = 3
+
+describe("a host that starts, serves and stops leaves no handle, descriptor or thread", () => {
+  for (const kind of Lifecycle.kindNames) {
+    it.live(kind, () =>
+      Effect.gen(function*() {
+        yield* Lifecycle.live(kind)
+        const before = yield* Effect.promise(() => Lifecycle.settle())
+        for (let i = 0; i < RUNS; i++) yield* Lifecycle.live(kind)
+        const after = yield* Effect.promise(() => Lifecycle.settle(before))
+        assert.deepStrictEqual(Lifecycle.handlesGrown(before, after), [])
+      }), 60_000)
+  }
+})
