@@ -1,8 +1,13 @@
 /**
- * For tests of what runs on Sluice: a host in memory, with workers that misbehave on command.
+ * For tests of what runs on Sluice: a host in memory, with workers that misbehave on command. How to use it, with
+ * examples, is in `docs/TESTING.md`.
+ *
+ * - `HostScripted.layer` is the host, and the service `HostScripted.HostScripted` what a test has of it.
+ * - `AppWorkerScripted.WorkerScript` is what a worker can be told.
+ * - `TransportMemory.Network`, `Peer` and `PeerListener` are the other ends of the host's connections.
  *
  * @since 0.1.0
  */
-export * as AppWorkerScripted from "./layers/AppWorkerScripted.ts"
+export type * as AppWorkerScripted from "./layers/AppWorkerScripted.ts"
 export * as HostScripted from "./layers/HostScripted.ts"
 export * as TransportMemory from "./layers/TransportMemory.ts"

@@ -97,13 +97,13 @@ const makeLoad = () => {
       Effect.map((layer): AppModule => ({ _tag: "Layer", layer })),
       Effect.tap((found) => Effect.sync(() => loaded.set(module.url, found))),
       // the worker finds out for itself, and says so
-      Effect.catch(() => Effect.succeed(module))
+      Effect.orElseSucceed(() => module)
     )
   }
 }
 
 /**
- * The host and its scripts. Its applications' workers run in-process, on threads or not by their options.
+ * The host and its scripts. All workers run in-process, also those that their options would put on threads.
  *
  * @category layers
  * @since 0.1.0

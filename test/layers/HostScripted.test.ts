@@ -1,6 +1,7 @@
 /** What a test can tell workers to do, in one line each, and when exactly it takes effect. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { AppOptionsInput } from "../../src/domain/Options.ts"
 import type * as Report from "../../src/domain/Report.ts"
@@ -8,7 +9,7 @@ import * as HostScripted from "../../src/layers/HostScripted.ts"
 import type * as TransportMemory from "../../src/layers/TransportMemory.ts"
 import * as AppWorker from "../../src/services/AppWorker.ts"
 import { SessionLayer } from "../../src/services/SessionLayer.ts"
-import { layerAccept } from "../../src/services/Sessions.ts"
+import { layerAccept, Sessions } from "../../src/services/Sessions.ts"
 
 const endpoint = "tcp://127.0.0.1:80"
 
@@ -248,3 +249,9 @@ it.effect("a worker of no application has no script", () =>
     const { script } = yield* HostScripted.HostScripted
     assert.throws(() => script(0), /attach an application first/)
   }).pipe(Effect.provide(HostScripted.layer)))
+
+it.effect("code that asks the session client for a value is tested with that value alone", () =>
+  Effect.gen(function*() {
+    const { config } = yield* Sessions
+    assert.deepStrictEqual(config, { greeting: "hello" })
+  }).pipe(Effect.provide(Layer.mock(Sessions, { config: { greeting: "hello" } }))))
