@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import * as Handle from "../../src/domain/Handle.ts"
 import type { AppOptionsInput } from "../../src/domain/Options.ts"
 import type * as Report from "../../src/domain/Report.ts"
 import * as HostScripted from "../../src/layers/HostScripted.ts"
@@ -254,4 +255,15 @@ it.effect("code that asks the session client for a value is tested with that val
   Effect.gen(function*() {
     const { config } = yield* Sessions
     assert.deepStrictEqual(config, { greeting: "hello" })
-  }).pipe(Effect.provide(Layer.mock(Sessions, { config: { greeting: "hello" } }))))
+  }).pipe(Effect.provide(Layer.mock(Sessions, {
+    worker: {
+      app: "mine",
+      appIndex: Handle.AppIndex(0),
+      workerIndex: Handle.WorkerIndex(0),
+      worker: Handle.WorkerMapIndex(0),
+      kind: "in-process",
+      restarts: 0
+    },
+    endpoints: [],
+    config: { greeting: "hello" }
+  }))))
