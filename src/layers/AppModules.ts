@@ -5,11 +5,10 @@
  */
 import * as Effect from "effect/Effect"
 import * as Formatter from "effect/Formatter"
-import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import * as Url from "node:url"
 import { type AppModule, WorkerExit } from "../services/AppWorker.ts"
-import type { Sessions } from "../services/Sessions.ts"
+import * as NodeApps from "./NodeApps.ts"
 
 /** The first line of what was thrown: the rest is a stack, which says nothing to who starts a program. */
 export const sentence = (error: unknown): string => {
@@ -27,34 +26,34 @@ export const codeOf = (error: unknown): unknown => Predicate.hasProperty(error, 
 
 const shown = (url: string): string => url.startsWith("file:") ? Url.fileURLToPath(url) : url
 
-/** The layer that the application is: a module's default export. */
-export const load = (module: AppModule): Effect.Effect<Layer.Layer<never, unknown, Sessions>, WorkerExit> => {
+/** The layer that the application is, whatever its module exports. */
+export const load = (module: AppModule): Effect.Effect<NodeApps.App, WorkerExit> => {
   if (module._tag === "Layer") return Effect.succeed(module.layer)
+  const failed = (error: unknown): WorkerExit =>
+    new WorkerExit({
+      reason: "ModuleFailed",
+      detail: `app module ${shown(module.url)} failed to load: ${sentence(error)}`
+    })
   return Effect.tryPromise({
-    try: () => import(module.url) as Promise<{ readonly default?: unknown }>,
+    try: () => import(module.url) as Promise<Readonly<Record<string, unknown>>>,
     catch: (error) => {
       // the error names the module that was not found, which may be one that this one imports
       const missing = codeOf(error) === "ERR_MODULE_NOT_FOUND"
         && Predicate.hasProperty(error, "url") && error.url === module.url
       return missing
         ? new WorkerExit({ reason: "ModuleMissing", detail: `app module ${shown(module.url)} does not exist` })
-        : new WorkerExit({
-          reason: "ModuleFailed",
-          detail: `app module ${shown(module.url)} failed to load: ${sentence(error)}`
-        })
+        : failed(error)
     }
   }).pipe(
     Effect.flatMap((exports) =>
-      Layer.isLayer(exports.default)
-        ? Effect.succeed(exports.default as Layer.Layer<never, unknown, Sessions>)
-        : Effect.fail(
-          new WorkerExit({
-            reason: "NotAnApp",
-            detail: `app module ${shown(module.url)} exports ${
-              "default" in exports ? "something else" : "nothing"
-            } as its default; it must export an Effect Layer that needs Sessions`
-          })
+      NodeApps.find(exports).pipe(
+        Effect.catchDefect((error) => Effect.fail(failed(error))),
+        Effect.mapError((error) =>
+          error instanceof WorkerExit
+            ? error
+            : new WorkerExit({ reason: "NotAnApp", detail: `app module ${shown(module.url)} ${error}` })
         )
+      )
     )
   )
 }
