@@ -84,7 +84,7 @@ const isHandler = (value: unknown): value is RequestHandler =>
 
 /** Whether the value is something that {@link layer} makes an application of. */
 export const isServable = (value: unknown): value is Servable =>
-  Layer.isLayer(value) || (value instanceof Net.Server && !value.listening) || isReadied(value) || isHandler(value)
+  Layer.isLayer(value) || (value instanceof Net.Server && !SessionServer.isListening(value)) || isReadied(value) || isHandler(value)
 
 const onServer = (server: Net.Server): App =>
   Layer.effectDiscard(

@@ -473,6 +473,15 @@ const change = (server: Net.Server, { served }: Shared): void => {
 }
 
 /**
+ * Whether the server has sockets of its own that it listens with.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isListening = (server: Net.Server): boolean =>
+  Reflect.get(Object.getPrototypeOf(server) as Net.Server, "listening", server)
+
+/**
  * The part of this worker in a server that a program has made: what the server is asked and told from here on, by the
  * program too, it is asked and told about sessions.
  *
