@@ -59,8 +59,15 @@ describe("examples", () => {
   for (const workers of [1, 3]) {
     const serve = (file: string, test: (port: number) => Promise<void>) =>
       serving([
-        ...["dist/main.js", "serve", `examples/${file}`, "--listen", "tcp://127.0.0.1:0"],
-        ...["--workers", String(workers), "--control", control()]
+        "dist/main.js",
+        "serve",
+        `examples/${file}`,
+        "--listen",
+        "tcp://127.0.0.1:0",
+        "--workers",
+        String(workers),
+        "--control",
+        control()
       ], test)
 
     for (const [file, framework, type, body] of shouting) {

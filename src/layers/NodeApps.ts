@@ -79,12 +79,12 @@ const isReadied = (value: unknown): value is ReadiedServer =>
 const isClass = (value: object): boolean => /^class\b/.test(Function.prototype.toString.call(value))
 
 /** A handler has something to answer to: a function without parameters makes something, and is not it. */
-const isHandler = (value: unknown): value is RequestHandler =>
-  isFunction(value) && value.length > 0 && !isClass(value)
+const isHandler = (value: unknown): value is RequestHandler => isFunction(value) && value.length > 0 && !isClass(value)
 
 /** Whether the value is something that {@link layer} makes an application of. */
 export const isServable = (value: unknown): value is Servable =>
-  Layer.isLayer(value) || (value instanceof Net.Server && !SessionServer.isListening(value)) || isReadied(value) || isHandler(value)
+  Layer.isLayer(value) || (value instanceof Net.Server && !SessionServer.isListening(value)) || isReadied(value) ||
+  isHandler(value)
 
 const onServer = (server: Net.Server): App =>
   Layer.effectDiscard(
@@ -95,7 +95,7 @@ const onServer = (server: Net.Server): App =>
 const onReady = (app: ReadiedServer): App =>
   Layer.effectDiscard(Effect.gen(function*() {
     const sessions = yield* Sessions
-    yield* Effect.tryPromise({ try: () => app.ready(), catch: (error) => error })
+    yield* Effect.promise(() => app.ready())
     if (sessions.worker.kind === "thread") yield* Effect.addFinalizer(() => Effect.promise(() => app.close()))
     yield* SessionServer.adopt(app.server, sessions).listenScoped()
   }))

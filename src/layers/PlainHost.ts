@@ -130,7 +130,10 @@ const drained = Effect.fnUntraced(function*({ index }: Application) {
   if (app === undefined) return
   const remove = ({ handle }: Report.Worker) =>
     Effect.ignore(host.deleteWorker(HandleText.parse<WorkerHandle>(handle)!, { drain: true }))
-  yield* Effect.forEach(app.workers.filter(({ mapIndex }) => mapIndex !== 0), remove, { concurrency: "unbounded", discard: true })
+  yield* Effect.forEach(app.workers.filter(({ mapIndex }) => mapIndex !== 0), remove, {
+    concurrency: "unbounded",
+    discard: true
+  })
   yield* Effect.forEach(app.workers.filter(({ mapIndex }) => mapIndex === 0), remove, { discard: true })
 })
 

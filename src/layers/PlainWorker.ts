@@ -115,9 +115,6 @@ export const layer = (start: (worker: Worker) => unknown): NodeApps.App =>
           Layer.buildWithScope(Layer.provide(NodeApps.layer(app), Layer.succeed(Sessions, sessions)), scope)
         ))
     }
-    const end = yield* Effect.tryPromise({
-      try: async () => await start(worker),
-      catch: (error) => error
-    })
+    const end = yield* Effect.promise(async () => await start(worker))
     if (typeof end === "function") yield* Effect.addFinalizer(() => Effect.promise(async () => await end()))
   }))

@@ -447,7 +447,7 @@ const change = (server: Net.Server, { served }: Shared): void => {
     close(callback?: (error?: Error) => void): Net.Server {
       if (served.size === 0) return base.close.call(server, callback)
       let told = callback
-      for (const one of [...served]) {
+      for (const one of served) {
         one.close(told)
         told = undefined
       }

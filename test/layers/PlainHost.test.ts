@@ -64,7 +64,10 @@ describe("plain host", () => {
     const app = await host.attach({ name: "here", listen: [anywhere] }, (_request, response) => {
       response.end(`${++asked}`)
     })
-    const echo = await host.attach({ name: "echo", listen: [anywhere] }, Net.createServer((socket) => socket.pipe(socket)))
+    const echo = await host.attach(
+      { name: "echo", listen: [anywhere] },
+      Net.createServer((socket) => socket.pipe(socket))
+    )
     assert.strictEqual(await get(app), "1")
     assert.strictEqual(await get(app), "2")
     assert.strictEqual(asked, 2)
@@ -88,7 +91,10 @@ describe("plain host", () => {
     assert.strictEqual(error.message, "can't attach the application: the host is shutting down")
     assert.strictEqual(await finish(), "half and half")
     await stopped
-    assert.strictEqual((await rejection(host.attach({ name: "late" }, fixture("handler.ts"))) as Error).message, error.message)
+    assert.strictEqual(
+      (await rejection(host.attach({ name: "late" }, fixture("handler.ts"))) as Error).message,
+      error.message
+    )
   })
 
   it("lets nothing finish when it is told so", async () => {
@@ -144,7 +150,10 @@ describe("plain host", () => {
       yield* Effect.promise(async () => {
         await using _host = await Sluice.start({ control })
         const answer = await new Promise<string>((resolve, reject) =>
-          Http.get({ socketPath: control, path: "/" }, (response) => resolve(`${response.statusCode}`)).on("error", reject)
+          Http.get({ socketPath: control, path: "/" }, (response) => resolve(`${response.statusCode}`)).on(
+            "error",
+            reject
+          )
         )
         assert.match(answer, /^\d{3}$/)
         const error = await rejection(Sluice.start({ control }))

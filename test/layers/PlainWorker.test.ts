@@ -24,7 +24,7 @@ for (const kind of ["thread", "in-process"] as const) {
     it("listens, connects, serves, and hears of the drain before its end", async () => {
       const channel = new BroadcastChannel("plain worker fixture")
       const heard: Array<unknown> = []
-      channel.onmessage = ({ data }: { readonly data: unknown }) => heard.push(data)
+      channel.addEventListener("message", (event) => heard.push(event.data))
       const host = await Sluice.start()
       const app = await attach(host, kind)
       assert.deepStrictEqual(JSON.parse(await get(app, "/")), {
@@ -49,7 +49,10 @@ describe("plain worker", () => {
     await using host = await Sluice.start()
     const attempt = async (start: (worker: PlainWorker.Worker) => unknown) =>
       host.attach({ name: "own" }, PlainWorker.layer(start)).then(() => "attached", (error: Error) => error.message)
-    assert.match(await attempt(() => Promise.reject(new Error("no such database"))), /did not start: .*: no such database$/)
+    assert.match(
+      await attempt(() => Promise.reject(new Error("no such database"))),
+      /did not start: .*: no such database$/
+    )
     assert.match(await attempt((worker) => worker.listen("tcp://nowhere", () => {})), /can't listen on tcp:\/\/nowhere/)
     assert.match(
       await attempt((worker) => worker.serve((_request, response) => response.end())),
