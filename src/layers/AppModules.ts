@@ -39,7 +39,9 @@ const appOf = (
   exports: Readonly<Record<string, unknown>>,
   listens: NodeListen.Listens | undefined
 ): Effect.Effect<NodeApps.App, string> => {
-  if (listens === undefined) return NodeApps.find(exports)
+  if (listens === undefined) {
+    return Effect.mapError(NodeApps.find(exports), (what) => `${what}; a program that listens by itself needs threads`)
+  }
   if (Layer.isLayer(exports["default"])) listens.restore()
   else if (listens.any() || isEmpty(exports)) return Effect.succeed(Layer.effectDiscard(listens.first))
   return Effect.tap(NodeApps.find(exports), Effect.sync(listens.taken))
