@@ -74,10 +74,10 @@ if (initdb !== undefined && postgres !== undefined && bench !== undefined) {
   )
   const ways = await Proxies.ways(port)
   await Bench.run(bench, ["-h", "127.0.0.1", "-p", String(port), "-U", USER, "-i", "-q", "-s", "2", DATABASE])
-  // the code of the proxies is compiled as it is used
-  for (const way of ways) await pgbench(bench, way, "", ["-t", "300", "-S", "-C"])
   for (const { args, name, unit } of loads) {
     const load = (way: Proxies.Way) => pgbench(bench, way, name, ["-T", String(SECONDS), ...args])
+    // the code of the proxies is compiled as it is used
+    for (const way of ways) await load(way)
     const results = await Proxies.measure(ways, ROUNDS, load)
     const ratio = Proxies.table(`transactions/s, ${CLIENTS} clients`, unit, ways, results)
     Bench.expect(ratio >= 1, `${name}: ${ratio.toFixed(2)} of the bare proxy's transactions, less than 1.00`)

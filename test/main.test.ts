@@ -166,6 +166,21 @@ describe("sluice show", () => {
       assert.deepStrictEqual([segments, queues].map((rows) => rows.map(({ worker }) => worker)), [[0, 1], [0, 1]])
     }))
 
+  it.live("W21 cuts nothing where it prints to no terminal", () =>
+    Effect.gen(function*() {
+      const name = "an-application-whose-name-takes-more-columns-than-a-terminal-has"
+      const { control, port } = yield* Cli.serve([Cli.fixture("echo"), "--name", name, "--workers", "1"])
+      yield* echoed(yield* connect(port), "hello")
+      assert.match(yield* prints(control, "show", "app"), new RegExp(`^0 +${name} +- +default$`, "m"))
+      assert.match(
+        yield* prints(control, "show", "sessions"),
+        new RegExp(`^\\S+ +${name} +0 +READY +tcp://127\\.0\\.0\\.1:${port} +tcp://127\\.0\\.0\\.1:\\d+ +\\d.*$`, "m")
+      )
+      const tag = "a tag whose words take more columns than are left in this table"
+      yield* prints(control, "rules", "add", "--action", "deny", "--remote", "192.0.2.0/24", "--tag", tag)
+      assert.include(yield* prints(control, "rules", "list"), tag)
+    }))
+
   it.live("W21 shows the sessions that all filters let pass", () =>
     Effect.gen(function*() {
       const { control, port } = yield* Cli.serve([Cli.fixture("echo"), "--workers", "1"])
@@ -192,6 +207,7 @@ describe("sluice show", () => {
         code: 1,
         says: "no application other"
       })
+      yield* fails(["show", "sessions", "--worker", "0.9", "--control", control], { code: 1, says: "no worker 0.9" })
     }))
 
   it.live("says when there is no such app", () =>
@@ -283,8 +299,7 @@ describe("sluice at run time", () => {
 
   it.live("closes and resets sessions, closes listeners, and detaches apps", () =>
     Effect.gen(function*() {
-      const serving = yield* Cli.serve([Cli.fixture("echo"), "--workers", "1"])
-      const { control, port } = serving
+      const { control, port } = yield* Cli.serve([Cli.fixture("echo"), "--workers", "1"])
       const open = Effect.fnUntraced(function*() {
         const socket = yield* connect(port)
         assert.strictEqual(yield* echoed(socket, "hello"), "hello")
@@ -321,15 +336,27 @@ describe("sluice at run time", () => {
       assert.strictEqual(yield* endOf(late), "ECONNREFUSED")
       assert.strictEqual(yield* echoed(last.socket, "still there"), "still there")
 
-      assert.strictEqual(yield* prints(control, "app", "detach", "echo"), "application echo detached")
-      assert.strictEqual(yield* endOf(last.socket), "ECONNRESET")
-      assert.strictEqual(yield* prints(control, "show", "app"), "no active apps")
       yield* fails(["app", "detach", "echo\u001b[31m", "--control", control], {
         code: 1,
         says: "no application echo [31m"
       })
-      yield* endsInGoodOrder(serving, "SIGTERM")
+      assert.strictEqual(yield* prints(control, "app", "detach", "echo"), "application echo detached")
+      assert.strictEqual(yield* endOf(last.socket), "ECONNRESET")
     }))
+
+  for (
+    const [how, args] of [["detached", ["app", "detach", "echo"]], ["deleted", ["worker", "delete", "0.0"]]] as const
+  ) {
+    it.live(`ends by itself, and says why, when its application is ${how}`, () =>
+      Effect.gen(function*() {
+        const { control, result } = yield* Cli.serve([Cli.fixture("echo"), "--workers", "1"])
+        yield* prints(control, ...args)
+        const { code, stderr } = yield* result
+        assert.strictEqual(code, 0, stderr)
+        assert.match(stderr, /echo is detached: there is nothing left to serve\n$/)
+        assert.isFalse(Fs.existsSync(control))
+      }))
+  }
 
   it.live("denies connections by rule and by source, until it is told not to", () =>
     Effect.gen(function*() {
@@ -534,6 +561,20 @@ describe("sluice serve", () => {
       socket.end()
       const { code, stderr } = yield* serving.result
       assert.strictEqual(code, 0, stderr)
+    }))
+
+  it.live("does not wait for HTTP clients that have nothing under way", () =>
+    Effect.gen(function*() {
+      const serving = yield* Cli.serve(["--drain-timeout", "1 h"])
+      const idle = yield* connect(serving.port)
+      const answered = new Promise((resolve) => idle.once("data", resolve))
+      idle.write("GET /whoami HTTP/1.1\r\nhost: x\r\n\r\n")
+      yield* Effect.promise(() => answered)
+      const silent = yield* connect(serving.port)
+      yield* serving.kill("SIGTERM")
+      assert.strictEqual(yield* endOf(idle), "closed")
+      assert.strictEqual(yield* endOf(silent), "closed")
+      assert.strictEqual((yield* serving.result).code, 0)
     }))
 
   it.live("waits for sessions no longer than the drain timeout", () =>

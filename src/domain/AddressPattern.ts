@@ -52,8 +52,12 @@ const ofEndpoint = (endpoint: Endpoint.Endpoint): AddressPattern => {
       return { transport: "local", host: endpoint.name.toLowerCase(), port: undefined }
     case "anyPort":
       return { transport: endpoint.transport, host: normal(endpoint.host), port: "*" }
+    case "unix":
+      return { transport: "unix", host: endpoint.path, port: undefined }
     case "tcp":
-      return { transport: "tcp", host: normal(endpoint.host), port: String(endpoint.port) }
+    case "tls":
+    case "udp":
+      return { transport: endpoint._tag, host: normal(endpoint.host), port: String(endpoint.port) }
   }
 }
 

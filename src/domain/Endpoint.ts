@@ -1,19 +1,21 @@
 /**
  * Endpoints: where a listener listens and what a connect goes to.
  *
- * An endpoint is written as a URI. One of a transport is the transport, a host and a port:
+ * An endpoint is written as a URI. One of `tcp`, `tls` and `udp` is the transport, a host and a port; one of a Unix
+ * socket is a path, absolute or relative to where the host runs:
  *
  * ```
- * tcp://127.0.0.1:8080     tcp://0.0.0.0:80     tcp://localhost:8080
+ * tcp://127.0.0.1:8080     tls://0.0.0.0:443    udp://localhost:5353
  * tcp://[::1]:0            tcp://[::]:0         tcp://[fe80::1%eth0]:80
+ * unix:///run/app.sock     unix://app.sock
  * ```
  *
- * There is no path, query, fragment or userinfo, and the port is always written; port 0 asks the system for a free
+ * There is no path beside that, query, fragment or userinfo, and the port is always written; port 0 asks the system for a free
  * one. A host is an IPv4 literal, an IPv6 literal or a name; it is kept as it was written, and resolving a name is the
  * transport's work. A name may not end in a number: `127.1`, `256.0.0.1` and `0x7f000001` are read as addresses by
  * some resolvers and refused by others, so here they are refused with a reason.
  *
- * Two more exist in local scope only (W16, W18), where no transport is asked:
+ * Two more kinds exist in local scope only (W16, W18), where no transport is asked:
  *
  * ```
  * local://billing          a name within a namespace, without a port
@@ -54,7 +56,7 @@ export const transports: ReadonlyArray<Transport> = Transport.literals
  * @category constants
  * @since 0.1.0
  */
-export const servedTransports = ["tcp", "local"] as const satisfies ReadonlyArray<Transport>
+export const servedTransports: ReadonlyArray<Transport> = ["tcp", "local"]
 
 const LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/i
 const NUMBER_LABEL = /^(?:\d+|0x[0-9a-f]*)$/i
@@ -105,12 +107,29 @@ export const LocalName = Schema.String.check(
   Schema.isPattern(/^[a-z0-9._-]{1,64}$/i, { expected: `1 to 64 letters, digits, ".", "_" and "-"` })
 )
 
+/** Bytes of a Unix socket's path at most: what the system's address of one has room for, less the byte that ends it. */
+const LONGEST_PATH = 107
+
+const isPath = (text: string): boolean =>
+  text !== "" && !/\p{Cc}/u.test(text) && Buffer.byteLength(text) <= LONGEST_PATH
+
+/**
+ * The path of a Unix socket: 1 to 107 bytes without control characters.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const UnixPath = Schema.String.check(
+  Schema.makeFilter(isPath, { expected: `a path of 1 to ${LONGEST_PATH} bytes without control characters` })
+)
+
 /**
  * Where a listener listens and what a connect goes to.
  *
  * **Details**
  *
- * - `tcp`: a host and a port, which a transport can serve: {@link TransportEndpoint}.
+ * - `tcp`, `tls`, `udp`: a host and a port: {@link InetEndpoint}.
+ * - `unix`: a path. These four a transport can serve: {@link TransportEndpoint}.
  * - `anyPort`: every port of every address of a transport; local scope only.
  * - `local`: a name; local scope only.
  *
@@ -119,18 +138,32 @@ export const LocalName = Schema.String.check(
  */
 export const Endpoint = Schema.TaggedUnion({
   tcp: { host: Host, port: Port },
+  tls: { host: Host, port: Port },
+  udp: { host: Host, port: Port },
+  unix: { path: UnixPath },
   anyPort: { transport: Schema.Literal("tcp"), host: AnyHost },
   local: { name: LocalName }
 })
 export type Endpoint = typeof Endpoint.Type
 
+const { tcp, tls, udp, unix } = Endpoint.cases
+
 /**
- * An endpoint that a transport can serve: it has an address and a port. Its tag is the transport.
+ * An endpoint that has an address and a port. Its tag is the transport.
  *
  * @category models
  * @since 0.1.0
  */
-export const TransportEndpoint = Endpoint.cases.tcp
+export const InetEndpoint = Schema.Union([tcp, tls, udp])
+export type InetEndpoint = typeof InetEndpoint.Type
+
+/**
+ * An endpoint that a transport can serve. Its tag is the transport.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const TransportEndpoint = Schema.Union([tcp, tls, udp, unix])
 export type TransportEndpoint = typeof TransportEndpoint.Type
 
 /**
@@ -142,8 +175,8 @@ export type TransportEndpoint = typeof TransportEndpoint.Type
  * - `UnknownTransport`: there is no such transport.
  * - `MissingTransport`: the text does not start with a transport and `://`.
  * - `UnexpectedPart`: userinfo, a path, a query or a fragment; an endpoint has none of them.
- * - `InvalidHost`, `InvalidPort`, `InvalidName`: what stands there is not a host, a port or a local endpoint's name; an
- *   empty text when it is missing.
+ * - `InvalidHost`, `InvalidPort`, `InvalidName`, `InvalidPath`: what stands there is not a host, a port, a local
+ *   endpoint's name or a Unix socket's path; an empty text when it is missing.
  * - `AnyPortOfOneHost`: `*` for the port, and a host other than `0.0.0.0` and `[::]`.
  * - `NoAddress`: an endpoint of local scope, where one of a transport is needed.
  *
@@ -158,6 +191,7 @@ export const EndpointErrorReason = Schema.TaggedUnion({
   InvalidHost: { host: Schema.String },
   InvalidPort: { port: Schema.String },
   InvalidName: { name: Schema.String },
+  InvalidPath: { path: Schema.String },
   AnyPortOfOneHost: { host: Schema.String },
   NoAddress: {}
 })
@@ -184,6 +218,10 @@ const explain = EndpointErrorReason.match({
     name === ""
       ? `the name is missing; use 1 to 64 letters, digits, ".", "_" and "-", as in "local://billing"`
       : `'${name}' is not a name of a local endpoint; use 1 to 64 letters, digits, ".", "_" and "-", without a port`,
+  InvalidPath: ({ path }) =>
+    path === ""
+      ? `the path is missing, as in "unix:///run/app.sock"`
+      : `'${path}' is not a path of a socket; use 1 to ${LONGEST_PATH} bytes without control characters`,
   AnyPortOfOneHost: ({ host }) =>
     `"*" is every port of every address; use "0.0.0.0" or "[::]" instead of '${host}', or give a port`,
   NoAddress: () => `it has no address and port; use an endpoint such as "tcp://127.0.0.1:8080"`
@@ -218,8 +256,7 @@ const BRACKETED = /^\[([^\]]*)\](?::(.*))?$/s
 const PORT = /^(?:0|[1-9]\d{0,4})$/
 
 const isKnown = Schema.is(Transport)
-const isServed = (transport: Transport): transport is typeof servedTransports[number] =>
-  (servedTransports as ReadonlyArray<Transport>).includes(transport)
+const isServed = (transport: Transport): boolean => servedTransports.includes(transport)
 
 const part = (rest: string): "path" | "query" | "fragment" | "userinfo" | undefined => {
   const at = rest.search(/[/?#]/)
@@ -264,6 +301,11 @@ export const parse = (text: string): Result.Result<Endpoint, EndpointError> => {
   if (scheme === null || !slashes) return fail({ _tag: "MissingTransport" })
 
   const rest = text.slice(scheme[0].length)
+  if (transport === "unix") {
+    return isPath(rest)
+      ? Result.succeed({ _tag: transport, path: rest })
+      : fail({ _tag: "InvalidPath", path: shorten(rest) })
+  }
   const unexpected = part(rest)
   if (unexpected !== undefined) return fail({ _tag: "UnexpectedPart", part: unexpected })
   if (transport === "local") {
@@ -276,6 +318,7 @@ export const parse = (text: string): Result.Result<Endpoint, EndpointError> => {
     return fail({ _tag: "InvalidHost", host: shorten(host) })
   }
   if (port === "*") {
+    if (transport !== "tcp") return fail({ _tag: "InvalidPort", port })
     return isAnyHost(host)
       ? Result.succeed({ _tag: "anyPort", transport, host })
       : fail({ _tag: "AnyPortOfOneHost", host })
@@ -307,7 +350,11 @@ const bracketed = (host: string): string => isIPv6(host) ? `[${host}]` : host
 export const format = (endpoint: Endpoint): string => {
   switch (endpoint._tag) {
     case "tcp":
-      return `tcp://${bracketed(endpoint.host)}:${endpoint.port}`
+    case "tls":
+    case "udp":
+      return `${endpoint._tag}://${bracketed(endpoint.host)}:${endpoint.port}`
+    case "unix":
+      return `unix://${endpoint.path}`
     case "anyPort":
       return `${endpoint.transport}://${bracketed(endpoint.host)}:*`
     case "local":
@@ -340,12 +387,33 @@ export const FromString = Schema.String.pipe(
 )
 
 /**
- * Whether a transport can serve the endpoint: it has an address and a port.
+ * Whether the endpoint has an address and a port.
  *
  * @category guards
  * @since 0.1.0
  */
-export const isTransport = (endpoint: Endpoint): endpoint is TransportEndpoint => endpoint._tag === "tcp"
+export const isInet: (endpoint: Endpoint) => endpoint is InetEndpoint = Endpoint.isAnyOf(["tcp", "tls", "udp"])
+
+/**
+ * Whether a transport can serve the endpoint.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isTransport: (endpoint: Endpoint) => endpoint is TransportEndpoint = Endpoint.isAnyOf([
+  "tcp",
+  "tls",
+  "udp",
+  "unix"
+])
+
+/**
+ * Whether the system chooses the port.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isEphemeral = (endpoint: Endpoint): boolean => isInet(endpoint) && endpoint.port === 0
 
 /**
  * Whether the endpoint is every port of every address: what a proxy listens on (W18).
@@ -382,7 +450,7 @@ export const anyPorts: ReadonlyArray<Endpoint> = AnyHost.literals.map((host) =>
  * @category getters
  * @since 0.1.0
  */
-export const family = (endpoint: Exclude<Endpoint, { readonly _tag: "local" }>): 4 | 6 | undefined => {
+export const family = (endpoint: Extract<Endpoint, { readonly host: string }>): 4 | 6 | undefined => {
   const version = isIP(endpoint.host)
   return version === 4 || version === 6 ? version : undefined
 }
@@ -400,32 +468,34 @@ mapped.addSubnet("::ffff:0:0", 96, "ipv6")
  * **Details**
  *
  * `[::]` is dual-stack and covers IPv4 too, after `0.0.0.0`. A name is covered like an IPv4 address: which it has is not
- * asked. A local endpoint is covered by nothing but itself.
+ * asked. A local endpoint and a path are covered by nothing but themselves.
  *
  * @category getters
  * @since 0.1.0
  */
 export const coveredBy = (endpoint: Endpoint): ReadonlyArray<Endpoint> => {
-  if (endpoint._tag === "local") return []
+  if (endpoint._tag === "local" || endpoint._tag === "unix") return []
   const { host } = endpoint
   const hosts: ReadonlyArray<AnyHost> = isOnlyIPv6(host) ? ["::"] : ["0.0.0.0", "::"]
-  const ports = hosts.map((host): Endpoint => ({ _tag: "anyPort", transport: "tcp", host }))
+  // proxies are TCP's
+  const ports = endpoint._tag === "tcp" || endpoint._tag === "anyPort"
+    ? hosts.map((host): Endpoint => ({ _tag: "anyPort", transport: "tcp", host }))
+    : []
   const all = endpoint._tag === "anyPort"
     ? ports
-    : [...hosts.map((host): Endpoint => ({ _tag: "tcp", host, port: endpoint.port })), ...ports]
+    : [...hosts.map((host): Endpoint => ({ ...endpoint, host })), ...ports]
   const own = format(endpoint)
   return all.filter((other) => format(other) !== own)
 }
 
 /**
- * The same endpoint at another port, for example the one that the system chose for port 0.
+ * The address and port of an endpoint's text; `undefined` where it has none.
  *
- * **Gotchas**
- *
- * Throws for a port outside 0 to 65535: ports come from the system or from {@link Port}, so this is a defect.
- *
- * @category combinators
+ * @category decoding
  * @since 0.1.0
  */
-export const withPort = (endpoint: TransportEndpoint, port: number): TransportEndpoint =>
-  TransportEndpoint.make({ host: endpoint.host, port })
+export const inetOf = (text: string): InetEndpoint | undefined =>
+  Result.match(parse(text), {
+    onFailure: () => undefined,
+    onSuccess: (endpoint) => isInet(endpoint) ? endpoint : undefined
+  })

@@ -35,7 +35,17 @@ export const RefuseReasons = [
   /** A session rule denies it. */
   "rule-denied",
   /** A session rule sends it to an application that is not there, or does not listen. */
-  "no-listener"
+  "no-listener",
+  /** It did not become a TLS session: no handshake, or one that failed. */
+  "tls-failed",
+  /** Its PROXY protocol header is none, or can't be read. */
+  "proxy-header",
+  /** What comes before the session took longer than the listener gives it. */
+  "handshake-time",
+  /** As many as may be are busy with what comes before their sessions. */
+  "handshake-limit",
+  /** A datagram that is larger than its session could ever hold. */
+  "oversized"
 ] as const
 export type RefuseReason = typeof RefuseReasons[number]
 

@@ -19,7 +19,7 @@ const hostOf = (host: string): string => {
 }
 
 const keyOf = (endpoint: Endpoint.Endpoint): string =>
-  Endpoint.format(Endpoint.isTransport(endpoint) ? { ...endpoint, host: hostOf(endpoint.host) } : endpoint)
+  Endpoint.format(Endpoint.isInet(endpoint) ? { ...endpoint, host: hostOf(endpoint.host) } : endpoint)
 
 export class LocalTable<A> {
   readonly #entries = new Map<string, A>()

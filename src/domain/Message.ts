@@ -44,10 +44,24 @@ const shapes = {
     listener: "listener",
     segment: "u32",
     offset: "u32",
+    // where the text of what is known of it lies, see `SessionText`; no bytes when there is none
+    aboutSegment: "u32",
+    aboutOffset: "u32",
+    aboutBytes: "u32",
     remote: "text",
     local: "text"
   }],
-  connected: [2, { request: "u32", session: "session", segment: "u32", offset: "u32", remote: "text", local: "text" }],
+  connected: [2, {
+    request: "u32",
+    session: "session",
+    segment: "u32",
+    offset: "u32",
+    aboutSegment: "u32",
+    aboutOffset: "u32",
+    aboutBytes: "u32",
+    remote: "text",
+    local: "text"
+  }],
   bound: [3, { request: "u32", listener: "listener", local: "text" }],
   unlistened: [4, { request: "u32", listener: "listener" }],
   disconnected: [5, { session: "session" }],

@@ -30,6 +30,7 @@ export type Unit =
   | "milliseconds"
   | "slots"
   | "messages"
+  | "datagrams"
   | "percent"
   | "connections"
   | "connects"

@@ -27,6 +27,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as AppConfig from "./AppConfig.ts"
 import * as Endpoint from "./Endpoint.ts"
+import { ListenerOptions } from "./ListenerOptions.ts"
 import {
   described,
   GiB,
@@ -502,6 +503,14 @@ export const queueSegmentSize = (queue: Pick<QueueOptions, "indexQueue" | "ioRin
       queue.controlRing * SLOT_BYTES.controlRing
     ) + QUEUE_OVERHEAD
 
+const inOneSpelling = <A>(byEndpoint: { readonly [endpoint: string]: A }): { readonly [endpoint: string]: A } =>
+  Object.fromEntries(
+    Object.entries(byEndpoint).map(([text, options]) => [
+      Result.match(Endpoint.parse(text), { onFailure: () => text, onSuccess: Endpoint.format }),
+      options
+    ])
+  )
+
 /**
  * An application: who it is, where it may listen and connect, and the groups above.
  *
@@ -514,6 +523,8 @@ export const queueSegmentSize = (queue: Pick<QueueOptions, "indexQueue" | "ioRin
  * - `proxiedTransports`: transports for which this application is a proxy; none (W18).
  * - `tlsEngine`: name of a TLS engine; none (W4).
  * - `listen`: endpoints in their text form; none. The application is told of them and listens itself.
+ * - `listener`: see `ListenerOptions`; how its listeners take connections in.
+ * - `listeners`: by endpoint in its text form, what holds there instead of `listener`, the whole group; none.
  * - `config`: what the application's module is told, see `AppConfig`; `null`.
  *
  * The schema says what is well formed. {@link decodeApp} also says what this runtime can serve.
@@ -578,6 +589,24 @@ export const AppOptions = Schema.Struct({
     description: "What the application's module is told",
     right: AppConfig.RIGHT,
     default: "null",
+    shown: "kind"
+  })),
+  listener: group(ListenerOptions, ListenerOptions.fields),
+  listeners: Schema.Record(Schema.String, ListenerOptions).check(
+    Schema.makeFilter((listeners) => {
+      const stray = Object.keys(listeners).find((text) => Result.isFailure(Endpoint.parse(text)))
+      return rule(stray === undefined, [], `listener options by endpoint URI, and "${stray}" is none`)
+    })
+  ).pipe(
+    Schema.decodeTo(
+      Schema.Record(Schema.String, Schema.toType(ListenerOptions)),
+      SchemaTransformation.transform({ decode: inOneSpelling, encode: inOneSpelling })
+    ),
+    Schema.withDecodingDefaultType(Effect.succeed({}))
+  ).annotate(described({
+    description: "Options of single listeners, by endpoint, in place of those for all",
+    right: "listener options by endpoint URI",
+    default: "none",
     shown: "kind"
   })),
   queue: group(QueueOptions, QueueOptions.fields),

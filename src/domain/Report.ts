@@ -113,6 +113,12 @@ export const Certificate = Schema.Struct({
 })
 export type Certificate = typeof Certificate.Type
 
+/** What an application shows of itself: the rows of a table, whose columns are the fields. */
+export const Status = Schema.Array(
+  Schema.Record(Schema.String, Schema.NullOr(Schema.Union([Schema.String, Schema.Finite, Schema.Boolean])))
+)
+export type Status = typeof Status.Type
+
 export const App = Schema.Struct({
   index: Count,
   name: Schema.String,
@@ -129,6 +135,8 @@ export const App = Schema.Struct({
   rxFifoSize: Count,
   txFifoSize: Count,
   certificates: Schema.Array(Certificate),
+  /** Empty for one that shows nothing. */
+  status: Status,
   workers: Schema.Array(Worker),
   listeners: Schema.Array(Listener)
 })

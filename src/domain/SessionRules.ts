@@ -238,7 +238,9 @@ const verdictOf = ({ action, tag }: Rule, handle: RuleHandle): Verdict => {
     : { _tag: "Redirect", app: action.slice(APP.length) }
 }
 
-const TCP = "tcp://"
+/** What begins the text of an endpoint that has an address, and how long that is. */
+const INET = /^(?:tcp|tls|udp):\/\//
+const SCHEME = "tcp://".length
 
 interface Side {
   readonly address: Prefix.Address | undefined
@@ -250,9 +252,9 @@ const UNKNOWN: Side = { address: undefined, port: 0 }
 
 /** One end of a session, of which `Endpoint.format` has written the text. */
 const sideOf = (uri: string): Side => {
-  if (!uri.startsWith(TCP)) return UNKNOWN
+  if (!INET.test(uri)) return UNKNOWN
   const colon = uri.lastIndexOf(":")
-  const host = uri[TCP.length] === "[" ? uri.slice(TCP.length + 1, colon - 1) : uri.slice(TCP.length, colon)
+  const host = uri[SCHEME] === "[" ? uri.slice(SCHEME + 1, colon - 1) : uri.slice(SCHEME, colon)
   return { address: Prefix.address(host), port: Number(uri.slice(colon + 1)) }
 }
 
@@ -343,7 +345,7 @@ export class RuleTable {
    * gives no source.
    */
   decide(on: "accept" | "connect", namespace: string, local: string, remote: string): Verdict {
-    if (this.isEmpty || !remote.startsWith(TCP)) return ALLOW
+    if (this.isEmpty || !INET.test(remote)) return ALLOW
     const there = sideOf(remote)
     if (on === "accept" && this.#denied.size > 0) {
       this.#sources ??= new Prefix.PrefixSet(this.#denied)

@@ -83,7 +83,8 @@ export class Upstreams {
   }
 
   get #workers(): number {
-    return Atomics.load(this.#words, ROWS)
+    // the host looks, too, and does not trust what a worker may have written
+    return Math.min(Math.max(0, Atomics.load(this.#words, ROWS)), WORKERS)
   }
 
   /** Sessions with an upstream, of all workers. */
@@ -98,6 +99,11 @@ export class Upstreams {
   /** Failures of an upstream in a row; 0: it is up. */
   failures(upstream: number): number {
     return Atomics.load(this.#words, HEAD + UPSTREAM_WORDS * upstream + FAILURES)
+  }
+
+  /** Milliseconds until an upstream that is down is tried again, at the time `now`. */
+  retryAfter(upstream: number, now: number): number {
+    return Math.max(0, Number(Atomics.load(this.#until, this.#untilOf(upstream))) - now)
   }
 
   /** Sessions for which there was no upstream. */

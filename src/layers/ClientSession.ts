@@ -13,6 +13,7 @@ import * as Fifo from "../domain/Fifo.ts"
 import * as Handle from "../domain/Handle.ts"
 import * as Message from "../domain/Message.ts"
 import type { Segment } from "../domain/Segment.ts"
+import type { SessionAbout } from "../domain/SessionAbout.ts"
 import * as SessionBlock from "../domain/SessionBlock.ts"
 import type { Session, SessionHandler } from "../services/Sessions.ts"
 
@@ -36,10 +37,14 @@ export interface Outbound {
   readonly released: (session: ClientSession) => void
 }
 
+/** What is known of a session when it begins. */
+export type Known = Pick<Message.Of<"accepted">, "local" | "remote" | "session"> & { readonly about: SessionAbout }
+
 export class ClientSession implements Session {
   readonly handle: Handle.SessionHandle
   readonly remote: string
   readonly local: string
+  readonly about: SessionAbout
   handler: SessionHandler | undefined
   ended = false
   reset: string | undefined
@@ -68,7 +73,7 @@ export class ClientSession implements Session {
     memory: Memory,
     segment: Segment,
     offset: number,
-    { local, remote, session }: Pick<Message.Of<"accepted">, "local" | "remote" | "session">
+    { about, local, remote, session }: Known
   ) {
     this.#outbound = outbound
     this.#memory = memory
@@ -77,6 +82,7 @@ export class ClientSession implements Session {
     this.handle = session
     this.remote = remote
     this.local = local
+    this.about = about
   }
 
   get cutThrough(): boolean {

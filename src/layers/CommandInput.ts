@@ -9,10 +9,12 @@ import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import * as Terminal from "effect/Terminal"
 import type * as Handle from "../domain/Handle.ts"
 import * as HandleText from "../domain/HandleText.ts"
 import * as Prefix from "../domain/Prefix.ts"
 import * as ControlPath from "./ControlPath.ts"
+import * as Table from "./Table.ts"
 
 /**
  * @category flags
@@ -37,6 +39,14 @@ export const pathOf = Effect.fnUntraced(function*(flag: Option.Option<string>) {
   )
   return Option.isSome(variable) ? variable.value : yield* ControlPath.defaultPath
 })
+
+/**
+ * Columns that tables fit on the standard output.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const width = Effect.flatMap(Terminal.Terminal, ({ columns }) => Effect.map(columns, Table.fitting))
 
 /**
  * @category flags

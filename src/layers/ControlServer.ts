@@ -30,7 +30,7 @@ import * as Net from "node:net"
 import * as Handle from "../domain/Handle.ts"
 import type { RuleInput } from "../domain/SessionRules.ts"
 import { ControlApi, ControlError, sessionLimit } from "../services/ControlApi.ts"
-import { type Application, NoSuchApp, SessionLayer } from "../services/SessionLayer.ts"
+import { type Application, NoSuchApp, NoSuchWorker, SessionLayer } from "../services/SessionLayer.ts"
 import { SessionRules } from "../services/SessionRules.ts"
 import * as ControlPath from "./ControlPath.ts"
 
@@ -219,6 +219,15 @@ const workerGroup = HttpApiBuilder.group(
   })
 )
 
+/** A number may be of a worker to come; a handle that is out of date is an error, here as everywhere. */
+const checkWorker = Effect.fnUntraced(function*(host: SessionLayer["Service"], worker: string | undefined) {
+  if (worker?.includes(".") !== true) return
+  const { apps } = yield* host.report
+  if (!apps.some(({ workers }) => workers.some(({ handle }) => handle === worker))) {
+    return yield* new NoSuchWorker({ worker })
+  }
+})
+
 const sessionGroup = HttpApiBuilder.group(
   ControlApi,
   "sessions",
@@ -228,6 +237,7 @@ const sessionGroup = HttpApiBuilder.group(
       .handle("list", ({ query: { app, limit = sessionLimit.default, ...filter } }) =>
         Effect.gen(function*() {
           const appIndex = app === undefined ? undefined : (yield* find(host, app)).index
+          yield* checkWorker(host, filter.worker)
           const all = yield* host.sessions({ ...filter, appIndex })
           return { total: all.length, sessions: all.slice(0, limit) }
         }))

@@ -8,7 +8,7 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as CommandInput from "./CommandInput.ts"
 import * as ControlClient from "./ControlClient.ts"
-import { type Column, json, printable, tableOr, WIDTH } from "./Table.ts"
+import { type Column, json, printable, tableOr } from "./Table.ts"
 
 const columns: ReadonlyArray<Column<string>> = [{ head: "Source", cell: printable }]
 
@@ -18,8 +18,9 @@ const list = Command.make(
   Effect.fnUntraced(function*(given) {
     const path = yield* CommandInput.pathOf(given.control)
     const sources = yield* ControlClient.ask(path, (client) => client.denied.list())
+    const width = yield* CommandInput.width
     yield* Console.log(
-      given.json ? json(sources) : tableOr("no denied sources", columns, sources, WIDTH).join("\n")
+      given.json ? json(sources) : tableOr("no denied sources", columns, sources, width).join("\n")
     )
   })
 ).pipe(Command.withDescription("List the sources whose connections are refused"))

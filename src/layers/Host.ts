@@ -1,5 +1,5 @@
 /**
- * A host, wired: the session layer over TCP, with its rules, namespaces and certificates.
+ * A host, wired: the session layer over Node's transports, with its rules, namespaces and certificates.
  *
  * @since 0.1.0
  */
@@ -12,7 +12,7 @@ import * as CertificatesMemory from "./CertificatesMemory.ts"
 import * as NamespacesMemory from "./NamespacesMemory.ts"
 import * as SessionLayerHost from "./SessionLayerHost.ts"
 import * as SessionRulesMemory from "./SessionRulesMemory.ts"
-import * as TransportTcp from "./TransportTcp.ts"
+import * as TransportNode from "./TransportNode.ts"
 
 /** What a host offers to the program that it is part of. */
 export type Services = SessionLayer | SessionRules | Namespaces | Certificates
@@ -25,6 +25,6 @@ export const layerSettings: Layer.Layer<SessionRules | Namespaces | Certificates
 )
 
 export const layer: Layer.Layer<Services> = SessionLayerHost.layer.pipe(
-  Layer.provide(TransportTcp.layer()),
+  Layer.provide(TransportNode.layer),
   Layer.provideMerge(layerSettings)
 )

@@ -26,7 +26,7 @@ import type { SessionRules } from "../services/SessionRules.ts"
 import type { Connection, Transport } from "../services/Transport.ts"
 import type { HostListener } from "./HostListener.ts"
 import type { HostListeners } from "./HostListeners.ts"
-import { HostLocal, type Outcome } from "./HostLocal.ts"
+import { type Failure, HostLocal, type Outcome } from "./HostLocal.ts"
 import type { HostSession } from "./HostSession.ts"
 import { type Listening, Tables } from "./HostTables.ts"
 import type { HalfOpen, LiveWorker } from "./HostWorker.ts"
@@ -51,9 +51,17 @@ interface Connecting {
   readonly begun: Latch.Latch
 }
 
+/** Where a connect goes: to a listener in local scope, out by the transport, or nowhere. */
+type Route =
+  | { readonly _tag: "Local"; readonly listener: HostListener }
+  | { readonly _tag: "Global"; readonly endpoint: Endpoint.TransportEndpoint }
+  | { readonly _tag: "Nowhere"; readonly why: Failure }
+
 const NO_MEMORY = "no-memory: the worker's segments are full"
 
-const refused = (detail: string): Outcome => ({ reason: "Refused", detail })
+const refused = (detail: string): Failure => ({ reason: "Refused", detail })
+
+const nowhere = (why: Failure): Route => ({ _tag: "Nowhere", why })
 
 /** Why the worker may not connect now. */
 const whyNoConnect = (worker: LiveWorker): string | undefined => {
@@ -97,11 +105,11 @@ export const make = (options: {
   const connectGlobal = Effect.fnUntraced(function*(
     worker: LiveWorker,
     endpoint: Endpoint.TransportEndpoint,
-    source: Endpoint.TransportEndpoint | undefined,
+    source: Endpoint.InetEndpoint | undefined,
     request: number
   ) {
     const connected = yield* Effect.result(transport.connect(endpoint, { source }))
-    if (Result.isFailure(connected)) return connected.failure as Outcome
+    if (Result.isFailure(connected)) return connected.failure
     const connection = connected.success
     const session = sessionNow(worker, connection) ?? (yield* sessionLater(worker, connection).pipe(
       Effect.timeoutOrElse({
@@ -114,9 +122,8 @@ export const make = (options: {
       connection.abort()
       return refused(session)
     }
-    const { handle, place: { offset, segment } } = session
     const { local, remote } = connection
-    session.connected({ _tag: "connected", request, session: handle, segment, offset, remote, local })
+    session.connected({ _tag: "connected", request, ...session.where, remote, local })
     session.open()
     return undefined
   })
@@ -136,33 +143,36 @@ export const make = (options: {
     return tables.locals(app.options.namespace).lookup(endpoint, eligible)
   }
 
-  /** What becomes of a connect: where it goes, or why it goes nowhere. */
   const route = (
     worker: LiveWorker,
     endpoint: Endpoint.Endpoint,
-    source: Endpoint.TransportEndpoint | undefined
-  ): Outcome | HostListener | Endpoint.TransportEndpoint => {
+    source: Endpoint.InetEndpoint | undefined
+  ): Route => {
     const { app } = worker.slot
     if (!rules.isEmpty) {
       const from = source === undefined ? "" : Endpoint.format(source)
       const verdict = rules.decide("connect", app.options.namespace, from, Endpoint.format(endpoint))
-      if (verdict._tag === "Deny") return refused(`rule-denied: ${verdict.by}`)
+      if (verdict._tag === "Deny") return nowhere(refused(`rule-denied: ${verdict.by}`))
       // who is sent to itself goes where it wanted to: a proxy would never get out
       if (verdict._tag === "Redirect" && verdict.app !== app.name) {
         const target = listeners.firstOf(verdict.app)
-        return target?.listener ?? refused(`no-listener: a rule sends it to ${verdict.app}, which does not listen`)
+        return target === undefined
+          ? nowhere(refused(`no-listener: a rule sends it to ${verdict.app}, which does not listen`))
+          : { _tag: "Local", listener: target.listener }
       }
     }
     const found = localListener(worker, endpoint)
-    if (found !== undefined) return found.listener
+    if (found !== undefined) return { _tag: "Local", listener: found.listener }
     if (Endpoint.isTransport(endpoint)) {
       return app.options.scope.global
-        ? endpoint
-        : { reason: "ConnectionRefused", detail: "nobody listens there in the local scope" }
+        ? { _tag: "Global", endpoint }
+        : nowhere({ reason: "ConnectionRefused", detail: "nobody listens there in the local scope" })
     }
-    return app.options.scope.local
-      ? { reason: "ConnectionRefused", detail: "nobody listens there" }
-      : { reason: "OutOfScope", detail: "local endpoints are for applications with local scope (scope.local)" }
+    return nowhere(
+      app.options.scope.local
+        ? { reason: "ConnectionRefused", detail: "nobody listens there" }
+        : { reason: "OutOfScope", detail: "local endpoints are for applications with local scope (scope.local)" }
+    )
   }
 
   /** The last endpoint that was connected to: many connects go to the same one. */
@@ -173,23 +183,32 @@ export const make = (options: {
     const { parsed } = last
     if (Result.isFailure(parsed)) return Effect.succeed({ reason: "InvalidEndpoint", detail: parsed.failure.message })
     const endpoint = parsed.success
-    if (Endpoint.isAnyPort(endpoint) || (Endpoint.isTransport(endpoint) && endpoint.port === 0)) {
+    if (Endpoint.isAnyPort(endpoint) || Endpoint.isEphemeral(endpoint)) {
       return Effect.succeed({
         reason: "InvalidEndpoint",
         detail: `endpoint "${message.endpoint}": a connect needs a port from 1 to 65535`
       })
     }
     const source = message.source === "" ? undefined : Endpoint.parse(message.source)
-    if (source !== undefined && (Result.isFailure(source) || !Endpoint.isTransport(source.success))) {
+    if (source !== undefined && (Result.isFailure(source) || !Endpoint.isInet(source.success))) {
       const detail = Result.isFailure(source) ? source.failure.message : "it must be an address and a port"
       return Effect.succeed({ reason: "InvalidSource", detail: `source: ${detail}` })
     }
-    const from = source?.success as Endpoint.TransportEndpoint | undefined
+    const from = source?.success as Endpoint.InetEndpoint | undefined
+    if (from !== undefined && Endpoint.isTransport(endpoint) && from._tag !== endpoint._tag) {
+      const detail = `source: it must be of the endpoint's transport, ${endpoint._tag}, not ${from._tag}`
+      return Effect.succeed({ reason: "InvalidSource", detail })
+    }
     const where = route(worker, endpoint, from)
-    if (where === undefined || "reason" in where) return Effect.succeed(where)
-    if (!("arrive" in where)) return connectGlobal(worker, where, from, message.request)
-    half.scope = "local"
-    return connectLocal(worker, message.endpoint, where, message.request)
+    switch (where._tag) {
+      case "Local":
+        half.scope = "local"
+        return connectLocal(worker, message.endpoint, where.listener, message.request)
+      case "Global":
+        return connectGlobal(worker, where.endpoint, from, message.request)
+      case "Nowhere":
+        return Effect.succeed(where.why)
+    }
   }
 
   const timedOut = (half: HalfOpen) => ({ reason: "TimedOut", detail: `no answer within ${half.timeout} ms` })

@@ -123,6 +123,12 @@ export class HostListener implements Origin {
     verdict.take(connection)
   }
 
+  /** Counts a peer that was sent away before it became a connection. */
+  turnAway(reason: Ledger.RefuseReason): void {
+    this.arrivals.arrived++
+    this.arrivals.refused[reason]++
+  }
+
   /** Takes a connection that no rule forbids. */
   take(connection: Connection): void {
     const limit = this.#host.draining() ? "draining" : this.#limit
@@ -308,19 +314,12 @@ export class HostListener implements Origin {
     else if (!this.#place(connection)) this.#hold(connection, true)
   }
 
-  /**
-   * The worker takes no offers here any more: its offer goes to another one. `false` when it is not an offer that can
-   * go: then the session is the worker's.
-   */
-  takeBack(session: HostSession): boolean {
-    if (session.state === "ACCEPTING" && !this.#withdraw(session)) {
-      // claimed, but the worker's word of it has not been read: count it as what it is
-      this.claimed(session)
-      session.claimCounted = true
-      return false
-    }
-    if (session.state !== "CREATED") return false
-    return true
+  /** The worker takes no offers here any more: one that runs goes to another, unless the worker has claimed it. */
+  takeBack(session: HostSession): void {
+    if (session.state !== "ACCEPTING" || this.#withdraw(session)) return
+    // the worker's word of it has not been read: count it as what it is
+    this.claimed(session)
+    session.claimCounted = true
   }
 
   /** The worker has come past an offer that was taken back, or it will never see it: the slot is free. */

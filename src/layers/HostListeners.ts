@@ -16,7 +16,9 @@ import * as Scope from "effect/Scope"
 import * as Endpoint from "../domain/Endpoint.ts"
 import * as Handle from "../domain/Handle.ts"
 import * as Ledger from "../domain/Ledger.ts"
+import * as ListenerOptions from "../domain/ListenerOptions.ts"
 import * as Message from "../domain/Message.ts"
+import type { Certificates } from "../services/Certificates.ts"
 import type { SessionRules } from "../services/SessionRules.ts"
 import type { Connection, Transport } from "../services/Transport.ts"
 import * as HostListener from "./HostListener.ts"
@@ -49,11 +51,12 @@ export const make = (options: {
   readonly tables: Tables
   readonly transport: Transport["Service"]
   readonly rules: SessionRules["Service"]
+  readonly certificates: Certificates["Service"]
   /** Runs an effect beside the caller, for the host's life. */
   readonly run: (effect: Effect.Effect<void>) => void
   readonly scope: Scope.Scope
 }): HostListeners => {
-  const { rules, run, scope, tables, transport } = options
+  const { certificates, rules, run, scope, tables, transport } = options
   const { listeners } = tables
 
   const firstOf = (app: string): Listening | undefined => {
@@ -83,10 +86,10 @@ export const make = (options: {
         ? connection.pair.offerTo(worker, listener)
         : tables.createSession(worker, listener.user, listener, connection),
     offerOf: (session, listener) => {
-      const { connection, handle, place: { offset, segment } } = session
+      const { connection } = session
       if (connection instanceof ServerEnd) return connection.pair.offerOf(session, listener)
       const { local, remote } = connection
-      return { _tag: "accepted", session: handle, listener, segment, offset, remote, local }
+      return { _tag: "accepted", listener, ...session.where, remote, local }
     },
     judge: judge(app),
     isFull: () => Tables.isFull(app),
@@ -130,7 +133,7 @@ export const make = (options: {
       if (listener.requested !== requested) continue
       if (entry.app !== app) {
         // of port 0 each gets one of its own
-        if (Endpoint.isTransport(endpoint) && endpoint.port === 0) continue
+        if (Endpoint.isEphemeral(endpoint)) continue
         const reason = conflict(endpoint, app, entry.app)
         if (reason === undefined) continue
         return { _tag: "Refused", reason, detail: `application ${entry.app.name} listens on ${requested}` }
@@ -222,17 +225,27 @@ export const make = (options: {
     }
     if (!Endpoint.isTransport(requested)) return addLocally(requested)
     if (!scope.global) {
-      if (requested.port !== 0) return addLocally(requested)
+      if (!Endpoint.isEphemeral(requested)) return addLocally(requested)
       return {
         reason: "AddressNotAvailable",
         detail: "port 0 is for the system to choose, which local scope does not ask"
       }
     }
-    const taken = requested.port === 0 ? undefined : addLocally(requested)
+    const taken = Endpoint.isEphemeral(requested) ? undefined : addLocally(requested)
     if (taken !== undefined) return taken
     const bound = yield* transport.listen(requested, {
       backlog: message.backlog === 0 ? admission.backlog : message.backlog,
       ipv6Only: (message.flags & Message.IPV6_ONLY) !== 0,
+      listener: ListenerOptions.of(app.options, Endpoint.format(requested)),
+      certificate: (serverName) => certificates.choose(app.handle, serverName),
+      isDenied: (remote, local) => {
+        if (rules.isEmpty) return false
+        const verdict = rules.decide("accept", namespace, local, remote)
+        if (verdict._tag !== "Deny" || verdict.by !== "source") return false
+        listener.turnAway("source-denied")
+        return true
+      },
+      refused: (reason) => listener.turnAway(reason),
       accept: listener.arrive,
       acceptError: (error, detail) =>
         run(Effect.logWarning(`accept on ${listener.local} failed and is tried again: ${error} (${detail})`))
@@ -240,7 +253,7 @@ export const make = (options: {
     if (Result.isFailure(bound)) return bound.failure
     entry.bound = bound.success
     listener.local = Endpoint.format(bound.success)
-    return requested.port === 0 ? addLocally(bound.success) : undefined
+    return Endpoint.isEphemeral(requested) ? addLocally(bound.success) : undefined
   })
 
   /** Gives the worker its seat. A worker that has gone meanwhile gets none. */
@@ -354,8 +367,10 @@ export const make = (options: {
         Effect.andThen(Effect.sync(() => {
           for (const session of worker.sessions) {
             const listener = tables.listenerOf(session)
-            // an offer that has gone to another worker leaves nothing here; the worker will never come past it
-            if (listener?.takeBack(session) === true) session.free()
+            if (listener === undefined) continue
+            listener.takeBack(session)
+            // an offer that was taken back leaves nothing here: the worker will never come past it
+            if (session.state === "CREATED") session.free()
           }
         })),
         Effect.andThen(Effect.forEach(last, closeListener, { discard: true })),

@@ -31,8 +31,14 @@ import type { Tables } from "./HostTables.ts"
 import type { LiveWorker } from "./HostWorker.ts"
 import * as Links from "./Links.ts"
 
-/** Why a local connect did not become a session; `undefined` when it did. */
-export type Outcome = { readonly reason: string; readonly detail: string } | undefined
+/** Why a connect did not become a session. */
+export interface Failure {
+  readonly reason: string
+  readonly detail: string
+}
+
+/** What became of a connect: `undefined` when it is a session. */
+export type Outcome = Failure | undefined
 
 /** The segment that goes with one offer. */
 interface Offered {

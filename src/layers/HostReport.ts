@@ -233,6 +233,7 @@ export const make = (options: {
       rxFifoSize,
       txFifoSize,
       certificates: yield* certificatesReport(app),
+      status: app.status(tables.now()),
       workers: [...app.slots.values()].map(workerReport),
       listeners: [...tables.listeners].filter((entry) => entry.app === app && entry.status !== "binding")
         .map(listenerReport)

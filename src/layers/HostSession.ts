@@ -44,6 +44,8 @@ export class HostSession implements ConnectionEnd {
   readonly since: number
   /** Whether the worker let the session's offer run out. */
   late = false
+  /** Where the text of what is known of it lies, until the worker has read it. */
+  about: { readonly place: Fifo.Place; readonly bytes: number } | undefined
   /** Whether its claim was seen before the worker's word of it was read. */
   claimCounted = false
   readonly #segment: Segment
@@ -170,7 +172,29 @@ export class HostSession implements ConnectionEnd {
 
   /** The worker says that it has claimed the offer. */
   claimed(): boolean {
+    this.#forgetAbout()
     return this.move("claim")
+  }
+
+  #forgetAbout(): void {
+    if (this.about !== undefined) this.#blocks.free(this.about.place)
+    this.about = undefined
+  }
+
+  /** Where the worker finds it, for the message that tells of it. */
+  get where(): Pick<
+    Message.Of<"accepted">,
+    "session" | "segment" | "offset" | "aboutSegment" | "aboutOffset" | "aboutBytes"
+  > {
+    const { about, handle, place } = this
+    return {
+      session: handle,
+      segment: place.segment,
+      offset: place.offset,
+      aboutSegment: about?.place.segment ?? 0,
+      aboutOffset: about?.place.offset ?? 0,
+      aboutBytes: about?.bytes ?? 0
+    }
   }
 
   /** A session of a connect needs no offer: the worker asked for it. */
@@ -336,6 +360,7 @@ export class HostSession implements ConnectionEnd {
     if (this.state === "TRANSPORT_DELETED") return
     this.state = "TRANSPORT_DELETED"
     this.#rx?.free()
+    this.#forgetAbout()
     this.#blocks.free(this.place)
     // first: whoever waits may take its place
     this.#uncount()

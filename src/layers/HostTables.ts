@@ -8,6 +8,7 @@
  * @since 0.1.0
  */
 import type * as Deferred from "effect/Deferred"
+import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
@@ -16,7 +17,9 @@ import type * as Fifo from "../domain/Fifo.ts"
 import * as Handle from "../domain/Handle.ts"
 import * as Ledger from "../domain/Ledger.ts"
 import { LocalTable } from "../domain/LocalTable.ts"
+import type * as Report from "../domain/Report.ts"
 import * as SessionBlock from "../domain/SessionBlock.ts"
+import * as SessionText from "../domain/SessionText.ts"
 import type { AppModule } from "../services/AppWorker.ts"
 import type { Connection } from "../services/Transport.ts"
 import type { HostListener } from "./HostListener.ts"
@@ -25,14 +28,16 @@ import type { LiveWorker, SlotApp, WorkerSlot } from "./HostWorker.ts"
 
 /** An application, its workers, and the fibers that keep them. */
 export interface App extends SlotApp {
-  readonly handle: Handle.AppHandle
   readonly module: AppModule
+  /** What it shows of itself at a time of the clock. */
+  readonly status: (now: number) => Report.Status
   readonly slots: Map<Handle.WorkerMapIndex, WorkerSlot>
   readonly supervisors: Map<WorkerSlot, Fiber.Fiber<void>>
   /** Its stay in its namespace, which ends with it. */
   readonly namespace: Scope.Closeable
-  /** Done when nothing is left of it. */
+  /** Done when nothing is left of it; and the wait for that. */
   readonly gone: Deferred.Deferred<void>
+  readonly whenGone: Effect.Effect<void>
   detaching: boolean
 }
 
@@ -107,8 +112,20 @@ export class Tables {
     const place = manager.allocate(SessionBlock.BYTES)
     if (place === undefined) return undefined
     SessionBlock.reset(worker.segments.segment(place.segment)!, place.offset)
-    const session = this.enter(worker, origin, connection, manager, place)
-    if (session === undefined) manager.free(place)
+    const text = SessionText.encode(connection.about)
+    const about = text === undefined ? undefined : manager.allocate(text.length)
+    const session = text !== undefined && about === undefined
+      ? undefined
+      : this.enter(worker, origin, connection, manager, place)
+    if (session === undefined) {
+      manager.free(place)
+      if (about !== undefined) manager.free(about)
+      return undefined
+    }
+    if (text !== undefined && about !== undefined) {
+      worker.view(about.segment)!.set(text, about.offset)
+      session.about = { place: about, bytes: text.length }
+    }
     return session
   }
 

@@ -40,6 +40,7 @@ const GATHER = 16
 
 /** What a worker's slot knows of its application. */
 export interface SlotApp {
+  readonly handle: Handle.AppHandle
   readonly index: Handle.AppIndex
   readonly name: string
   readonly client: string

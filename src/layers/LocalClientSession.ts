@@ -20,6 +20,7 @@ import type * as Inbox from "../domain/Inbox.ts"
 import type * as Message from "../domain/Message.ts"
 import type { Segment } from "../domain/Segment.ts"
 import * as SessionBlock from "../domain/SessionBlock.ts"
+import * as SessionText from "../domain/SessionText.ts"
 import { ClientSession, type Outbound } from "./ClientSession.ts"
 
 export type About = Pick<
@@ -53,7 +54,7 @@ export class LocalClientSession extends ClientSession {
   #corrupt = false
 
   constructor(outbound: Outbound, side: SessionBlock.Side, segment: Segment, peer: Inbox.Sender, about: About) {
-    super(outbound, memory, segment, 0, about)
+    super(outbound, memory, segment, 0, { ...about, about: SessionText.nothing })
     this.slot = about.slot
     this.#side = side
     this.#segment = segment

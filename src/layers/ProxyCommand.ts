@@ -56,7 +56,9 @@ export const make = (env: { readonly host: Parameters<typeof ServeCommand.run>[0
       const settings = yield* Settings.resolveProgram(program, input.settings, Option.getOrUndefined(input.config))
       const config = ProxyConfig.make(settings.own, settings.decoded.admission.connectTimeout)
       const upstreams = ProxyConfig.upstreamsOf(config, 0)
-      yield* ServeCommand.run(env.host, { ...settings, options: { ...settings.options, config } }, env.app.href)
+      yield* ServeCommand.run(env.host, { ...settings, options: { ...settings.options, config } }, env.app.href, {
+        status: ProxyConfig.statusOf(config)
+      })
       if (upstreams.refused > 0) {
         yield* Effect.logWarning(`sessions that were reset because no upstream could be reached: ${upstreams.refused}`)
       }

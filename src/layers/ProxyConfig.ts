@@ -10,6 +10,7 @@ import { isSharedArrayBuffer } from "node:util/types"
 import * as Endpoint from "../domain/Endpoint.ts"
 import { described, HOUR, number, print, SECOND } from "../domain/OptionFields.ts"
 import * as Options from "../domain/Options.ts"
+import type * as Report from "../domain/Report.ts"
 import * as Upstreams from "../domain/Upstreams.ts"
 
 /** Upstreams of one proxy at most. */
@@ -151,6 +152,28 @@ export const make = (
  */
 export const upstreamsOf = ({ table, upstreams, ...times }: ProxyConfig, worker: number): Upstreams.Upstreams =>
   new Upstreams.Upstreams(table, upstreams.length, worker, times)
+
+/**
+ * What a proxy shows of itself at the time `now`: its upstreams. Where the last try has failed, `retryMillis` is the time
+ * until the next one.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const statusOf = (config: ProxyConfig): (now: number) => Report.Status => {
+  const table = upstreamsOf(config, 0)
+  return (now) =>
+    config.upstreams.map((upstream, i) => {
+      const failures = table.failures(i)
+      return {
+        upstream,
+        state: failures === 0 ? "up" : "down",
+        sessions: table.sessions(i),
+        failures,
+        retryMillis: failures === 0 ? null : table.retryAfter(i, now)
+      }
+    })
+}
 
 /**
  * Reads the configuration in a worker.

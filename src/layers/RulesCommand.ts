@@ -38,8 +38,8 @@ const columns: ReadonlyArray<Column<RuleEntry>> = [
  * @category formatting
  * @since 0.1.0
  */
-export const format = (rules: ReadonlyArray<RuleEntry>): string =>
-  tableOr("no session rules", columns, rules, WIDTH).join("\n")
+export const format = (rules: ReadonlyArray<RuleEntry>, width = WIDTH): string =>
+  tableOr("no session rules", columns, rules, width).join("\n")
 
 const list = Command.make(
   "list",
@@ -47,7 +47,7 @@ const list = Command.make(
   Effect.fnUntraced(function*(given) {
     const path = yield* CommandInput.pathOf(given.control)
     const rules = yield* ControlClient.ask(path, (client) => client.rules.list())
-    yield* Console.log(given.json ? json(rules) : format(rules))
+    yield* Console.log(given.json ? json(rules) : format(rules, yield* CommandInput.width))
   })
 ).pipe(Command.withDescription("List the rules in the order in which they are looked at"))
 

@@ -15,7 +15,7 @@ import * as Schema from "effect/Schema"
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import * as Url from "node:url"
-import { SessionLayer } from "../services/SessionLayer.ts"
+import { type AttachExtras, SessionLayer } from "../services/SessionLayer.ts"
 import type { SessionRules } from "../services/SessionRules.ts"
 import * as ControlPath from "./ControlPath.ts"
 import * as ControlServer from "./ControlServer.ts"
@@ -47,10 +47,15 @@ const moduleUrl = Effect.fnUntraced(function*(path: string) {
   return Url.pathToFileURL(absolute).href
 })
 
-const start = Effect.fnUntraced(function*(settings: Settings.Resolved<unknown>, url: string, control: string) {
+const start = Effect.fnUntraced(function*(
+  settings: Settings.Resolved<unknown>,
+  url: string,
+  control: string,
+  extras: AttachExtras
+) {
   const sessions = yield* SessionLayer
   yield* Layer.build(ControlServer.layer(control))
-  const application = yield* sessions.attach(settings.options, { _tag: "Url", url })
+  const application = yield* sessions.attach(settings.options, { _tag: "Url", url }, extras)
   const { apps } = yield* sessions.report
   const listeners = apps.find(({ index }) => index === application.index)?.listeners ?? []
   const { kind, workers } = settings.decoded.worker
@@ -60,20 +65,30 @@ const start = Effect.fnUntraced(function*(settings: Settings.Resolved<unknown>, 
     yield* Console.log(`sluice: ${application.name} listening on ${endpoint}${scope} ${where}`)
   }
   if (listeners.length === 0) yield* Effect.logInfo(`${application.name} runs and listens on nothing ${where}`)
+  return application
 })
 
-/** Serves until a signal comes, then drains. What is left is ended when the scope closes. */
+/**
+ * Serves until a signal comes, then drains; or until the application is gone, which somebody has detached. What is left
+ * is ended when the scope closes.
+ */
 const serve = Effect.fnUntraced(function*(
   settings: Settings.Resolved<unknown>,
   url: string,
   control: string,
+  extras: AttachExtras,
   signal: Effect.Effect<NodeJS.Signals>
 ) {
   const sessions = yield* SessionLayer
+  const signalled = Effect.map(signal, (received) => ({ received }))
   // a start that was cut short has nothing to drain but what it has got so far
-  const early = yield* Effect.raceFirst(Effect.as(start(settings, url, control), undefined), signal)
-  const received = early ?? (yield* signal)
-  yield* Effect.logInfo(`${received}: stopping; once more to end at once`)
+  const detached = Effect.flatMap(
+    start(settings, url, control, extras),
+    ({ gone, name }) => Effect.as(gone, `${name} is detached: there is nothing left to serve`)
+  )
+  const end = yield* Effect.raceFirst(detached, signalled)
+  if (typeof end === "string") return yield* Effect.logInfo(end)
+  yield* Effect.logInfo(`${end.received}: stopping; once more to end at once`)
   yield* sessions.drain.pipe(
     Effect.timeoutOrElse({
       duration: Duration.sum(Duration.millis(settings.decoded.worker.drainTimeout), SLACK),
@@ -125,7 +140,7 @@ export const configFlag = Flag.String("config").pipe(
 )
 
 /**
- * Serves the application of a module as it is set, until a signal comes, and drains.
+ * Serves the application of a module as it is set, until a signal comes, and drains; or until it is detached.
  *
  * @category running
  * @since 0.1.0
@@ -133,11 +148,12 @@ export const configFlag = Flag.String("config").pipe(
 export const run = Effect.fnUntraced(function*(
   host: Layer.Layer<SessionLayer | SessionRules>,
   settings: Settings.Resolved<unknown>,
-  url: string
+  url: string,
+  extras: AttachExtras = {}
 ) {
   const control = settings.control ?? (yield* ControlPath.defaultPath)
   const signal = yield* Signals.make
-  yield* Effect.scoped(serve(settings, url, control, signal)).pipe(Effect.provide(host))
+  yield* Effect.scoped(serve(settings, url, control, extras, signal)).pipe(Effect.provide(host))
 }, Effect.scoped)
 
 /**

@@ -20,6 +20,7 @@ import * as Message from "../domain/Message.ts"
 import * as Mq from "../domain/MessageQueue.ts"
 import * as Segment from "../domain/Segment.ts"
 import * as SessionBlock from "../domain/SessionBlock.ts"
+import * as SessionText from "../domain/SessionText.ts"
 import { Spin } from "../domain/Spin.ts"
 import type { DoorbellShape } from "../services/Doorbell.ts"
 import {
@@ -339,8 +340,13 @@ export class Client {
   #open(message: Message.Of<"accepted" | "connected">, segment: Segment.Segment): ClientSession {
     // one text for all sessions of an endpoint
     if (message.local !== this.#local) this.#local = message.local
-    const about = { session: message.session, remote: message.remote, local: this.#local }
-    const session = new ClientSession(this.#outbound, this.#memory, segment, message.offset, about)
+    const { aboutBytes, aboutOffset, aboutSegment, offset, remote } = message
+    const text = aboutBytes === 0 ? undefined : this.#segments.get(aboutSegment)?.bytes
+    const about = text === undefined
+      ? SessionText.nothing
+      : SessionText.decode(text.subarray(aboutOffset, aboutOffset + aboutBytes))
+    const known = { session: message.session, remote, local: this.#local, about }
+    const session = new ClientSession(this.#outbound, this.#memory, segment, offset, known)
     this.#sessions.set(Handle.index(message.session), session)
     return session
   }

@@ -14,7 +14,6 @@
  *
  * @since 0.1.0
  */
-import * as Result from "effect/Result"
 import { isIPv6 } from "node:net"
 import { Duplex } from "node:stream"
 import * as Endpoint from "../domain/Endpoint.ts"
@@ -54,8 +53,7 @@ const lost = (syscall: "read" | "write", session: Session): NodeJS.ErrnoExceptio
 const onTimeout = (duplex: SessionDuplex): void => void duplex.emit("timeout")
 
 /** Address and port; the peer of a cut-through session has none. */
-const parse = (uri: string): Endpoint.TransportEndpoint | null =>
-  Result.getOrElse(Endpoint.parseTransport(uri), () => null)
+const parse = (uri: string): Endpoint.InetEndpoint | null => Endpoint.inetOf(uri) ?? null
 
 const family = (host: string): "IPv4" | "IPv6" => isIPv6(host) ? "IPv6" : "IPv4"
 
@@ -132,8 +130,8 @@ export class SessionDuplex extends Duplex {
   #index = 0
   #from = 0
   #callback: ((error?: Error | null) => void) | undefined
-  #remote: Endpoint.TransportEndpoint | null | undefined
-  #local: Endpoint.TransportEndpoint | null | undefined
+  #remote: Endpoint.InetEndpoint | null | undefined
+  #local: Endpoint.InetEndpoint | null | undefined
 
   constructor(session: Session, options?: SessionDuplexOptions) {
     super({ allowHalfOpen: options?.allowHalfOpen ?? true, highWaterMark: options?.highWaterMark })
@@ -358,11 +356,11 @@ export class SessionDuplex extends Duplex {
     return this.writable ? "writeOnly" : "closed"
   }
 
-  #remoteEndpoint(): Endpoint.TransportEndpoint | null {
+  #remoteEndpoint(): Endpoint.InetEndpoint | null {
     return this.#remote === undefined ? this.#remote = parse(this.session.remote) : this.#remote
   }
 
-  #localEndpoint(): Endpoint.TransportEndpoint | null {
+  #localEndpoint(): Endpoint.InetEndpoint | null {
     return this.#local === undefined ? this.#local = parse(this.session.local) : this.#local
   }
 

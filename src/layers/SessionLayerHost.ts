@@ -29,6 +29,7 @@ import { Namespaces } from "../services/Namespaces.ts"
 import {
   AlreadyAttached,
   type Application,
+  type AttachExtras,
   AttachFailed,
   DefaultWorker,
   Draining,
@@ -67,6 +68,7 @@ const applicationOf = (app: App): Application => ({
   handle: app.handle,
   index: app.index,
   name: app.name,
+  gone: app.whenGone,
   ...sizesOf(app)
 })
 
@@ -109,7 +111,7 @@ const make = (stack: HostWorkers.Stack) =>
     const run = (effect: Effect.Effect<void>): void => void runFork(effect)
     const tables = new Tables(() => clock.currentTimeMillisUnsafe())
     const startedAt = tables.now()
-    const listeners = HostListeners.make({ tables, transport, rules, run, scope })
+    const listeners = HostListeners.make({ tables, transport, rules, certificates, run, scope })
     const connects = HostConnects.make({ tables, transport, rules, listeners, run })
 
     const requests: HostRequests = {
@@ -186,8 +188,14 @@ const make = (stack: HostWorkers.Stack) =>
       new AttachFailed({ reason: new AlreadyAttached({ name: name ?? client! }) })
 
     /** An application in a slot, unless its name is taken. */
-    const make = (options: Options.AppOptions, module: AppModule, namespace: Scope.Closeable): App | AttachFailed => {
+    const make = (
+      options: Options.AppOptions,
+      module: AppModule,
+      namespace: Scope.Closeable,
+      { status = () => [] }: AttachExtras
+    ): App | AttachFailed => {
       let name = ""
+      const gone = Deferred.makeUnsafe<void>()
       const app = tables.apps.allocate((handle): App | undefined => {
         const index = Handle.AppIndex(Handle.index(handle))
         name = options.name ?? `builtin-${index}`
@@ -200,11 +208,13 @@ const make = (stack: HostWorkers.Stack) =>
           client: options.client ?? "",
           options,
           module,
+          status,
           namespace,
           sessions: 0,
           slots: new Map(),
           supervisors: new Map(),
-          gone: Deferred.makeUnsafe(),
+          gone,
+          whenGone: Deferred.await(gone),
           detaching: false
         }
       })
@@ -215,11 +225,12 @@ const make = (stack: HostWorkers.Stack) =>
     const start = Effect.fnUntraced(function*(
       options: Options.AppOptions,
       module: AppModule,
-      namespace: Scope.Closeable
+      namespace: Scope.Closeable,
+      extras: AttachExtras
     ) {
       const app = yield* Effect.acquireRelease(
         Effect.suspend(() => {
-          const app = make(options, module, namespace)
+          const app = make(options, module, namespace, extras)
           return app instanceof AttachFailed ? Effect.fail(app) : Effect.succeed(app)
         }),
         detach
@@ -234,7 +245,11 @@ const make = (stack: HostWorkers.Stack) =>
       return applicationOf(app)
     })
 
-    const attach = Effect.fn("SessionLayer.attach")(function*(input: unknown, module: AppModule) {
+    const attach = Effect.fn("SessionLayer.attach")(function*(
+      input: unknown,
+      module: AppModule,
+      extras: AttachExtras = {}
+    ) {
       const options = yield* decode(input)
       if (tables.draining) return yield* new AttachFailed({ reason: new Draining() })
       if (options.name === undefined && options.client === undefined) {
@@ -251,7 +266,7 @@ const make = (stack: HostWorkers.Stack) =>
         Scope.provide(namespace),
         Effect.mapError((reason) => new AttachFailed({ reason }))
       )
-      return yield* start(options, module, namespace)
+      return yield* start(options, module, namespace, extras)
     }, (effect) =>
       // in a scope of its own, so that a failed attach is undone at once and not with the caller's scope
       Effect.flatMap(

@@ -23,7 +23,6 @@ import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Http from "node:http"
 import * as Https from "node:https"
@@ -195,10 +194,10 @@ export class SessionServer {
   address(): Net.AddressInfo | string | null {
     const local = this.#listeners[0]?.local
     if (local === undefined) return null
-    return Result.match(Endpoint.parseTransport(local), {
-      onFailure: () => local,
-      onSuccess: ({ host, port }) => ({ address: host, port, family: host.includes(":") ? "IPv6" : "IPv4" })
-    })
+    const endpoint = Endpoint.inetOf(local)
+    if (endpoint === undefined) return local
+    const { host, port } = endpoint
+    return { address: host, port, family: host.includes(":") ? "IPv6" : "IPv4" }
   }
 
   // ---- listening

@@ -62,7 +62,7 @@ const metavars: Partial<Record<Options.Unit, string>> = { bytes: "size", millise
  * Options without a flag: what no application needs that has its settings from a command line, and the secret, which
  * everybody who lists the processes of the machine would read.
  */
-const withoutFlag = ["secret", "config", "proxiedTransports", "tlsEngine"]
+const withoutFlag = ["secret", "config", "proxiedTransports", "tlsEngine", "listeners", "listener.clientAuthorities"]
 
 const fromOption = ({ default: byDefault, description, option, unit }: Options.Documentation): Setting => {
   const name = option.slice(option.lastIndexOf(".") + 1)
@@ -92,6 +92,22 @@ const fromOption = ({ default: byDefault, description, option, unit }: Options.D
         metavar: "boolean",
         description: "Run the workers on the host's own event loop instead of a thread for each"
       })
+    case "listener.alpn":
+      return setting(name, { ...about, form: "list", metavar: "protocol" }, flag)
+    case "listener.proxyTrust":
+      return setting(name, { ...about, form: "list", metavar: "prefix" }, flag)
+    case "listener.clientAuthorities":
+      return setting(name, { ...about, form: "list", metavar: "pem" }, flag)
+    case "listener.placement":
+      return setting(name, { ...about, form: "text", metavar: "shared|transfer" }, flag)
+    case "listener.tlsIn":
+      return setting(name, { ...about, form: "text", metavar: "host|worker" }, flag)
+    case "listener.clientCertificate":
+      return setting(name, { ...about, form: "text", metavar: "none|request|require" }, flag)
+    case "listener.affinity":
+      return setting(name, { ...about, form: "text", metavar: "none|source" }, flag)
+    case "listener.unixMode":
+      return setting(name, { ...about, form: "text", metavar: "mode" }, flag)
     case "admission.policy":
       return setting(name, { ...about, form: "text", metavar: "hold|refuse" })
     case "namespace":
@@ -99,8 +115,10 @@ const fromOption = ({ default: byDefault, description, option, unit }: Options.D
     case "name":
     case "client":
       return setting(name, { option, description, form: "text", metavar: "name" })
-    // in the file only: on the command line and in the environment, `config` is the file itself
+    // in the file only: on the command line and in the environment, `config` is the file itself, and `listeners` are
+    // no text
     case "config":
+    case "listeners":
       return { ...setting(name, { ...about, form: "text", metavar: "json" }, flag), variable: undefined }
     default:
       return setting(name, { ...about, form: "text", metavar: (unit && metavars[unit]) ?? "number" }, flag)
@@ -108,7 +126,7 @@ const fromOption = ({ default: byDefault, description, option, unit }: Options.D
 }
 
 /** Help texts begin with what is set most often. */
-const groups = ["worker", "admission", "segment", "queue"]
+const groups = ["worker", "admission", "listener", "segment", "queue"]
 const rank = (option: string): number => groups.indexOf(option.split(".", 1)[0]!)
 
 /**

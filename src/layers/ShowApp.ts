@@ -2,7 +2,7 @@
  * What `show app` prints: a host's report as text (W21, M12).
  *
  * Workers and listeners are given by their handles, `index.generation`, which the commands that act on them take. The
- * plain form fits 80 columns, the verbose form cuts nothing.
+ * plain form fits the terminal, the verbose form cuts nothing.
  *
  * @since 0.1.0
  */
@@ -13,6 +13,7 @@ import {
   details,
   INDENT,
   indented,
+  type Look,
   moment,
   orNone,
   plural,
@@ -21,7 +22,7 @@ import {
   size,
   table,
   time,
-  WIDTH
+  widthOf
 } from "./Table.ts"
 
 const appColumns: ReadonlyArray<Column<Report.App>> = [
@@ -61,6 +62,19 @@ const certificateColumns: ReadonlyArray<Column<Report.Certificate>> = [
   { head: "Fingerprint", cell: (certificate) => printable(certificate.fingerprint) }
 ]
 
+/** `retryMillis` as `Retry millis`. */
+const headOf = (field: string): string => {
+  const words = printable(field).replace(/\p{Lu}/gu, (letter) => ` ${letter.toLowerCase()}`)
+  return words.charAt(0).toUpperCase() + words.slice(1)
+}
+
+const statusColumns = (status: Report.Status): ReadonlyArray<Column<Report.Status[number]>> =>
+  [...new Set(status.flatMap(Object.keys))].map((field) => ({
+    head: headOf(field),
+    cell: (row) => orNone(String(row[field] ?? "")),
+    right: status.some((row) => typeof row[field] === "number")
+  }))
+
 const workerDetails = (worker: Report.Worker): Array<string> => {
   const { postponed, queue, segments } = worker
   const depth = (name: string, { size, used }: { readonly used: number; readonly size: number }) =>
@@ -87,8 +101,9 @@ const workerDetails = (worker: Report.Worker): Array<string> => {
   return details(`Worker ${worker.handle}`, rows)
 }
 
-const section = (app: Report.App, verbose: boolean): Array<string> => {
-  const width = verbose ? Infinity : WIDTH
+const section = (app: Report.App, look: Look): Array<string> => {
+  const { verbose } = look
+  const width = widthOf(look)
   const inner = width - INDENT.length
   return [
     ...table(verbose ? [...appColumns, ...moreColumns] : appColumns, [app], width),
@@ -98,6 +113,7 @@ const section = (app: Report.App, verbose: boolean): Array<string> => {
       "",
       ...(verbose ? app.workers.flatMap((worker) => [...workerDetails(worker), ""]) : []),
       ...ShowListeners.ofApp(app.listeners, inner),
+      ...(verbose && app.status.length > 0 ? ["", ...table(statusColumns(app.status), app.status, inner)] : []),
       ...(verbose && app.certificates.length > 0
         ? ["", ...table(certificateColumns, app.certificates, inner)]
         : [])
@@ -122,13 +138,13 @@ const host = (report: Report.Host): string =>
  * @category formatting
  * @since 0.1.0
  */
-export const format = (report: Report.Host, options: { readonly verbose: boolean }): string => {
+export const format = (report: Report.Host, look: Look): string => {
   const apps = report.apps.length === 0
     ? [["no active apps"]]
-    : report.apps.map((app) => section(app, options.verbose))
+    : report.apps.map((app) => section(app, look))
   const wrong = report.imbalances.map((imbalance) => `the ledger does not balance: ${printable(imbalance)}`)
   return sections([
-    ...(options.verbose ? [[host(report)]] : report.draining ? [["the host is draining"]] : []),
+    ...(look.verbose ? [[host(report)]] : report.draining ? [["the host is draining"]] : []),
     ...apps,
     ...(wrong.length === 0 ? [] : [wrong])
   ])
@@ -140,5 +156,4 @@ export const format = (report: Report.Host, options: { readonly verbose: boolean
  * @category formatting
  * @since 0.1.0
  */
-export const formatOne = (app: Report.App, options: { readonly verbose: boolean }): string =>
-  section(app, options.verbose).join("\n")
+export const formatOne = (app: Report.App, look: Look): string => section(app, look).join("\n")

@@ -25,7 +25,7 @@ import * as ShowSegments from "./ShowSegments.ts"
 import * as ShowSessions from "./ShowSessions.ts"
 import * as Table from "./Table.ts"
 
-type Format<A> = (value: A, options: { readonly verbose: boolean }) => string
+type Format<A> = (value: A, look: Table.Look) => string
 
 const { control, json, verbose } = CommandInput
 const flags = { verbose, json, control }
@@ -43,7 +43,8 @@ const show = Effect.fnUntraced(function*<A, E>(
   format: Format<A>
 ) {
   const answer = yield* ask(yield* CommandInput.pathOf(given.control))
-  yield* Console.log(given.json ? Table.json(answer) : format(answer, given))
+  const width = yield* CommandInput.width
+  yield* Console.log(given.json ? Table.json(answer) : format(answer, { verbose: given.verbose, width }))
 })
 
 /** A table without arguments of its own. */

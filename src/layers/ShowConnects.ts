@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import type * as Report from "../domain/Report.ts"
-import { address, type Column, orNone, printable, tableOr, time, WIDTH } from "./Table.ts"
+import { address, type Column, type Look, orNone, printable, tableOr, time, widthOf } from "./Table.ts"
 
 const columns: ReadonlyArray<Column<Report.Connect>> = [
   { head: "App", cell: (connect) => orNone(connect.app), least: 6 },
@@ -42,8 +42,8 @@ const more: ReadonlyArray<Column<Report.Connect>> = [
  */
 export const lines = (
   connects: ReadonlyArray<Report.Connect>,
-  { nothing, verbose }: { readonly nothing: string; readonly verbose: boolean }
-): Array<string> => tableOr(nothing, verbose ? [...columns, ...more] : columns, connects, verbose ? Infinity : WIDTH)
+  { nothing, ...look }: Look & { readonly nothing: string }
+): Array<string> => tableOr(nothing, look.verbose ? [...columns, ...more] : columns, connects, widthOf(look))
 
 /**
  * The text of `show connects`.
@@ -51,7 +51,5 @@ export const lines = (
  * @category formatting
  * @since 0.1.0
  */
-export const format = (
-  connects: ReadonlyArray<Report.Connect>,
-  { verbose }: { readonly verbose: boolean }
-): string => lines(connects, { nothing: "no connects", verbose }).join("\n")
+export const format = (connects: ReadonlyArray<Report.Connect>, look: Look): string =>
+  lines(connects, { ...look, nothing: "no connects" }).join("\n")

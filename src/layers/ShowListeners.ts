@@ -4,7 +4,19 @@
  * @since 0.1.0
  */
 import type * as Report from "../domain/Report.ts"
-import { address, type Column, INDENT, indented, orNone, printable, ranges, table, WIDTH, wrapped } from "./Table.ts"
+import {
+  address,
+  type Column,
+  INDENT,
+  indented,
+  type Look,
+  orNone,
+  printable,
+  ranges,
+  table,
+  widthOf,
+  wrapped
+} from "./Table.ts"
 
 const refusals = (listener: Report.Listener): ReadonlyArray<readonly [string, number]> =>
   Object.entries(listener.arrivals.refused).filter(([, count]) => count !== 0)
@@ -87,6 +99,5 @@ export const ofApp = (listeners: ReadonlyArray<Report.Listener>, width: number):
  */
 export const format = (
   listeners: ReadonlyArray<Report.Listener>,
-  { verbose }: { readonly verbose: boolean }
-): string =>
-  lines([...place, ...owner, ...use, ...(verbose ? more : [])], listeners, verbose ? Infinity : WIDTH).join("\n")
+  look: Look
+): string => lines([...place, ...owner, ...use, ...(look.verbose ? more : [])], listeners, widthOf(look)).join("\n")

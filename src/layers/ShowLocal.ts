@@ -6,7 +6,7 @@
  */
 import type * as Report from "../domain/Report.ts"
 import * as ShowConnects from "./ShowConnects.ts"
-import { type Column, orNone, printable, sections, size, tableOr, time, WIDTH } from "./Table.ts"
+import { type Column, type Look, orNone, printable, sections, size, tableOr, time, widthOf } from "./Table.ts"
 
 const listenerColumns: ReadonlyArray<Column<Report.LocalListener>> = [
   { head: "Listener", cell: (entry) => entry.listener },
@@ -43,16 +43,16 @@ const moreColumns: ReadonlyArray<Column<Report.LocalSession>> = [
  * @category formatting
  * @since 0.1.0
  */
-export const format = (locals: Report.Locals, { verbose }: { readonly verbose: boolean }): string => {
-  const width = verbose ? Infinity : WIDTH
+export const format = (locals: Report.Locals, look: Look): string => {
+  const width = widthOf(look)
   return sections([
     tableOr("no local listeners", listenerColumns, locals.listeners, width),
     tableOr(
       "no local sessions",
-      verbose ? [...sessionColumns, ...moreColumns] : sessionColumns,
+      look.verbose ? [...sessionColumns, ...moreColumns] : sessionColumns,
       locals.sessions,
       width
     ),
-    ShowConnects.lines(locals.connects, { nothing: "no local connects", verbose })
+    ShowConnects.lines(locals.connects, { ...look, nothing: "no local connects" })
   ])
 }

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import type * as Report from "../domain/Report.ts"
-import { type Column, details, indented, orNone, sections, tableOr, WIDTH } from "./Table.ts"
+import { type Column, details, indented, type Look, orNone, sections, tableOr, widthOf } from "./Table.ts"
 
 interface Row {
   readonly queue: Report.Queue
@@ -59,7 +59,7 @@ const ofWorker = (queue: Report.Queue): Array<string> => [
  * @category formatting
  * @since 0.1.0
  */
-export const format = (queues: ReadonlyArray<Report.Queue>, { verbose }: { readonly verbose: boolean }): string =>
-  verbose && queues.length > 0
+export const format = (queues: ReadonlyArray<Report.Queue>, look: Look): string =>
+  look.verbose && queues.length > 0
     ? sections(queues.map(ofWorker))
-    : tableOr("no queues", columns, queues.flatMap(rowsOf), WIDTH).join("\n")
+    : tableOr("no queues", columns, queues.flatMap(rowsOf), widthOf(look)).join("\n")

@@ -8,6 +8,7 @@ import {
   type Column,
   details,
   indented,
+  type Look,
   orNone,
   percent,
   plural,
@@ -15,7 +16,7 @@ import {
   size,
   table,
   tableOr,
-  WIDTH
+  widthOf
 } from "./Table.ts"
 
 type Manager = Report.SegmentManager
@@ -75,7 +76,7 @@ const ofManager = (manager: Manager): Array<string> => {
  * @category formatting
  * @since 0.1.0
  */
-export const format = (managers: ReadonlyArray<Manager>, { verbose }: { readonly verbose: boolean }): string =>
-  verbose && managers.length > 0
+export const format = (managers: ReadonlyArray<Manager>, look: Look): string =>
+  look.verbose && managers.length > 0
     ? sections(managers.map(ofManager))
-    : tableOr("no segments", columns, managers, WIDTH).join("\n")
+    : tableOr("no segments", columns, managers, widthOf(look)).join("\n")

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import type * as Report from "../domain/Report.ts"
-import { address, type Column, orNone, printable, sections, size, tableOr, time, WIDTH } from "./Table.ts"
+import { address, type Column, type Look, orNone, printable, sections, size, tableOr, time, widthOf } from "./Table.ts"
 
 type Session = Report.Session
 
@@ -72,10 +72,10 @@ const verboseColumns = [
  */
 export const format = (
   { sessions, total }: Report.Sessions,
-  { verbose }: { readonly verbose: boolean }
+  look: Look
 ): string => {
-  const columns = verbose ? verboseColumns : [...owner, ...state, ...ends]
-  const lines = tableOr("no sessions", columns, sessions, verbose ? Infinity : WIDTH)
+  const columns = look.verbose ? verboseColumns : [...owner, ...state, ...ends]
+  const lines = tableOr("no sessions", columns, sessions, widthOf(look))
   const rest = sessions.length < total ? [[`${sessions.length} of ${total} sessions; --limit shows more`]] : []
   return sections([lines, ...rest])
 }

@@ -8,12 +8,39 @@
  */
 
 /**
- * Columns of a terminal that plain tables fit; verbose ones cut nothing.
+ * Columns that plain tables fit at least, and by default.
  *
  * @category constants
  * @since 0.1.0
  */
 export const WIDTH = 80
+
+/**
+ * How something is to be shown: plain, in `width` columns ({@link WIDTH} by default), or all there is, with nothing cut.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Look {
+  readonly verbose: boolean
+  readonly width?: number
+}
+
+/**
+ * Columns that a table has room in.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const widthOf = ({ verbose, width = WIDTH }: Look): number => verbose ? Infinity : width
+
+/**
+ * Columns that plain tables fit where the terminal has `columns`; 0 is what is no terminal, in which nothing is cut.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const fitting = (columns: number): number => columns === 0 ? Infinity : Math.max(WIDTH, columns)
 
 /**
  * What stands under something is indented by this.

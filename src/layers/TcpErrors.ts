@@ -76,7 +76,7 @@ const nameless = (error: NodeJS.ErrnoException, host: string, family?: 4 | 6): F
 
 // ---- listen
 
-const listenFault = (endpoint: Endpoint.TransportEndpoint, error: NodeJS.ErrnoException): Fault => {
+const listenFault = (endpoint: Endpoint.InetEndpoint, error: NodeJS.ErrnoException): Fault => {
   if (isLookup(error)) return nameless(error, endpoint.host)
   if (error.code === "EINVAL" && isLinkLocal(endpoint.host)) {
     return { reason: "AddressNotAvailable", detail: NEEDS_ZONE }
@@ -100,7 +100,7 @@ const listenFault = (endpoint: Endpoint.TransportEndpoint, error: NodeJS.ErrnoEx
 }
 
 /** Why a listen failed. */
-export const listenFailed = (endpoint: Endpoint.TransportEndpoint, error: NodeJS.ErrnoException): TransportError =>
+export const listenFailed = (endpoint: Endpoint.InetEndpoint, error: NodeJS.ErrnoException): TransportError =>
   new TransportError({ operation: "listen", endpoint: Endpoint.format(endpoint), ...listenFault(endpoint, error) })
 
 // ---- connect
@@ -109,8 +109,8 @@ const hasIPv6 = (): boolean =>
   Object.values(Os.networkInterfaces()).some((addresses) => addresses?.some(({ family }) => family === "IPv6") === true)
 
 const noAddress = (
-  endpoint: Endpoint.TransportEndpoint,
-  source: Endpoint.TransportEndpoint | undefined,
+  endpoint: Endpoint.InetEndpoint,
+  source: Endpoint.InetEndpoint | undefined,
   error: NodeJS.ErrnoException
 ): Fault => {
   const from = source === undefined ? "" : Endpoint.format(source)
@@ -127,7 +127,7 @@ const noAddress = (
     : portTaken(source)
 }
 
-const portTaken = (source: Endpoint.TransportEndpoint | undefined): Fault => ({
+const portTaken = (source: Endpoint.InetEndpoint | undefined): Fault => ({
   reason: "AddressInUse",
   detail: source === undefined
     ? "no port is left to connect from; close some connections to there, or connect from another source address"
@@ -136,7 +136,7 @@ const portTaken = (source: Endpoint.TransportEndpoint | undefined): Fault => ({
     : `source ${Endpoint.format(source)} is in use; choose another port, or port 0 for a free one`
 })
 
-const denied = (source: Endpoint.TransportEndpoint | undefined, error: NodeJS.ErrnoException): Fault => ({
+const denied = (source: Endpoint.InetEndpoint | undefined, error: NodeJS.ErrnoException): Fault => ({
   reason: "PermissionDenied",
   detail: error.syscall === "bind" && source !== undefined
     ? `source ${Endpoint.format(source)}: permission denied; ports below 1024 are usually reserved`
@@ -151,8 +151,8 @@ const details: Partial<Record<Reason, string>> = {
 }
 
 const connectFault = (
-  endpoint: Endpoint.TransportEndpoint,
-  source: Endpoint.TransportEndpoint | undefined,
+  endpoint: Endpoint.InetEndpoint,
+  source: Endpoint.InetEndpoint | undefined,
   error: NodeJS.ErrnoException
 ): Fault => {
   if (isLookup(error)) return nameless(error, endpoint.host, source === undefined ? undefined : Endpoint.family(source))
@@ -183,8 +183,8 @@ const connectFault = (
 
 /** Why a connect failed; of several attempts, the one that got furthest. */
 export const connectFailed = (
-  endpoint: Endpoint.TransportEndpoint,
-  source: Endpoint.TransportEndpoint | undefined,
+  endpoint: Endpoint.InetEndpoint,
+  source: Endpoint.InetEndpoint | undefined,
   error: NodeJS.ErrnoException
 ): TransportError => {
   const attempts: ReadonlyArray<NodeJS.ErrnoException> = error instanceof AggregateError ? error.errors : [error]
@@ -196,8 +196,8 @@ export const connectFailed = (
 
 /** What is wrong with a source before the system has been asked. */
 export const sourceFault = (
-  endpoint: Endpoint.TransportEndpoint,
-  source: Endpoint.TransportEndpoint
+  endpoint: Endpoint.InetEndpoint,
+  source: Endpoint.InetEndpoint
 ): TransportError | undefined => {
   const from = Endpoint.family(source)
   const to = Endpoint.family(endpoint)

@@ -21,7 +21,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import { isIPv6 } from "node:net"
 import * as Endpoint from "../domain/Endpoint.ts"
@@ -32,10 +32,12 @@ import {
   type ConnectionEvents,
   type ConnectOptions,
   type ListenOptions,
-  Transport,
+  type Transport,
+  type TransportEndpointOf,
   TransportError
 } from "../services/Transport.ts"
 import * as TcpErrors from "./TcpErrors.ts"
+import * as Transports from "./Transports.ts"
 
 /** The first of the ports that are given where none was asked for. */
 const FIRST_PORT = 49_152
@@ -395,7 +397,7 @@ class MemoryConnection implements Connection {
 
 /** A listener of either side. */
 interface Bound {
-  readonly endpoint: Endpoint.TransportEndpoint
+  readonly endpoint: Tcp
   readonly ipv6Only: boolean
   /** Takes a peer that dials, or answers the host's connect. */
   readonly connect: (dialled: Dialled) => void
@@ -423,7 +425,7 @@ const failures: Readonly<Record<ConnectFailure, Fault>> = {
   Unreachable: { reason: "Unreachable", detail: "there is no way to that host" }
 }
 
-const sourceInUse = (source: Endpoint.TransportEndpoint): Fault => ({
+const sourceInUse = (source: Endpoint.InetEndpoint): Fault => ({
   reason: "AddressInUse",
   detail: `source ${Endpoint.format(source)} is in use; choose another port, or port 0 for a free one`
 })
@@ -435,11 +437,16 @@ const loopback = (host: string): string => isIPv6(host) ? "::1" : "127.0.0.1"
 /** Where a connection to any address goes, and which address comes from there. */
 const reached = (host: string): string => isAny(host) ? loopback(host) : host
 
-const parse = (text: string): Endpoint.TransportEndpoint => named(Result.getOrThrow(Endpoint.parseTransport(text)))
+type Tcp = TransportEndpointOf<"tcp">
+
+const parse = (text: string): Tcp => {
+  const endpoint = Result.getOrThrow(Endpoint.parseTransport(text))
+  if (endpoint._tag !== "tcp") throw new Error(`the network in memory carries TCP only, not ${text}`)
+  return named(endpoint)
+}
 
 /** With an address for the name that every machine has. */
-const named = (endpoint: Endpoint.TransportEndpoint): Endpoint.TransportEndpoint =>
-  endpoint.host === "localhost" ? { ...endpoint, host: "127.0.0.1" } : endpoint
+const named = (endpoint: Tcp): Tcp => endpoint.host === "localhost" ? { ...endpoint, host: "127.0.0.1" } : endpoint
 
 /** Whether a listener hears of connections to `to`. */
 const covers = ({ endpoint: { host }, ipv6Only }: Pick<Bound, "endpoint" | "ipv6Only">, to: string): boolean =>
@@ -543,9 +550,9 @@ export class Network {
 
   /** Listens for the host; `undefined` when the endpoint is taken. Returns the endpoint, and how to end it. */
   bind(
-    endpoint: Endpoint.TransportEndpoint,
+    endpoint: Tcp,
     options: ListenOptions
-  ): { readonly endpoint: Endpoint.TransportEndpoint; readonly close: () => void } | undefined {
+  ): { readonly endpoint: Tcp; readonly close: () => void } | undefined {
     const bound = this.#bind(this.#host, named(endpoint), options.ipv6Only, (dialled) => {
       const connection = new MemoryConnection(dialled.peer)
       options.accept(connection)
@@ -556,7 +563,7 @@ export class Network {
 
   /** Connects for the host. Returns how to cancel it. */
   connect(
-    asked: Endpoint.TransportEndpoint,
+    asked: Tcp,
     { source }: ConnectOptions,
     done: (result: Result.Result<Connection, Fault>) => void
   ): () => void {
@@ -596,12 +603,12 @@ export class Network {
   }
 
   /** Whether a listener has the source, or another connection that goes the same way. */
-  #isUsed(source: Endpoint.TransportEndpoint, attempt: string): boolean {
-    return this.#sources.has(attempt) || this.#isTaken({ endpoint: source, ipv6Only: false })
+  #isUsed({ host, port }: Endpoint.InetEndpoint, attempt: string): boolean {
+    return this.#sources.has(attempt) || this.#isTaken({ endpoint: { _tag: "tcp", host, port }, ipv6Only: false })
   }
 
   /** Why there is no way to an endpoint. */
-  #why(to: Endpoint.TransportEndpoint): Fault | undefined {
+  #why(to: Tcp): Fault | undefined {
     if (this.#unreachable.has(Endpoint.format(to)) || this.#unreachable.has(Endpoint.format({ ...to, port: 0 }))) {
       return failures.Unreachable
     }
@@ -609,7 +616,7 @@ export class Network {
     return { reason: "Unreachable", detail: `no host of the name ${to.host} was found` }
   }
 
-  #reach(listeners: ReadonlyArray<Bound>, to: Endpoint.TransportEndpoint, dialled: Dialled): void {
+  #reach(listeners: ReadonlyArray<Bound>, to: Tcp, dialled: Dialled): void {
     const bound = listeners.find((bound) => bound.endpoint.port === to.port && covers(bound, to.host))
     if (bound === undefined) dialled.fail(refused)
     else bound.connect(dialled)
@@ -617,7 +624,7 @@ export class Network {
 
   #bind(
     listeners: Array<Bound>,
-    asked: Endpoint.TransportEndpoint,
+    asked: Tcp,
     ipv6Only: boolean,
     connect: Bound["connect"]
   ): Bound | undefined {
@@ -650,7 +657,7 @@ export class Network {
 
 const failed = (
   operation: TransportError["operation"],
-  endpoint: Endpoint.TransportEndpoint,
+  endpoint: Tcp,
   reason: TransportError["reason"],
   detail: string
 ): TransportError => new TransportError({ operation, endpoint: Endpoint.format(endpoint), reason, detail })
@@ -662,9 +669,8 @@ const failed = (
  * @since 0.1.0
  */
 export const layer = (network: Network): Layer.Layer<Transport> =>
-  Layer.succeed(
-    Transport,
-    Transport.of({
+  Transports.layer({
+    tcp: {
       listen: Effect.fnUntraced(function*(endpoint, options) {
         const bound = yield* Effect.acquireRelease(
           Effect.suspend(() => {
@@ -690,5 +696,5 @@ export const layer = (network: Network): Layer.Layer<Transport> =>
             ))
           return Effect.sync(cancel)
         })
-    })
-  )
+    }
+  })

@@ -16,7 +16,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Net from "node:net"
 import * as Util from "node:util"
@@ -27,10 +27,13 @@ import {
   type Connection,
   type ConnectionEnd,
   type ListenOptions,
-  Transport,
-  type TransportError
+  type Transport,
+  type TransportEndpointOf,
+  type TransportError,
+  type TransportOf
 } from "../services/Transport.ts"
 import * as TcpErrors from "./TcpErrors.ts"
+import * as Transports from "./Transports.ts"
 
 /** Bytes of the buffer that small reads of all connections go through. */
 const SCRATCH = 65536
@@ -113,13 +116,13 @@ class TcpConnection implements Connection {
   #closing = false
   #error: NodeJS.ErrnoException | undefined
   #onWritten: ((error?: Error | null) => void) | undefined
-  /** The addresses, as far as they are known without asking the system. */
-  #remote: string | undefined
-  #local: string | undefined
+  /** The addresses, once they were asked for: the system forgets them when the connection breaks. */
+  #remote: Address | undefined
+  #local: Address | undefined
   /** Set when the socket has closed: why it broke, if it did. */
   #closed: { readonly reset: string | undefined } | undefined
 
-  constructor(socket: Net.Socket, lingerTime: number, local?: string) {
+  constructor(socket: Net.Socket, lingerTime: number, local?: Address) {
     this.#lingerTime = lingerTime
     this.#local = local
     this.#socket = socket
@@ -130,38 +133,26 @@ class TcpConnection implements Connection {
     socket.on("close", onClose)
   }
 
-  /**
-   * Keeps the addresses, which a socket forgets when it is gone: whoever connected asks for them later. `false` when the
-   * peer is gone already. Accepted ones are many, and asked at once.
-   */
+  /** Asks for the addresses, for whoever asks later; `false` when the peer is gone already. */
   keepAddresses(): boolean {
-    const { remoteAddress, remotePort } = this.#addresses("getpeername")
-    if (remoteAddress === undefined) return false
-    this.#remote = uri(remoteAddress, remotePort)
-    this.#local = this.local
-    return true
+    this.#local ??= this.#ask("getsockname")
+    this.#remote ??= this.#ask("getpeername")
+    return this.#remote !== undefined
   }
 
   get remote(): string {
-    if (this.#remote !== undefined) return this.#remote
-    const { remoteAddress, remotePort } = this.#addresses("getpeername")
-    return uri(remoteAddress, remotePort)
+    return uriOf(this.#remote ??= this.#ask("getpeername"))
   }
 
   get local(): string {
-    if (this.#local !== undefined) return this.#local
-    const { localAddress, localPort } = this.#addresses("getsockname")
-    return uri(localAddress, localPort)
+    return uriOf(this.#local ??= this.#ask("getsockname"))
   }
 
-  #addresses(
-    which: "getpeername" | "getsockname"
-  ): Partial<Pick<Net.Socket, "localAddress" | "localPort" | "remoteAddress" | "remotePort">> {
+  #ask(which: "getpeername" | "getsockname"): Address | undefined {
     const out: { address?: string; port?: number } = {}
-    if (this.#socket._handle?.[which]?.(out) !== 0 || out.address === undefined || out.port === undefined) {
-      return this.#socket
-    }
-    return { remoteAddress: out.address, remotePort: out.port, localAddress: out.address, localPort: out.port }
+    if (this.#socket._handle?.[which]?.(out) === 0) return addressOf(out.address, out.port)
+    const { localAddress, localPort, remoteAddress, remotePort } = this.#socket
+    return which === "getpeername" ? addressOf(remoteAddress, remotePort) : addressOf(localAddress, localPort)
   }
 
   open(end: ConnectionEnd): void {
@@ -411,10 +402,25 @@ const sentences: Readonly<Record<string, string>> = {
 
 const sentence = (error: NodeJS.ErrnoException): string => sentences[error.code ?? ""] ?? error.message
 
-/** IPv4 addresses that came in on a dual-stack listener are written as what they are. */
-const uri = (address: string | undefined, port: number | undefined): string => {
-  const host = (address ?? "0.0.0.0").replace(/^::ffff:(?=\d+\.)/, "")
-  return Endpoint.format({ _tag: "tcp", host, port: port ?? 0 })
+/** An address and its port as a connection keeps them: of IPv4 both in one number, for there are many; else the URI. */
+type Address = number | string
+
+const PORTS = 2 ** 16
+
+const uri = (host: string, port: number): string => Endpoint.format({ _tag: "tcp", host, port })
+
+/** IPv4 addresses that came in on a dual-stack listener are what they are. */
+const addressOf = (address: string | undefined, port: number | undefined): Address | undefined => {
+  if (address === undefined || port === undefined) return undefined
+  const host = address.replace(/^::ffff:(?=\d+\.)/, "")
+  if (!Net.isIPv4(host)) return uri(host, port)
+  return host.split(".").reduce((bits, byte) => bits * 256 + Number(byte), 0) * PORTS + port
+}
+
+const uriOf = (address: Address = 0): string => {
+  if (typeof address === "string") return address
+  const bits = Math.floor(address / PORTS)
+  return uri([24, 16, 8, 0].map((shift) => (bits >>> shift) & 255).join("."), address % PORTS)
 }
 
 const acceptErrors: ReadonlyArray<string> = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "ECONNABORTED"]
@@ -443,8 +449,8 @@ const isAny = (host: string): boolean => host === "0.0.0.0" || host === "::"
 
 /** Any source address with no port is none to bind to: it only says which of a name's addresses count. */
 const connectOptions = (
-  endpoint: Endpoint.TransportEndpoint,
-  source: Endpoint.TransportEndpoint | undefined,
+  endpoint: Endpoint.InetEndpoint,
+  source: Endpoint.InetEndpoint | undefined,
   lookup: Net.LookupFunction | undefined
 ): Net.TcpNetConnectOpts => ({
   host: endpoint.host,
@@ -460,7 +466,13 @@ const connectOptions = (
   })
 })
 
-export const layer = (options: Options = {}): Layer.Layer<Transport> => {
+/**
+ * What serves TCP endpoints.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (options: Options = {}): TransportOf<TransportEndpointOf<"tcp">> => {
   const lingerTime = options.lingerTime ?? 5000
 
   const acceptByEvent = (server: Net.Server, listen: ListenOptions): void => {
@@ -475,7 +487,7 @@ export const layer = (options: Options = {}): Layer.Layer<Transport> => {
     if (typeof handle?.onconnection !== "function") return false
     // where the listener has one address, so have its connections
     const { address, port } = server.address() as Net.AddressInfo
-    const local = Net.isIPv4(address) && !isAny(address) ? uri(address, port) : undefined
+    const local = isAny(address) ? undefined : addressOf(address, port)
     handle.onconnection = (status, accepted) => {
       if (status !== 0 || accepted === undefined) {
         const code = status === 0 ? undefined : Util.getSystemErrorName(status)
@@ -488,73 +500,77 @@ export const layer = (options: Options = {}): Layer.Layer<Transport> => {
     return true
   }
 
-  return Layer.succeed(
-    Transport,
-    Transport.of({
-      listen: Effect.fnUntraced(function*(endpoint, listen) {
-        const server = yield* Effect.acquireRelease(
-          Effect.callback<Net.Server, TransportError>((resume) => {
-            const server = Net.createServer({ allowHalfOpen: true, pauseOnConnect: true })
-            const onError = (error: NodeJS.ErrnoException) =>
-              resume(Effect.fail(TcpErrors.listenFailed(endpoint, error)))
-            server.once("error", onError)
-            const { backlog, ipv6Only } = listen
-            server.listen({ host: endpoint.host, port: endpoint.port, backlog, ipv6Only }, () => {
-              server.off("error", onError)
-              server.on(
-                "error",
-                (error: NodeJS.ErrnoException) => listen.acceptError(classifyAcceptError(error.code), error.message)
-              )
-              resume(Effect.succeed(server))
-            })
-            // the lookup of a name takes its time
-            return Effect.sync(() => server.close())
-          }),
-          (server) => Effect.sync(() => server.close()),
-          { interruptible: true }
-        )
-        const reading = options.reading !== "copy" && acceptByHandle(server, listen) ? "onread" : "copy"
-        if (reading === "copy") acceptByEvent(server, listen)
-        options.onReading?.(reading)
-        // a name has become an address by now; there is none when the scope has closed meanwhile
-        const bound = server.address() as Net.AddressInfo | null
-        return bound === null ? endpoint : { ...endpoint, host: bound.address, port: bound.port }
-      }),
-      connect: (endpoint, { source } = {}) =>
-        Effect.callback<Connection, TransportError>((resume) => {
-          const fail = (error: TransportError): void => resume(Effect.fail(error))
-          const fault = source === undefined ? undefined : TcpErrors.sourceFault(endpoint, source)
-          if (fault !== undefined) return fail(fault)
-          const onError = (error: NodeJS.ErrnoException) => fail(TcpErrors.connectFailed(endpoint, source, error))
-          const opened = Result.try({
-            try: () => Net.connect(connectOptions(endpoint, source, options.lookup)),
-            catch: (error) => error as NodeJS.ErrnoException
+  return {
+    listen: Effect.fnUntraced(function*(endpoint, listen) {
+      const server = yield* Effect.acquireRelease(
+        Effect.callback<Net.Server, TransportError>((resume) => {
+          const server = Net.createServer({ allowHalfOpen: true, pauseOnConnect: true })
+          const onError = (error: NodeJS.ErrnoException) => resume(Effect.fail(TcpErrors.listenFailed(endpoint, error)))
+          server.once("error", onError)
+          const { backlog, ipv6Only } = listen
+          server.listen({ host: endpoint.host, port: endpoint.port, backlog, ipv6Only }, () => {
+            server.off("error", onError)
+            server.on(
+              "error",
+              (error: NodeJS.ErrnoException) => listen.acceptError(classifyAcceptError(error.code), error.message)
+            )
+            resume(Effect.succeed(server))
           })
-          if (Result.isFailure(opened)) return onError(opened.failure)
-          // the socket is opened first: a connection has addresses only once it is there
-          let connection: TcpConnection | undefined
-          const socket = opened.success
-          socket.pause()
-          socket.once("error", onError)
-          socket.once("connect", () => {
-            socket.off("error", onError)
-            const made = connection = new TcpConnection(socket, lingerTime)
-            const failure = !made.keepAddresses()
-              ? "ECONNRESET"
-              // where nobody listens, the system may give a connect the very port that it goes to, and it meets itself
-              : made.local === made.remote
-              ? "ECONNREFUSED"
-              : undefined
-            if (failure === undefined) return resume(Effect.succeed(made))
-            made.abort()
-            onError(Object.assign(new Error(failure), { code: failure }))
-          })
-          // an error that is under way finds its listener, and a fiber that hears of nothing any more
-          return Effect.sync(() => {
-            if (connection === undefined) socket.destroy()
-            else connection.abort()
-          })
+          // the lookup of a name takes its time
+          return Effect.sync(() => server.close())
+        }),
+        (server) => Effect.sync(() => server.close()),
+        { interruptible: true }
+      )
+      const reading = options.reading !== "copy" && acceptByHandle(server, listen) ? "onread" : "copy"
+      if (reading === "copy") acceptByEvent(server, listen)
+      options.onReading?.(reading)
+      // a name has become an address by now; there is none when the scope has closed meanwhile
+      const bound = server.address() as Net.AddressInfo | null
+      return bound === null ? endpoint : { ...endpoint, host: bound.address, port: bound.port }
+    }),
+    connect: (endpoint, { source } = {}) =>
+      Effect.callback<Connection, TransportError>((resume) => {
+        const fail = (error: TransportError): void => resume(Effect.fail(error))
+        const fault = source === undefined ? undefined : TcpErrors.sourceFault(endpoint, source)
+        if (fault !== undefined) return fail(fault)
+        const onError = (error: NodeJS.ErrnoException) => fail(TcpErrors.connectFailed(endpoint, source, error))
+        const opened = Result.try({
+          try: () => Net.connect(connectOptions(endpoint, source, options.lookup)),
+          catch: (error) => error as NodeJS.ErrnoException
         })
-    })
-  )
+        if (Result.isFailure(opened)) return onError(opened.failure)
+        // the socket is opened first: a connection has addresses only once it is there
+        let connection: TcpConnection | undefined
+        const socket = opened.success
+        socket.pause()
+        socket.once("error", onError)
+        socket.once("connect", () => {
+          socket.off("error", onError)
+          const made = connection = new TcpConnection(socket, lingerTime)
+          const failure = !made.keepAddresses()
+            ? "ECONNRESET"
+            // where nobody listens, the system may give a connect the very port that it goes to, and it meets itself
+            : made.local === made.remote
+            ? "ECONNREFUSED"
+            : undefined
+          if (failure === undefined) return resume(Effect.succeed(made))
+          made.abort()
+          onError(Object.assign(new Error(failure), { code: failure }))
+        })
+        // an error that is under way finds its listener, and a fiber that hears of nothing any more
+        return Effect.sync(() => {
+          if (connection === undefined) socket.destroy()
+          else connection.abort()
+        })
+      })
+  }
 }
+
+/**
+ * TCP alone.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options?: Options): Layer.Layer<Transport> => Transports.layer({ tcp: make(options) })

@@ -32,7 +32,7 @@ import type { ListenerHandle, SessionHandle, WorkerHandle } from "../domain/Hand
 import * as HandleText from "../domain/HandleText.ts"
 import * as Report from "../domain/Report.ts"
 import { Rule, type RuleHandle } from "../domain/SessionRules.ts"
-import { NoSuchApp, NoSuchListener, NoSuchSession, WorkerOperationFailed } from "./SessionLayer.ts"
+import { NoSuchApp, NoSuchListener, NoSuchSession, NoSuchWorker, WorkerOperationFailed } from "./SessionLayer.ts"
 import { NoSuchRule, NotDenied, RuleError } from "./SessionRules.ts"
 
 const NOT_FOUND = HttpApiSchema.status(404)
@@ -153,7 +153,7 @@ export class SessionGroup extends HttpApiGroup.make("sessions")
     HttpApiEndpoint.get("list", "/sessions", {
       query: SessionQuery,
       success: Report.Sessions,
-      error: NoSuchApp.pipe(NOT_FOUND)
+      error: [NoSuchApp.pipe(NOT_FOUND), NoSuchWorker.pipe(NOT_FOUND)]
     }),
     HttpApiEndpoint.delete("end", "/sessions/:session", {
       params: { session: HandleText.FromString<SessionHandle>() },

@@ -198,9 +198,25 @@ export interface Application {
   readonly handle: AppHandle
   readonly index: AppIndex
   readonly name: string
+  /** Completes when it is detached, by whomever, and nothing is left of it. */
+  readonly gone: Effect.Effect<void>
   /** Bytes of the default worker's first segment, and of the event queue in it. */
   readonly firstSegmentBytes: number
   readonly eventQueueBytes: number
+}
+
+/**
+ * What an application has beside its options.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface AttachExtras {
+  /**
+   * What the application shows of itself: rows of a table, at a time of the clock in milliseconds. It is asked whenever
+   * somebody looks, so it should be cheap; what it tells of its workers it has from memory that it shares with them.
+   */
+  readonly status?: ((now: number) => Report.Status) | undefined
 }
 
 /**
@@ -214,7 +230,11 @@ export class SessionLayer extends Context.Service<SessionLayer, {
    *
    * `options` is decoded with `Options.decodeApp`.
    */
-  readonly attach: (options: unknown, module: AppModule) => Effect.Effect<Application, AttachFailed, Scope.Scope>
+  readonly attach: (
+    options: unknown,
+    module: AppModule,
+    extras?: AttachExtras
+  ) => Effect.Effect<Application, AttachFailed, Scope.Scope>
   /** Looks an application up by name, by client, or by index (W2). */
   readonly find: (wanted: string | { readonly client: string } | AppIndex) => Effect.Effect<Application, NoSuchApp>
   /** Detaches an application before the scope of its attach closes; succeeds when nothing is left of it (W13). */
@@ -272,6 +292,7 @@ export class SessionLayer extends Context.Service<SessionLayer, {
  */
 export const layerApp = (
   options: AppOptionsInput,
-  module: AppModule
+  module: AppModule,
+  extras?: AttachExtras
 ): Layer.Layer<never, AttachFailed, SessionLayer> =>
-  Layer.effectDiscard(Effect.flatMap(SessionLayer, (host) => host.attach(options, module)))
+  Layer.effectDiscard(Effect.flatMap(SessionLayer, (host) => host.attach(options, module, extras)))

@@ -14,6 +14,7 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { AppIndex, ListenerHandle, SessionHandle, WorkerIndex, WorkerMapIndex } from "../domain/Handle.ts"
+import type { SessionAbout } from "../domain/SessionAbout.ts"
 
 /**
  * The edges of a session. Every function is optional; one that throws ends its session with a reset.
@@ -49,6 +50,8 @@ export interface Session {
   /** Endpoint URIs of the peer and of this end. */
   readonly remote: string
   readonly local: string
+  /** What is known of it beside that: TLS, and the proxy that it came by. */
+  readonly about: SessionAbout
   /** Whether the peer is another worker of this host, and the bytes go from one to the other without the host (W16). */
   readonly cutThrough: boolean
   /** Set it to hear of edges; what is there already is not announced again. */

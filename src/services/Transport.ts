@@ -8,8 +8,12 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import type { TransportEndpoint } from "../domain/Endpoint.ts"
+import type { InetEndpoint, TransportEndpoint } from "../domain/Endpoint.ts"
 import type * as Fifo from "../domain/Fifo.ts"
+import type * as Ledger from "../domain/Ledger.ts"
+import type { ListenerOptions } from "../domain/ListenerOptions.ts"
+import type { SessionAbout } from "../domain/SessionAbout.ts"
+import type { Entry } from "./Certificates.ts"
 
 /** What the transport says of a connection. Never called from inside a call to the connection. */
 export interface ConnectionEvents {
@@ -43,6 +47,8 @@ export interface Connection {
   /** Endpoint URIs of the peer and of this end. */
   readonly remote: string
   readonly local: string
+  /** What the worker is told of it beside its addresses. */
+  readonly about?: SessionAbout | undefined
   /** Whether the peer is a worker of this host, and the bytes do not come past the host. */
   readonly cutThrough?: boolean
   /** Hears of a connection that is gone before it was opened. */
@@ -90,7 +96,15 @@ export interface ListenOptions {
   readonly backlog: number
   /** Whether any IPv6 address means IPv6 connections only. */
   readonly ipv6Only: boolean
+  /** How the listener takes connections in. */
+  readonly listener: ListenerOptions
+  /** The certificate for a TLS handshake. */
+  readonly certificate: (serverName: string | undefined) => Entry | undefined
+  /** Whether a peer of this endpoint URI may not even begin: nothing is read from it. Counts it if so. */
+  readonly isDenied: (remote: string, local: string) => boolean
   readonly accept: (connection: Connection) => void
+  /** Counts a peer that has come and did not become a connection; it has been sent away. */
+  readonly refused: (reason: Ledger.RefuseReason) => void
   readonly acceptError: (error: AcceptError, detail: string) => void
 }
 
@@ -99,22 +113,40 @@ export interface ConnectOptions {
    * Where to connect from: an address of this machine, of the family of where the connect goes; port 0 for any. What is
    * wrong with it is `AddressNotAvailable`, `AddressInUse` or `PermissionDenied`, in a sentence that names it.
    */
-  readonly source?: TransportEndpoint | undefined
+  readonly source?: InetEndpoint | undefined
+}
+
+/**
+ * The endpoints of a transport.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type TransportEndpointOf<Tag extends TransportEndpoint["_tag"]> = Extract<
+  TransportEndpoint,
+  { readonly _tag: Tag }
+>
+
+/**
+ * What serves some endpoints.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TransportOf<E extends TransportEndpoint> {
+  /** Listens until the scope closes and returns the endpoint with the port that was given. */
+  readonly listen: (endpoint: E, options: ListenOptions) => Effect.Effect<E, TransportError, Scope.Scope>
+  /**
+   * Connects; an interruption cancels the attempt. There is no timeout here but the system's own. Nothing owns the
+   * connection that comes of it but the caller, who may be interrupted then.
+   */
+  readonly connect: (endpoint: E, options?: ConnectOptions) => Effect.Effect<Connection, TransportError>
 }
 
 /**
  * @category services
  * @since 0.1.0
  */
-export class Transport extends Context.Service<Transport, {
-  /** Listens until the scope closes and returns the endpoint with the port that was given. */
-  readonly listen: (
-    endpoint: TransportEndpoint,
-    options: ListenOptions
-  ) => Effect.Effect<TransportEndpoint, TransportError, Scope.Scope>
-  /**
-   * Connects; an interruption cancels the attempt. There is no timeout here but the system's own. Nothing owns the
-   * connection that comes of it but the caller, who may be interrupted then.
-   */
-  readonly connect: (endpoint: TransportEndpoint, options?: ConnectOptions) => Effect.Effect<Connection, TransportError>
-}>()("sluice/services/Transport") {}
+export class Transport extends Context.Service<Transport, TransportOf<TransportEndpoint>>()(
+  "sluice/services/Transport"
+) {}

@@ -5,7 +5,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Endpoint from "../../src/domain/Endpoint.ts"
 
-const tcp = (host: string, port: number): Endpoint.TransportEndpoint => ({ _tag: "tcp", host, port })
+const tcp = (host: string, port: number): Endpoint.InetEndpoint => ({ _tag: "tcp", host, port })
 const anyPort = (host: Endpoint.AnyHost): Endpoint.Endpoint => ({ _tag: "anyPort", transport: "tcp", host })
 const local = (name: string): Endpoint.Endpoint => ({ _tag: "local", name })
 const parsed = (text: string) => Result.getOrThrow(Endpoint.parse(text))
@@ -40,7 +40,7 @@ const hosts = Arbitrary.all({
 }))
 
 describe("Endpoint", () => {
-  const texts: ReadonlyArray<readonly [string, Endpoint.TransportEndpoint, 4 | 6 | undefined]> = [
+  const texts: ReadonlyArray<readonly [string, Endpoint.InetEndpoint, 4 | 6 | undefined]> = [
     ["tcp://127.0.0.1:8080", tcp("127.0.0.1", 8080), 4],
     ["tcp://0.0.0.0:80", tcp("0.0.0.0", 80), 4],
     ["tcp://255.255.255.255:65535", tcp("255.255.255.255", 65535), 4],
@@ -106,7 +106,7 @@ describe("Endpoint", () => {
     { host: hosts, port: Endpoint.Port },
     ({ host, port }) =>
       Effect.gen(function*() {
-        const endpoint = yield* Schema.decodeEffect(Endpoint.TransportEndpoint)(tcp(host, port))
+        const endpoint = yield* Schema.decodeEffect(Endpoint.InetEndpoint)(tcp(host, port))
         const text = Endpoint.format(endpoint)
         assert.strictEqual(text.includes("["), Endpoint.family(endpoint) === 6)
         assert.deepStrictEqual(yield* Effect.fromResult(Endpoint.parse(text)), endpoint)
@@ -229,9 +229,4 @@ describe("Endpoint", () => {
       assert.deepStrictEqual(Endpoint.coveredBy(parsed(text)).map(Endpoint.format), by)
     })
   }
-
-  it("moves to another port and refuses one that is none", () => {
-    assert.deepStrictEqual(Endpoint.withPort(tcp("::1", 0), 4711), tcp("::1", 4711))
-    assert.throws(() => Endpoint.withPort(tcp("::1", 0), 65536))
-  })
 })

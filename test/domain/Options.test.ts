@@ -37,6 +37,10 @@ const numbers: ReadonlyArray<readonly [option: string, byDefault: number | undef
   ["admission.backlog", 511, 1, 65535],
   ["admission.connectTimeout", 10_000, 1, 600_000],
   ["admission.maxHalfOpen", 1024, 1, 65536],
+  ["listener.handshakeTimeout", 10_000, 10, 600_000],
+  ["listener.maxHandshakes", 4096, 1, 65536],
+  ["listener.udpIdleTimeout", 60_000, 10, 86_400_000],
+  ["listener.udpPending", 64, 1, 65536],
   ["worker.workers", 2, 1, 256],
   ["worker.startTimeout", 30_000, 100, 600_000],
   ["worker.backoffBase", 100, 1, 60_000],
@@ -597,7 +601,7 @@ describe("Options", () => {
       assert.isDefined(row, option)
       assert.isDefined(row?.unit, option)
     }
-    assert.strictEqual(rows.size, numbers.length + 12)
+    assert.strictEqual(rows.size, numbers.length + 21)
     for (const row of rows.values()) {
       for (const text of [row.option, row.description, row.range, row.default]) assert.isNotEmpty(text)
     }

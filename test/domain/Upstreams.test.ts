@@ -27,6 +27,19 @@ const down = (upstreams: Upstreams.Upstreams, now: number): Upstreams.Choice => 
 }
 
 describe("Upstreams", () => {
+  it("tells when one that is down is tried again, and bears what a worker may have written over it", () => {
+    const table = Upstreams.allocate(2)
+    const upstreams = new Upstreams.Upstreams(table, 2, 0, times)
+    upstreams.begin()
+    const choice = upstreams.choose(50, none)!
+    assert.strictEqual(upstreams.failed(choice, 50), 100)
+    assert.deepStrictEqual([50, 149, 151].map((now) => upstreams.retryAfter(choice.upstream, now)), [100, 1, 0])
+    for (const word of [-1, 2 ** 31 - 1, -(2 ** 31)]) {
+      new Int32Array(table).fill(word)
+      assert.isTrue(Number.isFinite(upstreams.sessions(0)) && Number.isFinite(upstreams.retryAfter(0, 0)))
+    }
+  })
+
   it("W18 a session goes to the upstream that has the least, over all workers", () => {
     const workers = make(3, 4)
     const random = Random.make(1)

@@ -300,8 +300,10 @@ describe("ControlServer: what a host tells of", () => {
       const path = yield* newPath
       const filters: Array<Report.SessionFilter> = []
       const sessions = [Reports.session(), Reports.session({ handle: "8.0", listener: null, rx: null, tx: null })]
+      const workers = [Reports.worker({ handle: "3.1" })]
       yield* serveWith(path, {
         find: FakeSessionLayer.finds(FakeSessionLayer.application(0, "http"), FakeSessionLayer.application(1, "0")),
+        report: Effect.succeed(Reports.host({ apps: [Reports.app({ workers })] })),
         sessions: (filter) =>
           Effect.sync(() => {
             filters.push(JSON.parse(JSON.stringify(filter)))
@@ -318,6 +320,9 @@ describe("ControlServer: what a host tells of", () => {
       yield* list({ app: "1" })
       assert.deepStrictEqual(filters, [{}, {}, { appIndex: 0, ...all }, { appIndex: 1 }, { appIndex: 1 }])
       assert.instanceOf(yield* Effect.flip(list({ app: "2" })), NoSuchApp)
+      const stale = yield* Effect.flip(list({ worker: "3.0" }))
+      assert.instanceOf(stale, NoSuchWorker)
+      assert.strictEqual(stale.message, "no worker 3.0")
     }))
 
   it.live("W21 refuses a filter that is none, and asks the host nothing", () =>

@@ -238,4 +238,22 @@ describe("ShowApp", () => {
       assert.isTrue(all.endsWith(ShowApp.formatOne(busy.apps[0]!, { verbose })))
     }
   })
+
+  it("shows what an application says of itself, and nothing that a terminal would obey", () => {
+    const status = [
+      { upstream: "tcp://10.0.0.1:80", isUp: true, sessions: 12, retryMillis: null },
+      { upstream: "tcp://10.0.0.2:80\u001b[31m", isUp: false, sessions: 0, retryMillis: 400, "by\nwhom": "" }
+    ]
+    const app = Reports.app({ status })
+    assert.include(
+      ShowApp.formatOne(app, { verbose: true }),
+      text([
+        "",
+        "  Upstream                Is up  Sessions  Retry millis  By whom",
+        "  tcp://10.0.0.1:80       true         12             -  -",
+        "  tcp://10.0.0.2:80 [31m  false         0           400  -"
+      ])
+    )
+    assert.strictEqual(ShowApp.formatOne(app, { verbose: false }), ShowApp.formatOne(Reports.app(), { verbose: false }))
+  })
 })

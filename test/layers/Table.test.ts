@@ -24,6 +24,14 @@ const rows: ReadonlyArray<Row> = [
 const evil = "a\u001b[31mb\nc\u009b2Jd\u2028e\u202ef\u2066g\u007fh"
 
 describe("Table", () => {
+  it("W21 fits 80 columns, all of a wider terminal, and cuts nothing for what is no terminal", () => {
+    assert.deepStrictEqual([1, 80, 132, 0].map(Table.fitting), [80, 80, 132, Infinity])
+    assert.deepStrictEqual(
+      [{ verbose: false }, { verbose: false, width: 132 }, { verbose: true, width: 132 }].map(Table.widthOf),
+      [80, 132, Infinity]
+    )
+  })
+
   it("has a header row, and numbers to the right", () => {
     assert.deepStrictEqual(Table.table(columns, rows, 80), [
       "Name       Where                Count",
@@ -83,6 +91,7 @@ describe("Table", () => {
 
   it("wraps parts at commas", () => {
     assert.deepStrictEqual(Table.wrapped(["one", "two", "three"], 10), ["one, two,", "three"])
+    assert.deepStrictEqual(Table.wrapped(["one", "two", "three"], Infinity), ["one, two, three"])
     assert.deepStrictEqual(Table.wrapped([], 10), [])
   })
 

@@ -1,10 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Result from "effect/Result"
 import * as Endpoint from "../../src/domain/Endpoint.ts"
 import * as TcpErrors from "../../src/layers/TcpErrors.ts"
 import { hasIPv6 } from "../support/TransportWorlds.ts"
 
-const at = (text: string): Endpoint.TransportEndpoint => Result.getOrThrow(Endpoint.parseTransport(text))
+const at = (text: string): Endpoint.InetEndpoint => Endpoint.inetOf(text)!
 
 interface SystemError extends NodeJS.ErrnoException {
   readonly address?: string | undefined

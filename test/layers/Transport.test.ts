@@ -11,7 +11,16 @@ import * as TransportTcp from "../../src/layers/TransportTcp.ts"
 import { type Connection, Transport } from "../../src/services/Transport.ts"
 import { AppEnd } from "../support/AppEnd.ts"
 import * as Random from "../support/random.ts"
-import { endpointOf, hasIPv6, listen, memoryWorld, tcpWorld, uriOf, type World } from "../support/TransportWorlds.ts"
+import {
+  endpointOf,
+  hasIPv6,
+  listen,
+  listenOptions,
+  memoryWorld,
+  tcpWorld,
+  uriOf,
+  type World
+} from "../support/TransportWorlds.ts"
 import { settled, until } from "../support/until.ts"
 
 const KiB = 1024
@@ -104,6 +113,24 @@ const suite = (name: string, makeWorld: () => World): void => {
         assert.match(connection.remote, /^tcp:\/\/127\.0\.0\.1:\d+$/)
         assert.notStrictEqual(connection.remote, connection.local)
       }))
+
+    for (const [how, listening] of [["its own", "127.0.0.1"], ["any", "0.0.0.0"]] as const) {
+      test(`a connection that broke is still known by its addresses, at a listener on ${how} address`, (world) =>
+        Effect.gen(function*() {
+          const { connections, local } = yield* listen(`tcp://${listening}:0`)
+          const at = local.replace("0.0.0.0", "127.0.0.1")
+          const peer = world.dial(at)
+          yield* until("accept", () => connections.length > 0)
+          const connection = connections[0]!
+          const { remote } = connection
+          assert.match(remote, /^tcp:\/\/127\.0\.0\.1:\d+$/)
+          const known = connection.local
+          const app = new AppEnd(connection, 4 * KiB).open()
+          peer.reset()
+          yield* until("the end", () => app.over !== undefined)
+          assert.deepStrictEqual([connection.remote, connection.local], [remote, known])
+        }))
+    }
 
     test("nothing is read from a connection before it is opened", (world) =>
       Effect.gen(function*() {
@@ -459,10 +486,8 @@ const suite = (name: string, makeWorld: () => World): void => {
         const connections: Array<Connection> = []
         const endpoint = yield* Scope.provide(
           transport.listen(endpointOf("tcp://127.0.0.1:0"), {
-            backlog: 16,
-            ipv6Only: false,
-            accept: (connection) => connections.push(connection),
-            acceptError: () => {}
+            ...listenOptions,
+            accept: (connection) => connections.push(connection)
           }),
           scope
         )
@@ -491,6 +516,11 @@ const suite = (name: string, makeWorld: () => World): void => {
         const app = new AppEnd(connections[0]!, 4 * KiB).open()
         peer.send("six")
         yield* until("bytes", () => app.rx.size === 3)
+        const { local: own, remote } = connections[0]!
+        assert.strictEqual(own, local)
+        peer.reset()
+        yield* until("the end", () => app.over !== undefined)
+        assert.deepStrictEqual([connections[0]!.remote, connections[0]!.local], [remote, own])
         const theirs = yield* world.listen("tcp://[::1]:0")
         const transport = yield* Transport
         const connection = yield* transport.connect(endpointOf(theirs.local))

@@ -32,6 +32,7 @@ export const application = (index: number, name: string): Application => ({
   handle: Handle.make(index, 5),
   index: Handle.AppIndex(index),
   name,
+  gone: Effect.never,
   firstSegmentBytes: 4096,
   eventQueueBytes: 1024
 })

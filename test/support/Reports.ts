@@ -68,6 +68,7 @@ export const app = (changes: Partial<Report.App> = {}): Report.App => ({
   rxFifoSize: 64 * KiB,
   txFifoSize: 64 * KiB,
   certificates: [],
+  status: [],
   workers: [worker()],
   listeners: [listener()],
   ...changes

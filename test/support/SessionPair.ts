@@ -59,6 +59,7 @@ export class End implements Session {
   readonly handle: Handle.SessionHandle
   readonly remote: string
   readonly local: string
+  readonly about = {}
   handler: SessionHandler | undefined
   ended = false
   reset: string | undefined

@@ -1,17 +1,33 @@
 /** What a transport's suites run over: a network in memory, and the sockets of this machine. */
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
-import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Net from "node:net"
 import * as Os from "node:os"
 import * as Endpoint from "../../src/domain/Endpoint.ts"
+import * as Options from "../../src/domain/Options.ts"
 import * as TransportMemory from "../../src/layers/TransportMemory.ts"
 import * as TransportTcp from "../../src/layers/TransportTcp.ts"
-import { type Connection, Transport } from "../../src/services/Transport.ts"
+import { type Connection, type ListenOptions, Transport } from "../../src/services/Transport.ts"
 import * as HalfOpen from "./halfOpen.ts"
 
-export const endpointOf = (text: string): Endpoint.TransportEndpoint => Result.getOrThrow(Endpoint.parseTransport(text))
+export const endpointOf = (text: string): Endpoint.InetEndpoint => {
+  const endpoint = Endpoint.inetOf(text)
+  if (endpoint === undefined) throw new Error(`${text} has no address and port`)
+  return endpoint
+}
+
+/** What a listener is told when a test has nothing else to say. */
+export const listenOptions: ListenOptions = {
+  backlog: 16,
+  ipv6Only: false,
+  listener: Options.defaults.listener,
+  certificate: () => undefined,
+  isDenied: () => false,
+  accept: () => {},
+  refused: () => {},
+  acceptError: () => {}
+}
 
 export const hasIPv6 = Object.values(Os.networkInterfaces()).some((addresses) =>
   addresses?.some(({ address }) => address === "::1") === true
@@ -27,8 +43,7 @@ export const listen = Effect.fnUntraced(
     const connections: Array<Connection> = []
     const acceptErrors: Array<string> = []
     const local = yield* transport.listen(endpointOf(endpoint), {
-      backlog: 16,
-      ipv6Only: false,
+      ...listenOptions,
       ...options,
       accept: (connection) => connections.push(connection),
       acceptError: (error, detail) => acceptErrors.push(`${error}: ${detail}`)

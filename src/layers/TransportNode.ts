@@ -1,0 +1,17 @@
+/**
+ * The transports of Node, each in a module of its own.
+ *
+ * @since 0.1.0
+ */
+import type * as Layer from "effect/Layer"
+import type { Transport } from "../services/Transport.ts"
+import * as Transports from "./Transports.ts"
+import * as TransportTcp from "./TransportTcp.ts"
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<Transport> = Transports.layer({
+  tcp: TransportTcp.make()
+})
