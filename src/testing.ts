@@ -1,6 +1,6 @@
 /**
  * For tests of what runs on Sluice: a host in memory, with workers that misbehave on command. How to use it, with
- * examples, is in `docs/TESTING.md`.
+ * examples, is in `docs/testing.md`.
  *
  * - `HostScripted.layer` is the host, and the service `HostScripted.HostScripted` what a test has of it.
  * - `AppWorkerScripted.WorkerScript` is what a worker can be told.

@@ -11,6 +11,7 @@ import { parentPort, receiveMessageOnPort, workerData } from "node:worker_thread
 import * as AppModules from "./layers/AppModules.ts"
 import type { HandedOver, ThreadData, ThreadStatus } from "./layers/AppWorkerThread.ts"
 import * as DoorbellPort from "./layers/DoorbellPort.ts"
+import * as NodeListen from "./layers/NodeListen.ts"
 import * as SessionClient from "./layers/SessionClient.ts"
 import { WorkerExit } from "./services/AppWorker.ts"
 import { Sessions } from "./services/Sessions.ts"
@@ -63,7 +64,7 @@ const run = Effect.gen(function*() {
     report: (error) => void logError(Effect.logError("an application's session handler threw", error))
   })
   client.wake()
-  const app = yield* AppModules.load({ _tag: "Url", url })
+  const app = yield* AppModules.load({ _tag: "Url", url }, yield* NodeListen.make(sessions))
   yield* Layer.build(Layer.provide(app, Layer.succeed(Sessions, sessions)))
   yield* status({ _tag: "Ready" })
   yield* Deferred.await(stop)

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+export * as PlainWorker from "./layers/PlainWorker.ts"
 export * as SessionDatagrams from "./layers/SessionDatagrams.ts"
 export * as SessionDuplex from "./layers/SessionDuplex.ts"
 export * as SessionHttpServer from "./layers/SessionHttpServer.ts"

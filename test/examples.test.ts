@@ -1,23 +1,21 @@
-/** The examples of the README and of the pages are files that run: as they stand there, and on the package as it is published. */
+/** The examples of the README and of docs/ are files that run: as they stand there, and on the package as it is published. */
 import { assert, describe, it } from "@effect/vitest"
 import { type ChildProcess, spawn } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Path from "node:path"
+import { text } from "node:stream/consumers"
 import { setTimeout as sleep } from "node:timers/promises"
 
 const root = Path.join(import.meta.dirname, "..")
 const read = (path: string): string => Fs.readFileSync(Path.join(root, path), "utf8")
-const readme = read("README.md")
-/** Pages of documentation, by the folder of their examples. */
-const pages: Readonly<Record<string, string>> = { testing: "docs/TESTING.md" }
-const filesIn = (folder: string): ReadonlyArray<string> =>
-  Fs.readdirSync(Path.join(root, folder), { withFileTypes: true }).filter((entry) => entry.isFile()).map(({ name }) =>
-    name
-  )
+const pages = ["README.md", ...Fs.readdirSync(Path.join(root, "docs")).map((name) => `docs/${name}`)].map(read)
+const examples = Fs.readdirSync(Path.join(root, "examples"), { recursive: true, encoding: "utf8" }).filter((name) =>
+  name.endsWith(".ts")
+)
 
 /** Runs a command until it has said `listening`, gives the port to the test, and ends it. */
-const serving = async (args: ReadonlyArray<string>, test: (port: number) => Promise<void>): Promise<void> => {
+const serving = async (args: ReadonlyArray<string>, test: (port: number) => Promise<void>): Promise<number | null> => {
   const child: ChildProcess = spawn(process.execPath, [...args], { cwd: root, stdio: ["ignore", "pipe", "pipe"] })
   let said = ""
   const ended = new Promise<number | null>((resolve) => child.once("exit", resolve))
@@ -34,20 +32,20 @@ const serving = async (args: ReadonlyArray<string>, test: (port: number) => Prom
     child.kill("SIGTERM")
     await ended
   }
+  return ended
 }
 
+const shouting = [
+  ["express.ts", "Express", "text/plain", "all of it"],
+  ["fastify.ts", "Fastify", "application/json", `{"words":"all of it"}`]
+] as const
+
 describe("examples", () => {
-  for (const name of filesIn("examples")) {
-    it(`${name} stands in the README as it is`, () => {
-      assert.include(readme, `\`\`\`ts\n${read(`examples/${name}`).trimEnd()}\n\`\`\``)
+  for (const name of examples) {
+    it(`${name} stands in the README or in docs/ as it is`, () => {
+      const text = read(`examples/${name}`).trimEnd()
+      assert.isTrue(pages.some((page) => page.includes(`\`\`\`ts\n${text}\n\`\`\``)))
     })
-  }
-  for (const [folder, page] of Object.entries(pages)) {
-    for (const name of filesIn(`examples/${folder}`)) {
-      it(`${folder}/${name} stands in ${page} as it is`, () => {
-        assert.include(read(page), `\`\`\`ts\n${read(`examples/${folder}/${name}`).trimEnd()}\n\`\`\``)
-      })
-    }
   }
 
   it("composed.ts serves hello.ts with two workers", () =>
@@ -59,6 +57,57 @@ describe("examples", () => {
       }
       assert.deepStrictEqual([...said].toSorted(), ["hello from thread 1\n", "hello from thread 2\n"])
     }))
+
+  for (const workers of [1, 3]) {
+    const serve = (file: string, test: (port: number) => Promise<void>) =>
+      serving([
+        "dist/main.js",
+        "serve",
+        `examples/${file}`,
+        "--listen",
+        "tcp://127.0.0.1:0",
+        "--workers",
+        String(workers),
+        "--control",
+        control()
+      ], test)
+
+    for (const [file, framework, type, body] of shouting) {
+      it(`${file} answers, with as many workers as it is told: ${workers}`, () =>
+        serve(file, async (port) => {
+          const threads = new Set<number>()
+          for (let i = 0; i < 2 * workers; i++) {
+            const response = await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: "close" } })
+            const said = await response.json() as { readonly hello: string; readonly thread: number }
+            assert.strictEqual(said.hello, `from ${framework}`)
+            threads.add(said.thread)
+          }
+          assert.strictEqual(threads.size, workers)
+          const init = { method: "POST", body, headers: { "content-type": type } }
+          assert.strictEqual(await (await fetch(`http://127.0.0.1:${port}/shout`, init)).text(), "ALL OF IT")
+        }))
+    }
+
+    it(`echo.ts sends back what it gets, with ${workers} workers`, () =>
+      serve("echo.ts", async (port) => {
+        for (let i = 0; i < 2 * workers; i++) {
+          const socket = Net.connect({ port, host: "127.0.0.1", allowHalfOpen: true })
+          socket.end("all of it ".repeat(100_000))
+          assert.strictEqual(await text(socket), "all of it ".repeat(100_000))
+        }
+      }))
+  }
+
+  it("plain.ts serves express.ts on three threads, and ends when it is told to", async () => {
+    const ended = await serving(["examples/plain.ts", "tcp://127.0.0.1:0"], async (port) => {
+      const threads = new Set<string>()
+      for (let i = 0; i < 6; i++) {
+        threads.add(await (await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: "close" } })).text())
+      }
+      assert.strictEqual(threads.size, 3)
+    })
+    assert.strictEqual(ended, 0)
+  })
 
   it("W16 local.ts: one application asks another by name", async () => {
     const child = spawn(process.execPath, ["examples/local.ts"], { cwd: root, stdio: ["ignore", "pipe", "pipe"] })

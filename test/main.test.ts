@@ -441,7 +441,7 @@ describe("sluice serve refuses", () => {
         yield* fails(["serve", Cli.fixture("fails"), ...mode], { code: 1, says: /no such database/ })
         yield* fails(["serve", Cli.fixture("no-app"), ...mode], {
           code: 1,
-          says: /no-app\.ts exports something else as its default; it must export an Effect Layer/
+          says: /no-app\.ts exports something else as its default; export as its default an Effect Layer/
         })
       }))
   }

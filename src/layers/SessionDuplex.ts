@@ -395,3 +395,12 @@ export class SessionDuplex extends Duplex {
     return local === null ? {} : { address: local.host, port: local.port, family: family(local.host) }
   }
 }
+
+/**
+ * The stream of a session, for what is written for sockets. Whoever serves connections asks for it here.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromSession = (session: Session, options?: SessionDuplexOptions): SessionDuplex =>
+  new SessionDuplex(session, options)

@@ -1,0 +1,233 @@
+/**
+ * A host for programs that are not written with Effect: promises, and errors as rejections.
+ *
+ * ```ts
+ * import * as Sluice from "sluice/plain"
+ *
+ * const host = await Sluice.start()
+ * const app = await host.attach({ name: "web", listen: ["tcp://127.0.0.1:8080"] }, new URL("./app.js", import.meta.url))
+ * console.log(app.endpoints)
+ * process.once("SIGTERM", () => host.stop())
+ * ```
+ *
+ * What is behind it is a `ManagedRuntime` of the host's layer, {@link Host.runtime}: whoever has Effects to run on the
+ * host runs them there. Every rejection is the tagged error that the Effect fails with, an `Error` whose `message` is a
+ * sentence and whose `reason` says what it was.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Scope from "effect/Scope"
+import * as Path from "node:path"
+import * as Url from "node:url"
+import type { AppIndex, WorkerHandle } from "../domain/Handle.ts"
+import * as HandleText from "../domain/HandleText.ts"
+import type { AppOptionsInput } from "../domain/Options.ts"
+import type * as Report from "../domain/Report.ts"
+import * as AppWorker from "../services/AppWorker.ts"
+import type { ControlError } from "../services/ControlApi.ts"
+import { type Application, AttachFailed, Draining, SessionLayer } from "../services/SessionLayer.ts"
+import * as ControlServer from "./ControlServer.ts"
+import * as HostLayer from "./Host.ts"
+import * as NodeApps from "./NodeApps.ts"
+
+/**
+ * @category options
+ * @since 0.1.0
+ */
+export interface StartOptions {
+  /** Path of a socket for `sluice show` and the other commands; without one there is none. */
+  readonly control?: string | undefined
+}
+
+/**
+ * @category options
+ * @since 0.1.0
+ */
+export interface StopOptions {
+  /**
+   * Whether what is in hand may finish, at most the application's `drainTimeout`; what is left then is reset. Default
+   * `true`.
+   */
+  readonly drain?: boolean | undefined
+}
+
+/**
+ * The options of an application, with the number of its workers among the first of them.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface AppOptions extends AppOptionsInput {
+  /** App workers, 1 to 256. Default 2; 1 for an application that is no module, since all of those share one thread. */
+  readonly workers?: number | undefined
+}
+
+/**
+ * What is served: a module, by its URL or the path of its file, on threads unless the options say otherwise; or what a
+ * module would export, which runs on this program's own loop.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type AppInput = URL | string | NodeApps.Servable
+
+/**
+ * An application that is attached.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface App extends AsyncDisposable {
+  readonly name: string
+  readonly index: AppIndex
+  /** Where it listens, with the ports that were given. */
+  readonly endpoints: ReadonlyArray<string>
+  /** Detaches it. Also what `await using` does at its end. Idempotent. */
+  detach(options?: StopOptions): Promise<void>
+}
+
+/**
+ * A host that runs.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Host extends AsyncDisposable {
+  /** Attaches an application and starts its workers; rejects with `AttachFailed`, and then nothing is left of it. */
+  attach(options: AppOptions, app: AppInput): Promise<App>
+  /** All there is, in numbers; what `sluice show app --json` prints. */
+  report(): Promise<Report.Host>
+  /** Stops all applications and ends the host. Also what `await using` does at its end. Idempotent. */
+  stop(options?: StopOptions): Promise<void>
+  /** For Effects that need the host's services. It is disposed of with the host. */
+  readonly runtime: ManagedRuntime.ManagedRuntime<HostLayer.Services, ControlError>
+}
+
+const moduleOf = (app: AppInput): AppWorker.AppModule => {
+  if (app instanceof URL) return AppWorker.fromUrl(app)
+  if (typeof app !== "string") return AppWorker.fromLayer(NodeApps.layer(app))
+  return AppWorker.fromUrl(/^[a-z]{2,}:/.test(app) ? app : Url.pathToFileURL(Path.resolve(app)))
+}
+
+const optionsOf = ({ workers, ...options }: AppOptions, module: AppWorker.AppModule): AppOptionsInput => ({
+  ...options,
+  worker: {
+    ...(module._tag === "Layer" ? { kind: "in-process", workers: 1 } : {}),
+    ...(workers === undefined ? {} : { workers }),
+    ...options.worker
+  }
+})
+
+/** Lets its workers finish, the default worker last: with it the application goes. */
+const drained = Effect.fnUntraced(function*({ index }: Application) {
+  const host = yield* SessionLayer
+  const app = (yield* host.report).apps.find((app) => app.index === index)
+  if (app === undefined) return
+  const remove = ({ handle }: Report.Worker) =>
+    Effect.ignore(host.deleteWorker(HandleText.parse<WorkerHandle>(handle)!, { drain: true }))
+  yield* Effect.forEach(app.workers.filter(({ mapIndex }) => mapIndex !== 0), remove, {
+    concurrency: "unbounded",
+    discard: true
+  })
+  yield* Effect.forEach(app.workers.filter(({ mapIndex }) => mapIndex === 0), remove, { discard: true })
+})
+
+class PlainApp implements App {
+  readonly name: string
+  readonly index: AppIndex
+  readonly endpoints: ReadonlyArray<string>
+  readonly #end: (drain: boolean) => Promise<void>
+  #ended: Promise<void> | undefined
+
+  constructor({ index, name }: Application, endpoints: ReadonlyArray<string>, end: (drain: boolean) => Promise<void>) {
+    this.name = name
+    this.index = index
+    this.endpoints = endpoints
+    this.#end = end
+  }
+
+  detach(options?: StopOptions): Promise<void> {
+    return this.#ended ??= this.#end(options?.drain ?? true)
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.detach()
+  }
+}
+
+class PlainHost implements Host {
+  readonly runtime: Host["runtime"]
+  /** Of the applications, which go before the host does. */
+  readonly #scope = Scope.makeUnsafe("parallel")
+  #stopped: Promise<void> | undefined
+
+  constructor(runtime: Host["runtime"]) {
+    this.runtime = runtime
+  }
+
+  async attach(options: AppOptions, app: AppInput): Promise<App> {
+    const module = moduleOf(app)
+    const attached = Effect.gen({ self: this }, function*() {
+      const scope = yield* Scope.fork(this.#scope)
+      const host = yield* SessionLayer
+      const application = yield* host.attach(optionsOf(options, module), module).pipe(
+        Scope.provide(scope),
+        Effect.onError(() => Scope.close(scope, Exit.void))
+      )
+      const { apps } = yield* host.report
+      const { listeners } = apps.find(({ index }) => index === application.index)!
+      return new PlainApp(
+        application,
+        listeners.map(({ endpoint }) => endpoint),
+        (drain) => this.#end(drain ? drained(application) : Effect.void, Scope.close(scope, Exit.void))
+      )
+    })
+    try {
+      if (this.#stopped === undefined) return await this.runtime.runPromise(attached)
+    } catch (error) {
+      if (this.#stopped === undefined) throw error
+    }
+    throw new AttachFailed({ reason: new Draining() })
+  }
+
+  report(): Promise<Report.Host> {
+    return this.runtime.runPromise(Effect.flatMap(SessionLayer, (host) => host.report))
+  }
+
+  stop(options?: StopOptions): Promise<void> {
+    const first = options?.drain ?? true
+      ? Effect.flatMap(SessionLayer, (host) => host.drain)
+      : Effect.void
+    return this.#stopped ??= this.#end(first, Scope.close(this.#scope, Exit.void)).then(() => this.runtime.dispose())
+  }
+
+  async #end(first: Effect.Effect<void, never, SessionLayer>, last: Effect.Effect<void>): Promise<void> {
+    await this.runtime.runPromise(Effect.ensuring(first, last))
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop()
+  }
+}
+
+/**
+ * Starts a host. Rejects when it can't listen on the control socket.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const start = async (options: StartOptions = {}): Promise<Host> => {
+  const { control } = options
+  const layer = control === undefined
+    ? HostLayer.layer
+    : ControlServer.layer(control).pipe(Layer.provideMerge(HostLayer.layer))
+  // standard output is the program's own
+  const runtime = ManagedRuntime.make(Layer.mergeAll(layer, Layer.succeed(Logger.LogToStderr, true)))
+  await runtime.context()
+  return new PlainHost(runtime)
+}

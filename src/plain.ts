@@ -1,0 +1,15 @@
+/**
+ * The host side of Sluice for programs that are not written with Effect.
+ *
+ * @since 0.1.0
+ */
+export {
+  type App,
+  type AppInput,
+  type AppOptions,
+  type Host,
+  start,
+  type StartOptions,
+  type StopOptions
+} from "./layers/PlainHost.ts"
+export { AttachFailed } from "./services/SessionLayer.ts"
