@@ -8,6 +8,7 @@
 import * as Schema from "effect/Schema"
 import * as AddressPattern from "./AddressPattern.ts"
 import { Warning } from "./Certificate.ts"
+import * as Endpoint from "./Endpoint.ts"
 import { RefuseReasons, ReleaseReasons } from "./Ledger.ts"
 import { sessionStates } from "./SessionState.ts"
 import { workerStates } from "./WorkerState.ts"
@@ -153,7 +154,7 @@ export type Host = typeof Host.Type
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** What a session's bytes go over: a connection, or memory that two workers share. */
-export const SessionTransport = Schema.Literals(["tcp", "local"])
+export const SessionTransport = Endpoint.Transport
 
 /** How a session came to be; a cut-through session is two of them, one at each end (W16). */
 export const SessionKind = Schema.Literals(["accepted", "connected", "cut-through server", "cut-through client"])

@@ -188,12 +188,13 @@ export class SessionHttpServer extends Http.Server {
     return this.#listeners.map((listener) => listener.local)
   }
 
-  /** Where the first listener listens; a URI when it has no port. */
+  /** Where the first listener listens; a URI or a path when it has no port. */
   override address(): Net.AddressInfo | string | null {
     const local = this.#listeners[0]?.local
     if (local === undefined) return null
     const endpoint = Endpoint.inetOf(local)
-    if (endpoint === undefined) return local
+    // of a Unix socket Node says the path
+    if (endpoint === undefined) return local.replace(/^unix:\/\//, "")
     const { host, port } = endpoint
     return { address: host, port, family: host.includes(":") ? "IPv6" : "IPv4" }
   }
