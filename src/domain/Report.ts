@@ -9,7 +9,7 @@ import * as Schema from "effect/Schema"
 import * as AddressPattern from "./AddressPattern.ts"
 import { Warning } from "./Certificate.ts"
 import * as Endpoint from "./Endpoint.ts"
-import { RefuseReasons, ReleaseReasons } from "./Ledger.ts"
+import { DropReasons, RefuseReasons, ReleaseReasons } from "./Ledger.ts"
 import { sessionStates } from "./SessionState.ts"
 import { workerStates } from "./WorkerState.ts"
 
@@ -41,7 +41,9 @@ export const Arrivals = Schema.Struct({
   redirected: Count,
   held: Count,
   offered: Count,
-  refused: countsOf(RefuseReasons)
+  refused: countsOf(RefuseReasons),
+  /** Datagrams, with the reasons why. */
+  dropped: countsOf(DropReasons)
 })
 
 /** Where an application listens and connects: within its namespace, with the transport, or both (W17). */
@@ -183,7 +185,9 @@ export const Session = Schema.Struct({
   ageMillis: Schema.Finite,
   /** From the peer to the application, and back; null for cut-through, which the host has no part in. */
   rx: Schema.NullOr(Fifo),
-  tx: Schema.NullOr(Fifo)
+  tx: Schema.NullOr(Fifo),
+  /** Datagrams of it that were dropped. */
+  dropped: Count
 })
 export type Session = typeof Session.Type
 

@@ -246,6 +246,7 @@ export const make = (options: {
         return true
       },
       refused: (reason) => listener.turnAway(reason),
+      dropped: (reason) => listener.arrivals.dropped[reason]++,
       accept: listener.arrive,
       acceptError: (error, detail) =>
         run(Effect.logWarning(`accept on ${listener.local} failed and is tried again: ${error} (${detail})`))

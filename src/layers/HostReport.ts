@@ -289,7 +289,8 @@ export const make = (options: {
       local: connection.local,
       remote: connection.remote,
       ageMillis: tables.now() - since,
-      ...(cutThrough ? { rx: null, tx: null } : session.fifos())
+      ...(cutThrough ? { rx: null, tx: null } : session.fifos()),
+      dropped: connection.dropped ?? 0
     }
   }
 

@@ -33,6 +33,7 @@ export const listenOptions: ListenOptions = {
   isDenied: () => false,
   accept: () => {},
   refused: () => {},
+  dropped: () => {},
   acceptError: () => {}
 }
 
