@@ -13,8 +13,7 @@ const refusals = (listener: Report.Listener): ReadonlyArray<readonly [string, nu
 const drops = (listener: Report.Listener) =>
   Object.entries(listener.arrivals.dropped).filter(([, count]) => count !== 0)
 
-const sum = (counts: ReadonlyArray<readonly [string, number]>) =>
-  `${counts.reduce((sum, [, count]) => sum + count, 0)}`
+const sum = (counts: ReadonlyArray<readonly [string, number]>) => `${counts.reduce((sum, [, count]) => sum + count, 0)}`
 
 /**
  * Scopes in one word.

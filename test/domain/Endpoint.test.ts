@@ -139,7 +139,11 @@ describe("Endpoint", () => {
   }
 
   const refusals: ReadonlyArray<readonly [string, Endpoint.EndpointErrorReason, string]> = [
-    ["quic://h:1", { _tag: "UnknownTransport", transport: "quic" }, "there is no transport 'quic'; use tcp:, udp:, unix:, local:"],
+    [
+      "quic://h:1",
+      { _tag: "UnknownTransport", transport: "quic" },
+      "there is no transport 'quic'; use tcp:, udp:, unix:, local:"
+    ],
     ["localhost:8080", { _tag: "MissingTransport" }, "it must start with a transport"],
     ["tcp:localhost:8080", { _tag: "MissingTransport" }, "it must start with a transport"],
     ["", { _tag: "MissingTransport" }, "it must start with a transport"],
