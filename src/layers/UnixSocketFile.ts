@@ -6,8 +6,8 @@
  * somebody who answers, and of two that want the same path the system lets one have it.
  *
  * A file that is there already is asked: one that answers is in use. A socket that nobody answers was left behind by a
- * program that is gone. It is moved aside and asked once more, since another program may have taken the path meanwhile;
- * then it is put back. What is no socket is never touched.
+ * program that is gone, and is moved aside. If it is then not the one that was asked, since another program has taken
+ * the path meanwhile, it is put back. What is no socket is never touched.
  *
  * A file is removed only while it is the listener's own, and before the listener ends: as long as it answers nobody
  * takes it for one that was left behind.
@@ -94,27 +94,32 @@ const ask = (path: string): Effect.Effect<"answers" | "left" | "gone", NodeJS.Er
     return Effect.sync(() => socket.destroy())
   })
 
-/** Whether it could be done, where the code is what one reckons with. */
-const unless = (code: string, step: () => void): Effect.Effect<boolean, NodeJS.ErrnoException> =>
-  attempt(step).pipe(
-    Effect.as(true),
-    Effect.catchIf((error) => error.code === code, () => Effect.succeed(false))
-  )
+const isSame = (one: Fs.BigIntStats, other: Fs.BigIntStats): boolean => one.ino === other.ino && one.dev === other.dev
 
 /** Removes a socket that nobody answers. */
 const clear = Effect.fnUntraced(function*(path: string, den: Den): Effect.fn.Return<void, Fault> {
-  const stats = yield* attempt(() => Fs.lstatSync(path, { throwIfNoEntry: false }))
-  if (stats === undefined) return
-  if (!stats.isSocket()) return yield* Effect.fail<Fault>({ code: "NoSocket" })
+  const look = () => Fs.lstatSync(path, { bigint: true, throwIfNoEntry: false })
+  const asked = yield* attempt(look)
+  if (asked === undefined) return
+  if (!asked.isSocket()) return yield* Effect.fail<Fault>({ code: "NoSocket" })
   if ((yield* ask(path)) === "answers") return yield* Effect.fail<Fault>({ code: "InUse" })
-  const aside = inDen(den, "aside")
-  if (!(yield* unless("ENOENT", () => Fs.renameSync(path, aside)))) return
-  const isSocket = yield* attempt(() => Fs.lstatSync(aside).isSocket())
-  if (isSocket && (yield* ask(aside)) !== "answers") return yield* attempt(() => Fs.unlinkSync(aside))
-  // somebody has taken the path meanwhile
-  yield* unless("EEXIST", () => Fs.linkSync(aside, path))
-  return yield* Effect.fail<Fault>({ code: isSocket ? "InUse" : "NoSocket" })
+  const aside = Path.join(den.path, "aside")
+  yield* attempt(() => {
+    // in one go: another program that wants the path may have taken it meanwhile
+    const now = look()
+    if (now === undefined || !isSame(now, asked) || now.ctimeNs !== asked.ctimeNs) return
+    Fs.renameSync(path, aside)
+    if (!isSame(Fs.lstatSync(aside, { bigint: true }), asked)) Fs.linkSync(aside, path)
+    Fs.unlinkSync(aside)
+  }).pipe(Effect.catchIf(({ code }) => code === "ENOENT" || code === "EEXIST", () => Effect.void))
 })
+
+/** Links the socket to its path; `false` when something is there. */
+const link = (born: string, path: string): Effect.Effect<boolean, NodeJS.ErrnoException> =>
+  attempt(() => Fs.linkSync(born, path)).pipe(
+    Effect.as(true),
+    Effect.catchIf(({ code }) => code === "EEXIST", () => Effect.succeed(false))
+  )
 
 /**
  * Lets the server listen at the path; answers how to leave it.
@@ -139,13 +144,13 @@ export const take = (
         Fs.chmodSync(born, options.mode)
         return Fs.lstatSync(born, { bigint: true })
       })
-      for (let tries = 0; !(yield* unless("EEXIST", () => Fs.linkSync(born, file))); tries++) {
+      for (let tries = 0; !(yield* link(born, file)); tries++) {
         if (tries === TRIES) return yield* Effect.fail<Fault>({ code: "InUse" })
         yield* clear(path, den)
       }
       return () => {
         const there = Fs.lstatSync(file, { bigint: true, throwIfNoEntry: false })
-        if (there?.ino === own.ino && there.dev === own.dev) Fs.unlinkSync(file)
+        if (there !== undefined && isSame(there, own)) Fs.unlinkSync(file)
       }
     }),
     closeDen
