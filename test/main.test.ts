@@ -398,8 +398,8 @@ describe("sluice serve refuses", () => {
     ],
     [
       "a transport that it does not have",
-      ["--listen", "udp://127.0.0.1:53"],
-      /^sluice: --listen: .*'udp' is not served/
+      ["--listen", "quic://127.0.0.1:53"],
+      /^sluice: --listen: .*'quic'/
     ],
     ["a number that is none", ["--workers", "two"], "--workers: got \"two\"; it must be a whole number from 1 to 256"],
     [

@@ -56,7 +56,7 @@ export const transports: ReadonlyArray<Transport> = Transport.literals
  * @category constants
  * @since 0.1.0
  */
-export const servedTransports: ReadonlyArray<Transport> = ["tcp", "local"]
+export const servedTransports: ReadonlyArray<Transport> = ["tcp", "udp", "unix", "local"]
 
 const LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/i
 const NUMBER_LABEL = /^(?:\d+|0x[0-9a-f]*)$/i
@@ -486,6 +486,17 @@ export const coveredBy = (endpoint: Endpoint): ReadonlyArray<Endpoint> => {
     : [...hosts.map((host): Endpoint => ({ ...endpoint, host })), ...ports]
   const own = format(endpoint)
   return all.filter((other) => format(other) !== own)
+}
+
+/**
+ * The transport that an endpoint's text begins with, which may have nothing behind it: an end without an address.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const transportOf = (text: string): Transport => {
+  const transport = text.slice(0, text.indexOf(":"))
+  return isKnown(transport) ? transport : "tcp"
 }
 
 /**

@@ -43,11 +43,24 @@ export const RefuseReasons = [
   /** What comes before the session took longer than the listener gives it. */
   "handshake-time",
   /** As many as may be are busy with what comes before their sessions. */
-  "handshake-limit",
-  /** A datagram that is larger than its session could ever hold. */
-  "oversized"
+  "handshake-limit"
 ] as const
 export type RefuseReason = typeof RefuseReasons[number]
+
+/** Why a datagram was dropped. */
+export const DropReasons = [
+  /** As many as may be wait for a worker to claim their session. */
+  "not-claimed",
+  /** The rx fifo of its session is full, and as many as may be wait for room. */
+  "no-room",
+  /** It is larger than its session could ever hold. */
+  "oversized",
+  /** An application wrote more than a datagram of its transport can hold. */
+  "too-large",
+  /** The system did not send it. */
+  "not-sent"
+] as const
+export type DropReason = typeof DropReasons[number]
 
 const counts = <K extends string>(keys: ReadonlyArray<K>): Record<K, number> =>
   Object.fromEntries(keys.map((key) => [key, 0])) as Record<K, number>
@@ -89,6 +102,8 @@ export class Arrivals {
   /** On offer to a worker now. */
   offered = 0
   readonly refused = counts(RefuseReasons)
+  /** Datagrams of the listener's sessions, of those too that never became one. */
+  readonly dropped = counts(DropReasons)
 }
 
 /** Adds `from`'s counters to `into`'s, reasons one by one. */

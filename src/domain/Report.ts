@@ -8,7 +8,8 @@
 import * as Schema from "effect/Schema"
 import * as AddressPattern from "./AddressPattern.ts"
 import { Warning } from "./Certificate.ts"
-import { RefuseReasons, ReleaseReasons } from "./Ledger.ts"
+import * as Endpoint from "./Endpoint.ts"
+import { DropReasons, RefuseReasons, ReleaseReasons } from "./Ledger.ts"
 import { sessionStates } from "./SessionState.ts"
 import { workerStates } from "./WorkerState.ts"
 
@@ -40,7 +41,9 @@ export const Arrivals = Schema.Struct({
   redirected: Count,
   held: Count,
   offered: Count,
-  refused: countsOf(RefuseReasons)
+  refused: countsOf(RefuseReasons),
+  /** Datagrams, with the reasons why. */
+  dropped: countsOf(DropReasons)
 })
 
 /** Where an application listens and connects: within its namespace, with the transport, or both (W17). */
@@ -161,7 +164,7 @@ export type Host = typeof Host.Type
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** What a session's bytes go over: a connection, or memory that two workers share. */
-export const SessionTransport = Schema.Literals(["tcp", "local"])
+export const SessionTransport = Endpoint.Transport
 
 /** How a session came to be; a cut-through session is two of them, one at each end (W16). */
 export const SessionKind = Schema.Literals(["accepted", "connected", "cut-through server", "cut-through client"])
@@ -190,7 +193,9 @@ export const Session = Schema.Struct({
   ageMillis: Schema.Finite,
   /** From the peer to the application, and back; null for cut-through, which the host has no part in. */
   rx: Schema.NullOr(Fifo),
-  tx: Schema.NullOr(Fifo)
+  tx: Schema.NullOr(Fifo),
+  /** Datagrams of it that were dropped. */
+  dropped: Count
 })
 export type Session = typeof Session.Type
 

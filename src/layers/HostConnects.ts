@@ -108,7 +108,9 @@ export const make = (options: {
     source: Endpoint.InetEndpoint | undefined,
     request: number
   ) {
-    const connected = yield* Effect.result(transport.connect(endpoint, { source }))
+    const connected = yield* Effect.result(
+      transport.connect(endpoint, { source, listener: worker.slot.app.options.listener })
+    )
     if (Result.isFailure(connected)) return connected.failure
     const connection = connected.success
     const session = sessionNow(worker, connection) ?? (yield* sessionLater(worker, connection).pipe(

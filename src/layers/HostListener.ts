@@ -12,14 +12,20 @@
  * A worker that let an offer run out is behind by at least that offer, so it is offered nothing more until it has come
  * past it: only the first connection that meets a blocked worker waits for the revocation.
  *
+ * **Affinity** Connections of one key prefer the worker that {@link Affinity} gives the key, and of those that are left
+ * the next best: one that takes no offers is passed over as ever (M6). A connection that was held, or whose offer was
+ * taken back, is matched again with the workers that there are then.
+ *
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
+import * as Affinity from "../domain/Affinity.ts"
 import * as Handle from "../domain/Handle.ts"
 import * as Ledger from "../domain/Ledger.ts"
+import type { ListenerOptions } from "../domain/ListenerOptions.ts"
 import type * as Message from "../domain/Message.ts"
 import type { AdmissionOptions } from "../domain/Options.ts"
 import * as SessionBlock from "../domain/SessionBlock.ts"
@@ -66,6 +72,9 @@ export interface ListenerHost {
   /** Whether the application has as many sessions as it may. */
   readonly isFull: () => boolean
   readonly draining: () => boolean
+  /** Which connections go to the same worker. */
+  readonly affinity: ListenerOptions["affinity"]
+  readonly warn: (message: string) => void
 }
 
 export class HostListener implements Origin {
@@ -86,6 +95,9 @@ export class HostListener implements Origin {
   readonly #holds: Queue.Queue<Held>
   #held: Array<Held> = []
   #last = -1
+  /** Hashes of the keys of connections that are not claimed yet: each is asked for once. */
+  readonly #keys = new WeakMap<Connection, number | undefined>()
+  #warned = false
 
   constructor(
     handle: Handle.ListenerHandle,
@@ -146,9 +158,11 @@ export class HostListener implements Origin {
   /** Offers the connection to the next worker that takes offers; `false` when there is none, or a limit is reached. */
   #place(connection: Connection): boolean {
     if (this.#limit !== undefined) return false
+    const key = this.#host.affinity === "none" ? undefined : this.#keyOf(connection)
+    const tried = new Set<LiveWorker>()
     // one that has no memory, or none yet, leaves it to the next
     for (let tries = this.members.size; tries > 0; tries--) {
-      const worker = this.#next()
+      const worker = key === undefined ? this.#next() : this.#preferred(key, tried)
       if (worker === undefined) return false
       const session = this.#host.createSession(worker, this, connection)
       if (session === undefined) continue
@@ -180,6 +194,53 @@ export class HostListener implements Origin {
       }
     }
     return undefined
+  }
+
+  /** The member that the key prefers of those that take offers and were not tried. */
+  #preferred(key: number, tried: Set<LiveWorker>): LiveWorker | undefined {
+    let preferred: LiveWorker | undefined
+    let most = -1
+    for (const { live, slot } of this.members.values()) {
+      if (live === undefined || live !== slot.live || !slot.takesOffers || tried.has(live)) continue
+      const weight = Affinity.weight(key, slot.mapIndex)
+      if (weight <= most) continue
+      most = weight
+      preferred = live
+    }
+    if (preferred !== undefined) tried.add(preferred)
+    return preferred
+  }
+
+  /** The hash of the connection's key; `undefined` when it has none and goes to the next worker. */
+  #keyOf(connection: Connection): number | undefined {
+    if (this.#keys.has(connection)) return this.#keys.get(connection)
+    const key = this.#askKey(connection)
+    const hash = key === undefined ? undefined : Affinity.hash(key)
+    this.#keys.set(connection, hash)
+    return hash
+  }
+
+  #askKey(connection: Connection): string | number | undefined {
+    const { affinity } = this.#host
+    const { about, local, remote } = connection
+    if (typeof affinity !== "function") return Affinity.source({ remote })
+    try {
+      const key: unknown = affinity({ remote, local, serverName: about?.tls?.serverName })
+      if (key === undefined || typeof key === "string" || typeof key === "number") return key
+      this.#warn(`it answered with ${key === null ? "null" : `a value of type ${typeof key}`}`)
+    } catch (error) {
+      this.#warn(error instanceof Error ? error.message : String(error))
+    }
+    return undefined
+  }
+
+  #warn(fault: string): void {
+    if (this.#warned) return
+    this.#warned = true
+    this.#host.warn(
+      `the affinity function of ${this.local} gives no text and no number: ${fault}; `
+        + "such connections go to the next worker, and this is said once"
+    )
   }
 
   /** Nobody takes offers: the listener's policy decides (M6). A connection that waited before goes to the front. */

@@ -80,7 +80,7 @@ export const make = (options: {
     }
   }
 
-  const listenerHost = (app: SlotApp): HostListener.ListenerHost => ({
+  const listenerHost = (app: SlotApp, requested: string): HostListener.ListenerHost => ({
     createSession: (worker, listener, connection) =>
       connection instanceof ServerEnd
         ? connection.pair.offerTo(worker, listener)
@@ -93,7 +93,9 @@ export const make = (options: {
     },
     judge: judge(app),
     isFull: () => Tables.isFull(app),
-    draining: () => tables.draining
+    draining: () => tables.draining,
+    affinity: ListenerOptions.of(app.options, requested).affinity,
+    warn: (message) => run(Effect.logWarning(message))
   })
 
   /** Whether two applications' listeners on one endpoint are in each other's way, and how that is called. */
@@ -154,7 +156,7 @@ export const make = (options: {
     const { app } = worker.slot
     const requested = Endpoint.format(endpoint)
     return listeners.allocate((handle): Listening => {
-      const host = listenerHost(app)
+      const host = listenerHost(app, requested)
       const { admission } = app.options
       const listener = new HostListener.HostListener(handle, requested, app.index, admission, host, tables.now, queues)
       listener.local = requested
@@ -246,6 +248,7 @@ export const make = (options: {
         return true
       },
       refused: (reason) => listener.turnAway(reason),
+      dropped: (reason) => listener.arrivals.dropped[reason]++,
       accept: listener.arrive,
       acceptError: (error, detail) =>
         run(Effect.logWarning(`accept on ${listener.local} failed and is tried again: ${error} (${detail})`))

@@ -5,6 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as CutThroughSegment from "../domain/CutThrough.ts"
+import * as Endpoint from "../domain/Endpoint.ts"
 import * as Handle from "../domain/Handle.ts"
 import * as Ledger from "../domain/Ledger.ts"
 import type * as Mq from "../domain/MessageQueue.ts"
@@ -280,7 +281,7 @@ export const make = (options: {
       ...ofWorker(worker.slot),
       listener: listener === undefined ? null : Handle.format(listener.handle),
       state,
-      transport: cutThrough ? "local" : "tcp",
+      transport: cutThrough ? "local" : Endpoint.transportOf(connection.local),
       kind: cutThrough
         ? connection instanceof ServerEnd ? "cut-through server" : "cut-through client"
         : accepted
@@ -289,7 +290,8 @@ export const make = (options: {
       local: connection.local,
       remote: connection.remote,
       ageMillis: tables.now() - since,
-      ...(cutThrough ? { rx: null, tx: null } : session.fifos())
+      ...(cutThrough ? { rx: null, tx: null } : session.fifos()),
+      dropped: connection.dropped ?? 0
     }
   }
 

@@ -1,8 +1,11 @@
 /**
  * Messages over a session: each arrives whole or not at all, and in order.
  *
- * A message is four bytes with its length, the least significant first, and its bytes. It is written in one piece, so
- * the sender never holds half of one: as it would be with datagrams, only that none gets lost. It may come in parts, and
+ * This is how a session of `udp:` is used, whose messages are datagrams: what else is written to one breaks it. Over
+ * another kind of session, between two ends that both use this module, messages are as datagrams, only that none gets
+ * lost.
+ *
+ * A message lies in the fifo as `Datagram` says. It is written in one piece, so the sender never holds half of one. It may come in parts, and
  * what has come is taken out of the fifo, which has less room than a message needs while memory is short.
  *
  * Both functions are plain synchronous code, for use from a `SessionHandler`: send again when `writable` says so, receive
@@ -10,9 +13,11 @@
  *
  * @since 0.1.0
  */
+import * as Datagram from "../domain/Datagram.ts"
+import * as Endpoint from "../domain/Endpoint.ts"
 import type { Session } from "../services/Sessions.ts"
 
-const HEADER = 4
+const { HEADER } = Datagram
 
 /** The message that a session receives now: how long it is, and what has come of it. */
 interface Incoming {
@@ -27,12 +32,22 @@ const incoming = new WeakMap<Session, Incoming>()
 const senseless = new WeakSet<Session>()
 
 /**
- * Bytes of the largest message that the session can send.
+ * Whether the session's messages are datagrams of its transport: it must be used with this module.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isDatagrams = (session: Session): boolean => Endpoint.transportOf(session.local) === "udp"
+
+/**
+ * Bytes of the largest message that the session can send. A datagram of that size is larger than most networks carry in
+ * one piece: some 1200 bytes get anywhere.
  *
  * @category accessors
  * @since 0.1.0
  */
-export const largest = (session: Session): number => session.txBound - HEADER
+export const largest = (session: Session): number =>
+  isDatagrams(session) ? Math.min(session.txBound - HEADER, Datagram.LARGEST_UDP) : session.txBound - HEADER
 
 /**
  * Sends one message, all or nothing.
@@ -45,8 +60,7 @@ export const largest = (session: Session): number => session.txBound - HEADER
  */
 export const send = (session: Session, bytes: Uint8Array): "sent" | "full" | "too-large" | "closed" => {
   if (bytes.length > largest(session)) return "too-large"
-  const header = new Uint8Array(HEADER)
-  new DataView(header.buffer).setUint32(0, bytes.length, true)
+  const header = Datagram.writeLength(new Uint8Array(HEADER), bytes.length)
   const written = session.writeWhole([header, bytes])
   return written < 0 ? "closed" : written === 0 ? "full" : "sent"
 }
@@ -81,7 +95,7 @@ const begin = (session: Session): Incoming | undefined => {
   if (senseless.has(session) || session.available < HEADER) return undefined
   const header = session.read(HEADER)
   if (header?.length !== HEADER) return undefined
-  const length = new DataView(header.buffer, header.byteOffset, HEADER).getUint32(0, true)
+  const length = Datagram.readLength(header)
   if (length > session.rxBound - HEADER) {
     senseless.add(session)
     session.abort()

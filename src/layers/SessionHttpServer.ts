@@ -61,7 +61,7 @@ export class SessionHttpServer extends Http.Server {
     return this.#served.endpoints
   }
 
-  /** Where the first listener listens; a URI when it has no port. */
+  /** Where the first listener listens; a URI or a path when it has no port. */
   override address(): Net.AddressInfo | string | null {
     return this.#served.address()
   }

@@ -195,7 +195,8 @@ export class SessionServer {
     const local = this.#listeners[0]?.local
     if (local === undefined) return null
     const endpoint = Endpoint.inetOf(local)
-    if (endpoint === undefined) return local
+    // of a Unix socket Node says the path
+    if (endpoint === undefined) return local.replace(/^unix:\/\//, "")
     const { host, port } = endpoint
     return { address: host, port, family: host.includes(":") ? "IPv6" : "IPv4" }
   }

@@ -21,6 +21,12 @@ import {
 const refusals = (listener: Report.Listener): ReadonlyArray<readonly [string, number]> =>
   Object.entries(listener.arrivals.refused).filter(([, count]) => count !== 0)
 
+/** Datagrams dropped, by reason. */
+const drops = (listener: Report.Listener) =>
+  Object.entries(listener.arrivals.dropped).filter(([, count]) => count !== 0)
+
+const sum = (counts: ReadonlyArray<readonly [string, number]>) => `${counts.reduce((sum, [, count]) => sum + count, 0)}`
+
 /**
  * Scopes in one word.
  *
@@ -49,11 +55,7 @@ const use: ReadonlyArray<Column<Report.Listener>> = [
   { head: "Workers", cell: (listener) => ranges(listener.workers), least: 7 },
   { head: "Sessions", cell: (listener) => `${listener.sessions}`, right: true },
   { head: "Held", cell: (listener) => `${listener.arrivals.held}`, right: true },
-  {
-    head: "Refused",
-    cell: (listener) => `${refusals(listener).reduce((sum, [, count]) => sum + count, 0)}`,
-    right: true
-  }
+  { head: "Refused", cell: (listener) => sum(refusals(listener)), right: true }
 ]
 
 const more: ReadonlyArray<Column<Report.Listener>> = [
@@ -62,6 +64,7 @@ const more: ReadonlyArray<Column<Report.Listener>> = [
   { head: "Claimed", cell: ({ arrivals }) => `${arrivals.claimed}`, right: true },
   { head: "Withdrawn", cell: ({ arrivals }) => `${arrivals.withdrawn}`, right: true },
   { head: "Redirected", cell: ({ arrivals }) => `${arrivals.redirected}`, right: true },
+  { head: "Dropped", cell: (listener) => sum(drops(listener)), right: true },
   { head: "Client", cell: (listener) => orNone(listener.client) },
   { head: "Requested", cell: (listener) => printable(listener.requested) },
   {
@@ -77,8 +80,11 @@ const lines = (
 ): Array<string> => {
   if (listeners.length === 0) return ["no active listeners"]
   const [head = "", ...rows] = table(columns, listeners, width)
-  const reasons = (listener: Report.Listener) =>
-    indented(wrapped(refusals(listener).map(([reason, count]) => `${reason} ${count}`), width - INDENT.length))
+  const reasons = (listener: Report.Listener) => {
+    const refused = refusals(listener).map(([reason, count]) => `${reason} ${count}`)
+    const dropped = drops(listener).map(([reason, count]) => `datagrams ${reason} ${count}`)
+    return indented(wrapped([...refused, ...dropped], width - INDENT.length))
+  }
   return [head, ...rows.flatMap((row, index) => [row, ...reasons(listeners[index]!)])]
 }
 

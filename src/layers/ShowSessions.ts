@@ -61,7 +61,8 @@ const verboseColumns = [
   ...state,
   ...ends,
   ...fifo("Rx", ({ rx }) => rx),
-  ...fifo("Tx", ({ tx }) => tx)
+  ...fifo("Tx", ({ tx }) => tx),
+  { head: "Dropped", cell: (session: Session) => `${session.dropped}`, right: true }
 ]
 
 /**

@@ -110,7 +110,7 @@ export const json = (value: unknown): string =>
  * @category formatting
  * @since 0.1.0
  */
-export const address = (uri: string): string => printable(uri.replace(/^[a-z]+:\/\//, ""))
+export const address = (uri: string): string => printable(uri.replace(/^[a-z]+:\/\/(?=.)/, ""))
 
 const cut = (text: string, width: number, keep: "start" | "end"): string => {
   const characters = Array.from(text)

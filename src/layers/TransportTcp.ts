@@ -46,6 +46,9 @@ const LARGE_READ = 8192
  */
 const ATTEMPT_TIMEOUT = 2000
 
+/** Milliseconds that a connection which was given up may stand still, unless the options say otherwise. */
+export const LINGER_TIME = 5000
+
 /** A write of at least this many bytes is often more than the system takes at once. */
 const LARGE_WRITE = 16384
 
@@ -86,8 +89,13 @@ function onData(this: OwnedSocket, bytes: Buffer): void {
 /** Whose read has just been dealt with. */
 let reading: TcpConnection | undefined
 
-/** Lets Node read into memory of ours. Right after each `callback` Node asks with `buffer` where the next read goes. */
-const onread = {
+/**
+ * Lets Node read into memory of ours. Right after each `callback` Node asks with `buffer` where the next read goes.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const onread = {
   buffer: (): Uint8Array => {
     const connection = reading
     reading = undefined
@@ -99,9 +107,17 @@ const onread = {
   }
 }
 
-class TcpConnection implements Connection {
+/**
+ * A connection of the system's, over its socket. One of a Unix socket has no addresses to ask for: it is made with both.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class TcpConnection implements Connection {
   onGone: (() => void) | undefined
   readonly #lingerTime: number
+  /** Whether the system knows a reset for it; what else is broken just ends. */
+  readonly #resets: boolean
   readonly #socket: OwnedSocket
   #end: ConnectionEnd | undefined
   /** Where the armed read goes, when it goes straight into the fifo. */
@@ -122,9 +138,11 @@ class TcpConnection implements Connection {
   /** Set when the socket has closed: why it broke, if it did. */
   #closed: { readonly reset: string | undefined } | undefined
 
-  constructor(socket: Net.Socket, lingerTime: number, local?: Address) {
+  constructor(socket: Net.Socket, lingerTime: number, local?: Address, remote?: Address) {
     this.#lingerTime = lingerTime
     this.#local = local
+    this.#remote = remote
+    this.#resets = remote === undefined
     this.#socket = socket
     this.#socket[owner] = this
     socket.setNoDelay(true)
@@ -368,7 +386,7 @@ class TcpConnection implements Connection {
     this.#closing = true
     const socket = this.#socket
     if (socket.destroyed) return
-    if (socket.connecting) socket.destroy()
+    if (socket.connecting || !this.#resets) socket.destroy()
     // the system refuses to reset a socket while its end goes out, and the socket would then never close
     else if (socket.writableEnded && !socket.writableFinished) socket.once("finish", () => socket.resetAndDestroy())
     else socket.resetAndDestroy()
@@ -467,38 +485,42 @@ const connectOptions = (
 })
 
 /**
+ * Takes a server's connections: from its handle, so that each gets one socket, and one that reads where we say; where
+ * the runtime does not have it that way, as the server gives them.
+ *
+ * @category accepting
+ * @since 0.1.0
+ */
+export const accept = (
+  server: Net.Server,
+  listen: ListenOptions,
+  options: Options,
+  connect: (socket: Net.Socket) => Connection
+): void => {
+  const handle = (server as unknown as { readonly _handle?: ServerHandle })._handle
+  if (options.reading === "copy" || typeof handle?.onconnection !== "function") {
+    server.on("connection", (socket) => listen.accept(connect(socket.on("data", onData).pause())))
+    return options.onReading?.("copy")
+  }
+  handle.onconnection = (status, accepted) => {
+    if (status !== 0 || accepted === undefined) {
+      const code = status === 0 ? undefined : Util.getSystemErrorName(status)
+      return listen.acceptError(classifyAcceptError(code), code ?? "no connection")
+    }
+    const options = { handle: accepted, allowHalfOpen: true, pauseOnCreate: true, onread }
+    listen.accept(connect(new Net.Socket(options as unknown as Net.SocketConstructorOpts)))
+  }
+  options.onReading?.("onread")
+}
+
+/**
  * What serves TCP endpoints.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const make = (options: Options = {}): TransportOf<TransportEndpointOf<"tcp">> => {
-  const lingerTime = options.lingerTime ?? 5000
-
-  const acceptByEvent = (server: Net.Server, listen: ListenOptions): void => {
-    server.on("connection", (socket) => {
-      listen.accept(new TcpConnection(socket.on("data", onData).pause(), lingerTime))
-    })
-  }
-
-  /** Takes connections from the server's handle, so that each gets one socket, and one that reads where we say. */
-  const acceptByHandle = (server: Net.Server, listen: ListenOptions): boolean => {
-    const handle = (server as unknown as { readonly _handle?: ServerHandle })._handle
-    if (typeof handle?.onconnection !== "function") return false
-    // where the listener has one address, so have its connections
-    const { address, port } = server.address() as Net.AddressInfo
-    const local = isAny(address) ? undefined : addressOf(address, port)
-    handle.onconnection = (status, accepted) => {
-      if (status !== 0 || accepted === undefined) {
-        const code = status === 0 ? undefined : Util.getSystemErrorName(status)
-        return listen.acceptError(classifyAcceptError(code), code ?? "no connection")
-      }
-      const options = { handle: accepted, allowHalfOpen: true, pauseOnCreate: true, onread }
-      const socket = new Net.Socket(options as unknown as Net.SocketConstructorOpts)
-      listen.accept(new TcpConnection(socket, lingerTime, local))
-    }
-    return true
-  }
+  const lingerTime = options.lingerTime ?? LINGER_TIME
 
   return {
     listen: Effect.fnUntraced(function*(endpoint, listen) {
@@ -522,12 +544,13 @@ export const make = (options: Options = {}): TransportOf<TransportEndpointOf<"tc
         (server) => Effect.sync(() => server.close()),
         { interruptible: true }
       )
-      const reading = options.reading !== "copy" && acceptByHandle(server, listen) ? "onread" : "copy"
-      if (reading === "copy") acceptByEvent(server, listen)
-      options.onReading?.(reading)
       // a name has become an address by now; there is none when the scope has closed meanwhile
       const bound = server.address() as Net.AddressInfo | null
-      return bound === null ? endpoint : { ...endpoint, host: bound.address, port: bound.port }
+      if (bound === null) return endpoint
+      // where the listener has one address, so have its connections
+      const local = isAny(bound.address) ? undefined : addressOf(bound.address, bound.port)
+      accept(server, listen, options, (socket) => new TcpConnection(socket, lingerTime, local))
+      return { ...endpoint, host: bound.address, port: bound.port }
     }),
     connect: (endpoint, { source } = {}) =>
       Effect.callback<Connection, TransportError>((resume) => {

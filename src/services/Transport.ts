@@ -51,6 +51,8 @@ export interface Connection {
   readonly about?: SessionAbout | undefined
   /** Whether the peer is a worker of this host, and the bytes do not come past the host. */
   readonly cutThrough?: boolean
+  /** Datagrams of it that were dropped. */
+  readonly dropped?: number
   /** Hears of a connection that is gone before it was opened. */
   onGone: (() => void) | undefined
   /** Starts moving bytes. */
@@ -105,6 +107,8 @@ export interface ListenOptions {
   readonly accept: (connection: Connection) => void
   /** Counts a peer that has come and did not become a connection; it has been sent away. */
   readonly refused: (reason: Ledger.RefuseReason) => void
+  /** Counts a datagram that was dropped. */
+  readonly dropped: (reason: Ledger.DropReason) => void
   readonly acceptError: (error: AcceptError, detail: string) => void
 }
 
@@ -114,6 +118,8 @@ export interface ConnectOptions {
    * wrong with it is `AddressNotAvailable`, `AddressInUse` or `PermissionDenied`, in a sentence that names it.
    */
   readonly source?: InetEndpoint | undefined
+  /** How the application's listeners take connections in, for what holds for its connects too: times and bounds. */
+  readonly listener?: ListenerOptions | undefined
 }
 
 /**

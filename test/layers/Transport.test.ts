@@ -14,10 +14,12 @@ import * as Random from "../support/random.ts"
 import {
   endpointOf,
   hasIPv6,
+  inetOf,
   listen,
   listenOptions,
   memoryWorld,
   tcpWorld,
+  unixWorld,
   uriOf,
   type World
 } from "../support/TransportWorlds.ts"
@@ -30,7 +32,7 @@ const MiB = 1024 * KiB
 
 /** A connection that has been accepted and not opened yet. */
 const accepted = Effect.fnUntraced(function*(world: World) {
-  const { connections, local } = yield* listen()
+  const { connections, local } = yield* listen(world.free())
   const peer = world.dial(local)
   yield* until("accept", () => connections.length > 0)
   return { peer, connection: connections[0]!, local }
@@ -86,12 +88,17 @@ const suite = (name: string, makeWorld: () => World): void => {
     const test = (
       title: string,
       body: (world: World) => Effect.Effect<void, unknown, Transport | Scope.Scope>,
-      timeout?: number
+      timeout?: number,
+      needs = true
     ): void =>
-      it.live(title, () => {
+      it.live.runIf(needs)(title, () => {
         const world = makeWorld()
         return body(world).pipe(Effect.scoped, Effect.provide(world.layer))
       }, timeout)
+
+    const { isInet } = makeWorld()
+    /** What holds for connections that can be reset. */
+    const testInet: typeof test = (title, body, timeout) => test(title, body, timeout, isInet)
 
     test("bytes go both ways", (world) =>
       Effect.gen(function*() {
@@ -106,7 +113,7 @@ const suite = (name: string, makeWorld: () => World): void => {
         assert.deepStrictEqual(app.inside, [])
       }))
 
-    test("both ends know each other's address", (world) =>
+    testInet("both ends know each other's address", (world) =>
       Effect.gen(function*() {
         const { connection, local } = yield* accepted(world)
         assert.strictEqual(connection.local, local)
@@ -251,7 +258,7 @@ const suite = (name: string, makeWorld: () => World): void => {
         assert.deepStrictEqual(app.inside, [])
       }))
 
-    test("the peer's reset is the last event, with a sentence", (world) =>
+    testInet("the peer's reset is the last event, with a sentence", (world) =>
       Effect.gen(function*() {
         const { app, peer } = yield* open(world)
         peer.send("before")
@@ -271,7 +278,7 @@ const suite = (name: string, makeWorld: () => World): void => {
         assert.deepStrictEqual(app.inside, [])
       }))
 
-    test("the host's abort is a reset for the peer", (world) =>
+    testInet("the host's abort is a reset for the peer", (world) =>
       Effect.gen(function*() {
         const { app, peer } = yield* open(world)
         peer.send("before")
@@ -297,21 +304,24 @@ const suite = (name: string, makeWorld: () => World): void => {
           yield* until("the peer's close", () => peer.closed)
         }))
 
-      test(`an abort while the rest of what was written waits for ${how} breaks the connection`, (world) =>
-        Effect.gen(function*() {
-          const { app, peer } = yield* open(world)
-          peer.stop()
-          app.writeAll(pattern(16 * MiB))
-          yield* settled
-          app.call((connection) => connection[how]())
-          yield* settled
-          app.call((connection) => connection.abort())
-          yield* until("the end", () => app.over !== undefined)
-          peer.read()
-          yield* until("the peer's close", () => peer.closed)
-          assert.isTrue(peer.broken)
-          assert.isFalse(peer.ended)
-        }))
+      testInet(
+        `an abort while the rest of what was written waits for ${how} breaks the connection`,
+        (world) =>
+          Effect.gen(function*() {
+            const { app, peer } = yield* open(world)
+            peer.stop()
+            app.writeAll(pattern(16 * MiB))
+            yield* settled
+            app.call((connection) => connection[how]())
+            yield* settled
+            app.call((connection) => connection.abort())
+            yield* until("the end", () => app.over !== undefined)
+            peer.read()
+            yield* until("the peer's close", () => peer.closed)
+            assert.isTrue(peer.broken)
+            assert.isFalse(peer.ended)
+          })
+      )
     }
 
     test("close sends what was written, then ends, and drops what comes in", (world) =>
@@ -375,7 +385,7 @@ const suite = (name: string, makeWorld: () => World): void => {
         assert.deepStrictEqual(app.inside, [])
       }))
 
-    test("a fifo whose other side writes nonsense breaks the connection", (world) =>
+    testInet("a fifo whose other side writes nonsense breaks the connection", (world) =>
       Effect.gen(function*() {
         const { app, peer } = yield* open(world, 4 * KiB)
         peer.send("some")
@@ -389,37 +399,43 @@ const suite = (name: string, makeWorld: () => World): void => {
         assert.deepStrictEqual(app.inside, [])
       }))
 
-    test("a connection that is gone before it was opened says so when it is opened", (world) =>
-      Effect.gen(function*() {
-        const { connection, peer } = yield* accepted(world)
-        peer.send("lost")
-        peer.reset()
-        yield* until("the peer's own close", () => peer.closed)
-        yield* settled
-        const app = new AppEnd(connection, 4 * KiB).open()
-        yield* until("the reset", () => app.over !== undefined)
-        assert.strictEqual(app.over?.reset, "the peer reset the connection")
-        assert.deepStrictEqual(app.inside, [])
-      }))
+    testInet(
+      "a connection that is gone before it was opened says so when it is opened",
+      (world) =>
+        Effect.gen(function*() {
+          const { connection, peer } = yield* accepted(world)
+          peer.send("lost")
+          peer.reset()
+          yield* until("the peer's own close", () => peer.closed)
+          yield* settled
+          const app = new AppEnd(connection, 4 * KiB).open()
+          yield* until("the reset", () => app.over !== undefined)
+          assert.strictEqual(app.over?.reset, "the peer reset the connection")
+          assert.deepStrictEqual(app.inside, [])
+        })
+    )
 
-    test("a connection that is given up before it was opened tells onGone, and is a reset for the peer", (world) =>
-      Effect.gen(function*() {
-        const { connection, peer } = yield* accepted(world)
-        let gone = 0
-        connection.onGone = () => gone++
-        connection.abort()
-        assert.strictEqual(gone, 0)
-        yield* until("the reset", () => gone === 1 && peer.closed)
-        assert.isTrue(peer.broken)
-        const app = new AppEnd(connection, 4 * KiB).open()
-        yield* until("the last event", () => app.over !== undefined)
-        assert.deepStrictEqual(app.said, ["closed: the connection was given up"])
-        assert.deepStrictEqual(app.inside, [])
-      }))
+    testInet(
+      "a connection that is given up before it was opened tells onGone, and is a reset for the peer",
+      (world) =>
+        Effect.gen(function*() {
+          const { connection, peer } = yield* accepted(world)
+          let gone = 0
+          connection.onGone = () => gone++
+          connection.abort()
+          assert.strictEqual(gone, 0)
+          yield* until("the reset", () => gone === 1 && peer.closed)
+          assert.isTrue(peer.broken)
+          const app = new AppEnd(connection, 4 * KiB).open()
+          yield* until("the last event", () => app.over !== undefined)
+          assert.deepStrictEqual(app.said, ["closed: the connection was given up"])
+          assert.deepStrictEqual(app.inside, [])
+        })
+    )
 
     test("a connect reaches a listener, and bytes go both ways", (world) =>
       Effect.gen(function*() {
-        const { local, peers } = yield* world.listen("tcp://127.0.0.1:0")
+        const { local, peers } = yield* world.listen(world.free())
         const transport = yield* Transport
         const connection = yield* transport.connect(endpointOf(local))
         assert.strictEqual(connection.remote, local)
@@ -446,17 +462,20 @@ const suite = (name: string, makeWorld: () => World): void => {
     test("a connect to where nobody listens is refused", (world) =>
       Effect.gen(function*() {
         // an endpoint that was somebody's
-        const local = yield* Effect.scoped(Effect.map(world.listen("tcp://127.0.0.1:0"), ({ local }) => local))
+        const local = yield* Effect.scoped(Effect.map(world.listen(world.free()), ({ local }) => local))
         const transport = yield* Transport
         const error = yield* Effect.flip(transport.connect(endpointOf(local)))
         assert.strictEqual(error.operation, "connect")
         assert.strictEqual(error.reason, "ConnectionRefused")
-        assert.strictEqual(error.message, `connect ${local}: nobody listens there`)
+        assert.strictEqual(
+          error.message,
+          `connect ${local}: ${isInet ? "nobody listens there" : "there is no such socket; start what listens there"}`
+        )
       }))
 
     test("a connect that is interrupted leaves no connection", (world) =>
       Effect.gen(function*() {
-        const { local, peers } = yield* world.listen("tcp://127.0.0.1:0")
+        const { local, peers } = yield* world.listen(world.free())
         const transport = yield* Transport
         const fiber = yield* Effect.forkChild(transport.connect(endpointOf(local)), { startImmediately: true })
         yield* Fiber.interrupt(fiber)
@@ -464,20 +483,23 @@ const suite = (name: string, makeWorld: () => World): void => {
         for (const peer of peers) yield* until("the peer's end", () => peer.ended || peer.closed)
       }))
 
-    test("port 0 gives a port of its own, and a taken endpoint is refused until it is free", () =>
-      Effect.gen(function*() {
-        const scope = yield* Scope.make()
-        const first = yield* Scope.provide(listen(), scope)
-        const second = yield* listen()
-        assert.notStrictEqual(first.local, second.local)
-        assert.notStrictEqual(endpointOf(first.local).port, 0)
-        const error = yield* Effect.flip(listen(first.local))
-        assert.strictEqual(error.operation, "listen")
-        assert.strictEqual(error.reason, "AddressInUse")
-        yield* Scope.close(scope, Exit.void)
-        yield* settled
-        assert.strictEqual((yield* listen(first.local)).local, first.local)
-      }))
+    testInet(
+      "port 0 gives a port of its own, and a taken endpoint is refused until it is free",
+      () =>
+        Effect.gen(function*() {
+          const scope = yield* Scope.make()
+          const first = yield* Scope.provide(listen(), scope)
+          const second = yield* listen()
+          assert.notStrictEqual(first.local, second.local)
+          assert.notStrictEqual(inetOf(first.local).port, 0)
+          const error = yield* Effect.flip(listen(first.local))
+          assert.strictEqual(error.operation, "listen")
+          assert.strictEqual(error.reason, "AddressInUse")
+          yield* Scope.close(scope, Exit.void)
+          yield* settled
+          assert.strictEqual((yield* listen(first.local)).local, first.local)
+        })
+    )
 
     test("a listener that has ended accepts nothing, and its connections go on", (world) =>
       Effect.gen(function*() {
@@ -485,7 +507,7 @@ const suite = (name: string, makeWorld: () => World): void => {
         const transport = yield* Transport
         const connections: Array<Connection> = []
         const endpoint = yield* Scope.provide(
-          transport.listen(endpointOf("tcp://127.0.0.1:0"), {
+          transport.listen(endpointOf(world.free()), {
             ...listenOptions,
             accept: (connection) => connections.push(connection)
           }),
@@ -502,10 +524,10 @@ const suite = (name: string, makeWorld: () => World): void => {
         assert.isTrue(late.broken)
         assert.strictEqual(connections.length, 1)
         app.call((connection) => connection.abort())
-        yield* until("the end", () => peer.closed)
+        yield* until("the end", () => peer.closed || peer.ended)
       }))
 
-    it.live.runIf(hasIPv6)("IPv6 endpoints are listened on and connected to", () => {
+    it.live.runIf(hasIPv6 && isInet)("IPv6 endpoints are listened on and connected to", () => {
       const world = makeWorld()
       return Effect.gen(function*() {
         const { connections, local } = yield* listen("tcp://[::1]:0")
@@ -560,6 +582,8 @@ const suite = (name: string, makeWorld: () => World): void => {
 suite("TransportMemory", memoryWorld)
 suite("TransportTcp, reading into the fifos", tcpWorld({ reading: "onread" }))
 suite("TransportTcp, reading by copy", tcpWorld({ reading: "copy" }))
+suite("TransportUnix, reading into the fifos", unixWorld({ reading: "onread" }))
+suite("TransportUnix, reading by copy", unixWorld({ reading: "copy" }))
 
 describe("TransportTcp", () => {
   /** The servers of this process, whose handles no public interface shows. */

@@ -13,7 +13,7 @@ import { AppEnd } from "../support/AppEnd.ts"
 import * as HalfOpen from "../support/halfOpen.ts"
 import { DONE, GO } from "../support/tcpWords.ts"
 import * as Threads from "../support/threads.ts"
-import { endpointOf, hasIPv6, listen, memoryWorld, tcpWorld, type World } from "../support/TransportWorlds.ts"
+import { hasIPv6, inetOf as endpointOf, listen, memoryWorld, tcpWorld, type World } from "../support/TransportWorlds.ts"
 import { settled, turn, until } from "../support/until.ts"
 
 /** Connects, and gives the connection up when the scope closes. */

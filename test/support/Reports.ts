@@ -104,6 +104,7 @@ export const session = (changes: Partial<Report.Session> = {}): Report.Session =
   ageMillis: 1500,
   rx: { used: 0, size: 64 * KiB, memory: 0 },
   tx: { used: 100, size: 64 * KiB, memory: 4 * KiB },
+  dropped: 0,
   ...changes
 })
 

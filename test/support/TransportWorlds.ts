@@ -1,17 +1,24 @@
 /** What a transport's suites run over: a network in memory, and the sockets of this machine. */
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
+import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Os from "node:os"
+import * as Path from "node:path"
 import * as Endpoint from "../../src/domain/Endpoint.ts"
 import * as Options from "../../src/domain/Options.ts"
 import * as TransportMemory from "../../src/layers/TransportMemory.ts"
+import * as Transports from "../../src/layers/Transports.ts"
 import * as TransportTcp from "../../src/layers/TransportTcp.ts"
+import * as TransportUnix from "../../src/layers/TransportUnix.ts"
 import { type Connection, type ListenOptions, Transport } from "../../src/services/Transport.ts"
 import * as HalfOpen from "./halfOpen.ts"
 
-export const endpointOf = (text: string): Endpoint.InetEndpoint => {
+export const endpointOf = (text: string): Endpoint.TransportEndpoint => Result.getOrThrow(Endpoint.parseTransport(text))
+
+export const inetOf = (text: string): Endpoint.InetEndpoint => {
   const endpoint = Endpoint.inetOf(text)
   if (endpoint === undefined) throw new Error(`${text} has no address and port`)
   return endpoint
@@ -26,6 +33,7 @@ export const listenOptions: ListenOptions = {
   isDenied: () => false,
   accept: () => {},
   refused: () => {},
+  dropped: () => {},
   acceptError: () => {}
 }
 
@@ -75,6 +83,10 @@ export interface Peer {
 export interface World {
   /** Whether its connections are the system's. */
   readonly isReal: boolean
+  /** Whether its connections have addresses and ports, and can be reset. */
+  readonly isInet: boolean
+  /** An endpoint that is free. */
+  readonly free: () => string
   readonly layer: Layer.Layer<Transport>
   readonly dial: (endpoint: string) => Peer
   /** Listens for what the host connects to. */
@@ -117,6 +129,8 @@ export const memoryWorld = (): World => {
   })
   return {
     isReal: false,
+    isInet: true,
+    free: () => "tcp://127.0.0.1:0",
     layer: TransportMemory.layer(network),
     dial: (endpoint) => shown(network.dial(endpoint)),
     listen: (endpoint) =>
@@ -146,10 +160,9 @@ export const memoryWorld = (): World => {
 
 // ---- the world of sockets
 
-const uri = (host: string, port: number): string =>
-  Endpoint.format({ _tag: "tcp", host: host.replace("::ffff:", ""), port })
+const uri = (host = "", port = 0): string => Endpoint.format({ _tag: "tcp", host: host.replace("::ffff:", ""), port })
 
-const socketPeer = (socket: Net.Socket): Peer => {
+const socketPeer = (socket: Net.Socket, path?: string): Peer => {
   const received: Array<Buffer> = []
   let receivedBytes = 0
   let ended = false
@@ -162,7 +175,7 @@ const socketPeer = (socket: Net.Socket): Peer => {
   socket.on("end", () => ended = true)
   socket.on("error", () => broken = true)
   socket.on("close", () => closed = true)
-  const remoteOf = ({ remoteAddress = "", remotePort = 0 }: Net.Socket): string => uri(remoteAddress, remotePort)
+  const remoteOf = ({ remoteAddress, remotePort }: Net.Socket): string => path ?? uri(remoteAddress, remotePort)
   let remote = remoteOf(socket)
   socket.once("connect", () => remote = remoteOf(socket))
   return {
@@ -171,7 +184,7 @@ const socketPeer = (socket: Net.Socket): Peer => {
     },
     send: (bytes) => void socket.write(bytes),
     end: () => void socket.end(),
-    reset: () => void socket.resetAndDestroy(),
+    reset: () => void (remote.startsWith("unix") ? socket.destroy() : socket.resetAndDestroy()),
     stop: () => void socket.pause(),
     read: () => void socket.resume(),
     received: () => Buffer.concat(received),
@@ -198,33 +211,67 @@ export const uriOf = (server: Net.Server): string => {
   return uri(address, port)
 }
 
+/** Listens for what the host connects to, and closes it all with the scope. */
+const socketListen = (endpoint: string): ReturnType<World["listen"]> => {
+  const at = endpointOf(endpoint)
+  return Effect.map(
+    Effect.acquireRelease(
+      Effect.callback<
+        { readonly server: Net.Server; readonly peers: Array<Peer>; readonly sockets: Set<Net.Socket> }
+      >(
+        (resume) => {
+          const peers: Array<Peer> = []
+          const sockets = new Set<Net.Socket>()
+          const server = Net.createServer({ allowHalfOpen: true }, (socket) => {
+            sockets.add(socket)
+            peers.push(socketPeer(socket, at._tag === "unix" ? "unix://" : undefined))
+          })
+          server.listen(at, () => resume(Effect.succeed({ server, peers, sockets })))
+        }
+      ),
+      ({ server, sockets }) =>
+        Effect.callback<void>((resume) => {
+          for (const socket of sockets) socket.destroy()
+          server.close(() => resume(Effect.void))
+        })
+    ),
+    ({ peers, server }) => ({ local: at._tag === "unix" ? endpoint : uriOf(server), peers })
+  )
+}
+
 export const tcpWorld = (options: TransportTcp.Options) => (): World => ({
   isReal: true,
+  isInet: true,
+  free: () => "tcp://127.0.0.1:0",
   layer: TransportTcp.layer(options),
-  dial: (endpoint) => socketPeer(Net.connect({ ...endpointOf(endpoint), allowHalfOpen: true })),
-  listen: (endpoint) =>
-    Effect.map(
-      Effect.acquireRelease(
-        Effect.callback<
-          { readonly server: Net.Server; readonly peers: Array<Peer>; readonly sockets: Set<Net.Socket> }
-        >(
-          (resume) => {
-            const peers: Array<Peer> = []
-            const sockets = new Set<Net.Socket>()
-            const server = Net.createServer({ allowHalfOpen: true }, (socket) => {
-              sockets.add(socket)
-              peers.push(socketPeer(socket))
-            })
-            server.listen(endpointOf(endpoint), () => resume(Effect.succeed({ server, peers, sockets })))
-          }
-        ),
-        ({ server, sockets }) =>
-          Effect.callback<void>((resume) => {
-            for (const socket of sockets) socket.destroy()
-            server.close(() => resume(Effect.void))
-          })
-      ),
-      ({ peers, server }) => ({ local: uriOf(server), peers })
-    ),
+  dial: (endpoint) => socketPeer(Net.connect({ ...inetOf(endpoint), allowHalfOpen: true })),
+  listen: socketListen,
   halfOpen: Effect.map(HalfOpen.open, ({ local }) => local)
 })
+
+let directory: string | undefined
+let worlds = 0
+
+/** A directory for sockets, which goes with this process. */
+const sockets = (): string => {
+  if (directory !== undefined) return directory
+  const made = directory = Fs.mkdtempSync(Path.join(Os.tmpdir(), "slt-"))
+  process.on("exit", () => Fs.rmSync(made, { recursive: true, force: true }))
+  return made
+}
+
+export const unixWorld = (options: TransportTcp.Options) => (): World => {
+  const world = worlds++
+  let paths = 0
+  return {
+    isReal: true,
+    isInet: false,
+    free: () => `unix://${Path.join(sockets(), `${world}-${paths++}.sock`)}`,
+    layer: Transports.layer({ unix: TransportUnix.make(options) }),
+    dial: (endpoint) =>
+      socketPeer(Net.connect({ path: endpoint.slice("unix://".length), allowHalfOpen: true }), endpoint),
+    listen: socketListen,
+    // a connect to a path is there at once
+    halfOpen: Effect.die("a Unix socket has no half-open connects")
+  }
+}
