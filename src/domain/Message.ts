@@ -19,8 +19,10 @@ export const Claimed = 3
 export const Passed = 4
 export const Tx = 5
 export const Drained = 6
+/** IO event to the host: a connection that has moved to the worker is gone, and its session over. */
+export const Gone = 7
 
-export type IoKind = typeof Rx | typeof Room | typeof Claimed | typeof Passed | typeof Tx | typeof Drained
+export type IoKind = typeof Rx | typeof Room | typeof Claimed | typeof Passed | typeof Tx | typeof Drained | typeof Gone
 
 /** Bits of `listen`'s flags: IPv6 addresses only, where the endpoint is any IPv6 address. */
 export const IPV6_ONLY = 1
@@ -98,6 +100,8 @@ const shapes = {
   }],
   addLink: [14, { link: "u32" }],
   deleteLink: [15, { link: "u32" }],
+  // the socket of a claimed session has moved to the worker's thread
+  moved: [16, { session: "session" }],
   // to the host
   listen: [32, { request: "u32", endpoint: "text", backlog: "u32", flags: "u32" }],
   unlisten: [33, { request: "u32", listener: "listener" }],

@@ -18,7 +18,7 @@ import * as SessionClient from "./SessionClient.ts"
 export interface Options {
   readonly start: SessionClient.Start
   readonly module: AppModule
-  readonly place: Pick<SessionClient.Place, "doorbell" | "receive"> & {
+  readonly place: Pick<SessionClient.Place, "doorbell" | "receive" | "receiveSocket"> & {
     /** A link that the host has handed over. */
     readonly link: (number: number) => Pick<Link, "inbox" | "bell"> | undefined
   }
@@ -42,7 +42,7 @@ export const layer = (options: Options): Layer.Layer<AppWorker> =>
       let detach = (): void => {}
 
       const app = Effect.gen(function*() {
-        const { doorbell, link, receive } = options.place
+        const { doorbell, link, receive, receiveSocket } = options.place
         const listening = yield* FiberSet.makeRuntime<never, never, never>()
         const receiveLink = (number: number, wake: () => void): SessionClient.ReceivedLink | undefined => {
           const handed = link(number)
@@ -55,6 +55,7 @@ export const layer = (options: Options): Layer.Layer<AppWorker> =>
           doorbell,
           receive,
           receiveLink,
+          receiveSocket,
           spin: 0,
           stop: () => void Deferred.doneUnsafe(stop, Effect.void),
           report: (error) => void logError(Effect.logError("an application's session handler threw", error))

@@ -22,9 +22,10 @@ export interface ThreadData {
   readonly port: MessagePort
 }
 
-/** What goes over the port to a thread beside a message: a segment, or a link. */
+/** What goes over the port to a thread beside a message: a segment, a link, or a session's socket. */
 export type HandedOver =
   | { readonly segment: number; readonly buffer: ArrayBufferLike; readonly hostBytes: number }
+  | { readonly session: number; readonly socket: object }
   | { readonly link: number; readonly inbox: SharedArrayBuffer; readonly bell: MessagePort | undefined }
 
 /** What the thread says of its start. */

@@ -86,7 +86,7 @@ const workerReport = (slot: WorkerSlot): Report.Worker => {
   }
 }
 
-const listenerReport = ({ app, listener }: Listening): Report.Listener => ({
+const listenerReport = ({ app, listener, placement }: Listening): Report.Listener => ({
   handle: Handle.format(listener.handle),
   app: app.name,
   appIndex: app.index,
@@ -94,6 +94,7 @@ const listenerReport = ({ app, listener }: Listening): Report.Listener => ({
   endpoint: listener.local,
   requested: listener.requested,
   scopes: scopesOf(app.options),
+  placement,
   workers: [...listener.members.keys()],
   managers: [...listener.members.values()].flatMap(({ live, slot }) => {
     const manager = live?.segments.managers().find(({ users }) => users.includes(listener.user))
@@ -274,6 +275,7 @@ export const make = (options: {
     const { connection, cutThrough, handle, since, state, worker } = session
     const listener = tables.listenerOf(session)
     const accepted = listener !== undefined
+    const moves = connection.moves === true
     return {
       handle: Handle.format(handle),
       ...ofWorker(worker.slot),
@@ -285,10 +287,11 @@ export const make = (options: {
         : accepted
         ? "accepted"
         : "connected",
+      placement: moves ? "transfer" : "shared",
       local: connection.local,
       remote: connection.remote,
       ageMillis: tables.now() - since,
-      ...(cutThrough ? { rx: null, tx: null } : session.fifos())
+      ...(cutThrough || moves ? { rx: null, tx: null } : session.fifos())
     }
   }
 

@@ -143,6 +143,9 @@ export interface HalfOpen {
   readonly timeout: number
 }
 
+/** What a worker is given to keep. */
+type Announced = Exclude<Attachment, { readonly _tag: "Socket" }>
+
 /** One start of a worker. */
 export class LiveWorker {
   readonly slot: WorkerSlot
@@ -179,7 +182,7 @@ export class LiveWorker {
   #nextSlot = 0
   readonly #freeSlots: Array<number> = []
   /** Numbers of those whose message was released: the worker does not know them. */
-  readonly #untold: Record<Attachment["_tag"], Set<number>> = { Segment: new Set(), Link: new Set() }
+  readonly #untold: Record<Announced["_tag"], Set<number>> = { Segment: new Set(), Link: new Set() }
 
   constructor(
     slot: WorkerSlot,
@@ -216,7 +219,7 @@ export class LiveWorker {
   }
 
   /** Hands a segment or a link over, with the message about it, while it is `live` (W20). */
-  announce(message: Message.Of<"addSegment" | "addLink">, attachment: Attachment, live: () => boolean): void {
+  announce(message: Message.Of<"addSegment" | "addLink">, attachment: Announced, live: () => boolean): void {
     const number = message._tag === "addSegment" ? message.segment : message.link
     const untold = this.#untold[attachment._tag]
     const cleanUp = (): void => {
@@ -366,6 +369,7 @@ export class LiveWorker {
       else if (kind === Message.Drained) session.resume()
       else if (kind === Message.Claimed) this.#host.claimed(session)
       else if (kind === Message.Passed) this.#host.passed(session)
+      else if (kind === Message.Gone) this.#gone(session)
       else this.fault(`the worker sent an IO event of kind ${kind}`)
     },
     control: (words, start, length) => {
@@ -373,6 +377,10 @@ export class LiveWorker {
       if (message === undefined) return this.fault("the worker sent a message that can't be read")
       this.#receive(message)
     }
+  }
+
+  #gone(session: HostSession): void {
+    if (!session.gone()) this.fault(`the worker gave session ${Handle.format(session.handle)} up, which it does not have`)
   }
 
   #mine(handle: Handle.SessionHandle): HostSession | undefined {

@@ -13,6 +13,7 @@ import * as Exit from "effect/Exit"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import type * as Net from "node:net"
 import * as Fifo from "../domain/Fifo.ts"
 import * as Handle from "../domain/Handle.ts"
 import * as Inbox from "../domain/Inbox.ts"
@@ -37,6 +38,7 @@ import {
 import { ClientSession, type Memory, type Outbound } from "./ClientSession.ts"
 import { LocalClientSession } from "./LocalClientSession.ts"
 import * as MessageQueueSegment from "./MessageQueueSegment.ts"
+import { type StreamKnown, type StreamOwner, StreamSession } from "./StreamSession.ts"
 
 /** Messages that are drained before their tail is published. */
 const BATCH = 32
@@ -79,6 +81,8 @@ export interface Place {
   readonly receive: (segment: number) => { readonly buffer: ArrayBufferLike; readonly hostBytes: number } | undefined
   /** The link that the host has handed over; the other worker's rings call `wake` from then on. */
   readonly receiveLink: (link: number, wake: () => void) => ReceivedLink | undefined
+  /** The socket of a session that the host has handed over. */
+  readonly receiveSocket: (session: Handle.SessionHandle) => Net.Socket | undefined
   /** Microseconds, at most, for which a worker with cut-through sessions waits before it goes to sleep; 0: never. */
   readonly spin: number
   /** The host wants the app to stop. */
@@ -103,14 +107,23 @@ interface WaitingIo {
   readonly generation: number
 }
 
-const readable = (session: ClientSession): void => session.onReadable()
-const writable = (session: ClientSession): void => session.onWritable()
-const ended = (session: ClientSession): void => session.onEnded()
-const cleanup = (session: ClientSession): void => session.onCleanup()
-const detached = (session: ClientSession): void => session.onDetached()
-const look = (session: ClientSession): void => session instanceof LocalClientSession ? session.look() : undefined
+/** A session over fifos, or over a socket that has moved here. */
+type AnySession = ClientSession | StreamSession
+
+const readable = (session: AnySession): void => session.onReadable()
+const writable = (session: AnySession): void => session.onWritable()
+const ended = (session: AnySession): void => session.onEnded()
+const cleanup = (session: AnySession): void => session.onCleanup()
+const detached = (session: AnySession): void => session.onDetached()
+const look = (session: AnySession): void => session instanceof LocalClientSession ? session.look() : undefined
 const lookForBytes = (session: ClientSession): void =>
   session instanceof LocalClientSession ? session.lookForBytes() : undefined
+
+/** A session that was claimed, and whose socket is on its way here. */
+interface Moving {
+  readonly known: StreamKnown
+  readonly accept: (session: Session) => void
+}
 
 interface Link extends ReceivedLink {
   readonly sender: Inbox.Sender
@@ -123,7 +136,8 @@ export class Client {
   readonly #toHost: Mq.Producer
   readonly #segments = new Map<number, Segment.Segment>()
   readonly #arenas: Segment.Arenas
-  readonly #sessions = new Map<number, ClientSession>()
+  readonly #sessions = new Map<number, AnySession>()
+  readonly #moving = new Map<Handle.SessionHandle, Moving>()
   readonly #listeners = new Map<Handle.ListenerHandle, (session: Session) => void>()
   readonly #requests = new Map<number, (reply: Reply | undefined) => void>()
   /** What did not fit into the queue to the host, in order. Sessions bound it: each has few messages to say. */
@@ -169,10 +183,19 @@ export class Client {
       view: (index) => this.#segments.get(index)?.bytes,
       blocks: this.#blocks
     }
+    this.#streams = {
+      rxFifoSize: start.rxFifoSize,
+      txFifoSize: start.txFifoSize,
+      guard: (session, edge) => this.#guard(session, edge),
+      gone: ({ handle }) => {
+        this.#sessions.delete(Handle.index(handle))
+        this.#sayGone(handle)
+      }
+    }
   }
 
   get sessions(): number {
-    return this.#sessions.size
+    return this.#sessions.size + this.#moving.size
   }
 
   /**
@@ -260,7 +283,7 @@ export class Client {
   }
 
   /** Runs an edge of the application. One that throws costs its session, not the worker. */
-  #guard(session: ClientSession, edge: (session: ClientSession) => void): void {
+  #guard<S extends AnySession>(session: S, edge: (session: S) => void): void {
     try {
       edge(session)
     } catch (error) {
@@ -277,6 +300,8 @@ export class Client {
         return this.#withSession(message.session, ended)
       case "localAccepted":
         return this.#onLocalAccepted(message)
+      case "moved":
+        return this.#onMoved(message.session)
       case "reset":
         return this.#withSession(message.session, (session) => session.onReset(message.reason))
       case "cleanup":
@@ -316,7 +341,7 @@ export class Client {
     }
   }
 
-  #withSession(handle: Handle.SessionHandle, edge: (session: ClientSession) => void): void {
+  #withSession(handle: Handle.SessionHandle, edge: (session: AnySession) => void): void {
     const session = this.#sessions.get(Handle.index(handle))
     if (session === undefined || session.handle !== handle) return
     // what the other worker did before comes first; that it is there does not mean that it was looked at
@@ -332,21 +357,52 @@ export class Client {
     if (!SessionBlock.endOffer(segment, message.offset, SessionBlock.CLAIMED)) {
       return this.#aboutOffer(Message.Passed, message.session)
     }
-    const session = this.#open(message, segment)
+    const known = this.#known(message)
+    if (SessionBlock.moves(segment, message.offset)) {
+      this.#moving.set(message.session, { known, accept })
+      return this.#aboutOffer(Message.Claimed, message.session)
+    }
+    const session = this.#open(message, segment, known)
     this.#aboutOffer(Message.Claimed, message.session)
     this.#guard(session, accept)
   }
 
-  #open(message: Message.Of<"accepted" | "connected">, segment: Segment.Segment): ClientSession {
+  /** The socket of a session that was claimed is here. */
+  #onMoved(handle: Handle.SessionHandle): void {
+    const moving = this.#moving.get(handle)
+    if (moving === undefined) return
+    this.#moving.delete(handle)
+    const socket = this.#place.receiveSocket(handle)
+    if (socket === undefined) return this.#sayGone(handle)
+    const session = new StreamSession(this.#streams, socket, moving.known)
+    this.#sessions.set(Handle.index(handle), session)
+    this.#guard(session, moving.accept)
+    session.start()
+  }
+
+  #sayGone(handle: Handle.SessionHandle): void {
+    this.#outbound.io(Message.Gone, Handle.index(handle), Handle.generation(handle))
+  }
+
+  readonly #streams: StreamOwner
+
+  #known(message: Message.Of<"accepted" | "connected">): StreamKnown {
     // one text for all sessions of an endpoint
     if (message.local !== this.#local) this.#local = message.local
-    const { aboutBytes, aboutOffset, aboutSegment, offset, remote } = message
+    const { aboutBytes, aboutOffset, aboutSegment, remote } = message
     const text = aboutBytes === 0 ? undefined : this.#segments.get(aboutSegment)?.bytes
     const about = text === undefined
       ? SessionText.nothing
       : SessionText.decode(text.subarray(aboutOffset, aboutOffset + aboutBytes))
-    const known = { session: message.session, remote, local: this.#local, about }
-    const session = new ClientSession(this.#outbound, this.#memory, segment, offset, known)
+    return { session: message.session, remote, local: this.#local, about }
+  }
+
+  #open(
+    message: Message.Of<"accepted" | "connected">,
+    segment: Segment.Segment,
+    known = this.#known(message)
+  ): ClientSession {
+    const session = new ClientSession(this.#outbound, this.#memory, segment, message.offset, known)
     this.#sessions.set(Handle.index(message.session), session)
     return session
   }
@@ -538,6 +594,8 @@ export class Client {
     this.#requests.clear()
     for (const session of this.#sessions.values()) this.#guard(session, detached)
     this.#sessions.clear()
+    for (const handle of this.#moving.keys()) this.#place.receiveSocket(handle)?.resetAndDestroy()
+    this.#moving.clear()
     this.#locals.length = 0
     for (const link of this.#links.values()) link.close()
     this.#links.clear()

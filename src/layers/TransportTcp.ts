@@ -33,6 +33,8 @@ import {
   type TransportOf
 } from "../services/Transport.ts"
 import * as TcpErrors from "./TcpErrors.ts"
+import * as TcpLoss from "./TcpLoss.ts"
+import * as TcpMovable from "./TcpMovable.ts"
 import * as Transports from "./Transports.ts"
 
 /** Bytes of the buffer that small reads of all connections go through. */
@@ -392,7 +394,7 @@ class TcpConnection implements Connection {
 
   onClose(): void {
     const whole = this.#error === undefined && this.#socket.readableEnded && this.#socket.writableFinished
-    const reset = this.#error === undefined ? "the connection was given up" : sentence(this.#error)
+    const reset = this.#error === undefined ? TcpLoss.GIVEN_UP : TcpLoss.sentence(this.#error)
     this.#closed = { reset: whole ? undefined : reset }
     this.onGone?.()
     this.onGone = undefined
@@ -405,14 +407,6 @@ class TcpConnection implements Connection {
     end?.closed(this.#closed?.reset)
   }
 }
-
-const sentences: Readonly<Record<string, string>> = {
-  ECONNRESET: "the peer reset the connection",
-  EPIPE: "the peer has closed the connection",
-  ETIMEDOUT: "the peer did not answer any more"
-}
-
-const sentence = (error: NodeJS.ErrnoException): string => sentences[error.code ?? ""] ?? error.message
 
 /** IPv4 addresses that came in on a dual-stack listener are written as what they are. */
 const uri = (address: string | undefined, port: number | undefined): string => {
@@ -474,6 +468,7 @@ export const make = (options: Options = {}): TransportOf<TransportEndpointOf<"tc
 
   const acceptByEvent = (server: Net.Server, listen: ListenOptions): void => {
     server.on("connection", (socket) => {
+      if (listen.listener.placement === "transfer") return listen.accept(new TcpMovable.TcpMovable(socket, "tcp"))
       listen.accept(new TcpConnection(socket.on("data", onData).pause(), lingerTime))
     })
   }
@@ -490,6 +485,9 @@ export const make = (options: Options = {}): TransportOf<TransportEndpointOf<"tc
         const code = status === 0 ? undefined : Util.getSystemErrorName(status)
         return listen.acceptError(classifyAcceptError(code), code ?? "no connection")
       }
+      if (listen.listener.placement === "transfer" && TcpMovable.isHandle(accepted)) {
+        return listen.accept(new TcpMovable.TcpMovable(accepted, "tcp", local))
+      }
       const options = { handle: accepted, allowHalfOpen: true, pauseOnCreate: true, onread }
       const socket = new Net.Socket(options as unknown as Net.SocketConstructorOpts)
       listen.accept(new TcpConnection(socket, lingerTime, local))
@@ -498,6 +496,8 @@ export const make = (options: Options = {}): TransportOf<TransportEndpointOf<"tc
   }
 
   return {
+    immovable: (_endpoint, { proxyTrust }) =>
+      proxyTrust.length > 0 ? "the host reads PROXY protocol headers (proxyTrust)" : TcpMovable.immovable(),
     listen: Effect.fnUntraced(function*(endpoint, listen) {
       const server = yield* Effect.acquireRelease(
         Effect.callback<Net.Server, TransportError>((resume) => {

@@ -6,7 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { MessageChannel, MessagePort } from "node:worker_threads"
+import { MessageChannel, MessagePort, type Transferable } from "node:worker_threads"
 import type * as Ledger from "../domain/Ledger.ts"
 import type { Geometry } from "../domain/MessageQueue.ts"
 import type { AppOptions } from "../domain/Options.ts"
@@ -17,6 +17,7 @@ import { Doorbell } from "../services/Doorbell.ts"
 import { MessageQueue } from "../services/MessageQueue.ts"
 import { SegmentManager } from "../services/SegmentManager.ts"
 import type { WorkerInfo } from "../services/Sessions.ts"
+import type { Moving } from "../services/Transport.ts"
 import * as AppWorkerInProcess from "./AppWorkerInProcess.ts"
 import * as AppWorkerThread from "./AppWorkerThread.ts"
 import * as CongestionQueue from "./CongestionQueue.ts"
@@ -62,8 +63,14 @@ const startOf = Effect.fnUntraced(function*({ app, endpoints, info }: Options) {
 
 /** Posts it to the thread. A port to a thread that is gone swallows what is posted. */
 const post = (port: MessagePort, attachment: Attachment): boolean => {
-  const send = (handed: AppWorkerThread.HandedOver, transferred: ReadonlyArray<MessagePort>): void =>
+  const send = (handed: AppWorkerThread.HandedOver, transferred: ReadonlyArray<Transferable>): void =>
     port.postMessage(handed, [...transferred])
+  if (attachment._tag === "Socket") {
+    const { session, socket } = attachment
+    // a worker that is told of it, and does not find it, says that it is gone
+    if (!socket.post((posted, transferred) => send({ session, socket: posted }, transferred))) socket.destroy()
+    return true
+  }
   if (attachment._tag === "Segment") {
     const { buffer, hostBytes, index } = attachment.segment
     send({ segment: index, buffer, hostBytes }, [])
@@ -115,9 +122,11 @@ export const layerInProcess = (
   return Layer.unwrap(Effect.map(DoorbellLatch.makePair, ([hostSide, workerSide]) => {
     const segments = new Map<number, Segment.Segment>()
     const links = new Map<number, Link>()
+    const sockets = new Map<number, Moving>()
     const handOver = (attachment: Attachment): boolean => {
       if (attachment._tag === "Segment") segments.set(attachment.segment.index, attachment.segment)
-      else links.set(attachment.link.number, attachment.link)
+      else if (attachment._tag === "Link") links.set(attachment.link.number, attachment.link)
+      else sockets.set(attachment.session, attachment.socket)
       return true
     }
     const take = <A>(handedOver: Map<number, A>) => (number: number): A | undefined => {
@@ -125,9 +134,10 @@ export const layerInProcess = (
       handedOver.delete(number)
       return handed
     }
-    const closeLinks = Layer.effectDiscard(Effect.addFinalizer(() =>
+    const closeHanded = Layer.effectDiscard(Effect.addFinalizer(() =>
       Effect.sync(() => {
         for (const { bell } of links.values()) Links.close(bell)
+        for (const socket of sockets.values()) socket.destroy()
       })
     ))
     const worker = Layer.unwrap(
@@ -135,7 +145,12 @@ export const layerInProcess = (
         appWorker({
           start,
           module,
-          place: { doorbell: workerSide, receive: take(segments), link: take(links) }
+          place: {
+            doorbell: workerSide,
+            receive: take(segments),
+            link: take(links),
+            receiveSocket: (session) => take(sockets)(session)?.take()
+          }
         }))
     )
     return worker.pipe(
@@ -143,7 +158,7 @@ export const layerInProcess = (
       Layer.provideMerge(MessageQueueSegment.layer(app.queue)),
       Layer.provideMerge(SegmentManagerMemory.layerPrivate(app.segment, app.queue)),
       Layer.provide(Layer.succeed(Doorbell, hostSide)),
-      Layer.provideMerge(closeLinks)
+      Layer.provideMerge(closeHanded)
     )
   }))
 }

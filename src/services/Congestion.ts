@@ -17,6 +17,7 @@ import type * as Ledger from "../domain/Ledger.ts"
 import type { IoKind, Message } from "../domain/Message.ts"
 import type * as Segment from "../domain/Segment.ts"
 import type { DoorbellShape } from "./Doorbell.ts"
+import type { Moving } from "./Transport.ts"
 
 /**
  * @category models
@@ -54,6 +55,7 @@ export interface Link {
 export type Attachment =
   | { readonly _tag: "Segment"; readonly segment: Segment.Segment }
   | { readonly _tag: "Link"; readonly link: Link }
+  | { readonly _tag: "Socket"; readonly session: SessionHandle; readonly socket: Moving }
 
 /**
  * A message on its way to the worker.

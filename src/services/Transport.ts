@@ -8,6 +8,8 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import type * as Net from "node:net"
+import type { Transferable } from "node:worker_threads"
 import type { InetEndpoint, TransportEndpoint } from "../domain/Endpoint.ts"
 import type * as Fifo from "../domain/Fifo.ts"
 import type * as Ledger from "../domain/Ledger.ts"
@@ -38,6 +40,21 @@ export interface ConnectionEnd extends ConnectionEvents {
 }
 
 /**
+ * A connection's socket on its way to the thread of the worker that has claimed it; nothing was read from it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Moving {
+  /** Posts it to another thread, in one message; `false` when it can't be, and then it is still here. */
+  readonly post: (send: (socket: object, transferred: ReadonlyArray<Transferable>) => void) => boolean
+  /** The socket, on this thread. */
+  readonly take: () => Net.Socket
+  /** Breaks the connection: the peer sees a reset. */
+  readonly destroy: () => void
+}
+
+/**
  * A connection; nothing is read from it before {@link open}.
  *
  * @category models
@@ -51,6 +68,10 @@ export interface Connection {
   readonly about?: SessionAbout | undefined
   /** Whether the peer is a worker of this host, and the bytes do not come past the host. */
   readonly cutThrough?: boolean
+  /** Whether it moves to the worker that claims it: then {@link take} is called, and {@link open} never. */
+  readonly moves?: boolean
+  /** Takes the socket out of it, once. */
+  take?(): Moving | undefined
   /** Hears of a connection that is gone before it was opened. */
   onGone: (() => void) | undefined
   /** Starts moving bytes. */
@@ -136,6 +157,8 @@ export type TransportEndpointOf<Tag extends TransportEndpoint["_tag"]> = Extract
 export interface TransportOf<E extends TransportEndpoint> {
   /** Listens until the scope closes and returns the endpoint with the port that was given. */
   readonly listen: (endpoint: E, options: ListenOptions) => Effect.Effect<E, TransportError, Scope.Scope>
+  /** Why connections of this endpoint can't move to the threads of workers; `undefined` when they can. */
+  readonly immovable?: (endpoint: E, options: ListenerOptions) => string | undefined
   /**
    * Connects; an interruption cancels the attempt. There is no timeout here but the system's own. Nothing owns the
    * connection that comes of it but the caller, who may be interrupted then.

@@ -33,6 +33,7 @@ const samples: { readonly [K in Message.Tag]: Omit<Message.Of<K>, "_tag"> } = {
   disconnected: { session },
   reset: { session, reason: "r" },
   cleanup: { session },
+  moved: { session },
   addSegment: { segment: 1, bytes: 2, hostBytes: 3 },
   deleteSegment: { segment: 1 },
   rpc: { call: "c", argument: 1 },

@@ -348,6 +348,7 @@ export const make = Effect.fnUntraced(
       const { client, sessions } = yield* SessionClient.make(worker.start, {
         doorbell: workerSide,
         receive: (segment) => worker.handedSegments.get(segment),
+        receiveSocket: () => undefined,
         receiveLink: (number, wake) => {
           const link = worker.handedLinks.get(number)!
           const heard = (): void => {

@@ -1,0 +1,181 @@
+/**
+ * TCP connections that are to move to the thread of the worker that claims them. Nothing is read from them here.
+ *
+ * A connection that a listener's handle has given is kept as that handle: a socket is made of it where it arrives, and
+ * none before. Node posts handles only as part of a socket by public means, so posting one alone is tried first; where
+ * the runtime refuses, and where it does not have a listener's connections as handles, whole sockets are posted.
+ *
+ * This module is a hot path.
+ *
+ * @since 0.1.0
+ */
+import * as Net from "node:net"
+import { MessageChannel, type Transferable } from "node:worker_threads"
+import type { Connection, Moving } from "../services/Transport.ts"
+import * as TcpAddress from "./TcpAddress.ts"
+
+/** A connection's handle, as far as it is used; it is not public. */
+export interface TcpHandle {
+  readonly getpeername: (out: object) => number
+  readonly getsockname: (out: object) => number
+  readonly setNoDelay: (enable: boolean) => number
+  readonly reset: (done: () => void) => number
+  readonly close: () => void
+}
+
+const nothing = (): void => {}
+
+const has = (value: object, ...names: ReadonlyArray<string>): boolean =>
+  names.every((name) => typeof (value as Record<string, unknown>)[name] === "function")
+
+/** Whether it is a handle as this module knows them. */
+export const isHandle = (value: unknown): value is TcpHandle =>
+  typeof value === "object" && value !== null
+  && has(value, "getpeername", "getsockname", "setNoDelay", "reset", "close")
+
+const reset = (handle: TcpHandle): void => {
+  if (handle.reset(nothing) !== 0) handle.close()
+}
+
+/** A socket of a handle that has arrived: half-open allowed, and nothing is read from it before somebody asks. */
+export const socketOf = (arrived: unknown): Net.Socket | undefined => {
+  if (arrived instanceof Net.Socket) return arrived
+  if (!isHandle(arrived)) return undefined
+  const options = { handle: arrived, allowHalfOpen: true, manualStart: true }
+  return new Net.Socket(options as unknown as Net.SocketConstructorOpts)
+}
+
+/** Whether handles can be posted: known once one was. */
+let handlesMove: boolean | undefined
+
+class MovingHandle implements Moving {
+  readonly #handle: TcpHandle
+
+  constructor(handle: TcpHandle) {
+    this.#handle = handle
+  }
+
+  post(send: Parameters<Moving["post"]>[0]): boolean {
+    const handle = this.#handle
+    if (handlesMove !== false) {
+      try {
+        send(handle, [handle as unknown as Transferable])
+        handlesMove = true
+        return true
+      } catch {
+        if (handlesMove === true) return false
+        handlesMove = false
+      }
+    }
+    return new MovingSocket(socketOf(handle)!).post(send)
+  }
+
+  take(): Net.Socket {
+    return socketOf(this.#handle)!
+  }
+
+  destroy(): void {
+    reset(this.#handle)
+  }
+}
+
+class MovingSocket implements Moving {
+  readonly #socket: Net.Socket
+
+  constructor(socket: Net.Socket) {
+    this.#socket = socket
+  }
+
+  post(send: Parameters<Moving["post"]>[0]): boolean {
+    try {
+      send(this.#socket, [this.#socket as unknown as Transferable])
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  take(): Net.Socket {
+    return this.#socket
+  }
+
+  destroy(): void {
+    this.#socket.resetAndDestroy()
+  }
+}
+
+/** An accepted connection that moves, until it has. */
+export class TcpMovable implements Connection {
+  onGone: (() => void) | undefined
+  readonly moves = true
+  readonly remote: string
+  readonly local: string
+  #moving: Moving | undefined
+
+  constructor(accepted: TcpHandle | Net.Socket, transport: "tcp" | "tls", local?: string) {
+    if (accepted instanceof Net.Socket) {
+      const { localAddress, localPort, remoteAddress, remotePort } = accepted.setNoDelay(true)
+      this.remote = TcpAddress.uri(transport, remoteAddress, remotePort)
+      this.local = local ?? TcpAddress.uri(transport, localAddress, localPort)
+      this.#moving = new MovingSocket(accepted.on("error", nothing))
+      return
+    }
+    const out: { address?: string; port?: number } = {}
+    accepted.getpeername(out)
+    this.remote = TcpAddress.uri(transport, out.address, out.port)
+    if (local === undefined) accepted.getsockname(out)
+    this.local = local ?? TcpAddress.uri(transport, out.address, out.port)
+    accepted.setNoDelay(true)
+    this.#moving = new MovingHandle(accepted)
+  }
+
+  take(): Moving | undefined {
+    const moving = this.#moving
+    this.#moving = undefined
+    return moving
+  }
+
+  abort(): void {
+    this.onGone = undefined
+    this.take()?.destroy()
+  }
+
+  // what moves is never opened here
+
+  close(): void {
+    this.abort()
+  }
+
+  open(): void {}
+  resume(): void {}
+  send(): void {}
+  end(): void {}
+}
+
+/**
+ * Why this runtime can't move sockets to other threads; `undefined` when it can. It is tried once: a runtime that can
+ * refuses a socket without a connection in words of its own.
+ */
+export const immovable = (): string | undefined => {
+  tried ??= { why: tryOut() }
+  return tried.why
+}
+
+let tried: { readonly why: string | undefined } | undefined
+
+const tryOut = (): string | undefined => {
+  const { port1, port2 } = new MessageChannel()
+  const socket = new Net.Socket()
+  try {
+    port1.postMessage(socket, [socket as unknown as Transferable])
+    return undefined
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ERR_WORKER_HANDLE_NOT_TRANSFERABLE"
+      ? undefined
+      : `Node ${process.versions.node} does not move sockets between threads`
+  } finally {
+    socket.destroy()
+    port1.close()
+    port2.close()
+  }
+}
