@@ -15,9 +15,11 @@
  * @since 0.1.0
  */
 import { isIPv6 } from "node:net"
+import type * as Net from "node:net"
 import { Duplex } from "node:stream"
 import * as Endpoint from "../domain/Endpoint.ts"
 import type { Session, SessionHandler } from "../services/Sessions.ts"
+import * as StreamSession from "./StreamSession.ts"
 
 /** Bytes that are copied out of a fifo at a time; as many as a stream holds by default. */
 const CHUNK = 65_536
@@ -108,6 +110,17 @@ export class SessionDuplex extends Duplex {
     onWritable = (duplex) => void setImmediate(resume, duplex)
     resume = (duplex) => duplex.#resume()
     onClosed = (duplex) => duplex.#gone()
+  }
+
+  /**
+   * The stream of a session: its own socket, where it has moved to this worker with it, and else a stream over it.
+   * Either is owned by who asks, who has the session's edges no more.
+   */
+  static fromSession(session: Session, options?: SessionDuplexOptions): SessionDuplex | Net.Socket {
+    const socket = options?.highWaterMark === undefined ? StreamSession.socketOf(session) : undefined
+    if (socket === undefined) return new SessionDuplex(session, options)
+    socket.allowHalfOpen = options?.allowHalfOpen ?? true
+    return socket
   }
 
   readonly session: Session

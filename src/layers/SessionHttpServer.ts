@@ -2,7 +2,8 @@
  * An `http.Server` whose connections are sessions instead of sockets of its own.
  *
  * {@link SessionHttpServer} is Node's own server with another way to get its connections: each session that this worker
- * has claimed becomes a {@link SessionDuplex} and is handed to Node with the `connection` event. All that Node's server
+ * has claimed becomes a {@link SessionDuplex}, or is the socket that has moved here, and is handed to Node with the
+ * `connection` event. All that Node's server
  * has (`keepAliveTimeout`, `headersTimeout`, `requestTimeout`, `upgrade`, `clientError`) works as it does there.
  * {@link serve} makes a layer of a request listener; with `NodeHttpServer` an Effect HTTP app runs on it.
  *
@@ -24,6 +25,7 @@ import type * as Net from "node:net"
 import * as Endpoint from "../domain/Endpoint.ts"
 import { type Listener, ListenFailed, type Session, Sessions } from "../services/Sessions.ts"
 import { SessionDuplex } from "./SessionDuplex.ts"
+import * as StreamSession from "./StreamSession.ts"
 
 /** Milliseconds between two looks at the connections that are left while the server stops. */
 const LOOK_INTERVAL = 1000
@@ -97,6 +99,14 @@ class Connection extends SessionDuplex {
   }
 }
 
+/** A connection whose socket has moved here, or one over a session. */
+type AnyConnection = Connection | Net.Socket
+
+/** In place of a socket's own `destroy`, while it is to be kept. */
+function keep(this: Net.Socket): Net.Socket {
+  return this
+}
+
 /** The endpoint of a port, with the address in brackets where it needs them. */
 const tcp = (host: unknown, port: unknown): string =>
   Endpoint.format({ _tag: "tcp", host: typeof host === "string" && host !== "" ? host : "0.0.0.0", port: Number(port) })
@@ -140,8 +150,8 @@ export class SessionHttpServer extends Http.Server {
 
   readonly #sessions: Sessions["Service"]
   readonly #highWaterMark: number | undefined
-  readonly #open = new Set<Connection>()
-  readonly #onGone: (this: Connection) => void
+  readonly #open = new Set<AnyConnection>()
+  readonly #onGone: (this: AnyConnection) => void
   #state: "closed" | "opening" | "listening" | "closing" = "closed"
   #draining = false
   #scope: Scope.Closeable | undefined
@@ -152,7 +162,7 @@ export class SessionHttpServer extends Http.Server {
   #attempt = 0
   #looks: NodeJS.Timeout | undefined
   /** Connections that had sent nothing at the last look. */
-  #silent = new Set<Connection>()
+  #silent = new Set<AnyConnection>()
   #settling = false
   #closingIdle = false
 
@@ -292,7 +302,8 @@ export class SessionHttpServer extends Http.Server {
   }
 
   #serve(session: Session): void {
-    const connection = new Connection(session, this.#highWaterMark, this.#isKept)
+    const socket = this.#highWaterMark === undefined ? StreamSession.socketOf(session) : undefined
+    const connection = socket ?? new Connection(session, this.#highWaterMark, this.#isKept)
     connection.on("error", ignore)
     connection.once("close", this.#onGone)
     this.#open.add(connection)
@@ -342,10 +353,18 @@ export class SessionHttpServer extends Http.Server {
    * has sent nothing yet.
    */
   override closeIdleConnections(): void {
-    for (const { session } of this.#open) if (session.available > 0) session.handler?.readable?.(session)
+    const silent: Array<Net.Socket> = []
+    for (const connection of this.#open) {
+      if (connection instanceof Connection) {
+        const { session } = connection
+        if (session.available > 0) session.handler?.readable?.(session)
+      } else if (connection.bytesRead === 0) silent.push(connection)
+    }
+    for (const socket of silent) socket.destroy = keep
     this.#closingIdle = true
     super.closeIdleConnections()
     this.#closingIdle = false
+    for (const socket of silent) delete (socket as Partial<Net.Socket>).destroy
   }
 
   /** Node's `closeAllConnections` leaves those that were upgraded. */
@@ -373,7 +392,7 @@ export class SessionHttpServer extends Http.Server {
     if (this.#looks !== undefined || this.#open.size === 0) return
     this.#looks = setInterval(() => {
       this.closeIdleConnections()
-      const silent = new Set<Connection>()
+      const silent = new Set<AnyConnection>()
       for (const connection of this.#open) {
         if (connection.bytesRead > 0) continue
         if (this.#silent.has(connection)) connection.destroy()

@@ -354,6 +354,11 @@ export class StreamSession implements Session {
   onWritable(): void {}
   onCleanup(): void {}
 
+  /** Whether the stream is a socket of Node's. */
+  get isSocket(): boolean {
+    return this.#stream instanceof Net.Socket
+  }
+
   /** See {@link streamOf}. */
   take(): Stream | undefined {
     const stream = this.#stream
@@ -388,3 +393,12 @@ const reset = (stream: Stream): void => {
  */
 export const streamOf = (session: Session): Stream | undefined =>
   session instanceof StreamSession ? session.take() : undefined
+
+/**
+ * As {@link streamOf}, where it is a socket of Node's.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const socketOf = (session: Session): Net.Socket | undefined =>
+  session instanceof StreamSession && session.isSocket ? session.take() as Net.Socket | undefined : undefined
