@@ -13,6 +13,7 @@ import type { HandedOver, ThreadData, ThreadStatus } from "./layers/AppWorkerThr
 import * as DoorbellPort from "./layers/DoorbellPort.ts"
 import * as SessionClient from "./layers/SessionClient.ts"
 import * as TcpMovable from "./layers/TcpMovable.ts"
+import type { HandedSockets } from "./layers/SocketPost.ts"
 import { WorkerExit } from "./services/AppWorker.ts"
 import { Sessions } from "./services/Sessions.ts"
 
@@ -22,17 +23,16 @@ const { port, start, url } = workerData as ThreadData
 const SPIN = 40
 
 type HandedSegment = Extract<HandedOver, { readonly segment: number }>
-type HandedSocket = Extract<HandedOver, { readonly socket: object }>
 type HandedLink = Extract<HandedOver, { readonly link: number }>
 
 const segments = new Map<number, HandedSegment>()
 const links = new Map<number, HandedLink>()
-const sockets = new Map<number, HandedSocket>()
+const sockets = new Map<number, object>()
 
 const keep = (message: unknown): void => {
-  if (Predicate.hasProperty(message, "socket")) {
-    const handed = message as HandedSocket
-    sockets.set(handed.session, handed)
+  if (Predicate.hasProperty(message, "sockets")) {
+    const handed = message as HandedSockets
+    for (const [i, session] of handed.sessions.entries()) sockets.set(session, handed.sockets[i]!)
   } else if (Predicate.hasProperty(message, "segment")) segments.set(message.segment as number, message as HandedSegment)
   else if (Predicate.hasProperty(message, "link")) links.set(message.link as number, message as HandedLink)
 }
@@ -64,7 +64,7 @@ const run = Effect.gen(function*() {
     doorbell: DoorbellPort.make(port),
     receive: (segment) => take(segments, segment),
     receiveLink,
-    receiveSocket: (session) => TcpMovable.socketOf(take(sockets, session)?.socket),
+    receiveSocket: (session) => TcpMovable.socketOf(take(sockets, session)),
     spin: SPIN,
     stop: () => void Deferred.doneUnsafe(stop, Effect.void),
     report: (error) => void logError(Effect.logError("an application's session handler threw", error))

@@ -14,6 +14,7 @@ import { type MessagePort, Worker } from "node:worker_threads"
 import { AppWorker, WorkerExit } from "../services/AppWorker.ts"
 import * as AppModules from "./AppModules.ts"
 import type * as SessionClient from "./SessionClient.ts"
+import type { HandedSockets } from "./SocketPost.ts"
 
 /** What the thread finds in `workerData`. */
 export interface ThreadData {
@@ -22,10 +23,10 @@ export interface ThreadData {
   readonly port: MessagePort
 }
 
-/** What goes over the port to a thread beside a message: a segment, a link, or a session's socket. */
+/** What goes over the port to a thread beside a message: a segment, a link, or sockets. */
 export type HandedOver =
   | { readonly segment: number; readonly buffer: ArrayBufferLike; readonly hostBytes: number }
-  | { readonly session: number; readonly socket: object }
+  | HandedSockets
   | { readonly link: number; readonly inbox: SharedArrayBuffer; readonly bell: MessagePort | undefined }
 
 /** What the thread says of its start. */

@@ -294,7 +294,9 @@ export class LiveWorker {
    */
   readonly wake = (): void => {
     this.#looking = false
-    const { doorbell, toHost } = this.queue
+    const { doorbell, toHost, toWorker } = this.queue
+    // what it says is mostly answered: together, and with the sockets that go with the answers
+    toWorker.cork()
     try {
       let drained = 0
       for (let batches = 0; !this.#ended; batches++) {
@@ -314,6 +316,8 @@ export class LiveWorker {
     } catch (error) {
       if (!(error instanceof Mq.Corrupt || error instanceof Fifo.Corrupt)) throw error
       this.fault(`the worker's queue is corrupt: ${error.message}`)
+    } finally {
+      toWorker.uncork()
     }
   }
 

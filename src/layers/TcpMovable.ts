@@ -2,8 +2,8 @@
  * TCP connections that are to move to the thread of the worker that claims them. Nothing is read from them here.
  *
  * A connection that a listener's handle has given is kept as that handle: a socket is made of it where it arrives, and
- * none before. Node posts handles only as part of a socket by public means, so posting one alone is tried first; where
- * the runtime refuses, and where it does not have a listener's connections as handles, whole sockets are posted.
+ * none before, which makes the move half as dear. Where the runtime does not have a listener's connections as handles,
+ * or refuses to post one, it is a socket.
  *
  * This module is a hot path.
  *
@@ -45,64 +45,44 @@ export const socketOf = (arrived: unknown): Net.Socket | undefined => {
   return new Net.Socket(options as unknown as Net.SocketConstructorOpts)
 }
 
-/** Whether handles can be posted: known once one was. */
-let handlesMove: boolean | undefined
-
 class MovingHandle implements Moving {
-  readonly #handle: TcpHandle
+  readonly posted: TcpHandle
+  #socket: Net.Socket | undefined
 
   constructor(handle: TcpHandle) {
-    this.#handle = handle
-  }
-
-  post(send: Parameters<Moving["post"]>[0]): boolean {
-    const handle = this.#handle
-    if (handlesMove !== false) {
-      try {
-        send(handle, [handle as unknown as Transferable])
-        handlesMove = true
-        return true
-      } catch {
-        if (handlesMove === true) return false
-        handlesMove = false
-      }
-    }
-    return new MovingSocket(socketOf(handle)!).post(send)
+    this.posted = handle
   }
 
   take(): Net.Socket {
-    return socketOf(this.#handle)!
+    return this.#socket ??= socketOf(this.posted)!
   }
 
   destroy(): void {
-    reset(this.#handle)
+    if (this.#socket === undefined) reset(this.posted)
+    else this.#socket.resetAndDestroy()
   }
 }
 
 class MovingSocket implements Moving {
-  readonly #socket: Net.Socket
+  readonly posted: Net.Socket
 
   constructor(socket: Net.Socket) {
-    this.#socket = socket
-  }
-
-  post(send: Parameters<Moving["post"]>[0]): boolean {
-    try {
-      send(this.#socket, [this.#socket as unknown as Transferable])
-      return true
-    } catch {
-      return false
-    }
+    this.posted = socket
   }
 
   take(): Net.Socket {
-    return this.#socket
+    return this.posted
   }
 
   destroy(): void {
-    this.#socket.resetAndDestroy()
+    this.posted.resetAndDestroy()
   }
 }
+
+const uri = (transport: "tcp" | "tls", { address, port }: { readonly address?: string; readonly port?: number }): string =>
+  address === undefined || address.includes(":")
+    ? TcpAddress.uri(transport, address, port)
+    : `${transport}://${address}:${port}`
 
 /** An accepted connection that moves, until it has. */
 export class TcpMovable implements Connection {
@@ -122,9 +102,9 @@ export class TcpMovable implements Connection {
     }
     const out: { address?: string; port?: number } = {}
     accepted.getpeername(out)
-    this.remote = TcpAddress.uri(transport, out.address, out.port)
+    this.remote = uri(transport, out)
     if (local === undefined) accepted.getsockname(out)
-    this.local = local ?? TcpAddress.uri(transport, out.address, out.port)
+    this.local = local ?? uri(transport, out)
     accepted.setNoDelay(true)
     this.#moving = new MovingHandle(accepted)
   }

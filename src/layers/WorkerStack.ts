@@ -6,7 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { MessageChannel, MessagePort, type Transferable } from "node:worker_threads"
+import { MessageChannel, MessagePort } from "node:worker_threads"
 import type * as Ledger from "../domain/Ledger.ts"
 import type { Geometry } from "../domain/MessageQueue.ts"
 import type { AppOptions } from "../domain/Options.ts"
@@ -27,6 +27,7 @@ import * as Links from "./Links.ts"
 import * as MessageQueueSegment from "./MessageQueueSegment.ts"
 import * as SegmentManagerMemory from "./SegmentManagerMemory.ts"
 import type * as SessionClient from "./SessionClient.ts"
+import { SocketPost } from "./SocketPost.ts"
 
 export type WorkerServices = SegmentManager | MessageQueue | Congestion | AppWorker
 
@@ -62,15 +63,9 @@ const startOf = Effect.fnUntraced(function*({ app, endpoints, info }: Options) {
 })
 
 /** Posts it to the thread. A port to a thread that is gone swallows what is posted. */
-const post = (port: MessagePort, attachment: Attachment): boolean => {
-  const send = (handed: AppWorkerThread.HandedOver, transferred: ReadonlyArray<Transferable>): void =>
+const post = (port: MessagePort, attachment: Exclude<Attachment, { readonly _tag: "Socket" }>): boolean => {
+  const send = (handed: AppWorkerThread.HandedOver, transferred: ReadonlyArray<MessagePort>): void =>
     port.postMessage(handed, [...transferred])
-  if (attachment._tag === "Socket") {
-    const { session, socket } = attachment
-    // a worker that is told of it, and does not find it, says that it is gone
-    if (!socket.post((posted, transferred) => send({ session, socket: posted }, transferred))) socket.destroy()
-    return true
-  }
   if (attachment._tag === "Segment") {
     const { buffer, hostBytes, index } = attachment.segment
     send({ segment: index, buffer, hostBytes }, [])
@@ -92,7 +87,15 @@ const thread = (options: Options, url: string): Layer.Layer<WorkerServices> => {
   return Layer.unwrap(Effect.sync(() => {
     const { port1, port2 } = new MessageChannel()
     // the thread's exit is seen by its worker's layer
-    const handOver = (attachment: Attachment): boolean => post(port1, attachment)
+    const sockets = new SocketPost(port1)
+    const handOver = (attachment: Attachment): boolean => {
+      if (attachment._tag !== "Socket") return post(port1, attachment)
+      sockets.add(attachment.session, attachment.socket)
+      return true
+    }
+    const postSockets = Layer.effectDiscard(Effect.map(MessageQueue, ({ toWorker }) => {
+      toWorker.beforeVisible = sockets.flush
+    }))
     const closePort = Layer.effectDiscard(Effect.addFinalizer(() => Effect.sync(() => port1.close())))
     const worker = Layer.unwrap(
       Effect.map(
@@ -101,6 +104,7 @@ const thread = (options: Options, url: string): Layer.Layer<WorkerServices> => {
       )
     )
     return worker.pipe(
+      Layer.provideMerge(postSockets),
       Layer.provideMerge(CongestionQueue.layer({ queue: app.queue, handOver, ledger })),
       Layer.provideMerge(MessageQueueSegment.layer(app.queue)),
       Layer.provideMerge(SegmentManagerMemory.layerShared(app.segment, app.queue)),

@@ -9,7 +9,6 @@ import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Net from "node:net"
-import type { Transferable } from "node:worker_threads"
 import type { InetEndpoint, TransportEndpoint } from "../domain/Endpoint.ts"
 import type * as Fifo from "../domain/Fifo.ts"
 import type * as Ledger from "../domain/Ledger.ts"
@@ -46,9 +45,9 @@ export interface ConnectionEnd extends ConnectionEvents {
  * @since 0.1.0
  */
 export interface Moving {
-  /** Posts it to another thread, in one message; `false` when it can't be, and then it is still here. */
-  readonly post: (send: (socket: object, transferred: ReadonlyArray<Transferable>) => void) => boolean
-  /** The socket, on this thread. */
+  /** What is posted to another thread, and transferred with it. */
+  readonly posted: object
+  /** The socket, on this thread; it may be posted in the other's place. */
   readonly take: () => Net.Socket
   /** Breaks the connection: the peer sees a reset. */
   readonly destroy: () => void
