@@ -218,8 +218,13 @@ const holds = (blocks: ReadonlyArray<Block>): string => {
 
 const LONGEST_SUBJECT = 200
 
-/** One line of a name that is given as one line for each of its parts; an empty one is not given at all. */
-const nameOf = (lines: string | undefined): string => {
+/**
+ * One line of a name that is given as one line for each of its parts; an empty one is not given at all.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const nameOf = (lines: string | undefined): string => {
   const name = (lines ?? "").replaceAll("\n", ", ")
   return name.length > LONGEST_SUBJECT ? `${name.slice(0, LONGEST_SUBJECT - 1)}…` : name
 }
