@@ -139,7 +139,9 @@ export class Acceptor {
     })
     this.#server.on("secureConnection", (socket: Layered) => {
       const below = socket._parent
-      if (below !== undefined) this.#waiting.get(below)?.(socket)
+      if (below === undefined) return
+      socket.allowHalfOpen = true
+      this.#waiting.get(below)?.(socket)
     })
     this.#server.on("newSession", (id: Buffer, session: Buffer, done: () => void) => {
       sessions.keep(id, session)
@@ -160,8 +162,9 @@ export class Acceptor {
   /**
    * Begins the handshake on a socket that has been accepted; what it has read already is taken for its beginning.
    *
-   * `done` is called with the socket of TLS above it, paused, when the handshake is through. One that is not closes the
-   * socket: watch that, and the time, and destroy it when it is over. `false`, when there is no certificate.
+   * `done` is called with the socket of TLS above it, paused, half-open allowed, when the handshake is through. One that
+   * fails closes the socket: watch that, and the time, and destroy it when that is over. `false`, and nothing has
+   * happened, when there is no certificate. What has come before its reader is asked for: look at `readableEnded`.
    */
   accept(socket: Net.Socket, done: (secure: Tls.TLSSocket) => void): boolean {
     const material = this.#choose(undefined)
@@ -171,6 +174,8 @@ export class Acceptor {
       this.#default = material
     }
     this.#waiting.set(socket, done)
+    // a peer that ends its side within the handshake will not finish it
+    socket.allowHalfOpen = false
     this.#server.emit("connection", socket)
     return true
   }
