@@ -381,6 +381,18 @@ const readChain = (text: string): Result.Result<ReadonlyArray<X509Certificate>, 
   return Result.succeed(chain)
 }
 
+/**
+ * Whether a PEM text holds certificates, and all of them can be read, as one of authorities must.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const isAuthorities = (text: string): boolean => {
+  const blocks = Buffer.byteLength(text) > limits.pemBytes ? undefined : blocksOf(text)?.filter(isCertificate)
+  return blocks !== undefined && blocks.length > 0 &&
+    blocks.every((block) => attempt(() => new X509Certificate(block.text)) !== undefined)
+}
+
 /** By name and by signature: `checkIssued` alone looks at names. */
 const issued = (issuer: X509Certificate, certificate: X509Certificate): boolean =>
   attempt(() => certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)) === true

@@ -90,6 +90,9 @@ function onData(this: OwnedSocket, bytes: Buffer): void {
   this[owner]?.onData(bytes)
 }
 
+/** Has a socket read by events, once it is resumed. */
+export const readByEvents = (socket: Net.Socket): Net.Socket => socket.on("data", onData).pause()
+
 /** Whose read has just been dealt with. */
 let reading: TcpConnection | undefined
 
@@ -537,8 +540,7 @@ export const acceptAfter = (
         new Handshakes({
           ...options,
           arrived: ({ socket, ...known }) => {
-            const read = socket.on("data", onData).pause()
-            listen.accept(new TcpConnection(read, lingerTime, undefined, { transport, ...known }))
+            listen.accept(new TcpConnection(readByEvents(socket), lingerTime, undefined, { transport, ...known }))
           }
         })
       ),
@@ -604,7 +606,7 @@ export const make = (options: Options = {}): TransportOf<TransportEndpointOf<"tc
 
   const acceptByEvent = (server: Net.Server, listen: ListenOptions): void => {
     server.on("connection", (socket) => {
-      listen.accept(new TcpConnection(socket.on("data", onData).pause(), lingerTime))
+      listen.accept(new TcpConnection(readByEvents(socket), lingerTime))
     })
   }
 
