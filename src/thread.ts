@@ -12,8 +12,8 @@ import * as AppModules from "./layers/AppModules.ts"
 import type { HandedOver, ThreadData, ThreadStatus } from "./layers/AppWorkerThread.ts"
 import * as DoorbellPort from "./layers/DoorbellPort.ts"
 import * as SessionClient from "./layers/SessionClient.ts"
-import * as TcpMovable from "./layers/TcpMovable.ts"
 import type { HandedSockets } from "./layers/SocketPost.ts"
+import * as TcpMovable from "./layers/TcpMovable.ts"
 import { WorkerExit } from "./services/AppWorker.ts"
 import { Sessions } from "./services/Sessions.ts"
 
@@ -33,8 +33,9 @@ const keep = (message: unknown): void => {
   if (Predicate.hasProperty(message, "sockets")) {
     const handed = message as HandedSockets
     for (const [i, session] of handed.sessions.entries()) sockets.set(session, handed.sockets[i]!)
-  } else if (Predicate.hasProperty(message, "segment")) segments.set(message.segment as number, message as HandedSegment)
-  else if (Predicate.hasProperty(message, "link")) links.set(message.link as number, message as HandedLink)
+  } else if (Predicate.hasProperty(message, "segment")) {
+    segments.set(message.segment as number, message as HandedSegment)
+  } else if (Predicate.hasProperty(message, "link")) links.set(message.link as number, message as HandedLink)
 }
 
 /** The host posts what goes with a message before the message is visible, so it is here or still in the port. */

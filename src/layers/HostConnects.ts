@@ -100,7 +100,10 @@ export const make = (options: {
     source: Endpoint.InetEndpoint | undefined,
     request: number
   ) {
-    const connected = yield* Effect.result(transport.connect(endpoint, { source }))
+    const connected = yield* Effect.result(transport.connect(endpoint, {
+      source,
+      tls: worker.slot.app.options.tlsClient
+    }))
     if (Result.isFailure(connected)) return connected.failure as Outcome
     const connection = connected.success
     const session = sessionNow(worker, connection) ?? (yield* sessionLater(worker, connection).pipe(

@@ -384,7 +384,9 @@ export class LiveWorker {
   }
 
   #gone(session: HostSession): void {
-    if (!session.gone()) this.fault(`the worker gave session ${Handle.format(session.handle)} up, which it does not have`)
+    if (!session.gone()) {
+      this.fault(`the worker gave session ${Handle.format(session.handle)} up, which it does not have`)
+    }
   }
 
   #mine(handle: Handle.SessionHandle): HostSession | undefined {

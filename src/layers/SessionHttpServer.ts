@@ -38,6 +38,7 @@ const CODES: Record<ListenFailed["reason"], string> = {
   PermissionDenied: "EACCES",
   OutOfScope: "EACCES",
   NoMemory: "ENOMEM",
+  NoCertificate: "EINVAL",
   TransportFailed: "EIO",
   Detached: "ENOTCONN"
 }

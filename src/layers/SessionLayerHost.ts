@@ -213,10 +213,12 @@ const make = (stack: HostWorkers.Stack) =>
 
     /** Makes the application and starts its workers; the scope's end is its detach. */
     const start = Effect.fnUntraced(function*(
-      options: Options.AppOptions,
+      { certificates: given, ...rest }: Options.AppOptions,
       module: AppModule,
       namespace: Scope.Closeable
     ) {
+      // from here on they are in the store only, where they can be changed
+      const options = { ...rest, certificates: [] }
       const app = yield* Effect.acquireRelease(
         Effect.suspend(() => {
           const app = make(options, module, namespace)
@@ -225,6 +227,13 @@ const make = (stack: HostWorkers.Stack) =>
         detach
       )
       yield* certificates.open(app.handle)
+      for (const [index, input] of given.entries()) {
+        yield* Effect.mapError(
+          certificates.add(app.handle, input),
+          ({ message }) =>
+            new AttachFailed({ reason: new InvalidValue({ option: `certificates.${index}`, detail: message }) })
+        )
+      }
       for (let i = 0; i < options.worker.workers; i++) workers.add(app, options.worker.kind)
       yield* Effect.forEach(
         [...app.slots.values()],

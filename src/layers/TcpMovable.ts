@@ -79,7 +79,10 @@ class MovingSocket implements Moving {
   }
 }
 
-const uri = (transport: "tcp" | "tls", { address, port }: { readonly address?: string; readonly port?: number }): string =>
+const uri = (
+  transport: "tcp" | "tls",
+  { address, port }: { readonly address?: string; readonly port?: number }
+): string =>
   address === undefined || address.includes(":")
     ? TcpAddress.uri(transport, address, port)
     : `${transport}://${address}:${port}`

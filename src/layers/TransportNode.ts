@@ -7,11 +7,13 @@ import type * as Layer from "effect/Layer"
 import type { Transport } from "../services/Transport.ts"
 import * as Transports from "./Transports.ts"
 import * as TransportTcp from "./TransportTcp.ts"
+import * as TransportTls from "./TransportTls.ts"
 
 /**
  * @category layers
  * @since 0.1.0
  */
 export const layer: Layer.Layer<Transport> = Transports.layer({
-  tcp: TransportTcp.make()
+  tcp: TransportTcp.make(),
+  tls: TransportTls.make()
 })

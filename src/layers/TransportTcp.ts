@@ -18,10 +18,12 @@
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
 import * as Net from "node:net"
 import * as Util from "node:util"
 import * as Endpoint from "../domain/Endpoint.ts"
 import * as Fifo from "../domain/Fifo.ts"
+import type { SessionAbout } from "../domain/SessionAbout.ts"
 import {
   type AcceptError,
   type Connection,
@@ -32,6 +34,8 @@ import {
   type TransportError,
   type TransportOf
 } from "../services/Transport.ts"
+import { Handshakes } from "./Handshakes.ts"
+import * as TcpAddress from "./TcpAddress.ts"
 import * as TcpErrors from "./TcpErrors.ts"
 import * as TcpLoss from "./TcpLoss.ts"
 import * as TcpMovable from "./TcpMovable.ts"
@@ -50,6 +54,9 @@ const ATTEMPT_TIMEOUT = 2000
 
 /** A write of at least this many bytes is often more than the system takes at once. */
 const LARGE_WRITE = 16384
+
+/** Milliseconds that a connection which was given up may stand still before it is reset. */
+export const LINGER_TIME = 5000
 
 // not a Buffer: a part of one takes three times as long to make
 const scratch = new Uint8Array(SCRATCH)
@@ -85,6 +92,9 @@ function onData(this: OwnedSocket, bytes: Buffer): void {
   this[owner]?.onData(bytes)
 }
 
+/** Has a socket read by events, once it is resumed. */
+export const readByEvents = (socket: Net.Socket): Net.Socket => socket.on("data", onData).pause()
+
 /** Whose read has just been dealt with. */
 let reading: TcpConnection | undefined
 
@@ -101,10 +111,25 @@ const onread = {
   }
 }
 
-class TcpConnection implements Connection {
+/** What is known of a connection from what came before it. */
+export interface Known {
+  readonly transport: "tcp" | "tls"
+  /** Endpoint URIs, where they are not the socket's or are known already. */
+  readonly remote?: string | undefined
+  readonly local?: string | undefined
+  readonly about?: SessionAbout | undefined
+  /** The socket below, where this is one of TLS: what the peer is to see as a reset, it has to do. */
+  readonly below?: Net.Socket | undefined
+}
+
+const plain: Known = { transport: "tcp" }
+
+/** A connection over a socket of TCP, or of TLS above one, which is paused and read by events or by {@link onread}. */
+export class TcpConnection implements Connection {
   onGone: (() => void) | undefined
   readonly #lingerTime: number
   readonly #socket: OwnedSocket
+  readonly #known: Known
   #end: ConnectionEnd | undefined
   /** Where the armed read goes, when it goes straight into the fifo. */
   #armed: Uint8Array | undefined
@@ -124,9 +149,11 @@ class TcpConnection implements Connection {
   /** Set when the socket has closed: why it broke, if it did. */
   #closed: { readonly reset: string | undefined } | undefined
 
-  constructor(socket: Net.Socket, lingerTime: number, local?: string) {
+  constructor(socket: Net.Socket, lingerTime: number, local?: string, known = plain) {
     this.#lingerTime = lingerTime
-    this.#local = local
+    this.#known = known
+    this.#remote = known.remote
+    this.#local = known.local ?? local
     this.#socket = socket
     this.#socket[owner] = this
     socket.setNoDelay(true)
@@ -142,21 +169,25 @@ class TcpConnection implements Connection {
   keepAddresses(): boolean {
     const { remoteAddress, remotePort } = this.#addresses("getpeername")
     if (remoteAddress === undefined) return false
-    this.#remote = uri(remoteAddress, remotePort)
+    this.#remote ??= TcpAddress.uri(this.#known.transport, remoteAddress, remotePort)
     this.#local = this.local
     return true
+  }
+
+  get about(): SessionAbout | undefined {
+    return this.#known.about
   }
 
   get remote(): string {
     if (this.#remote !== undefined) return this.#remote
     const { remoteAddress, remotePort } = this.#addresses("getpeername")
-    return uri(remoteAddress, remotePort)
+    return TcpAddress.uri(this.#known.transport, remoteAddress, remotePort)
   }
 
   get local(): string {
     if (this.#local !== undefined) return this.#local
     const { localAddress, localPort } = this.#addresses("getsockname")
-    return uri(localAddress, localPort)
+    return TcpAddress.uri(this.#known.transport, localAddress, localPort)
   }
 
   #addresses(
@@ -173,6 +204,8 @@ class TcpConnection implements Connection {
     this.#end = end
     if (this.#closed !== undefined) return queueMicrotask(() => this.#sayClosed())
     this.#paused = false
+    // one that was read from before may have told of its end already
+    if (this.#socket.readableEnded) queueMicrotask(() => this.onEnd())
     this.#socket.resume()
   }
 
@@ -333,7 +366,9 @@ class TcpConnection implements Connection {
         socket.write(bytes)
       }
       const last = rest ?? bytes
-      if (length < LARGE_WRITE) {
+      // TLS takes nothing at once
+      const isSmall = length < LARGE_WRITE && this.#known.below === undefined
+      if (isSmall) {
         socket.write(last)
         if (rest !== undefined) socket.uncork()
         if (socket.writableLength === 0) {
@@ -345,8 +380,8 @@ class TcpConnection implements Connection {
       this.#writing = length
       this.#onWritten ??= (error) => this.#written(error)
       // a small one is on its way already: what comes after it is written when it is
-      socket.write(length < LARGE_WRITE ? nothing : last, this.#onWritten)
-      if (rest !== undefined && length >= LARGE_WRITE) socket.uncork()
+      socket.write(isSmall ? nothing : last, this.#onWritten)
+      if (rest !== undefined && !isSmall) socket.uncork()
     }
   }
 
@@ -382,10 +417,13 @@ class TcpConnection implements Connection {
     this.#closing = true
     const socket = this.#socket
     if (socket.destroyed) return
-    if (socket.connecting) socket.destroy()
+    if (socket.connecting) return void socket.destroy()
+    const lowest = this.#known.below ?? socket
+    if (!socket.writableEnded || socket.writableFinished) return void lowest.resetAndDestroy()
     // the system refuses to reset a socket while its end goes out, and the socket would then never close
-    else if (socket.writableEnded && !socket.writableFinished) socket.once("finish", () => socket.resetAndDestroy())
-    else socket.resetAndDestroy()
+    socket.once("finish", () => lowest.resetAndDestroy())
+    // the end of TLS is bytes, which a peer that does not read never takes
+    if (lowest !== socket) socket.setTimeout(this.#lingerTime, () => lowest.destroy())
   }
 
   onError(error: Error): void {
@@ -406,12 +444,6 @@ class TcpConnection implements Connection {
     this.#end = undefined
     end?.closed(this.#closed?.reset)
   }
-}
-
-/** IPv4 addresses that came in on a dual-stack listener are written as what they are. */
-const uri = (address: string | undefined, port: number | undefined): string => {
-  const host = (address ?? "0.0.0.0").replace(/^::ffff:(?=\d+\.)/, "")
-  return Endpoint.format({ _tag: "tcp", host, port: port ?? 0 })
 }
 
 const acceptErrors: ReadonlyArray<string> = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "ECONNABORTED"]
@@ -442,13 +474,13 @@ const isAny = (host: string): boolean => host === "0.0.0.0" || host === "::"
 const connectOptions = (
   endpoint: Endpoint.InetEndpoint,
   source: Endpoint.InetEndpoint | undefined,
-  lookup: Net.LookupFunction | undefined
+  { lookup, onread }: Parameters<typeof dial>[2]
 ): Net.TcpNetConnectOpts => ({
   host: endpoint.host,
   port: endpoint.port,
   allowHalfOpen: true,
   autoSelectFamilyAttemptTimeout: ATTEMPT_TIMEOUT,
-  onread,
+  ...(onread !== undefined && { onread }),
   ...(lookup !== undefined && { lookup }),
   ...(source !== undefined && {
     family: Endpoint.family(source) ?? 0,
@@ -457,6 +489,106 @@ const connectOptions = (
   })
 })
 
+/** A server that listens until the scope closes. What it accepts is paused. */
+export const serverOf = (
+  endpoint: Endpoint.InetEndpoint,
+  listen: ListenOptions
+): Effect.Effect<Net.Server, TransportError, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.callback<Net.Server, TransportError>((resume) => {
+      const server = Net.createServer({ allowHalfOpen: true, pauseOnConnect: true })
+      const onError = (error: NodeJS.ErrnoException) => resume(Effect.fail(TcpErrors.listenFailed(endpoint, error)))
+      server.once("error", onError)
+      const { backlog, ipv6Only } = listen
+      server.listen({ host: endpoint.host, port: endpoint.port, backlog, ipv6Only }, () => {
+        server.off("error", onError)
+        server.on(
+          "error",
+          (error: NodeJS.ErrnoException) => listen.acceptError(classifyAcceptError(error.code), error.message)
+        )
+        resume(Effect.succeed(server))
+      })
+      // the lookup of a name takes its time
+      return Effect.sync(() => server.close())
+    }),
+    (server) => Effect.sync(() => server.close()),
+    { interruptible: true }
+  )
+
+/** Where a server listens: a name has become an address by now; there is none when the scope has closed meanwhile. */
+export const boundTo = <E extends Endpoint.InetEndpoint>(endpoint: E, server: Net.Server): E => {
+  const bound = server.address() as Net.AddressInfo | null
+  return bound === null ? endpoint : { ...endpoint, host: bound.address, port: bound.port }
+}
+
+/** Takes a server's connections that have something before their sessions. */
+export const acceptAfter = (
+  server: Net.Server,
+  options: Pick<Handshakes["options"], "listen" | "transport" | "acceptor">,
+  lingerTime: number
+): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { listen, transport } = options
+    const handshakes = yield* Effect.acquireRelease(
+      Effect.sync(() =>
+        new Handshakes({
+          ...options,
+          arrived: ({ socket, ...known }) => {
+            listen.accept(new TcpConnection(readByEvents(socket), lingerTime, undefined, { transport, ...known }))
+          }
+        })
+      ),
+      (handshakes) => Effect.sync(() => handshakes.close())
+    )
+    server.on("connection", (socket) => handshakes.take(socket))
+  })
+
+/**
+ * Connects, and goes on with the socket, which is paused, in the same step: `then` is given what to call with the
+ * outcome, and returns what undoes it.
+ */
+export const dial = (
+  endpoint: Endpoint.InetEndpoint,
+  source: Endpoint.InetEndpoint | undefined,
+  options: Pick<Options, "lookup"> & { readonly onread?: typeof onread },
+  then: (
+    socket: Net.Socket,
+    resume: (outcome: Effect.Effect<Connection, TransportError>) => void
+  ) => () => void
+): Effect.Effect<Connection, TransportError> =>
+  Effect.callback<Connection, TransportError>((resume) => {
+    const fail = (error: TransportError): void => resume(Effect.fail(error))
+    const fault = source === undefined ? undefined : TcpErrors.sourceFault(endpoint, source)
+    if (fault !== undefined) return fail(fault)
+    const onError = (error: NodeJS.ErrnoException) => fail(TcpErrors.connectFailed(endpoint, source, error))
+    const opened = Result.try({
+      try: () => Net.connect(connectOptions(endpoint, source, options)),
+      catch: (error) => error as NodeJS.ErrnoException
+    })
+    if (Result.isFailure(opened)) return onError(opened.failure)
+    const socket = opened.success
+    socket.pause()
+    socket.once("error", onError)
+    let undo = (): void => void socket.destroy()
+    socket.once("connect", () => {
+      socket.off("error", onError)
+      undo = then(socket, resume)
+    })
+    // an error that is under way finds its listener, and a fiber that hears of nothing any more
+    return Effect.sync(() => undo())
+  })
+
+/** What is wrong with a connection that has just been made, as the system would say it; `undefined` when it stands. */
+export const standing = (connection: TcpConnection): NodeJS.ErrnoException | undefined => {
+  const code = !connection.keepAddresses()
+    ? "ECONNRESET"
+    // where nobody listens, the system may give a connect the very port that it goes to, and it meets itself
+    : connection.local === connection.remote
+    ? "ECONNREFUSED"
+    : undefined
+  return code === undefined ? undefined : Object.assign(new Error(code), { code })
+}
+
 /**
  * What serves TCP endpoints.
  *
@@ -464,12 +596,12 @@ const connectOptions = (
  * @since 0.1.0
  */
 export const make = (options: Options = {}): TransportOf<TransportEndpointOf<"tcp">> => {
-  const lingerTime = options.lingerTime ?? 5000
+  const lingerTime = options.lingerTime ?? LINGER_TIME
 
   const acceptByEvent = (server: Net.Server, listen: ListenOptions): void => {
     server.on("connection", (socket) => {
       if (listen.listener.placement === "transfer") return listen.accept(new TcpMovable.TcpMovable(socket, "tcp"))
-      listen.accept(new TcpConnection(socket.on("data", onData).pause(), lingerTime))
+      listen.accept(new TcpConnection(readByEvents(socket), lingerTime))
     })
   }
 
@@ -479,7 +611,7 @@ export const make = (options: Options = {}): TransportOf<TransportEndpointOf<"tc
     if (typeof handle?.onconnection !== "function") return false
     // where the listener has one address, so have its connections
     const { address, port } = server.address() as Net.AddressInfo
-    const local = Net.isIPv4(address) && !isAny(address) ? uri(address, port) : undefined
+    const local = Net.isIPv4(address) && !isAny(address) ? TcpAddress.uri("tcp", address, port) : undefined
     handle.onconnection = (status, accepted) => {
       if (status !== 0 || accepted === undefined) {
         const code = status === 0 ? undefined : Util.getSystemErrorName(status)
@@ -499,67 +631,27 @@ export const make = (options: Options = {}): TransportOf<TransportEndpointOf<"tc
     immovable: (_endpoint, { proxyTrust }) =>
       proxyTrust.length > 0 ? "the host reads PROXY protocol headers (proxyTrust)" : TcpMovable.immovable(),
     listen: Effect.fnUntraced(function*(endpoint, listen) {
-      const server = yield* Effect.acquireRelease(
-        Effect.callback<Net.Server, TransportError>((resume) => {
-          const server = Net.createServer({ allowHalfOpen: true, pauseOnConnect: true })
-          const onError = (error: NodeJS.ErrnoException) => resume(Effect.fail(TcpErrors.listenFailed(endpoint, error)))
-          server.once("error", onError)
-          const { backlog, ipv6Only } = listen
-          server.listen({ host: endpoint.host, port: endpoint.port, backlog, ipv6Only }, () => {
-            server.off("error", onError)
-            server.on(
-              "error",
-              (error: NodeJS.ErrnoException) => listen.acceptError(classifyAcceptError(error.code), error.message)
-            )
-            resume(Effect.succeed(server))
-          })
-          // the lookup of a name takes its time
-          return Effect.sync(() => server.close())
-        }),
-        (server) => Effect.sync(() => server.close()),
-        { interruptible: true }
-      )
+      const server = yield* serverOf(endpoint, listen)
+      if (listen.listener.proxyTrust.length > 0) {
+        yield* acceptAfter(server, { listen, transport: "tcp", acceptor: undefined }, lingerTime)
+        options.onReading?.("copy")
+        return boundTo(endpoint, server)
+      }
       const reading = options.reading !== "copy" && acceptByHandle(server, listen) ? "onread" : "copy"
       if (reading === "copy") acceptByEvent(server, listen)
       options.onReading?.(reading)
-      // a name has become an address by now; there is none when the scope has closed meanwhile
-      const bound = server.address() as Net.AddressInfo | null
-      return bound === null ? endpoint : { ...endpoint, host: bound.address, port: bound.port }
+      return boundTo(endpoint, server)
     }),
     connect: (endpoint, { source } = {}) =>
-      Effect.callback<Connection, TransportError>((resume) => {
-        const fail = (error: TransportError): void => resume(Effect.fail(error))
-        const fault = source === undefined ? undefined : TcpErrors.sourceFault(endpoint, source)
-        if (fault !== undefined) return fail(fault)
-        const onError = (error: NodeJS.ErrnoException) => fail(TcpErrors.connectFailed(endpoint, source, error))
-        const opened = Result.try({
-          try: () => Net.connect(connectOptions(endpoint, source, options.lookup)),
-          catch: (error) => error as NodeJS.ErrnoException
-        })
-        if (Result.isFailure(opened)) return onError(opened.failure)
-        // the socket is opened first: a connection has addresses only once it is there
-        let connection: TcpConnection | undefined
-        const socket = opened.success
-        socket.pause()
-        socket.once("error", onError)
-        socket.once("connect", () => {
-          socket.off("error", onError)
-          const made = connection = new TcpConnection(socket, lingerTime)
-          const failure = !made.keepAddresses()
-            ? "ECONNRESET"
-            // where nobody listens, the system may give a connect the very port that it goes to, and it meets itself
-            : made.local === made.remote
-            ? "ECONNREFUSED"
-            : undefined
-          if (failure === undefined) return resume(Effect.succeed(made))
-          made.abort()
-          onError(Object.assign(new Error(failure), { code: failure }))
-        })
-        // an error that is under way finds its listener, and a fiber that hears of nothing any more
-        return Effect.sync(() => {
-          if (connection === undefined) socket.destroy()
-          else connection.abort()
-        })
+      dial(endpoint, source, { ...options, onread }, (socket, resume) => {
+        const connection = new TcpConnection(socket, lingerTime)
+        const error = standing(connection)
+        if (error === undefined) resume(Effect.succeed(connection))
+        else {
+          connection.abort()
+          resume(Effect.fail(TcpErrors.connectFailed(endpoint, source, error)))
+        }
+        return () => connection.abort()
       })
   }
 }

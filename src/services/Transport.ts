@@ -14,6 +14,7 @@ import type * as Fifo from "../domain/Fifo.ts"
 import type * as Ledger from "../domain/Ledger.ts"
 import type { ListenerOptions } from "../domain/ListenerOptions.ts"
 import type { SessionAbout } from "../domain/SessionAbout.ts"
+import type { TlsClientOptions } from "../domain/TlsClientOptions.ts"
 import type { Entry } from "./Certificates.ts"
 
 /** What the transport says of a connection. Never called from inside a call to the connection. */
@@ -99,6 +100,8 @@ export class TransportError extends Schema.TaggedError<TransportError>()("Transp
     "Unreachable",
     "TimedOut",
     "Reset",
+    "NoCertificate",
+    "TlsFailed",
     "TransportFailed"
   ]),
   detail: Schema.String
@@ -134,6 +137,8 @@ export interface ConnectOptions {
    * wrong with it is `AddressNotAvailable`, `AddressInUse` or `PermissionDenied`, in a sentence that names it.
    */
   readonly source?: InetEndpoint | undefined
+  /** How a connect over TLS is made; by default, as `TlsClientOptions` has it. */
+  readonly tls?: TlsClientOptions | undefined
 }
 
 /**

@@ -7,9 +7,9 @@ import * as Logger from "effect/Logger"
 import type * as Scope from "effect/Scope"
 import * as Net from "node:net"
 import { MessageChannel, Worker } from "node:worker_threads"
+import * as Handle from "../../src/domain/Handle.ts"
 import type { AppOptionsInput } from "../../src/domain/Options.ts"
 import type * as Report from "../../src/domain/Report.ts"
-import * as Handle from "../../src/domain/Handle.ts"
 import * as Host from "../../src/layers/Host.ts"
 import { SessionDuplex } from "../../src/layers/SessionDuplex.ts"
 import { SocketPost } from "../../src/layers/SocketPost.ts"
@@ -112,95 +112,104 @@ const scenario = (
     }), 30_000)
 
 describe("a session whose connection has moved", () => {
-  scenario("reads and writes, and half-closes in either direction", ({ edges, open, report }) =>
-    Effect.gen(function*() {
-      const [peer, session] = yield* open
-      assert.strictEqual(report().apps[0]!.listeners[0]!.placement, "transfer")
-      assert.instanceOf(session, StreamSession.StreamSession)
-      assert.strictEqual(session.remote, `tcp://127.0.0.1:${peer.socket.localPort}`)
-      assert.strictEqual(session.local, report().apps[0]!.listeners[0]!.endpoint)
-      peer.socket.write("hello ")
-      peer.socket.end("world")
-      yield* until("the end", () => session.ended)
-      assert.strictEqual(session.available, 11)
-      assert.strictEqual(Buffer.from(session.peek(5)!).toString(), "hello")
-      session.drop(3)
-      assert.strictEqual(Buffer.from(session.read()!).toString(), "lo world")
-      assert.isUndefined(session.read())
-      assert.isUndefined(session.peek())
-      assert.isTrue(session.writable)
-      const bytes = Buffer.from("answer")
-      assert.strictEqual(session.write(bytes, 1), 5)
-      // the bytes are the caller's again
-      bytes.fill(0)
-      assert.strictEqual(session.writeWhole([Buffer.from("1"), Buffer.from("2")]), 2)
-      session.end()
-      session.end()
-      assert.strictEqual(session.write(bytes), -1)
-      yield* until("the peer to be told", () => peer.closed)
-      assert.strictEqual(peer.text, "nswer12")
-      yield* until("the last edge", () => session.closed)
-      const handle = shown(session)
-      const first = edges()[0]
-      assert.strictEqual(first, `readable ${handle}`)
-      assert.deepStrictEqual(edges().filter((edge) => edge !== first), [`ended ${handle}`, `closed ${handle}`])
-      assert.isUndefined(session.reset)
-      yield* until("the host to hear of it", () => report().sessions === 0)
-    }))
-
-  scenario("M14 counts as any other, and is shown with its placement", ({ host, open, report }) =>
-    Effect.gen(function*() {
-      const [peer, session] = yield* open
-      yield* until("the move", () => report().apps[0]!.workers[0]!.offers.claimed === 1)
-      assert.deepInclude(only(yield* host.sessions({})), {
-        handle: shown(session),
-        state: "READY",
-        transport: "tcp",
-        placement: "transfer",
-        kind: "accepted",
-        remote: session.remote,
-        rx: null,
-        tx: null
+  scenario(
+    "reads and writes, and half-closes in either direction",
+    ({ edges, open, report }) =>
+      Effect.gen(function*() {
+        const [peer, session] = yield* open
+        assert.strictEqual(report().apps[0]!.listeners[0]!.placement, "transfer")
+        assert.instanceOf(session, StreamSession.StreamSession)
+        assert.strictEqual(session.remote, `tcp://127.0.0.1:${peer.socket.localPort}`)
+        assert.strictEqual(session.local, report().apps[0]!.listeners[0]!.endpoint)
+        peer.socket.write("hello ")
+        peer.socket.end("world")
+        yield* until("the end", () => session.ended)
+        assert.strictEqual(session.available, 11)
+        assert.strictEqual(Buffer.from(session.peek(5)!).toString(), "hello")
+        session.drop(3)
+        assert.strictEqual(Buffer.from(session.read()!).toString(), "lo world")
+        assert.isUndefined(session.read())
+        assert.isUndefined(session.peek())
+        assert.isTrue(session.writable)
+        const bytes = Buffer.from("answer")
+        assert.strictEqual(session.write(bytes, 1), 5)
+        // the bytes are the caller's again
+        bytes.fill(0)
+        assert.strictEqual(session.writeWhole([Buffer.from("1"), Buffer.from("2")]), 2)
+        session.end()
+        session.end()
+        assert.strictEqual(session.write(bytes), -1)
+        yield* until("the peer to be told", () => peer.closed)
+        assert.strictEqual(peer.text, "nswer12")
+        yield* until("the last edge", () => session.closed)
+        const handle = shown(session)
+        const first = edges()[0]
+        assert.strictEqual(first, `readable ${handle}`)
+        assert.deepStrictEqual(edges().filter((edge) => edge !== first), [`ended ${handle}`, `closed ${handle}`])
+        assert.isUndefined(session.reset)
+        yield* until("the host to hear of it", () => report().sessions === 0)
       })
-      assert.strictEqual(report().sessions, 1)
-      assert.strictEqual(report().apps[0]!.listeners[0]!.sessions, 1)
-      session.close()
-      peer.socket.end()
-      yield* until("its end", () => report().sessions === 0)
-    }))
+  )
 
-  scenario("a peer that does not read stops its writes, and one that is not read from is stopped", ({ edges, open }) =>
-    Effect.gen(function*() {
-      const [peer, session] = yield* open
-      peer.socket.pause()
-      const chunk = Buffer.alloc(64 * KiB, "x")
-      let sent = 0
-      for (let taken = chunk.length; taken === chunk.length; sent += taken) taken = session.write(chunk)
-      assert.strictEqual(session.write(chunk), 0)
-      assert.isAtLeast(sent, session.txBound)
-      assert.throws(() => session.writeWhole([new Uint8Array(session.txBound + 1)]), RangeError)
-      assert.strictEqual(session.writeWhole([chunk]), 0)
-      const writable = `writable ${shown(session)}`
-      assert.notInclude(edges(), writable)
-      peer.socket.resume()
-      yield* until("room", () => edges().includes(writable))
-      assert.strictEqual(session.writeWhole([chunk, chunk]), 2 * chunk.length)
-      sent += 2 * chunk.length
-      yield* until("all to arrive", () => peer.received.length === sent)
+  scenario(
+    "M14 counts as any other, and is shown with its placement",
+    ({ host, open, report }) =>
+      Effect.gen(function*() {
+        const [peer, session] = yield* open
+        yield* until("the move", () => report().apps[0]!.workers[0]!.offers.claimed === 1)
+        assert.deepInclude(only(yield* host.sessions({})), {
+          handle: shown(session),
+          state: "READY",
+          transport: "tcp",
+          placement: "transfer",
+          kind: "accepted",
+          remote: session.remote,
+          rx: null,
+          tx: null
+        })
+        assert.strictEqual(report().sessions, 1)
+        assert.strictEqual(report().apps[0]!.listeners[0]!.sessions, 1)
+        session.close()
+        peer.socket.end()
+        yield* until("its end", () => report().sessions === 0)
+      })
+  )
 
-      const bytes = 16 * 1024 * KiB
-      peer.socket.write(Buffer.alloc(bytes, "y"))
-      yield* until("a full session", () => session.available >= session.rxBound)
-      yield* settled
-      // one read of the socket goes over the bound at most
-      assert.isBelow(session.available, session.rxBound + 64 * KiB)
-      let read = 0
-      while (read < bytes) {
-        yield* until("more", () => session.available > 0)
-        read += session.read()!.length
-      }
-      assert.strictEqual(read, bytes)
-    }))
+  scenario(
+    "a peer that does not read stops its writes, and one that is not read from is stopped",
+    ({ edges, open }) =>
+      Effect.gen(function*() {
+        const [peer, session] = yield* open
+        peer.socket.pause()
+        const chunk = Buffer.alloc(64 * KiB, "x")
+        let sent = 0
+        for (let taken = chunk.length; taken === chunk.length; sent += taken) taken = session.write(chunk)
+        assert.strictEqual(session.write(chunk), 0)
+        assert.isAtLeast(sent, session.txBound)
+        assert.throws(() => session.writeWhole([new Uint8Array(session.txBound + 1)]), RangeError)
+        assert.strictEqual(session.writeWhole([chunk]), 0)
+        const writable = `writable ${shown(session)}`
+        assert.notInclude(edges(), writable)
+        peer.socket.resume()
+        yield* until("room", () => edges().includes(writable))
+        assert.strictEqual(session.writeWhole([chunk, chunk]), 2 * chunk.length)
+        sent += 2 * chunk.length
+        yield* until("all to arrive", () => peer.received.length === sent)
+
+        const bytes = 16 * 1024 * KiB
+        peer.socket.write(Buffer.alloc(bytes, "y"))
+        yield* until("a full session", () => session.available >= session.rxBound)
+        yield* settled
+        // one read of the socket goes over the bound at most
+        assert.isBelow(session.available, session.rxBound + 64 * KiB)
+        let read = 0
+        while (read < bytes) {
+          yield* until("more", () => session.available > 0)
+          read += session.read()!.length
+        }
+        assert.strictEqual(read, bytes)
+      })
+  )
 
   scenario("a reset by the peer is told, and one by the worker arrives", ({ edges, open }) =>
     Effect.gen(function*() {
@@ -218,47 +227,56 @@ describe("a session whose connection has moved", () => {
       assert.strictEqual(other.error, "ECONNRESET")
     }))
 
-  scenario("one that was given up sends what was written, and drops what comes", ({ open, report }) =>
-    Effect.gen(function*() {
-      const [peer, session] = yield* open
-      const last = Buffer.alloc(300 * KiB, "z")
-      assert.strictEqual(session.write(last), last.length)
-      session.close()
-      assert.isTrue(session.closed)
-      peer.socket.end("too late")
-      yield* until("its end", () => peer.closed && report().sessions === 0)
-      assert.isUndefined(peer.error)
-      assert.deepStrictEqual(peer.received, last)
-      assert.strictEqual(session.available, 0)
-    }))
+  scenario(
+    "one that was given up sends what was written, and drops what comes",
+    ({ open, report }) =>
+      Effect.gen(function*() {
+        const [peer, session] = yield* open
+        const last = Buffer.alloc(300 * KiB, "z")
+        assert.strictEqual(session.write(last), last.length)
+        session.close()
+        assert.isTrue(session.closed)
+        peer.socket.end("too late")
+        yield* until("its end", () => peer.closed && report().sessions === 0)
+        assert.isUndefined(peer.error)
+        assert.deepStrictEqual(peer.received, last)
+        assert.strictEqual(session.available, 0)
+      })
+  )
 
-  scenario("the command line's session close and session reset reach it", ({ host, open, report }) =>
-    Effect.gen(function*() {
-      const [closed, first] = yield* open
-      first.write(Buffer.from("bye"))
-      yield* host.endSession(first.handle, "close")
-      assert.strictEqual(only(yield* host.sessions({})).state, "CLOSING")
-      yield* until("the end", () => closed.ended)
-      assert.strictEqual(closed.text, "bye")
-      closed.socket.end()
-      yield* until("the session's end", () => report().sessions === 0)
-      assert.isUndefined(first.reset)
-      const [broken, second] = yield* open
-      yield* host.endSession(second.handle, "reset")
-      yield* until("the reset", () => broken.closed && report().sessions === 0)
-      assert.strictEqual(broken.error, "ECONNRESET")
-      assert.strictEqual(second.reset, "the connection was given up")
-    }))
+  scenario(
+    "the command line's session close and session reset reach it",
+    ({ host, open, report }) =>
+      Effect.gen(function*() {
+        const [closed, first] = yield* open
+        first.write(Buffer.from("bye"))
+        yield* host.endSession(first.handle, "close")
+        assert.strictEqual(only(yield* host.sessions({})).state, "CLOSING")
+        yield* until("the end", () => closed.ended)
+        assert.strictEqual(closed.text, "bye")
+        closed.socket.end()
+        yield* until("the session's end", () => report().sessions === 0)
+        assert.isUndefined(first.reset)
+        const [broken, second] = yield* open
+        yield* host.endSession(second.handle, "reset")
+        yield* until("the reset", () => broken.closed && report().sessions === 0)
+        assert.strictEqual(broken.error, "ECONNRESET")
+        assert.strictEqual(second.reset, "the connection was given up")
+      })
+  )
 
-  scenario("a detach breaks what is open, and the application hears of it", ({ actor, host, open, report }) =>
-    Effect.gen(function*() {
-      const [peer, session] = yield* open
-      yield* host.detach((yield* host.find("app")).handle)
-      yield* until("the reset", () => peer.closed)
-      assert.strictEqual(session.reset, "the worker was detached")
-      assert.strictEqual(actor.run().edges.at(-1)?.slice(0, 6), "closed")
-      assert.strictEqual(report().sessions, 0)
-    }))
+  scenario(
+    "a detach breaks what is open, and the application hears of it",
+    ({ actor, host, open, report }) =>
+      Effect.gen(function*() {
+        const [peer, session] = yield* open
+        yield* host.detach((yield* host.find("app")).handle)
+        yield* until("the reset", () => peer.closed)
+        assert.strictEqual(session.reset, "the worker was detached")
+        assert.strictEqual(actor.run().edges.at(-1)?.slice(0, 6), "closed")
+        assert.strictEqual(report().sessions, 0)
+      })
+  )
 
   scenario("a drain waits for it", ({ host, open, report }) =>
     Effect.gen(function*() {
@@ -301,16 +319,20 @@ describe("a session whose connection has moved", () => {
       assert.isTrue(first.writable)
     }))
 
-  scenario("M6 limits hold: a connection over them is held until another one ends", ({ dial, open, report }) =>
-    Effect.gen(function*() {
-      const [peer, session] = yield* open
-      const held = dial()
-      yield* until("a held connection", () => report().apps[0]!.listeners[0]!.arrivals.held === 1)
-      held.socket.write("me?")
-      session.close()
-      peer.socket.end()
-      yield* until("its turn", () => held.text === "me?")
-    }), { accept: echoing, admission: { maxSessionsPerWorker: 1 } })
+  scenario(
+    "M6 limits hold: a connection over them is held until another one ends",
+    ({ dial, open, report }) =>
+      Effect.gen(function*() {
+        const [peer, session] = yield* open
+        const held = dial()
+        yield* until("a held connection", () => report().apps[0]!.listeners[0]!.arrivals.held === 1)
+        held.socket.write("me?")
+        session.close()
+        peer.socket.end()
+        yield* until("its turn", () => held.text === "me?")
+      }),
+    { accept: echoing, admission: { maxSessionsPerWorker: 1 } }
+  )
 
   scenario("M6 a connection that is refused is reset", ({ dial, open, report }) =>
     Effect.gen(function*() {
