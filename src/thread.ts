@@ -14,6 +14,7 @@ import * as DoorbellPort from "./layers/DoorbellPort.ts"
 import * as SessionClient from "./layers/SessionClient.ts"
 import type { HandedSockets } from "./layers/SocketPost.ts"
 import * as TcpMovable from "./layers/TcpMovable.ts"
+import type { PostedCertificate } from "./services/Congestion.ts"
 import { WorkerExit } from "./services/AppWorker.ts"
 import { Sessions } from "./services/Sessions.ts"
 
@@ -28,6 +29,7 @@ type HandedLink = Extract<HandedOver, { readonly link: number }>
 const segments = new Map<number, HandedSegment>()
 const links = new Map<number, HandedLink>()
 const sockets = new Map<number, object>()
+let certificates: ReadonlyArray<PostedCertificate> | undefined
 
 const keep = (message: unknown): void => {
   if (Predicate.hasProperty(message, "sockets")) {
@@ -35,6 +37,8 @@ const keep = (message: unknown): void => {
     for (const [i, session] of handed.sessions.entries()) sockets.set(session, handed.sockets[i]!)
   } else if (Predicate.hasProperty(message, "segment")) {
     segments.set(message.segment as number, message as HandedSegment)
+  } else if (Predicate.hasProperty(message, "certificates")) {
+    certificates = message.certificates as ReadonlyArray<PostedCertificate>
   } else if (Predicate.hasProperty(message, "link")) links.set(message.link as number, message as HandedLink)
 }
 
@@ -43,6 +47,13 @@ const take = <A>(kept: Map<number, A>, number: number): A | undefined => {
   for (let next; !kept.has(number) && (next = receiveMessageOnPort(port)) !== undefined;) keep(next.message)
   const handed = kept.get(number)
   kept.delete(number)
+  return handed
+}
+
+const receiveCertificates = (): ReadonlyArray<PostedCertificate> | undefined => {
+  for (let next; certificates === undefined && (next = receiveMessageOnPort(port)) !== undefined;) keep(next.message)
+  const handed = certificates
+  certificates = undefined
   return handed
 }
 
@@ -65,6 +76,10 @@ const run = Effect.gen(function*() {
     doorbell: DoorbellPort.make(port),
     receive: (segment) => take(segments, segment),
     receiveLink,
+    receiveCertificates,
+    tls: start.tls === undefined
+      ? undefined
+      : new (yield* Effect.promise(() => import("./layers/WorkerTls.ts"))).WorkerTls(start.tls),
     receiveSocket: (session) => TcpMovable.socketOf(take(sockets, session)),
     spin: SPIN,
     stop: () => void Deferred.doneUnsafe(stop, Effect.void),

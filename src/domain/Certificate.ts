@@ -280,7 +280,7 @@ export const wanted = (serverName: string): ReadonlyArray<string> => {
  * @category predicates
  * @since 0.1.0
  */
-export const covers = (certificate: Certificate, serverName: string): boolean => {
+export const covers = (certificate: Pick<Certificate, "leaf">, serverName: string): boolean => {
   const name = normal(serverName)
   if (name === undefined) return false
   const { leaf } = certificate

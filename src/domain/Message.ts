@@ -102,6 +102,8 @@ const shapes = {
   deleteLink: [15, { link: "u32" }],
   // the socket of a claimed session has moved to the worker's thread
   moved: [16, { session: "session" }],
+  // the certificates of the application, all of them, for TLS that its workers end
+  certificates: [17, { count: "u32" }],
   // to the host
   listen: [32, { request: "u32", endpoint: "text", backlog: "u32", flags: "u32" }],
   unlisten: [33, { request: "u32", listener: "listener" }],
@@ -114,6 +116,8 @@ const shapes = {
   segmentMapped: [40, { segment: "u32" }],
   needSegment: [41, { bytes: "u32" }],
   segmentUnused: [42, { segment: "u32" }],
+  // a claimed session did not become one: its TLS handshake has failed
+  insecure: [44, { session: "session", reason: "text" }],
   splice: [43, { session: "session", other: "session" }]
 } as const satisfies Record<string, readonly [kind: number, fields: Record<string, Field>]>
 

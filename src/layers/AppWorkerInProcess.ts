@@ -14,11 +14,12 @@ import { Sessions } from "../services/Sessions.ts"
 import * as AppModules from "./AppModules.ts"
 import * as Links from "./Links.ts"
 import * as SessionClient from "./SessionClient.ts"
+import { WorkerTls } from "./WorkerTls.ts"
 
 export interface Options {
   readonly start: SessionClient.Start
   readonly module: AppModule
-  readonly place: Pick<SessionClient.Place, "doorbell" | "receive" | "receiveSocket"> & {
+  readonly place: Pick<SessionClient.Place, "doorbell" | "receive" | "receiveCertificates" | "receiveSocket"> & {
     /** A link that the host has handed over. */
     readonly link: (number: number) => Pick<Link, "inbox" | "bell"> | undefined
   }
@@ -42,7 +43,7 @@ export const layer = (options: Options): Layer.Layer<AppWorker> =>
       let detach = (): void => {}
 
       const app = Effect.gen(function*() {
-        const { doorbell, link, receive, receiveSocket } = options.place
+        const { doorbell, link, receive, receiveCertificates, receiveSocket } = options.place
         const listening = yield* FiberSet.makeRuntime<never, never, never>()
         const receiveLink = (number: number, wake: () => void): SessionClient.ReceivedLink | undefined => {
           const handed = link(number)
@@ -55,7 +56,9 @@ export const layer = (options: Options): Layer.Layer<AppWorker> =>
           doorbell,
           receive,
           receiveLink,
+          receiveCertificates,
           receiveSocket,
+          tls: options.start.tls && new WorkerTls(options.start.tls),
           spin: 0,
           stop: () => void Deferred.doneUnsafe(stop, Effect.void),
           report: (error) => void logError(Effect.logError("an application's session handler threw", error))

@@ -130,9 +130,10 @@ export const layer = (script: Script) => (options: AppWorkerInProcess.Options): 
     Effect.gen(function*() {
       const crashed = yield* Deferred.make<never, WorkerExit>()
       script.begin((exit) => void Deferred.doneUnsafe(crashed, Exit.fail(exit)))
-      const { doorbell, link, receive, receiveSocket } = options.place
+      const { doorbell, link, receive, receiveCertificates, receiveSocket } = options.place
       const scripted: AppWorkerInProcess.Options["place"] = {
         receive,
+        receiveCertificates,
         receiveSocket,
         doorbell: script.doorbell(doorbell),
         link: (number) => {

@@ -81,6 +81,8 @@ export class HostSession implements ConnectionEnd {
   late = false
   /** Where the text of what is known of it lies, until the worker has read it. */
   about: { readonly place: Fifo.Place; readonly bytes: number } | undefined
+  /** Whether its worker has still to say that TLS, which ends there, has failed; it says no more when it has not. */
+  #inTls: boolean
   /** Whether its claim was seen before the worker's word of it was read. */
   claimCounted = false
   readonly #segment: Segment
@@ -114,6 +116,7 @@ export class HostSession implements ConnectionEnd {
     this.connection = connection
     this.place = place
     this.since = since
+    this.#inTls = connection.inTls === true
     this.#blocks = blocks
     this.#segment = worker.segments.segment(place.segment)!
   }
@@ -209,6 +212,13 @@ export class HostSession implements ConnectionEnd {
   claimed(): boolean {
     this.#forgetAbout()
     return this.move("claim")
+  }
+
+  /** Its handshake has failed in the worker, which has claimed it; `false` when that can't be, or was said before. */
+  insecure(): boolean {
+    if (!this.#inTls || !this.#isOpen) return false
+    this.#inTls = false
+    return true
   }
 
   #forgetAbout(): void {

@@ -109,7 +109,7 @@ export class Tables {
     const manager = worker.segments.acquire(user)
     const place = manager.allocate(SessionBlock.BYTES)
     if (place === undefined) return undefined
-    SessionBlock.reset(worker.segments.segment(place.segment)!, place.offset, connection.moves)
+    SessionBlock.reset(worker.segments.segment(place.segment)!, place.offset, connection)
     const text = SessionText.encode(connection.about)
     const about = text === undefined ? undefined : manager.allocate(text.length)
     const session = text !== undefined && about === undefined

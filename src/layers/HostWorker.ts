@@ -123,6 +123,8 @@ export interface HostRequests {
   readonly session: (handle: Handle.SessionHandle) => HostSession | undefined
   readonly claimed: (session: HostSession) => void
   readonly passed: (session: HostSession) => void
+  /** The TLS handshake of a session that the worker has claimed has failed there. */
+  readonly insecure: (session: HostSession, reason: string) => void
   /** An application has one session less; its slot may still be in use. */
   readonly left: () => void
   /** A session's slot is free. */
@@ -144,7 +146,7 @@ export interface HalfOpen {
 }
 
 /** What a worker is given to keep. */
-type Announced = Exclude<Attachment, { readonly _tag: "Socket" }>
+type Announced = Exclude<Attachment, { readonly _tag: "Socket" | "Certificates" }>
 
 /** One start of a worker. */
 export class LiveWorker {
@@ -421,6 +423,11 @@ export class LiveWorker {
       }
       case "splice":
         return this.#splice(message)
+      case "insecure": {
+        const session = this.#mine(message.session)
+        if (session !== undefined) this.#host.insecure(session, message.reason)
+        return
+      }
       case "segmentMapped":
         return this.segments.mapped(message.segment)
       case "segmentUnused":

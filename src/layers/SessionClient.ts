@@ -23,6 +23,7 @@ import * as Segment from "../domain/Segment.ts"
 import * as SessionBlock from "../domain/SessionBlock.ts"
 import * as SessionText from "../domain/SessionText.ts"
 import { Spin } from "../domain/Spin.ts"
+import type { PostedCertificate } from "../services/Congestion.ts"
 import type { DoorbellShape } from "../services/Doorbell.ts"
 import {
   ConnectFailed,
@@ -38,7 +39,9 @@ import {
 import { ClientSession, type Memory, type Outbound } from "./ClientSession.ts"
 import { LocalClientSession } from "./LocalClientSession.ts"
 import * as MessageQueueSegment from "./MessageQueueSegment.ts"
+import { SessionDuplex } from "./SessionDuplex.ts"
 import { type StreamKnown, type StreamOwner, StreamSession } from "./StreamSession.ts"
+import type { Start as StartTls, WorkerTls } from "./WorkerTls.ts"
 
 /** Messages that are drained before their tail is published. */
 const BATCH = 32
@@ -59,6 +62,8 @@ export interface Start {
   readonly hostBytes: number
   /** Where other workers say that a cut-through session has something to look at. */
   readonly inbox: SharedArrayBuffer
+  /** How TLS ends here, if it may. */
+  readonly tls?: StartTls | undefined
   readonly rxFifoSize: number
   readonly txFifoSize: number
   /** Milliseconds between two looks for idle fifo memory. */
@@ -83,6 +88,10 @@ export interface Place {
   readonly receiveLink: (link: number, wake: () => void) => ReceivedLink | undefined
   /** The socket of a session that the host has handed over. */
   readonly receiveSocket: (session: Handle.SessionHandle) => Net.Socket | undefined
+  /** The application's certificates, as the host has last handed them over; `undefined` when there are none newer. */
+  readonly receiveCertificates: () => ReadonlyArray<PostedCertificate> | undefined
+  /** Ends TLS, in a worker that may have to. */
+  readonly tls: WorkerTls | undefined
   /** Microseconds, at most, for which a worker with cut-through sessions waits before it goes to sleep; 0: never. */
   readonly spin: number
   /** The host wants the app to stop. */
@@ -123,6 +132,8 @@ const lookForBytes = (session: ClientSession): void =>
 interface Moving {
   readonly known: StreamKnown
   readonly accept: (session: Session) => void
+  /** The endpoint by whose options TLS ends here, if it does. */
+  readonly endpoint: string | undefined
 }
 
 interface Link extends ReceivedLink {
@@ -139,6 +150,10 @@ export class Client {
   readonly #sessions = new Map<number, AnySession>()
   readonly #moving = new Map<Handle.SessionHandle, Moving>()
   readonly #listeners = new Map<Handle.ListenerHandle, (session: Session) => void>()
+  /** The endpoints of listeners, as they were asked for. */
+  readonly #endpoints = new Map<Handle.ListenerHandle, string>()
+  /** What TLS handshakes are under way on. */
+  readonly #handshakes = new Map<Handle.SessionHandle, Net.Socket>()
   readonly #requests = new Map<number, (reply: Reply | undefined) => void>()
   /** What did not fit into the queue to the host, in order. Sessions bound it: each has few messages to say. */
   readonly #outbox: Array<WaitingIo | Message.Message> = []
@@ -302,6 +317,11 @@ export class Client {
         return this.#onLocalAccepted(message)
       case "moved":
         return this.#onMoved(message.session)
+      case "certificates": {
+        const certificates = this.#place.receiveCertificates()
+        if (certificates !== undefined) this.#place.tls?.replace(certificates)
+        return
+      }
       case "reset":
         return this.#withSession(message.session, (session) => session.onReset(message.reason))
       case "cleanup":
@@ -343,7 +363,9 @@ export class Client {
 
   #withSession(handle: Handle.SessionHandle, edge: (session: AnySession) => void): void {
     const session = this.#sessions.get(Handle.index(handle))
-    if (session === undefined || session.handle !== handle) return
+    // one that has not become a session yet is not waited for
+    if (session === undefined) return void this.#handshakes.get(handle)?.resetAndDestroy()
+    if (session.handle !== handle) return
     // what the other worker did before comes first; that it is there does not mean that it was looked at
     if (session.cutThrough) this.#guard(session, look)
     this.#guard(session, edge)
@@ -358,13 +380,55 @@ export class Client {
       return this.#aboutOffer(Message.Passed, message.session)
     }
     const known = this.#known(message)
-    if (SessionBlock.moves(segment, message.offset)) {
-      this.#moving.set(message.session, { known, accept })
+    const { inTls, moves } = SessionBlock.kind(segment, message.offset)
+    // TLS ends here: only behind it is the session what the application takes
+    const endpoint = inTls ? this.#endpoints.get(message.listener) ?? "" : undefined
+    if (moves) {
+      this.#moving.set(message.session, { known, accept, endpoint })
       return this.#aboutOffer(Message.Claimed, message.session)
     }
     const session = this.#open(message, segment, known)
     this.#aboutOffer(Message.Claimed, message.session)
+    if (endpoint === undefined) return this.#guard(session, accept)
+    // the end of what is below is the end of it: the session over the fifos says so to the host
+    this.#secure(new SessionDuplex(session) as unknown as Net.Socket, known, accept, endpoint, {
+      ...this.#streams,
+      gone: () => {}
+    })
+  }
+
+  /** Has the handshake done, and gives the application the session behind it. */
+  #secure(
+    below: Net.Socket,
+    known: StreamKnown,
+    accept: (session: Session) => void,
+    endpoint: string,
+    owner: StreamOwner
+  ): void {
+    const { tls } = this.#place
+    if (tls === undefined) return void below.resetAndDestroy()
+    const handle = known.session
+    const over = (): boolean => this.#handshakes.delete(handle)
+    this.#handshakes.set(handle, below)
+    tls.begin(
+      endpoint,
+      below,
+      (secure, about) => {
+        if (!over()) return
+        const session = new StreamSession(owner, secure, { ...known, about: { ...known.about, tls: about } }, below)
+        this.#start(session, accept, owner)
+      },
+      (reason) => {
+        if (over()) this.#outbound.control({ _tag: "insecure", session: handle, reason })
+        if (owner === this.#streams) this.#sayGone(handle)
+      }
+    )
+  }
+
+  #start(session: StreamSession, accept: (session: Session) => void, owner = this.#streams): void {
+    if (owner === this.#streams) this.#sessions.set(Handle.index(session.handle), session)
     this.#guard(session, accept)
+    session.start()
   }
 
   /** The socket of a session that was claimed is here. */
@@ -374,10 +438,9 @@ export class Client {
     this.#moving.delete(handle)
     const socket = this.#place.receiveSocket(handle)
     if (socket === undefined) return this.#sayGone(handle)
-    const session = new StreamSession(this.#streams, socket, moving.known)
-    this.#sessions.set(Handle.index(handle), session)
-    this.#guard(session, moving.accept)
-    session.start()
+    const { accept, endpoint, known } = moving
+    if (endpoint === undefined) this.#start(new StreamSession(this.#streams, socket, known), accept)
+    else this.#secure(socket, known, accept, endpoint, this.#streams)
   }
 
   #sayGone(handle: Handle.SessionHandle): void {
@@ -556,12 +619,14 @@ export class Client {
     }
   }
 
-  listening(listener: Handle.ListenerHandle, accept: (session: Session) => void): void {
+  listening(listener: Handle.ListenerHandle, endpoint: string, accept: (session: Session) => void): void {
     this.#listeners.set(listener, accept)
+    this.#endpoints.set(listener, endpoint)
   }
 
   notListening(listener: Handle.ListenerHandle): void {
     this.#listeners.delete(listener)
+    this.#endpoints.delete(listener)
   }
 
   /** The session that a reply is about which says that a connect has succeeded. */
@@ -596,6 +661,8 @@ export class Client {
     this.#sessions.clear()
     for (const handle of this.#moving.keys()) this.#place.receiveSocket(handle)?.resetAndDestroy()
     this.#moving.clear()
+    for (const below of this.#handshakes.values()) below.resetAndDestroy()
+    this.#handshakes.clear()
     this.#locals.length = 0
     for (const link of this.#links.values()) link.close()
     this.#links.clear()
@@ -643,7 +710,7 @@ export const make = Effect.fnUntraced(function*(
       Effect.callback<Listener, ListenFailed>((resume) => {
         client.request((id) => ({ _tag: "listen", request: id, endpoint, backlog, flags }), (reply) => {
           if (reply?._tag === "bound") {
-            client.listening(reply.listener, accept)
+            client.listening(reply.listener, endpoint, accept)
             return resume(Effect.succeed({ handle: reply.listener, local: reply.local }))
           }
           resume(Effect.fail(

@@ -127,6 +127,10 @@ const make = (stack: HostWorkers.Stack) =>
         tables.listenerOf(session)?.passed(session)
         tables.admit()
       },
+      insecure: (session, reason) => {
+        if (tables.listenerOf(session)?.insecure(session, reason) === true) return
+        session.worker.fault("the worker says of a session that its handshake failed, which had none")
+      },
       left: () => {
         if (tables.sessionCount === 0) tables.noSessions.openUnsafe()
       },
@@ -136,7 +140,7 @@ const make = (stack: HostWorkers.Stack) =>
       },
       available: () => tables.admit()
     }
-    const workers = HostWorkers.make({ tables, listeners, connects, requests, stack, scope })
+    const workers = HostWorkers.make({ tables, listeners, connects, requests, certificates, stack, scope })
 
     // ---- applications
 

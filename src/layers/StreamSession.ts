@@ -81,6 +81,7 @@ export class StreamSession implements Session {
   reset: string | undefined
   readonly #owner: StreamOwner
   readonly #stream: OwnedStream
+  readonly #below: Stream
   /** What was received and not read: all of it but the first `#read` bytes of the first. */
   readonly #chunks: Array<Uint8Array> = []
   #read = 0
@@ -98,8 +99,10 @@ export class StreamSession implements Session {
   /** Why the host has broken it. */
   #why: string | undefined
 
-  constructor(owner_: StreamOwner, stream: Stream, { about, local, remote, session }: StreamKnown) {
+  /** `below` is what `stream` is above, where that is TLS: what the peer is to see as a reset, it has to do. */
+  constructor(owner_: StreamOwner, stream: Stream, { about, local, remote, session }: StreamKnown, below = stream) {
     this.#owner = owner_
+    this.#below = below
     this.#stream = stream
     this.handle = session
     this.remote = remote
@@ -116,6 +119,8 @@ export class StreamSession implements Session {
     this.#flowing = true
     this.#stream.on("data", onData)
     this.#stream.on("end", onEnd)
+    // TLS may have said so before there was anybody to hear it
+    if (this.#stream.readableEnded) queueMicrotask(() => this.onEnd())
     this.#stream.resume()
   }
 
@@ -290,8 +295,13 @@ export class StreamSession implements Session {
     const stream = this.#stream
     if (stream.destroyed) return
     // the system refuses to reset a socket while its end goes out, and the socket would then never close
-    if (stream.writableEnded && !stream.writableFinished) stream.once("finish", () => reset(stream))
-    else reset(stream)
+    if (stream.writableEnded && !stream.writableFinished) stream.once("finish", () => this.#reset())
+    else this.#reset()
+  }
+
+  #reset(): void {
+    if (!this.#below.destroyed) this.#below.resetAndDestroy()
+    if (this.#below !== this.#stream) this.#stream.destroy()
   }
 
   splice(): boolean {
@@ -345,7 +355,7 @@ export class StreamSession implements Session {
     this.#gone = true
     this.#stream[owner] = undefined
     this.#stream.on("error", ignore)
-    reset(this.#stream)
+    this.#reset()
     if (!this.#taken) this.handler?.closed?.(this, this.reset)
   }
 
@@ -378,10 +388,6 @@ export class StreamSession implements Session {
 }
 
 const ignore = (): void => {}
-
-const reset = (stream: Stream): void => {
-  if (!stream.destroyed) stream.resetAndDestroy()
-}
 
 /**
  * Takes the stream out of a session that has one of its own, with all that has not been read, for what is written for

@@ -91,11 +91,13 @@ const uri = (
 export class TcpMovable implements Connection {
   onGone: (() => void) | undefined
   readonly moves = true
+  readonly inTls: boolean
   readonly remote: string
   readonly local: string
   #moving: Moving | undefined
 
   constructor(accepted: TcpHandle | Net.Socket, transport: "tcp" | "tls", local?: string) {
+    this.inTls = transport === "tls"
     if (accepted instanceof Net.Socket) {
       const { localAddress, localPort, remoteAddress, remotePort } = accepted.setNoDelay(true)
       this.remote = TcpAddress.uri(transport, remoteAddress, remotePort)

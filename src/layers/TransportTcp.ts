@@ -118,11 +118,15 @@ export interface Known {
   readonly remote?: string | undefined
   readonly local?: string | undefined
   readonly about?: SessionAbout | undefined
+  /** Whether the bytes are those of TLS. */
+  readonly inTls?: boolean
   /** The socket below, where this is one of TLS: what the peer is to see as a reset, it has to do. */
   readonly below?: Net.Socket | undefined
 }
 
 const plain: Known = { transport: "tcp" }
+/** What is known of connections that are taken as they are: TLS on them is the worker's matter. */
+const raw = { tcp: plain, tls: { transport: "tls", inTls: true } } as const
 
 /** A connection over a socket of TCP, or of TLS above one, which is paused and read by events or by {@link onread}. */
 export class TcpConnection implements Connection {
@@ -172,6 +176,10 @@ export class TcpConnection implements Connection {
     this.#remote ??= TcpAddress.uri(this.#known.transport, remoteAddress, remotePort)
     this.#local = this.local
     return true
+  }
+
+  get inTls(): boolean {
+    return this.#known.inTls === true
   }
 
   get about(): SessionAbout | undefined {
@@ -454,7 +462,7 @@ export const classifyAcceptError = (code: string | undefined): AcceptError =>
 
 /** A server's handle, as far as it is used; it is not public, so every use asks first. */
 interface ServerHandle {
-  onconnection?: (this: unknown, status: number, handle: unknown) => void
+  onconnection?: (this: unknown, status: number, handle: TcpMovable.TcpHandle | undefined) => void
 }
 
 export interface Options {
@@ -528,13 +536,14 @@ export const acceptAfter = (
   lingerTime: number
 ): Effect.Effect<void, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { listen, transport } = options
+    const { acceptor, listen, transport } = options
+    const inTls = transport === "tls" && acceptor === undefined
     const handshakes = yield* Effect.acquireRelease(
       Effect.sync(() =>
         new Handshakes({
           ...options,
           arrived: ({ socket, ...known }) => {
-            listen.accept(new TcpConnection(readByEvents(socket), lingerTime, undefined, { transport, ...known }))
+            listen.accept(new TcpConnection(readByEvents(socket), lingerTime, undefined, { transport, inTls, ...known }))
           }
         })
       ),
@@ -589,6 +598,53 @@ export const standing = (connection: TcpConnection): NodeJS.ErrnoException | und
   return code === undefined ? undefined : Object.assign(new Error(code), { code })
 }
 
+/** Why a listener's connections can't move to the threads of workers. */
+export const immovable = (_endpoint: Endpoint.InetEndpoint, { proxyTrust }: ListenOptions["listener"]) =>
+  proxyTrust.length > 0 ? "the host reads PROXY protocol headers (proxyTrust)" : TcpMovable.immovable()
+
+/** A connection whose bytes are read here, or one that moves: what becomes of what a listener accepts. */
+const connectionOf = (
+  accepted: Net.Socket | TcpMovable.TcpHandle,
+  { listener }: ListenOptions,
+  transport: "tcp" | "tls",
+  lingerTime: number,
+  local?: string
+): Connection => {
+  if (listener.placement === "transfer") return new TcpMovable.TcpMovable(accepted, transport, local)
+  if (accepted instanceof Net.Socket) return new TcpConnection(readByEvents(accepted), lingerTime, local, raw[transport])
+  const options = { handle: accepted, allowHalfOpen: true, pauseOnCreate: true, onread }
+  const socket = new Net.Socket(options as unknown as Net.SocketConstructorOpts)
+  return new TcpConnection(socket, lingerTime, local, raw[transport])
+}
+
+/**
+ * Takes a server's connections as they are: from its handle, so that each gets one socket, and one that reads where we
+ * say, or none, where it moves; where the runtime does not have it that way, as the server gives them.
+ */
+export const acceptAll = (
+  server: Net.Server,
+  listen: ListenOptions,
+  transport: "tcp" | "tls",
+  { reading, lingerTime = LINGER_TIME }: Options
+): Reading => {
+  const handle = (server as unknown as { readonly _handle?: ServerHandle })._handle
+  if (reading === "copy" || typeof handle?.onconnection !== "function") {
+    server.on("connection", (socket) => listen.accept(connectionOf(socket, listen, transport, lingerTime)))
+    return "copy"
+  }
+  // where the listener has one address, so have its connections
+  const { address, port } = server.address() as Net.AddressInfo
+  const local = Net.isIPv4(address) && !isAny(address) ? TcpAddress.uri(transport, address, port) : undefined
+  handle.onconnection = (status, accepted) => {
+    if (status === 0 && accepted !== undefined) {
+      return listen.accept(connectionOf(accepted, listen, transport, lingerTime, local))
+    }
+    const code = status === 0 ? undefined : Util.getSystemErrorName(status)
+    listen.acceptError(classifyAcceptError(code), code ?? "no connection")
+  }
+  return "onread"
+}
+
 /**
  * What serves TCP endpoints.
  *
@@ -598,38 +654,8 @@ export const standing = (connection: TcpConnection): NodeJS.ErrnoException | und
 export const make = (options: Options = {}): TransportOf<TransportEndpointOf<"tcp">> => {
   const lingerTime = options.lingerTime ?? LINGER_TIME
 
-  const acceptByEvent = (server: Net.Server, listen: ListenOptions): void => {
-    server.on("connection", (socket) => {
-      if (listen.listener.placement === "transfer") return listen.accept(new TcpMovable.TcpMovable(socket, "tcp"))
-      listen.accept(new TcpConnection(readByEvents(socket), lingerTime))
-    })
-  }
-
-  /** Takes connections from the server's handle, so that each gets one socket, and one that reads where we say. */
-  const acceptByHandle = (server: Net.Server, listen: ListenOptions): boolean => {
-    const handle = (server as unknown as { readonly _handle?: ServerHandle })._handle
-    if (typeof handle?.onconnection !== "function") return false
-    // where the listener has one address, so have its connections
-    const { address, port } = server.address() as Net.AddressInfo
-    const local = Net.isIPv4(address) && !isAny(address) ? TcpAddress.uri("tcp", address, port) : undefined
-    handle.onconnection = (status, accepted) => {
-      if (status !== 0 || accepted === undefined) {
-        const code = status === 0 ? undefined : Util.getSystemErrorName(status)
-        return listen.acceptError(classifyAcceptError(code), code ?? "no connection")
-      }
-      if (listen.listener.placement === "transfer" && TcpMovable.isHandle(accepted)) {
-        return listen.accept(new TcpMovable.TcpMovable(accepted, "tcp", local))
-      }
-      const options = { handle: accepted, allowHalfOpen: true, pauseOnCreate: true, onread }
-      const socket = new Net.Socket(options as unknown as Net.SocketConstructorOpts)
-      listen.accept(new TcpConnection(socket, lingerTime, local))
-    }
-    return true
-  }
-
   return {
-    immovable: (_endpoint, { proxyTrust }) =>
-      proxyTrust.length > 0 ? "the host reads PROXY protocol headers (proxyTrust)" : TcpMovable.immovable(),
+    immovable,
     listen: Effect.fnUntraced(function*(endpoint, listen) {
       const server = yield* serverOf(endpoint, listen)
       if (listen.listener.proxyTrust.length > 0) {
@@ -637,9 +663,7 @@ export const make = (options: Options = {}): TransportOf<TransportEndpointOf<"tc
         options.onReading?.("copy")
         return boundTo(endpoint, server)
       }
-      const reading = options.reading !== "copy" && acceptByHandle(server, listen) ? "onread" : "copy"
-      if (reading === "copy") acceptByEvent(server, listen)
-      options.onReading?.(reading)
+      options.onReading?.(acceptAll(server, listen, "tcp", options))
       return boundTo(endpoint, server)
     }),
     connect: (endpoint, { source } = {}) =>

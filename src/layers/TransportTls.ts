@@ -26,6 +26,7 @@ import * as TcpErrors from "./TcpErrors.ts"
 import * as TlsContexts from "./TlsContexts.ts"
 import * as TlsErrors from "./TlsErrors.ts"
 import * as TransportTcp from "./TransportTcp.ts"
+import * as WorkerTls from "./WorkerTls.ts"
 
 const noCertificate = (endpoint: Endpoint.InetEndpoint): TransportError =>
   new TransportError({
@@ -74,9 +75,16 @@ export const make = (
 ): TransportOf<TransportEndpointOf<"tls">> => {
   const lingerTime = options.lingerTime ?? TransportTcp.LINGER_TIME
   return {
+    immovable: TransportTcp.immovable,
     listen: Effect.fnUntraced(function*(endpoint, listen) {
       if (listen.certificate(undefined) === undefined) return yield* noCertificate(endpoint)
       const server = yield* TransportTcp.serverOf(endpoint, listen)
+      if (WorkerTls.endsIn(listen.listener)) {
+        const { proxyTrust } = listen.listener
+        if (proxyTrust.length === 0) TransportTcp.acceptAll(server, listen, "tls", options)
+        else yield* TransportTcp.acceptAfter(server, { listen, transport: "tls", acceptor: undefined }, lingerTime)
+        return TransportTcp.boundTo(endpoint, server)
+      }
       const acceptor = new TlsContexts.Acceptor(listen.listener, materialsOf(listen.certificate))
       yield* TransportTcp.acceptAfter(server, { listen, transport: "tls", acceptor }, lingerTime)
       return TransportTcp.boundTo(endpoint, server)

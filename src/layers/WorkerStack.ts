@@ -12,7 +12,7 @@ import type { Geometry } from "../domain/MessageQueue.ts"
 import type { AppOptions } from "../domain/Options.ts"
 import type * as Segment from "../domain/Segment.ts"
 import type { AppModule, AppWorker } from "../services/AppWorker.ts"
-import type { Attachment, Congestion, Link } from "../services/Congestion.ts"
+import type { Attachment, Congestion, Link, PostedCertificate } from "../services/Congestion.ts"
 import { Doorbell } from "../services/Doorbell.ts"
 import { MessageQueue } from "../services/MessageQueue.ts"
 import { SegmentManager } from "../services/SegmentManager.ts"
@@ -28,6 +28,7 @@ import * as MessageQueueSegment from "./MessageQueueSegment.ts"
 import * as SegmentManagerMemory from "./SegmentManagerMemory.ts"
 import type * as SessionClient from "./SessionClient.ts"
 import { SocketPost } from "./SocketPost.ts"
+import * as WorkerTls from "./WorkerTls.ts"
 
 export type WorkerServices = SegmentManager | MessageQueue | Congestion | AppWorker
 
@@ -58,12 +59,17 @@ const startOf = Effect.fnUntraced(function*({ app, endpoints, info }: Options) {
     inbox,
     rxFifoSize: app.segment.rxFifoSize,
     txFifoSize: app.segment.txFifoSize,
+    tls: WorkerTls.startOf(app),
     trimInterval: app.segment.trimInterval
   } satisfies SessionClient.Start
 })
 
 /** Posts it to the thread. A port to a thread that is gone swallows what is posted. */
 const post = (port: MessagePort, attachment: Exclude<Attachment, { readonly _tag: "Socket" }>): boolean => {
+  if (attachment._tag === "Certificates") {
+    port.postMessage({ certificates: attachment.certificates } satisfies AppWorkerThread.HandedOver)
+    return true
+  }
   const send = (handed: AppWorkerThread.HandedOver, transferred: ReadonlyArray<MessagePort>): void =>
     port.postMessage(handed, [...transferred])
   if (attachment._tag === "Segment") {
@@ -127,9 +133,11 @@ export const layerInProcess = (
     const segments = new Map<number, Segment.Segment>()
     const links = new Map<number, Link>()
     const sockets = new Map<number, Moving>()
+    let certificates: ReadonlyArray<PostedCertificate> = []
     const handOver = (attachment: Attachment): boolean => {
       if (attachment._tag === "Segment") segments.set(attachment.segment.index, attachment.segment)
       else if (attachment._tag === "Link") links.set(attachment.link.number, attachment.link)
+      else if (attachment._tag === "Certificates") certificates = attachment.certificates
       else sockets.set(attachment.session, attachment.socket)
       return true
     }
@@ -153,6 +161,7 @@ export const layerInProcess = (
             doorbell: workerSide,
             receive: take(segments),
             link: take(links),
+            receiveCertificates: () => certificates,
             receiveSocket: (session) => take(sockets)(session)?.take()
           }
         }))

@@ -68,6 +68,8 @@ export interface Connection {
   readonly about?: SessionAbout | undefined
   /** Whether the peer is a worker of this host, and the bytes do not come past the host. */
   readonly cutThrough?: boolean
+  /** Whether its bytes are still those of TLS, which ends in the worker. */
+  readonly inTls?: boolean
   /** Whether it moves to the worker that claims it: then {@link take} is called, and {@link open} never. */
   readonly moves?: boolean
   /** Takes the socket out of it, once. */

@@ -34,6 +34,8 @@ const samples: { readonly [K in Message.Tag]: Omit<Message.Of<K>, "_tag"> } = {
   reset: { session, reason: "r" },
   cleanup: { session },
   moved: { session },
+  certificates: { count: 1 },
+  insecure: { session, reason: "r" },
   addSegment: { segment: 1, bytes: 2, hostBytes: 3 },
   deleteSegment: { segment: 1 },
   rpc: { call: "c", argument: 1 },

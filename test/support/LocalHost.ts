@@ -349,6 +349,8 @@ export const make = Effect.fnUntraced(
         doorbell: workerSide,
         receive: (segment) => worker.handedSegments.get(segment),
         receiveSocket: () => undefined,
+        receiveCertificates: () => [],
+        tls: undefined,
         receiveLink: (number, wake) => {
           const link = worker.handedLinks.get(number)!
           const heard = (): void => {
