@@ -663,7 +663,8 @@ export const make = (options: Options = {}): TransportOf<TransportEndpointOf<"tc
         options.onReading?.("copy")
         return boundTo(endpoint, server)
       }
-      options.onReading?.(acceptAll(server, listen, "tcp", options))
+      const reading = acceptAll(server, listen, "tcp", options)
+      options.onReading?.(reading)
       return boundTo(endpoint, server)
     }),
     connect: (endpoint, { source } = {}) =>
