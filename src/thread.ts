@@ -13,7 +13,10 @@ import type { HandedOver, ThreadData, ThreadStatus } from "./layers/AppWorkerThr
 import * as DoorbellPort from "./layers/DoorbellPort.ts"
 import * as NodeListen from "./layers/NodeListen.ts"
 import * as SessionClient from "./layers/SessionClient.ts"
+import type { HandedSockets } from "./layers/SocketPost.ts"
+import * as TcpMovable from "./layers/TcpMovable.ts"
 import { WorkerExit } from "./services/AppWorker.ts"
+import type { PostedCertificate } from "./services/Congestion.ts"
 import { Sessions } from "./services/Sessions.ts"
 
 const { port, start, url } = workerData as ThreadData
@@ -26,10 +29,19 @@ type HandedLink = Extract<HandedOver, { readonly link: number }>
 
 const segments = new Map<number, HandedSegment>()
 const links = new Map<number, HandedLink>()
+const sockets = new Map<number, object>()
+/** The latest, under one number. */
+const certificates = new Map<number, ReadonlyArray<PostedCertificate>>()
 
 const keep = (message: unknown): void => {
-  if (Predicate.hasProperty(message, "segment")) segments.set(message.segment as number, message as HandedSegment)
-  else if (Predicate.hasProperty(message, "link")) links.set(message.link as number, message as HandedLink)
+  if (Predicate.hasProperty(message, "sockets")) {
+    const handed = message as HandedSockets
+    for (const [i, session] of handed.sessions.entries()) sockets.set(session, handed.sockets[i]!)
+  } else if (Predicate.hasProperty(message, "segment")) {
+    segments.set(message.segment as number, message as HandedSegment)
+  } else if (Predicate.hasProperty(message, "certificates")) {
+    certificates.set(0, message.certificates as ReadonlyArray<PostedCertificate>)
+  } else if (Predicate.hasProperty(message, "link")) links.set(message.link as number, message as HandedLink)
 }
 
 /** The host posts what goes with a message before the message is visible, so it is here or still in the port. */
@@ -59,6 +71,11 @@ const run = Effect.gen(function*() {
     doorbell: DoorbellPort.make(port),
     receive: (segment) => take(segments, segment),
     receiveLink,
+    receiveCertificates: () => take(certificates, 0),
+    tls: start.tls === undefined
+      ? undefined
+      : new (yield* Effect.promise(() => import("./layers/WorkerTls.ts"))).WorkerTls(start.tls),
+    receiveSocket: (session) => TcpMovable.socketOf(take(sockets, session)),
     spin: SPIN,
     stop: () => void Deferred.doneUnsafe(stop, Effect.void),
     report: (error) => void logError(Effect.logError("an application's session handler threw", error))

@@ -164,12 +164,21 @@ export const residentBytes = (pid: number): number =>
 
 export const run = Util.promisify(execFile)
 
+export interface WrkOptions {
+  readonly connections: number
+  readonly seconds: number
+  readonly path?: string
+  /** Whether each request has a connection of its own. */
+  readonly close?: boolean
+}
+
 /** One wrk run: requests a second. Throws when wrk saw errors. */
-export const wrk = async (port: number, options: { connections: number; seconds: number; path?: string }) => {
+export const wrk = async (port: number, options: WrkOptions) => {
   const { stdout } = await run("wrk", [
     "-t1",
     `-c${options.connections}`,
     `-d${options.seconds}s`,
+    ...(options.close === true ? ["-H", "Connection: close"] : []),
     `http://127.0.0.1:${port}${options.path ?? "/"}`
   ])
   if (/Socket errors|Non-2xx/.test(stdout)) throw new Error(stdout)

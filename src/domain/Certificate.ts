@@ -218,8 +218,13 @@ const holds = (blocks: ReadonlyArray<Block>): string => {
 
 const LONGEST_SUBJECT = 200
 
-/** One line of a name that is given as one line for each of its parts; an empty one is not given at all. */
-const nameOf = (lines: string | undefined): string => {
+/**
+ * One line of a name that is given as one line for each of its parts; an empty one is not given at all.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const nameOf = (lines: string | undefined): string => {
   const name = (lines ?? "").replaceAll("\n", ", ")
   return name.length > LONGEST_SUBJECT ? `${name.slice(0, LONGEST_SUBJECT - 1)}…` : name
 }
@@ -275,7 +280,7 @@ export const wanted = (serverName: string): ReadonlyArray<string> => {
  * @category predicates
  * @since 0.1.0
  */
-export const covers = (certificate: Certificate, serverName: string): boolean => {
+export const covers = (certificate: Pick<Certificate, "leaf">, serverName: string): boolean => {
   const name = normal(serverName)
   if (name === undefined) return false
   const { leaf } = certificate
@@ -374,6 +379,18 @@ const readChain = (text: string): Result.Result<ReadonlyArray<X509Certificate>, 
     chain.push(certificate)
   }
   return Result.succeed(chain)
+}
+
+/**
+ * Whether a PEM text holds certificates, and all of them can be read, as one of authorities must.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const isAuthorities = (text: string): boolean => {
+  const blocks = Buffer.byteLength(text) > limits.pemBytes ? undefined : blocksOf(text)?.filter(isCertificate)
+  return blocks !== undefined && blocks.length > 0 &&
+    blocks.every((block) => attempt(() => new X509Certificate(block.text)) !== undefined)
 }
 
 /** By name and by signature: `checkIssued` alone looks at names. */

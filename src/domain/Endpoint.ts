@@ -56,7 +56,7 @@ export const transports: ReadonlyArray<Transport> = Transport.literals
  * @category constants
  * @since 0.1.0
  */
-export const servedTransports: ReadonlyArray<Transport> = ["tcp", "udp", "unix", "local"]
+export const servedTransports: ReadonlyArray<Transport> = ["tcp", "tls", "udp", "unix", "local"]
 
 const LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/i
 const NUMBER_LABEL = /^(?:\d+|0x[0-9a-f]*)$/i

@@ -8,6 +8,7 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
+import * as Certificate from "./Certificate.ts"
 import { described, HOUR, MINUTE, number, SECOND } from "./OptionFields.ts"
 import * as Prefix from "./Prefix.ts"
 
@@ -42,8 +43,40 @@ const AffinityFunction = Schema.declare(
 const texts = (schema: Schema.Codec<string, string>) =>
   Schema.Array(schema).pipe(Schema.withDecodingDefaultType(Effect.succeed([])))
 
-/** A protocol's name in a TLS handshake. */
-const Protocol = Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(255))
+/** A protocol's name has a byte for its length in a TLS handshake. */
+const isProtocol = (text: string): boolean => text !== "" && Buffer.byteLength(text) <= 255
+
+/**
+ * Names of protocols in a TLS handshake, the preferred first.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Protocols = texts(Schema.String.check(Schema.makeFilter(isProtocol)))
+
+/**
+ * What is right for {@link Protocols}, to follow "must be".
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const PROTOCOLS_RIGHT = `a list of texts of 1 to 255 bytes, such as "h2" and "http/1.1"`
+
+/**
+ * PEM texts with the certificates of authorities.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Authorities = texts(Schema.String.check(Schema.makeFilter(Certificate.isAuthorities)))
+
+/**
+ * What is right for {@link Authorities}, to follow "must be".
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const AUTHORITIES_RIGHT = "a list of PEM texts, each with one or more certificates"
 
 const LARGEST_MODE = 0o777
 
@@ -68,7 +101,7 @@ const Mode = Schema.Union([Schema.Int, Schema.String.check(Schema.isPattern(/^0?
  * - `tlsIn`: `"host"` or `"worker"`: who ends TLS on `tls:` endpoints; `"host"`. With `transfer` it is the worker.
  * - `alpn`: protocols offered in TLS handshakes, the preferred first; none.
  * - `clientCertificate`: `"none"`, `"request"`, or `"require"`: a client without a valid one is refused; `"none"`.
- * - `clientAuthorities`: PEM text of the authorities that sign clients' certificates; none.
+ * - `clientAuthorities`: PEM texts of the authorities that sign clients' certificates; none, and `"require"` needs one.
  * - `handshakeTimeout`: milliseconds that a peer has for all that comes before the session, a PROXY header and the TLS
  *   handshake; 10 to 600000; 10000.
  * - `maxHandshakes`: connections at most that are busy with that at the same time; more are refused; 1 to 65536; 4096.
@@ -97,9 +130,9 @@ export const ListenerOptions = Schema.Struct({
     right: `"host" or "worker"`,
     default: `"host"`
   })),
-  alpn: texts(Protocol).annotate(described({
+  alpn: Protocols.annotate(described({
     description: "Protocols that TLS handshakes offer, the preferred first",
-    right: `a list of texts such as "h2" and "http/1.1"`,
+    right: PROTOCOLS_RIGHT,
     default: "none"
   })),
   clientCertificate: Schema.Literals(["none", "request", "require"]).pipe(
@@ -109,9 +142,9 @@ export const ListenerOptions = Schema.Struct({
     right: `"none", "request" or "require"`,
     default: `"none"`
   })),
-  clientAuthorities: texts(Schema.String).annotate(described({
+  clientAuthorities: Authorities.annotate(described({
     description: "Certificates of the authorities that sign clients' certificates",
-    right: "a list of PEM texts",
+    right: AUTHORITIES_RIGHT,
     default: "none",
     shown: "kind"
   })),
@@ -165,7 +198,14 @@ export const ListenerOptions = Schema.Struct({
     right: `a number from 0 to 0o777, or octal text such as "0660"`,
     default: `"0600"`
   }))
-})
+}).check(
+  // nobody's certificate would be good
+  Schema.makeFilter(({ clientAuthorities, clientCertificate }) =>
+    clientCertificate !== "require" || clientAuthorities.length > 0
+      ? undefined
+      : { path: ["clientAuthorities"], issue: `a list that is not empty, as clientCertificate is "require"` }
+  )
+)
 export type ListenerOptions = typeof ListenerOptions.Type
 
 /**

@@ -19,8 +19,10 @@ export const Claimed = 3
 export const Passed = 4
 export const Tx = 5
 export const Drained = 6
+/** IO event to the host: a connection that has moved to the worker is gone, and its session over. */
+export const Gone = 7
 
-export type IoKind = typeof Rx | typeof Room | typeof Claimed | typeof Passed | typeof Tx | typeof Drained
+export type IoKind = typeof Rx | typeof Room | typeof Claimed | typeof Passed | typeof Tx | typeof Drained | typeof Gone
 
 /** Bits of `listen`'s flags: IPv6 addresses only, where the endpoint is any IPv6 address. */
 export const IPV6_ONLY = 1
@@ -98,6 +100,10 @@ const shapes = {
   }],
   addLink: [14, { link: "u32" }],
   deleteLink: [15, { link: "u32" }],
+  // the socket of a claimed session has moved to the worker's thread
+  moved: [16, { session: "session" }],
+  // the certificates of the application, all of them, for TLS that its workers end
+  certificates: [17, { count: "u32" }],
   // to the host
   listen: [32, { request: "u32", endpoint: "text", backlog: "u32", flags: "u32" }],
   unlisten: [33, { request: "u32", listener: "listener" }],
@@ -110,6 +116,8 @@ const shapes = {
   segmentMapped: [40, { segment: "u32" }],
   needSegment: [41, { bytes: "u32" }],
   segmentUnused: [42, { segment: "u32" }],
+  // a claimed session did not become one: its TLS handshake has failed
+  insecure: [44, { session: "session", reason: "text" }],
   splice: [43, { session: "session", other: "session" }]
 } as const satisfies Record<string, readonly [kind: number, fields: Record<string, Field>]>
 

@@ -125,6 +125,8 @@ export class Producer {
   #ioHead: number
   #controlHead: number
   #corked = 0
+  /** Called before messages become visible: what goes with them by another way goes first. */
+  beforeVisible: (() => void) | undefined
   /** Messages enqueued since the producer was made. */
   enqueued = 0
   /** Enqueues that ended with {@link Locked}. */
@@ -261,6 +263,7 @@ export class Producer {
 
   /** The tail goes last: whoever sees it sees the slot, and a producer that dies before leaves nothing behind. */
   #publish(): void {
+    this.beforeVisible?.()
     const words = this.#words
     words[IO_TAIL] = this.#ioTail
     words[CONTROL_TAIL] = this.#controlTail

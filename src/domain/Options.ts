@@ -26,6 +26,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as AppConfig from "./AppConfig.ts"
+import type * as Certificate from "./Certificate.ts"
 import * as Endpoint from "./Endpoint.ts"
 import { ListenerOptions } from "./ListenerOptions.ts"
 import {
@@ -44,6 +45,7 @@ import {
 } from "./OptionFields.ts"
 import type { Unit } from "./OptionFields.ts"
 import * as OptionProblems from "./OptionProblems.ts"
+import { TlsClientOptions } from "./TlsClientOptions.ts"
 
 export type { Unit } from "./OptionFields.ts"
 
@@ -511,6 +513,12 @@ const inOneSpelling = <A>(byEndpoint: { readonly [endpoint: string]: A }): { rea
     ])
   )
 
+/** Looked at when it is decoded, which takes the time of the day. */
+const CertificateInput = Schema.declare(
+  (_: unknown): _ is Certificate.Input => true,
+  { expected: "an object with certificate and key" }
+)
+
 /**
  * An application: who it is, where it may listen and connect, and the groups above.
  *
@@ -525,6 +533,9 @@ const inOneSpelling = <A>(byEndpoint: { readonly [endpoint: string]: A }): { rea
  * - `listen`: endpoints in their text form; none. The application is told of them and listens itself.
  * - `listener`: see `ListenerOptions`; how its listeners take connections in.
  * - `listeners`: by endpoint in its text form, what holds there instead of `listener`, the whole group; none.
+ * - `certificates`: for its TLS listeners, each a `Certificate.Input`, in the order of preference; none (W19). They are
+ *   read when the application is attached, into its store, where they can be changed.
+ * - `tlsClient`: see `TlsClientOptions`; how its connects over TLS are made.
  * - `config`: what the application's module is told, see `AppConfig`; `null`.
  *
  * The schema says what is well formed. {@link decodeApp} also says what this runtime can serve.
@@ -609,6 +620,16 @@ export const AppOptions = Schema.Struct({
     default: "none",
     shown: "kind"
   })),
+  certificates: Schema.Array(CertificateInput).pipe(
+    Schema.withDecodingDefaultType(Effect.succeed([]))
+  ).annotate(described({
+    description: "Certificates and keys for TLS listeners",
+    right: "a list, each an object with certificate and key, PEM texts",
+    default: "none",
+    requirement: "W19",
+    shown: "kind"
+  })),
+  tlsClient: group(TlsClientOptions, TlsClientOptions.fields),
   queue: group(QueueOptions, QueueOptions.fields),
   segment: group(SegmentOptions, SegmentOptions.fields),
   admission: group(AdmissionOptions, AdmissionOptions.fields),

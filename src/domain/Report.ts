@@ -82,6 +82,9 @@ export const Worker = Schema.Struct({
 })
 export type Worker = typeof Worker.Type
 
+/** Who has the socket of a connection: the host, or the worker that has claimed it. */
+export const Placement = Schema.Literals(["shared", "transfer"])
+
 export const Listener = Schema.Struct({
   handle: Schema.String,
   app: Schema.String,
@@ -92,6 +95,8 @@ export const Listener = Schema.Struct({
   /** As it was asked for, port 0 for any that is free. */
   requested: Schema.String,
   scopes: Schema.Array(Scope),
+  /** Where the sockets of its connections are: which of the two is in force, whatever was asked for. */
+  placement: Placement,
   /** Numbers of the workers that serve it. */
   workers: Schema.Array(Count),
   /** Which segment manager of each running worker the sessions come from (W7). */
@@ -188,10 +193,12 @@ export const Session = Schema.Struct({
   state: Schema.Literals(sessionStates),
   transport: SessionTransport,
   kind: SessionKind,
+  /** Who has the connection's socket: with `transfer` it is the worker, once it has claimed the session. */
+  placement: Placement,
   local: Schema.String,
   remote: Schema.String,
   ageMillis: Schema.Finite,
-  /** From the peer to the application, and back; null for cut-through, which the host has no part in. */
+  /** From the peer to the application, and back; null where the host has no part in it: cut-through, and `transfer`. */
   rx: Schema.NullOr(Fifo),
   tx: Schema.NullOr(Fifo),
   /** Datagrams of it that were dropped. */

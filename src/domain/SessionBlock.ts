@@ -14,6 +14,7 @@
  * | 33–35 | both | rx fifo: flags |
  * | 36–38 | both | tx fifo: flags |
  * | 48, 49 | server, client | cut-through sessions: `CLOSED`, the side has given the session up and reads no more |
+ * | 50 | host | `KIND`: bit 0: the connection itself goes to the worker that claims it, and no byte goes through fifos; bit 1: TLS ends in the worker |
  *
  * In a cut-through session (W16) the client stands where the host stands in a session of a connection.
  *
@@ -29,6 +30,9 @@ export const BYTES = 256
 const OFFER = 32
 const SERVER_CLOSED = 48
 const CLIENT_CLOSED = 49
+const KIND = 50
+const MOVES = 1
+const IN_TLS = 2
 
 export const OFFERED = 1
 /** The worker has it. */
@@ -44,13 +48,28 @@ export type OfferEnd = typeof CLAIMED | typeof REVOKED | typeof WITHDRAWN
 export const endOffer = (segment: Segment, offset: number, end: OfferEnd): boolean =>
   Atomics.compareExchange(segment.words, offset / 4 + OFFER, OFFERED, end) === OFFERED
 
+/** What the worker makes of a session that it has claimed. */
+export interface Kind {
+  /** The connection itself comes to it. */
+  readonly moves?: boolean | undefined
+  /** The bytes are those of TLS, which ends there. */
+  readonly inTls?: boolean | undefined
+}
+
 /** Writes a new block: two empty fifos, and an offer that is open. */
-export const reset = (segment: Segment, offset: number): void => {
+export const reset = (segment: Segment, offset: number, { inTls = false, moves = false }: Kind = {}): void => {
   Fifo.reset(rx(segment, offset))
   Fifo.reset(tx(segment, offset))
   segment.words[offset / 4 + SERVER_CLOSED] = 0
   segment.words[offset / 4 + CLIENT_CLOSED] = 0
+  segment.words[offset / 4 + KIND] = (moves ? MOVES : 0) | (inTls ? IN_TLS : 0)
   Atomics.store(segment.words, offset / 4 + OFFER, OFFERED)
+}
+
+/** What kind of session it is. */
+export const kind = (segment: Segment, offset: number): Required<Kind> => {
+  const word = segment.words[offset / 4 + KIND]!
+  return { moves: (word & MOVES) !== 0, inTls: (word & IN_TLS) !== 0 }
 }
 
 /** The words of the fifo from the host to the worker. */

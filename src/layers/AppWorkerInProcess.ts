@@ -14,14 +14,17 @@ import { Sessions } from "../services/Sessions.ts"
 import * as AppModules from "./AppModules.ts"
 import * as Links from "./Links.ts"
 import * as SessionClient from "./SessionClient.ts"
+import { WorkerTls } from "./WorkerTls.ts"
 
 export interface Options {
   readonly start: SessionClient.Start
   readonly module: AppModule
-  readonly place: Pick<SessionClient.Place, "doorbell" | "receive" | "pace"> & {
-    /** A link that the host has handed over. */
-    readonly link: (number: number) => Pick<Link, "inbox" | "bell"> | undefined
-  }
+  readonly place:
+    & Pick<SessionClient.Place, "doorbell" | "receive" | "pace" | "receiveCertificates" | "receiveSocket">
+    & {
+      /** A link that the host has handed over. */
+      readonly link: (number: number) => Pick<Link, "inbox" | "bell"> | undefined
+    }
   /** What the application is given for the session client, where that is not the client itself. */
   readonly between?: (sessions: Sessions["Service"]) => Sessions["Service"]
 }
@@ -56,6 +59,7 @@ export const layer = (options: Options): Layer.Layer<AppWorker> =>
         const { client, sessions } = yield* SessionClient.make(options.start, {
           ...place,
           receiveLink,
+          tls: options.start.tls && new WorkerTls(options.start.tls),
           spin: 0,
           stop: () => void Deferred.doneUnsafe(stop, Effect.void),
           report: (error) => void logError(Effect.logError("an application's session handler threw", error))

@@ -265,11 +265,13 @@ export const layer = (script: Script) => (options: AppWorkerInProcess.Options): 
             return Effect.logError("an application's session handler threw", error)
           }))
       })
-      const { doorbell, link, receive } = options.place
+      const { doorbell, link, receive, receiveCertificates, receiveSocket } = options.place
       const scripted: AppWorkerInProcess.Options = {
         ...options,
         place: {
           receive,
+          receiveCertificates,
+          receiveSocket,
           doorbell: script.doorbell(doorbell),
           pace: script.pace,
           link: (number) => {

@@ -12,8 +12,10 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { type MessagePort, Worker } from "node:worker_threads"
 import { AppWorker, WorkerExit } from "../services/AppWorker.ts"
+import type { PostedCertificate } from "../services/Congestion.ts"
 import * as AppModules from "./AppModules.ts"
 import type * as SessionClient from "./SessionClient.ts"
+import type { HandedSockets } from "./SocketPost.ts"
 
 /** What the thread finds in `workerData`. */
 export interface ThreadData {
@@ -22,9 +24,11 @@ export interface ThreadData {
   readonly port: MessagePort
 }
 
-/** What goes over the port to a thread beside a message: a segment, or a link. */
+/** What goes over the port to a thread beside a message: a segment, a link, sockets, or certificates. */
 export type HandedOver =
   | { readonly segment: number; readonly buffer: ArrayBufferLike; readonly hostBytes: number }
+  | HandedSockets
+  | { readonly certificates: ReadonlyArray<PostedCertificate> }
   | { readonly link: number; readonly inbox: SharedArrayBuffer; readonly bell: MessagePort | undefined }
 
 /** What the thread says of its start. */

@@ -108,9 +108,8 @@ export const make = (options: {
     source: Endpoint.InetEndpoint | undefined,
     request: number
   ) {
-    const connected = yield* Effect.result(
-      transport.connect(endpoint, { source, listener: worker.slot.app.options.listener })
-    )
+    const { listener, tlsClient: tls } = worker.slot.app.options
+    const connected = yield* Effect.result(transport.connect(endpoint, { source, listener, tls }))
     if (Result.isFailure(connected)) return connected.failure
     const connection = connected.success
     const session = sessionNow(worker, connection) ?? (yield* sessionLater(worker, connection).pipe(

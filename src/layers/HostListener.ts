@@ -334,6 +334,14 @@ export class HostListener implements Origin {
     session.open()
   }
 
+  /** A session that was claimed did not become one in its worker; `false` when that can't be. */
+  insecure(session: HostSession, reason: string): boolean {
+    if (!session.insecure() || !isHandshakeReason(reason)) return false
+    this.arrivals.claimed--
+    this.arrivals.refused[reason]++
+    return true
+  }
+
   /** The revoke time is over: another worker gets the connection, unless this one has claimed it. */
   expireOffer(session: HostSession): void {
     if (session.state === "ACCEPTING") this.revoke(session)
@@ -411,6 +419,11 @@ export class HostListener implements Origin {
     this.#held = []
   }
 }
+
+const handshakeReasons = ["tls-failed", "handshake-time", "handshake-limit"] as const
+
+const isHandshakeReason = (reason: string): reason is typeof handshakeReasons[number] =>
+  (handshakeReasons as ReadonlyArray<string>).includes(reason)
 
 /** Calls `over` for each entry whose time has come, in order; entries are queued in the order of their times. */
 const watch = <A extends { readonly until: number }>(

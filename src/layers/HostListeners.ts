@@ -166,6 +166,7 @@ export const make = (options: {
         app,
         requested: endpoint,
         bound: endpoint,
+        placement: "shared",
         opener: worker,
         scope: listenerScope,
         transport: Scope.forkUnsafe(listenerScope),
@@ -235,10 +236,22 @@ export const make = (options: {
     }
     const taken = Endpoint.isEphemeral(requested) ? undefined : addLocally(requested)
     if (taken !== undefined) return taken
+    const asked = ListenerOptions.of(app.options, Endpoint.format(requested))
+    const why = asked.placement === "shared"
+      ? undefined
+      : transport.immovable === undefined
+      ? "they are no sockets that could be moved"
+      : transport.immovable(requested, asked)
+    if (why !== undefined) {
+      yield* Effect.logWarning(
+        `the connections of ${listener.requested} stay in the host (placement "shared" instead of "transfer"): ${why}`
+      )
+    }
+    entry.placement = why === undefined ? asked.placement : "shared"
     const bound = yield* transport.listen(requested, {
       backlog: message.backlog === 0 ? admission.backlog : message.backlog,
       ipv6Only: (message.flags & Message.IPV6_ONLY) !== 0,
-      listener: ListenerOptions.of(app.options, Endpoint.format(requested)),
+      listener: { ...asked, placement: entry.placement },
       certificate: (serverName) => certificates.choose(app.handle, serverName),
       isDenied: (remote, local) => {
         if (rules.isEmpty) return false

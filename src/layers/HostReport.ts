@@ -87,7 +87,7 @@ const workerReport = (slot: WorkerSlot): Report.Worker => {
   }
 }
 
-const listenerReport = ({ app, listener }: Listening): Report.Listener => ({
+const listenerReport = ({ app, listener, placement }: Listening): Report.Listener => ({
   handle: Handle.format(listener.handle),
   app: app.name,
   appIndex: app.index,
@@ -95,6 +95,7 @@ const listenerReport = ({ app, listener }: Listening): Report.Listener => ({
   endpoint: listener.local,
   requested: listener.requested,
   scopes: scopesOf(app.options),
+  placement,
   workers: [...listener.members.keys()],
   managers: [...listener.members.values()].flatMap(({ live, slot }) => {
     const manager = live?.segments.managers().find(({ users }) => users.includes(listener.user))
@@ -276,6 +277,7 @@ export const make = (options: {
     const { connection, cutThrough, handle, since, state, worker } = session
     const listener = tables.listenerOf(session)
     const accepted = listener !== undefined
+    const moves = connection.moves === true
     return {
       handle: Handle.format(handle),
       ...ofWorker(worker.slot),
@@ -287,10 +289,11 @@ export const make = (options: {
         : accepted
         ? "accepted"
         : "connected",
+      placement: moves ? "transfer" : "shared",
       local: connection.local,
       remote: connection.remote,
       ageMillis: tables.now() - since,
-      ...(cutThrough ? { rx: null, tx: null } : session.fifos()),
+      ...(cutThrough || moves ? { rx: null, tx: null } : session.fifos()),
       dropped: connection.dropped ?? 0
     }
   }

@@ -10,6 +10,9 @@
  * an end, a reset as a reset, and the worker hears of both as ever. Each side's memory is in use until both connections
  * are gone, so only then is the worker told to let go.
  *
+ * **Transfer** A connection may also move to the worker that claims it, socket and all. Then the session here is what
+ * counts in limits and tables, the worker is told when it is to end, and says when it is gone.
+ *
  * @since 0.1.0
  */
 import * as Fifo from "../domain/Fifo.ts"
@@ -20,6 +23,7 @@ import * as SessionBlock from "../domain/SessionBlock.ts"
 import * as SessionState from "../domain/SessionState.ts"
 import type { Connection, ConnectionEnd } from "../services/Transport.ts"
 import type { LiveWorker } from "./HostWorker.ts"
+import * as TcpLoss from "./TcpLoss.ts"
 
 /** Bytes in an rx fifo from which on its worker is told at once. */
 const STREAMING = 16384
@@ -31,6 +35,37 @@ const GONE = "the connection that it was joined with is gone"
 export interface Origin {
   /** The session is none any more: it is free, or its offer was taken back. Said once. */
   readonly sessionFreed: () => void
+}
+
+/** A connection that its worker has: what the host wants of it, it is told. */
+class MovedConnection implements Connection {
+  onGone: undefined
+  readonly moves = true
+  readonly remote: string
+  readonly local: string
+  readonly about: Connection["about"]
+  readonly #session: HostSession
+
+  constructor({ about, local, remote }: Connection, session: HostSession) {
+    this.remote = remote
+    this.local = local
+    this.about = about
+    this.#session = session
+  }
+
+  close(): void {
+    this.#session.endMoved({ _tag: "disconnected", session: this.#session.handle })
+  }
+
+  abort(reason = TcpLoss.GIVEN_UP): void {
+    this.#session.endMoved({ _tag: "reset", session: this.#session.handle, reason })
+  }
+
+  // the bytes and the ends of it are the worker's
+  open(): void {}
+  resume(): void {}
+  send(): void {}
+  end(): void {}
 }
 
 export class HostSession implements ConnectionEnd {
@@ -46,6 +81,8 @@ export class HostSession implements ConnectionEnd {
   late = false
   /** Where the text of what is known of it lies, until the worker has read it. */
   about: { readonly place: Fifo.Place; readonly bytes: number } | undefined
+  /** Whether its worker has still to say that TLS, which ends there, has failed; it says no more when it has not. */
+  #inTls: boolean
   /** Whether its claim was seen before the worker's word of it was read. */
   claimCounted = false
   readonly #segment: Segment
@@ -79,6 +116,7 @@ export class HostSession implements ConnectionEnd {
     this.connection = connection
     this.place = place
     this.since = since
+    this.#inTls = connection.inTls === true
     this.#blocks = blocks
     this.#segment = worker.segments.segment(place.segment)!
   }
@@ -176,6 +214,13 @@ export class HostSession implements ConnectionEnd {
     return this.move("claim")
   }
 
+  /** Its handshake has failed in the worker, which has claimed it; `false` when that can't be, or was said before. */
+  insecure(): boolean {
+    if (!this.#inTls || !this.#isOpen) return false
+    this.#inTls = false
+    return true
+  }
+
   #forgetAbout(): void {
     if (this.about !== undefined) this.#blocks.free(this.about.place)
     this.about = undefined
@@ -205,9 +250,33 @@ export class HostSession implements ConnectionEnd {
     this.worker.congestion.send({ message, live: this.#isLive, cleanUp: () => this.drop() })
   }
 
-  /** Starts moving bytes. */
+  /** Starts moving bytes, or moves the connection itself to the worker, which has it from here on. */
   open(): void {
-    this.connection.open(this)
+    if (this.connection.moves !== true) return this.connection.open(this)
+    const socket = this.connection.take?.()
+    if (socket === undefined) return
+    this.connection = new MovedConnection(this.connection, this)
+    this.worker.congestion.send({
+      message: { _tag: "moved", session: this.handle },
+      attachment: { _tag: "Socket", session: this.handle, socket },
+      live: this.#isLive,
+      cleanUp: () => {
+        socket.destroy()
+        this.free()
+      }
+    })
+  }
+
+  /** Tells the worker what is to become of the connection that it has. */
+  endMoved(message: Message.Of<"disconnected" | "reset">): void {
+    if (this.state !== "TRANSPORT_DELETED") this.worker.congestion.send({ message, live: this.#isLive })
+  }
+
+  /** The worker says that the connection that it was given is gone; `false` when it was given none. */
+  gone(): boolean {
+    if (!(this.connection instanceof MovedConnection)) return false
+    this.free()
+    return true
   }
 
   // ---- what the connection says
@@ -312,7 +381,8 @@ export class HostSession implements ConnectionEnd {
     for (const session of [this, other]) {
       const what = `session ${Handle.format(session.handle)}`
       if (other === this) return `${what} with itself`
-      if (!session.#isOpen || session.connection.cutThrough === true) return `${what}, which the host can't join`
+      const { cutThrough, moves } = session.connection
+      if (!session.#isOpen || cutThrough === true || moves === true) return `${what}, which the host can't join`
       if (session.#other !== undefined) return `${what}, which is joined already`
       if (session.#ended) return `${what}, which it had ended`
     }

@@ -16,6 +16,7 @@ import type * as Endpoint from "../domain/Endpoint.ts"
 import type * as Fifo from "../domain/Fifo.ts"
 import * as Handle from "../domain/Handle.ts"
 import * as Ledger from "../domain/Ledger.ts"
+import type { ListenerOptions } from "../domain/ListenerOptions.ts"
 import { LocalTable } from "../domain/LocalTable.ts"
 import type * as Report from "../domain/Report.ts"
 import * as SessionBlock from "../domain/SessionBlock.ts"
@@ -48,6 +49,8 @@ export interface Listening {
   /** What was asked for, and what it became: the same with the port that was given. */
   readonly requested: Endpoint.Endpoint
   bound: Endpoint.Endpoint
+  /** Where the sockets of its connections are, once that is known. */
+  placement: ListenerOptions["placement"]
   /** The worker that asked for it first. */
   readonly opener: LiveWorker
   readonly scope: Scope.Closeable
@@ -111,7 +114,7 @@ export class Tables {
     const manager = worker.segments.acquire(user)
     const place = manager.allocate(SessionBlock.BYTES)
     if (place === undefined) return undefined
-    SessionBlock.reset(worker.segments.segment(place.segment)!, place.offset)
+    SessionBlock.reset(worker.segments.segment(place.segment)!, place.offset, connection)
     const text = SessionText.encode(connection.about)
     const about = text === undefined ? undefined : manager.allocate(text.length)
     const session = text !== undefined && about === undefined

@@ -123,6 +123,8 @@ export interface HostRequests {
   readonly session: (handle: Handle.SessionHandle) => HostSession | undefined
   readonly claimed: (session: HostSession) => void
   readonly passed: (session: HostSession) => void
+  /** The TLS handshake of a session that the worker has claimed has failed there. */
+  readonly insecure: (session: HostSession, reason: string) => void
   /** An application has one session less; its slot may still be in use. */
   readonly left: () => void
   /** A session's slot is free. */
@@ -142,6 +144,9 @@ export interface HalfOpen {
   readonly since: number
   readonly timeout: number
 }
+
+/** What a worker is given to keep. */
+type Announced = Exclude<Attachment, { readonly _tag: "Socket" | "Certificates" }>
 
 /** One start of a worker. */
 export class LiveWorker {
@@ -179,7 +184,7 @@ export class LiveWorker {
   #nextSlot = 0
   readonly #freeSlots: Array<number> = []
   /** Numbers of those whose message was released: the worker does not know them. */
-  readonly #untold: Record<Attachment["_tag"], Set<number>> = { Segment: new Set(), Link: new Set() }
+  readonly #untold: Record<Announced["_tag"], Set<number>> = { Segment: new Set(), Link: new Set() }
 
   constructor(
     slot: WorkerSlot,
@@ -216,7 +221,7 @@ export class LiveWorker {
   }
 
   /** Hands a segment or a link over, with the message about it, while it is `live` (W20). */
-  announce(message: Message.Of<"addSegment" | "addLink">, attachment: Attachment, live: () => boolean): void {
+  announce(message: Message.Of<"addSegment" | "addLink">, attachment: Announced, live: () => boolean): void {
     const number = message._tag === "addSegment" ? message.segment : message.link
     const untold = this.#untold[attachment._tag]
     const cleanUp = (): void => {
@@ -291,7 +296,9 @@ export class LiveWorker {
    */
   readonly wake = (): void => {
     this.#looking = false
-    const { doorbell, toHost } = this.queue
+    const { doorbell, toHost, toWorker } = this.queue
+    // what it says is mostly answered: together, and with the sockets that go with the answers
+    toWorker.cork()
     try {
       let drained = 0
       for (let batches = 0; !this.#ended; batches++) {
@@ -311,6 +318,8 @@ export class LiveWorker {
     } catch (error) {
       if (!(error instanceof Mq.Corrupt || error instanceof Fifo.Corrupt)) throw error
       this.fault(`the worker's queue is corrupt: ${error.message}`)
+    } finally {
+      toWorker.uncork()
     }
   }
 
@@ -366,12 +375,19 @@ export class LiveWorker {
       else if (kind === Message.Drained) session.resume()
       else if (kind === Message.Claimed) this.#host.claimed(session)
       else if (kind === Message.Passed) this.#host.passed(session)
+      else if (kind === Message.Gone) this.#gone(session)
       else this.fault(`the worker sent an IO event of kind ${kind}`)
     },
     control: (words, start, length) => {
       const message = Message.decode(words, start, length)
       if (message === undefined) return this.fault("the worker sent a message that can't be read")
       this.#receive(message)
+    }
+  }
+
+  #gone(session: HostSession): void {
+    if (!session.gone()) {
+      this.fault(`the worker gave session ${Handle.format(session.handle)} up, which it does not have`)
     }
   }
 
@@ -407,6 +423,11 @@ export class LiveWorker {
       }
       case "splice":
         return this.#splice(message)
+      case "insecure": {
+        const session = this.#mine(message.session)
+        if (session !== undefined) this.#host.insecure(session, message.reason)
+        return
+      }
       case "segmentMapped":
         return this.segments.mapped(message.segment)
       case "segmentUnused":

@@ -14,6 +14,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
@@ -24,6 +25,7 @@ import * as Handle from "../domain/Handle.ts"
 import * as Ledger from "../domain/Ledger.ts"
 import * as WorkerState from "../domain/WorkerState.ts"
 import { AppWorker, WorkerExit } from "../services/AppWorker.ts"
+import type { Certificates } from "../services/Certificates.ts"
 import { Congestion, type Unresponsive } from "../services/Congestion.ts"
 import { MessageQueue } from "../services/MessageQueue.ts"
 import { SegmentManager } from "../services/SegmentManager.ts"
@@ -34,6 +36,7 @@ import type { HostListeners } from "./HostListeners.ts"
 import type { App, Tables } from "./HostTables.ts"
 import { type HostRequests, LiveWorker, WorkerSlot } from "./HostWorker.ts"
 import type * as WorkerStack from "./WorkerStack.ts"
+import * as WorkerTls from "./WorkerTls.ts"
 
 /** Milliseconds that a worker which was told to stop is waited for before its thread is ended. */
 const STOP_TIMEOUT = 2000
@@ -72,10 +75,11 @@ export const make = (options: {
   readonly listeners: HostListeners
   readonly connects: HostConnects
   readonly requests: HostRequests
+  readonly certificates: Certificates["Service"]
   readonly stack: Stack
   readonly scope: Scope.Scope
 }): HostWorkers => {
-  const { connects, listeners, requests, scope, stack, tables } = options
+  const { certificates, connects, listeners, requests, scope, stack, tables } = options
 
   const tellToDrain = (worker: LiveWorker): void =>
     void worker.congestion.send({ message: { _tag: "rpc", call: "drain", argument: 0 } })
@@ -116,6 +120,28 @@ export const make = (options: {
     )
     yield* step("messages", live.congestion.close)
   })
+
+  /** Posts the application's certificates to a worker that may end TLS, at once and after changes. */
+  const postCertificates = (app: App, { congestion }: LiveWorker): Effect.Effect<void, never, Scope.Scope> =>
+    certificates.changes(app.handle).pipe(
+      Stream.runForEach((entries) =>
+        Effect.sync(() => {
+          const posted = entries.map(({ certificate: { chain, hosts, key } }) => ({
+            hosts,
+            chain,
+            key: Redacted.value(key)
+          }))
+          congestion.send({
+            message: { _tag: "certificates", count: posted.length },
+            attachment: { _tag: "Certificates", certificates: posted }
+          })
+        })
+      ),
+      // an application that is being detached has none
+      Effect.ignore,
+      Effect.forkScoped,
+      Effect.asVoid
+    )
 
   /** One start of a worker: succeeds when it was told to stop or to restart, fails when it went by itself. */
   const runOnce = Effect.fnUntraced(function*(app: App, slot: WorkerSlot) {
@@ -160,6 +186,8 @@ export const make = (options: {
       Stream.runForEach((state) => Effect.sync(() => state._tag === "Clear" && tables.admit())),
       Effect.forkScoped
     )
+
+    if (WorkerTls.startOf(options) !== undefined) yield* postCertificates(app, live)
 
     const gone = Effect.raceAllFirst([appWorker.exit, congestion.unresponsive, live.faulted]).pipe(
       Effect.tapError(({ _tag }) => Effect.sync(() => slot.move(_tag === "Unresponsive" ? "UNRESPONSIVE" : "CRASHED")))

@@ -58,11 +58,11 @@ export interface Worker {
    */
   listen(
     endpoint: string,
-    connection: (socket: SessionDuplex.SessionDuplex) => void,
+    connection: (socket: SessionDuplex.Stream) => void,
     options?: ListenOptions
   ): Promise<Listening>
   /** Connects; rejects with `ConnectFailed`. */
-  connect(endpoint: string, options?: ConnectOptions): Promise<SessionDuplex.SessionDuplex>
+  connect(endpoint: string, options?: ConnectOptions): Promise<SessionDuplex.Stream>
   /** Serves what a module could export, on all {@link endpoints}; rejects with `ListenFailed`. */
   serve(app: NodeApps.Servable): Promise<void>
 }
@@ -93,7 +93,9 @@ export const layer = (start: (worker: Worker) => unknown): NodeApps.App =>
         run(Effect.gen(function*() {
           const own = yield* Scope.fork(scope)
           const { local } = yield* sessions.listen(endpoint, (session) => {
-            connection(SessionDuplex.fromSession(session, { allowHalfOpen: false }).on("error", ignore))
+            const stream = SessionDuplex.fromSession(session, { allowHalfOpen: false })
+            stream.on("error", ignore)
+            connection(stream)
           }, options).pipe(Scope.provide(own), Effect.onError(() => Scope.close(own, Exit.void)))
           const close = () => run(Scope.close(own, Exit.void))
           return { local, close, [Symbol.asyncDispose]: close }
@@ -105,10 +107,9 @@ export const layer = (start: (worker: Worker) => unknown): NodeApps.App =>
             Scope.provide(own),
             Effect.onError(() => Scope.close(own, Exit.void))
           )
-          return SessionDuplex.fromSession(session, { allowHalfOpen: false }).on(
-            "close",
-            () => void run(Scope.close(own, Exit.void))
-          )
+          const stream = SessionDuplex.fromSession(session, { allowHalfOpen: false })
+          stream.on("close", () => void run(Scope.close(own, Exit.void)))
+          return stream
         })),
       serve: (app) =>
         run(Effect.asVoid(

@@ -11,11 +11,13 @@ import * as ProxyConfig from "./ProxyConfig.ts"
 import * as ServeCommand from "./ServeCommand.ts"
 import * as Settings from "./Settings.ts"
 
+const metavars: Readonly<Record<string, string>> = { to: "uri", sendProxy: "none|v1|v2" }
+
 const own: ReadonlyArray<Settings.Setting> = infosOf(ProxyConfig.ProxyOptions.fields).map(([key, info]) =>
   Settings.setting(key, {
     option: undefined,
     form: key === "to" ? "list" : "text",
-    metavar: key === "to" ? "uri" : "time",
+    metavar: metavars[key] ?? "time",
     description: key === "to" ? info.description : `${info.description}; default: ${info.default}`
   })
 )

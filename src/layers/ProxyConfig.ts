@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { isSharedArrayBuffer } from "node:util/types"
@@ -17,7 +17,10 @@ import * as Upstreams from "../domain/Upstreams.ts"
 const MOST_UPSTREAMS = 256
 
 const isUpstream = (endpoint: Endpoint.Endpoint): boolean =>
-  endpoint._tag === "local" || (endpoint._tag === "tcp" && endpoint.port > 0)
+  endpoint._tag === "local" || ((endpoint._tag === "tcp" || endpoint._tag === "tls") && endpoint.port > 0)
+
+/** What `sendProxy` may be. */
+const SendProxy = Schema.Literals(["none", "v1", "v2"])
 
 /**
  * Options of a proxy, beside those of an application.
@@ -25,6 +28,8 @@ const isUpstream = (endpoint: Endpoint.Endpoint): boolean =>
  * **Details**
  *
  * - `to`: endpoints to connect to, 1 to 256.
+ * - `sendProxy`: `"none"`, or `"v1"` or `"v2"`: the version of the PROXY protocol header that goes before all else to an
+ *   upstream, with the addresses of the client's connection; `"none"`. Not to upstreams over TLS.
  * - `upstreamBackoffBase`: milliseconds, 1 to 3600000, at most `upstreamBackoffMax`; 100.
  * - `upstreamBackoffMax`: milliseconds, 1 to 3600000; 10000.
  *
@@ -39,6 +44,13 @@ export const ProxyOptions = Schema.Struct({
     description: "Endpoint to connect to; can be given several times",
     right: `a list of 1 to ${MOST_UPSTREAMS} endpoints with a port that is not 0, or with a local name`,
     default: "none"
+  })),
+  sendProxy: SendProxy.pipe(
+    Schema.withDecodingDefaultType(Effect.succeed("none"))
+  ).annotate(described({
+    description: "Version of the PROXY protocol in which upstreams are told where a connection comes from",
+    right: `"none", "v1" or "v2"`,
+    default: `"none"`
   })),
   upstreamBackoffBase: number({
     unit: "milliseconds",
@@ -62,6 +74,12 @@ export const ProxyOptions = Schema.Struct({
         path: ["upstreamBackoffBase"],
         issue: `at most upstreamBackoffMax, which is ${print("milliseconds", upstreamBackoffMax)}`
       }
+  ),
+  // a header goes before the handshake, which is over when a session is there to write to
+  Schema.makeFilter(({ sendProxy, to }) =>
+    sendProxy === "none" || to.every(({ _tag }) => _tag !== "tls")
+      ? undefined
+      : { path: ["sendProxy"], issue: `"none" where an upstream is one over TLS` }
   )
 )
 export type ProxyOptions = typeof ProxyOptions.Type
@@ -72,7 +90,9 @@ const loopback = /^(?:127\.\d+\.\d+\.\d+|::1|localhost|0\.0\.0\.0|::)$/i
 
 /** Whether a connect to `to` would come in at `listen`. */
 const reaches = (to: Endpoint.Endpoint, listen: Endpoint.Endpoint): boolean => {
-  if (to._tag !== "tcp" || listen._tag !== "tcp") return Endpoint.format(to) === Endpoint.format(listen)
+  if (!Endpoint.isInet(to) || !Endpoint.isInet(listen) || to._tag !== listen._tag) {
+    return Endpoint.format(to) === Endpoint.format(listen)
+  }
   if (to.port !== listen.port) return false
   return to.host === listen.host || (Endpoint.isAnyHost(listen.host) && loopback.test(to.host))
 }
@@ -119,7 +139,8 @@ export const ProxyConfig = Schema.Struct({
   backoffMax: Schema.Finite,
   trial: Schema.Finite,
   /** Milliseconds for which a session waits at most when the host can't take another one. */
-  patience: Schema.Finite
+  patience: Schema.Finite,
+  sendProxy: SendProxy
 })
 export type ProxyConfig = typeof ProxyConfig.Type
 
@@ -133,7 +154,7 @@ const SLACK = 1000
  * @since 0.1.0
  */
 export const make = (
-  { to, upstreamBackoffBase, upstreamBackoffMax }: ProxyOptions,
+  { sendProxy, to, upstreamBackoffBase, upstreamBackoffMax }: ProxyOptions,
   connectTimeout: number
 ): ProxyConfig => ({
   upstreams: to.map(Endpoint.format),
@@ -141,7 +162,8 @@ export const make = (
   backoffBase: upstreamBackoffBase,
   backoffMax: upstreamBackoffMax,
   trial: connectTimeout + SLACK,
-  patience: connectTimeout
+  patience: connectTimeout,
+  sendProxy
 })
 
 /**
@@ -150,8 +172,10 @@ export const make = (
  * @category constructors
  * @since 0.1.0
  */
-export const upstreamsOf = ({ table, upstreams, ...times }: ProxyConfig, worker: number): Upstreams.Upstreams =>
-  new Upstreams.Upstreams(table, upstreams.length, worker, times)
+export const upstreamsOf = (
+  { sendProxy: _, table, upstreams, ...times }: ProxyConfig,
+  worker: number
+): Upstreams.Upstreams => new Upstreams.Upstreams(table, upstreams.length, worker, times)
 
 /**
  * What a proxy shows of itself at the time `now`: its upstreams. Where the last try has failed, `retryMillis` is the time

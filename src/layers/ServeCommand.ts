@@ -15,12 +15,15 @@ import * as Schema from "effect/Schema"
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import * as Url from "node:url"
+import type { AppHandle } from "../domain/Handle.ts"
+import { Certificates } from "../services/Certificates.ts"
 import { type AttachExtras, SessionLayer } from "../services/SessionLayer.ts"
 import type { SessionRules } from "../services/SessionRules.ts"
 import * as ControlPath from "./ControlPath.ts"
 import * as ControlServer from "./ControlServer.ts"
 import * as Settings from "./Settings.ts"
 import * as Signals from "./Signals.ts"
+import * as TlsFiles from "./TlsFiles.ts"
 
 /**
  * The module of the application is not there, or is something else than a file.
@@ -47,6 +50,31 @@ const moduleUrl = Effect.fnUntraced(function*(path: string) {
   return Url.pathToFileURL(absolute).href
 })
 
+/** Puts what is in the files now in the place of the certificates that came from them, whenever it is asked to. */
+const reload = Effect.fnUntraced(function*(
+  app: AppHandle,
+  pairs: ReadonlyArray<TlsFiles.Pair>,
+  signal: Effect.Effect<void>
+) {
+  const certificates = yield* Certificates
+  const entries = yield* certificates.of(app)
+  const replace = Effect.fnUntraced(function*(pair: TlsFiles.Pair, index: number) {
+    yield* certificates.replace(entries[index]!.handle, yield* TlsFiles.readPair(pair))
+    return 1
+  })
+  return yield* signal.pipe(
+    Effect.andThen(Effect.forEach(pairs, (pair, index) =>
+      replace(pair, index).pipe(
+        Effect.catch(({ message }) => Effect.as(Effect.logWarning(`SIGHUP: the old certificate stays: ${message}`), 0))
+      ))),
+    Effect.flatMap((replaced) => {
+      const count = replaced.filter((one) => one > 0).length
+      return Effect.logInfo(`SIGHUP: ${count} of ${pairs.length} certificates read again`)
+    }),
+    Effect.forever
+  )
+})
+
 const start = Effect.fnUntraced(function*(
   settings: Settings.Resolved<unknown>,
   url: string,
@@ -55,7 +83,10 @@ const start = Effect.fnUntraced(function*(
 ) {
   const sessions = yield* SessionLayer
   yield* Layer.build(ControlServer.layer(control))
+  const { pairs } = settings
+  const hangup = pairs.length === 0 ? undefined : yield* Signals.makeReload
   const application = yield* sessions.attach(settings.options, { _tag: "Url", url }, extras)
+  if (hangup !== undefined) yield* Effect.forkScoped(reload(application.handle, pairs, hangup))
   const { apps } = yield* sessions.report
   const listeners = apps.find(({ index }) => index === application.index)?.listeners ?? []
   const { kind, workers } = settings.decoded.worker
@@ -146,7 +177,7 @@ export const configFlag = Flag.String("config").pipe(
  * @since 0.1.0
  */
 export const run = Effect.fnUntraced(function*(
-  host: Layer.Layer<SessionLayer | SessionRules>,
+  host: Layer.Layer<SessionLayer | SessionRules | Certificates>,
   settings: Settings.Resolved<unknown>,
   url: string,
   extras: AttachExtras = {}
@@ -163,7 +194,9 @@ export const run = Effect.fnUntraced(function*(
  * @category commands
  * @since 0.1.0
  */
-export const make = (env: { readonly host: Layer.Layer<SessionLayer | SessionRules>; readonly defaultApp: URL }) =>
+export const make = (
+  env: { readonly host: Layer.Layer<SessionLayer | SessionRules | Certificates>; readonly defaultApp: URL }
+) =>
   Command.make(
     "serve",
     {

@@ -13,6 +13,7 @@ import * as Exit from "effect/Exit"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import type * as Net from "node:net"
 import * as Fifo from "../domain/Fifo.ts"
 import * as Handle from "../domain/Handle.ts"
 import * as Inbox from "../domain/Inbox.ts"
@@ -22,6 +23,7 @@ import * as Segment from "../domain/Segment.ts"
 import * as SessionBlock from "../domain/SessionBlock.ts"
 import * as SessionText from "../domain/SessionText.ts"
 import { Spin } from "../domain/Spin.ts"
+import type { PostedCertificate } from "../services/Congestion.ts"
 import type { DoorbellShape } from "../services/Doorbell.ts"
 import {
   ConnectFailed,
@@ -37,6 +39,9 @@ import {
 import { ClientSession, type Memory, type Outbound } from "./ClientSession.ts"
 import { LocalClientSession } from "./LocalClientSession.ts"
 import * as MessageQueueSegment from "./MessageQueueSegment.ts"
+import { SessionDuplex } from "./SessionDuplex.ts"
+import { type StreamKnown, type StreamOwner, StreamSession } from "./StreamSession.ts"
+import type { Start as StartTls, WorkerTls } from "./WorkerTls.ts"
 
 /** Messages that are drained before their tail is published. */
 const BATCH = 32
@@ -57,6 +62,8 @@ export interface Start {
   readonly hostBytes: number
   /** Where other workers say that a cut-through session has something to look at. */
   readonly inbox: SharedArrayBuffer
+  /** How TLS ends here, if it may. */
+  readonly tls?: StartTls | undefined
   readonly rxFifoSize: number
   readonly txFifoSize: number
   /** Milliseconds between two looks for idle fifo memory. */
@@ -79,6 +86,12 @@ export interface Place {
   readonly receive: (segment: number) => { readonly buffer: ArrayBufferLike; readonly hostBytes: number } | undefined
   /** The link that the host has handed over; the other worker's rings call `wake` from then on. */
   readonly receiveLink: (link: number, wake: () => void) => ReceivedLink | undefined
+  /** The socket of a session that the host has handed over. */
+  readonly receiveSocket: (session: Handle.SessionHandle) => Net.Socket | undefined
+  /** The application's certificates, as the host has last handed them over; `undefined` when there are none newer. */
+  readonly receiveCertificates: () => ReadonlyArray<PostedCertificate> | undefined
+  /** Ends TLS, in a worker that may have to. */
+  readonly tls: WorkerTls | undefined
   /** Microseconds, at most, for which a worker with cut-through sessions waits before it goes to sleep; 0: never. */
   readonly spin: number
   /** For a worker that is slow on purpose: it takes one message a look, and this is how it comes to the next one. */
@@ -105,14 +118,25 @@ interface WaitingIo {
   readonly generation: number
 }
 
-const readable = (session: ClientSession): void => session.onReadable()
-const writable = (session: ClientSession): void => session.onWritable()
-const ended = (session: ClientSession): void => session.onEnded()
-const cleanup = (session: ClientSession): void => session.onCleanup()
-const detached = (session: ClientSession): void => session.onDetached()
-const look = (session: ClientSession): void => session instanceof LocalClientSession ? session.look() : undefined
+/** A session over fifos, or over a socket that has moved here. */
+type AnySession = ClientSession | StreamSession
+
+const readable = (session: AnySession): void => session.onReadable()
+const writable = (session: AnySession): void => session.onWritable()
+const ended = (session: AnySession): void => session.onEnded()
+const cleanup = (session: AnySession): void => session.onCleanup()
+const detached = (session: AnySession): void => session.onDetached()
+const look = (session: AnySession): void => session instanceof LocalClientSession ? session.look() : undefined
 const lookForBytes = (session: ClientSession): void =>
   session instanceof LocalClientSession ? session.lookForBytes() : undefined
+
+/** A session that was claimed, and whose socket is on its way here. */
+interface Moving {
+  readonly known: StreamKnown
+  readonly accept: (session: Session) => void
+  /** The endpoint by whose options TLS ends here, if it does. */
+  readonly endpoint: string | undefined
+}
 
 interface Link extends ReceivedLink {
   readonly sender: Inbox.Sender
@@ -125,8 +149,13 @@ export class Client {
   readonly #toHost: Mq.Producer
   readonly #segments = new Map<number, Segment.Segment>()
   readonly #arenas: Segment.Arenas
-  readonly #sessions = new Map<number, ClientSession>()
+  readonly #sessions = new Map<number, AnySession>()
+  readonly #moving = new Map<Handle.SessionHandle, Moving>()
   readonly #listeners = new Map<Handle.ListenerHandle, (session: Session) => void>()
+  /** The endpoints of listeners, as they were asked for. */
+  readonly #endpoints = new Map<Handle.ListenerHandle, string>()
+  /** What TLS handshakes are under way on. */
+  readonly #handshakes = new Map<Handle.SessionHandle, Net.Socket>()
   readonly #requests = new Map<number, (reply: Reply | undefined) => void>()
   /** What did not fit into the queue to the host, in order. Sessions bound it: each has few messages to say. */
   readonly #outbox: Array<WaitingIo | Message.Message> = []
@@ -171,10 +200,19 @@ export class Client {
       view: (index) => this.#segments.get(index)?.bytes,
       blocks: this.#blocks
     }
+    this.#streams = {
+      rxFifoSize: start.rxFifoSize,
+      txFifoSize: start.txFifoSize,
+      guard: (session, edge) => this.#guard(session, edge),
+      gone: ({ handle }) => {
+        this.#sessions.delete(Handle.index(handle))
+        this.#sayGone(handle)
+      }
+    }
   }
 
   get sessions(): number {
-    return this.#sessions.size
+    return this.#sessions.size + this.#moving.size
   }
 
   /**
@@ -269,7 +307,7 @@ export class Client {
   }
 
   /** Runs an edge of the application. One that throws costs its session, not the worker. */
-  #guard(session: ClientSession, edge: (session: ClientSession) => void): void {
+  #guard<S extends AnySession>(session: S, edge: (session: S) => void): void {
     try {
       edge(session)
     } catch (error) {
@@ -286,6 +324,13 @@ export class Client {
         return this.#withSession(message.session, ended)
       case "localAccepted":
         return this.#onLocalAccepted(message)
+      case "moved":
+        return this.#onMoved(message.session)
+      case "certificates": {
+        const certificates = this.#place.receiveCertificates()
+        if (certificates !== undefined) this.#place.tls?.replace(certificates)
+        return
+      }
       case "reset":
         return this.#withSession(message.session, (session) => session.onReset(message.reason))
       case "cleanup":
@@ -325,9 +370,11 @@ export class Client {
     }
   }
 
-  #withSession(handle: Handle.SessionHandle, edge: (session: ClientSession) => void): void {
+  #withSession(handle: Handle.SessionHandle, edge: (session: AnySession) => void): void {
     const session = this.#sessions.get(Handle.index(handle))
-    if (session === undefined || session.handle !== handle) return
+    // one that has not become a session yet is not waited for
+    if (session === undefined) return void this.#handshakes.get(handle)?.resetAndDestroy()
+    if (session.handle !== handle) return
     // what the other worker did before comes first; that it is there does not mean that it was looked at
     if (session.cutThrough) this.#guard(session, look)
     this.#guard(session, edge)
@@ -341,21 +388,93 @@ export class Client {
     if (!SessionBlock.endOffer(segment, message.offset, SessionBlock.CLAIMED)) {
       return this.#aboutOffer(Message.Passed, message.session)
     }
-    const session = this.#open(message, segment)
+    const known = this.#known(message)
+    const { inTls, moves } = SessionBlock.kind(segment, message.offset)
+    // TLS ends here: only behind it is the session what the application takes
+    const endpoint = inTls ? this.#endpoints.get(message.listener) ?? "" : undefined
+    if (moves) {
+      this.#moving.set(message.session, { known, accept, endpoint })
+      return this.#aboutOffer(Message.Claimed, message.session)
+    }
+    const session = this.#open(message, segment, known)
     this.#aboutOffer(Message.Claimed, message.session)
-    this.#guard(session, accept)
+    if (endpoint === undefined) return this.#guard(session, accept)
+    // the end of what is below is the end of it: the session over the fifos says so to the host
+    this.#secure(new SessionDuplex(session) as unknown as Net.Socket, known, accept, endpoint, {
+      ...this.#streams,
+      gone: () => {}
+    })
   }
 
-  #open(message: Message.Of<"accepted" | "connected">, segment: Segment.Segment): ClientSession {
+  /** Has the handshake done, and gives the application the session behind it. */
+  #secure(
+    below: Net.Socket,
+    known: StreamKnown,
+    accept: (session: Session) => void,
+    endpoint: string,
+    owner: StreamOwner
+  ): void {
+    const { tls } = this.#place
+    if (tls === undefined) return void below.resetAndDestroy()
+    const handle = known.session
+    const over = (): boolean => this.#handshakes.delete(handle)
+    this.#handshakes.set(handle, below)
+    tls.begin(
+      endpoint,
+      below,
+      (secure, about) => {
+        if (!over()) return
+        const session = new StreamSession(owner, secure, { ...known, about: { ...known.about, tls: about } }, below)
+        this.#start(session, accept, owner)
+      },
+      (reason) => {
+        if (over()) this.#outbound.control({ _tag: "insecure", session: handle, reason })
+        if (owner === this.#streams) this.#sayGone(handle)
+      }
+    )
+  }
+
+  #start(session: StreamSession, accept: (session: Session) => void, owner = this.#streams): void {
+    if (owner === this.#streams) this.#sessions.set(Handle.index(session.handle), session)
+    this.#guard(session, accept)
+    session.start()
+  }
+
+  /** The socket of a session that was claimed is here. */
+  #onMoved(handle: Handle.SessionHandle): void {
+    const moving = this.#moving.get(handle)
+    if (moving === undefined) return
+    this.#moving.delete(handle)
+    const socket = this.#place.receiveSocket(handle)
+    if (socket === undefined) return this.#sayGone(handle)
+    const { accept, endpoint, known } = moving
+    if (endpoint === undefined) this.#start(new StreamSession(this.#streams, socket, known), accept)
+    else this.#secure(socket, known, accept, endpoint, this.#streams)
+  }
+
+  #sayGone(handle: Handle.SessionHandle): void {
+    this.#outbound.io(Message.Gone, Handle.index(handle), Handle.generation(handle))
+  }
+
+  readonly #streams: StreamOwner
+
+  #known(message: Message.Of<"accepted" | "connected">): StreamKnown {
     // one text for all sessions of an endpoint
     if (message.local !== this.#local) this.#local = message.local
-    const { aboutBytes, aboutOffset, aboutSegment, offset, remote } = message
+    const { aboutBytes, aboutOffset, aboutSegment, remote } = message
     const text = aboutBytes === 0 ? undefined : this.#segments.get(aboutSegment)?.bytes
     const about = text === undefined
       ? SessionText.nothing
       : SessionText.decode(text.subarray(aboutOffset, aboutOffset + aboutBytes))
-    const known = { session: message.session, remote, local: this.#local, about }
-    const session = new ClientSession(this.#outbound, this.#memory, segment, offset, known)
+    return { session: message.session, remote, local: this.#local, about }
+  }
+
+  #open(
+    message: Message.Of<"accepted" | "connected">,
+    segment: Segment.Segment,
+    known = this.#known(message)
+  ): ClientSession {
+    const session = new ClientSession(this.#outbound, this.#memory, segment, message.offset, known)
     this.#sessions.set(Handle.index(message.session), session)
     return session
   }
@@ -509,12 +628,14 @@ export class Client {
     }
   }
 
-  listening(listener: Handle.ListenerHandle, accept: (session: Session) => void): void {
+  listening(listener: Handle.ListenerHandle, endpoint: string, accept: (session: Session) => void): void {
     this.#listeners.set(listener, accept)
+    this.#endpoints.set(listener, endpoint)
   }
 
   notListening(listener: Handle.ListenerHandle): void {
     this.#listeners.delete(listener)
+    this.#endpoints.delete(listener)
   }
 
   /** The session that a reply is about which says that a connect has succeeded. */
@@ -547,6 +668,10 @@ export class Client {
     this.#requests.clear()
     for (const session of this.#sessions.values()) this.#guard(session, detached)
     this.#sessions.clear()
+    for (const handle of this.#moving.keys()) this.#place.receiveSocket(handle)?.resetAndDestroy()
+    this.#moving.clear()
+    for (const below of this.#handshakes.values()) below.resetAndDestroy()
+    this.#handshakes.clear()
     this.#locals.length = 0
     for (const link of this.#links.values()) link.close()
     this.#links.clear()
@@ -594,7 +719,7 @@ export const make = Effect.fnUntraced(function*(
       Effect.callback<Listener, ListenFailed>((resume) => {
         client.request((id) => ({ _tag: "listen", request: id, endpoint, backlog, flags }), (reply) => {
           if (reply?._tag === "bound") {
-            client.listening(reply.listener, accept)
+            client.listening(reply.listener, endpoint, accept)
             return resume(Effect.succeed({ handle: reply.listener, local: reply.local }))
           }
           resume(Effect.fail(

@@ -15,9 +15,11 @@
  * @since 0.1.0
  */
 import { isIPv6 } from "node:net"
+import type * as Net from "node:net"
 import { Duplex } from "node:stream"
 import * as Endpoint from "../domain/Endpoint.ts"
 import type { Session, SessionHandler } from "../services/Sessions.ts"
+import * as StreamSession from "./StreamSession.ts"
 
 /** Bytes that are copied out of a fifo at a time; as many as a stream holds by default. */
 const CHUNK = 65_536
@@ -397,10 +399,24 @@ export class SessionDuplex extends Duplex {
 }
 
 /**
- * The stream of a session, for what is written for sockets. Whoever serves connections asks for it here.
+ * What the bytes of a session are read from and written to by what is written for sockets.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Stream = SessionDuplex | Net.Socket
+
+/**
+ * The stream of a session, for what is written for sockets: its own socket, where it has moved to this worker with it,
+ * and else a stream over it. Either is owned by who asks, who has the session's edges no more. Whoever serves connections
+ * asks for it here. A socket that has moved keeps its own bound of what it holds (`highWaterMark`).
  *
  * @category constructors
  * @since 0.1.0
  */
-export const fromSession = (session: Session, options?: SessionDuplexOptions): SessionDuplex =>
-  new SessionDuplex(session, options)
+export const fromSession = (session: Session, options?: SessionDuplexOptions): Stream => {
+  const socket = StreamSession.socketOf(session)
+  if (socket === undefined) return new SessionDuplex(session, options)
+  socket.allowHalfOpen = options?.allowHalfOpen ?? true
+  return socket
+}

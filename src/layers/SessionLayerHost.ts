@@ -129,6 +129,10 @@ const make = (stack: HostWorkers.Stack) =>
         tables.listenerOf(session)?.passed(session)
         tables.admit()
       },
+      insecure: (session, reason) => {
+        if (tables.listenerOf(session)?.insecure(session, reason) === true) return
+        session.worker.fault("the worker says of a session that its handshake failed, which had none")
+      },
       left: () => {
         if (tables.sessionCount === 0) tables.noSessions.openUnsafe()
       },
@@ -138,7 +142,7 @@ const make = (stack: HostWorkers.Stack) =>
       },
       available: () => tables.admit()
     }
-    const workers = HostWorkers.make({ tables, listeners, connects, requests, stack, scope })
+    const workers = HostWorkers.make({ tables, listeners, connects, requests, certificates, stack, scope })
 
     // ---- applications
 
@@ -223,11 +227,13 @@ const make = (stack: HostWorkers.Stack) =>
 
     /** Makes the application and starts its workers; the scope's end is its detach. */
     const start = Effect.fnUntraced(function*(
-      options: Options.AppOptions,
+      { certificates: given, ...rest }: Options.AppOptions,
       module: AppModule,
       namespace: Scope.Closeable,
       extras: AttachExtras
     ) {
+      // from here on they are in the store only, where they can be changed
+      const options = { ...rest, certificates: [] }
       const app = yield* Effect.acquireRelease(
         Effect.suspend(() => {
           const app = make(options, module, namespace, extras)
@@ -236,6 +242,13 @@ const make = (stack: HostWorkers.Stack) =>
         detach
       )
       yield* certificates.open(app.handle)
+      for (const [index, input] of given.entries()) {
+        yield* Effect.mapError(
+          certificates.add(app.handle, input),
+          ({ message }) =>
+            new AttachFailed({ reason: new InvalidValue({ option: `certificates.${index}`, detail: message }) })
+        )
+      }
       for (let i = 0; i < options.worker.workers; i++) workers.add(app, options.worker.kind)
       yield* Effect.forEach(
         [...app.slots.values()],

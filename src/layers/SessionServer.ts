@@ -42,6 +42,7 @@ const CODES: Record<ListenFailed["reason"], string> = {
   PermissionDenied: "EACCES",
   OutOfScope: "EACCES",
   NoMemory: "ENOMEM",
+  NoCertificate: "EINVAL",
   TransportFailed: "EIO",
   Detached: "ENOTCONN"
 }
@@ -52,7 +53,7 @@ const ignore = (): void => {}
 const OWNER = Symbol("owner")
 
 /** A connection knows its owner, and asks before it lets itself be destroyed. */
-type Connection = SessionDuplex.SessionDuplex & { [OWNER]: SessionServer }
+type Connection = SessionDuplex.Stream & { [OWNER]: SessionServer }
 
 /** What the workers that share a server know of it. */
 interface Shared {
@@ -73,7 +74,9 @@ const isKept = (connection: Connection): boolean => {
 }
 
 function destroyUnlessKept(this: Connection, error?: Error): Connection {
-  return isKept(this) ? this : (SessionDuplex.SessionDuplex.prototype.destroy.call(this, error) as Connection)
+  if (isKept(this)) return this
+  Reflect.apply((Object.getPrototypeOf(this) as Connection).destroy, this, [error])
+  return this
 }
 
 function onConnectionClose(this: Connection): void {
@@ -357,7 +360,12 @@ export class SessionServer {
    */
   closeIdleConnections(): void {
     if (!isHttp(this.server)) return
-    for (const { session } of this.#open) if (session.available > 0) session.handler?.readable?.(session)
+    for (const connection of this.#open) {
+      // one that has moved has no fifo
+      if (!(connection instanceof SessionDuplex.SessionDuplex)) continue
+      const { session } = connection
+      if (session.available > 0) session.handler?.readable?.(session)
+    }
     this.#shared.closing = this
     ;(this.#base as HttpServer).closeIdleConnections.call(this.server)
     this.#shared.closing = undefined

@@ -18,6 +18,7 @@ import * as Path from "node:path"
 import * as Endpoint from "../domain/Endpoint.ts"
 import * as Options from "../domain/Options.ts"
 import * as ControlPath from "./ControlPath.ts"
+import * as TlsFiles from "./TlsFiles.ts"
 
 /**
  * One thing that can be set.
@@ -56,13 +57,26 @@ export const setting = (key: string, rest: Omit<Setting, "key" | "flag" | "varia
   ...rest
 })
 
+/** Files that are read before anything starts. */
+const file = (key: string, description: string): Setting =>
+  setting(key, { option: undefined, form: "list", metavar: "file", description })
+
 const metavars: Partial<Record<Options.Unit, string>> = { bytes: "size", milliseconds: "time", percent: "percent" }
 
 /**
  * Options without a flag: what no application needs that has its settings from a command line, and the secret, which
  * everybody who lists the processes of the machine would read.
  */
-const withoutFlag = ["secret", "config", "proxiedTransports", "tlsEngine", "listeners", "listener.clientAuthorities"]
+const withoutFlag = [
+  "secret",
+  "config",
+  "proxiedTransports",
+  "tlsEngine",
+  "listeners",
+  "certificates",
+  "listener.clientAuthorities",
+  "tlsClient.authorities"
+]
 
 const fromOption = ({ default: byDefault, description, option, unit }: Options.Documentation): Setting => {
   const name = option.slice(option.lastIndexOf(".") + 1)
@@ -96,8 +110,6 @@ const fromOption = ({ default: byDefault, description, option, unit }: Options.D
       return setting(name, { ...about, form: "list", metavar: "protocol" }, flag)
     case "listener.proxyTrust":
       return setting(name, { ...about, form: "list", metavar: "prefix" }, flag)
-    case "listener.clientAuthorities":
-      return setting(name, { ...about, form: "list", metavar: "pem" }, flag)
     case "listener.placement":
       return setting(name, { ...about, form: "text", metavar: "shared|transfer" }, flag)
     case "listener.tlsIn":
@@ -115,9 +127,21 @@ const fromOption = ({ default: byDefault, description, option, unit }: Options.D
     case "name":
     case "client":
       return setting(name, { option, description, form: "text", metavar: "name" })
-    // in the file only: on the command line and in the environment, `config` is the file itself, and `listeners` are
-    // no text
+    case "tlsClient.alpn":
+      return setting("tlsClientAlpn", { ...about, form: "list", metavar: "protocol" }, flag)
+    case "tlsClient.verify":
+      return setting("tlsClientVerify", { ...about, form: "switch", metavar: "boolean" }, flag)
+    // in the file only: on the command line and in the environment, `config` is the file itself, authorities are texts
+    // of many lines, and the others are no text
+    case "listener.clientAuthorities":
+      return { ...setting(name, { ...about, form: "list", metavar: "pem" }, flag), variable: undefined }
+    case "tlsClient.authorities":
+      return {
+        ...setting("tlsClientAuthorities", { ...about, form: "list", metavar: "pem" }, flag),
+        variable: undefined
+      }
     case "config":
+    case "certificates":
     case "listeners":
       return { ...setting(name, { ...about, form: "text", metavar: "json" }, flag), variable: undefined }
     default:
@@ -126,7 +150,7 @@ const fromOption = ({ default: byDefault, description, option, unit }: Options.D
 }
 
 /** Help texts begin with what is set most often. */
-const groups = ["worker", "admission", "listener", "segment", "queue"]
+const groups = ["worker", "admission", "listener", "tlsClient", "segment", "queue"]
 const rank = (option: string): number => groups.indexOf(option.split(".", 1)[0]!)
 
 /**
@@ -142,6 +166,10 @@ export const hostSettings: ReadonlyArray<Setting> = [
     metavar: "path",
     description: "Path of the control socket; default: sluice.sock in the user's runtime directory"
   }),
+  file("tlsCert", "File of a certificate for TLS listeners, with its chain; several times with as many --tls-key"),
+  file("tlsKey", "File of the key of the certificate given in the same place"),
+  file("clientCa", "File of authorities that sign the certificates which TLS clients must have"),
+  file("serverCa", "File of authorities that sign the certificates of TLS servers that are connected to"),
   ...Options.documentation.toSorted((a, b) => rank(a.option) - rank(b.option)).map(fromOption)
 ]
 
@@ -310,6 +338,8 @@ export interface Resolved<A> {
   readonly app: string | undefined
   /** Path of the control socket as it was given. */
   readonly control: string | undefined
+  /** The files of the certificates in the options, in the same order. */
+  readonly pairs: ReadonlyArray<TlsFiles.Pair>
   /** What the command has settings of its own for. */
   readonly own: A
 }
@@ -335,7 +365,57 @@ const serve: Program<undefined> = {
 }
 
 /** Settings that are no options, and that are read here. */
-const common = ["app", "control"]
+const common = ["app", "control", "tlsCert", "tlsKey", "clientCa", "serverCa"]
+
+/** Paths, for what is not an option. */
+const paths = (given: Given | undefined): Result.Result<ReadonlyArray<string>, string> => {
+  if (given === undefined) return Result.succeed([])
+  const { source } = given
+  // in the environment, as elsewhere, paths are set apart by colons
+  const value = typeof given.value === "string" ? given.value.split(Path.delimiter) : given.value
+  return Array.isArray(value) && value.every((path) => typeof path === "string" && path !== "")
+    ? Result.succeed(value as ReadonlyArray<string>)
+    : Result.fail(`${source}: got ${JSON.stringify(given.value)}; it must be a path, or a list of paths`)
+}
+
+const bad = ({ source }: Given) => ({ message }: TlsFiles.BadFile): InvalidSettings => invalid(`${source}: ${message}`)
+
+/** Certificates, keys and authorities, read from files into the options that they are for. */
+const readTls = Effect.fnUntraced(function*(
+  given: ReadonlyMap<string, Given>,
+  input: Record<string, unknown>
+): Effect.fn.Return<ReadonlyArray<TlsFiles.Pair>, InvalidSettings> {
+  const pathsOf = (key: string) => Effect.mapError(Effect.fromResult(paths(given.get(key))), (text) => invalid(text))
+  const certificates = yield* pathsOf("tlsCert")
+  const keys = yield* pathsOf("tlsKey")
+  if (certificates.length !== keys.length) {
+    const { source } = (given.get("tlsCert") ?? given.get("tlsKey"))!
+    return yield* invalid(
+      `${source}: each certificate needs a key, and there are ${certificates.length} certificates and ${keys.length} keys`
+    )
+  }
+  const pairs = certificates.map((certificate, index) => ({ certificate, key: keys[index]! }))
+  if (pairs.length > 0) {
+    const read = yield* Effect.forEach(pairs, TlsFiles.readPair).pipe(Effect.mapError(bad(given.get("tlsCert")!)))
+    assign(input, "certificates", [...read, ...(Array.isArray(input.certificates) ? input.certificates : [])])
+  }
+  const clients = yield* pathsOf("clientCa")
+  if (clients.length > 0) {
+    const read = yield* Effect.forEach(clients, TlsFiles.readAuthorities).pipe(
+      Effect.mapError(bad(given.get("clientCa")!))
+    )
+    assign(input, "listener.clientAuthorities", read)
+    if (!given.has("clientCertificate")) assign(input, "listener.clientCertificate", "require")
+  }
+  const servers = yield* pathsOf("serverCa")
+  if (servers.length > 0) {
+    const read = yield* Effect.forEach(servers, TlsFiles.readAuthorities).pipe(
+      Effect.mapError(bad(given.get("serverCa")!))
+    )
+    assign(input, "tlsClient.authorities", read)
+  }
+  return pairs
+})
 
 /**
  * Gathers the settings, by key from the flags, from the environment and from the file, and checks them.
@@ -381,6 +461,7 @@ export const resolveProgram = Effect.fnUntraced(function*<A>(
     else assign(input, option, key === "inProcess" ? (right === true ? "in-process" : "thread") : right)
   }
   if (problems.length > 0) return yield* invalid(...problems)
+  const pairs = yield* readTls(given, input)
 
   const explain = ({ more, reason }: Options.OptionsError): ReadonlyArray<string> =>
     [reason, ...more].map(({ message, option }) => {
@@ -392,7 +473,7 @@ export const resolveProgram = Effect.fnUntraced(function*<A>(
   const decoded = Options.decodeApp(input)
   if (Result.isSuccess(decoded) && Result.isSuccess(own)) {
     const options = input as Options.AppOptionsInput
-    return { options, decoded: decoded.success, app, control, own: own.success }
+    return { options, decoded: decoded.success, app, control, pairs, own: own.success }
   }
   const failures = [Result.getFailure(own), Result.getFailure(decoded)].flatMap((failure) => Option.toArray(failure))
   return yield* invalid(...failures.flatMap(explain))

@@ -59,6 +59,7 @@ const use: ReadonlyArray<Column<Report.Listener>> = [
 ]
 
 const more: ReadonlyArray<Column<Report.Listener>> = [
+  { head: "Placement", cell: (listener) => listener.placement },
   { head: "Arrived", cell: ({ arrivals }) => `${arrivals.arrived}`, right: true },
   { head: "Offered", cell: ({ arrivals }) => `${arrivals.offered}`, right: true },
   { head: "Claimed", cell: ({ arrivals }) => `${arrivals.claimed}`, right: true },

@@ -40,7 +40,8 @@ const origin: ReadonlyArray<Column<Session>> = [
   { head: "Worker handle", cell: (session) => session.workerHandle },
   { head: "Listener", cell: (session) => orNone(session.listener) },
   { head: "Transport", cell: (session) => session.transport },
-  { head: "Kind", cell: (session) => session.kind }
+  { head: "Kind", cell: (session) => session.kind },
+  { head: "Placement", cell: (session) => session.placement }
 ]
 
 const fifo = (name: string, of: (session: Session) => Session["rx"]): ReadonlyArray<Column<Session>> => {

@@ -1,10 +1,12 @@
 /**
- * The signals that end a host: the first asks it to stop in good order, the second ends the process at once.
+ * The signals that end a host, the first of which asks it to stop in good order and the second ends the process at once;
+ * and the one that has it read its files again.
  *
  * @since 0.1.0
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Os from "node:os"
 
@@ -28,3 +30,23 @@ export const make: Effect.Effect<Effect.Effect<NodeJS.Signals>, never, Scope.Sco
   }),
   ({ onSignal }) => Effect.sync(() => ENDING.forEach((signal) => process.off(signal, onSignal)))
 ).pipe(Effect.map(({ first }) => Deferred.await(first)))
+
+/**
+ * Takes `SIGHUP` over until the scope closes, so that it does not end the process; the inner effect completes with the
+ * next one. Those that come while nobody waits are one.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeReload: Effect.Effect<Effect.Effect<void>, never, Scope.Scope> = Effect.gen(function*() {
+  const signals = yield* Queue.sliding<void>(1)
+  yield* Effect.acquireRelease(
+    Effect.sync(() => {
+      const onSignal = (): void => void Queue.offerUnsafe(signals, undefined)
+      process.on("SIGHUP", onSignal)
+      return onSignal
+    }),
+    (onSignal) => Effect.sync(() => process.off("SIGHUP", onSignal))
+  )
+  return Queue.take(signals)
+})

@@ -53,6 +53,8 @@ const furthest: ReadonlyArray<Reason> = [
   "AddressInUse",
   "AddressNotAvailable",
   "Unreachable",
+  "NoCertificate",
+  "TlsFailed",
   "TransportFailed"
 ]
 

@@ -7,6 +7,7 @@ import type * as Layer from "effect/Layer"
 import type { Transport } from "../services/Transport.ts"
 import * as Transports from "./Transports.ts"
 import * as TransportTcp from "./TransportTcp.ts"
+import * as TransportTls from "./TransportTls.ts"
 import * as TransportUdp from "./TransportUdp.ts"
 import * as TransportUnix from "./TransportUnix.ts"
 
@@ -16,6 +17,7 @@ import * as TransportUnix from "./TransportUnix.ts"
  */
 export const layer: Layer.Layer<Transport> = Transports.layer({
   tcp: TransportTcp.make(),
+  tls: TransportTls.make(),
   udp: TransportUdp.make(),
   unix: TransportUnix.make()
 })

@@ -18,10 +18,12 @@
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
 import * as Net from "node:net"
 import * as Util from "node:util"
 import * as Endpoint from "../domain/Endpoint.ts"
 import * as Fifo from "../domain/Fifo.ts"
+import type { SessionAbout } from "../domain/SessionAbout.ts"
 import {
   type AcceptError,
   type Connection,
@@ -32,7 +34,11 @@ import {
   type TransportError,
   type TransportOf
 } from "../services/Transport.ts"
+import { Handshakes } from "./Handshakes.ts"
+import * as TcpAddress from "./TcpAddress.ts"
 import * as TcpErrors from "./TcpErrors.ts"
+import * as TcpLoss from "./TcpLoss.ts"
+import * as TcpMovable from "./TcpMovable.ts"
 import * as Transports from "./Transports.ts"
 
 /** Bytes of the buffer that small reads of all connections go through. */
@@ -46,11 +52,11 @@ const LARGE_READ = 8192
  */
 const ATTEMPT_TIMEOUT = 2000
 
-/** Milliseconds that a connection which was given up may stand still, unless the options say otherwise. */
-export const LINGER_TIME = 5000
-
 /** A write of at least this many bytes is often more than the system takes at once. */
 const LARGE_WRITE = 16384
+
+/** Milliseconds that a connection which was given up may stand still before it is reset. */
+export const LINGER_TIME = 5000
 
 // not a Buffer: a part of one takes three times as long to make
 const scratch = new Uint8Array(SCRATCH)
@@ -86,15 +92,13 @@ function onData(this: OwnedSocket, bytes: Buffer): void {
   this[owner]?.onData(bytes)
 }
 
+/** Has a socket read by events, once it is resumed. */
+export const readByEvents = (socket: Net.Socket): Net.Socket => socket.on("data", onData).pause()
+
 /** Whose read has just been dealt with. */
 let reading: TcpConnection | undefined
 
-/**
- * Lets Node read into memory of ours. Right after each `callback` Node asks with `buffer` where the next read goes.
- *
- * @category reading
- * @since 0.1.0
- */
+/** Lets Node read into memory of ours. Right after each `callback` Node asks with `buffer` where the next read goes. */
 export const onread = {
   buffer: (): Uint8Array => {
     const connection = reading
@@ -107,18 +111,32 @@ export const onread = {
   }
 }
 
+/** What is known of a connection from what came before it. */
+export interface Known {
+  readonly transport: "tcp" | "tls" | "unix"
+  /** Endpoint URIs, where they are not the socket's or are known already; of a Unix socket both. */
+  readonly remote?: string | undefined
+  readonly local?: string | undefined
+  readonly about?: SessionAbout | undefined
+  /** Whether the bytes are those of TLS. */
+  readonly inTls?: boolean
+  /** The socket below, where this is one of TLS: what the peer is to see as a reset, it has to do. */
+  readonly below?: Net.Socket | undefined
+}
+
+const plain: Known = { transport: "tcp" }
+/** What is known of connections that are taken as they are: TLS on them is the worker's matter. */
+const raw = { tcp: plain, tls: { transport: "tls", inTls: true } } as const
+
 /**
- * A connection of the system's, over its socket. One of a Unix socket has no addresses to ask for: it is made with both.
- *
- * @category models
- * @since 0.1.0
+ * A connection over a socket of TCP, of TLS above one, or of a path, which is paused and read by events or by
+ * {@link onread}.
  */
 export class TcpConnection implements Connection {
   onGone: (() => void) | undefined
   readonly #lingerTime: number
-  /** Whether the system knows a reset for it; what else is broken just ends. */
-  readonly #resets: boolean
   readonly #socket: OwnedSocket
+  readonly #known: Known
   #end: ConnectionEnd | undefined
   /** Where the armed read goes, when it goes straight into the fifo. */
   #armed: Uint8Array | undefined
@@ -133,16 +151,16 @@ export class TcpConnection implements Connection {
   #error: NodeJS.ErrnoException | undefined
   #onWritten: ((error?: Error | null) => void) | undefined
   /** The addresses, once they were asked for: the system forgets them when the connection breaks. */
-  #remote: Address | undefined
-  #local: Address | undefined
+  #remote: TcpAddress.Address | undefined
+  #local: TcpAddress.Address | undefined
   /** Set when the socket has closed: why it broke, if it did. */
   #closed: { readonly reset: string | undefined } | undefined
 
-  constructor(socket: Net.Socket, lingerTime: number, local?: Address, remote?: Address) {
+  constructor(socket: Net.Socket, lingerTime: number, local?: TcpAddress.Address, known = plain) {
     this.#lingerTime = lingerTime
-    this.#local = local
-    this.#remote = remote
-    this.#resets = remote === undefined
+    this.#known = known
+    this.#remote = known.remote
+    this.#local = known.local ?? local
     this.#socket = socket
     this.#socket[owner] = this
     socket.setNoDelay(true)
@@ -158,25 +176,38 @@ export class TcpConnection implements Connection {
     return this.#remote !== undefined
   }
 
+  get inTls(): boolean {
+    return this.#known.inTls === true
+  }
+
+  get about(): SessionAbout | undefined {
+    return this.#known.about
+  }
+
   get remote(): string {
-    return uriOf(this.#remote ??= this.#ask("getpeername"))
+    return TcpAddress.unpack(this.#known.transport, this.#remote ??= this.#ask("getpeername"))
   }
 
   get local(): string {
-    return uriOf(this.#local ??= this.#ask("getsockname"))
+    return TcpAddress.unpack(this.#known.transport, this.#local ??= this.#ask("getsockname"))
   }
 
-  #ask(which: "getpeername" | "getsockname"): Address | undefined {
+  #ask(which: "getpeername" | "getsockname"): TcpAddress.Address | undefined {
+    const { transport } = this.#known
     const out: { address?: string; port?: number } = {}
-    if (this.#socket._handle?.[which]?.(out) === 0) return addressOf(out.address, out.port)
+    if (this.#socket._handle?.[which]?.(out) === 0) return TcpAddress.pack(transport, out.address, out.port)
     const { localAddress, localPort, remoteAddress, remotePort } = this.#socket
-    return which === "getpeername" ? addressOf(remoteAddress, remotePort) : addressOf(localAddress, localPort)
+    return which === "getpeername"
+      ? TcpAddress.pack(transport, remoteAddress, remotePort)
+      : TcpAddress.pack(transport, localAddress, localPort)
   }
 
   open(end: ConnectionEnd): void {
     this.#end = end
     if (this.#closed !== undefined) return queueMicrotask(() => this.#sayClosed())
     this.#paused = false
+    // one that was read from before may have told of its end already
+    if (this.#socket.readableEnded) queueMicrotask(() => this.onEnd())
     this.#socket.resume()
   }
 
@@ -337,7 +368,9 @@ export class TcpConnection implements Connection {
         socket.write(bytes)
       }
       const last = rest ?? bytes
-      if (length < LARGE_WRITE) {
+      // TLS takes nothing at once
+      const isSmall = length < LARGE_WRITE && this.#known.below === undefined
+      if (isSmall) {
         socket.write(last)
         if (rest !== undefined) socket.uncork()
         if (socket.writableLength === 0) {
@@ -349,8 +382,8 @@ export class TcpConnection implements Connection {
       this.#writing = length
       this.#onWritten ??= (error) => this.#written(error)
       // a small one is on its way already: what comes after it is written when it is
-      socket.write(length < LARGE_WRITE ? nothing : last, this.#onWritten)
-      if (rest !== undefined && length >= LARGE_WRITE) socket.uncork()
+      socket.write(isSmall ? nothing : last, this.#onWritten)
+      if (rest !== undefined && !isSmall) socket.uncork()
     }
   }
 
@@ -386,10 +419,14 @@ export class TcpConnection implements Connection {
     this.#closing = true
     const socket = this.#socket
     if (socket.destroyed) return
-    if (socket.connecting || !this.#resets) socket.destroy()
+    // of a path the system knows no reset: what is broken just ends
+    if (socket.connecting || this.#known.transport === "unix") return void socket.destroy()
+    const lowest = this.#known.below ?? socket
+    if (!socket.writableEnded || socket.writableFinished) return void lowest.resetAndDestroy()
     // the system refuses to reset a socket while its end goes out, and the socket would then never close
-    else if (socket.writableEnded && !socket.writableFinished) socket.once("finish", () => socket.resetAndDestroy())
-    else socket.resetAndDestroy()
+    socket.once("finish", () => lowest.resetAndDestroy())
+    // the end of TLS is bytes, which a peer that does not read never takes
+    if (lowest !== socket) socket.setTimeout(this.#lingerTime, () => lowest.destroy())
   }
 
   onError(error: Error): void {
@@ -398,7 +435,7 @@ export class TcpConnection implements Connection {
 
   onClose(): void {
     const whole = this.#error === undefined && this.#socket.readableEnded && this.#socket.writableFinished
-    const reset = this.#error === undefined ? "the connection was given up" : sentence(this.#error)
+    const reset = this.#error === undefined ? TcpLoss.GIVEN_UP : TcpLoss.sentence(this.#error)
     this.#closed = { reset: whole ? undefined : reset }
     this.onGone?.()
     this.onGone = undefined
@@ -412,35 +449,6 @@ export class TcpConnection implements Connection {
   }
 }
 
-const sentences: Readonly<Record<string, string>> = {
-  ECONNRESET: "the peer reset the connection",
-  EPIPE: "the peer has closed the connection",
-  ETIMEDOUT: "the peer did not answer any more"
-}
-
-const sentence = (error: NodeJS.ErrnoException): string => sentences[error.code ?? ""] ?? error.message
-
-/** An address and its port as a connection keeps them: of IPv4 both in one number, for there are many; else the URI. */
-type Address = number | string
-
-const PORTS = 2 ** 16
-
-const uri = (host: string, port: number): string => Endpoint.format({ _tag: "tcp", host, port })
-
-/** IPv4 addresses that came in on a dual-stack listener are what they are. */
-const addressOf = (address: string | undefined, port: number | undefined): Address | undefined => {
-  if (address === undefined || port === undefined) return undefined
-  const host = address.replace(/^::ffff:(?=\d+\.)/, "")
-  if (!Net.isIPv4(host)) return uri(host, port)
-  return host.split(".").reduce((bits, byte) => bits * 256 + Number(byte), 0) * PORTS + port
-}
-
-const uriOf = (address: Address = 0): string => {
-  if (typeof address === "string") return address
-  const bits = Math.floor(address / PORTS)
-  return uri([24, 16, 8, 0].map((shift) => (bits >>> shift) & 255).join("."), address % PORTS)
-}
-
 const acceptErrors: ReadonlyArray<string> = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "ECONNABORTED"]
 
 /** What is wrong with an accept; none of these is the listener's end. */
@@ -449,7 +457,7 @@ export const classifyAcceptError = (code: string | undefined): AcceptError =>
 
 /** A server's handle, as far as it is used; it is not public, so every use asks first. */
 interface ServerHandle {
-  onconnection?: (this: unknown, status: number, handle: unknown) => void
+  onconnection?: (this: unknown, status: number, handle: TcpMovable.TcpHandle | undefined) => void
 }
 
 export interface Options {
@@ -469,13 +477,13 @@ const isAny = (host: string): boolean => host === "0.0.0.0" || host === "::"
 const connectOptions = (
   endpoint: Endpoint.InetEndpoint,
   source: Endpoint.InetEndpoint | undefined,
-  lookup: Net.LookupFunction | undefined
+  { lookup, onread }: Parameters<typeof dial>[2]
 ): Net.TcpNetConnectOpts => ({
   host: endpoint.host,
   port: endpoint.port,
   allowHalfOpen: true,
   autoSelectFamilyAttemptTimeout: ATTEMPT_TIMEOUT,
-  onread,
+  ...(onread !== undefined && { onread }),
   ...(lookup !== undefined && { lookup }),
   ...(source !== undefined && {
     family: Endpoint.family(source) ?? 0,
@@ -484,33 +492,167 @@ const connectOptions = (
   })
 })
 
+/** A server that listens until the scope closes. What it accepts is paused. */
+export const serverOf = (
+  endpoint: Endpoint.InetEndpoint,
+  listen: ListenOptions
+): Effect.Effect<Net.Server, TransportError, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.callback<Net.Server, TransportError>((resume) => {
+      const server = Net.createServer({ allowHalfOpen: true, pauseOnConnect: true })
+      const onError = (error: NodeJS.ErrnoException) => resume(Effect.fail(TcpErrors.listenFailed(endpoint, error)))
+      server.once("error", onError)
+      const { backlog, ipv6Only } = listen
+      server.listen({ host: endpoint.host, port: endpoint.port, backlog, ipv6Only }, () => {
+        server.off("error", onError)
+        server.on(
+          "error",
+          (error: NodeJS.ErrnoException) => listen.acceptError(classifyAcceptError(error.code), error.message)
+        )
+        resume(Effect.succeed(server))
+      })
+      // the lookup of a name takes its time
+      return Effect.sync(() => server.close())
+    }),
+    (server) => Effect.sync(() => server.close()),
+    { interruptible: true }
+  )
+
+/** Where a server listens: a name has become an address by now; there is none when the scope has closed meanwhile. */
+export const boundTo = <E extends Endpoint.InetEndpoint>(endpoint: E, server: Net.Server): E => {
+  const bound = server.address() as Net.AddressInfo | null
+  return bound === null ? endpoint : { ...endpoint, host: bound.address, port: bound.port }
+}
+
+/** Takes a server's connections that have something before their sessions. */
+export const acceptAfter = (
+  server: Net.Server,
+  options: Pick<Handshakes["options"], "listen" | "transport" | "acceptor">,
+  lingerTime: number
+): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { acceptor, listen, transport } = options
+    const inTls = transport === "tls" && acceptor === undefined
+    const handshakes = yield* Effect.acquireRelease(
+      Effect.sync(() =>
+        new Handshakes({
+          ...options,
+          arrived: ({ socket, ...known }) => {
+            listen.accept(
+              new TcpConnection(readByEvents(socket), lingerTime, undefined, { transport, inTls, ...known })
+            )
+          }
+        })
+      ),
+      (handshakes) => Effect.sync(() => handshakes.close())
+    )
+    server.on("connection", (socket) => handshakes.take(socket))
+  })
+
 /**
- * Takes a server's connections: from its handle, so that each gets one socket, and one that reads where we say; where
- * the runtime does not have it that way, as the server gives them.
- *
- * @category accepting
- * @since 0.1.0
+ * Connects, and goes on with the socket, which is paused, in the same step: `then` is given what to call with the
+ * outcome, and returns what undoes it.
  */
-export const accept = (
+export const dial = (
+  endpoint: Endpoint.InetEndpoint,
+  source: Endpoint.InetEndpoint | undefined,
+  options: Pick<Options, "lookup"> & { readonly onread?: typeof onread },
+  then: (
+    socket: Net.Socket,
+    resume: (outcome: Effect.Effect<Connection, TransportError>) => void
+  ) => () => void
+): Effect.Effect<Connection, TransportError> =>
+  Effect.callback<Connection, TransportError>((resume) => {
+    const fail = (error: TransportError): void => resume(Effect.fail(error))
+    const fault = source === undefined ? undefined : TcpErrors.sourceFault(endpoint, source)
+    if (fault !== undefined) return fail(fault)
+    const onError = (error: NodeJS.ErrnoException) => fail(TcpErrors.connectFailed(endpoint, source, error))
+    const opened = Result.try({
+      try: () => Net.connect(connectOptions(endpoint, source, options)),
+      catch: (error) => error as NodeJS.ErrnoException
+    })
+    if (Result.isFailure(opened)) return onError(opened.failure)
+    const socket = opened.success
+    socket.pause()
+    socket.once("error", onError)
+    let undo = (): void => void socket.destroy()
+    socket.once("connect", () => {
+      socket.off("error", onError)
+      undo = then(socket, resume)
+    })
+    // an error that is under way finds its listener, and a fiber that hears of nothing any more
+    return Effect.sync(() => undo())
+  })
+
+/** What is wrong with a connection that has just been made, as the system would say it; `undefined` when it stands. */
+export const standing = (connection: TcpConnection): NodeJS.ErrnoException | undefined => {
+  const code = !connection.keepAddresses()
+    ? "ECONNRESET"
+    // where nobody listens, the system may give a connect the very port that it goes to, and it meets itself
+    : connection.local === connection.remote
+    ? "ECONNREFUSED"
+    : undefined
+  return code === undefined ? undefined : Object.assign(new Error(code), { code })
+}
+
+/** Why a listener's connections can't move to the threads of workers. */
+export const immovable = (_endpoint: Endpoint.InetEndpoint, { proxyTrust }: ListenOptions["listener"]) =>
+  proxyTrust.length > 0 ? "the host reads PROXY protocol headers (proxyTrust)" : TcpMovable.immovable()
+
+/** What a listener accepts, as a socket that is paused and reads where we say, or else by events. */
+export const readable = (accepted: Accepted): Net.Socket => {
+  if (accepted instanceof Net.Socket) return readByEvents(accepted)
+  const options = { handle: accepted, allowHalfOpen: true, pauseOnCreate: true, onread }
+  return new Net.Socket(options as unknown as Net.SocketConstructorOpts)
+}
+
+/** A connection as its listener's server gives it: as a handle where the runtime has it that way. */
+export type Accepted = Net.Socket | TcpMovable.TcpHandle
+
+/**
+ * Takes a server's connections as they are: from its handle, so that each gets one socket, and one that reads where we
+ * say, or none, where it moves; where the runtime does not have it that way, as the server gives them.
+ */
+export const acceptAll = (
   server: Net.Server,
   listen: ListenOptions,
-  options: Options,
-  connect: (socket: Net.Socket) => Connection
+  { onReading, reading }: Options,
+  connect: (accepted: Accepted) => Connection
 ): void => {
   const handle = (server as unknown as { readonly _handle?: ServerHandle })._handle
-  if (options.reading === "copy" || typeof handle?.onconnection !== "function") {
-    server.on("connection", (socket) => listen.accept(connect(socket.on("data", onData).pause())))
-    return options.onReading?.("copy")
+  if (reading === "copy" || typeof handle?.onconnection !== "function") {
+    server.on("connection", (socket) => listen.accept(connect(socket)))
+    return onReading?.("copy")
   }
   handle.onconnection = (status, accepted) => {
-    if (status !== 0 || accepted === undefined) {
-      const code = status === 0 ? undefined : Util.getSystemErrorName(status)
-      return listen.acceptError(classifyAcceptError(code), code ?? "no connection")
-    }
-    const options = { handle: accepted, allowHalfOpen: true, pauseOnCreate: true, onread }
-    listen.accept(connect(new Net.Socket(options as unknown as Net.SocketConstructorOpts)))
+    if (status === 0 && accepted !== undefined) return listen.accept(connect(accepted))
+    const code = status === 0 ? undefined : Util.getSystemErrorName(status)
+    listen.acceptError(classifyAcceptError(code), code ?? "no connection")
   }
-  options.onReading?.("onread")
+  onReading?.("onread")
+}
+
+/** Takes the connections of a server of TCP: their bytes are read here, or they move. */
+export const acceptInet = (
+  server: Net.Server,
+  listen: ListenOptions,
+  transport: "tcp" | "tls",
+  options: Options
+): void => {
+  const bound = server.address() as Net.AddressInfo | null
+  if (bound === null) return
+  // where the listener has one address, so have its connections
+  const local = isAny(bound.address) ? undefined : TcpAddress.pack(transport, bound.address, bound.port)
+  const localUri = local === undefined ? undefined : TcpAddress.unpack(transport, local)
+  const { lingerTime = LINGER_TIME } = options
+  acceptAll(
+    server,
+    listen,
+    options,
+    listen.listener.placement === "transfer"
+      ? (accepted) => new TcpMovable.TcpMovable(accepted, transport, localUri)
+      : (accepted) => new TcpConnection(readable(accepted), lingerTime, local, raw[transport])
+  )
 }
 
 /**
@@ -523,69 +665,27 @@ export const make = (options: Options = {}): TransportOf<TransportEndpointOf<"tc
   const lingerTime = options.lingerTime ?? LINGER_TIME
 
   return {
+    immovable,
     listen: Effect.fnUntraced(function*(endpoint, listen) {
-      const server = yield* Effect.acquireRelease(
-        Effect.callback<Net.Server, TransportError>((resume) => {
-          const server = Net.createServer({ allowHalfOpen: true, pauseOnConnect: true })
-          const onError = (error: NodeJS.ErrnoException) => resume(Effect.fail(TcpErrors.listenFailed(endpoint, error)))
-          server.once("error", onError)
-          const { backlog, ipv6Only } = listen
-          server.listen({ host: endpoint.host, port: endpoint.port, backlog, ipv6Only }, () => {
-            server.off("error", onError)
-            server.on(
-              "error",
-              (error: NodeJS.ErrnoException) => listen.acceptError(classifyAcceptError(error.code), error.message)
-            )
-            resume(Effect.succeed(server))
-          })
-          // the lookup of a name takes its time
-          return Effect.sync(() => server.close())
-        }),
-        (server) => Effect.sync(() => server.close()),
-        { interruptible: true }
-      )
-      // a name has become an address by now; there is none when the scope has closed meanwhile
-      const bound = server.address() as Net.AddressInfo | null
-      if (bound === null) return endpoint
-      // where the listener has one address, so have its connections
-      const local = isAny(bound.address) ? undefined : addressOf(bound.address, bound.port)
-      accept(server, listen, options, (socket) => new TcpConnection(socket, lingerTime, local))
-      return { ...endpoint, host: bound.address, port: bound.port }
+      const server = yield* serverOf(endpoint, listen)
+      if (listen.listener.proxyTrust.length > 0) {
+        yield* acceptAfter(server, { listen, transport: "tcp", acceptor: undefined }, lingerTime)
+        options.onReading?.("copy")
+        return boundTo(endpoint, server)
+      }
+      acceptInet(server, listen, "tcp", options)
+      return boundTo(endpoint, server)
     }),
     connect: (endpoint, { source } = {}) =>
-      Effect.callback<Connection, TransportError>((resume) => {
-        const fail = (error: TransportError): void => resume(Effect.fail(error))
-        const fault = source === undefined ? undefined : TcpErrors.sourceFault(endpoint, source)
-        if (fault !== undefined) return fail(fault)
-        const onError = (error: NodeJS.ErrnoException) => fail(TcpErrors.connectFailed(endpoint, source, error))
-        const opened = Result.try({
-          try: () => Net.connect(connectOptions(endpoint, source, options.lookup)),
-          catch: (error) => error as NodeJS.ErrnoException
-        })
-        if (Result.isFailure(opened)) return onError(opened.failure)
-        // the socket is opened first: a connection has addresses only once it is there
-        let connection: TcpConnection | undefined
-        const socket = opened.success
-        socket.pause()
-        socket.once("error", onError)
-        socket.once("connect", () => {
-          socket.off("error", onError)
-          const made = connection = new TcpConnection(socket, lingerTime)
-          const failure = !made.keepAddresses()
-            ? "ECONNRESET"
-            // where nobody listens, the system may give a connect the very port that it goes to, and it meets itself
-            : made.local === made.remote
-            ? "ECONNREFUSED"
-            : undefined
-          if (failure === undefined) return resume(Effect.succeed(made))
-          made.abort()
-          onError(Object.assign(new Error(failure), { code: failure }))
-        })
-        // an error that is under way finds its listener, and a fiber that hears of nothing any more
-        return Effect.sync(() => {
-          if (connection === undefined) socket.destroy()
-          else connection.abort()
-        })
+      dial(endpoint, source, { ...options, onread }, (socket, resume) => {
+        const connection = new TcpConnection(socket, lingerTime)
+        const error = standing(connection)
+        if (error === undefined) resume(Effect.succeed(connection))
+        else {
+          connection.abort()
+          resume(Effect.fail(TcpErrors.connectFailed(endpoint, source, error)))
+        }
+        return () => connection.abort()
       })
   }
 }

@@ -98,11 +98,12 @@ export const make = (options: Omit<TransportTcp.Options, "lookup"> = {}): Transp
           listen.acceptError(TransportTcp.classifyAcceptError(error.code), error.message)
       )
       const local = Endpoint.format(endpoint)
-      TransportTcp.accept(
+      const known: TransportTcp.Known = { transport: "unix", local, remote: UNNAMED }
+      TransportTcp.acceptAll(
         server,
         listen,
         options,
-        (socket) => new TransportTcp.TcpConnection(socket, lingerTime, local, UNNAMED)
+        (accepted) => new TransportTcp.TcpConnection(TransportTcp.readable(accepted), lingerTime, local, known)
       )
       return endpoint
     }),
@@ -117,7 +118,8 @@ export const make = (options: Omit<TransportTcp.Options, "lookup"> = {}): Transp
         socket.once("error", onError)
         socket.once("connect", () => {
           socket.off("error", onError)
-          connection = new TransportTcp.TcpConnection(socket, lingerTime, UNNAMED, Endpoint.format(endpoint))
+          const known: TransportTcp.Known = { transport: "unix", local: UNNAMED, remote: Endpoint.format(endpoint) }
+          connection = new TransportTcp.TcpConnection(socket, lingerTime, UNNAMED, known)
           resume(Effect.succeed(connection))
         })
         return Effect.sync(() => {

@@ -34,6 +34,12 @@ export const dispatch = (transports: Transports): TransportOf<Endpoint.Transport
     transports[endpoint._tag] as TransportOf<Endpoint.TransportEndpoint> | undefined
   return {
     listen: (endpoint, options) => of(endpoint)?.listen(endpoint, options) ?? unserved("listen", endpoint),
+    immovable: (endpoint, options) => {
+      const transport = of(endpoint)
+      return transport?.immovable === undefined
+        ? `${endpoint._tag} has no connections that could be moved`
+        : transport.immovable(endpoint, options)
+    },
     connect: (endpoint, options) => of(endpoint)?.connect(endpoint, options) ?? unserved("connect", endpoint)
   }
 }

@@ -12,11 +12,12 @@ import type { Geometry } from "../domain/MessageQueue.ts"
 import type { AppOptions } from "../domain/Options.ts"
 import type * as Segment from "../domain/Segment.ts"
 import type { AppModule, AppWorker } from "../services/AppWorker.ts"
-import type { Attachment, Congestion, Link } from "../services/Congestion.ts"
+import type { Attachment, Congestion, Link, PostedCertificate } from "../services/Congestion.ts"
 import { Doorbell } from "../services/Doorbell.ts"
 import { MessageQueue } from "../services/MessageQueue.ts"
 import { SegmentManager } from "../services/SegmentManager.ts"
 import type { WorkerInfo } from "../services/Sessions.ts"
+import type { Moving } from "../services/Transport.ts"
 import * as AppWorkerInProcess from "./AppWorkerInProcess.ts"
 import * as AppWorkerThread from "./AppWorkerThread.ts"
 import * as CongestionQueue from "./CongestionQueue.ts"
@@ -26,6 +27,8 @@ import * as Links from "./Links.ts"
 import * as MessageQueueSegment from "./MessageQueueSegment.ts"
 import * as SegmentManagerMemory from "./SegmentManagerMemory.ts"
 import type * as SessionClient from "./SessionClient.ts"
+import { SocketPost } from "./SocketPost.ts"
+import * as WorkerTls from "./WorkerTls.ts"
 
 export type WorkerServices = SegmentManager | MessageQueue | Congestion | AppWorker
 
@@ -56,12 +59,17 @@ const startOf = Effect.fnUntraced(function*({ app, endpoints, info }: Options) {
     inbox,
     rxFifoSize: app.segment.rxFifoSize,
     txFifoSize: app.segment.txFifoSize,
+    tls: WorkerTls.startOf(app),
     trimInterval: app.segment.trimInterval
   } satisfies SessionClient.Start
 })
 
 /** Posts it to the thread. A port to a thread that is gone swallows what is posted. */
-const post = (port: MessagePort, attachment: Attachment): boolean => {
+const post = (port: MessagePort, attachment: Exclude<Attachment, { readonly _tag: "Socket" }>): boolean => {
+  if (attachment._tag === "Certificates") {
+    port.postMessage({ certificates: attachment.certificates } satisfies AppWorkerThread.HandedOver)
+    return true
+  }
   const send = (handed: AppWorkerThread.HandedOver, transferred: ReadonlyArray<MessagePort>): void =>
     port.postMessage(handed, [...transferred])
   if (attachment._tag === "Segment") {
@@ -85,7 +93,15 @@ const thread = (options: Options, url: string): Layer.Layer<WorkerServices> => {
   return Layer.unwrap(Effect.sync(() => {
     const { port1, port2 } = new MessageChannel()
     // the thread's exit is seen by its worker's layer
-    const handOver = (attachment: Attachment): boolean => post(port1, attachment)
+    const sockets = new SocketPost(port1)
+    const handOver = (attachment: Attachment): boolean => {
+      if (attachment._tag !== "Socket") return post(port1, attachment)
+      sockets.add(attachment.session, attachment.socket)
+      return true
+    }
+    const postSockets = Layer.effectDiscard(Effect.map(MessageQueue, ({ toWorker }) => {
+      toWorker.beforeVisible = sockets.flush
+    }))
     const closePort = Layer.effectDiscard(Effect.addFinalizer(() => Effect.sync(() => port1.close())))
     const worker = Layer.unwrap(
       Effect.map(
@@ -94,6 +110,7 @@ const thread = (options: Options, url: string): Layer.Layer<WorkerServices> => {
       )
     )
     return worker.pipe(
+      Layer.provideMerge(postSockets),
       Layer.provideMerge(CongestionQueue.layer({ queue: app.queue, handOver, ledger })),
       Layer.provideMerge(MessageQueueSegment.layer(app.queue)),
       Layer.provideMerge(SegmentManagerMemory.layerShared(app.segment, app.queue)),
@@ -115,9 +132,13 @@ export const layerInProcess = (
   return Layer.unwrap(Effect.map(DoorbellLatch.makePair, ([hostSide, workerSide]) => {
     const segments = new Map<number, Segment.Segment>()
     const links = new Map<number, Link>()
+    const sockets = new Map<number, Moving>()
+    let certificates: ReadonlyArray<PostedCertificate> = []
     const handOver = (attachment: Attachment): boolean => {
       if (attachment._tag === "Segment") segments.set(attachment.segment.index, attachment.segment)
-      else links.set(attachment.link.number, attachment.link)
+      else if (attachment._tag === "Link") links.set(attachment.link.number, attachment.link)
+      else if (attachment._tag === "Certificates") certificates = attachment.certificates
+      else sockets.set(attachment.session, attachment.socket)
       return true
     }
     const take = <A>(handedOver: Map<number, A>) => (number: number): A | undefined => {
@@ -125,9 +146,10 @@ export const layerInProcess = (
       handedOver.delete(number)
       return handed
     }
-    const closeLinks = Layer.effectDiscard(Effect.addFinalizer(() =>
+    const closeHanded = Layer.effectDiscard(Effect.addFinalizer(() =>
       Effect.sync(() => {
         for (const { bell } of links.values()) Links.close(bell)
+        for (const socket of sockets.values()) socket.destroy()
       })
     ))
     const worker = Layer.unwrap(
@@ -135,7 +157,13 @@ export const layerInProcess = (
         appWorker({
           start,
           module,
-          place: { doorbell: workerSide, receive: take(segments), link: take(links) }
+          place: {
+            doorbell: workerSide,
+            receive: take(segments),
+            link: take(links),
+            receiveCertificates: () => certificates,
+            receiveSocket: (session) => take(sockets)(session)?.take()
+          }
         }))
     )
     return worker.pipe(
@@ -143,7 +171,7 @@ export const layerInProcess = (
       Layer.provideMerge(MessageQueueSegment.layer(app.queue)),
       Layer.provideMerge(SegmentManagerMemory.layerPrivate(app.segment, app.queue)),
       Layer.provide(Layer.succeed(Doorbell, hostSide)),
-      Layer.provideMerge(closeLinks)
+      Layer.provideMerge(closeHanded)
     )
   }))
 }

@@ -17,6 +17,7 @@ import type * as Ledger from "../domain/Ledger.ts"
 import type { IoKind, Message } from "../domain/Message.ts"
 import type * as Segment from "../domain/Segment.ts"
 import type { DoorbellShape } from "./Doorbell.ts"
+import type { Moving } from "./Transport.ts"
 
 /**
  * @category models
@@ -46,6 +47,19 @@ export interface Link {
 }
 
 /**
+ * A certificate of the application and its key as PEM texts, for workers that end TLS themselves.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface PostedCertificate {
+  /** Names that it is found by. */
+  readonly hosts: ReadonlyArray<string>
+  readonly chain: string
+  readonly key: string
+}
+
+/**
  * What goes to the worker beside a message, before the message is visible (M5).
  *
  * @category models
@@ -54,6 +68,8 @@ export interface Link {
 export type Attachment =
   | { readonly _tag: "Segment"; readonly segment: Segment.Segment }
   | { readonly _tag: "Link"; readonly link: Link }
+  | { readonly _tag: "Certificates"; readonly certificates: ReadonlyArray<PostedCertificate> }
+  | { readonly _tag: "Socket"; readonly session: SessionHandle; readonly socket: Moving }
 
 /**
  * A message on its way to the worker.

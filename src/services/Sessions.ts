@@ -165,6 +165,7 @@ export class ListenFailed extends Schema.TaggedError<ListenFailed>()("ListenFail
     "PermissionDenied",
     "OutOfScope",
     "NoMemory",
+    "NoCertificate",
     "TransportFailed",
     "Detached"
   ]),
@@ -201,6 +202,7 @@ export class ConnectFailed extends Schema.TaggedError<ConnectFailed>()("ConnectF
     "Unreachable",
     "TimedOut",
     "Reset",
+    "TlsFailed",
     "TransportFailed",
     "Detached"
   ]),

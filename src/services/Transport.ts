@@ -8,11 +8,13 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import type * as Net from "node:net"
 import type { InetEndpoint, TransportEndpoint } from "../domain/Endpoint.ts"
 import type * as Fifo from "../domain/Fifo.ts"
 import type * as Ledger from "../domain/Ledger.ts"
 import type { ListenerOptions } from "../domain/ListenerOptions.ts"
 import type { SessionAbout } from "../domain/SessionAbout.ts"
+import type { TlsClientOptions } from "../domain/TlsClientOptions.ts"
 import type { Entry } from "./Certificates.ts"
 
 /** What the transport says of a connection. Never called from inside a call to the connection. */
@@ -38,6 +40,21 @@ export interface ConnectionEnd extends ConnectionEvents {
 }
 
 /**
+ * A connection's socket on its way to the thread of the worker that has claimed it; nothing was read from it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Moving {
+  /** What is posted to another thread, and transferred with it. */
+  readonly posted: object
+  /** The socket, on this thread; it may be posted in the other's place. */
+  readonly take: () => Net.Socket
+  /** Breaks the connection: the peer sees a reset. */
+  readonly destroy: () => void
+}
+
+/**
  * A connection; nothing is read from it before {@link open}.
  *
  * @category models
@@ -53,6 +70,12 @@ export interface Connection {
   readonly cutThrough?: boolean
   /** Datagrams of it that were dropped. */
   readonly dropped?: number
+  /** Whether its bytes are still those of TLS, which ends in the worker. */
+  readonly inTls?: boolean
+  /** Whether it moves to the worker that claims it: then {@link take} is called, and {@link open} never. */
+  readonly moves?: boolean
+  /** Takes the socket out of it, once. */
+  take?(): Moving | undefined
   /** Hears of a connection that is gone before it was opened. */
   onGone: (() => void) | undefined
   /** Starts moving bytes. */
@@ -81,6 +104,8 @@ export class TransportError extends Schema.TaggedError<TransportError>()("Transp
     "Unreachable",
     "TimedOut",
     "Reset",
+    "NoCertificate",
+    "TlsFailed",
     "TransportFailed"
   ]),
   detail: Schema.String
@@ -120,6 +145,8 @@ export interface ConnectOptions {
   readonly source?: InetEndpoint | undefined
   /** How the application's listeners take connections in, for what holds for its connects too: times and bounds. */
   readonly listener?: ListenerOptions | undefined
+  /** How a connect over TLS is made; by default, as `TlsClientOptions` has it. */
+  readonly tls?: TlsClientOptions | undefined
 }
 
 /**
@@ -142,6 +169,8 @@ export type TransportEndpointOf<Tag extends TransportEndpoint["_tag"]> = Extract
 export interface TransportOf<E extends TransportEndpoint> {
   /** Listens until the scope closes and returns the endpoint with the port that was given. */
   readonly listen: (endpoint: E, options: ListenOptions) => Effect.Effect<E, TransportError, Scope.Scope>
+  /** Why connections of this endpoint can't move to the threads of workers; `undefined` when they can. */
+  readonly immovable?: (endpoint: E, options: ListenerOptions) => string | undefined
   /**
    * Connects; an interruption cancels the attempt. There is no timeout here but the system's own. Nothing owns the
    * connection that comes of it but the caller, who may be interrupted then.

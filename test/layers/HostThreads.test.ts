@@ -64,7 +64,8 @@ interface Stage {
 }
 
 /** A test with thread workers over TCP, at whose end nothing may be left. */
-const scenario = (
+const scenarioOf = (placement: Report.Listener["placement"]) =>
+(
   title: string,
   options: AppOptionsInput,
   body: (stage: Stage) => Effect.Effect<void, unknown, Scope.Scope>
@@ -78,10 +79,13 @@ const scenario = (
         yield* host.attach({
           name: "app",
           listen: ["tcp://127.0.0.1:0"],
+          listener: { placement },
           ...options,
           worker: { workers: 2, backoffBase: 10, ...options.worker }
         }, module)
-        const port = Number(new URL(report().apps[0]!.listeners[0]!.endpoint).port)
+        const [listener] = report().apps[0]!.listeners
+        assert.strictEqual(listener!.placement, placement)
+        const port = Number(new URL(listener!.endpoint).port)
         const dial = Effect.gen(function*() {
           const client = new Client(port)
           clients.push(client)
@@ -104,7 +108,8 @@ const scenario = (
       yield* assertNothingLeft({ host, network: { listening: [] } })
     }).pipe(Effect.scoped), 60_000)
 
-describe("workers on threads", () => {
+describe.each(["shared", "transfer"] as const)("workers on threads, placement %s", (placement) => {
+  const scenario = scenarioOf(placement)
   const deaths = [
     ["throws", "throw", /^the worker crashed: a bug$/],
     ["calls process.exit", "exit", /^the worker's thread exited with code 3$/],
@@ -134,7 +139,9 @@ describe("workers on threads", () => {
     )
   }
 
-  scenario(
+  // a worker that has the sockets itself is sent nothing by its peers that could fill its queue
+  const fills = placement === "shared" ? scenario : undefined
+  fills?.(
     "M9 a worker that loops for ever is given up at the bound, its thread ended, and it is started again",
     { queue: { indexQueue: 8, ioRing: 8, controlRing: 8, postponedMessages: 4 } },
     (stage) =>

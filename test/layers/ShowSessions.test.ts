@@ -58,6 +58,7 @@ describe("ShowSessions", () => {
       "Listener",
       "Transport",
       "Kind",
+      "Placement",
       "State",
       "Local",
       "Remote",
@@ -74,6 +75,7 @@ describe("ShowSessions", () => {
       "0.1",
       "tcp",
       "accepted",
+      "shared",
       "READY",
       "tcp://127.0.0.1:8080",
       "tcp://127.0.0.1:54321",
@@ -85,11 +87,12 @@ describe("ShowSessions", () => {
       "64 KiB",
       "4 KiB"
     ])
-    assert.deepStrictEqual(cells(second).slice(3, 8), [
+    assert.deepStrictEqual(cells(second).slice(3, 9), [
       "0.0",
       "-",
       "local",
       "cut-through client",
+      "shared",
       "TRANSPORT_CLOSING"
     ])
     assert.deepStrictEqual(cells(second).slice(-6), ["-", "-", "-", "-", "-", "-"])

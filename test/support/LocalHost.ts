@@ -348,6 +348,9 @@ export const make = Effect.fnUntraced(
       const { client, sessions } = yield* SessionClient.make(worker.start, {
         doorbell: workerSide,
         receive: (segment) => worker.handedSegments.get(segment),
+        receiveSocket: () => undefined,
+        receiveCertificates: () => [],
+        tls: undefined,
         receiveLink: (number, wake) => {
           const link = worker.handedLinks.get(number)!
           const heard = (): void => {
