@@ -67,7 +67,8 @@ describe("ShowSessions", () => {
       "Rx memory",
       "Tx",
       "Tx size",
-      "Tx memory"
+      "Tx memory",
+      "Dropped"
     ])
     assert.deepStrictEqual(cells(first).slice(3), [
       "0.0",
