@@ -84,7 +84,8 @@ describe("ShowSessions", () => {
       "0 B",
       "100 B",
       "64 KiB",
-      "4 KiB"
+      "4 KiB",
+      "0"
     ])
     assert.deepStrictEqual(cells(second).slice(3, 8), [
       "0.0",
