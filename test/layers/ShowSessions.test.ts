@@ -94,7 +94,7 @@ describe("ShowSessions", () => {
       "cut-through client",
       "TRANSPORT_CLOSING"
     ])
-    assert.deepStrictEqual(cells(second).slice(-6), ["-", "-", "-", "-", "-", "-"])
+    assert.deepStrictEqual(cells(second).slice(-7), ["-", "-", "-", "-", "-", "-", "0"])
   })
 
   it("W21 says that there are more", () => {
