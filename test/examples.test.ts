@@ -1,6 +1,6 @@
 /** The examples of the README and of docs/ are files that run: as they stand there, and on the package as it is published. */
 import { assert, describe, it } from "@effect/vitest"
-import { type ChildProcess, spawn } from "node:child_process"
+import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Path from "node:path"
@@ -142,6 +142,20 @@ describe("examples", () => {
         })
         assert.strictEqual(answer.length, text.length)
         assert.strictEqual(answer, text.toUpperCase())
+      }
+    ))
+})
+
+const hasSocat = spawnSync("socat", ["-V"]).error === undefined
+
+describe("examples over sockets of other kinds", () => {
+  it.runIf(hasSocat || process.env.CI !== undefined)("udp-echo.ts sends socat its datagram back", () =>
+    serving(
+      ["dist/main.js", "serve", "examples/udp-echo.ts", "--listen", "udp://127.0.0.1:0", "--control", control()],
+      (port) => {
+        const { stdout } = spawnSync("socat", ["-t", "2", "-", `UDP4:127.0.0.1:${port}`], { input: "hello\n" })
+        assert.strictEqual(stdout.toString(), "hello\n")
+        return Promise.resolve()
       }
     ))
 })

@@ -523,7 +523,7 @@ export const make = ({ lookup = systemLookup }: Options = {}): TransportOf<Udp> 
     }),
     connect: Effect.fnUntraced(function*(endpoint, { listener = AppOptions.defaults.listener, source } = {}) {
       const fault = source === undefined ? undefined : TcpErrors.sourceFault(endpoint, source)
-      if (fault !== undefined) return yield* Effect.fail(fault)
+      if (fault !== undefined) return yield* fault
       const failed = (error: NodeJS.ErrnoException): TransportError => TcpErrors.connectFailed(endpoint, source, error)
       const family = source === undefined ? undefined : Endpoint.family(source)
       const address = yield* Effect.mapError(addressOf(endpoint.host, family, lookup), failed)

@@ -15,6 +15,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Path from "node:path"
@@ -40,7 +41,7 @@ interface Den {
 }
 
 const attempt = <A>(step: () => A): Effect.Effect<A, NodeJS.ErrnoException> =>
-  Effect.try({ try: step, catch: (error) => error as NodeJS.ErrnoException })
+  Effect.suspend(() => Effect.fromResult(Result.try({ try: step, catch: (error) => error as NodeJS.ErrnoException })))
 
 const openDen = (beside: string): Effect.Effect<Den, NodeJS.ErrnoException> =>
   attempt(() => Fs.mkdtempSync(Path.join(Path.dirname(beside), ".sluice-"))).pipe(

@@ -330,7 +330,7 @@ describe("ControlServer: what a host tells of", () => {
       const path = yield* newPath
       yield* serveWith(path, {})
       for (
-        const query of ["state=OPEN", "transport=udp", "worker=x", "local=a%20b", "remote=:80", "limit=0", "limit=x"]
+        const query of ["state=OPEN", "transport=quic", "worker=x", "local=a%20b", "remote=:80", "limit=0", "limit=x"]
       ) {
         assert.match(yield* send(path, `GET /v1/sessions?${query}`), /^HTTP\/1\.1 400 /, query)
       }

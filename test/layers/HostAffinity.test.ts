@@ -1,6 +1,7 @@
 /** Which worker a connection goes to where the listener has an affinity. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as TestClock from "effect/testing/TestClock"
 import * as Affinity from "../../src/domain/Affinity.ts"
@@ -170,7 +171,7 @@ describe("affinity", () => {
         const warnings = lines.filter((line) => line.includes("affinity"))
         assert.strictEqual(warnings.length, 1)
         assert.include(warnings[0], said)
-      }).pipe(Effect.scoped, Effect.provide(HostScripted.layer), Effect.provide(Logger.layer([logger])))
+      }).pipe(Effect.scoped, Effect.provide(Layer.provideMerge(HostScripted.layer, Logger.layer([logger]))))
     })
   }
 })

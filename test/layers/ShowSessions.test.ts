@@ -68,7 +68,8 @@ describe("ShowSessions", () => {
       "Rx memory",
       "Tx",
       "Tx size",
-      "Tx memory"
+      "Tx memory",
+      "Dropped"
     ])
     assert.deepStrictEqual(cells(first).slice(3), [
       "0.0",
@@ -85,7 +86,8 @@ describe("ShowSessions", () => {
       "0 B",
       "100 B",
       "64 KiB",
-      "4 KiB"
+      "4 KiB",
+      "0"
     ])
     assert.deepStrictEqual(cells(second).slice(3, 9), [
       "0.0",
@@ -95,7 +97,7 @@ describe("ShowSessions", () => {
       "shared",
       "TRANSPORT_CLOSING"
     ])
-    assert.deepStrictEqual(cells(second).slice(-6), ["-", "-", "-", "-", "-", "-"])
+    assert.deepStrictEqual(cells(second).slice(-7), ["-", "-", "-", "-", "-", "-", "0"])
   })
 
   it("W21 says that there are more", () => {
