@@ -22,7 +22,7 @@ import * as Scope from "effect/Scope"
 import * as Http from "node:http"
 import type * as Net from "node:net"
 import * as Endpoint from "../domain/Endpoint.ts"
-import { type Listener, ListenFailed, type Session, Sessions } from "../services/Sessions.ts"
+import { type Listener, ListenFailed, noEndpoint, type Session, Sessions } from "../services/Sessions.ts"
 import { SessionDuplex } from "./SessionDuplex.ts"
 
 /** Milliseconds between two looks at the connections that are left while the server stops. */
@@ -240,10 +240,7 @@ export class SessionHttpServer extends Http.Server {
   }
 
   #listen(endpoints: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>, ListenFailed> {
-    if (endpoints.length === 0) {
-      const detail = `the host was told of no endpoint to serve; name one, as in "tcp://127.0.0.1:8080"`
-      return Effect.fail(new ListenFailed({ endpoint: "", reason: "InvalidEndpoint", detail }))
-    }
+    if (endpoints.length === 0) return Effect.fail(noEndpoint())
     const scope = Scope.makeUnsafe()
     this.#scope = scope
     this.#state = "opening"
