@@ -4,7 +4,7 @@
  * {@link SessionHttpServer} is Node's own server with another way to get its connections: each session that this worker
  * has claimed becomes a {@link SessionDuplex} and is handed to Node with the `connection` event. All that Node's server
  * has (`keepAliveTimeout`, `headersTimeout`, `requestTimeout`, `upgrade`, `clientError`) works as it does there.
- * {@link serve} makes a layer of a request listener; with `NodeHttpServer` an Effect HTTP app runs on it.
+ * {@link serve} makes a layer of a request listener; {@link layer} is the `HttpServer` that an Effect HTTP app runs on.
  *
  * **How it stops** `close` and a drain by the host have the same effect on connections: those that are idle are closed,
  * a response whose head is still to be written says `Connection: close`, and a connection that was busy is closed when
@@ -13,10 +13,13 @@
  *
  * @since 0.1.0
  */
+import type * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as HttpServer from "effect/http/HttpServer"
+import type { ServeError } from "effect/http/HttpServerError"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Http from "node:http"
@@ -345,8 +348,8 @@ export class SessionHttpServer extends Http.Server {
     this.#closingIdle = false
   }
 
-  /** Node's `closeAllConnections` leaves those that were upgraded. */
-  #destroyAll(): void {
+  /** Closes all connections at once; Node's `closeAllConnections` leaves those that were upgraded. */
+  destroyConnections(): void {
     for (const connection of this.#open) connection.destroy()
   }
 
@@ -397,12 +400,12 @@ export class SessionHttpServer extends Http.Server {
       if (this.#state === "closed") return resume(Effect.void)
       this.once("close", () => resume(Effect.void))
       if (this.#state !== "closing") this.close()
-      if (this.#draining) this.#destroyAll()
+      if (this.#draining) this.destroyConnections()
     })
     return closed.pipe(
       Effect.timeoutOrElse({
         duration: closeWithin,
-        orElse: () => Effect.andThen(Effect.sync(() => this.#destroyAll()), closed)
+        orElse: () => Effect.andThen(Effect.sync(() => this.destroyConnections()), closed)
       })
     )
   }
@@ -447,3 +450,71 @@ export const serve = (
       ))
   )
 }
+
+/**
+ * @category options
+ * @since 0.1.0
+ */
+export interface LayerOptions
+  extends Pick<NodeHttpServer.Options, "disablePreemptiveShutdown" | "gracefulShutdownTimeout" | "websocket">
+{
+  /** Endpoint URI to listen on. Default: all endpoints that the host was told to serve with this application. */
+  readonly endpoint?: string | undefined
+  /** Options of Node's server: timeouts, sizes. */
+  readonly server?: Http.ServerOptions | undefined
+}
+
+/** For `NodeHttpServer`, which says in its own way where to listen, and closes the server with its scope. */
+class Served extends SessionHttpServer {
+  readonly #endpoint: string | undefined
+
+  constructor(sessions: Sessions["Service"], { endpoint, server }: LayerOptions) {
+    super(sessions, server)
+    this.#endpoint = endpoint
+  }
+
+  override listen(...args: ReadonlyArray<any>): this {
+    const listening = args.find((arg) => typeof arg === "function")
+    return this.#endpoint === undefined ? super.listen(listening) : super.listen(this.#endpoint, listening)
+  }
+
+  override close(callback?: (error?: Error) => void): this {
+    // after a drain the time for what is in hand is over
+    const drained = this.stopping
+    super.close(callback)
+    if (drained) this.destroyConnections()
+    return this
+  }
+}
+
+/**
+ * The `HttpServer` of Effect on sessions, with what belongs to it: Effect's `HttpRouter`, `HttpApi` and RPC over HTTP run
+ * on it, WebSocket upgrades included.
+ *
+ * **Details** When its scope closes, requests in hand have `gracefulShutdownTimeout` (Effect's default is 20 seconds);
+ * after a drain by the host that time is over, and what is left is closed at once.
+ *
+ * **Example**
+ *
+ * ```ts
+ * export default HttpRouter.serve(routes).pipe(Layer.provide(SessionHttpServer.layer()))
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (
+  options: LayerOptions = {}
+): Layer.Layer<
+  HttpServer.HttpServer | Layer.Success<typeof NodeHttpServer.layerHttpServices>,
+  ServeError,
+  Sessions
+> =>
+  Layer.unwrap(
+    Effect.gen(function*() {
+      const sessions = yield* Sessions
+      // only a worker that has use for it loads it
+      const { layer } = yield* Effect.promise(() => import("@effect/platform-node/NodeHttpServer"))
+      return layer(() => new Served(sessions, options), options)
+    })
+  )

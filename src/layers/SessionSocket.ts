@@ -23,7 +23,13 @@ import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
-import { type ConnectFailed, type ConnectOptions, type Session, type SessionHandler, Sessions } from "../services/Sessions.ts"
+import {
+  type ConnectFailed,
+  type ConnectOptions,
+  type Session,
+  type SessionHandler,
+  Sessions
+} from "../services/Sessions.ts"
 import { lost, SessionDuplex } from "./SessionDuplex.ts"
 
 /** Bytes of a chunk, at most: what is there is pulled in one batch of these. */
