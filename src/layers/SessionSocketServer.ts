@@ -68,9 +68,14 @@ export const make = Effect.fnUntraced(function*(
     session.handler = undefined
     session.abort()
   }
-  let draining = false
+  // a session that was claimed before the listener went may come after it
+  let stopped = false
+  const stop = Effect.sync(() => {
+    stopped = true
+    waiting.forEach(reset)
+  })
   const wait = (session: Session): void => {
-    if (draining) return session.abort()
+    if (stopped) return session.abort()
     waiting.add(session)
     session.handler = {
       // one that ended in order may have left something to read
@@ -80,7 +85,7 @@ export const make = Effect.fnUntraced(function*(
     }
   }
   let accept = wait
-  yield* Effect.addFinalizer(() => Effect.sync(() => waiting.forEach(reset)))
+  yield* Effect.addFinalizer(() => stop)
 
   const [first = yield* openFailed(noEndpoint())] = yield* Effect.forEach(
     options?.endpoints ?? sessions.endpoints,
@@ -88,13 +93,7 @@ export const make = Effect.fnUntraced(function*(
   ).pipe(Effect.mapError(openFailed))
   const address = yield* Effect.mapError(Effect.fromResult(SocketAddress.fromUri(first.local)), openFailed)
 
-  yield* sessions.draining.pipe(
-    Effect.andThen(Effect.sync(() => {
-      draining = true
-      waiting.forEach(reset)
-    })),
-    Effect.forkScoped
-  )
+  yield* Effect.forkScoped(Effect.andThen(sessions.draining, stop))
 
   const run = Effect.fnUntraced(function*<R, E, _>(handler: (socket: Socket.Socket) => Effect.Effect<_, E, R>) {
     const scope = yield* Scope.make()

@@ -22,4 +22,3 @@ for (const [name, world] of Object.entries(SocketWorlds.worlds)) {
     }
   })
 }
-

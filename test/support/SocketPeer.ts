@@ -1,8 +1,8 @@
 /** The other end of a connection whose near end is tested: one of the system's sockets, and what it has seen. */
 import * as Net from "node:net"
 import type { Duplex } from "node:stream"
-import * as Tls from "node:tls"
 import { setTimeout as sleep } from "node:timers/promises"
+import * as Tls from "node:tls"
 import type { Wire } from "./Wire.ts"
 
 export class SocketPeer {
@@ -101,6 +101,9 @@ export class SocketPeer {
     await new Promise<void>((resolve, reject) => {
       secured.once(options.isServer === true ? "secure" : "secureConnect", resolve)
       secured.once("error", reject)
+      // the other end did not want to
+      secured.once("end", resolve)
+      secured.once("close", resolve)
     })
     return secured
   }

@@ -188,7 +188,15 @@ export const serverCases: ReadonlyArray<ServerCase> = [
       const server = yield* make
       const done = yield* Deferred.make<string>()
       yield* Effect.forkScoped(
-        Effect.withSpan(server.run(() => Effect.flatMap(Effect.currentSpan, (span) => Deferred.succeed(done, span.name))), "run")
+        Effect.withSpan(
+          server.run((socket) =>
+            Effect.scoped(Effect.gen(function*() {
+              yield* socket.reader
+              yield* Deferred.succeed(done, (yield* Effect.currentSpan).name)
+            }))
+          ),
+          "run"
+        )
       )
       sayPort(server, wire)
       wire.say(yield* Deferred.await(done))
