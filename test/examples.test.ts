@@ -1,12 +1,12 @@
 /** The examples of the README and of the pages are files that run: as they stand there, and on the package as it is published. */
 import { assert, describe, it } from "@effect/vitest"
-import { type ChildProcess, spawn } from "node:child_process"
+import { spawn } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Path from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
+import { control, root, serving } from "./support/serving.ts"
 
-const root = Path.join(import.meta.dirname, "..")
 const read = (path: string): string => Fs.readFileSync(Path.join(root, path), "utf8")
 const readme = read("README.md")
 /** Pages of documentation, by the folder of their examples. */
@@ -15,26 +15,6 @@ const filesIn = (folder: string): ReadonlyArray<string> =>
   Fs.readdirSync(Path.join(root, folder), { withFileTypes: true }).filter((entry) => entry.isFile()).map(({ name }) =>
     name
   )
-
-/** Runs a command until it has said `listening`, gives the port to the test, and ends it. */
-const serving = async (args: ReadonlyArray<string>, test: (port: number) => Promise<void>): Promise<void> => {
-  const child: ChildProcess = spawn(process.execPath, [...args], { cwd: root, stdio: ["ignore", "pipe", "pipe"] })
-  let said = ""
-  const ended = new Promise<number | null>((resolve) => child.once("exit", resolve))
-  child.stdout!.on("data", (chunk: Buffer) => said += chunk.toString())
-  child.stderr!.on("data", (chunk: Buffer) => said += chunk.toString())
-  try {
-    for (let tries = 0; !/listening on \S+:\d+/.test(said); tries++) {
-      assert.isBelow(tries, 600, said)
-      assert.isNull(child.exitCode, said)
-      await sleep(50)
-    }
-    await test(Number(/listening on \S+:(\d+)/.exec(said)![1]))
-  } finally {
-    child.kill("SIGTERM")
-    await ended
-  }
-}
 
 describe("examples", () => {
   for (const name of filesIn("examples")) {
@@ -96,5 +76,3 @@ describe("examples", () => {
       }
     ))
 })
-
-const control = (): string => Path.join(Fs.mkdtempSync("/tmp/sluice-example-"), "control.sock")
