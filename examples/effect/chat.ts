@@ -58,8 +58,9 @@ const Chat = HttpRouter.use(Effect.fnUntraced(function*(router) {
       if (joining.closed) leave()
     })
   })
-  yield* Effect.scoped(stay).pipe(Effect.ignore, Effect.repeat(Schedule.spaced("50 millis")), Effect.forkScoped)
-  yield* Deferred.await(joined)
+  const inRoom = Effect.scoped(stay).pipe(Effect.ignore, Effect.repeat(Schedule.spaced("50 millis")))
+  // a worker that is drained is left by all: members that come again come to another one
+  yield* Effect.forkScoped(Effect.raceFirst(inRoom, sessions.draining))
 
   const member = Effect.gen(function*() {
     const request = yield* HttpServerRequest.HttpServerRequest
@@ -67,16 +68,18 @@ const Chat = HttpRouter.use(Effect.fnUntraced(function*(router) {
     const pull = yield* Socket.readerString(socket)
     const writer = yield* socket.writer
     const messages = yield* PubSub.subscribe(said)
+    yield* Deferred.await(joined)
     yield* writer.write(`welcome to worker ${number}`)
     yield* Effect.forkScoped(Effect.forever(Effect.flatMap(PubSub.take(messages), writer.write)))
-    return yield* Effect.forever(Effect.map(pull, (texts) => {
+    const listening = Effect.forever(Effect.map(pull, (texts) => {
       for (const text of texts) {
         if (session !== undefined) SessionDatagrams.send(session, encoder.encode(`worker ${number}> ${text}`))
       }
     }))
+    yield* Effect.raceFirst(listening, sessions.draining)
   })
-  const gone = Effect.succeed(HttpServerResponse.empty())
-  yield* router.add("GET", "/chat", Effect.catchTag(Effect.scoped(member), "SocketError", () => gone))
+  const gone = HttpServerResponse.empty()
+  yield* router.add("GET", "/chat", Effect.as(Effect.ignore(Effect.scoped(member)), gone))
 }))
 
 export default HttpRouter.serve(Layer.provideMerge(Chat, Room)).pipe(Layer.provide(SessionHttpServer.layer()))
