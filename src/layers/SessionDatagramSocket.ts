@@ -20,9 +20,9 @@ import * as Layer from "effect/Layer"
 import * as DatagramSocket from "effect/socket/DatagramSocket"
 import * as SocketAddress from "../domain/SocketAddress.ts"
 import {
-  ConnectFailed,
+  type ConnectFailed,
   type ConnectOptions,
-  ListenFailed,
+  type ListenFailed,
   noEndpoint,
   type Session,
   type SessionHandler,

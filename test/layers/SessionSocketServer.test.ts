@@ -7,6 +7,8 @@ import * as NetAddress from "effect/net/NetAddress"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
 import type * as Socket from "effect/socket/Socket"
+import type { WorkerHandle } from "../../src/domain/Handle.ts"
+import * as HandleText from "../../src/domain/HandleText.ts"
 import * as Host from "../../src/layers/Host.ts"
 import * as SessionSocketServer from "../../src/layers/SessionSocketServer.ts"
 import * as AppWorker from "../../src/services/AppWorker.ts"
@@ -122,7 +124,7 @@ describe("SessionSocketServer", () => {
               Effect.scoped(Effect.gen(function*() {
                 const { pull } = yield* socket.reader
                 const writer = yield* socket.writer
-                yield* Effect.forever(Effect.flatMap(pull, writer.writeAll))
+                return yield* Effect.forever(Effect.flatMap(pull, writer.writeAll))
               }))
             ))
           }))
@@ -142,7 +144,9 @@ describe("SessionSocketServer", () => {
       const first = yield* dial()
       first.socket.write("one")
       yield* Effect.promise(() => first.untilText("one"))
-      const restarting = yield* Effect.forkChild(host.restartWorker(workers[0]!.handle as never))
+      const restarting = yield* Effect.forkChild(
+        host.restartWorker(HandleText.parse<WorkerHandle>(workers[0]!.handle)!)
+      )
       const draining = Effect.map(host.report, ({ apps }) => apps[0]!.workers[0]!.state === "DRAINING")
       yield* Effect.repeat(draining, { until: (is) => is })
       const second = yield* dial()

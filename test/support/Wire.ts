@@ -11,10 +11,10 @@ export class Wire {
 
   constructor(name: string) {
     this.#channel = new BroadcastChannel(name)
-    this.#channel.onmessage = (event) => {
+    this.#channel.addEventListener("message", (event) => {
       this.said.push((event as MessageEvent).data as string)
       this.#onWord?.()
-    }
+    })
   }
 
   say(word: string): void {

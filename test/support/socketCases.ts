@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
@@ -40,14 +41,12 @@ const textOf = (batch: ReadonlyArray<Uint8Array | string>): string =>
 /** Pulls until that many bytes have come, all of them when none are named; gives the text and why it ended. */
 const pullAll = Effect.fnUntraced(function*(reader: Socket.Reader, bytes = Infinity) {
   let text = ""
-  let why = ""
-  while (text.length < bytes && why === "") {
-    yield* Effect.match(reader.pull, {
-      onFailure: (error) => void (why = word(error)),
-      onSuccess: (batch) => void (text += textOf(batch))
-    })
+  while (text.length < bytes) {
+    const pulled = yield* Effect.result(reader.pull)
+    if (Result.isFailure(pulled)) return { text, why: word(pulled.failure) }
+    text += textOf(pulled.success)
   }
-  return { text, why }
+  return { text, why: "" }
 })
 
 const hear = (wire: Wire, text: string) => Effect.promise(() => wire.hear(text))
