@@ -117,6 +117,22 @@ describe("SessionSocket", () => {
       assert.deepStrictEqual(server.calls, ["end"])
     }).pipe(Effect.scoped))
 
+  it.effect("the release of a writer ends the session's side when what waits is on its way, and not before", () =>
+    Effect.gen(function*() {
+      const { client, server } = SessionPair.make({ bound: 10 })
+      const socket = SessionSocket.fromSession(server)
+      yield* socket.reader
+      const writer = yield* socket.writer
+      yield* Effect.forkChild(writer.write("0123456789abcdef"), { startImmediately: true })
+      yield* Effect.scoped(socket.writer)
+      yield* settled
+      assert.deepStrictEqual([server.calls, client.ended], [[], false])
+      assert.strictEqual(String(client.read()), "0123456789")
+      yield* settled
+      assert.strictEqual(String(client.read()), "abcdef")
+      assert.deepStrictEqual([server.calls, client.ended], [["end"], true])
+    }).pipe(Effect.scoped))
+
   it.effect("the end of the reader's scope closes the session when what waits is on its way, and not before", () =>
     Effect.gen(function*() {
       const { client, server } = SessionPair.make({ bound: 10 })
