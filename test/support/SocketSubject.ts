@@ -2,6 +2,7 @@
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as References from "effect/References"
 import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import type * as SocketServer from "effect/socket/SocketServer"
@@ -47,7 +48,7 @@ const play = Effect.fnUntraced(function*(makers: Makers, { as, title, wire: name
   yield* Effect.forkScoped(server.run((socket) => Effect.ensuring(run(socket), Deferred.succeed(over, undefined))))
   wire.say(`port ${server.address.port}`)
   yield* Deferred.await(over)
-}, Effect.scoped)
+}, Effect.scoped, Effect.provideService(References.MinimumLogLevel, "None"))
 
 /** Plays what it is told on the channel, until its scope closes. */
 export const make = Effect.fnUntraced(function*(channel: string, makers: Makers) {
