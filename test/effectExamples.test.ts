@@ -1,9 +1,7 @@
 /** The examples of Effect's servers on sessions run as they stand, on one worker and on three. */
 import { assert, describe, it } from "@effect/vitest"
 import { execFile } from "node:child_process"
-import * as Fs from "node:fs"
 import * as Net from "node:net"
-import * as Path from "node:path"
 import { promisify } from "node:util"
 import { WebSocket } from "ws"
 import { control, root, serving } from "./support/serving.ts"
@@ -142,10 +140,3 @@ for (const workers of [1, 3]) {
       ))
   })
 }
-
-it("each is in the list of the examples", () => {
-  const list = Fs.readFileSync(Path.join(root, folder, "README.md"), "utf8")
-  for (const name of Fs.readdirSync(Path.join(root, folder))) {
-    if (name.endsWith(".ts")) assert.include(list, `[\`${name}\`](${name})`)
-  }
-})

@@ -10,7 +10,7 @@ import { control, root, serving } from "./support/serving.ts"
 const read = (path: string): string => Fs.readFileSync(Path.join(root, path), "utf8")
 const readme = read("README.md")
 /** Pages of documentation, by the folder of their examples. */
-const pages: Readonly<Record<string, string>> = { testing: "docs/TESTING.md" }
+const pages: Readonly<Record<string, string>> = { effect: "docs/EFFECT.md", testing: "docs/TESTING.md" }
 const filesIn = (folder: string): ReadonlyArray<string> =>
   Fs.readdirSync(Path.join(root, folder), { withFileTypes: true }).filter((entry) => entry.isFile()).map(({ name }) =>
     name

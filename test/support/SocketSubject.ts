@@ -25,30 +25,34 @@ export interface Order {
   readonly wire: string
 }
 
-const play = Effect.fnUntraced(function*(makers: Makers, { as, title, wire: name }: Order) {
-  const wire = yield* Wire.open(name)
-  if (as === "servers") {
-    const { subject } = serverCases.find((each) => each.title === title)!
-    yield* subject(makers.server, wire).pipe(
-      Effect.catchCause((cause) => Effect.sync(() => wire.say(`failed: ${Cause.pretty(cause)}`)))
-    )
-    wire.say("over")
-    return
-  }
-  const { subject } = socketCases.find((each) => each.title === title)!
-  const run = (socket: Socket.Socket) =>
-    Effect.scoped(subject(socket, wire)).pipe(
-      Effect.catchCause((cause) => Effect.sync(() => wire.say(`failed: ${Cause.pretty(cause)}`))),
-      Effect.ensuring(Effect.sync(() => wire.say("over")))
-    )
-  if (as !== "server") return yield* Effect.flatMap(makers.connect(as.port), run)
-  const server = yield* makers.server
-  if (server.address._tag === "UnixPathAddress") return yield* Effect.die("no port")
-  const over = yield* Deferred.make<void>()
-  yield* Effect.forkScoped(server.run((socket) => Effect.ensuring(run(socket), Deferred.succeed(over, undefined))))
-  wire.say(`port ${server.address.port}`)
-  yield* Deferred.await(over)
-}, Effect.scoped, Effect.provideService(References.MinimumLogLevel, "None"))
+const play = Effect.fnUntraced(
+  function*(makers: Makers, { as, title, wire: name }: Order) {
+    const wire = yield* Wire.open(name)
+    if (as === "servers") {
+      const { subject } = serverCases.find((each) => each.title === title)!
+      yield* subject(makers.server, wire).pipe(
+        Effect.catchCause((cause) => Effect.sync(() => wire.say(`failed: ${Cause.pretty(cause)}`)))
+      )
+      wire.say("over")
+      return
+    }
+    const { subject } = socketCases.find((each) => each.title === title)!
+    const run = (socket: Socket.Socket) =>
+      Effect.scoped(subject(socket, wire)).pipe(
+        Effect.catchCause((cause) => Effect.sync(() => wire.say(`failed: ${Cause.pretty(cause)}`))),
+        Effect.ensuring(Effect.sync(() => wire.say("over")))
+      )
+    if (as !== "server") return yield* Effect.flatMap(makers.connect(as.port), run)
+    const server = yield* makers.server
+    if (server.address._tag === "UnixPathAddress") return yield* Effect.die("no port")
+    const over = yield* Deferred.make<void>()
+    yield* Effect.forkScoped(server.run((socket) => Effect.ensuring(run(socket), Deferred.succeed(over, undefined))))
+    wire.say(`port ${server.address.port}`)
+    yield* Deferred.await(over)
+  },
+  Effect.scoped,
+  Effect.provideService(References.MinimumLogLevel, "None")
+)
 
 /** Plays what it is told on the channel, until its scope closes. */
 export const make = Effect.fnUntraced(function*(channel: string, makers: Makers) {
