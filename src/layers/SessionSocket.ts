@@ -79,7 +79,6 @@ class Connection implements SessionHandler {
   #then: "nothing" | "end" | "close" = "nothing"
   #isOver = false
   #secured: Secured | undefined
-  #upgrading = false
 
   constructor(session: Session, tlsServer: boolean, over: () => void) {
     this.session = session
@@ -280,14 +279,8 @@ class Connection implements SessionHandler {
         return failure(new Socket.SocketUpgradeError({ cause: lost("write", session) }))
       }
       return this.#takeOver.pipe(
-        Effect.flatMap(({ reader }) => {
-          this.#upgrading = true
-          return reader.upgrade(options)
-        }),
-        Effect.ensuring(Effect.sync(() => {
-          this.#upgrading = false
-          this.#wake()
-        }))
+        Effect.flatMap(({ reader }) => reader.upgrade(options)),
+        Effect.ensuring(Effect.sync(() => this.#wake()))
       )
     })
 
@@ -315,7 +308,6 @@ class Connection implements SessionHandler {
 
   /** Ends TLS in order, and the session once the last of it is on its way. */
   #closeSecured({ duplex, readerScope, writerScope }: Secured): Effect.Effect<void> {
-    if (this.#upgrading) duplex.destroy()
     return Effect.andThen(
       Scope.close(writerScope, Exit.void),
       Effect.andThen(
