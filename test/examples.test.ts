@@ -1,39 +1,18 @@
 /** The examples of the README and of docs/ are files that run: as they stand there, and on the package as it is published. */
 import { assert, describe, it } from "@effect/vitest"
-import { type ChildProcess, spawn, spawnSync } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Path from "node:path"
 import { text } from "node:stream/consumers"
 import { setTimeout as sleep } from "node:timers/promises"
+import { control, root, serving } from "./support/serving.ts"
 
-const root = Path.join(import.meta.dirname, "..")
 const read = (path: string): string => Fs.readFileSync(Path.join(root, path), "utf8")
 const pages = ["README.md", ...Fs.readdirSync(Path.join(root, "docs")).map((name) => `docs/${name}`)].map(read)
 const examples = Fs.readdirSync(Path.join(root, "examples"), { recursive: true, encoding: "utf8" }).filter((name) =>
   name.endsWith(".ts")
 )
-
-/** Runs a command until it has said `listening`, gives the port to the test, and ends it. */
-const serving = async (args: ReadonlyArray<string>, test: (port: number) => Promise<void>): Promise<number | null> => {
-  const child: ChildProcess = spawn(process.execPath, [...args], { cwd: root, stdio: ["ignore", "pipe", "pipe"] })
-  let said = ""
-  const ended = new Promise<number | null>((resolve) => child.once("exit", resolve))
-  child.stdout!.on("data", (chunk: Buffer) => said += chunk.toString())
-  child.stderr!.on("data", (chunk: Buffer) => said += chunk.toString())
-  try {
-    for (let tries = 0; !/listening on \S+:\d+/.test(said); tries++) {
-      assert.isBelow(tries, 600, said)
-      assert.isNull(child.exitCode, said)
-      await sleep(50)
-    }
-    await test(Number(/listening on \S+:(\d+)/.exec(said)![1]))
-  } finally {
-    child.kill("SIGTERM")
-    await ended
-  }
-  return ended
-}
 
 const shouting = [
   ["express.ts", "Express", "text/plain", "all of it"],
@@ -159,5 +138,3 @@ describe("examples over sockets of other kinds", () => {
       }
     ))
 })
-
-const control = (): string => Path.join(Fs.mkdtempSync("/tmp/sluice-example-"), "control.sock")

@@ -3,12 +3,16 @@
  *
  * {@link SessionHttpServer} is Node's own server with another way to get its connections, that of `SessionServer`. All
  * that Node's server has (`keepAliveTimeout`, `headersTimeout`, `requestTimeout`, `upgrade`, `clientError`) works as it
- * does there. {@link serve} makes a layer of a request listener; with `NodeHttpServer` an Effect HTTP app runs on it.
+ * does there. {@link serve} makes a layer of a request listener; {@link layer} is the `HttpServer` that an Effect HTTP
+ * app runs on.
  *
  * @since 0.1.0
  */
+import type * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as HttpServer from "effect/http/HttpServer"
+import type { ServeError } from "effect/http/HttpServerError"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Http from "node:http"
@@ -100,6 +104,11 @@ export class SessionHttpServer extends Http.Server {
     this.#served.closeIdleConnections()
   }
 
+  /** Closes all connections at once; Node's `closeAllConnections` leaves those that were upgraded. */
+  destroyConnections(): void {
+    this.#served.destroyConnections()
+  }
+
   override getConnections(callback: (error: Error | null, count: number) => void): this {
     this.#served.getConnections(callback)
     return this
@@ -145,3 +154,71 @@ export const serve = (
       ))
   )
 }
+
+/**
+ * @category options
+ * @since 0.1.0
+ */
+export interface LayerOptions
+  extends Pick<NodeHttpServer.Options, "disablePreemptiveShutdown" | "gracefulShutdownTimeout" | "websocket">
+{
+  /** Endpoint URI to listen on. Default: all endpoints that the host was told to serve with this application. */
+  readonly endpoint?: string | undefined
+  /** Options of Node's server: timeouts, sizes. */
+  readonly server?: Http.ServerOptions | undefined
+}
+
+/** For `NodeHttpServer`, which says in its own way where to listen, and closes the server with its scope. */
+class Served extends SessionHttpServer {
+  readonly #endpoint: string | undefined
+
+  constructor(sessions: Sessions["Service"], { endpoint, server }: LayerOptions) {
+    super(sessions, server)
+    this.#endpoint = endpoint
+  }
+
+  override listen(...args: ReadonlyArray<any>): this {
+    const listening = args.find((arg) => typeof arg === "function")
+    return this.#endpoint === undefined ? super.listen(listening) : super.listen(this.#endpoint, listening)
+  }
+
+  override close(callback?: (error?: Error) => void): this {
+    // after a drain the time for what is in hand is over
+    const drained = this.stopping
+    super.close(callback)
+    if (drained) this.destroyConnections()
+    return this
+  }
+}
+
+/**
+ * The `HttpServer` of Effect on sessions, with what belongs to it: Effect's `HttpRouter`, `HttpApi` and RPC over HTTP run
+ * on it, WebSocket upgrades included.
+ *
+ * **Details** When its scope closes, requests in hand have `gracefulShutdownTimeout` (Effect's default is 20 seconds);
+ * after a drain by the host that time is over, and what is left is closed at once.
+ *
+ * **Example**
+ *
+ * ```ts
+ * export default HttpRouter.serve(routes).pipe(Layer.provide(SessionHttpServer.layer()))
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (
+  options: LayerOptions = {}
+): Layer.Layer<
+  HttpServer.HttpServer | Layer.Success<typeof NodeHttpServer.layerHttpServices>,
+  ServeError,
+  Sessions
+> =>
+  Layer.unwrap(
+    Effect.gen(function*() {
+      const sessions = yield* Sessions
+      // only a worker that has use for it loads it
+      const { layer } = yield* Effect.promise(() => import("@effect/platform-node/NodeHttpServer"))
+      return layer(() => new Served(sessions, options), options)
+    })
+  )

@@ -28,7 +28,7 @@ import * as Http from "node:http"
 import * as Https from "node:https"
 import type * as Net from "node:net"
 import * as Endpoint from "../domain/Endpoint.ts"
-import { type Listener, ListenFailed, type Session, type Sessions } from "../services/Sessions.ts"
+import { type Listener, ListenFailed, noEndpoint, type Session, type Sessions } from "../services/Sessions.ts"
 import * as SessionDuplex from "./SessionDuplex.ts"
 
 /** Milliseconds between two looks at the connections that are left while the server stops. */
@@ -245,10 +245,7 @@ export class SessionServer {
   }
 
   #listen(endpoints: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>, ListenFailed> {
-    if (endpoints.length === 0) {
-      const detail = `the host was told of no endpoint to serve; name one, as in "tcp://127.0.0.1:8080"`
-      return Effect.fail(new ListenFailed({ endpoint: "", reason: "InvalidEndpoint", detail }))
-    }
+    if (endpoints.length === 0) return Effect.fail(noEndpoint())
     const scope = Scope.makeUnsafe()
     this.#scope = scope
     this.#state = "opening"
@@ -371,8 +368,7 @@ export class SessionServer {
     this.#shared.closing = undefined
   }
 
-  /** Node's `closeAllConnections` leaves those that were upgraded. */
-  #destroyAll(): void {
+  destroyConnections(): void {
     for (const connection of this.#open) connection.destroy()
   }
 
@@ -425,12 +421,12 @@ export class SessionServer {
       if (this.#state === "closed") return resume(Effect.void)
       this.#onClosed.push(() => resume(Effect.void))
       if (this.#state !== "closing") this.close()
-      if (this.#draining) this.#destroyAll()
+      if (this.#draining) this.destroyConnections()
     })
     return closed.pipe(
       Effect.timeoutOrElse({
         duration: closeWithin,
-        orElse: () => Effect.andThen(Effect.sync(() => this.#destroyAll()), closed)
+        orElse: () => Effect.andThen(Effect.sync(() => this.destroyConnections()), closed)
       })
     )
   }

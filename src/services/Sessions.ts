@@ -176,6 +176,14 @@ export class ListenFailed extends Schema.TaggedError<ListenFailed>()("ListenFail
   }
 }
 
+/** What a listener fails with that was told no endpoint, in an application that was told none. */
+export const noEndpoint = (): ListenFailed =>
+  new ListenFailed({
+    endpoint: "",
+    reason: "InvalidEndpoint",
+    detail: `the host was told of no endpoint to serve; name one, as in "tcp://127.0.0.1:8080"`
+  })
+
 /** An unlisten that changed nothing: the listener is another application's, or exists no more (W9). */
 export class UnlistenFailed extends Schema.TaggedError<UnlistenFailed>()("UnlistenFailed", {
   listener: Schema.String,

@@ -262,6 +262,8 @@ export const worker: WorkerInfo = {
 export const makeNet = (options: {
   readonly bound?: number | undefined
   readonly endpoints?: ReadonlyArray<string> | undefined
+  /** What the peers' endpoints begin with; `tcp` by default. */
+  readonly transport?: string | undefined
 } = {}): Net => {
   const listeners = new Map<string, (session: Session) => void>()
   const accepted: Array<End> = []
@@ -275,7 +277,7 @@ export const makeNet = (options: {
     const { client, server } = make({
       bound: options.bound,
       server: endpoint,
-      client: `tcp://127.0.0.1:${port++}`,
+      client: `${options.transport ?? "tcp"}://127.0.0.1:${port++}`,
       handle: Handle.make<Handle.SessionHandle>(handles++, 1)
     })
     accepted.push(server)

@@ -1,0 +1,35 @@
+/** Programs of this package, run as a user runs them. */
+import { assert } from "@effect/vitest"
+import { type ChildProcess, spawn } from "node:child_process"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
+
+export const root = Path.join(import.meta.dirname, "../..")
+
+/** A control socket of its own. */
+export const control = (): string => Path.join(Fs.mkdtempSync("/tmp/sluice-example-"), "control.sock")
+
+/** Runs a command until it has said `listening`, gives the port to the test, and ends it. */
+export const serving = async (
+  args: ReadonlyArray<string>,
+  test: (port: number) => Promise<void>
+): Promise<number | null> => {
+  const child: ChildProcess = spawn(process.execPath, [...args], { cwd: root, stdio: ["ignore", "pipe", "pipe"] })
+  let said = ""
+  const ended = new Promise<number | null>((resolve) => child.once("exit", resolve))
+  child.stdout!.on("data", (chunk: Buffer) => said += chunk.toString())
+  child.stderr!.on("data", (chunk: Buffer) => said += chunk.toString())
+  try {
+    for (let tries = 0; !/listening on \S+:\d+/.test(said); tries++) {
+      assert.isBelow(tries, 600, said)
+      assert.isNull(child.exitCode, said)
+      await sleep(50)
+    }
+    await test(Number(/listening on \S+:(\d+)/.exec(said)![1]))
+  } finally {
+    child.kill("SIGTERM")
+    await ended
+  }
+  return ended
+}
