@@ -341,8 +341,8 @@ describe("TransportTls", () => {
         assert.strictEqual(error.reason, "NoCertificate")
         assert.strictEqual(
           error.message,
-          "listen tls://127.0.0.1:0: the application has no certificate; give it one with certificates, or add it "
-            + "before it listens"
+          "listen tls://127.0.0.1:0: the application has no certificate; give it one (certificates, or --tls-cert and "
+            + "--tls-key) before it listens"
         )
       }))
   })
