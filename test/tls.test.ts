@@ -79,19 +79,22 @@ const shown = (port: number) =>
   )
 
 describe("sluice serve over TLS", () => {
-  it.live.skipIf(!has("curl", "--version"))("curl gets an answer, and none over plain HTTP", () =>
-    Effect.gen(function*() {
-      const at = yield* files
-      const { control, port } = yield* serve(at, ["--alpn", "http/1.1"])
-      const format = ["-sS", "-w", "\n%{http_version} %{http_code}"]
-      const good = yield* run("curl", [...format, "--cacert", at.ca, `https://127.0.0.1:${port}/`])
-      assert.match(good, /^Hello from http, worker \d/)
-      assert.match(good, /\n1\.1 200$/)
-      assert.match(yield* run("curl", [...format, `http://127.0.0.1:${port}/`]), /Empty reply|reset/)
-      assert.match(yield* run("curl", [...format, `https://127.0.0.1:${port}/`]), /certificate/)
-      const { stdout } = yield* Cli.run(["show", "listeners", "--verbose", "--control", control])
-      assert.match(stdout, /tls-failed 2/)
-    }).pipe(Effect.scoped))
+  it.live.skipIf(!has("curl", "--version"))(
+    "curl gets an answer, and none over plain HTTP",
+    () =>
+      Effect.gen(function*() {
+        const at = yield* files
+        const { control, port } = yield* serve(at, ["--alpn", "http/1.1"])
+        const format = ["-sS", "-w", "\n%{http_version} %{http_code}"]
+        const good = yield* run("curl", [...format, "--cacert", at.ca, `https://127.0.0.1:${port}/`])
+        assert.match(good, /^Hello from http, worker \d/)
+        assert.match(good, /\n1\.1 200$/)
+        assert.match(yield* run("curl", [...format, `http://127.0.0.1:${port}/`]), /Empty reply|reset/)
+        assert.match(yield* run("curl", [...format, `https://127.0.0.1:${port}/`]), /certificate/)
+        const { stdout } = yield* Cli.run(["show", "listeners", "--verbose", "--control", control])
+        assert.match(stdout, /tls-failed 2/)
+      }).pipe(Effect.scoped)
+  )
 
   describe.skipIf(!has("openssl", "version"))("openssl s_client", () => {
     const client = (port: number, at: Files, args: ReadonlyArray<string>, input?: string, end?: RegExp) =>
@@ -153,11 +156,23 @@ describe("sluice serve over TLS", () => {
       const none = Path.join(at.directory, "none.pem")
       const table: ReadonlyArray<readonly [ReadonlyArray<string>, 1 | 2, RegExp]> = [
         [["--tls-cert", none, "--tls-key", at.key], 2, /^sluice: --tls-cert: .*none\.pem does not exist$/],
-        [["--tls-cert", at.cert], 2, /^sluice: --tls-cert: each certificate needs a key, and there are 1 certificates and 0 keys$/],
+        [
+          ["--tls-cert", at.cert],
+          2,
+          /^sluice: --tls-cert: each certificate needs a key, and there are 1 certificates and 0 keys$/
+        ],
         [["--tls-cert", at.key, "--tls-key", at.key], 2, /key\.pem is not taken: certificate: there is no PEM block/],
         [["--tls-cert", at.cert, "--tls-key", at.cert], 2, /cert\.pem is not taken: key: there is no PEM block/],
-        [["--client-ca", at.key], 2, /^sluice: --client-ca: .*key\.pem is not taken: it must be PEM text with one or more/],
-        [["--client-certificate", "require"], 2, /must be a list that is not empty, as clientCertificate is "require"$/],
+        [
+          ["--client-ca", at.key],
+          2,
+          /^sluice: --client-ca: .*key\.pem is not taken: it must be PEM text with one or more/
+        ],
+        [
+          ["--client-certificate", "require"],
+          2,
+          /must be a list that is not empty, as clientCertificate is "require"$/
+        ],
         [[], 1, /can't listen on tls:\/\/127\.0\.0\.1:0: the application has no certificate; give it one/]
       ]
       for (const [args, code, says] of table) {
@@ -185,10 +200,9 @@ describe("sluice proxy", () => {
       )
       const { port: upstream } = server.address() as Net.AddressInfo
       const directory = yield* TempDirectory.make
-      const { printed } = yield* Cli.start([
-        ...["proxy", "--listen", "tcp://127.0.0.1:0", "--to", `tcp://127.0.0.1:${upstream}`, "--send-proxy", "v1"],
-        ...["--control", Path.join(directory, "control.sock")]
-      ])
+      const control = Path.join(directory, "control.sock")
+      const proxy = ["proxy", "--listen", "tcp://127.0.0.1:0", "--control", control]
+      const { printed } = yield* Cli.start([...proxy, "--to", `tcp://127.0.0.1:${upstream}`, "--send-proxy", "v1"])
       const [, port] = yield* printed("stdout", /listening on tcp:\/\/127\.0\.0\.1:(\d+) /)
       const socket = yield* Effect.acquireRelease(
         Effect.sync(() => Net.connect(Number(port), "127.0.0.1", () => socket.write("request"))),
@@ -201,9 +215,7 @@ describe("sluice proxy", () => {
         Buffer.concat(received).toString(),
         `PROXY TCP4 127.0.0.1 127.0.0.1 ${socket.localPort} ${port}\r\nrequest`
       )
-      const refused = yield* Cli.run([
-        ...["proxy", "--listen", "tcp://127.0.0.1:0", "--to", "tls://127.0.0.1:443", "--send-proxy", "v2"]
-      ])
+      const refused = yield* Cli.run([...proxy, "--to", "tls://127.0.0.1:443", "--send-proxy", "v2"])
       assert.deepStrictEqual(
         [refused.code, refused.stderr],
         [2, `sluice: --send-proxy: got "v2"; it must be "none" where an upstream is one over TLS\n`]

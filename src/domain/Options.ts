@@ -26,8 +26,8 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as AppConfig from "./AppConfig.ts"
-import * as Endpoint from "./Endpoint.ts"
 import type * as Certificate from "./Certificate.ts"
+import * as Endpoint from "./Endpoint.ts"
 import { ListenerOptions } from "./ListenerOptions.ts"
 import {
   described,

@@ -245,8 +245,10 @@ const asIPv6 = (host: string): string => Net.isIPv4(host) ? `::ffff:${host}` : h
 
 /** The 16 bytes of an IPv6 address. */
 const bytes6 = (host: string): Uint8Array => {
-  const text = host.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_, a, b, c, d) =>
-    `${(Number(a) * 256 + Number(b)).toString(16)}:${(Number(c) * 256 + Number(d)).toString(16)}`)
+  const text = host.replace(
+    /(\d+)\.(\d+)\.(\d+)\.(\d+)$/,
+    (_, a, b, c, d) => `${(Number(a) * 256 + Number(b)).toString(16)}:${(Number(c) * 256 + Number(d)).toString(16)}`
+  )
   const [head = "", tail] = text.split("::")
   const groupsOf = (part: string): ReadonlyArray<string> => part === "" ? [] : part.split(":")
   const first = groupsOf(head)

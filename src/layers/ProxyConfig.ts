@@ -89,7 +89,9 @@ const loopback = /^(?:127\.\d+\.\d+\.\d+|::1|localhost|0\.0\.0\.0|::)$/i
 
 /** Whether a connect to `to` would come in at `listen`. */
 const reaches = (to: Endpoint.Endpoint, listen: Endpoint.Endpoint): boolean => {
-  if (!Endpoint.isInet(to) || !Endpoint.isInet(listen) || to._tag !== listen._tag) return Endpoint.format(to) === Endpoint.format(listen)
+  if (!Endpoint.isInet(to) || !Endpoint.isInet(listen) || to._tag !== listen._tag) {
+    return Endpoint.format(to) === Endpoint.format(listen)
+  }
   if (to.port !== listen.port) return false
   return to.host === listen.host || (Endpoint.isAnyHost(listen.host) && loopback.test(to.host))
 }
@@ -169,8 +171,10 @@ export const make = (
  * @category constructors
  * @since 0.1.0
  */
-export const upstreamsOf = ({ sendProxy: _, table, upstreams, ...times }: ProxyConfig, worker: number): Upstreams.Upstreams =>
-  new Upstreams.Upstreams(table, upstreams.length, worker, times)
+export const upstreamsOf = (
+  { sendProxy: _, table, upstreams, ...times }: ProxyConfig,
+  worker: number
+): Upstreams.Upstreams => new Upstreams.Upstreams(table, upstreams.length, worker, times)
 
 /**
  * Reads the configuration in a worker.

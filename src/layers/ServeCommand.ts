@@ -178,7 +178,9 @@ export const run = Effect.fnUntraced(function*(
  * @category commands
  * @since 0.1.0
  */
-export const make = (env: { readonly host: Layer.Layer<SessionLayer | SessionRules | Certificates>; readonly defaultApp: URL }) =>
+export const make = (
+  env: { readonly host: Layer.Layer<SessionLayer | SessionRules | Certificates>; readonly defaultApp: URL }
+) =>
   Command.make(
     "serve",
     {

@@ -136,7 +136,10 @@ const fromOption = ({ default: byDefault, description, option, unit }: Options.D
     case "listener.clientAuthorities":
       return { ...setting(name, { ...about, form: "list", metavar: "pem" }, flag), variable: undefined }
     case "tlsClient.authorities":
-      return { ...setting("tlsClientAuthorities", { ...about, form: "list", metavar: "pem" }, flag), variable: undefined }
+      return {
+        ...setting("tlsClientAuthorities", { ...about, form: "list", metavar: "pem" }, flag),
+        variable: undefined
+      }
     case "config":
     case "certificates":
     case "listeners":

@@ -147,8 +147,10 @@ export class Acceptor {
       sessions.keep(id, session)
       done()
     })
-    this.#server.on("resumeSession", (id: Buffer, done: (error: null, session: Buffer | null) => void) =>
-      done(null, sessions.find(id)))
+    this.#server.on(
+      "resumeSession",
+      (id: Buffer, done: (error: null, session: Buffer | null) => void) => done(null, sessions.find(id))
+    )
   }
 
   #contextOf(material: Material): Tls.SecureContext {

@@ -64,7 +64,11 @@ const Version = Schema.Literals(["v1", "v2"])
 const short = (groups: ReadonlyArray<number>): string =>
   new Net.SocketAddress({ family: "ipv6", address: groups.map((group) => group.toString(16)).join(":") }).address
 
-const endsOf = (is4: boolean, four: ReadonlyArray<ReadonlyArray<number>>, six: ReadonlyArray<ReadonlyArray<number>>) => ({
+const endsOf = (
+  is4: boolean,
+  four: ReadonlyArray<ReadonlyArray<number>>,
+  six: ReadonlyArray<ReadonlyArray<number>>
+) => ({
   source: is4 ? four[0]!.join(".") : short(six[0]!),
   destination: is4 ? four[1]!.join(".") : short(six[1]!)
 })
@@ -87,8 +91,15 @@ describe("ProxyHeader", () => {
 
   it.effect.prop(
     "what is written is read back, however it is cut, and what follows is left alone",
-    [Version, Schema.Boolean, Schema.Array(Ipv4).check(Schema.isBetweenLength(2, 2)),
-      Schema.Array(Ipv6).check(Schema.isBetweenLength(2, 2)), Port, Port, Bytes],
+    [
+      Version,
+      Schema.Boolean,
+      Schema.Array(Ipv4).check(Schema.isBetweenLength(2, 2)),
+      Schema.Array(Ipv6).check(Schema.isBetweenLength(2, 2)),
+      Port,
+      Port,
+      Bytes
+    ],
     ([version, is4, four, six, from, to, rest]) =>
       Effect.sync(() => {
         const { destination, source } = endsOf(is4, four, six)
@@ -104,17 +115,23 @@ describe("ProxyHeader", () => {
       })
   )
 
-  it.effect.prop("whatever comes is a header, none, or the beginning of one", [Version, Bytes, Port], ([version, noise, at]) =>
-    Effect.sync(() => {
-      for (const base of [Buffer.alloc(0), Buffer.from(ProxyHeader.encode(version, ipv4)), withExtras(Buffer.alloc(9))]) {
-        const bytes = Buffer.concat([base.subarray(0, at % (base.length + 1)), Buffer.from(noise)])
-        const parsed = ProxyHeader.parse(bytes)
-        if (parsed._tag === "Header") assert.isAtMost(parsed.bytes, bytes.length)
-        if (parsed._tag === "Incomplete") {
-          assert.isTrue(parsed.needed > bytes.length && parsed.needed <= ProxyHeader.LONGEST)
+  it.effect.prop(
+    "whatever comes is a header, none, or the beginning of one",
+    [Version, Bytes, Port],
+    ([version, noise, at]) =>
+      Effect.sync(() => {
+        for (
+          const base of [Buffer.alloc(0), Buffer.from(ProxyHeader.encode(version, ipv4)), withExtras(Buffer.alloc(9))]
+        ) {
+          const bytes = Buffer.concat([base.subarray(0, at % (base.length + 1)), Buffer.from(noise)])
+          const parsed = ProxyHeader.parse(bytes)
+          if (parsed._tag === "Header") assert.isAtMost(parsed.bytes, bytes.length)
+          if (parsed._tag === "Incomplete") {
+            assert.isTrue(parsed.needed > bytes.length && parsed.needed <= ProxyHeader.LONGEST)
+          }
         }
-      }
-    }))
+      })
+  )
 
   it("a proxy that speaks for itself, or does not know, leaves the connection's own addresses", () => {
     assert.deepStrictEqual(ProxyHeader.parse(line("PROXY UNKNOWN\r\nGET")), header(15, undefined))
@@ -126,7 +143,10 @@ describe("ProxyHeader", () => {
     assert.deepStrictEqual(ProxyHeader.parse(hex(`${SIGNATURE} 20 ff 0003 ffffff`)), header(19, undefined))
     // PROXY of an unspecified family, of a Unix socket and of datagrams
     assert.deepStrictEqual(ProxyHeader.parse(hex(`${SIGNATURE} 21 00 0000`)), header(16, undefined))
-    assert.deepStrictEqual(ProxyHeader.parse(hex(`${SIGNATURE} 21 31 00d8 ${"61".repeat(216)}`)), header(232, undefined))
+    assert.deepStrictEqual(
+      ProxyHeader.parse(hex(`${SIGNATURE} 21 31 00d8 ${"61".repeat(216)}`)),
+      header(232, undefined)
+    )
     const datagrams = Buffer.from(V2_IPV4)
     datagrams[13] = 0x12
     assert.deepStrictEqual(ProxyHeader.parse(datagrams), header(28, undefined))

@@ -252,18 +252,30 @@ describe("TransportTls", () => {
       ["plain HTTP", "tls-failed", saying("GET / HTTP/1.1\r\nHost: a\r\n\r\n")],
       ["garbage", "tls-failed", saying(Buffer.alloc(4096, 0xa5))],
       ["a record that is too long", "tls-failed", saying(Buffer.from([22, 3, 1, 255, 255, 1, 0, 0]))],
-      ["a version that nobody should speak", "tls-failed", ({ port }) =>
-        client(port, { minVersion: "TLSv1", maxVersion: "TLSv1.1", ciphers: "ALL@SECLEVEL=0" })],
+      [
+        "a version that nobody should speak",
+        "tls-failed",
+        ({ port }) => client(port, { minVersion: "TLSv1", maxVersion: "TLSv1.1", ciphers: "ALL@SECLEVEL=0" })
+      ],
       ["nothing, and an end", "tls-failed", saying("", (socket) => socket.end())],
       ["half a handshake, and an end", "tls-failed", half((socket) => socket.end())],
       ["half a handshake, and a reset", "tls-failed", half((socket) => socket.resetAndDestroy())],
-      ["a handshake that the client gives up", "tls-failed", ({ port }) => client(port, { ca: Pem.pair("rsa").certificate })],
+      [
+        "a handshake that the client gives up",
+        "tls-failed",
+        ({ port }) => client(port, { ca: Pem.pair("rsa").certificate })
+      ],
       ["nothing, and silence", "handshake-time", saying(""), { handshakeTimeout: 50 }],
       ["half a handshake, and silence", "handshake-time", half(() => {}), { handshakeTimeout: 50 }],
-      ["a byte now and then", "handshake-time", saying("", (socket) => {
-        const timer = setInterval(() => socket.write(Buffer.from([22])), 20)
-        socket.on("close", () => clearInterval(timer))
-      }), { handshakeTimeout: 100 }]
+      [
+        "a byte now and then",
+        "handshake-time",
+        saying("", (socket) => {
+          const timer = setInterval(() => socket.write(Buffer.from([22])), 20)
+          socket.on("close", () => clearInterval(timer))
+        }),
+        { handshakeTimeout: 100 }
+      ]
     ]
     for (const [what, reason, way, given] of ways) {
       test(`${what}: is sent away, counted once as ${reason}, and nobody else notices`, () =>
@@ -467,7 +479,10 @@ describe("TransportTls", () => {
       Effect.gen(function*() {
         const { port, sockets } = yield* server((socket) => socket.pause())
         const endpoint = { _tag: "tls", host: "127.0.0.1", port } as const
-        yield* Effect.raceFirst(TransportTls.make().connect(endpoint), until("the connection", () => sockets.size === 1))
+        yield* Effect.raceFirst(
+          TransportTls.make().connect(endpoint),
+          until("the connection", () => sockets.size === 1)
+        )
         const [socket] = sockets
         socket!.resume()
         yield* until("its end", () => socket!.destroyed)
@@ -476,7 +491,9 @@ describe("TransportTls", () => {
 })
 
 describe("PROXY headers", () => {
-  const trust = (...prefixes: ReadonlyArray<string>): Given => ({ proxyTrust: prefixes as ReadonlyArray<Prefix.Prefix> })
+  const trust = (...prefixes: ReadonlyArray<string>): Given => ({
+    proxyTrust: prefixes as ReadonlyArray<Prefix.Prefix>
+  })
   const ends = { source: { host: "192.0.2.7", port: 1234 }, destination: { host: "192.0.2.9", port: 443 } }
 
   for (const version of ["v1", "v2"] as const) {
@@ -558,7 +575,9 @@ describe("PROXY headers", () => {
     }))
 
   const v2 = Buffer.from(ProxyHeader.encode("v2", ends))
-  const faults: ReadonlyArray<readonly [string, Ledger.RefuseReason, Uint8Array | string, "end" | "reset" | "wait", Given?]> = [
+  const faults: ReadonlyArray<
+    readonly [string, Ledger.RefuseReason, Uint8Array | string, "end" | "reset" | "wait", Given?]
+  > = [
     ["no header", "proxy-header", "GET / HTTP/1.1\r\n", "wait"],
     ["a header of another family", "proxy-header", "PROXY TCP4 ::1 ::1 1 2\r\n", "wait"],
     ["an endless line", "proxy-header", `PROXY TCP4 ${"1".repeat(200)}`, "wait"],

@@ -58,4 +58,3 @@ export class TlsClient {
     return this.secure || this.closed
   }
 }
-
