@@ -115,7 +115,11 @@ describe("a host over TLS", () => {
   test("judges a connection that a trusted proxy passes on by its real source", () =>
     Effect.gen(function*() {
       const rules = yield* SessionRules
-      const at = yield* attached({ name: "a", listen: ["tcp://127.0.0.1:0"], listener: { proxyTrust: ["127.0.0.0/8"] } })
+      const at = yield* attached({
+        name: "a",
+        listen: ["tcp://127.0.0.1:0"],
+        listener: { proxyTrust: ["127.0.0.0/8"] }
+      })
       const port = Number(at.endpoint.split(":").at(-1))
       const dial = (host: string) =>
         Effect.acquireRelease(
