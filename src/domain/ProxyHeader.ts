@@ -82,15 +82,19 @@ const LF = 10
 
 const PORT = /^(?:0|[1-9]\d{0,4})$/
 
+/** An IPv6 address in its short form: the same address is the same text. */
+const shortened = (address: string): string => new Net.SocketAddress({ family: "ipv6", address }).address
+
 const endsOf = (family: 4 | 6, fields: ReadonlyArray<string>): Ends | undefined => {
   const [source = "", destination = "", sourcePort = "", destinationPort = ""] = fields
   const isAddress = (host: string): boolean => Net.isIP(host) === family && !host.includes("%")
   const isPort = (text: string): boolean => PORT.test(text) && Number(text) <= 65535
   if (fields.length !== 4 || !isAddress(source) || !isAddress(destination)) return undefined
   if (!isPort(sourcePort) || !isPort(destinationPort)) return undefined
+  const hostOf = (host: string): string => family === 4 ? host : shortened(host)
   return {
-    source: { host: source, port: Number(sourcePort) },
-    destination: { host: destination, port: Number(destinationPort) }
+    source: { host: hostOf(source), port: Number(sourcePort) },
+    destination: { host: hostOf(destination), port: Number(destinationPort) }
   }
 }
 
@@ -146,10 +150,9 @@ const checksum = (bytes: Uint8Array): number => {
 
 const host4 = (bytes: Uint8Array): string => bytes.join(".")
 
-/** The address in its short form. */
 const host6 = (bytes: Buffer): string => {
   const groups = Array.from({ length: 8 }, (_, index) => bytes.readUInt16BE(2 * index).toString(16))
-  return new Net.SocketAddress({ family: "ipv6", address: groups.join(":") }).address
+  return shortened(groups.join(":"))
 }
 
 /** What is wrong with what follows the addresses, if anything is. */

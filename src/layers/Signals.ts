@@ -38,15 +38,16 @@ export const make: Effect.Effect<Effect.Effect<NodeJS.Signals>, never, Scope.Sco
  * @category constructors
  * @since 0.1.0
  */
-export const makeReload: Effect.Effect<Effect.Effect<void>, never, Scope.Scope> = Effect.gen(function*() {
-  const signals = yield* Queue.sliding<void>(1)
-  yield* Effect.acquireRelease(
-    Effect.sync(() => {
-      const onSignal = (): void => void Queue.offerUnsafe(signals, undefined)
-      process.on("SIGHUP", onSignal)
-      return onSignal
-    }),
-    (onSignal) => Effect.sync(() => process.off("SIGHUP", onSignal))
-  )
-  return Queue.take(signals)
-})
+export const makeReload: Effect.Effect<Effect.Effect<void>, never, Scope.Scope> = Queue.sliding<void>(1).pipe(
+  Effect.tap((signals) =>
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const onSignal = (): void => void Queue.offerUnsafe(signals, undefined)
+        process.on("SIGHUP", onSignal)
+        return onSignal
+      }),
+      (onSignal) => Effect.sync(() => process.off("SIGHUP", onSignal))
+    )
+  ),
+  Effect.map(Queue.take)
+)

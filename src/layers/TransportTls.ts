@@ -33,7 +33,8 @@ const noCertificate = (endpoint: Endpoint.InetEndpoint): TransportError =>
     operation: "listen",
     endpoint: Endpoint.format(endpoint),
     reason: "NoCertificate",
-    detail: "the application has no certificate; give it one with certificates, or add it before it listens"
+    detail:
+      "the application has no certificate; give it one (certificates, or --tls-cert and --tls-key) before it listens"
   })
 
 /** The application's certificates as TLS takes them; the same ones as long as those are. */

@@ -601,7 +601,7 @@ describe("Options", () => {
       assert.isDefined(row, option)
       assert.isDefined(row?.unit, option)
     }
-    assert.strictEqual(rows.size, numbers.length + 21)
+    assert.strictEqual(rows.size, numbers.length + 25)
     for (const row of rows.values()) {
       for (const text of [row.option, row.description, row.range, row.default]) assert.isNotEmpty(text)
     }

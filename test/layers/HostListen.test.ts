@@ -305,7 +305,7 @@ describe("a listen that fails", () => {
         const wrong = [
           [actor, "tcp://nowhere", "InvalidEndpoint", /^endpoint "tcp:\/\/nowhere": the port is missing/],
           [actor, "", "InvalidEndpoint", /^endpoint "": it must start with a transport/],
-          [actor, "tls://127.0.0.1:443", "InvalidEndpoint", /not served by this build/],
+          [actor, "quic://127.0.0.1:443", "InvalidEndpoint", /there is no transport 'quic'/],
           [actor, "local://service", "OutOfScope", /^local endpoints are for applications with local scope/],
           [actor, "tcp://0.0.0.0:*", "OutOfScope", /^any port is for proxies/],
           [local, "tcp://[::]:*", "OutOfScope", /^any port is for proxies/],

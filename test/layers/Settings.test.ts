@@ -180,7 +180,7 @@ describe("Settings", () => {
     [
       "what is wrong with an endpoint",
       { flags: { listen: ["tcp://127.0.0.1:80", "http://localhost"] } },
-      "--listen: endpoint \"http://localhost\": there is no transport 'http'; use tcp:, udp:, unix:, local:"
+      "--listen: endpoint \"http://localhost\": there is no transport 'http'; use tcp:, tls:, udp:, unix:, local:"
     ],
     [
       "a list that is none",
