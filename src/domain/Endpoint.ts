@@ -22,9 +22,6 @@
  * tcp://0.0.0.0:*          every port of every address, one form for each family: what a proxy listens on
  * tcp://[::]:*
  * ```
- *
- * {@link transports} lists the transports that are known, {@link servedTransports} those that this build serves; a known
- * transport that is not served is told apart from one that does not exist.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -34,7 +31,7 @@ import * as SchemaTransformation from "effect/SchemaTransformation"
 import { BlockList, isIP, isIPv6 } from "node:net"
 
 /**
- * Transports that have a name in endpoints, served or not.
+ * Transports, as endpoints name them.
  *
  * @category models
  * @since 0.1.0
@@ -43,20 +40,12 @@ export const Transport = Schema.Literals(["tcp", "tls", "udp", "unix", "local"])
 export type Transport = typeof Transport.Type
 
 /**
- * All known transports.
+ * All transports.
  *
  * @category constants
  * @since 0.1.0
  */
 export const transports: ReadonlyArray<Transport> = Transport.literals
-
-/**
- * The transports that this build serves.
- *
- * @category constants
- * @since 0.1.0
- */
-export const servedTransports: ReadonlyArray<Transport> = ["tcp", "tls", "udp", "unix", "local"]
 
 const LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/i
 const NUMBER_LABEL = /^(?:\d+|0x[0-9a-f]*)$/i
@@ -171,7 +160,6 @@ export type TransportEndpoint = typeof TransportEndpoint.Type
  *
  * **Details**
  *
- * - `UnsupportedTransport`: the transport is known, this build does not serve it.
  * - `UnknownTransport`: there is no such transport.
  * - `MissingTransport`: the text does not start with a transport and `://`.
  * - `UnexpectedPart`: userinfo, a path, a query or a fragment; an endpoint has none of them.
@@ -184,7 +172,6 @@ export type TransportEndpoint = typeof TransportEndpoint.Type
  * @since 0.1.0
  */
 export const EndpointErrorReason = Schema.TaggedUnion({
-  UnsupportedTransport: { transport: Transport },
   UnknownTransport: { transport: Schema.String },
   MissingTransport: {},
   UnexpectedPart: { part: Schema.Literals(["userinfo", "path", "query", "fragment"]) },
@@ -197,11 +184,10 @@ export const EndpointErrorReason = Schema.TaggedUnion({
 })
 export type EndpointErrorReason = typeof EndpointErrorReason.Type
 
-const served = servedTransports.map((transport) => `${transport}:`).join(", ")
+const known = transports.map((transport) => `${transport}:`).join(", ")
 
 const explain = EndpointErrorReason.match({
-  UnsupportedTransport: ({ transport }) => `transport '${transport}' is not served by this build; use ${served}`,
-  UnknownTransport: ({ transport }) => `there is no transport '${transport}'; use ${served}`,
+  UnknownTransport: ({ transport }) => `there is no transport '${transport}'; use ${known}`,
   MissingTransport: () => `it must start with a transport, for example "tcp://127.0.0.1:8080"`,
   UnexpectedPart: ({ part }) => `an endpoint has no ${part}; leave it out, as in "tcp://127.0.0.1:8080"`,
   InvalidHost: ({ host }) =>
@@ -256,7 +242,6 @@ const BRACKETED = /^\[([^\]]*)\](?::(.*))?$/s
 const PORT = /^(?:0|[1-9]\d{0,4})$/
 
 const isKnown = Schema.is(Transport)
-const isServed = (transport: Transport): boolean => servedTransports.includes(transport)
 
 const part = (rest: string): "path" | "query" | "fragment" | "userinfo" | undefined => {
   const at = rest.search(/[/?#]/)
@@ -297,7 +282,6 @@ export const parse = (text: string): Result.Result<Endpoint, EndpointError> => {
   if (!isKnown(transport)) {
     return fail(slashes ? { _tag: "UnknownTransport", transport: shorten(transport) } : { _tag: "MissingTransport" })
   }
-  if (!isServed(transport)) return fail({ _tag: "UnsupportedTransport", transport })
   if (scheme === null || !slashes) return fail({ _tag: "MissingTransport" })
 
   const rest = text.slice(scheme[0].length)

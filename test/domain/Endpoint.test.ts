@@ -125,22 +125,9 @@ describe("Endpoint", () => {
       assert.isTrue(Schema.is(Endpoint.Endpoint)(result.success))
     }))
 
-  const served = Endpoint.servedTransports.map((transport) => `${transport}:`).join(", ")
-  for (const transport of Endpoint.transports.filter((transport) => !Endpoint.servedTransports.includes(transport))) {
-    it(`refuses ${transport}: as known but not served`, () => {
-      for (const text of [`${transport}://127.0.0.1:80`, `${transport}:/run/app.sock`]) {
-        const error = refused(text)
-        assert.deepStrictEqual(error.reason, { _tag: "UnsupportedTransport", transport })
-        assert.strictEqual(
-          error.message,
-          `endpoint "${text}": transport '${transport}' is not served by this build; use ${served}`
-        )
-      }
-    })
-  }
-
+  const known = Endpoint.transports.map((transport) => `${transport}:`).join(", ")
   const refusals: ReadonlyArray<readonly [string, Endpoint.EndpointErrorReason, string]> = [
-    ["quic://h:1", { _tag: "UnknownTransport", transport: "quic" }, `there is no transport 'quic'; use ${served}`],
+    ["quic://h:1", { _tag: "UnknownTransport", transport: "quic" }, `there is no transport 'quic'; use ${known}`],
     ["localhost:8080", { _tag: "MissingTransport" }, "it must start with a transport"],
     ["tcp:localhost:8080", { _tag: "MissingTransport" }, "it must start with a transport"],
     ["", { _tag: "MissingTransport" }, "it must start with a transport"],
