@@ -6,7 +6,7 @@
  * | field | what it matches | default |
  * |---|---|---|
  * | `on` | `accept`, `connect`, `both` | `both` |
- * | `transport` | `tcp` | `tcp` |
+ * | `transport` | `tcp`, `tls`, `udp`, `any` | `any` |
  * | `local`, `localPort` | this end: where a connection arrived, or what a connect gives as its source | any |
  * | `remote`, `remotePort` | the other end: who connects, or what a connect goes to | any |
  * | `namespace` | applications of that namespace | all |
@@ -14,8 +14,8 @@
  * Its `action` is `allow`, `deny`, or `app:<name>`: the session goes to that application.
  *
  * **Which one holds** The most specific of the rules that match, whatever their order: the longer remote prefix, then the
- * longer local prefix, then a given remote port, a given local port, a given namespace, and `accept` or `connect` before
- * `both`. Two rules that match the very same can't both be there, so there is never more than one. What no rule matches
+ * longer local prefix, then a given remote port, a given local port, a given transport, a given namespace, and `accept`
+ * or `connect` before `both`. Two rules that match the very same can't both be there, so there is never more than one. What no rule matches
  * is allowed.
  *
  * **The deny list** is asked first, at accept only: a source that is on it gets nowhere, whatever the rules say.
@@ -75,7 +75,7 @@ const name = (description: string) =>
  * **Details**
  *
  * - `on`: `"accept"`, `"connect"` or `"both"`; `"both"`.
- * - `transport`: `"tcp"`; `"tcp"`.
+ * - `transport`: `"tcp"`, `"tls"`, `"udp"` or `"any"`; `"any"`. Unix sockets have no addresses to match.
  * - `local`, `remote`: see `Prefix`; `"any"`.
  * - `localPort`, `remotePort`: 0 for any, or 1 to 65535, also as text; 0.
  * - `action`: see {@link Action}; always given.
@@ -97,9 +97,13 @@ export const Rule = Schema.Struct({
     right: `"accept", "connect" or "both"`,
     default: `"both"`
   })),
-  transport: Schema.Literals(["tcp"]).pipe(
-    Schema.withDecodingDefaultType(Effect.succeed("tcp"))
-  ).annotate(described({ description: "Transport of the sessions", right: `"tcp"`, default: `"tcp"` })),
+  transport: Schema.Literals(["any", "tcp", "tls", "udp"]).pipe(
+    Schema.withDecodingDefaultType(Effect.succeed("any"))
+  ).annotate(described({
+    description: "Transport of the sessions",
+    right: `"any", "tcp", "tls" or "udp"`,
+    default: `"any"`
+  })),
   local: prefix("Addresses of this end"),
   localPort: port("Port of this end"),
   remote: prefix("Addresses of the other end"),
@@ -218,6 +222,7 @@ const rankOf = (rule: Rule): ReadonlyArray<number> => [
   Prefix.length(rule.local),
   rule.remotePort === 0 ? 0 : 1,
   rule.localPort === 0 ? 0 : 1,
+  rule.transport === "any" ? 0 : 1,
   rule.namespace === undefined ? 0 : 1,
   rule.on === "both" ? 0 : 1
 ]
@@ -358,6 +363,7 @@ export class RuleTable {
     for (const entry of this.#ranked) {
       const { rule } = entry
       if (rule.on !== "both" && rule.on !== on) continue
+      if (rule.transport !== "any" && !remote.startsWith(rule.transport)) continue
       if (rule.namespace !== undefined && rule.namespace !== namespace) continue
       if (rule.remotePort !== 0 && rule.remotePort !== there.port) continue
       if (rule.localPort !== 0 && rule.localPort !== here.port) continue

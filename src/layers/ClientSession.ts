@@ -16,6 +16,7 @@ import type { Segment } from "../domain/Segment.ts"
 import type { SessionAbout } from "../domain/SessionAbout.ts"
 import * as SessionBlock from "../domain/SessionBlock.ts"
 import type { Session, SessionHandler } from "../services/Sessions.ts"
+import { isDatagrams } from "./SessionDatagrams.ts"
 
 /** The memory that the sessions of a worker share. */
 export interface Memory {
@@ -232,6 +233,8 @@ export class ClientSession implements Session {
   splice(other: Session): boolean {
     if (!(other instanceof ClientSession) || other === this) return false
     if (!this.#canSplice || !other.#canSplice) return false
+    // datagrams stand in a fifo with their lengths, which a stream would take for bytes
+    if (isDatagrams(this) !== isDatagrams(other)) return false
     this.#spliced = true
     other.#spliced = true
     this.#outbound.control({ _tag: "splice", session: this.handle, other: other.handle })

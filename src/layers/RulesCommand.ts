@@ -25,6 +25,7 @@ const side = (prefix: string, port: number): string =>
 const columns: ReadonlyArray<Column<RuleEntry>> = [
   { head: "Rule", cell: ({ handle }) => handle },
   { head: "On", cell: ({ rule }) => rule.on },
+  { head: "Transport", cell: ({ rule }) => rule.transport },
   { head: "Local", cell: ({ rule }) => side(rule.local, rule.localPort), least: 14 },
   { head: "Remote", cell: ({ rule }) => side(rule.remote, rule.remotePort), least: 14 },
   { head: "Action", cell: ({ rule }) => orNone(rule.action), least: 6 },
@@ -96,6 +97,11 @@ const add = Command.make(
       on: optionally(
         Flag.Literals("on", ["accept", "connect", "both"]).pipe(
           Flag.withDescription("For connections that arrive, for connects of applications, or for both; default: both")
+        )
+      ),
+      transport: optionally(
+        Flag.Literals("transport", ["any", "tcp", "tls", "udp"]).pipe(
+          Flag.withDescription("Transport of the sessions; default: any")
         )
       ),
       local: prefix("local", OWN_END),

@@ -96,7 +96,8 @@ export interface Session {
    * Joins this session and another of this worker: from here on the host moves the bytes between their connections,
    * what was received and not read here first, and the end of one side becomes the end of the other. Neither is read
    * or written here any more; {@link close} and {@link abort} of either end both. Nothing happens, and `false` is
-   * returned, when one of them is cut-through, is joined already, was ended or given up here, or has broken.
+   * returned, when one of them is cut-through, has moved to this worker, is joined already, was ended or given up here,
+   * or has broken, and when one carries datagrams and the other does not.
    */
   splice(other: Session): boolean
 }

@@ -32,7 +32,7 @@ describe("SessionRules", () => {
     it("matches everything but what it says", () => {
       assert.deepStrictEqual(decoded({ action: "deny" }), {
         on: "both",
-        transport: "tcp",
+        transport: "any",
         local: Prefix.any,
         localPort: 0,
         remote: Prefix.any,
@@ -64,7 +64,7 @@ describe("SessionRules", () => {
       [{ action: "app:" }, `action: got "app:"; it must be "allow", "deny", or "app:" and the name of an application`],
       [{}, `action: the default is none; it must be "allow", "deny", or "app:" and the name of an application`],
       [{ action: "deny", on: "listen" }, `on: got "listen"; it must be "accept", "connect" or "both"`],
-      [{ action: "deny", transport: "udp" }, `transport: got "udp"; it must be "tcp"`],
+      [{ action: "deny", transport: "unix" }, `transport: got "unix"; it must be "any", "tcp", "tls" or "udp"`],
       [{ action: "deny", remote: "lan" }, `remote: got "lan"; it must be ${Prefix.RIGHT}`],
       [{ action: "deny", remote: 10 }, `remote: got 10; it must be ${Prefix.RIGHT}`],
       [
@@ -97,14 +97,14 @@ describe("SessionRules", () => {
     })
 
     it("is written in one line", () => {
-      assert.strictEqual(Rules.format(decoded({ action: "deny" })), "deny both tcp local any remote any")
+      assert.strictEqual(Rules.format(decoded({ action: "deny" })), "deny both any local any remote any")
       assert.strictEqual(
         Rules.format(decoded({ on: "accept", localPort: 80, remote: "10.0.0.0/8", action: "app:b", namespace: "n" })),
-        "app:b accept tcp local any:80 remote 10.0.0.0/8 namespace n"
+        "app:b accept any local any:80 remote 10.0.0.0/8 namespace n"
       )
       assert.strictEqual(
         Rules.format(decoded({ on: "connect", remote: "2001:db8::/32", remotePort: 443, action: "allow" })),
-        "allow connect tcp local any remote [2001:db8::/32]:443"
+        "allow connect any local any remote [2001:db8::/32]:443"
       )
     })
   })
@@ -162,9 +162,22 @@ describe("SessionRules", () => {
       }
     })
 
-    it("nothing of sessions that are not tcp's", () => {
+    it("nothing of sessions that have no addresses", () => {
       const table = tableOf({ action: "deny" })
-      assert.strictEqual(connect(table, "local://billing"), "allow")
+      for (const remote of ["local://billing", "unix:///run/app.sock", "unix://"]) {
+        assert.strictEqual(connect(table, remote), "allow")
+        assert.strictEqual(accept(table, remote, "unix:///run/app.sock"), "allow")
+      }
+    })
+
+    it("of one transport, or of all that have addresses", () => {
+      const table = tableOf({ transport: "udp", action: "app:datagrams" }, { remotePort: 1, action: "deny" })
+      assert.strictEqual(accept(table, "udp://10.0.0.1:2", "udp://192.0.2.1:53"), "datagrams")
+      assert.strictEqual(accept(table, "tcp://10.0.0.1:2"), "allow")
+      assert.strictEqual(accept(table, "tls://10.0.0.1:2", "tls://192.0.2.1:443"), "allow")
+      for (const transport of ["tcp", "tls", "udp"]) {
+        assert.strictEqual(connect(table, `${transport}://10.0.0.1:1`), "deny by rule 1.0")
+      }
     })
 
     it("an IPv4 address that is written as IPv6 like any IPv4 address", () => {
@@ -203,11 +216,14 @@ describe("SessionRules", () => {
       ["the longer local prefix", { local: "192.0.0.0/16" }, { local: "192.0.2.0/24" }],
       ["a given remote port", {}, { remotePort: 4711 }],
       ["a given local port", {}, { localPort: 80 }],
+      ["a given transport", {}, { transport: "tcp" }],
       ["a given namespace", {}, { namespace: "blue" }],
       ["accept before both", {}, { on: "accept" }],
       ["the remote prefix before the local one", { local: "192.0.2.1" }, { remote: "10.0.0.0/8" }],
       ["the local prefix before ports", { remotePort: 4711, localPort: 80 }, { local: "192.0.0.0/16" }],
       ["the remote port before the local one", { localPort: 80 }, { remotePort: 4711 }],
+      ["a port before the transport", { transport: "tcp" }, { localPort: 80 }],
+      ["the transport before the namespace", { namespace: "blue" }, { transport: "tcp" }],
       ["a port before the namespace", { namespace: "blue", on: "accept" }, { localPort: 80 }],
       ["the namespace before accept", { on: "accept" }, { namespace: "blue" }]
     ]
@@ -349,9 +365,9 @@ describe("SessionRules", () => {
         action: "deny"
       })
       assert.deepStrictEqual(table.rules.map(({ rule }) => Rules.format(rule)), [
-        "allow both tcp local any remote 10.0.0.0/8",
-        "deny both tcp local any:1 remote any",
-        "deny both tcp local any remote any"
+        "allow both any local any remote 10.0.0.0/8",
+        "deny both any local any:1 remote any",
+        "deny both any local any remote any"
       ])
     })
 

@@ -17,12 +17,12 @@ describe("RulesCommand", () => {
     assert.strictEqual(
       RulesCommand.format([
         entry("3.1", { action: "deny", on: "accept", remote: "2001:db8::/32", remotePort: 80, tag: "mine" }),
-        entry("0.0", { action: "app:billing", localPort: 443, namespace: "shop" })
+        entry("0.0", { action: "app:billing", transport: "tls", localPort: 443, namespace: "shop" })
       ]),
       [
-        "Rule  On      Local    Remote              Action       Namespace  Tag",
-        "3.1   accept  any      [2001:db8::/32]:80  deny         -          mine",
-        "0.0   both    any:443  any                 app:billing  shop       -"
+        "Rule  On      Transport  Local    Remote              Action       Namespace  Tag",
+        "3.1   accept  any        any      [2001:db8::/32]:80  deny         -          mine",
+        "0.0   both    tls        any:443  any                 app:billing  shop       -"
       ].join("\n")
     )
   })

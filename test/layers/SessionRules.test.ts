@@ -67,7 +67,7 @@ describe("SessionRules", () => {
       assert.strictEqual(error.reason._tag, "AlreadyExists")
       assert.strictEqual(
         error.message,
-        "can't add the rule: there is one already for the very same: allow both tcp local any remote any:25"
+        "can't add the rule: there is one already for the very same: allow both any local any remote any:25"
       )
       assert.strictEqual((yield* rules.list).length, 1)
     }).pipe(fresh))
