@@ -237,17 +237,21 @@ export const make = (options: {
     const taken = Endpoint.isEphemeral(requested) ? undefined : addLocally(requested)
     if (taken !== undefined) return taken
     const asked = ListenerOptions.of(app.options, Endpoint.format(requested))
-    const why = asked.placement === "shared"
+    const leavesTls = requested._tag === "tls" && asked.tlsIn === "worker"
+    const moves = asked.placement === "transfer" || leavesTls
+    const why = !moves
       ? undefined
       : transport.immovable === undefined
       ? "they are no sockets that could be moved"
       : transport.immovable(requested, asked)
     if (why !== undefined) {
       yield* Effect.logWarning(
-        `the connections of ${listener.requested} stay in the host (placement "shared" instead of "transfer"): ${why}`
+        `the connections of ${listener.requested} stay in the host (placement "shared" instead of "transfer"${
+          requested._tag === "tls" ? ", and TLS ends there" : ""
+        }): ${why}`
       )
     }
-    entry.placement = why === undefined ? asked.placement : "shared"
+    entry.placement = moves && why === undefined ? "transfer" : "shared"
     const bound = yield* transport.listen(requested, {
       backlog: message.backlog === 0 ? admission.backlog : message.backlog,
       ipv6Only: (message.flags & Message.IPV6_ONLY) !== 0,

@@ -39,7 +39,6 @@ import {
 import { ClientSession, type Memory, type Outbound } from "./ClientSession.ts"
 import { LocalClientSession } from "./LocalClientSession.ts"
 import * as MessageQueueSegment from "./MessageQueueSegment.ts"
-import { SessionDuplex } from "./SessionDuplex.ts"
 import { type StreamKnown, type StreamOwner, StreamSession } from "./StreamSession.ts"
 import type { Start as StartTls, WorkerTls } from "./WorkerTls.ts"
 
@@ -390,20 +389,14 @@ export class Client {
     }
     const known = this.#known(message)
     const { inTls, moves } = SessionBlock.kind(segment, message.offset)
-    // TLS ends here: only behind it is the session what the application takes
-    const endpoint = inTls ? this.#endpoints.get(message.listener) ?? "" : undefined
     if (moves) {
+      const endpoint = inTls ? this.#endpoints.get(message.listener) ?? "" : undefined
       this.#moving.set(message.session, { known, accept, endpoint })
       return this.#aboutOffer(Message.Claimed, message.session)
     }
     const session = this.#open(message, segment, known)
     this.#aboutOffer(Message.Claimed, message.session)
-    if (endpoint === undefined) return this.#guard(session, accept)
-    // the end of what is below is the end of it: the session over the fifos says so to the host
-    this.#secure(new SessionDuplex(session) as unknown as Net.Socket, known, accept, endpoint, {
-      ...this.#streams,
-      gone: () => {}
-    })
+    this.#guard(session, accept)
   }
 
   /** Has the handshake done, and gives the application the session behind it. */
@@ -411,8 +404,7 @@ export class Client {
     below: Net.Socket,
     known: StreamKnown,
     accept: (session: Session) => void,
-    endpoint: string,
-    owner: StreamOwner
+    endpoint: string
   ): void {
     const { tls } = this.#place
     if (tls === undefined) return void below.resetAndDestroy()
@@ -424,18 +416,18 @@ export class Client {
       below,
       (secure, about) => {
         if (!over()) return
-        const session = new StreamSession(owner, secure, { ...known, about: { ...known.about, tls: about } }, below)
-        this.#start(session, accept, owner)
+        const behind = { ...known, about: { ...known.about, tls: about } }
+        this.#start(new StreamSession(this.#streams, secure, behind, below), accept)
       },
       (reason) => {
         if (over()) this.#outbound.control({ _tag: "insecure", session: handle, reason })
-        if (owner === this.#streams) this.#sayGone(handle)
+        this.#sayGone(handle)
       }
     )
   }
 
-  #start(session: StreamSession, accept: (session: Session) => void, owner = this.#streams): void {
-    if (owner === this.#streams) this.#sessions.set(Handle.index(session.handle), session)
+  #start(session: StreamSession, accept: (session: Session) => void): void {
+    this.#sessions.set(Handle.index(session.handle), session)
     this.#guard(session, accept)
     session.start()
   }
@@ -449,7 +441,7 @@ export class Client {
     if (socket === undefined) return this.#sayGone(handle)
     const { accept, endpoint, known } = moving
     if (endpoint === undefined) this.#start(new StreamSession(this.#streams, socket, known), accept)
-    else this.#secure(socket, known, accept, endpoint, this.#streams)
+    else this.#secure(socket, known, accept, endpoint)
   }
 
   #sayGone(handle: Handle.SessionHandle): void {

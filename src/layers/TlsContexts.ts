@@ -101,7 +101,7 @@ class Sessions {
 }
 
 /** The socket below one of TLS. Not public: an event of the server tells only of the one above. */
-type Layered = Tls.TLSSocket & { readonly _parent?: Net.Socket & { readonly stream?: Net.Socket } }
+type Layered = Tls.TLSSocket & { readonly _parent?: Net.Socket }
 
 /**
  * Does handshakes.
@@ -138,8 +138,7 @@ export class Acceptor {
       }
     })
     this.#server.on("secureConnection", (socket: Layered) => {
-      // what is no socket itself is wrapped in one
-      const below = socket._parent?.stream ?? socket._parent
+      const below = socket._parent
       if (below === undefined) return
       socket.allowHalfOpen = true
       this.#waiting.get(below)?.(socket)

@@ -118,15 +118,11 @@ export interface Known {
   readonly remote?: string | undefined
   readonly local?: string | undefined
   readonly about?: SessionAbout | undefined
-  /** Whether the bytes are those of TLS. */
-  readonly inTls?: boolean
   /** The socket below, where this is one of TLS: what the peer is to see as a reset, it has to do. */
   readonly below?: Net.Socket | undefined
 }
 
 const plain: Known = { transport: "tcp" }
-/** What is known of connections that are taken as they are: TLS on them is the worker's matter. */
-const raw = { tcp: plain, tls: { transport: "tls", inTls: true } } as const
 
 /**
  * A connection over a socket of TCP, of TLS above one, or of a path, which is paused and read by events or by
@@ -174,10 +170,6 @@ export class TcpConnection implements Connection {
     this.#local ??= this.#ask("getsockname")
     this.#remote ??= this.#ask("getpeername")
     return this.#remote !== undefined
-  }
-
-  get inTls(): boolean {
-    return this.#known.inTls === true
   }
 
   get about(): SessionAbout | undefined {
@@ -531,16 +523,13 @@ export const acceptAfter = (
   lingerTime: number
 ): Effect.Effect<void, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { acceptor, listen, transport } = options
-    const inTls = transport === "tls" && acceptor === undefined
+    const { listen, transport } = options
     const handshakes = yield* Effect.acquireRelease(
       Effect.sync(() =>
         new Handshakes({
           ...options,
           arrived: ({ socket, ...known }) => {
-            listen.accept(
-              new TcpConnection(readByEvents(socket), lingerTime, undefined, { transport, inTls, ...known })
-            )
+            listen.accept(new TcpConnection(readByEvents(socket), lingerTime, undefined, { transport, ...known }))
           }
         })
       ),
@@ -651,7 +640,7 @@ export const acceptInet = (
     options,
     listen.listener.placement === "transfer"
       ? (accepted) => new TcpMovable.TcpMovable(accepted, transport, localUri)
-      : (accepted) => new TcpConnection(readable(accepted), lingerTime, local, raw[transport])
+      : (accepted) => new TcpConnection(readable(accepted), lingerTime, local)
   )
 }
 

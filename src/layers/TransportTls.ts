@@ -26,7 +26,6 @@ import * as TcpErrors from "./TcpErrors.ts"
 import * as TlsContexts from "./TlsContexts.ts"
 import * as TlsErrors from "./TlsErrors.ts"
 import * as TransportTcp from "./TransportTcp.ts"
-import * as WorkerTls from "./WorkerTls.ts"
 
 const noCertificate = (endpoint: Endpoint.InetEndpoint): TransportError =>
   new TransportError({
@@ -80,10 +79,9 @@ export const make = (
     listen: Effect.fnUntraced(function*(endpoint, listen) {
       if (listen.certificate(undefined) === undefined) return yield* noCertificate(endpoint)
       const server = yield* TransportTcp.serverOf(endpoint, listen)
-      if (WorkerTls.endsIn(listen.listener)) {
-        const { proxyTrust } = listen.listener
-        if (proxyTrust.length === 0) TransportTcp.acceptInet(server, listen, "tls", options)
-        else yield* TransportTcp.acceptAfter(server, { listen, transport: "tls", acceptor: undefined }, lingerTime)
+      // TLS ends where they go
+      if (listen.listener.placement === "transfer") {
+        TransportTcp.acceptInet(server, listen, "tls", options)
         return TransportTcp.boundTo(endpoint, server)
       }
       const acceptor = new TlsContexts.Acceptor(listen.listener, materialsOf(listen.certificate))

@@ -3,7 +3,7 @@
  *
  * The host posts the certificates when the worker starts, and again when they change; handshakes from then on show the
  * new ones. All workers of an application share the keys of tickets, so a client is resumed by whichever it comes to.
- * Handshakes are bounded in number and time as in the host, by the same options, per worker and listener.
+ * Connections move there for it: where they can't, TLS ends in the host. Handshakes are bounded in number and time as in the host, by the same options, per worker and listener.
  *
  * @since 0.1.0
  */
@@ -32,8 +32,8 @@ const optionsOf = (
   { alpn, clientAuthorities, clientCertificate, handshakeTimeout, maxHandshakes }: ListenerOptions
 ): TlsOptions => ({ alpn, clientAuthorities, clientCertificate, handshakeTimeout, maxHandshakes })
 
-/** Whether the workers of these listeners end TLS. */
-export const endsIn = ({ placement, tlsIn }: Pick<ListenerOptions, "placement" | "tlsIn">): boolean =>
+/** Whether workers end TLS of a listener with these options, where connections can move. */
+const endsIn = ({ placement, tlsIn }: Pick<ListenerOptions, "placement" | "tlsIn">): boolean =>
   placement === "transfer" || tlsIn === "worker"
 
 // an application's options are one object for all its workers

@@ -1,4 +1,4 @@
-/** TLS that ends in the worker: on connections that have moved to it, and on those that the host keeps. */
+/** TLS that ends in the worker that a connection has moved to. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -39,8 +39,7 @@ const ask = (socket: Tls.TLSSocket, question: string): Effect.Effect<string> =>
 const kinds = [
   ["moved, on the host's loop", { placement: "transfer" }, "in-process"],
   ["moved to a thread", { placement: "transfer" }, "thread"],
-  ["kept by the host, on its loop", { tlsIn: "worker" }, "in-process"],
-  ["kept by the host, on a thread", { tlsIn: "worker" }, "thread"]
+  ["left to a worker on the host's loop", { tlsIn: "worker" }, "in-process"]
 ] as const
 
 describe.each(kinds)("TLS of connections %s", (_, listener, kind) => {
