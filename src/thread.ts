@@ -30,7 +30,7 @@ type HandedLink = Extract<HandedOver, { readonly link: number }>
 const segments = new Map<number, HandedSegment>()
 const links = new Map<number, HandedLink>()
 const sockets = new Map<number, object>()
-/** The latest, under one number. */
+/** The last that were handed over, as number 0. */
 const certificates = new Map<number, ReadonlyArray<PostedCertificate>>()
 
 const keep = (message: unknown): void => {

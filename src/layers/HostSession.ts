@@ -188,6 +188,8 @@ export class HostSession implements ConnectionEnd {
   /** Puts the session on offer: the worker may claim it from the moment its message is visible. */
   offer(message: Message.Of<"accepted" | "localAccepted">, undelivered: () => void): void {
     this.move("offer")
+    // many are accepted in one turn; one that moves has the way here and back still before it
+    if (this.connection.moves === true) this.worker.gather()
     this.worker.congestion.send({ message, live: () => this.state === "ACCEPTING", cleanUp: undelivered })
   }
 

@@ -407,8 +407,12 @@ export class Client {
     endpoint: string
   ): void {
     const { tls } = this.#place
-    if (tls === undefined) return void below.resetAndDestroy()
     const handle = known.session
+    // of another application's listener, whose workers end TLS: this one's do not
+    if (tls === undefined) {
+      below.resetAndDestroy()
+      return this.#sayGone(handle)
+    }
     const over = (): boolean => this.#handshakes.delete(handle)
     this.#handshakes.set(handle, below)
     tls.begin(
