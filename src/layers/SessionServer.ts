@@ -103,7 +103,7 @@ const watch = (server: Net.Server): Shared => {
   }
   const begun = (response: Http.ServerResponse): void => {
     state.responses.add(response)
-    response.once("close", onClose)
+    response.on("close", onClose)
     const owner = ownerOf(response)
     if (owner === undefined ? [...state.served].some(({ stopping }) => stopping) : owner.stopping) {
       response.shouldKeepAlive = false
