@@ -98,7 +98,8 @@ const Mode = Schema.Union([Schema.Int, Schema.String.check(Schema.isPattern(/^0?
  *
  * - `placement`: `"shared"`: the host keeps the socket, and bytes go through fifos in shared memory. `"transfer"`: a
  *   claimed connection moves to the worker's thread, socket and all; `"shared"`. TCP and TLS only.
- * - `tlsIn`: `"host"` or `"worker"`: who ends TLS on `tls:` endpoints; `"host"`. With `transfer` it is the worker.
+ * - `tlsIn`: `"host"` or `"worker"`: who ends TLS on `tls:` endpoints; `"host"`. With `transfer` it is the worker; for
+ *   the worker to do it, the connection moves there as with `transfer`. Where it can't, the host does both, and says so.
  * - `alpn`: protocols offered in TLS handshakes, the preferred first; none.
  * - `clientCertificate`: `"none"`, `"request"`, or `"require"`: a client without a valid one is refused; `"none"`.
  * - `clientAuthorities`: PEM texts of the authorities that sign clients' certificates; none, and `"require"` needs one.

@@ -37,7 +37,7 @@ export const dispatch = (transports: Transports): TransportOf<Endpoint.Transport
     immovable: (endpoint, options) => {
       const transport = of(endpoint)
       return transport?.immovable === undefined
-        ? `${endpoint._tag} has no connections that could be moved`
+        ? `only connections of tcp and tls can move to a worker, not those of ${endpoint._tag}`
         : transport.immovable(endpoint, options)
     },
     connect: (endpoint, options) => of(endpoint)?.connect(endpoint, options) ?? unserved("connect", endpoint)
