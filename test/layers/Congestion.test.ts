@@ -92,7 +92,9 @@ const toWorker: ReadonlyArray<Message.Message> = [
     local: "local://app0.worker1"
   },
   { _tag: "addLink", link: 3 },
-  { _tag: "deleteLink", link: 3 }
+  { _tag: "deleteLink", link: 3 },
+  { _tag: "moved", session: session(9) },
+  { _tag: "certificates", count: 2 }
 ]
 const toHost: ReadonlyArray<Message.Tag> = [
   "listen",
@@ -106,6 +108,7 @@ const toHost: ReadonlyArray<Message.Tag> = [
   "segmentMapped",
   "needSegment",
   "segmentUnused",
+  "insecure",
   "splice"
 ]
 
