@@ -360,17 +360,19 @@ describe("TransportTls", () => {
   })
 
   describe("a connection", () => {
-    test("whose peer has ended before it was opened tells of it after the bytes", () =>
-      Effect.gen(function*() {
-        const at = yield* listening()
-        const { connection, peer } = yield* connected(at)
-        peer.socket.end("last words")
-        yield* until("the end is on its way", () => peer.socket.writableFinished)
-        yield* settled
-        const app = new AppEnd(connection, 4 * KiB).open()
-        yield* until("the end", () => app.said.includes("ended"))
-        assert.strictEqual(app.read().toString(), "last words")
-      }))
+    for (const words of ["last words", ""]) {
+      test(`whose peer has ended before it was opened tells of it after "${words}"`, () =>
+        Effect.gen(function*() {
+          const at = yield* listening()
+          const { connection, peer } = yield* connected(at)
+          peer.socket.end(words)
+          yield* until("the end is on its way", () => peer.socket.writableFinished)
+          yield* settled
+          const app = new AppEnd(connection, 4 * KiB).open()
+          yield* until("the end", () => app.said.includes("ended"))
+          assert.strictEqual(app.read().toString(), words)
+        }))
+    }
 
     test("that is given up while its peer does not read is gone in bounded time", () =>
       Effect.gen(function*() {
