@@ -75,6 +75,14 @@ export const worlds: Readonly<Record<string, Layer.Layer<World>>> = {
   "sessions on a thread, in small fifos": sessions({
     worker: { workers: 1, kind: "thread" },
     segment: { rxFifoSize: "8 KiB", txFifoSize: "8 KiB" }
+  }),
+  "sessions that move to a thread": sessions({
+    worker: { workers: 1, kind: "thread" },
+    listener: { placement: "transfer" }
+  }),
+  "sessions that move, in-process": sessions({
+    worker: { workers: 1, kind: "in-process" },
+    listener: { placement: "transfer" }
   })
 }
 
