@@ -54,7 +54,7 @@ describe("AddressPattern", () => {
 
   it("refuses what is no address", () => {
     const bad = ["", " ", "a b", "10.0.0", "256.0.0.1", "10.0.0.7:", "10.0.0.7:99999", ":80", "[10.0.0.7]", "[::1", "*"]
-    for (const text of [...bad, "udp://10.0.0.7:1", "tcp://10.0.0.7", "tcp://a/b:1", "local://", "tcp://10.0.0.7:*"]) {
+    for (const text of [...bad, "quic://10.0.0.7:1", "tcp://10.0.0.7", "tcp://a/b:1", "local://", "tcp://10.0.0.7:*"]) {
       assert.isUndefined(AddressPattern.parse(text), text)
     }
   })
