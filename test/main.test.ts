@@ -373,7 +373,7 @@ describe("sluice at run time", () => {
       )
       assert.match(
         yield* prints(control, "rules", "list"),
-        /^Rule +On .*\n0\.0 +accept +any +any +127\.0\.0\.0\/8 +deny +- +-$/
+        /^Rule +On .*\n0\.0 +accept +any +127\.0\.0\.0\/8 +deny +- +-$/
       )
       yield* refused("rule-denied 1")
       assert.strictEqual(yield* prints(control, "rules", "remove", "0.0"), "rule 0.0 removed")

@@ -24,10 +24,9 @@ const side = (prefix: string, port: number): string =>
 
 const columns: ReadonlyArray<Column<RuleEntry>> = [
   { head: "Rule", cell: ({ handle }) => handle },
-  { head: "On", cell: ({ rule }) => rule.on },
-  { head: "Transport", cell: ({ rule }) => rule.transport },
-  { head: "Local", cell: ({ rule }) => side(rule.local, rule.localPort), least: 14 },
-  { head: "Remote", cell: ({ rule }) => side(rule.remote, rule.remotePort), least: 14 },
+  { head: "On", cell: ({ rule: { on, transport } }) => transport === "any" ? on : `${on} ${transport}` },
+  { head: "Local", cell: ({ rule }) => side(rule.local, rule.localPort), least: 12 },
+  { head: "Remote", cell: ({ rule }) => side(rule.remote, rule.remotePort), least: 12 },
   { head: "Action", cell: ({ rule }) => orNone(rule.action), least: 6 },
   { head: "Namespace", cell: ({ rule }) => orNone(rule.namespace ?? null), least: 9 },
   { head: "Tag", cell: ({ rule }) => orNone(rule.tag ?? null), least: 8 }

@@ -58,8 +58,10 @@ type Connection = SessionDuplex.Stream & { [OWNER]: SessionServer }
 /** What the workers that share a server know of it. */
 interface Shared {
   readonly served: Set<SessionServer>
-  /** Responses that are not at their end. */
+  /** Responses that are not at their end, as far as they are looked at. */
   readonly responses: Set<Http.ServerResponse>
+  /** Looks at a response, once responses are looked at. */
+  attend: ((response: Http.ServerResponse) => void) | undefined
   /** Whose idle connections Node closes now. */
   closing: SessionServer | undefined
 }
@@ -87,21 +89,34 @@ function onConnectionClose(this: Connection): void {
 const ownerOf = (response: Http.ServerResponse): SessionServer | undefined =>
   (response.req.socket as unknown as Partial<Connection> | null)?.[OWNER]
 
-/**
- * Looks at the responses that the server makes, on whatever event it makes them: one that was begun before a drain and
- * is written after it ends its connection too.
- */
+/** What Node's HTTP keeps at a connection: the response that is being written. Not public: there may be none. */
+interface Busy {
+  readonly _httpMessage?: Http.ServerResponse | null
+}
+
+/** What is known of a server, from the first time on that it is asked for. */
 const watch = (server: Net.Server): Shared => {
   const known = shared.get(server)
   if (known !== undefined) return known
-  const state: Shared = { served: new Set(), responses: new Set(), closing: undefined }
+  const state: Shared = { served: new Set(), responses: new Set(), closing: undefined, attend: undefined }
   shared.set(server, state)
-  if (!isHttp(server)) return state
+  // where TLS is between the two it is not known whose connection a response goes to: all of them are looked at
+  if (server instanceof Https.Server) attend(server, state)
+  return state
+}
+
+/**
+ * Looks at the responses that the server makes from here on, on whatever event it makes them: one that is written while
+ * the server stops ends its connection. It costs each request something, so it begins when a server stops.
+ */
+const attend = (server: Net.Server, state: Shared): (response: Http.ServerResponse) => void => {
+  if (state.attend !== undefined) return state.attend
   const onClose = function(this: Http.ServerResponse): void {
     state.responses.delete(this)
     for (const served of state.served) if (served.stopping) served.settleSoon()
   }
   const begun = (response: Http.ServerResponse): void => {
+    if (state.responses.has(response)) return
     state.responses.add(response)
     response.on("close", onClose)
     const owner = ownerOf(response)
@@ -114,7 +129,7 @@ const watch = (server: Net.Server): Shared => {
     if (name === "request" || name === "checkContinue" || name === "checkExpectation") begun(args[1])
     return emit.call(this, name, ...args)
   }
-  return state
+  return state.attend = begun
 }
 
 /** Servers whose connections can be idle. */
@@ -344,6 +359,13 @@ export class SessionServer {
   }
 
   #stop(): void {
+    if (isHttp(this.server)) {
+      const begun = attend(this.server, this.#shared)
+      for (const connection of this.#open) {
+        const response = (connection as Busy)._httpMessage
+        if (response) begun(response)
+      }
+    }
     for (const response of this.#shared.responses) {
       if ((ownerOf(response) ?? this) === this) response.shouldKeepAlive = false
     }

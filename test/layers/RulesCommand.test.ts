@@ -20,9 +20,9 @@ describe("RulesCommand", () => {
         entry("0.0", { action: "app:billing", transport: "tls", localPort: 443, namespace: "shop" })
       ]),
       [
-        "Rule  On      Transport  Local    Remote              Action       Namespace  Tag",
-        "3.1   accept  any        any      [2001:db8::/32]:80  deny         -          mine",
-        "0.0   both    tls        any:443  any                 app:billing  shop       -"
+        "Rule  On        Local    Remote              Action       Namespace  Tag",
+        "3.1   accept    any      [2001:db8::/32]:80  deny         -          mine",
+        "0.0   both tls  any:443  any                 app:billing  shop       -"
       ].join("\n")
     )
   })
@@ -32,6 +32,7 @@ describe("RulesCommand", () => {
     const long = entry("1023.9999", {
       action: `app:${name}`,
       on: "connect",
+      transport: "udp",
       remote: "2001:db8:1111:2222:3333:4444:5555:6666",
       namespace: name,
       tag: name

@@ -122,21 +122,24 @@ const suite = (name: string, makeWorld: () => World): void => {
       }))
 
     for (const [how, listening] of [["its own", "127.0.0.1"], ["any", "0.0.0.0"]] as const) {
-      testInet(`a connection that broke is still known by its addresses, at a listener on ${how} address`, (world) =>
-        Effect.gen(function*() {
-          const { connections, local } = yield* listen(`tcp://${listening}:0`)
-          const at = local.replace("0.0.0.0", "127.0.0.1")
-          const peer = world.dial(at)
-          yield* until("accept", () => connections.length > 0)
-          const connection = connections[0]!
-          const { remote } = connection
-          assert.match(remote, /^tcp:\/\/127\.0\.0\.1:\d+$/)
-          const known = connection.local
-          const app = new AppEnd(connection, 4 * KiB).open()
-          peer.reset()
-          yield* until("the end", () => app.over !== undefined)
-          assert.deepStrictEqual([connection.remote, connection.local], [remote, known])
-        }))
+      testInet(
+        `a connection that broke is still known by its addresses, at a listener on ${how} address`,
+        (world) =>
+          Effect.gen(function*() {
+            const { connections, local } = yield* listen(`tcp://${listening}:0`)
+            const at = local.replace("0.0.0.0", "127.0.0.1")
+            const peer = world.dial(at)
+            yield* until("accept", () => connections.length > 0)
+            const connection = connections[0]!
+            const { remote } = connection
+            assert.match(remote, /^tcp:\/\/127\.0\.0\.1:\d+$/)
+            const known = connection.local
+            const app = new AppEnd(connection, 4 * KiB).open()
+            peer.reset()
+            yield* until("the end", () => app.over !== undefined)
+            assert.deepStrictEqual([connection.remote, connection.local], [remote, known])
+          })
+      )
     }
 
     test("nothing is read from a connection before it is opened", (world) =>
