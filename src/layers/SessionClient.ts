@@ -48,6 +48,8 @@ const BATCH = 32
 const BATCHES = 64
 /** Milliseconds, some 49 days, that the timeout of a connect can say at most: more are no more. */
 const LONGEST_TIMEOUT = 2 ** 32 - 1
+/** Microseconds, at most, for which a worker waits for a connection that it has claimed, and does nothing else. */
+const LONGEST_MOVE = 300
 /** Looks between two looks at the clock, while the worker waits for an answer without sleeping. */
 const LOOKS = 32
 
@@ -167,7 +169,9 @@ export class Client {
   /** Cut-through sessions by their slots in the inbox. */
   readonly #locals: Array<LocalClientSession | undefined> = []
   #localCount = 0
+  /** For the answers of workers, and for connections that were claimed and are on their way. */
   readonly #spin: Spin
+  readonly #moveSpin: Spin
   readonly draining = Deferred.makeUnsafe<void>()
   readonly #memory: Memory
   /** The local endpoint of the session that came last. */
@@ -190,6 +194,7 @@ export class Client {
     this.#toHost = outbound
     this.#inbox = new Inbox.Receiver(start.inbox)
     this.#spin = new Spin(place.spin)
+    this.#moveSpin = new Spin(place.spin > 0 ? LONGEST_MOVE : 0)
     this.#segments.set(0, first)
     this.#arenas = new Segment.Arenas((index) => this.#segments.get(index)!.bytes)
     this.#arenas.add(0, Segment.workerArena(first))
@@ -266,20 +271,24 @@ export class Client {
     this.#looking = true
     soon(() => {
       this.#looking = false
-      if (this.#localCount > 0 && this.#spin.budget > 0) this.#await()
+      // what this worker does next may block it for long, and nobody else can have a connection that it has claimed
+      if (this.#moving.size > 0) {
+        if (this.#moveSpin.budget > 0) this.#await(this.#moveSpin)
+        else this.#moveSpin.woken()
+      } else if (this.#localCount > 0 && this.#spin.budget > 0) this.#await(this.#spin)
       this.wake()
     })
   }
 
   /** Looks for the next event for a while: the answer of a worker that runs comes sooner than a ring would. */
-  #await(): void {
-    const end = performance.now() + this.#spin.budget / 1000
+  #await(spin: Spin): void {
+    const end = performance.now() + spin.budget / 1000
     do {
       for (let looks = 0; looks < LOOKS; looks++) {
-        if (this.#inbox.pending || this.#inbound.depth !== 0) return this.#spin.paid()
+        if (this.#inbox.pending || this.#inbound.depth !== 0) return spin.paid()
       }
     } while (performance.now() < end)
-    this.#spin.missed()
+    spin.missed()
   }
 
   readonly #lookAt = (slot: number): void => {
