@@ -126,8 +126,51 @@ describe("examples", () => {
 })
 
 const hasSocat = spawnSync("socat", ["-V"]).error === undefined
+const hasCurl = spawnSync("curl", ["-V"]).error === undefined
+
+/** Serves an example on a path beside a port, and gives the path. */
+const servingAt = (example: string, test: (path: string) => void, ...args: ReadonlyArray<string>) => {
+  const socket = control()
+  const path = Path.join(Path.dirname(socket), "app.sock")
+  const listen = ["--listen", `unix://${path}`, "--listen", "tcp://127.0.0.1:0"]
+  return serving(
+    ["dist/main.js", "serve", `examples/${example}`, ...listen, "--control", socket, ...args],
+    async () => {
+      for (let tries = 0; !Fs.existsSync(path); tries++) {
+        assert.isBelow(tries, 100)
+        await sleep(50)
+      }
+      test(path)
+    }
+  )
+}
 
 describe("examples over sockets of other kinds", () => {
+  it.runIf(hasCurl || process.env.CI !== undefined)(
+    "hello.ts answers curl at a Unix socket with the given mode",
+    () =>
+      servingAt(
+        "hello.ts",
+        (path) => {
+          const { stdout } = spawnSync("curl", ["-s", "--unix-socket", path, "http://localhost/"])
+          assert.match(stdout.toString(), /^hello from thread \d\n$/)
+          assert.strictEqual(Fs.statSync(path).mode & 0o777, 0o660)
+        },
+        "--unix-mode",
+        "0660"
+      )
+  )
+
+  it.runIf(hasSocat || process.env.CI !== undefined)(
+    "upper.ts answers socat at a Unix socket",
+    () =>
+      servingAt("upper.ts", (path) => {
+        const { stdout } = spawnSync("socat", ["-t", "5", "-", `UNIX-CONNECT:${path}`], { input: "hello\n" })
+        assert.strictEqual(stdout.toString(), "HELLO\n")
+        assert.strictEqual(Fs.statSync(path).mode & 0o777, 0o600)
+      })
+  )
+
   it.runIf(hasSocat || process.env.CI !== undefined)("udp-echo.ts sends socat its datagram back", () =>
     serving(
       ["dist/main.js", "serve", "examples/udp-echo.ts", "--listen", "udp://127.0.0.1:0", "--control", control()],
