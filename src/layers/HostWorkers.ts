@@ -81,8 +81,10 @@ export const make = (options: {
 }): HostWorkers => {
   const { certificates, connects, listeners, requests, scope, stack, tables } = options
 
-  const tellToDrain = (worker: LiveWorker): void =>
-    void worker.congestion.send({ message: { _tag: "rpc", call: "drain", argument: 0 } })
+  const tellToDrain = (worker: LiveWorker): void => {
+    worker.congestion.send({ message: { _tag: "rpc", call: "drain", argument: 0 } })
+    for (const { connection } of worker.sessions) connection.drain?.()
+  }
 
   /** W12, in its order. The closing of the stack's own layers follows: the queues, then the segments. */
   const teardown = Effect.fnUntraced(function*(live: LiveWorker) {

@@ -47,6 +47,9 @@ const WAITING_BYTES = 16 << 20
 /** Datagrams of a socket that the system has not taken yet at most. */
 const SENDING = 64
 
+/** Milliseconds without a datagram after which a session ends whose worker is to finish what it has. */
+const DRAIN_IDLE = 500
+
 type Udp = TransportEndpointOf<"udp">
 
 /** What of a listener's options is for its sessions. */
@@ -314,6 +317,12 @@ class UdpConnection implements Connection {
       if (reason !== undefined) this.#drop(reason)
     }
     this.#waiting = []
+  }
+
+  drain(): void {
+    if (this.#timer === undefined || this.#idle || this.#closed !== undefined) return
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.#onIdle(), Math.min(this.#settings.udpIdleTimeout, DRAIN_IDLE))
   }
 
   /** Nothing has come or gone for a while: the peer's end, and once more the connection's. */

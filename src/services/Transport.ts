@@ -91,6 +91,8 @@ export interface Connection {
   send(): void
   /** Sends a copy of bytes that are in no fifo; `false` when there are others before them, or none can be sent. */
   pass?(bytes: Uint8Array): boolean
+  /** Its worker is to finish what it has. For a connection whose peer never ends it: it ends once it is idle. */
+  drain?(): void
   /** Half-close: the peer reads an end after the last byte of the tx fifo. */
   end(): void
   /** Gives the connection up: sends what is in the tx fifo, then ends; what comes in meanwhile is dropped. */

@@ -63,6 +63,17 @@ describe("a host with UDP sessions", () => {
       assert.deepInclude((yield* listener).arrivals, { arrived: 9, claimed: 9, held: 0, offered: 0 })
     }))
 
+  test("a drain does not wait for peers that may never say anything again", () =>
+    Effect.gen(function*() {
+      const { host, local } = yield* attach({ worker: { workers: 2, drainTimeout: "1 minute" } })
+      const some = yield* peers(4, local)
+      for (const peer of some) peer.send("a")
+      yield* until("the answers", () => some.every((peer) => peer.received.length === 1))
+      yield* host.drain.pipe(Effect.timeout("20 seconds"))
+      yield* settled
+      assert.strictEqual((yield* host.report).apps[0]!.workers.reduce((sum, { sessions }) => sum + sessions, 0), 0)
+    }))
+
   test("M14 a flood of sources is bounded by the limits of sessions and of what is held, and all of it is accounted for", () =>
     Effect.gen(function*() {
       const { host, listener, local } = yield* attach({
