@@ -322,10 +322,12 @@ export class HostListener implements Origin {
 
   /** The worker has it. Bytes move from here on. */
   claimed(session: HostSession): void {
-    if (session.claimCounted) {
-      session.claimCounted = false
-      return
-    }
+    session.forgetAbout()
+    if (session.claimCounted) session.claimCounted = false
+    else this.#claim(session)
+  }
+
+  #claim(session: HostSession): void {
     if (!session.claimed()) return session.worker.fault("the worker claimed a session that was not on offer to it")
     session.worker.slot.offers.pending--
     session.worker.slot.offers.claimed++
@@ -387,7 +389,7 @@ export class HostListener implements Origin {
   takeBack(session: HostSession): void {
     if (session.state !== "ACCEPTING" || this.#withdraw(session)) return
     // the worker's word of it has not been read: count it as what it is
-    this.claimed(session)
+    this.#claim(session)
     session.claimCounted = true
   }
 

@@ -213,7 +213,6 @@ export class HostSession implements ConnectionEnd {
 
   /** The worker says that it has claimed the offer. */
   claimed(): boolean {
-    this.#forgetAbout()
     return this.move("claim")
   }
 
@@ -224,7 +223,8 @@ export class HostSession implements ConnectionEnd {
     return true
   }
 
-  #forgetAbout(): void {
+  /** The worker has said that it has the session, and so has read what is known of it. */
+  forgetAbout(): void {
     if (this.about !== undefined) this.#blocks.free(this.about.place)
     this.about = undefined
   }
@@ -439,7 +439,7 @@ export class HostSession implements ConnectionEnd {
     if (this.state === "TRANSPORT_DELETED") return
     this.state = "TRANSPORT_DELETED"
     this.#rx?.free()
-    this.#forgetAbout()
+    this.forgetAbout()
     this.#blocks.free(this.place)
     // first: whoever waits may take its place
     this.#uncount()

@@ -121,8 +121,8 @@ export class Tables {
       ? undefined
       : this.enter(worker, origin, connection, manager, place)
     if (session === undefined) {
-      manager.free(place)
-      if (about !== undefined) manager.free(about)
+      manager.untake(place)
+      if (about !== undefined) manager.untake(about)
       return undefined
     }
     if (text !== undefined && about !== undefined) {

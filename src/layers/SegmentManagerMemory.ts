@@ -270,13 +270,17 @@ class MemoryManager implements Manager {
   }
 
   free(place: Place): void {
-    this.arenas.free(place)
+    this.untake(place)
     if (this.#refused) {
       this.#refused = false
       this.#memory.available()
     }
-    if (this.#added.has(place.segment) && this.arenas.isEmpty(place.segment)) this.#empty.add(place.segment)
     this.#shrink()
+  }
+
+  untake(place: Place): void {
+    this.arenas.free(place)
+    if (this.#added.has(place.segment) && this.arenas.isEmpty(place.segment)) this.#empty.add(place.segment)
   }
 
   mapped(segment: Segment.Segment): void {

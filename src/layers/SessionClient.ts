@@ -10,10 +10,12 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Net from "node:net"
+import * as Endpoint from "../domain/Endpoint.ts"
 import * as Fifo from "../domain/Fifo.ts"
 import * as Handle from "../domain/Handle.ts"
 import * as Inbox from "../domain/Inbox.ts"
@@ -153,7 +155,7 @@ export class Client {
   readonly #sessions = new Map<number, AnySession>()
   readonly #moving = new Map<Handle.SessionHandle, Moving>()
   readonly #listeners = new Map<Handle.ListenerHandle, (session: Session) => void>()
-  /** The endpoints of listeners, as they were asked for. */
+  /** The endpoints of listeners that were asked for, in one spelling. */
   readonly #endpoints = new Map<Handle.ListenerHandle, string>()
   /** What TLS handshakes are under way on. */
   readonly #handshakes = new Map<Handle.SessionHandle, Net.Socket>()
@@ -420,6 +422,7 @@ export class Client {
     // of another application's listener, whose workers end TLS: this one's do not
     if (tls === undefined) {
       below.resetAndDestroy()
+      this.#outbound.control({ _tag: "insecure", session: handle, reason: "tls-failed" })
       return this.#sayGone(handle)
     }
     const over = (): boolean => this.#handshakes.delete(handle)
@@ -635,7 +638,10 @@ export class Client {
 
   listening(listener: Handle.ListenerHandle, endpoint: string, accept: (session: Session) => void): void {
     this.#listeners.set(listener, accept)
-    this.#endpoints.set(listener, endpoint)
+    this.#endpoints.set(
+      listener,
+      Result.match(Endpoint.parse(endpoint), { onFailure: () => endpoint, onSuccess: Endpoint.format })
+    )
   }
 
   notListening(listener: Handle.ListenerHandle): void {

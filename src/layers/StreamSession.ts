@@ -294,9 +294,12 @@ export class StreamSession implements Session {
   #break(): void {
     const stream = this.#stream
     if (stream.destroyed) return
-    // the system refuses to reset a socket while its end goes out, and the socket would then never close
-    if (stream.writableEnded && !stream.writableFinished) stream.once("finish", () => this.#reset())
-    else this.#reset()
+    // the system refuses to reset a socket while its end goes out, and the socket would then never close; the end goes
+    // out when all that was written has, which may never be
+    if (!stream.writableEnded || stream.writableFinished || stream.writableLength > 0) return this.#reset()
+    stream.once("finish", () => this.#reset())
+    // the end of TLS is bytes, which a peer that does not read never takes
+    if (this.#below !== stream) stream.setTimeout(LINGER_TIME, () => this.#below.destroy())
   }
 
   #reset(): void {

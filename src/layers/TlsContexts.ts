@@ -128,6 +128,8 @@ export class Acceptor {
     const sessions = new Sessions()
     this.#server = Tls.createServer({
       pauseOnConnect: true,
+      // who asks for a handshake watches its time; without a word from us Node ends it after two minutes
+      handshakeTimeout: 2 ** 31 - 1,
       requestCert: options.clientCertificate !== "none",
       rejectUnauthorized: options.clientCertificate === "require",
       ...(options.alpn.length > 0 && { ALPNProtocols: [...options.alpn] }),

@@ -24,7 +24,7 @@ import * as Effect from "effect/Effect"
 import * as Dgram from "node:dgram"
 import * as Dns from "node:dns"
 import type * as Net from "node:net"
-import { isIP } from "node:net"
+import { isIP, SocketAddress } from "node:net"
 import * as Datagram from "../domain/Datagram.ts"
 import * as Endpoint from "../domain/Endpoint.ts"
 import * as Fifo from "../domain/Fifo.ts"
@@ -49,6 +49,8 @@ const SENDING = 64
 
 /** Milliseconds without a datagram after which a session ends whose worker is to finish what it has. */
 const DRAIN_IDLE = 500
+
+const TAKEN_BACK = "bytes that were there were taken back"
 
 type Udp = TransportEndpointOf<"udp">
 
@@ -134,6 +136,8 @@ class UdpSocket {
   }
 
   readonly #onMessage = (bytes: Buffer, { address, port }: Dgram.RemoteInfo): void => {
+    // nobody can be answered there, and a send to it throws
+    if (port === 0) return this.dropped("not-sent")
     const key = `${address} ${port}`
     const known = this.#peers.get(key)
     if (known !== undefined) return known.receive(bytes)
@@ -380,16 +384,18 @@ class UdpConnection implements Connection {
     if (length <= Datagram.LARGEST_UDP) {
       // a copy: the system may take its time, and so the fifo is free at once
       const bytes = new Uint8Array(length)
-      const { tell } = tx.read(bytes)
+      const read = tx.read(bytes)
+      if (read.bytes < length) throw new Fifo.Corrupt(TAKEN_BACK)
       this.#socket.send(bytes, this)
-      return tell
+      return read.tell
     }
     this.#drop("too-large")
     let tell = false
     for (let left = length; left > 0;) {
-      const { length } = tx.peek(left)!
-      tell = tx.drop(length) || tell
-      left -= length
+      const part = tx.peek(left)
+      if (part === undefined) throw new Fifo.Corrupt(TAKEN_BACK)
+      tell = tx.drop(part.length) || tell
+      left -= part.length
     }
     return tell
   }
@@ -490,6 +496,10 @@ const step = (
 const bind = (socket: Dgram.Socket, address: string, port: number) =>
   step(socket, (done) => socket.bind({ address, port, exclusive: true }, () => done()))
 
+/** An address as the system writes it. */
+const inOneSpelling = (address: string): string =>
+  address.includes(":") && !address.includes("%") ? new SocketAddress({ address, family: "ipv6" }).address : address
+
 const isAny = (host: string): boolean => host === "0.0.0.0" || host === "::"
 
 /**
@@ -502,8 +512,7 @@ export const make = ({ lookup = systemLookup }: Options = {}): TransportOf<Udp> 
   /** Sockets by the endpoints that they were bound to: sessions may keep one when its listener is gone. */
   const bound = new Map<string, UdpSocket>()
 
-  const listenAnew = Effect.fnUntraced(function*(endpoint: Udp, listen: ListenOptions) {
-    const address = yield* addressOf(endpoint.host, undefined, lookup)
+  const listenAnew = Effect.fnUntraced(function*(endpoint: Udp, address: string, listen: ListenOptions) {
     const socket = openSocket(address, listen.ipv6Only)
     yield* bind(socket, address, endpoint.port).pipe(Effect.onError(() => Effect.sync(() => socket.close())))
     const at = socket.address()
@@ -516,10 +525,16 @@ export const make = ({ lookup = systemLookup }: Options = {}): TransportOf<Udp> 
 
   return {
     listen: Effect.fnUntraced(function*(endpoint, listen) {
-      const left = bound.get(Endpoint.format(endpoint))
+      const address = yield* Effect.mapError(
+        addressOf(endpoint.host, undefined, lookup),
+        (error) => TcpErrors.listenFailed(endpoint, error)
+      )
+      const left = bound.get(uri(inOneSpelling(address), endpoint.port))
       const served = yield* Effect.acquireRelease(
         Effect.map(
-          left !== undefined && left.listen === undefined ? Effect.succeed(left) : listenAnew(endpoint, listen),
+          left !== undefined && left.listen === undefined
+            ? Effect.succeed(left)
+            : listenAnew(endpoint, address, listen),
           (served) => {
             served.serve(listen)
             return served

@@ -106,7 +106,8 @@ export class WorkerTls {
   #listening(endpoint: string): Listening {
     let listening = this.#listeners.get(endpoint)
     if (listening === undefined) {
-      const options = this.#start.own[endpoint] ?? this.#start.all
+      const { all, own } = this.#start
+      const options = Object.hasOwn(own, endpoint) ? own[endpoint]! : all
       const acceptor = new TlsContexts.Acceptor(options, this.#choose, this.#start.resumption)
       this.#listeners.set(endpoint, listening = { acceptor, options, underWay: 0 })
     }

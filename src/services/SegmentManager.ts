@@ -18,6 +18,8 @@ export interface Manager extends Fifo.Blocks {
   readonly index: number
   /** Whether a segment is on its way to the worker, which can be allocated from once it is there. */
   readonly growing: boolean
+  /** Gives back what was allocated just now and is not needed: that is no news for who waits for memory. */
+  readonly untake: (place: Fifo.Place) => void
 }
 
 /**
