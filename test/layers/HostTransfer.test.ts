@@ -365,6 +365,26 @@ describe("the stream of a session", () => {
 })
 
 describe("sockets between threads", () => {
+  scenario(
+    "is broken at once when it is aborted, however much its peer has not read, and whether it had ended or not",
+    ({ open, report }) =>
+      Effect.gen(function*() {
+        for (const ended of [false, true]) {
+          const [peer, session] = yield* open
+          peer.socket.pause()
+          const bytes = Buffer.alloc(256 * KiB)
+          for (let idle = 0; idle < 3; yield* Effect.sleep("20 millis")) {
+            if (session.write(bytes) > 0) idle = 0
+            else idle++
+          }
+          if (ended) session.end()
+          session.abort()
+          yield* until("the session to be gone", () => report().apps[0]!.workers[0]!.sessions === 0)
+          peer.socket.destroy()
+        }
+      })
+  )
+
   it.live("M5 one that is in the port of a worker that ends is closed with it", () =>
     Effect.gen(function*() {
       const before = HalfOpen.sockets()
