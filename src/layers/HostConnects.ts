@@ -94,14 +94,6 @@ export const make = (options: {
     return worker.segments.acquire("connects").growing ? undefined : NO_MEMORY
   }
 
-  const sessionLater = Effect.fnUntraced(function*(worker: LiveWorker, connection: Connection) {
-    for (;;) {
-      yield* worker.memory.await
-      const session = sessionNow(worker, connection)
-      if (session !== undefined) return session
-    }
-  })
-
   const connectGlobal = Effect.fnUntraced(function*(
     worker: LiveWorker,
     endpoint: Endpoint.TransportEndpoint,
@@ -112,13 +104,16 @@ export const make = (options: {
     const connected = yield* Effect.result(transport.connect(endpoint, { source, listener, tls }))
     if (Result.isFailure(connected)) return connected.failure
     const connection = connected.success
-    const session = sessionNow(worker, connection) ?? (yield* sessionLater(worker, connection).pipe(
-      Effect.timeoutOrElse({
-        duration: worker.slot.app.options.admission.holdTime,
-        orElse: () => Effect.succeed(NO_MEMORY)
-      }),
-      Effect.onInterrupt(() => Effect.sync(() => connection.abort()))
-    ))
+    const until = tables.now() + worker.slot.app.options.admission.holdTime
+    let session = sessionNow(worker, connection)
+    // it is made here and nowhere beside: who is interrupted while he waits has none yet
+    while (session === undefined) {
+      yield* worker.memory.await.pipe(
+        Effect.timeoutOption(Math.max(0, until - tables.now())),
+        Effect.onInterrupt(() => Effect.sync(() => connection.abort()))
+      )
+      session = sessionNow(worker, connection) ?? (tables.now() >= until ? NO_MEMORY : undefined)
+    }
     if (typeof session === "string") {
       connection.abort()
       return refused(session)
