@@ -6,8 +6,7 @@
  *
  * **Splice** Two sessions of a worker can be joined: then the bytes that one connection puts into its rx fifo are what
  * the other one sends. The host takes the fifo over from the worker as its reader, from where the worker has read to, so
- * none is lost; what the worker had written into a tx fifo goes out before it. Small reads that find all of that empty are
- * written on at once, without a fifo in between. An end goes on as
+ * no byte is copied and none is lost; what the worker had written into a tx fifo goes out before it. An end goes on as
  * an end, a reset as a reset, and the worker hears of both as ever. Each side's memory is in use until both connections
  * are gone, so only then is the worker told to let go.
  *
@@ -283,12 +282,6 @@ export class HostSession implements ConnectionEnd {
   }
 
   // ---- what the connection says
-
-  /** Joined with another, small reads go straight on to it, as long as none waits in a fifo before them. */
-  pass(bytes: Uint8Array): boolean {
-    const other = this.#other
-    return other !== undefined && other.tx.size === 0 && other.connection.pass?.(bytes) === true
-  }
 
   received(): void {
     this.#received = true

@@ -52,9 +52,6 @@ const LARGE_READ = 8192
  */
 const ATTEMPT_TIMEOUT = 2000
 
-/** Stands for the length of a write whose bytes are in no fifo. */
-const PASSING = -1
-
 /** A write of at least this many bytes is often more than the system takes at once. */
 const LARGE_WRITE = 16384
 
@@ -256,10 +253,7 @@ export class TcpConnection implements Connection {
       if (this.#armed !== undefined) {
         this.#armed = undefined
         end.rx.commit(bytes)
-      } else {
-        if (!this.#large && end.pass?.(scratch.subarray(0, bytes)) === true) return !this.#paused
-        this.#take(end, scratch, bytes)
-      }
+      } else this.#take(end, scratch, bytes)
       end.received()
       this.#pauseIfFull(end)
     } catch (error) {
@@ -385,26 +379,12 @@ export class TcpConnection implements Connection {
     }
   }
 
-  pass(bytes: Uint8Array): boolean {
-    const socket = this.#socket
-    if (this.#end === undefined || this.#writing !== 0 || this.#ending || this.#closing) return false
-    if (socket.destroyed || socket.errored !== null) return false
-    const copy = Buffer.allocUnsafe(bytes.length)
-    copy.set(bytes)
-    socket.write(copy)
-    if (socket.writableLength === 0) return true
-    // the system has not taken all of it: what comes after it is written when it has
-    this.#writing = PASSING
-    socket.write(nothing, this.#onWritten ??= (error) => this.#written(error))
-    return true
-  }
-
   #written(error?: Error | null): void {
     const written = this.#writing
     this.#writing = 0
     if (error || this.#socket.destroyed) return
     this.#guard(() => {
-      if (written !== PASSING && this.#end?.tx.drop(written) === true) this.#end.room()
+      if (this.#end?.tx.drop(written) === true) this.#end.room()
       this.#pump()
     })
   }

@@ -37,11 +37,6 @@ export interface ConnectionEvents {
 export interface ConnectionEnd extends ConnectionEvents {
   readonly rx: Fifo.Producer
   readonly tx: Fifo.Consumer
-  /**
-   * Takes bytes that need not go through the rx fifo, since another connection can send them now; it makes a copy.
-   * `false`: they go into the fifo, as ever.
-   */
-  pass?(bytes: Uint8Array): boolean
 }
 
 /**
@@ -89,8 +84,6 @@ export interface Connection {
   resume(): void
   /** There are bytes in the tx fifo. */
   send(): void
-  /** Sends a copy of bytes that are in no fifo; `false` when there are others before them, or none can be sent. */
-  pass?(bytes: Uint8Array): boolean
   /** Its worker is to finish what it has. For a connection whose peer never ends it: it ends once it is idle. */
   drain?(): void
   /** Half-close: the peer reads an end after the last byte of the tx fifo. */
