@@ -95,7 +95,10 @@ export interface Place {
   readonly receiveCertificates: () => ReadonlyArray<PostedCertificate> | undefined
   /** Ends TLS, in a worker that may have to. */
   readonly tls: WorkerTls | undefined
-  /** Microseconds, at most, for which a worker with cut-through sessions waits before it goes to sleep; 0: never. */
+  /**
+   * Microseconds, at most, for which a worker with cut-through sessions waits before it goes to sleep; 0: never, nor for a
+   * connection that it has claimed.
+   */
   readonly spin: number
   /** For a worker that is slow on purpose: it takes one message a look, and this is how it comes to the next one. */
   readonly pace?: () => ((look: () => void) => void) | undefined
