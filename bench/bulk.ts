@@ -6,7 +6,7 @@
  * Goal: an upload with the default fifos at least 0.8 times as fast as to the bare server.
  * `node bench/bulk.ts`: about a minute.
  */
-import * as Options from "../src/domain/Options.ts"
+import * as Options from "../src/domain/options/Options.ts"
 import * as Bench from "./support/Bench.ts"
 
 const ROUNDS = 3

@@ -9,7 +9,7 @@
  * `node bench/connections.ts`: about 20 s, at most 60 s.
  */
 import * as Net from "node:net"
-import type * as Report from "../src/domain/Report.ts"
+import type * as Report from "../src/domain/report/Report.ts"
 import * as Bench from "./support/Bench.ts"
 
 const CONNECTIONS = 10_000

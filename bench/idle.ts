@@ -7,7 +7,7 @@
  * Goal: at most 1.5 times the bare server's growth, at most 1 KiB of segment memory for each idle session.
  * Needs some 10,100 open files per process (`ulimit -n`). `node bench/idle.ts`: about 30 s.
  */
-import * as Options from "../src/domain/Options.ts"
+import * as Options from "../src/domain/options/Options.ts"
 import * as Bench from "./support/Bench.ts"
 
 const CONNECTIONS = 10_000

@@ -10,14 +10,14 @@
  */
 import { isMainThread, MessageChannel, parentPort, Worker, workerData } from "node:worker_threads"
 import type { MessagePort } from "node:worker_threads"
-import * as MessageQueue from "../src/domain/MessageQueue.ts"
+import * as QueueMemory from "../src/domain/memory/QueueMemory.ts"
 
 const ROUNDS = 11
 const EVENTS = 1_000_000
 const POSTS = 100_000
 const ROUND_TRIPS = 1000
 const BATCH = 32
-const GEOMETRY: MessageQueue.Geometry = { indexQueue: 2048, ioRing: 2048, controlRing: 1 }
+const GEOMETRY: QueueMemory.Geometry = { indexQueue: 2048, ioRing: 2048, controlRing: 1 }
 
 const Event = 1
 const Ping = 2
@@ -52,9 +52,9 @@ class End {
   #toSend = 0
   readonly #doorbell: MessagePort
   readonly #posts: MessagePort
-  readonly #consumer: MessageQueue.Consumer
-  readonly #producer: MessageQueue.Producer
-  readonly #sink: MessageQueue.Sink = {
+  readonly #consumer: QueueMemory.Consumer
+  readonly #producer: QueueMemory.Producer
+  readonly #sink: QueueMemory.Sink = {
     io: (kind, index, generation, argument) => this.#take(kind, index, generation, argument, false),
     control: () => {}
   }
@@ -62,8 +62,8 @@ class End {
   constructor({ inbound, outbound, doorbell, posts }: Setup) {
     this.#doorbell = doorbell
     this.#posts = posts
-    this.#consumer = new MessageQueue.Consumer({ buffer: inbound, byteOffset: 0 }, GEOMETRY)
-    this.#producer = new MessageQueue.Producer({ buffer: outbound, byteOffset: 0 }, GEOMETRY, this.#ring)
+    this.#consumer = new QueueMemory.Consumer({ buffer: inbound, byteOffset: 0 }, GEOMETRY)
+    this.#producer = new QueueMemory.Producer({ buffer: outbound, byteOffset: 0 }, GEOMETRY, this.#ring)
     doorbell.on("message", this.#wake)
     posts.on(
       "message",
@@ -99,9 +99,9 @@ class End {
   #resume(): void {
     const producer = this.#producer
     for (; this.#toSend > 0; this.#toSend--) {
-      if (producer.io(Event, this.#toSend, 1, this.#toSend) === MessageQueue.Enqueued) continue
+      if (producer.io(Event, this.#toSend, 1, this.#toSend) === QueueMemory.Enqueued) continue
       producer.wantRoom()
-      if (producer.io(Event, this.#toSend, 1, this.#toSend) !== MessageQueue.Enqueued) return
+      if (producer.io(Event, this.#toSend, 1, this.#toSend) !== QueueMemory.Enqueued) return
     }
   }
 
@@ -124,7 +124,7 @@ class End {
 
 const median = (values: ReadonlyArray<number>): number => values.toSorted((a, b) => a - b)[values.length >>> 1]!
 
-const shared = () => new SharedArrayBuffer(MessageQueue.byteLength(GEOMETRY))
+const shared = () => new SharedArrayBuffer(QueueMemory.byteLength(GEOMETRY))
 
 const main = async () => {
   const [toWorker, toMain, doorbell, posts] = [shared(), shared(), new MessageChannel(), new MessageChannel()]

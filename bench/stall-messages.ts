@@ -7,7 +7,7 @@
  * 15 s.
  */
 import * as Effect from "effect/Effect"
-import * as Ledger from "../src/domain/Ledger.ts"
+import * as Ledger from "../src/domain/state/Ledger.ts"
 import * as QueuePair from "../test/support/QueuePair.ts"
 import * as Bench from "./support/Bench.ts"
 

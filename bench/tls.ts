@@ -6,7 +6,7 @@
  * open files per process (`ulimit -n`). `node bench/tls.ts`: about a minute.
  */
 import * as Fs from "node:fs"
-import type * as Report from "../src/domain/Report.ts"
+import type * as Report from "../src/domain/report/Report.ts"
 import * as Bench from "./support/Bench.ts"
 
 const CONNECTIONS = 10_000

@@ -20,18 +20,18 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Runtime from "effect/Runtime"
-import { version } from "./domain/Version.ts"
-import * as AppCommand from "./layers/AppCommand.ts"
-import * as DenyCommand from "./layers/DenyCommand.ts"
+import { version } from "./domain/report/Version.ts"
+import * as AppCommand from "./layers/cli/AppCommand.ts"
+import * as DenyCommand from "./layers/cli/DenyCommand.ts"
+import * as ListenerCommand from "./layers/cli/ListenerCommand.ts"
+import * as ProxyCommand from "./layers/cli/ProxyCommand.ts"
+import * as RulesCommand from "./layers/cli/RulesCommand.ts"
+import * as ServeCommand from "./layers/cli/ServeCommand.ts"
+import * as SessionCommand from "./layers/cli/SessionCommand.ts"
+import * as ShowCommand from "./layers/cli/ShowCommand.ts"
+import { printable } from "./layers/cli/Table.ts"
+import * as WorkerCommand from "./layers/cli/WorkerCommand.ts"
 import * as Host from "./layers/Host.ts"
-import * as ListenerCommand from "./layers/ListenerCommand.ts"
-import * as ProxyCommand from "./layers/ProxyCommand.ts"
-import * as RulesCommand from "./layers/RulesCommand.ts"
-import * as ServeCommand from "./layers/ServeCommand.ts"
-import * as SessionCommand from "./layers/SessionCommand.ts"
-import * as ShowCommand from "./layers/ShowCommand.ts"
-import { printable } from "./layers/Table.ts"
-import * as WorkerCommand from "./layers/WorkerCommand.ts"
 
 const FAILURE = 1
 const USAGE = 2
@@ -43,8 +43,8 @@ const moduleUrl = (name: string): URL =>
 const sluice = Command.make("sluice").pipe(
   Command.withDescription("A session layer: bounded queues, congestion-aware workers, nothing lost"),
   Command.withSubcommands([
-    ServeCommand.make({ host: Host.layer, defaultApp: moduleUrl("app") }),
-    ProxyCommand.make({ host: Host.layer, app: moduleUrl("proxy") }),
+    ServeCommand.make({ host: Host.layer, defaultApp: moduleUrl("apps/http") }),
+    ProxyCommand.make({ host: Host.layer, app: moduleUrl("apps/proxy/proxy") }),
     ShowCommand.command,
     AppCommand.command,
     WorkerCommand.command,

@@ -8,6 +8,6 @@
  *
  * @since 0.1.0
  */
-export type * as AppWorkerScripted from "./layers/AppWorkerScripted.ts"
-export * as HostScripted from "./layers/HostScripted.ts"
-export * as TransportMemory from "./layers/TransportMemory.ts"
+export type * as AppWorkerScripted from "./layers/testing/AppWorkerScripted.ts"
+export * as HostScripted from "./layers/testing/HostScripted.ts"
+export * as TransportMemory from "./layers/testing/TransportMemory.ts"

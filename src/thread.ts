@@ -8,13 +8,13 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Predicate from "effect/Predicate"
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads"
-import * as AppModules from "./layers/AppModules.ts"
-import type { HandedOver, ThreadData, ThreadStatus } from "./layers/AppWorkerThread.ts"
-import * as DoorbellPort from "./layers/DoorbellPort.ts"
-import * as NodeListen from "./layers/NodeListen.ts"
-import * as SessionClient from "./layers/SessionClient.ts"
-import type { HandedSockets } from "./layers/SocketPost.ts"
-import * as TcpMovable from "./layers/TcpMovable.ts"
+import * as AppModules from "./layers/adapters/node/AppModules.ts"
+import * as NodeListen from "./layers/adapters/node/NodeListen.ts"
+import type { HandedOver, ThreadData, ThreadStatus } from "./layers/stack/AppWorkerThread.ts"
+import * as DoorbellPort from "./layers/stack/DoorbellPort.ts"
+import type { HandedSockets } from "./layers/stack/HandOver.ts"
+import * as TcpMovable from "./layers/transport/TcpMovable.ts"
+import * as WorkerLoop from "./layers/worker/WorkerLoop.ts"
 import { WorkerExit } from "./services/AppWorker.ts"
 import type { PostedCertificate } from "./services/Congestion.ts"
 import { Sessions } from "./services/Sessions.ts"
@@ -52,7 +52,7 @@ const take = <A>(kept: Map<number, A>, number: number): A | undefined => {
   return handed
 }
 
-const receiveLink = (number: number, wake: () => void): SessionClient.ReceivedLink | undefined => {
+const receiveLink = (number: number, wake: () => void): WorkerLoop.ReceivedLink | undefined => {
   const handed = take(links, number)
   if (handed === undefined) return undefined
   const { bell, inbox } = handed
@@ -67,14 +67,14 @@ const run = Effect.gen(function*() {
   const stop = yield* Deferred.make<void>()
   const logError = Effect.runForkWith(yield* Effect.context<never>())
   port.on("message", keep)
-  const { client, sessions } = yield* SessionClient.make(start, {
+  const { client, sessions } = yield* WorkerLoop.make(start, {
     doorbell: DoorbellPort.make(port),
     receive: (segment) => take(segments, segment),
     receiveLink,
     receiveCertificates: () => take(certificates, 0),
     tls: start.tls === undefined
       ? undefined
-      : new (yield* Effect.promise(() => import("./layers/WorkerTls.ts"))).WorkerTls(start.tls),
+      : new (yield* Effect.promise(() => import("./layers/worker/WorkerTls.ts"))).WorkerTls(start.tls),
     receiveSocket: (session) => TcpMovable.socketOf(take(sockets, session)),
     spin: SPIN,
     stop: () => void Deferred.doneUnsafe(stop, Effect.void),

@@ -3,13 +3,13 @@
  *
  * @since 0.1.0
  */
-export * as PlainWorker from "./layers/PlainWorker.ts"
-export * as SessionCluster from "./layers/SessionCluster.ts"
-export * as SessionDatagrams from "./layers/SessionDatagrams.ts"
-export * as SessionDatagramSocket from "./layers/SessionDatagramSocket.ts"
-export * as SessionDuplex from "./layers/SessionDuplex.ts"
-export * as SessionHttpAgent from "./layers/SessionHttpAgent.ts"
-export * as SessionHttpServer from "./layers/SessionHttpServer.ts"
-export * as SessionSocket from "./layers/SessionSocket.ts"
-export * as SessionSocketServer from "./layers/SessionSocketServer.ts"
+export * as SessionCluster from "./layers/adapters/effect/SessionCluster.ts"
+export * as SessionDatagramSocket from "./layers/adapters/effect/SessionDatagramSocket.ts"
+export * as SessionHttpAgent from "./layers/adapters/effect/SessionHttpAgent.ts"
+export * as SessionHttpServer from "./layers/adapters/effect/SessionHttpServer.ts"
+export * as SessionSocket from "./layers/adapters/effect/SessionSocket.ts"
+export * as SessionSocketServer from "./layers/adapters/effect/SessionSocketServer.ts"
+export * as PlainWorker from "./layers/adapters/node/PlainWorker.ts"
+export * as SessionDuplex from "./layers/adapters/node/SessionDuplex.ts"
+export * as SessionDatagrams from "./layers/worker/SessionDatagrams.ts"
 export * as Sessions from "./services/Sessions.ts"

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Fs from "node:fs"
-import { version } from "../src/domain/Version.ts"
+import { version } from "../src/domain/report/Version.ts"
 
 const read = (path: string) => Fs.readFileSync(new URL(path, import.meta.url), "utf8")
 const [major, minor] = process.versions.node.split(".").map(Number) as [number, number, number]

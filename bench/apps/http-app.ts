@@ -1,7 +1,7 @@
 /** The request listener as a Sluice application; with `BLOCK` set, worker 1 blocks its event loop. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { serve } from "../../src/layers/SessionHttpServer.ts"
+import { serve } from "../../src/layers/adapters/effect/SessionHttpServer.ts"
 import { Sessions } from "../../src/services/Sessions.ts"
 import { block } from "./blocking.ts"
 import { handler } from "./http-handler.ts"

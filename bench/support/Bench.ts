@@ -8,7 +8,7 @@ import { type ChildProcess, execFile, spawn } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Timers from "node:timers/promises"
 import * as Util from "node:util"
-import type * as Report from "../../src/domain/Report.ts"
+import type * as Report from "../../src/domain/report/Report.ts"
 
 const CLOCK_TICKS = 100
 

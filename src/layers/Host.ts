@@ -8,11 +8,11 @@ import type { Certificates } from "../services/Certificates.ts"
 import type { Namespaces } from "../services/Namespaces.ts"
 import type { SessionLayer } from "../services/SessionLayer.ts"
 import type { SessionRules } from "../services/SessionRules.ts"
-import * as CertificatesMemory from "./CertificatesMemory.ts"
-import * as NamespacesMemory from "./NamespacesMemory.ts"
-import * as SessionLayerHost from "./SessionLayerHost.ts"
-import * as SessionRulesMemory from "./SessionRulesMemory.ts"
-import * as TransportNode from "./TransportNode.ts"
+import * as SessionLayerHost from "./host/SessionLayerHost.ts"
+import * as CertificatesMemory from "./stores/CertificatesMemory.ts"
+import * as NamespacesMemory from "./stores/NamespacesMemory.ts"
+import * as SessionRulesMemory from "./stores/SessionRulesMemory.ts"
+import * as TransportNode from "./transport/TransportNode.ts"
 
 /** What a host offers to the program that it is part of. */
 export type Services = SessionLayer | SessionRules | Namespaces | Certificates

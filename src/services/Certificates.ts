@@ -8,8 +8,8 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
-import * as Certificate from "../domain/Certificate.ts"
-import type { AppHandle, CertificateHandle } from "../domain/Handle.ts"
+import * as Certificate from "../domain/net/Certificate.ts"
+import type { AppHandle, CertificateHandle } from "../domain/state/Handle.ts"
 
 /**
  * Certificates that an application may have.

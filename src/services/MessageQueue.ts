@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import type * as MessageQueue_ from "../domain/MessageQueue.ts"
+import type * as MessageQueue_ from "../domain/memory/QueueMemory.ts"
 import type { DoorbellShape } from "./Doorbell.ts"
 
 /**

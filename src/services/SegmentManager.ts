@@ -4,8 +4,8 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import type * as Fifo from "../domain/Fifo.ts"
-import type * as Segment from "../domain/Segment.ts"
+import type * as Fifo from "../domain/memory/Fifo.ts"
+import type * as Segment from "../domain/memory/Segment.ts"
 
 /**
  * Allocates session blocks and rx fifo blocks for one user: a listener, or the connects of a worker.

@@ -8,6 +8,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import type { AppOptionsInput } from "../domain/options/Options.ts"
+import type * as Report from "../domain/report/Report.ts"
 import type {
   AppHandle,
   AppIndex,
@@ -16,9 +18,7 @@ import type {
   WorkerHandle,
   WorkerIndex,
   WorkerMapIndex
-} from "../domain/Handle.ts"
-import type { AppOptionsInput } from "../domain/Options.ts"
-import type * as Report from "../domain/Report.ts"
+} from "../domain/state/Handle.ts"
 import type { AppModule } from "./AppWorker.ts"
 import { NoSuchNamespace, WrongSecret } from "./Namespaces.ts"
 import type { WorkerInfo } from "./Sessions.ts"

@@ -9,8 +9,14 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import type { Prefix } from "../domain/Prefix.ts"
-import { type Entry, InvalidRule, type RuleHandle, type RuleInput, type Verdict } from "../domain/SessionRules.ts"
+import {
+  type Entry,
+  InvalidRule,
+  type RuleHandle,
+  type RuleInput,
+  type Verdict
+} from "../domain/admission/RuleTable.ts"
+import type { Prefix } from "../domain/net/Prefix.ts"
 
 /** There is a rule that matches the very same, or the source is denied already. */
 export class AlreadyExists extends Schema.TaggedError<AlreadyExists>()("AlreadyExists", {

@@ -13,8 +13,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import type { AppIndex, ListenerHandle, SessionHandle, WorkerIndex, WorkerMapIndex } from "../domain/Handle.ts"
-import type { SessionAbout } from "../domain/SessionAbout.ts"
+import type { SessionAbout } from "../domain/memory/SessionAbout.ts"
+import type { AppIndex, ListenerHandle, SessionHandle, WorkerIndex, WorkerMapIndex } from "../domain/state/Handle.ts"
 
 /**
  * The edges of a session. Every function is optional; one that throws ends its session with a reset.

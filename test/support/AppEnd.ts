@@ -2,10 +2,10 @@
  * The other side of a connection's fifos, as a worker has it: real producers and consumers over an arena in plain
  * memory. Everything that the connection says is recorded in order.
  */
-import { Arena } from "../../src/domain/Arena.ts"
-import * as Fifo from "../../src/domain/Fifo.ts"
-import * as Segment from "../../src/domain/Segment.ts"
-import * as SessionBlock from "../../src/domain/SessionBlock.ts"
+import { Arena } from "../../src/domain/memory/Arena.ts"
+import * as Fifo from "../../src/domain/memory/Fifo.ts"
+import * as Segment from "../../src/domain/memory/Segment.ts"
+import * as SessionBlock from "../../src/domain/memory/SessionBlock.ts"
 import type { Connection, ConnectionEvents } from "../../src/services/Transport.ts"
 
 const MEMORY = 4 << 20

@@ -1,7 +1,7 @@
 /** A session layer that does what a test says; what it does not say is a defect. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Handle from "../../src/domain/Handle.ts"
+import * as Handle from "../../src/domain/state/Handle.ts"
 import { type Application, NoSuchApp, SessionLayer } from "../../src/services/SessionLayer.ts"
 
 type Service = SessionLayer["Service"]

@@ -10,9 +10,9 @@ import type * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Crypto from "node:crypto"
-import * as Handle from "../../src/domain/Handle.ts"
-import type { AppOptionsInput } from "../../src/domain/Options.ts"
-import type { RuleHandle } from "../../src/domain/SessionRules.ts"
+import type { RuleHandle } from "../../src/domain/admission/RuleTable.ts"
+import type { AppOptionsInput } from "../../src/domain/options/Options.ts"
+import * as Handle from "../../src/domain/state/Handle.ts"
 import {
   type App,
   type AppSpec,

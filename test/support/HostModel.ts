@@ -8,9 +8,9 @@
  * {@link Model.differences} compares the model with what the host tells of itself where things have settled, and
  * {@link Model.commit} takes the choices over.
  */
-import * as Handle from "../../src/domain/Handle.ts"
-import type * as Ledger from "../../src/domain/Ledger.ts"
-import type * as Report from "../../src/domain/Report.ts"
+import type * as Report from "../../src/domain/report/Report.ts"
+import * as Handle from "../../src/domain/state/Handle.ts"
+import type * as Ledger from "../../src/domain/state/Ledger.ts"
 import type { Command, Given, Word } from "./Puppet.ts"
 
 /** What is attached: the options that the model knows of. Times are milliseconds. */

@@ -8,15 +8,15 @@
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
-import * as CutThrough from "../../src/domain/CutThrough.ts"
-import * as Handle from "../../src/domain/Handle.ts"
-import * as Inbox from "../../src/domain/Inbox.ts"
-import * as Message from "../../src/domain/Message.ts"
-import * as Mq from "../../src/domain/MessageQueue.ts"
-import * as Segment from "../../src/domain/Segment.ts"
-import * as SessionBlock from "../../src/domain/SessionBlock.ts"
-import * as DoorbellLatch from "../../src/layers/DoorbellLatch.ts"
-import * as SessionClient from "../../src/layers/SessionClient.ts"
+import * as CutThroughSegment from "../../src/domain/memory/CutThroughSegment.ts"
+import * as Inbox from "../../src/domain/memory/Inbox.ts"
+import * as Message from "../../src/domain/memory/Message.ts"
+import * as Mq from "../../src/domain/memory/QueueMemory.ts"
+import * as Segment from "../../src/domain/memory/Segment.ts"
+import * as SessionBlock from "../../src/domain/memory/SessionBlock.ts"
+import * as Handle from "../../src/domain/state/Handle.ts"
+import * as DoorbellLatch from "../../src/layers/stack/DoorbellLatch.ts"
+import * as WorkerLoop from "../../src/layers/worker/WorkerLoop.ts"
 import type { DoorbellShape } from "../../src/services/Doorbell.ts"
 import type { Session, Sessions, WorkerInfo } from "../../src/services/Sessions.ts"
 import { settled } from "./until.ts"
@@ -32,7 +32,7 @@ export class Worker {
   readonly segments = new Map<number, Segment.Segment>()
   /** Rings of other workers that this one has heard. */
   rings = 0
-  client!: SessionClient.Client
+  client!: WorkerLoop.Client
   sessions!: Sessions["Service"]
   /** What the application's handlers have thrown. */
   readonly thrown: Array<unknown> = []
@@ -44,7 +44,7 @@ export class Worker {
   readonly closedLinks: Array<number> = []
   readonly toWorker: Mq.Producer
   readonly toHost: Mq.Consumer
-  readonly start: SessionClient.Start
+  readonly start: WorkerLoop.Start
   readonly workerSide: DoorbellShape
   nextSegment = 1
   nextLink = 0
@@ -109,14 +109,14 @@ interface Offer {
 
 export interface Options {
   readonly workers?: number
-  readonly sizes?: CutThrough.Sizes
+  readonly sizes?: CutThroughSegment.Sizes
   /** Slot of each worker's first session. */
   readonly firstSlot?: number
 }
 
 export class LocalHost {
   readonly workers: Array<Worker> = []
-  readonly sizes: CutThrough.Sizes
+  readonly sizes: CutThroughSegment.Sizes
   /** While it is set, what the workers say stays unread. */
   held = false
   /** Segments that were made, in order. */
@@ -129,7 +129,7 @@ export class LocalHost {
   readonly #offers = new Map<Handle.SessionHandle, Offer>()
   #handles = 0
 
-  constructor(sizes: CutThrough.Sizes) {
+  constructor(sizes: CutThroughSegment.Sizes) {
     this.sizes = sizes
   }
 
@@ -214,7 +214,7 @@ export class LocalHost {
 
   #offer(client: Worker, request: number): void {
     const server = this.workers[0]!
-    const buffer = new SharedArrayBuffer(CutThrough.byteLength(this.sizes))
+    const buffer = new SharedArrayBuffer(CutThroughSegment.byteLength(this.sizes))
     const segment = Segment.make(0, buffer, buffer.byteLength)
     SessionBlock.reset(segment, 0)
     this.made.push(segment)
@@ -345,7 +345,7 @@ export const make = Effect.fnUntraced(
       host.workers.push(worker)
       yield* hostSide.listen(() => host.look(worker))
       const run = yield* FiberSet.makeRuntime<never, never, never>()
-      const { client, sessions } = yield* SessionClient.make(worker.start, {
+      const { client, sessions } = yield* WorkerLoop.make(worker.start, {
         doorbell: workerSide,
         receive: (segment) => worker.handedSegments.get(segment),
         receiveSocket: () => undefined,

@@ -2,9 +2,9 @@
  * The reading end of a worker's queue, as tests want it: on command, or free-running. The same code reads on a thread and
  * on the host's loop.
  */
-import * as Handle from "../../src/domain/Handle.ts"
-import * as Message from "../../src/domain/Message.ts"
-import * as Mq from "../../src/domain/MessageQueue.ts"
+import * as Message from "../../src/domain/memory/Message.ts"
+import * as Mq from "../../src/domain/memory/QueueMemory.ts"
+import * as Handle from "../../src/domain/state/Handle.ts"
 
 export interface Io {
   readonly _tag: "Io"

@@ -1,6 +1,6 @@
 /** Reports of hosts that do not exist. */
-import * as Ledger from "../../src/domain/Ledger.ts"
-import type * as Report from "../../src/domain/Report.ts"
+import type * as Report from "../../src/domain/report/Report.ts"
+import * as Ledger from "../../src/domain/state/Ledger.ts"
 
 const KiB = 1024
 const MiB = 1024 * KiB

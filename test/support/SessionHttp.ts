@@ -2,7 +2,7 @@
 import { once } from "node:events"
 import * as Http from "node:http"
 import type { Duplex, Readable } from "node:stream"
-import { SessionDuplex } from "../../src/layers/SessionDuplex.ts"
+import { SessionDuplex } from "../../src/layers/adapters/node/SessionDuplex.ts"
 import type * as SessionPair from "./SessionPair.ts"
 
 /** Dials a session for each connection that Node's agent wants. */

@@ -8,7 +8,7 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Handle from "../../src/domain/Handle.ts"
+import * as Handle from "../../src/domain/state/Handle.ts"
 import {
   ConnectFailed,
   ListenFailed,

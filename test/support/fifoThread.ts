@@ -1,7 +1,7 @@
 /** The two sides of a fifo between threads: 64 MiB or so of a known pattern in pieces of all sizes. */
 import { parentPort, workerData } from "node:worker_threads"
-import { Arena } from "../../src/domain/Arena.ts"
-import * as Fifo from "../../src/domain/Fifo.ts"
+import { Arena } from "../../src/domain/memory/Arena.ts"
+import * as Fifo from "../../src/domain/memory/Fifo.ts"
 import { Bell } from "./Bell.ts"
 import * as Pattern from "./pattern.ts"
 import * as Random from "./random.ts"

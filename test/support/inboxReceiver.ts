@@ -1,6 +1,6 @@
 /** Looks at what it is signalled until all has been seen, and sleeps in between. */
 import { parentPort, workerData } from "node:worker_threads"
-import * as Inbox from "../../src/domain/Inbox.ts"
+import * as Inbox from "../../src/domain/memory/Inbox.ts"
 import { Bell } from "./Bell.ts"
 
 export interface Setup {

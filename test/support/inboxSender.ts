@@ -1,6 +1,6 @@
 /** One of several who write to an inbox: counts up a word per slot, then signals the slot. */
 import { parentPort, workerData } from "node:worker_threads"
-import * as Inbox from "../../src/domain/Inbox.ts"
+import * as Inbox from "../../src/domain/memory/Inbox.ts"
 import { Bell } from "./Bell.ts"
 import * as Random from "./random.ts"
 

@@ -1,7 +1,7 @@
 /** A thread that reads one queue after the other, as it is told to. */
 import type { MessagePort } from "node:worker_threads"
 import { parentPort, receiveMessageOnPort } from "node:worker_threads"
-import type * as Mq from "../../src/domain/MessageQueue.ts"
+import type * as Mq from "../../src/domain/memory/QueueMemory.ts"
 import { QueueReader } from "./QueueReader.ts"
 import * as Random from "./random.ts"
 

@@ -1,11 +1,11 @@
 /** A thread that is one of several producers of a queue: it sends numbered events until it is done or ended. */
 import { parentPort, workerData } from "node:worker_threads"
-import * as MessageQueue from "../../src/domain/MessageQueue.ts"
+import * as QueueMemory from "../../src/domain/memory/QueueMemory.ts"
 import { Bell } from "./Bell.ts"
 
 export interface Setup {
   readonly memory: SharedArrayBuffer
-  readonly geometry: MessageQueue.Geometry
+  readonly geometry: QueueMemory.Geometry
   readonly doorbell: Int32Array
   readonly roomBell: Int32Array
   readonly id: number
@@ -13,7 +13,7 @@ export interface Setup {
 }
 
 const setup = workerData as Setup
-const producer = new MessageQueue.Producer(
+const producer = new QueueMemory.Producer(
   { buffer: setup.memory, byteOffset: 0 },
   setup.geometry,
   new Bell(setup.doorbell).ring,
@@ -23,7 +23,7 @@ const roomBell = new Bell(setup.roomBell)
 const nap = Bell.memory()
 const message = new Int32Array(4)
 
-const enqueue = (sequence: number): MessageQueue.EnqueueResult => {
+const enqueue = (sequence: number): QueueMemory.EnqueueResult => {
   const check = setup.id ^ sequence
   if ((sequence & 3) !== 3) return producer.io(setup.id, sequence, check, check)
   message[0] = setup.id
@@ -36,12 +36,12 @@ for (let sequence = 0, tries = 0; sequence < setup.messages;) {
   const count = roomBell.count
   if (tries > 100) producer.wantRoom()
   const result = enqueue(sequence)
-  if (result === MessageQueue.Enqueued) {
+  if (result === QueueMemory.Enqueued) {
     sequence++
     tries = 0
   } else if (tries++ > 100) {
     // the lock's holder may have been put to sleep by the system: let it run
-    if (result === MessageQueue.Full) roomBell.wait(count)
+    if (result === QueueMemory.Full) roomBell.wait(count)
     else Atomics.wait(nap, 0, 0, 1)
   }
 }

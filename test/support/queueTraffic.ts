@@ -1,6 +1,6 @@
 /** What the queue's threads send each other: both sides work out the same messages from a seed. */
-import { CONTROL_WORDS } from "../../src/domain/MessageQueue.ts"
-import type { Geometry } from "../../src/domain/MessageQueue.ts"
+import { CONTROL_WORDS } from "../../src/domain/memory/QueueMemory.ts"
+import type { Geometry } from "../../src/domain/memory/QueueMemory.ts"
 import type { Random } from "./random.ts"
 
 export interface Setup {

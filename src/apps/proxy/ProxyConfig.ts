@@ -1,0 +1,209 @@
+/**
+ * What a proxy is told: on the command line, and in each of its workers.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { isSharedArrayBuffer } from "node:util/types"
+import * as Upstreams from "../../domain/admission/Upstreams.ts"
+import * as Endpoint from "../../domain/net/Endpoint.ts"
+import { described, HOUR, number, print, SECOND } from "../../domain/options/OptionFields.ts"
+import * as Options from "../../domain/options/Options.ts"
+import type * as Report from "../../domain/report/Report.ts"
+
+/** Upstreams of one proxy at most. */
+const MOST_UPSTREAMS = 256
+
+const isUpstream = (endpoint: Endpoint.Endpoint): boolean =>
+  endpoint._tag === "local" || ((endpoint._tag === "tcp" || endpoint._tag === "tls") && endpoint.port > 0)
+
+/** What `sendProxy` may be. */
+const SendProxy = Schema.Literals(["none", "v1", "v2"])
+
+/**
+ * Options of a proxy, beside those of an application.
+ *
+ * **Details**
+ *
+ * - `to`: endpoints to connect to, 1 to 256.
+ * - `sendProxy`: `"none"`, or `"v1"` or `"v2"`: the version of the PROXY protocol header that goes before all else to an
+ *   upstream, with the addresses of the client's connection; `"none"`. Not to upstreams over TLS.
+ * - `upstreamBackoffBase`: milliseconds, 1 to 3600000, at most `upstreamBackoffMax`; 100.
+ * - `upstreamBackoffMax`: milliseconds, 1 to 3600000; 10000.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const ProxyOptions = Schema.Struct({
+  to: Schema.Array(Endpoint.FromString).check(
+    Schema.isBetweenLength(1, MOST_UPSTREAMS),
+    Schema.makeFilter((endpoints) => endpoints.every(isUpstream))
+  ).annotate(described({
+    description: "Endpoint to connect to; can be given several times",
+    right: `a list of 1 to ${MOST_UPSTREAMS} endpoints with a port that is not 0, or with a local name`,
+    default: "none"
+  })),
+  sendProxy: SendProxy.pipe(
+    Schema.withDecodingDefaultType(Effect.succeed("none"))
+  ).annotate(described({
+    description: "Version of the PROXY protocol in which upstreams are told where a connection comes from",
+    right: `"none", "v1" or "v2"`,
+    default: `"none"`
+  })),
+  upstreamBackoffBase: number({
+    unit: "milliseconds",
+    min: 1,
+    max: HOUR,
+    default: 100,
+    description: "Time that an endpoint which could not be reached is left alone; it doubles with each failure"
+  }),
+  upstreamBackoffMax: number({
+    unit: "milliseconds",
+    min: 1,
+    max: HOUR,
+    default: 10 * SECOND,
+    description: "Time that it is left alone at most"
+  })
+}).check(
+  Schema.makeFilter(({ upstreamBackoffBase, upstreamBackoffMax }) =>
+    upstreamBackoffBase <= upstreamBackoffMax
+      ? undefined
+      : {
+        path: ["upstreamBackoffBase"],
+        issue: `at most upstreamBackoffMax, which is ${print("milliseconds", upstreamBackoffMax)}`
+      }
+  ),
+  // a header goes before the handshake, which is over when a session is there to write to
+  Schema.makeFilter(({ sendProxy, to }) =>
+    sendProxy === "none" || to.every(({ _tag }) => _tag !== "tls")
+      ? undefined
+      : { path: ["sendProxy"], issue: `"none" where an upstream is one over TLS` }
+  )
+)
+export type ProxyOptions = typeof ProxyOptions.Type
+
+const decodeFields = Options.decode(ProxyOptions)
+
+const loopback = /^(?:127\.\d+\.\d+\.\d+|::1|localhost|0\.0\.0\.0|::)$/i
+
+/** Whether a connect to `to` would come in at `listen`. */
+const reaches = (to: Endpoint.Endpoint, listen: Endpoint.Endpoint): boolean => {
+  if (!Endpoint.isInet(to) || !Endpoint.isInet(listen) || to._tag !== listen._tag) {
+    return Endpoint.format(to) === Endpoint.format(listen)
+  }
+  if (to.port !== listen.port) return false
+  return to.host === listen.host || (Endpoint.isAnyHost(listen.host) && loopback.test(to.host))
+}
+
+const invalid = (option: string, message: string): Result.Result<never, Options.OptionsError> =>
+  Result.fail(
+    new Options.OptionsError({ reason: { _tag: "InvalidValue", option, message: `${option}: ${message}` }, more: [] })
+  )
+
+/**
+ * Decodes the options of a proxy that listens on `listen`.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const decodeOptions = (
+  input: Readonly<Record<string, unknown>>,
+  listen: ReadonlyArray<string>
+): Result.Result<ProxyOptions, Options.OptionsError> => {
+  if (listen.length === 0) return invalid("listen", "give at least one, such as --listen tcp://127.0.0.1:8080")
+  if (input.to === undefined) return invalid("to", "give at least one, such as --to tcp://127.0.0.1:6379")
+  const decoded = decodeFields(input)
+  if (Result.isFailure(decoded)) return decoded
+  const own = listen.flatMap((uri) =>
+    Result.match(Endpoint.parse(uri), { onFailure: () => [], onSuccess: (at) => [at] })
+  )
+  const loop = decoded.success.to.find((to) => own.some((at) => reaches(to, at)))
+  return loop === undefined ? decoded : invalid("to", `${Endpoint.format(loop)} is where the proxy itself listens`)
+}
+
+/**
+ * What the workers of a proxy are told: the `config` of their application.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const ProxyConfig = Schema.Struct({
+  /** Endpoint URIs. */
+  upstreams: Schema.Array(Schema.String),
+  /** What the workers share: see `Upstreams`. */
+  table: Schema.declare((value): value is SharedArrayBuffer => isSharedArrayBuffer(value)),
+  /** Milliseconds: see `Upstreams.Times`. */
+  backoffBase: Schema.Finite,
+  backoffMax: Schema.Finite,
+  trial: Schema.Finite,
+  /** Milliseconds for which a session waits at most when the host can't take another one. */
+  patience: Schema.Finite,
+  sendProxy: SendProxy
+})
+export type ProxyConfig = typeof ProxyConfig.Type
+
+/** Time beyond the timeout of a connect after which a trial that nobody has heard of is over. */
+const SLACK = 1000
+
+/**
+ * The configuration of the workers of a proxy whose connects take `connectTimeout` milliseconds at most.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (
+  { sendProxy, to, upstreamBackoffBase, upstreamBackoffMax }: ProxyOptions,
+  connectTimeout: number
+): ProxyConfig => ({
+  upstreams: to.map(Endpoint.format),
+  table: Upstreams.allocate(to.length),
+  backoffBase: upstreamBackoffBase,
+  backoffMax: upstreamBackoffMax,
+  trial: connectTimeout + SLACK,
+  patience: connectTimeout,
+  sendProxy
+})
+
+/**
+ * The upstreams as a worker has them.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const upstreamsOf = (
+  { sendProxy: _, table, upstreams, ...times }: ProxyConfig,
+  worker: number
+): Upstreams.Upstreams => new Upstreams.Upstreams(table, upstreams.length, worker, times)
+
+/**
+ * What a proxy shows of itself at the time `now`: its upstreams. Where the last try has failed, `retryMillis` is the time
+ * until the next one.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const statusOf = (config: ProxyConfig): (now: number) => Report.Status => {
+  const table = upstreamsOf(config, 0)
+  return (now) =>
+    config.upstreams.map((upstream, i) => {
+      const failures = table.failures(i)
+      return {
+        upstream,
+        state: failures === 0 ? "up" : "down",
+        sessions: table.sessions(i),
+        failures,
+        retryMillis: failures === 0 ? null : table.retryAfter(i, now)
+      }
+    })
+}
+
+/**
+ * Reads the configuration in a worker.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const decode = (config: unknown): Effect.Effect<ProxyConfig, Schema.SchemaError> =>
+  Schema.decodeUnknownEffect(ProxyConfig)(config)

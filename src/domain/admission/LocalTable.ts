@@ -1,0 +1,60 @@
+/**
+ * A namespace's table of local listeners (W16, W17): which listener a local connect to an endpoint finds.
+ *
+ * A listener is entered under the endpoint that it listens on. A look-up takes the endpoint itself, then any address
+ * with its port, then any address and any port, which is what a proxy listens on (W18).
+ */
+import { BlockList, isIPv6, SocketAddress } from "node:net"
+import * as Endpoint from "../net/Endpoint.ts"
+
+const mapped = new BlockList()
+mapped.addSubnet("::ffff:0:0", 96, "ipv6")
+
+/** One spelling for an address, however it was written: `::ffff:10.0.0.1` is `10.0.0.1`. A name is a name. */
+const hostOf = (host: string): string => {
+  // a zone has no place in a socket's address, and no two spellings either
+  if (!isIPv6(host) || host.includes("%")) return host.toLowerCase()
+  const { address } = new SocketAddress({ address: host, family: "ipv6" })
+  return mapped.check(address, "ipv6") ? address.replace(/^::ffff:/, "") : address
+}
+
+const keyOf = (endpoint: Endpoint.Endpoint): string =>
+  Endpoint.format(Endpoint.isInet(endpoint) ? { ...endpoint, host: hostOf(endpoint.host) } : endpoint)
+
+export class LocalTable<A> {
+  readonly #entries = new Map<string, A>()
+
+  /** Enters a listener; `false` when the very endpoint is taken. */
+  add(endpoint: Endpoint.Endpoint, listener: A): boolean {
+    const key = keyOf(endpoint)
+    if (this.#entries.has(key)) return false
+    this.#entries.set(key, listener)
+    return true
+  }
+
+  /** What is entered under the very endpoint. */
+  get(endpoint: Endpoint.Endpoint): A | undefined {
+    return this.#entries.get(keyOf(endpoint))
+  }
+
+  remove(endpoint: Endpoint.Endpoint): void {
+    this.#entries.delete(keyOf(endpoint))
+  }
+
+  /** The listener that a connect to the endpoint finds, among those that `eligible` lets pass. */
+  lookup(endpoint: Endpoint.Endpoint, eligible: (listener: A) => boolean): A | undefined {
+    for (const candidate of [endpoint, ...Endpoint.coveredBy(endpoint)]) {
+      const found = this.#entries.get(keyOf(candidate))
+      if (found !== undefined && eligible(found)) return found
+    }
+    return undefined
+  }
+
+  get size(): number {
+    return this.#entries.size
+  }
+
+  *[Symbol.iterator](): IterableIterator<readonly [endpoint: string, listener: A]> {
+    yield* this.#entries
+  }
+}

@@ -1,0 +1,200 @@
+/**
+ * The messages of the two queues of a worker, and their binary form.
+ *
+ * IO events are 16 bytes (kind, session index, session generation, argument) and say only that there is something to
+ * look at. Control messages are a word for the kind, then the fields of the table below in order: `u32` is a word,
+ * `session` and `listener` are two (the handle's index and generation), `text` is a word with the length in bytes and
+ * then UTF-8, padded to a word.
+ *
+ * Every message to a worker is one of these, and there is one way into the queue for all of them (M2).
+ */
+import * as Handle from "../state/Handle.ts"
+import * as QueueMemory from "./QueueMemory.ts"
+
+/** IO events to a worker: bytes to read; room to write into. */
+export const Rx = 1
+export const Room = 2
+/** IO events to the host: an offer was claimed; an offer was found taken back; bytes to send; room in the rx fifo. */
+export const Claimed = 3
+export const Passed = 4
+export const Tx = 5
+export const Drained = 6
+/** IO event to the host: a connection that has moved to the worker is gone, and its session over. */
+export const Gone = 7
+
+export type IoKind = typeof Rx | typeof Room | typeof Claimed | typeof Passed | typeof Tx | typeof Drained | typeof Gone
+
+/** Bits of `listen`'s flags: IPv6 addresses only, where the endpoint is any IPv6 address. */
+export const IPV6_ONLY = 1
+
+/** Bytes of a text field at most; longer texts are cut at a character. */
+export const TEXT_BYTES = 224
+
+type Field = "u32" | "session" | "listener" | "text"
+
+interface FieldTypes {
+  readonly u32: number
+  readonly session: Handle.SessionHandle
+  readonly listener: Handle.ListenerHandle
+  readonly text: string
+}
+
+const shapes = {
+  // to the worker
+  accepted: [1, {
+    session: "session",
+    listener: "listener",
+    segment: "u32",
+    offset: "u32",
+    // where the text of what is known of it lies, see `SessionText`; no bytes when there is none
+    aboutSegment: "u32",
+    aboutOffset: "u32",
+    aboutBytes: "u32",
+    remote: "text",
+    local: "text"
+  }],
+  connected: [2, {
+    request: "u32",
+    session: "session",
+    segment: "u32",
+    offset: "u32",
+    aboutSegment: "u32",
+    aboutOffset: "u32",
+    aboutBytes: "u32",
+    remote: "text",
+    local: "text"
+  }],
+  bound: [3, { request: "u32", listener: "listener", local: "text" }],
+  unlistened: [4, { request: "u32", listener: "listener" }],
+  disconnected: [5, { session: "session" }],
+  reset: [6, { session: "session", reason: "text" }],
+  cleanup: [7, { session: "session" }],
+  addSegment: [8, { segment: "u32", bytes: "u32", hostBytes: "u32" }],
+  deleteSegment: [9, { segment: "u32" }],
+  rpc: [10, { call: "text", argument: "u32" }],
+  failed: [11, { request: "u32", reason: "text", detail: "text" }],
+  // cut-through: the segment holds the session and nothing else, see `CutThrough`
+  localAccepted: [12, {
+    session: "session",
+    listener: "listener",
+    segment: "u32",
+    link: "u32",
+    slot: "u32",
+    peerSlot: "u32",
+    rxBytes: "u32",
+    txBytes: "u32",
+    remote: "text",
+    local: "text"
+  }],
+  localConnected: [13, {
+    request: "u32",
+    session: "session",
+    segment: "u32",
+    link: "u32",
+    slot: "u32",
+    peerSlot: "u32",
+    rxBytes: "u32",
+    txBytes: "u32",
+    remote: "text",
+    local: "text"
+  }],
+  addLink: [14, { link: "u32" }],
+  deleteLink: [15, { link: "u32" }],
+  // the socket of a claimed session has moved to the worker's thread
+  moved: [16, { session: "session" }],
+  // the certificates of the application, all of them, for TLS that its workers end
+  certificates: [17, { count: "u32" }],
+  // to the host
+  listen: [32, { request: "u32", endpoint: "text", backlog: "u32", flags: "u32" }],
+  unlisten: [33, { request: "u32", listener: "listener" }],
+  connect: [34, { request: "u32", endpoint: "text", source: "text", timeout: "u32" }],
+  cancelConnect: [35, { request: "u32" }],
+  end: [36, { session: "session" }],
+  close: [37, { session: "session" }],
+  abort: [38, { session: "session" }],
+  release: [39, { session: "session" }],
+  segmentMapped: [40, { segment: "u32" }],
+  needSegment: [41, { bytes: "u32" }],
+  segmentUnused: [42, { segment: "u32" }],
+  // a claimed session did not become one: its TLS handshake has failed
+  insecure: [44, { session: "session", reason: "text" }],
+  splice: [43, { session: "session", other: "session" }]
+} as const satisfies Record<string, readonly [kind: number, fields: Record<string, Field>]>
+
+type Shapes = typeof shapes
+export type Tag = keyof Shapes
+
+/** A control message: its tag and its fields. Plain data, so a kept message refers to nothing that is reused (M3). */
+export type Message = {
+  readonly [K in Tag]:
+    & { readonly _tag: K }
+    & { readonly [F in keyof Shapes[K][1]]: FieldTypes[Shapes[K][1][F] & Field] }
+}[Tag]
+
+export type Of<K extends Tag> = Extract<Message, { readonly _tag: K }>
+
+/** Every kind of control message. */
+export const tags = Object.keys(shapes) as ReadonlyArray<Tag>
+
+const table = Object.entries(shapes).map(([tag, [kind, fields]]) => ({
+  tag: tag as Tag,
+  kind,
+  fields: Object.entries(fields) as ReadonlyArray<readonly [name: string, field: Field]>
+}))
+const byTag = new Map(table.map((shape) => [shape.tag, shape]))
+const byKind = new Map(table.map((shape) => [shape.kind as number, shape]))
+
+const encoder = new TextEncoder()
+// shared memory can't be decoded in place, so a message's text is read from a private copy
+const scratch = new Int32Array(QueueMemory.CONTROL_WORDS)
+const scratchBytes = Buffer.from(scratch.buffer)
+
+/** Writes the message into `words` (at least {@link QueueMemory.CONTROL_WORDS} of private memory); returns its length in words. */
+export const encode = (message: Message, words: Int32Array): number => {
+  const shape = byTag.get(message._tag)!
+  const values = message as unknown as Record<string, number | string>
+  let at = 0
+  words[at++] = shape.kind
+  for (const [name, field] of shape.fields) {
+    const value = values[name]!
+    if (field === "u32") words[at++] = value as number
+    else if (field !== "text") {
+      words[at++] = Handle.index(value as Handle.Handle)
+      words[at++] = Handle.generation(value as Handle.Handle)
+    } else {
+      const target = new Uint8Array(words.buffer, words.byteOffset + 4 * (at + 1), TEXT_BYTES)
+      const written = encoder.encodeInto(value as string, target).written
+      words[at++] = written
+      // the padding goes with the message: no byte of an earlier one may
+      target.fill(0, written, (written + 3) & ~3)
+      at += (written + 3) >>> 2
+    }
+  }
+  return at
+}
+
+/** Reads a message; `undefined` when the words are not one. */
+export const decode = (words: Int32Array, start: number, length: number): Message | undefined => {
+  const shape = byKind.get(words[start]!)
+  if (shape === undefined) return undefined
+  scratch.set(words.subarray(start, start + length))
+  const message: Record<string, unknown> = { _tag: shape.tag }
+  let at = 1
+  for (const [name, field] of shape.fields) {
+    if (field === "u32") message[name] = scratch[at++]! >>> 0
+    else if (field !== "text") {
+      const index = scratch[at++]!
+      const generation = scratch[at++]!
+      // an index too large would run into the generation and name another slot
+      if (!Handle.isValid(index, generation)) return undefined
+      message[name] = Handle.make(index, generation)
+    } else {
+      const bytes = scratch[at++]!
+      if (bytes < 0 || bytes > TEXT_BYTES) return undefined
+      message[name] = scratchBytes.toString("utf8", at * 4, at * 4 + bytes)
+      at += (bytes + 3) >>> 2
+    }
+    if (at > length) return undefined
+  }
+  return at === length ? message as unknown as Message : undefined
+}

@@ -1,0 +1,147 @@
+/**
+ * Segments: the blocks of memory that a worker shares with the host, and the sets of them that blocks are allocated from.
+ *
+ * **Layout**
+ *
+ * | bytes | what |
+ * |---|---|
+ * | first segment only: 0 … | queue to the worker, then queue to the host, each from a cache line on |
+ * | … `hostBytes` | the host's arena: session blocks and rx fifo blocks |
+ * | `hostBytes` … | the worker's arena: tx fifo blocks |
+ *
+ * Either arena may be empty: a segment that is added belongs to the side that ran out.
+ */
+import { Arena } from "./Arena.ts"
+import type { Blocks, Place } from "./Fifo.ts"
+import * as QueueMemory from "./QueueMemory.ts"
+
+const LINE = 64
+
+export interface Segment {
+  /** Number of the segment among its worker's; never used twice in a worker's life. */
+  readonly index: number
+  readonly buffer: ArrayBufferLike
+  readonly bytes: Uint8Array
+  readonly words: Int32Array
+  /** Where the worker's arena begins. */
+  readonly hostBytes: number
+}
+
+export const make = (index: number, buffer: ArrayBufferLike, hostBytes: number): Segment => ({
+  index,
+  buffer,
+  bytes: new Uint8Array(buffer),
+  words: new Int32Array(buffer),
+  hostBytes
+})
+
+/** Where the queues of a first segment are. */
+export interface Queues {
+  readonly toWorker: QueueMemory.Memory
+  readonly toHost: QueueMemory.Memory
+  /** Bytes that both take. */
+  readonly bytes: number
+}
+
+const lines = (bytes: number): number => Math.ceil(bytes / LINE) * LINE
+
+export const queues = (buffer: ArrayBufferLike, geometry: QueueMemory.Geometry): Queues => {
+  const one = lines(QueueMemory.byteLength(geometry))
+  return { toWorker: { buffer, byteOffset: 0 }, toHost: { buffer, byteOffset: one }, bytes: 2 * one }
+}
+
+/** Where the worker's arena begins in a first segment: what the queues leave is shared half and half. */
+export const firstHostBytes = (bytes: number, queueBytes: number): number =>
+  queueBytes + lines(Math.floor((bytes - queueBytes) / 2))
+
+/** The host's arena of a segment; `from` is where the queues end. */
+export const hostArena = (segment: Segment, from = 0): Arena => new Arena(from, segment.hostBytes - from)
+
+/** The worker's arena of a segment. */
+export const workerArena = (segment: Segment): Arena =>
+  new Arena(segment.hostBytes, segment.buffer.byteLength - segment.hostBytes)
+
+/**
+ * One side's arenas in some segments of a worker: allocates from the segment that has most room.
+ *
+ * **Details** `view` resolves any segment of the worker, since what one side allocates the other one reads.
+ */
+export class Arenas implements Blocks {
+  readonly #arenas = new Map<number, Arena>()
+  readonly view: (segment: number) => Uint8Array
+  #capacity = 0
+  #used = 0
+
+  constructor(view: (segment: number) => Uint8Array) {
+    this.view = view
+  }
+
+  /** Bytes of all arenas. */
+  get capacity(): number {
+    return this.#capacity
+  }
+
+  /** Bytes in allocated blocks. */
+  get used(): number {
+    return this.#used
+  }
+
+  get segments(): number {
+    return this.#arenas.size
+  }
+
+  add(segment: number, arena: Arena): void {
+    this.#arenas.set(segment, arena)
+    this.#capacity += arena.capacity
+  }
+
+  /** Takes an arena out; its blocks must have been freed. */
+  remove(segment: number): void {
+    const arena = this.#arenas.get(segment)
+    if (arena === undefined) return
+    this.#arenas.delete(segment)
+    this.#capacity -= arena.capacity
+  }
+
+  /** The arena of a segment. */
+  arena(segment: number): Arena | undefined {
+    return this.#arenas.get(segment)
+  }
+
+  /** Whether nothing is allocated in the segment's arena. */
+  isEmpty(segment: number): boolean {
+    return this.#arenas.get(segment)?.used === 0
+  }
+
+  allocate(bytes: number): Place | undefined {
+    let best: Arena | undefined
+    let index = -1
+    for (const [segment, arena] of this.#arenas) {
+      if (best === undefined || arena.capacity - arena.used > best.capacity - best.used) {
+        best = arena
+        index = segment
+      }
+    }
+    if (best === undefined) return undefined
+    let offset = best.allocate(bytes)
+    if (offset < 0) {
+      // the room there is may lie in pieces; another segment may have it whole
+      for (const [segment, arena] of this.#arenas) {
+        if (offset >= 0) break
+        index = segment
+        offset = arena.allocate(bytes)
+      }
+      if (offset < 0) return undefined
+    }
+    this.#used += Arena.rounded(bytes)
+    return { segment: index, offset }
+  }
+
+  free(place: Place): void {
+    const arena = this.#arenas.get(place.segment)
+    if (arena === undefined) throw new Error(`no arena in segment ${place.segment}`)
+    const before = arena.used
+    arena.free(place.offset)
+    this.#used -= before - arena.used
+  }
+}

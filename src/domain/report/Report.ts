@@ -1,0 +1,359 @@
+/**
+ * What the host says of itself: the data behind `show` and its `--json` (W21, M12, M14).
+ *
+ * Times are milliseconds, sizes bytes, counts numbers of things now unless it is said that they are sums. Applications
+ * are named and numbered (`app`, `appIndex`), a worker is given by its number within its application. What an operation
+ * can be done on has its handle, as `index.generation`.
+ */
+import * as Schema from "effect/Schema"
+import * as AddressPattern from "../net/AddressPattern.ts"
+import { Warning } from "../net/Certificate.ts"
+import * as Endpoint from "../net/Endpoint.ts"
+import { DropReasons, RefuseReasons, ReleaseReasons } from "../state/Ledger.ts"
+import { sessionStates } from "../state/SessionState.ts"
+import { workerStates } from "../state/WorkerState.ts"
+
+const Count = Schema.Int
+
+const countsOf = <K extends string>(keys: ReadonlyArray<K>) =>
+  Schema.Struct(Object.fromEntries(keys.map((key) => [key, Count])) as Record<K, typeof Count>)
+
+export const Messages = Schema.Struct({
+  sent: Count,
+  delivered: Count,
+  postponed: Count,
+  released: countsOf(ReleaseReasons)
+})
+
+export const Offers = Schema.Struct({
+  offered: Count,
+  claimed: Count,
+  revoked: Count,
+  withdrawn: Count,
+  pending: Count
+})
+
+export const Arrivals = Schema.Struct({
+  arrived: Count,
+  claimed: Count,
+  withdrawn: Count,
+  /** Sent to another application's listener by a session rule. */
+  redirected: Count,
+  held: Count,
+  offered: Count,
+  refused: countsOf(RefuseReasons),
+  /** Datagrams, with the reasons why. */
+  dropped: countsOf(DropReasons)
+})
+
+/** Where an application listens and connects: within its namespace, with the transport, or both (W17). */
+export const Scope = Schema.Literals(["local", "global"])
+
+/** Slots in use and slots there are. */
+export const Depth = Schema.Struct({ used: Count, size: Count })
+
+export const Worker = Schema.Struct({
+  handle: Schema.String,
+  workerIndex: Count,
+  appIndex: Count,
+  /** Number of the worker within its application. */
+  mapIndex: Count,
+  client: Schema.String,
+  kind: Schema.Literals(["thread", "in-process"]),
+  state: Schema.Literals(workerStates),
+  /** Whether it has fallen behind: messages are postponed, or it let an offer run out and has not come past it. */
+  congested: Schema.Boolean,
+  sessions: Count,
+  restarts: Count,
+  /** Why the worker last went away, if it did. */
+  lastFailure: Schema.NullOr(Schema.String),
+  queue: Schema.Struct({ index: Depth, io: Depth, control: Depth }),
+  postponed: Schema.Struct({ now: Count, bytes: Count, highest: Count }),
+  timesCongested: Count,
+  /** Time in congestion, in total. */
+  congestedMillis: Schema.Finite,
+  /** Offers taken back that the worker has not come past, how often there were any, and for how long in total. */
+  behind: Schema.Struct({ offers: Count, times: Count, millis: Schema.Finite }),
+  /** Time since the worker last took a message from its queue, or since it had none to take. */
+  lastProgressMillis: Schema.Finite,
+  segments: Schema.Struct({ count: Count, bytes: Count, hostBytes: Count, used: Count }),
+  messages: Messages,
+  offers: Offers
+})
+export type Worker = typeof Worker.Type
+
+/** Who has the socket of a connection: the host, or the worker that has claimed it. */
+export const Placement = Schema.Literals(["shared", "transfer"])
+
+export const Listener = Schema.Struct({
+  handle: Schema.String,
+  app: Schema.String,
+  appIndex: Count,
+  client: Schema.String,
+  /** With the port that was given. */
+  endpoint: Schema.String,
+  /** As it was asked for, port 0 for any that is free. */
+  requested: Schema.String,
+  scopes: Schema.Array(Scope),
+  /** Where the sockets of its connections are: which of the two is in force, whatever was asked for. */
+  placement: Placement,
+  /** Numbers of the workers that serve it. */
+  workers: Schema.Array(Count),
+  /** Which segment manager of each running worker the sessions come from (W7). */
+  managers: Schema.Array(Schema.Struct({ worker: Count, manager: Count })),
+  sessions: Count,
+  arrivals: Arrivals
+})
+export type Listener = typeof Listener.Type
+
+/** A certificate of an application: what anybody may know of it, and never the key (W19). */
+export const Certificate = Schema.Struct({
+  handle: Schema.String,
+  subject: Schema.String,
+  /** Its subject alternative names, DNS names first. */
+  names: Schema.Array(Schema.String),
+  /** Milliseconds since the epoch. */
+  validTo: Schema.Finite,
+  /** SHA-256, as `AB:CD:…`. */
+  fingerprint: Schema.String,
+  /** Why clients refuse it now, if they do. */
+  warning: Schema.NullOr(Warning)
+})
+export type Certificate = typeof Certificate.Type
+
+/** What an application shows of itself: the rows of a table, whose columns are the fields. */
+export const Status = Schema.Array(
+  Schema.Record(Schema.String, Schema.NullOr(Schema.Union([Schema.String, Schema.Finite, Schema.Boolean])))
+)
+export type Status = typeof Status.Type
+
+export const App = Schema.Struct({
+  index: Count,
+  name: Schema.String,
+  client: Schema.String,
+  namespace: Schema.String,
+  scopes: Schema.Array(Scope),
+  /** Transports that it is a proxy for; empty for what is no proxy (W18). */
+  proxiedTransports: Schema.Array(Schema.String),
+  firstSegmentSize: Count,
+  /** 0: segments are not added. */
+  addSegmentSize: Count,
+  /** Segments of each worker at most. */
+  memoryLimit: Count,
+  rxFifoSize: Count,
+  txFifoSize: Count,
+  certificates: Schema.Array(Certificate),
+  /** Empty for one that shows nothing. */
+  status: Status,
+  workers: Schema.Array(Worker),
+  listeners: Schema.Array(Listener)
+})
+export type App = typeof App.Type
+
+export const Host = Schema.Struct({
+  pid: Count,
+  version: Schema.String,
+  uptimeMillis: Schema.Finite,
+  draining: Schema.Boolean,
+  sessions: Count,
+  apps: Schema.Array(App),
+  /** Sums over all workers and listeners that there have been. */
+  ledger: Schema.Struct({ messages: Messages, offers: Offers, arrivals: Arrivals }),
+  /** What does not add up; empty on a sound host. */
+  imbalances: Schema.Array(Schema.String)
+})
+export type Host = typeof Host.Type
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Sessions
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** What a session's bytes go over: a connection, or memory that two workers share. */
+export const SessionTransport = Endpoint.Transport
+
+/** How a session came to be; a cut-through session is two of them, one at each end (W16). */
+export const SessionKind = Schema.Literals(["accepted", "connected", "cut-through server", "cut-through client"])
+
+/** A fifo: bytes in it, bytes that it may hold, and bytes of memory that it has now. */
+export const Fifo = Schema.Struct({ used: Count, size: Count, memory: Count })
+
+/** Which worker something belongs to. */
+const OfWorker = {
+  app: Schema.String,
+  appIndex: Count,
+  worker: Count,
+  workerHandle: Schema.String
+}
+
+export const Session = Schema.Struct({
+  handle: Schema.String,
+  ...OfWorker,
+  /** Handle of the listener that it came from, also when that is gone; null for one that its worker asked for. */
+  listener: Schema.NullOr(Schema.String),
+  state: Schema.Literals(sessionStates),
+  transport: SessionTransport,
+  kind: SessionKind,
+  /** Who has the connection's socket: with `transfer` it is the worker, once it has claimed the session. */
+  placement: Placement,
+  local: Schema.String,
+  remote: Schema.String,
+  ageMillis: Schema.Finite,
+  /** From the peer to the application, and back; null where the host has no part in it: cut-through, and `transfer`. */
+  rx: Schema.NullOr(Fifo),
+  tx: Schema.NullOr(Fifo),
+  /** Datagrams of it that were dropped. */
+  dropped: Count
+})
+export type Session = typeof Session.Type
+
+/** Sessions, the first of `total` that there are. */
+export const Sessions = Schema.Struct({ total: Count, sessions: Schema.Array(Session) })
+export type Sessions = typeof Sessions.Type
+
+/** A worker's number within its application, as `1`, or its handle, as `3.0`. */
+export const WorkerFilter = Schema.String.check(
+  Schema.isPattern(/^(?:0|[1-9]\d{0,7})(?:\.(?:0|[1-9]\d{0,8}))?$/, {
+    expected: `a worker's number within its application, or its handle, such as "1" or "3.0"`
+  })
+)
+
+/**
+ * Which sessions to tell of: those that all given fields let pass. `SessionFilter.compile` decides.
+ */
+export const SessionFilter = Schema.Struct({
+  appIndex: Schema.optional(Count),
+  worker: Schema.optional(WorkerFilter),
+  state: Schema.optional(Schema.Literals(sessionStates)),
+  transport: Schema.optional(SessionTransport),
+  local: Schema.optional(AddressPattern.Text),
+  remote: Schema.optional(AddressPattern.Text)
+})
+export type SessionFilter = typeof SessionFilter.Type
+
+/** A connect that is half-open: it is neither a session nor given up (W14). */
+export const Connect = Schema.Struct({
+  ...OfWorker,
+  /** Its number among the worker's requests. */
+  request: Count,
+  endpoint: Schema.String,
+  /** Where it comes from; null when the system chooses. */
+  source: Schema.NullOr(Schema.String),
+  scope: Scope,
+  ageMillis: Schema.Finite,
+  timeoutMillis: Schema.Finite
+})
+export type Connect = typeof Connect.Type
+
+/** One end of a cut-through session. */
+export const LocalEnd = Schema.Struct({
+  ...OfWorker,
+  /** Handle of the session at this end. */
+  session: Schema.String,
+  state: Schema.Literals(sessionStates)
+})
+export type LocalEnd = typeof LocalEnd.Type
+
+/** A cut-through session: both its ends, and the segment that they share (W16). */
+export const LocalSession = Schema.Struct({
+  endpoint: Schema.String,
+  server: LocalEnd,
+  client: LocalEnd,
+  segmentBytes: Count,
+  ageMillis: Schema.Finite
+})
+export type LocalSession = typeof LocalSession.Type
+
+/** An entry of a namespace's local table (W17). */
+export const LocalListener = Schema.Struct({
+  namespace: Schema.String,
+  endpoint: Schema.String,
+  app: Schema.String,
+  appIndex: Count,
+  /** Handle of the listener. */
+  listener: Schema.String
+})
+export type LocalListener = typeof LocalListener.Type
+
+/** What there is in local scope; `connects` are those that wait for a worker of this host. */
+export const Locals = Schema.Struct({
+  listeners: Schema.Array(LocalListener),
+  sessions: Schema.Array(LocalSession),
+  connects: Schema.Array(Connect)
+})
+export type Locals = typeof Locals.Type
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Memory and queues
+// ---------------------------------------------------------------------------------------------------------------------
+
+export const Segment = Schema.Struct({
+  index: Count,
+  bytes: Count,
+  /** Where the worker's part begins: queues and the host's part are before it. */
+  hostBytes: Count,
+  /** Bytes of the host's part in allocated blocks, and those that are not; null where the worker alone knows. */
+  used: Schema.NullOr(Count),
+  free: Schema.NullOr(Count),
+  /** Never removed: it holds the event queue (W6). */
+  protected: Schema.Boolean
+})
+export type Segment = typeof Segment.Type
+
+/**
+ * Segments of a running worker and who allocates from them.
+ *
+ * - `host`: session blocks and rx fifos, for a listener or for connects. Number 0 has the protected first segment.
+ * - `worker`: segments that were added for tx fifos. The worker alone knows how full they are.
+ * - `local`: segments of cut-through sessions, one for each. They are counted and not listed.
+ */
+export const SegmentManager = Schema.Struct({
+  ...OfWorker,
+  kind: Schema.Literals(["host", "worker", "local"]),
+  /** Its number among the worker's managers; null for those that are not `host`. */
+  manager: Schema.NullOr(Count),
+  /** Whom it serves: `connects`, or `listener` and its handle. */
+  users: Schema.Array(Schema.String),
+  /** Segments, and bytes in them. */
+  count: Count,
+  bytes: Count,
+  segments: Schema.Array(Segment),
+  /** Allocated blocks by their size, smallest first: 256 bytes for a session's block, more for fifos. */
+  blocks: Schema.Array(Schema.Struct({ size: Count, count: Count })),
+  /** Percent of the host's parts in use; null where the host does not know. */
+  usedPercent: Schema.NullOr(Schema.Finite),
+  /** Percent in use above which a segment is added, and up to which an empty one is removed. */
+  highWatermark: Schema.Finite,
+  lowWatermark: Schema.Finite,
+  /** Whether a segment is on its way to the worker. */
+  growing: Schema.Boolean
+})
+export type SegmentManager = typeof SegmentManager.Type
+
+/** Slots of a part of a queue: in use, in use at most so far, as far as the host has seen, and there are. */
+export const Ring = Schema.Struct({ used: Count, highest: Count, size: Count })
+export type Ring = typeof Ring.Type
+
+/** A queue in one direction. The sums are of the worker's present start. */
+export const Direction = Schema.Struct({
+  index: Ring,
+  io: Ring,
+  control: Ring,
+  /** Sums of messages put in and taken out. */
+  enqueued: Count,
+  drained: Count,
+  /** Sum of tries that found the lock held; 0 where there is one producer, which takes no lock. */
+  lockRetries: Count,
+  /** Whether whoever reads it sleeps and wants to be rung. */
+  idle: Schema.Boolean
+})
+export type Direction = typeof Direction.Type
+
+/** The queues of a running worker (M1). */
+export const Queue = Schema.Struct({
+  ...OfWorker,
+  congested: Schema.Boolean,
+  postponed: Count,
+  toWorker: Direction,
+  toHost: Direction
+})
+export type Queue = typeof Queue.Type

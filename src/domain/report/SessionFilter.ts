@@ -1,0 +1,38 @@
+/**
+ * Which sessions a filter lets pass: those that fit all of its fields.
+ */
+import * as AddressPattern from "../net/AddressPattern.ts"
+import type * as Report from "./Report.ts"
+
+/** What a filter looks at. */
+export type Facts = Pick<
+  Report.Session,
+  "appIndex" | "worker" | "workerHandle" | "state" | "transport" | "local" | "remote"
+>
+
+const isAny = (): boolean => true
+
+const address = (text: string | undefined): (uri: string) => boolean => {
+  if (text === undefined) return isAny
+  const pattern = AddressPattern.parse(text)
+  return (uri) => pattern !== undefined && AddressPattern.matches(pattern, uri)
+}
+
+/**
+ * A filter as a function. What is costly to ask is asked last.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const compile = (filter: Report.SessionFilter): (session: Facts) => boolean => {
+  const { appIndex, state, transport, worker } = filter
+  const isLocal = address(filter.local)
+  const isRemote = address(filter.remote)
+  return (session) =>
+    (appIndex === undefined || session.appIndex === appIndex)
+    && (worker === undefined || session.workerHandle === worker || String(session.worker) === worker)
+    && (state === undefined || session.state === state)
+    && (transport === undefined || session.transport === transport)
+    && isLocal(session.local)
+    && isRemote(session.remote)
+}

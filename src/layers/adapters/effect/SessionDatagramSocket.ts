@@ -1,0 +1,320 @@
+/**
+ * Effect's `DatagramSocket` over sessions that carry datagrams, each framed as `SessionDatagrams` frames it.
+ *
+ * {@link listen} is a server's socket: its reader gives the datagrams of all sessions that this worker has claimed at the
+ * endpoint, and what is written goes to the session whose remote address it names. {@link connect} is a client's, with
+ * one session for its peer.
+ *
+ * **How it works** All that is general (the queue of datagrams and its bound, waiting, addresses) is Effect's own
+ * `makeFromBackingSocket`; here is the backing socket. A datagram that comes while the queue is full is dropped and counted
+ * in the reader's `dropped`, as it is there. One that is written while its session's fifo is full waits for room.
+ *
+ * **Gotchas** Sessions are spread over workers: a worker writes to the peers that are its own, and no others. A peer in
+ * local scope has no address, and `datagram.address` throws for it; answer with `{ payload, address: datagram }`, which
+ * works for every peer.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as DatagramSocket from "effect/socket/DatagramSocket"
+import * as SocketAddress from "../../../domain/net/SocketAddress.ts"
+import {
+  type ConnectFailed,
+  type ConnectOptions,
+  type ListenFailed,
+  noEndpoint,
+  type Session,
+  type SessionHandler,
+  Sessions
+} from "../../../services/Sessions.ts"
+import * as SessionDatagrams from "../../worker/SessionDatagrams.ts"
+import { lost } from "../node/SessionDuplex.ts"
+
+/**
+ * @category options
+ * @since 0.1.0
+ */
+export interface Options {
+  /** The queue of datagrams that wait to be pulled. Default: 1024 of them, and newer ones are dropped. */
+  readonly receiveBuffer?: DatagramSocket.ReceiveBufferOptions | undefined
+}
+
+/**
+ * @category options
+ * @since 0.1.0
+ */
+export interface ListenOptions extends Options {
+  /** Default: the first `udp` endpoint that the host was told to serve with this application, else the first of all. */
+  readonly endpoint?: string | undefined
+}
+
+type Done = (error?: DatagramSocket.DatagramSocketError) => void
+
+const notSent = (kind: DatagramSocket.IoErrorKind, cause: Error): DatagramSocket.DatagramSocketError =>
+  new DatagramSocket.DatagramSocketError({ reason: new DatagramSocket.DatagramSocketWriteError({ kind, cause }) })
+
+/** One peer: takes datagrams from its session, and sends them on it. */
+class Peer implements SessionHandler {
+  readonly host: string
+  readonly port: number
+  readonly session: Session
+  readonly #onPacket: DatagramSocket.BackingEvents["onPacket"]
+  readonly #onGone: (peer: Peer) => void
+  /** What waits for room, oldest first. */
+  #waiting: Array<{ readonly payload: Uint8Array; readonly done: Done }> = []
+
+  constructor(
+    session: Session,
+    { host, port }: SocketAddress.HostPort,
+    onPacket: DatagramSocket.BackingEvents["onPacket"],
+    onGone: (peer: Peer) => void
+  ) {
+    this.session = session
+    this.host = host
+    this.port = port
+    this.#onPacket = onPacket
+    this.#onGone = onGone
+    session.handler = this
+    // it may have spoken, or gone, before
+    this.readable()
+    if (session.closed) this.closed()
+  }
+
+  readable(): void {
+    const { session } = this
+    for (;;) {
+      const payload = SessionDatagrams.receive(session)
+      if (payload === undefined) break
+      this.#onPacket(payload, this.host, this.port)
+    }
+    // a stream's end: no more will come, and nobody is there to be answered
+    if (session.ended) this.close()
+  }
+
+  ended(): void {
+    this.readable()
+  }
+
+  writable(): void {
+    for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
+      const outcome = this.#send(next.payload)
+      if (outcome === "full") return
+      this.#waiting.shift()
+      next.done(outcome)
+    }
+  }
+
+  closed(): void {
+    this.close()
+  }
+
+  send(payload: Uint8Array, done: Done): void {
+    const outcome = this.#waiting.length > 0 ? "full" : this.#send(payload)
+    if (outcome === "full") this.#waiting.push({ payload, done })
+    else done(outcome)
+  }
+
+  #send(payload: Uint8Array): DatagramSocket.DatagramSocketError | "full" | undefined {
+    const { session } = this
+    const outcome = SessionDatagrams.send(session, payload)
+    switch (outcome) {
+      case "full":
+        return outcome
+      case "sent":
+        return undefined
+      case "too-large": {
+        const largest = SessionDatagrams.largest(session)
+        const detail = `a datagram of ${payload.length} bytes; this session carries at most ${largest}`
+        return notSent("MessageTooLarge", new Error(detail))
+      }
+      case "closed":
+        return notSent("Unreachable", lost("write", session))
+    }
+  }
+
+  /** Gives the session up: what was sent is still delivered. */
+  close(): void {
+    const { session } = this
+    if (session.handler !== this) return
+    session.handler = undefined
+    session.close()
+    this.#onGone(this)
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const { done } of waiting) done(notSent("Unreachable", lost("write", session)))
+  }
+}
+
+const joinMulticast: DatagramSocket.BackingSocket["joinMulticast"] = () =>
+  Effect.fail(
+    new DatagramSocket.DatagramSocketError({
+      reason: new DatagramSocket.DatagramSocketUnsupportedError({ capability: "multicast", runtime: "Sluice" })
+    })
+  )
+
+/** Sends one by one, and tells when the last is done, with the first error. */
+const sendMany =
+  (send: DatagramSocket.BackingSocket["send"]): DatagramSocket.BackingSocket["sendMany"] =>
+  (payloads, destinations, done) => {
+    let left = payloads.length
+    let error: DatagramSocket.DatagramSocketError | undefined
+    let at: number | undefined
+    for (let i = 0; i < payloads.length; i++) {
+      send(payloads[i]!, destinations[i], (failed) => {
+        if (failed !== undefined && error === undefined) {
+          error = failed
+          at = i
+        }
+        if (--left === 0) done(error, at)
+      })
+    }
+  }
+
+const openFailed = (
+  cause: ListenFailed | ConnectFailed,
+  kind: DatagramSocket.DatagramSocketOpenError["kind"]
+): DatagramSocket.DatagramSocketError =>
+  new DatagramSocket.DatagramSocketError({ reason: new DatagramSocket.DatagramSocketOpenError({ kind, cause }) })
+
+const notOpened = (error: ListenFailed | ConnectFailed): DatagramSocket.DatagramSocketError => {
+  switch (error.reason) {
+    case "AddressInUse":
+    case "AlreadyListening":
+      return openFailed(error, "AddressInUse")
+    case "AddressNotAvailable":
+    case "PermissionDenied":
+      return openFailed(error, error.reason)
+    default:
+      return openFailed(error, "Unknown")
+  }
+}
+
+const key = (host: string, port: number): string => `${host} ${port}`
+
+/** Where no address is, the URI is the host: it is shown, and it finds the way back. */
+const addressOf = (uri: string): SocketAddress.HostPort => SocketAddress.hostPort(uri) ?? { host: uri, port: 0 }
+
+/** The sessions of one open reader. */
+class Peers {
+  readonly #byAddress = new Map<string, Peer>()
+  readonly #events: DatagramSocket.BackingEvents
+  /** Peers in local scope have been given so many ports. */
+  #ports = 0
+  #closed = false
+
+  constructor(events: DatagramSocket.BackingEvents) {
+    this.#events = events
+  }
+
+  readonly add = (session: Session): void => {
+    if (this.#closed) return session.close()
+    const { host, port } = addressOf(session.remote)
+    const address = { host, port: port === 0 ? ++this.#ports : port }
+    const name = key(address.host, address.port)
+    // the host has let an idle session go, and its peer has come back before this worker heard of it
+    this.#byAddress.get(name)?.close()
+    const peer = new Peer(session, address, this.#events.onPacket, (gone) => {
+      if (this.#byAddress.get(name) === gone) this.#byAddress.delete(name)
+    })
+    if (session.handler === peer) this.#byAddress.set(name, peer)
+  }
+
+  readonly send: DatagramSocket.BackingSocket["send"] = (payload, destination, done) => {
+    const { host, port } = destination!
+    const peer = this.#byAddress.get(key(host, port))
+    if (peer !== undefined) return peer.send(payload, done)
+    done(notSent("Unreachable", new Error(`this worker has no session with ${host} port ${port}`)))
+  }
+
+  close(): void {
+    this.#closed = true
+    for (const peer of this.#byAddress.values()) peer.close()
+  }
+}
+
+/**
+ * A server's socket. Acquiring its reader listens; the end of the reader's scope ends the listener and the sessions.
+ *
+ * **Details** A write to a peer that has no session in this worker fails with a `DatagramSocketWriteError`, `Unreachable`;
+ * one that never fits with `MessageTooLarge` (see `SessionDatagrams.largest`).
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const listen = (
+  options: ListenOptions = {}
+): Effect.Effect<DatagramSocket.DatagramSocket, never, Sessions> =>
+  DatagramSocket.makeFromBackingSocket(
+    Effect.fnUntraced(function*(events: DatagramSocket.BackingEvents) {
+      const sessions = yield* Sessions
+      const { endpoints } = sessions
+      const endpoint = options.endpoint ?? endpoints.find((uri) => uri.startsWith("udp:")) ?? endpoints[0]
+      if (endpoint === undefined) return yield* notOpened(noEndpoint())
+      const peers = new Peers(events)
+      yield* Effect.addFinalizer(() => Effect.sync(() => peers.close()))
+      const listener = yield* Effect.mapError(sessions.listen(endpoint, peers.add), notOpened)
+      return {
+        address: addressOf(listener.local),
+        send: peers.send,
+        sendMany: sendMany(peers.send),
+        joinMulticast,
+        close: () => peers.close()
+      }
+    }),
+    options
+  )
+
+/**
+ * A client's socket. Acquiring its reader connects to the endpoint; what is written without an address goes there, and
+ * only there. The end of the session, other than by the reader's scope, closes the socket.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const connect = (
+  endpoint: string,
+  options: Options & ConnectOptions = {}
+): Effect.Effect<DatagramSocket.DatagramSocket, never, Sessions> =>
+  DatagramSocket.makeFromBackingSocket(
+    Effect.fnUntraced(function*(events: DatagramSocket.BackingEvents) {
+      const sessions = yield* Sessions
+      const session = yield* Effect.mapError(sessions.connect(endpoint, options), notOpened)
+      const remote = addressOf(session.remote)
+      const peer = new Peer(session, remote, events.onPacket, events.onClose)
+      const send: DatagramSocket.BackingSocket["send"] = (payload, _destination, done) => peer.send(payload, done)
+      return {
+        address: addressOf(session.local),
+        peer: remote,
+        connected: true,
+        send,
+        sendMany: sendMany(send),
+        joinMulticast,
+        close: () => peer.close()
+      }
+    }),
+    options
+  )
+
+/**
+ * {@link listen} as a layer.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (
+  options?: ListenOptions
+): Layer.Layer<DatagramSocket.DatagramSocket, never, Sessions> =>
+  Layer.effect(DatagramSocket.DatagramSocket)(listen(options))
+
+/**
+ * {@link connect} as a layer.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerConnect = (
+  endpoint: string,
+  options?: Options & ConnectOptions
+): Layer.Layer<DatagramSocket.DatagramSocket, never, Sessions> =>
+  Layer.effect(DatagramSocket.DatagramSocket)(connect(endpoint, options))

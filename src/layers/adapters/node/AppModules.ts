@@ -1,0 +1,78 @@
+/**
+ * Loads an application's module and finds the layer in it.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Formatter from "effect/Formatter"
+import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
+import * as Url from "node:url"
+import { type AppModule, WorkerExit } from "../../../services/AppWorker.ts"
+import * as NodeApps from "./NodeApps.ts"
+import type * as NodeListen from "./NodeListen.ts"
+
+/** The first line of what was thrown: the rest is a stack, which says nothing to who starts a program. */
+export const sentence = (error: unknown): string => {
+  // Formatter, since what is thrown may be anything, even what no text can be made of
+  const text = error instanceof Error
+    ? error.message || error.name
+    : typeof error === "string"
+    ? error
+    : Formatter.format(error)
+  return text.split("\n", 1)[0]!
+}
+
+/** The code of a system's or Node's error. */
+export const codeOf = (error: unknown): unknown => Predicate.hasProperty(error, "code") ? error.code : undefined
+
+const shown = (url: string): string => url.startsWith("file:") ? Url.fileURLToPath(url) : url
+
+/** Nothing, or what CommonJS has in the place of it. */
+const isEmpty = (exports: Readonly<Record<string, unknown>>): boolean =>
+  Object.values(exports).every((value) =>
+    Predicate.isObject(value) && Object.getPrototypeOf(value) === Object.prototype && Object.keys(value).length === 0
+  )
+
+/** What the module is: what it exports, or, where it can listen by itself, the servers that it listens with. */
+const appOf = (
+  exports: Readonly<Record<string, unknown>>,
+  listens: NodeListen.Listens | undefined
+): Effect.Effect<NodeApps.App, string> => {
+  if (listens === undefined) {
+    return Effect.mapError(NodeApps.find(exports), (what) => `${what}; a program that listens by itself needs threads`)
+  }
+  if (Layer.isLayer(exports["default"])) listens.restore()
+  else if (listens.any() || isEmpty(exports)) return Effect.succeed(Layer.effectDiscard(listens.first))
+  return Effect.tap(NodeApps.find(exports), Effect.sync(listens.taken))
+}
+
+/**
+ * The layer that the application is, whatever its module exports. With `listens`, the module may listen by itself
+ * instead: what it exports beside that is its own.
+ */
+export const load = (
+  module: AppModule,
+  listens?: NodeListen.Listens
+): Effect.Effect<NodeApps.App, WorkerExit> => {
+  if (module._tag === "Layer") return Effect.succeed(module.layer)
+  const exit = (reason: WorkerExit["reason"], what: string): WorkerExit =>
+    new WorkerExit({ reason, detail: `app module ${shown(module.url)} ${what}` })
+  const failed = (error: unknown): WorkerExit => exit("ModuleFailed", `failed to load: ${sentence(error)}`)
+  return Effect.tryPromise({
+    try: () => import(module.url) as Promise<Readonly<Record<string, unknown>>>,
+    catch: (error) => {
+      // the error names the module that was not found, which may be one that this one imports
+      const missing = codeOf(error) === "ERR_MODULE_NOT_FOUND"
+        && Predicate.hasProperty(error, "url") && error.url === module.url
+      return missing ? exit("ModuleMissing", "does not exist") : failed(error)
+    }
+  }).pipe(
+    Effect.flatMap((exports) =>
+      appOf(exports, listens).pipe(
+        Effect.mapError((what) => exit("NotAnApp", what)),
+        Effect.catchDefect((error) => Effect.fail(failed(error)))
+      )
+    )
+  )
+}

@@ -1,0 +1,187 @@
+/**
+ * What people export from a module that is a Node program, as an application.
+ *
+ * | export | what it is |
+ * |---|---|
+ * | an Effect layer that needs `Sessions` | itself |
+ * | a function of a request and a response | a handler of an HTTP server; an Express app is one |
+ * | a `net`, `http`, `https` or `tls` server | served as it is: with its options, and all that listens to its events |
+ * | a Fastify instance | its server, once it is ready |
+ *
+ * They are looked for in the module's default export, then in exports called `server`, `app` and `handler`. A promise
+ * is waited for. A function called `connection` is what `net.createServer` takes: it is given each connection. What a
+ * CommonJS module exports counts the same.
+ *
+ * None of these needs the packages that it is about: they are told by what they have.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
+import type * as Http from "node:http"
+import * as Net from "node:net"
+import { Sessions } from "../../../services/Sessions.ts"
+import { serve } from "../effect/SessionHttpServer.ts"
+import * as NodeServer from "./NodeServer.ts"
+
+/**
+ * What is launched in a worker.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type App = Layer.Layer<never, unknown, Sessions>
+
+/**
+ * A function that answers requests. What it throws, or its promise is rejected with, is answered with status 500 and
+ * logged; where the answer has begun, its connection is closed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type RequestHandler = (request: Http.IncomingMessage, response: Http.ServerResponse) => unknown
+
+/**
+ * An instance of Fastify, as far as it matters here.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ReadiedServer {
+  readonly server: Net.Server
+  ready(): PromiseLike<unknown>
+  close(): PromiseLike<unknown>
+}
+
+/**
+ * What can be served.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Servable = App | RequestHandler | Net.Server | ReadiedServer
+
+/** What is right, for a sentence that says what is wrong. */
+export const RIGHT =
+  "export as its default an Effect Layer that needs Sessions, a (request, response) handler, a Node server that does not "
+  + "listen, an Express app or a Fastify instance; or, as `connection`, a function of a socket"
+
+const NAMES = ["server", "app", "handler"] as const
+
+const isFunction = (value: unknown): value is (...args: Array<any>) => unknown => typeof value === "function"
+
+const isReadied = (value: unknown): value is ReadiedServer =>
+  Predicate.hasProperty(value, "server") && value.server instanceof Net.Server
+  && Predicate.hasProperty(value, "ready") && isFunction(value.ready)
+  && Predicate.hasProperty(value, "close") && isFunction(value.close)
+
+const isClass = (value: object): boolean => /^class\b/.test(Function.prototype.toString.call(value))
+
+/** A handler has something to answer to: a function without parameters makes something, and is not it. */
+const isHandler = (value: unknown): value is RequestHandler => isFunction(value) && value.length > 0 && !isClass(value)
+
+/** Whether the value is something that {@link layer} makes an application of. */
+export const isServable = (value: unknown): value is Servable =>
+  Layer.isLayer(value) || (value instanceof Net.Server && !NodeServer.isListening(value)) || isReadied(value) ||
+  isHandler(value)
+
+const onServer = (server: Net.Server): App =>
+  Layer.effectDiscard(
+    Effect.flatMap(Sessions, (sessions) => NodeServer.adopt(server, sessions).listenScoped())
+  )
+
+/** Its hooks for an end are run with the end of a thread. On the host's loop it belongs to the program there. */
+const onReady = (app: ReadiedServer): App =>
+  Layer.effectDiscard(Effect.gen(function*() {
+    const sessions = yield* Sessions
+    yield* Effect.promise(() => app.ready())
+    if (sessions.worker.kind === "thread") yield* Effect.addFinalizer(() => Effect.promise(() => app.close()))
+    yield* NodeServer.adopt(app.server, sessions).listenScoped()
+  }))
+
+const failed = (response: Http.ServerResponse): void => {
+  if (response.headersSent) return void response.destroy()
+  for (const name of response.getHeaderNames()) response.removeHeader(name)
+  response.statusCode = 500
+  response.end("Internal Server Error\n")
+}
+
+const onHandler = (handler: RequestHandler): App =>
+  Layer.unwrap(Effect.map(Effect.context<never>(), (context) => {
+    const log = Effect.runForkWith(context)
+    const fail = (response: Http.ServerResponse, error: unknown): void => {
+      log(Effect.logError("a request handler failed", error))
+      failed(response)
+    }
+    return serve((request, response) => {
+      // what comes out of a handler that is not ours would end the worker's other sessions too
+      try {
+        const answered = handler(request, response)
+        if (Predicate.isPromiseLike(answered)) answered.then(undefined, (error) => fail(response, error))
+      } catch (error) {
+        fail(response, error)
+      }
+    })
+  }))
+
+/**
+ * The application that something is.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const layer = (app: Servable): App =>
+  Layer.isLayer(app)
+    ? app as App
+    : app instanceof Net.Server
+    ? onServer(app)
+    : isReadied(app)
+    ? onReady(app)
+    : onHandler(app as RequestHandler)
+
+/** The application that a function of a connection is. A server for each worker. */
+const layerConnection = (connection: (socket: Net.Socket) => void): App =>
+  Layer.unwrap(Effect.sync(() => onServer(Net.createServer(connection))))
+
+/**
+ * Finds the application in what a module exports, or says what is wrong with that, to stand behind the module's name.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const find = (exports: Readonly<Record<string, unknown>>): Effect.Effect<App, string> =>
+  Effect.suspend(() => {
+    // a CommonJS module's own default stands in its exports, which are the default here
+    const places = [exports, exports["default"]].filter(Predicate.isObjectOrArray) as Array<Record<string, unknown>>
+    for (const name of ["default", ...NAMES]) {
+      for (const place of places) {
+        const value = place[name]
+        if (isServable(value)) return Effect.succeed(layer(value))
+        if (Predicate.isPromiseLike(value)) return promised(value)
+      }
+    }
+    for (const { connection } of places) {
+      if (isFunction(connection)) return Effect.succeed(layerConnection(connection))
+    }
+    return Effect.fail(wrong(exports))
+  })
+
+/** A rejection is the module's failure, as if it had been thrown while it loaded. */
+const promised = (value: PromiseLike<unknown>): Effect.Effect<App, string> =>
+  Effect.flatMap(
+    Effect.promise(() => value),
+    (app) => isServable(app) ? Effect.succeed(layer(app)) : Effect.fail(wrong({ default: app }))
+  )
+
+const kindOf = (value: unknown): string =>
+  value instanceof Net.Server
+    ? "a server that listens by itself"
+    : isFunction(value)
+    ? isClass(value) ? "a class" : "a function without parameters"
+    : Predicate.hasProperty(value, "callback") && isFunction(value.callback)
+    ? "an app whose handler is what its callback() returns"
+    : "something else"
+
+const wrong = (exports: Readonly<Record<string, unknown>>): string =>
+  `exports ${"default" in exports ? kindOf(exports["default"]) : "nothing"} as its default; ${RIGHT}`

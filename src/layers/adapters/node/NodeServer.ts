@@ -1,0 +1,522 @@
+/**
+ * Lets one of Node's servers (`net`, `http`, `https`, `tls`) take its connections from sessions.
+ *
+ * Each session that this worker has claimed becomes a stream and is handed to the server with its `connection` event,
+ * which is where Node's own sockets come in: whatever the server does with a connection, it does with this one.
+ * {@link SessionServer} keeps the connections and the listeners, and answers for the server what would else be asked of
+ * its own handle. A server of this package's own delegates to it (`SessionHttpServer`); one that a program has made for
+ * itself is changed on the spot, see {@link adopt}.
+ *
+ * **How it stops** `close` and a drain by the host have the same effect on connections of an HTTP server: those that
+ * are idle are closed, a response whose head is still to be written says `Connection: close`, and a connection that was
+ * busy is closed when it goes idle. A client that has connected and sent nothing yet may just be about to send: it has
+ * until the second look, one to two seconds. A connection that was upgraded is its owner's to close, and so is one of a
+ * server that does not speak HTTP.
+ *
+ * **Several workers, one server** In-process workers share the modules they are made of, and with them a server that a
+ * module exports. Each has connections of its own, and stops on its own: what Node does to all connections of the
+ * server is kept from those of other workers.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import * as Http from "node:http"
+import * as Https from "node:https"
+import type * as Net from "node:net"
+import * as Endpoint from "../../../domain/net/Endpoint.ts"
+import { type Listener, ListenFailed, noEndpoint, type Session, type Sessions } from "../../../services/Sessions.ts"
+import * as SessionDuplex from "./SessionDuplex.ts"
+
+/** Milliseconds between two looks at the connections that are left while the server stops. */
+const LOOK_INTERVAL = 1000
+
+const CODES: Record<ListenFailed["reason"], string> = {
+  InvalidEndpoint: "EINVAL",
+  AlreadyListening: "EADDRINUSE",
+  AddressInUse: "EADDRINUSE",
+  AddressNotAvailable: "EADDRNOTAVAIL",
+  PermissionDenied: "EACCES",
+  OutOfScope: "EACCES",
+  NoMemory: "ENOMEM",
+  NoCertificate: "EINVAL",
+  TransportFailed: "EIO",
+  Detached: "ENOTCONN"
+}
+
+/** A connection's error that nobody listens for is its end, and no more than that. */
+const ignore = (): void => {}
+
+const OWNER = Symbol("owner")
+
+/** A connection knows its owner, and asks before it lets itself be destroyed. */
+type Connection = SessionDuplex.Stream & { [OWNER]: SessionServer }
+
+/** What the workers that share a server know of it. */
+interface Shared {
+  readonly served: Set<SessionServer>
+  /** Responses that are not at their end, as far as they are looked at. */
+  readonly responses: Set<Http.ServerResponse>
+  /** Looks at a response, once responses are looked at. */
+  attend: ((response: Http.ServerResponse) => void) | undefined
+  /** Whose idle connections Node closes now. */
+  closing: SessionServer | undefined
+}
+
+const shared = new WeakMap<Net.Server, Shared>()
+
+/** Node 26 counts a connection that has sent nothing yet as idle, Node 24 does not. Here it is not. */
+const isKept = (connection: Connection): boolean => {
+  const owner = connection[OWNER]
+  const closing = shared.get(owner.server)?.closing
+  return closing !== undefined && (closing !== owner || connection.bytesRead === 0)
+}
+
+function destroyUnlessKept(this: Connection, error?: Error): Connection {
+  if (isKept(this)) return this
+  Reflect.apply((Object.getPrototypeOf(this) as Connection).destroy, this, [error])
+  return this
+}
+
+function onConnectionClose(this: Connection): void {
+  this[OWNER].gone(this)
+}
+
+/** Whose connection a response goes to; that is not known where TLS is between the two. */
+const ownerOf = (response: Http.ServerResponse): SessionServer | undefined =>
+  (response.req.socket as unknown as Partial<Connection> | null)?.[OWNER]
+
+/** What Node's HTTP keeps at a connection: the response that is being written. Not public: there may be none. */
+interface Busy {
+  readonly _httpMessage?: Http.ServerResponse | null
+}
+
+/** What is known of a server, from the first time on that it is asked for. */
+const watch = (server: Net.Server): Shared => {
+  const known = shared.get(server)
+  if (known !== undefined) return known
+  const state: Shared = { served: new Set(), responses: new Set(), closing: undefined, attend: undefined }
+  shared.set(server, state)
+  // where TLS is between the two it is not known whose connection a response goes to: all of them are looked at
+  if (server instanceof Https.Server) attend(server, state)
+  return state
+}
+
+/**
+ * Looks at the responses that the server makes from here on, on whatever event it makes them: one that is written while
+ * the server stops ends its connection. It costs each request something, so it begins when a server stops.
+ */
+const attend = (server: Net.Server, state: Shared): (response: Http.ServerResponse) => void => {
+  if (state.attend !== undefined) return state.attend
+  const onClose = function(this: Http.ServerResponse): void {
+    state.responses.delete(this)
+    for (const served of state.served) if (served.stopping) served.settleSoon()
+  }
+  const begun = (response: Http.ServerResponse): void => {
+    if (state.responses.has(response)) return
+    state.responses.add(response)
+    response.on("close", onClose)
+    const owner = ownerOf(response)
+    if (owner === undefined ? [...state.served].some(({ stopping }) => stopping) : owner.stopping) {
+      response.shouldKeepAlive = false
+    }
+  }
+  const emit = server.emit
+  server.emit = function(this: Net.Server, name: string, ...args: Array<any>): boolean {
+    if (name === "request" || name === "checkContinue" || name === "checkExpectation") begun(args[1])
+    return emit.call(this, name, ...args)
+  }
+  return state.attend = begun
+}
+
+/** Servers whose connections can be idle. */
+type HttpServer = Http.Server | Https.Server
+
+const isHttp = (server: Net.Server): server is HttpServer =>
+  server instanceof Http.Server || server instanceof Https.Server
+
+/** The endpoint of a port, with the address in brackets where it needs them. */
+const tcp = (host: unknown, port: unknown): string =>
+  Endpoint.format({ _tag: "tcp", host: typeof host === "string" && host !== "" ? host : "0.0.0.0", port: Number(port) })
+
+/** What Node's forms of `listen` mean here. */
+const endpointsOf = (args: ReadonlyArray<unknown>, all: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const [first, second] = args
+  if (first === undefined || first === null || typeof first === "function") return all
+  if (typeof first === "number") return [tcp(second, first)]
+  if (typeof first === "string") {
+    if (first.includes("://")) return [first]
+    return /^\d+$/.test(first) ? [tcp(second, first)] : [`unix://${first}`]
+  }
+  const { host, path, port } = first as Net.ListenOptions
+  return [path === undefined ? tcp(host, port ?? 0) : `unix://${path}`]
+}
+
+/**
+ * A server's part in one worker.
+ *
+ * **Details** The members that have the names of Node's do what Node's do, see `SessionHttpServer`. `base` is the class
+ * of the server, whose own `close` and `closeIdleConnections` these stand before.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class SessionServer {
+  readonly server: Net.Server
+  readonly #base: Net.Server
+  readonly #sessions: Sessions["Service"]
+  readonly #shared: Shared
+  readonly #streams: SessionDuplex.SessionDuplexOptions
+  readonly #open = new Set<Connection>()
+  #state: "closed" | "opening" | "listening" | "closing" = "closed"
+  #draining = false
+  #scope: Scope.Closeable | undefined
+  #listeners: ReadonlyArray<Listener> = []
+  /** Sessions that come before `listening` is emitted: only from then on does Node keep count of connections. */
+  #early: Array<Session> | undefined
+  /** Moves on with every `listen` and `close`: what an earlier one still has to say is no longer of interest. */
+  #attempt = 0
+  #looks: NodeJS.Timeout | undefined
+  /** Connections that had sent nothing at the last look. */
+  #silent = new Set<Connection>()
+  #settling = false
+  #onClosed: Array<() => void> = []
+
+  constructor(server: Net.Server, base: Net.Server, sessions: Sessions["Service"]) {
+    this.server = server
+    this.#base = base
+    this.#sessions = sessions
+    this.#shared = watch(server)
+    const { allowHalfOpen, highWaterMark } = server as Net.ServerOpts
+    // Node's HTTP server writes a last answer and destroys with the error at once
+    this.#streams = { allowHalfOpen, highWaterMark, abortOnError: !isHttp(server) }
+  }
+
+  /** Whether connections are no longer kept alive: the host drains this worker, or the server closes. */
+  get stopping(): boolean {
+    return this.#draining || this.#state === "closing"
+  }
+
+  get listening(): boolean {
+    return this.#state === "opening" || this.#state === "listening"
+  }
+
+  /** Endpoint URIs of the listeners, with the ports that were given. */
+  get endpoints(): ReadonlyArray<string> {
+    return this.#listeners.map((listener) => listener.local)
+  }
+
+  address(): Net.AddressInfo | string | null {
+    const local = this.#listeners[0]?.local
+    if (local === undefined) return null
+    const endpoint = Endpoint.inetOf(local)
+    // of a Unix socket Node says the path
+    if (endpoint === undefined) return local.replace(/^unix:\/\//, "")
+    const { host, port } = endpoint
+    return { address: host, port, family: host.includes(":") ? "IPv6" : "IPv4" }
+  }
+
+  // ---- listening
+
+  listen(args: ReadonlyArray<unknown>): void {
+    const callback = args.find((arg) => typeof arg === "function")
+    this.#assertClosed()
+    if (callback !== undefined) this.server.once("listening", callback as () => void)
+    const attempt = ++this.#attempt
+    const fiber = Effect.runFork(this.#listen(endpointsOf(args, this.#sessions.endpoints)))
+    fiber.addObserver((exit) => {
+      if (Exit.isSuccess(exit) || attempt !== this.#attempt) return
+      const cause = Cause.squash(exit.cause)
+      const detail = cause instanceof Error ? cause.message : String(cause)
+      const code = cause instanceof ListenFailed ? CODES[cause.reason] : "EIO"
+      const error = Object.assign(new Error(`listen ${code}: ${detail}`, { cause }), { code, syscall: "listen" })
+      process.nextTick(() => this.server.emit("error", error))
+    })
+  }
+
+  /**
+   * Listens on the endpoints, all that the host was told to serve when none are given, until the scope closes. Then
+   * what is in hand has `closeWithin` to finish. After a drain that time is over: what is left is closed at once.
+   */
+  listenScoped(
+    endpoints: ReadonlyArray<string> = this.#sessions.endpoints,
+    closeWithin: Duration.Input = "10 seconds"
+  ): Effect.Effect<ReadonlyArray<string>, ListenFailed, Scope.Scope> {
+    return Effect.suspend(() => {
+      this.#assertClosed()
+      return Effect.addFinalizer(() => this.shutdown(closeWithin)).pipe(Effect.andThen(this.#listen(endpoints)))
+    })
+  }
+
+  #assertClosed(): void {
+    if (this.#state !== "closed") {
+      throw Object.assign(new Error("the server is listening already, or has not closed yet"), {
+        code: "ERR_SERVER_ALREADY_LISTEN"
+      })
+    }
+  }
+
+  #listen(endpoints: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>, ListenFailed> {
+    if (endpoints.length === 0) return Effect.fail(noEndpoint())
+    const scope = Scope.makeUnsafe()
+    this.#scope = scope
+    this.#state = "opening"
+    this.#early = []
+    this.#shared.served.add(this)
+    return Effect.forEach(endpoints, (endpoint) => this.#sessions.listen(endpoint, this.#accept)).pipe(
+      Effect.map((listeners) => this.#onListening(scope, listeners)),
+      Effect.tap(
+        this.#sessions.draining.pipe(Effect.andThen(Effect.sync(() => this.drain())), Effect.forkScoped)
+      ),
+      Scope.provide(scope),
+      Effect.onError(() => {
+        if (this.#scope === scope && this.#state === "opening") {
+          this.#state = "closed"
+          this.#scope = undefined
+          this.#shared.served.delete(this)
+          for (const session of this.#early ?? []) session.abort()
+          this.#early = undefined
+        }
+        return Scope.close(scope, Exit.void)
+      })
+    )
+  }
+
+  #onListening(scope: Scope.Closeable, listeners: ReadonlyArray<Listener>): ReadonlyArray<string> {
+    if (this.#scope === scope && this.#state === "opening") {
+      this.#state = "listening"
+      this.#listeners = listeners
+      process.nextTick(() => {
+        if (this.#scope === scope && this.#state === "listening") {
+          this.server.emit("listening")
+          this.#serveEarly()
+        }
+      })
+    }
+    return listeners.map((listener) => listener.local)
+  }
+
+  readonly #accept = (session: Session): void => {
+    if (this.#early === undefined) this.#serve(session)
+    else this.#early.push(session)
+  }
+
+  #serveEarly(): void {
+    const early = this.#early
+    this.#early = undefined
+    if (early !== undefined) { for (const session of early) this.#serve(session) }
+  }
+
+  #serve(session: Session): void {
+    const connection = Object.assign(SessionDuplex.fromSession(session, this.#streams), {
+      [OWNER]: this,
+      destroy: destroyUnlessKept
+    }) as Connection
+    connection.on("error", ignore)
+    connection.once("close", onConnectionClose)
+    this.#open.add(connection)
+    if (this.stopping) this.#look()
+    this.server.emit("connection", connection)
+  }
+
+  /** A connection is no more. */
+  gone(connection: Connection): void {
+    this.#open.delete(connection)
+    this.#settled()
+  }
+
+  // ---- stopping
+
+  drain(): void {
+    if (this.#draining) return
+    this.#draining = true
+    this.#stop()
+  }
+
+  close(callback?: (error?: Error) => void): void {
+    if (this.#state === "closed") return void this.#base.close.call(this.server, callback)
+    if (this.#state === "closing") {
+      if (callback !== undefined) {
+        const error = Object.assign(new Error("the server is not running"), { code: "ERR_SERVER_NOT_RUNNING" })
+        this.server.once("close", () => callback(error))
+      }
+      return
+    }
+    if (callback !== undefined) this.server.once("close", callback)
+    this.#attempt++
+    this.#state = "closing"
+    this.#serveEarly()
+    this.#stop()
+    const scope = this.#scope!
+    Effect.runFork(Scope.close(scope, Exit.void)).addObserver(() => {
+      this.#scope = undefined
+      this.#listeners = []
+      this.#settled()
+    })
+  }
+
+  #stop(): void {
+    if (isHttp(this.server)) {
+      const begun = attend(this.server, this.#shared)
+      for (const connection of this.#open) {
+        const response = (connection as Busy)._httpMessage
+        if (response) begun(response)
+      }
+    }
+    for (const response of this.#shared.responses) {
+      if ((ownerOf(response) ?? this) === this) response.shouldKeepAlive = false
+    }
+    this.closeIdleConnections()
+    this.#look()
+  }
+
+  /**
+   * Closes the connections that are idle. Not idle is one whose request has come in and waits in its fifo, nor one that
+   * has sent nothing yet.
+   */
+  closeIdleConnections(): void {
+    if (!isHttp(this.server)) return
+    for (const connection of this.#open) {
+      // one that has moved has no fifo
+      if (!(connection instanceof SessionDuplex.SessionDuplex)) continue
+      const { session } = connection
+      if (session.available > 0) session.handler?.readable?.(session)
+    }
+    this.#shared.closing = this
+    ;(this.#base as HttpServer).closeIdleConnections.call(this.server)
+    this.#shared.closing = undefined
+  }
+
+  destroyConnections(): void {
+    for (const connection of this.#open) connection.destroy()
+  }
+
+  getConnections(callback: (error: Error | null, count: number) => void): void {
+    process.nextTick(callback, null, this.#open.size)
+  }
+
+  /** One look for all responses that end in a turn of the loop. */
+  settleSoon(): void {
+    if (this.#settling) return
+    this.#settling = true
+    setImmediate(() => {
+      this.#settling = false
+      if (this.stopping) this.closeIdleConnections()
+    })
+  }
+
+  /** Looks again until all connections are gone, for those that go idle unheard or never send anything. */
+  #look(): void {
+    if (this.#looks !== undefined || this.#open.size === 0 || !isHttp(this.server)) return
+    this.#looks = setInterval(() => {
+      this.closeIdleConnections()
+      const silent = new Set<Connection>()
+      for (const connection of this.#open) {
+        if (connection.bytesRead > 0) continue
+        if (this.#silent.has(connection)) connection.destroy()
+        else silent.add(connection)
+      }
+      this.#silent = silent
+    }, LOOK_INTERVAL).unref()
+  }
+
+  #settled(): void {
+    if (this.#open.size > 0) return
+    clearInterval(this.#looks)
+    this.#looks = undefined
+    this.#silent.clear()
+    if (this.#state === "closing" && this.#scope === undefined) {
+      this.#state = "closed"
+      this.#shared.served.delete(this)
+      // Node's own counts no connections here: it stops its timers and emits `close`
+      if (this.#shared.served.size === 0) this.#base.close.call(this.server)
+      for (const told of this.#onClosed.splice(0)) process.nextTick(told)
+    }
+  }
+
+  /** Closes; connections that are left after the time are destroyed. After a drain there is no such time. */
+  shutdown(closeWithin: Duration.Input = "10 seconds"): Effect.Effect<void> {
+    const closed = Effect.callback<void>((resume) => {
+      if (this.#state === "closed") return resume(Effect.void)
+      this.#onClosed.push(() => resume(Effect.void))
+      if (this.#state !== "closing") this.close()
+      if (this.#draining) this.destroyConnections()
+    })
+    return closed.pipe(
+      Effect.timeoutOrElse({
+        duration: closeWithin,
+        orElse: () => Effect.andThen(Effect.sync(() => this.destroyConnections()), closed)
+      })
+    )
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Servers of other programs
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Makes the server answer for its connections, as long as a worker serves it. */
+const change = (server: Net.Server, { served }: Shared): void => {
+  const base = Object.getPrototypeOf(server) as Net.Server
+  const first = (): SessionServer | undefined => served.values().next().value
+  const methods = {
+    listen(...args: Array<any>): Net.Server {
+      const one = first()
+      if (one === undefined) return Reflect.apply(base.listen, server, args) as Net.Server
+      one.listen(args)
+      return server
+    },
+    address: () => first()?.address() ?? base.address.call(server),
+    close(callback?: (error?: Error) => void): Net.Server {
+      if (served.size === 0) return base.close.call(server, callback)
+      let told = callback
+      for (const one of served) {
+        one.close(told)
+        told = undefined
+      }
+      return server
+    },
+    getConnections(callback: (error: Error | null, count: number) => void): Net.Server {
+      const one = first()
+      if (one === undefined) return base.getConnections.call(server, callback)
+      one.getConnections(callback)
+      return server
+    },
+    closeIdleConnections(): void {
+      for (const one of served) one.closeIdleConnections()
+    }
+  }
+  for (const [name, value] of Object.entries(methods)) {
+    if (name in server) Object.defineProperty(server, name, { configurable: true, writable: true, value })
+  }
+  Object.defineProperty(server, "listening", {
+    configurable: true,
+    get: () => first()?.listening ?? Reflect.get(base, "listening", server)
+  })
+}
+
+/**
+ * Whether the server has sockets of its own that it listens with.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isListening = (server: Net.Server): boolean =>
+  Reflect.get(Object.getPrototypeOf(server) as Net.Server, "listening", server)
+
+/**
+ * The part of this worker in a server that a program has made: what the server is asked and told from here on, by the
+ * program too, it is asked and told about sessions.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const adopt = (server: Net.Server, sessions: Sessions["Service"]): SessionServer => {
+  const known = shared.has(server)
+  const adopted = new SessionServer(server, Object.getPrototypeOf(server), sessions)
+  if (!known) change(server, shared.get(server)!)
+  return adopted
+}

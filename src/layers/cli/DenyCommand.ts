@@ -1,0 +1,55 @@
+/**
+ * `sluice deny …`: the source deny list of a running host. A change counts from the next connection on.
+ *
+ * @since 0.1.0
+ */
+import * as Command from "effect/cli/Command"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as ControlClient from "../control/ControlClient.ts"
+import * as CommandInput from "./CommandInput.ts"
+import { type Column, json, printable, tableOr } from "./Table.ts"
+
+const columns: ReadonlyArray<Column<string>> = [{ head: "Source", cell: printable }]
+
+const list = Command.make(
+  "list",
+  { json: CommandInput.json, control: CommandInput.control },
+  Effect.fnUntraced(function*(given) {
+    const path = yield* CommandInput.pathOf(given.control)
+    const sources = yield* ControlClient.ask(path, (client) => client.denied.list())
+    const width = yield* CommandInput.width
+    yield* Console.log(
+      given.json ? json(sources) : tableOr("no denied sources", columns, sources, width).join("\n")
+    )
+  })
+).pipe(Command.withDescription("List the sources whose connections are refused"))
+
+const add = Command.make(
+  "add",
+  { prefix: CommandInput.prefix, control: CommandInput.control },
+  Effect.fnUntraced(function*({ control, prefix }) {
+    const path = yield* CommandInput.pathOf(control)
+    yield* ControlClient.ask(path, (client) => client.denied.add({ payload: { source: prefix } }))
+    yield* Console.log(`${prefix} denied`)
+  })
+).pipe(Command.withDescription("Refuse connections from these addresses, whatever the session rules say"))
+
+const remove = Command.make(
+  "remove",
+  { prefix: CommandInput.prefix, control: CommandInput.control },
+  Effect.fnUntraced(function*({ control, prefix }) {
+    const path = yield* CommandInput.pathOf(control)
+    yield* ControlClient.ask(path, (client) => client.denied.remove({ query: { source: prefix } }))
+    yield* Console.log(`${prefix} denied no more`)
+  })
+).pipe(Command.withDescription("Take this very prefix from the deny list"))
+
+/**
+ * @category commands
+ * @since 0.1.0
+ */
+export const command = Command.make("deny").pipe(
+  Command.withDescription("Source deny list of a running host"),
+  Command.withSubcommands([list, add, remove])
+)

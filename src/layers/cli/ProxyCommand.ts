@@ -1,0 +1,81 @@
+/**
+ * `sluice proxy`: a host with the proxy application, from its start to the end of its last session.
+ *
+ * @since 0.1.0
+ */
+import * as Command from "effect/cli/Command"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as ProxyConfig from "../../apps/proxy/ProxyConfig.ts"
+import { infosOf } from "../../domain/options/OptionFields.ts"
+import * as ServeCommand from "./ServeCommand.ts"
+import * as Settings from "./Settings.ts"
+
+const metavars: Readonly<Record<string, string>> = { to: "uri", sendProxy: "none|v1|v2" }
+
+const own: ReadonlyArray<Settings.Setting> = infosOf(ProxyConfig.ProxyOptions.fields).map(([key, info]) =>
+  Settings.setting(key, {
+    option: undefined,
+    form: key === "to" ? "list" : "text",
+    metavar: metavars[key] ?? "time",
+    description: key === "to" ? info.description : `${info.description}; default: ${info.default}`
+  })
+)
+
+/** What holds for a proxy where it is not set; why, the module of the proxy says. */
+const defaults = { name: "proxy", worker: { kind: "in-process", workers: 1 } } as const
+
+/** What is different from other hosts. */
+const descriptions: Readonly<Record<string, string>> = {
+  inProcess: "Run the workers on the host's own event loop; default: true, --no-in-process gives each a thread",
+  workers: `Workers that the proxy starts with; default: ${defaults.worker.workers}`
+}
+
+const program: Settings.Program<ProxyConfig.ProxyOptions> = {
+  settings: [
+    ...own,
+    // what the module is told is made of the settings
+    ...Settings.hostSettings.filter(({ key }) => key !== "config").map((setting) => ({
+      ...setting,
+      description: descriptions[setting.key] ?? setting.description
+    }))
+  ],
+  defaults: () => defaults,
+  decode: (values, { listen }) => ProxyConfig.decodeOptions(values, Array.isArray(listen) ? listen : [])
+}
+
+/**
+ * The command. `host` is the session layer to serve with, `app` the URL of the proxy's module.
+ *
+ * @category commands
+ * @since 0.1.0
+ */
+export const make = (env: { readonly host: Parameters<typeof ServeCommand.run>[0]; readonly app: URL }) =>
+  Command.make(
+    "proxy",
+    { config: ServeCommand.configFlag, settings: ServeCommand.flagsOf(program.settings) },
+    Effect.fnUntraced(function*(input) {
+      const settings = yield* Settings.resolveProgram(program, input.settings, Option.getOrUndefined(input.config))
+      const config = ProxyConfig.make(settings.own, settings.decoded.admission.connectTimeout)
+      const upstreams = ProxyConfig.upstreamsOf(config, 0)
+      yield* ServeCommand.run(env.host, { ...settings, options: { ...settings.options, config } }, env.app.href, {
+        status: ProxyConfig.statusOf(config)
+      })
+      if (upstreams.refused > 0) {
+        yield* Effect.logWarning(`sessions that were reset because no upstream could be reached: ${upstreams.refused}`)
+      }
+    })
+  ).pipe(
+    Command.withDescription(
+      "Pass connections on to other servers: each to the one that has the least sessions of those that can be reached. "
+        + "A setting is taken from its flag, else from the environment (SLUICE_TO for --to), else from the "
+        + "configuration file (to), else its default holds."
+    ),
+    Command.withShortDescription("Pass connections on to other servers"),
+    Command.withExamples([
+      {
+        command: "sluice proxy --listen tcp://0.0.0.0:6379 --to tcp://10.0.0.1:6379 --to tcp://10.0.0.2:6379",
+        description: "Share connections between two servers"
+      }
+    ])
+  )

@@ -1,0 +1,156 @@
+/**
+ * `sluice rules …`: session rules of a running host. A change counts from the next session on.
+ *
+ * @since 0.1.0
+ */
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { Action, type RuleHandle } from "../../domain/admission/RuleTable.ts"
+import * as Prefix from "../../domain/net/Prefix.ts"
+import { Name, NAME_RIGHT } from "../../domain/options/Options.ts"
+import * as Handle from "../../domain/state/Handle.ts"
+import type { RuleEntry } from "../../services/ControlApi.ts"
+import * as ControlClient from "../control/ControlClient.ts"
+import * as CommandInput from "./CommandInput.ts"
+import { type Column, json, orNone, tableOr, WIDTH } from "./Table.ts"
+
+const side = (prefix: string, port: number): string =>
+  port === 0 ? prefix : prefix.includes(":") ? `[${prefix}]:${port}` : `${prefix}:${port}`
+
+const columns: ReadonlyArray<Column<RuleEntry>> = [
+  { head: "Rule", cell: ({ handle }) => handle },
+  { head: "On", cell: ({ rule: { on, transport } }) => transport === "any" ? on : `${on} ${transport}` },
+  { head: "Local", cell: ({ rule }) => side(rule.local, rule.localPort), least: 12 },
+  { head: "Remote", cell: ({ rule }) => side(rule.remote, rule.remotePort), least: 12 },
+  { head: "Action", cell: ({ rule }) => orNone(rule.action), least: 6 },
+  { head: "Namespace", cell: ({ rule }) => orNone(rule.namespace ?? null), least: 9 },
+  { head: "Tag", cell: ({ rule }) => orNone(rule.tag ?? null), least: 8 }
+]
+
+/**
+ * The text of `rules list`: the most specific rule first.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const format = (rules: ReadonlyArray<RuleEntry>, width = WIDTH): string =>
+  tableOr("no session rules", columns, rules, width).join("\n")
+
+const list = Command.make(
+  "list",
+  { json: CommandInput.json, control: CommandInput.control },
+  Effect.fnUntraced(function*(given) {
+    const path = yield* CommandInput.pathOf(given.control)
+    const rules = yield* ControlClient.ask(path, (client) => client.rules.list())
+    yield* Console.log(given.json ? json(rules) : format(rules, yield* CommandInput.width))
+  })
+).pipe(Command.withDescription("List the rules in the order in which they are looked at"))
+
+const optionally = <A>(flag: Flag.Flag<A>): Flag.Flag<A | undefined> =>
+  flag.pipe(Flag.optional, Flag.map(Option.getOrUndefined))
+
+const prefix = (name: string, end: string) =>
+  optionally(
+    Flag.String(name).pipe(
+      Flag.withDescription(`Addresses of ${end}: ${Prefix.RIGHT}; default: any`),
+      Flag.withMetavar("<prefix>"),
+      Flag.filterMap((text) => Result.getSuccess(Prefix.parse(text)), CommandInput.wrongPrefix)
+    )
+  )
+
+const port = (name: string, end: string) =>
+  optionally(
+    Flag.Int(name).pipe(
+      Flag.withDescription(`Port of ${end}; default: any`),
+      Flag.withMetavar("<port>"),
+      Flag.filter((port) => port >= 1 && port <= 65535, () => "a port from 1 to 65535")
+    )
+  )
+
+const name = (name: string, description: string) =>
+  optionally(
+    Flag.String(name).pipe(
+      Flag.withDescription(description),
+      Flag.withMetavar("<name>"),
+      Flag.filter(Schema.is(Name), () => NAME_RIGHT)
+    )
+  )
+
+const OWN_END = "this end: where a connection arrived, or what a connect gives as its source"
+const OTHER_END = "the other end: who connects, or what a connect goes to"
+
+const add = Command.make(
+  "add",
+  {
+    rule: {
+      action: Flag.String("action").pipe(
+        Flag.withDescription("What becomes of the session: allow, deny, or app:<name> to give it to that application"),
+        Flag.withMetavar("<action>"),
+        Flag.filter(Schema.is(Action), () => `"allow", "deny", or "app:" and the name of an application`)
+      ),
+      on: optionally(
+        Flag.Literals("on", ["accept", "connect", "both"]).pipe(
+          Flag.withDescription("For connections that arrive, for connects of applications, or for both; default: both")
+        )
+      ),
+      transport: optionally(
+        Flag.Literals("transport", ["any", "tcp", "tls", "udp"]).pipe(
+          Flag.withDescription("Transport of the sessions; default: any")
+        )
+      ),
+      local: prefix("local", OWN_END),
+      localPort: port("local-port", OWN_END),
+      remote: prefix("remote", OTHER_END),
+      remotePort: port("remote-port", OTHER_END),
+      namespace: name("namespace", "Only for applications of this namespace"),
+      tag: name("tag", "Name of the rule, for people")
+    },
+    json: CommandInput.json,
+    control: CommandInput.control
+  },
+  Effect.fnUntraced(function*({ rule, ...given }) {
+    const path = yield* CommandInput.pathOf(given.control)
+    const payload: Record<string, string | number> = {}
+    for (const [key, value] of Object.entries(rule)) if (value !== undefined) payload[key] = value
+    const added = yield* ControlClient.ask(path, (client) => client.rules.add({ payload }))
+    yield* Console.log(given.json ? json(added) : `rule ${added.handle} added`)
+  })
+).pipe(
+  Command.withDescription(
+    "Add a rule. Of the rules that match a session the most specific one holds; what none matches is allowed."
+  ),
+  Command.withShortDescription("Add a rule"),
+  Command.withExamples([
+    {
+      command: "sluice rules add --action deny --on accept --remote 10.0.0.0/8 --local-port 80",
+      description: "Accept nothing from 10.0.0.0/8 on port 80"
+    }
+  ])
+)
+
+const remove = Command.make(
+  "remove",
+  {
+    rule: CommandInput.handle<RuleHandle>("rule", "Handle of the rule, as in rules list"),
+    control: CommandInput.control
+  },
+  Effect.fnUntraced(function*({ control, rule }) {
+    const path = yield* CommandInput.pathOf(control)
+    yield* ControlClient.ask(path, (client) => client.rules.remove({ params: { rule } }))
+    yield* Console.log(`rule ${Handle.format(rule)} removed`)
+  })
+).pipe(Command.withDescription("Remove a rule"))
+
+/**
+ * @category commands
+ * @since 0.1.0
+ */
+export const command = Command.make("rules").pipe(
+  Command.withDescription("Session rules of a running host: which sessions may be, and which go elsewhere"),
+  Command.withSubcommands([list, add, remove])
+)

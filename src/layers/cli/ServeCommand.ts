@@ -1,0 +1,229 @@
+/**
+ * `sluice serve`: a host with one application, from its start to the end of its last session.
+ *
+ * @since 0.1.0
+ */
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Console from "effect/Console"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Fs from "node:fs/promises"
+import * as Path from "node:path"
+import * as Url from "node:url"
+import type { AppHandle } from "../../domain/state/Handle.ts"
+import { Certificates } from "../../services/Certificates.ts"
+import { type AttachExtras, SessionLayer } from "../../services/SessionLayer.ts"
+import type { SessionRules } from "../../services/SessionRules.ts"
+import * as ControlPath from "../control/ControlPath.ts"
+import * as ControlServer from "../control/ControlServer.ts"
+import * as Settings from "./Settings.ts"
+import * as Signals from "./Signals.ts"
+import * as TlsFiles from "./TlsFiles.ts"
+
+/**
+ * The module of the application is not there, or is something else than a file.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NoModule extends Schema.TaggedError<NoModule>()("NoModule", {
+  path: Schema.String,
+  exists: Schema.Boolean
+}) {
+  override get message(): string {
+    return `app module ${this.path} ${this.exists ? "is not a file" : "does not exist"}`
+  }
+}
+
+/** Time beyond the drain timeout after which a drain that has not ended is given up. */
+const SLACK = Duration.seconds(1)
+
+const moduleUrl = Effect.fnUntraced(function*(path: string) {
+  const absolute = Path.resolve(path)
+  const stats = yield* Effect.promise(() => Fs.stat(absolute).catch(() => undefined))
+  if (stats?.isFile() !== true) return yield* new NoModule({ path, exists: stats !== undefined })
+  return Url.pathToFileURL(absolute).href
+})
+
+/** Puts what is in the files now in the place of the certificates that came from them, whenever it is asked to. */
+const reload = Effect.fnUntraced(function*(
+  app: AppHandle,
+  pairs: ReadonlyArray<TlsFiles.Pair>,
+  signal: Effect.Effect<void>
+) {
+  const certificates = yield* Certificates
+  const entries = yield* certificates.of(app)
+  const replace = Effect.fnUntraced(function*(pair: TlsFiles.Pair, index: number) {
+    yield* certificates.replace(entries[index]!.handle, yield* TlsFiles.readPair(pair))
+    return 1
+  })
+  return yield* signal.pipe(
+    Effect.andThen(Effect.forEach(pairs, (pair, index) =>
+      replace(pair, index).pipe(
+        Effect.catch(({ message }) => Effect.as(Effect.logWarning(`SIGHUP: the old certificate stays: ${message}`), 0))
+      ))),
+    Effect.flatMap((replaced) => {
+      const count = replaced.filter((one) => one > 0).length
+      return Effect.logInfo(`SIGHUP: ${count} of ${pairs.length} certificates read again`)
+    }),
+    Effect.forever
+  )
+})
+
+const start = Effect.fnUntraced(function*(
+  settings: Settings.Resolved<unknown>,
+  url: string,
+  control: string,
+  extras: AttachExtras
+) {
+  const sessions = yield* SessionLayer
+  yield* Layer.build(ControlServer.layer(control))
+  const { pairs } = settings
+  const hangup = pairs.length === 0 ? undefined : yield* Signals.makeReload
+  const application = yield* sessions.attach(settings.options, { _tag: "Url", url }, extras)
+  if (hangup !== undefined) yield* Effect.forkScoped(reload(application.handle, pairs, hangup))
+  const { apps } = yield* sessions.report
+  const listeners = apps.find(({ index }) => index === application.index)?.listeners ?? []
+  const { kind, workers } = settings.decoded.worker
+  const where = `(${workers} ${kind} ${workers === 1 ? "worker" : "workers"}), control at ${control}`
+  for (const { endpoint, scopes } of listeners) {
+    const scope = scopes.includes("global") ? "" : " in local scope only, which no socket leads to"
+    yield* Console.log(`sluice: ${application.name} listening on ${endpoint}${scope} ${where}`)
+  }
+  if (listeners.length === 0) yield* Effect.logInfo(`${application.name} runs and listens on nothing ${where}`)
+  return application
+})
+
+/**
+ * Serves until a signal comes, then drains; or until the application is gone, which somebody has detached. What is left
+ * is ended when the scope closes.
+ */
+const serve = Effect.fnUntraced(function*(
+  settings: Settings.Resolved<unknown>,
+  url: string,
+  control: string,
+  extras: AttachExtras,
+  signal: Effect.Effect<NodeJS.Signals>
+) {
+  const sessions = yield* SessionLayer
+  const signalled = Effect.map(signal, (received) => ({ received }))
+  // a start that was cut short has nothing to drain but what it has got so far
+  const detached = Effect.flatMap(
+    start(settings, url, control, extras),
+    ({ gone, name }) => Effect.as(gone, `${name} is detached: there is nothing left to serve`)
+  )
+  const end = yield* Effect.raceFirst(detached, signalled)
+  if (typeof end === "string") return yield* Effect.logInfo(end)
+  yield* Effect.logInfo(`${end.received}: stopping; once more to end at once`)
+  yield* sessions.drain.pipe(
+    Effect.timeoutOrElse({
+      duration: Duration.sum(Duration.millis(settings.decoded.worker.drainTimeout), SLACK),
+      orElse: () => Effect.logWarning("sessions did not end within the drain timeout")
+    })
+  )
+})
+
+const flagOf = ({ description, flag, form, metavar }: Settings.Setting): Flag.Flag<unknown> => {
+  switch (form) {
+    case "switch":
+      return Flag.Boolean(flag!).pipe(Flag.withDescription(description), Flag.optional, Flag.map(Option.getOrUndefined))
+    case "list":
+      return Flag.String(flag!).pipe(
+        Flag.withDescription(description),
+        Flag.withMetavar(`<${metavar}>`),
+        Flag.atLeast(0),
+        Flag.map((values) => values.length === 0 ? undefined : values)
+      )
+    case "text":
+      return Flag.String(flag!).pipe(
+        Flag.withDescription(description),
+        Flag.withMetavar(`<${metavar}>`),
+        Flag.optional,
+        Flag.map(Option.getOrUndefined)
+      )
+  }
+}
+
+/**
+ * The flags of settings, by key.
+ *
+ * @category flags
+ * @since 0.1.0
+ */
+export const flagsOf = (settings: ReadonlyArray<Settings.Setting>): Record<string, Flag.Flag<unknown>> =>
+  Object.fromEntries(settings.flatMap((setting) => setting.flag === undefined ? [] : [[setting.key, flagOf(setting)]]))
+
+/**
+ * The flag that names a configuration file.
+ *
+ * @category flags
+ * @since 0.1.0
+ */
+export const configFlag = Flag.String("config").pipe(
+  Flag.withDescription("JSON file with settings; flags and the environment go before it"),
+  Flag.withMetavar("<file>"),
+  Flag.optional
+)
+
+/**
+ * Serves the application of a module as it is set, until a signal comes, and drains; or until it is detached.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const run = Effect.fnUntraced(function*(
+  host: Layer.Layer<SessionLayer | SessionRules | Certificates>,
+  settings: Settings.Resolved<unknown>,
+  url: string,
+  extras: AttachExtras = {}
+) {
+  const control = settings.control ?? (yield* ControlPath.defaultPath)
+  const signal = yield* Signals.make
+  yield* Effect.scoped(serve(settings, url, control, extras, signal)).pipe(Effect.provide(host))
+}, Effect.scoped)
+
+/**
+ * The command. `host` is the session layer to serve with, `defaultApp` the URL of the module that is served when none
+ * is given.
+ *
+ * @category commands
+ * @since 0.1.0
+ */
+export const make = (
+  env: { readonly host: Layer.Layer<SessionLayer | SessionRules | Certificates>; readonly defaultApp: URL }
+) =>
+  Command.make(
+    "serve",
+    {
+      app: Argument.String("app").pipe(
+        Argument.withDescription("Module of the application; without one, a small HTTP service"),
+        Argument.optional
+      ),
+      config: configFlag,
+      settings: flagsOf(Settings.settings)
+    },
+    Effect.fnUntraced(function*(input) {
+      const given = { ...input.settings, app: Option.getOrUndefined(input.app) }
+      const settings = yield* Settings.resolve(given, Option.getOrUndefined(input.config))
+      const url = settings.app === undefined ? env.defaultApp.href : yield* moduleUrl(settings.app)
+      yield* run(env.host, settings, url)
+    })
+  ).pipe(
+    Command.withDescription(
+      "Serve an application. A setting is taken from its flag, else from the environment (SLUICE_WORKERS for "
+        + "--workers), else from the configuration file (workers), else its default holds."
+    ),
+    Command.withShortDescription("Serve an application"),
+    Command.withExamples([
+      { command: "sluice serve", description: "Serve a small HTTP service on tcp://127.0.0.1:8080" },
+      {
+        command: "sluice serve ./app.ts --listen tcp://0.0.0.0:80 --workers 4",
+        description: "Serve an application of your own with four workers"
+      }
+    ])
+  )

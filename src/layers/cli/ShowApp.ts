@@ -1,0 +1,159 @@
+/**
+ * What `show app` prints: a host's report as text (W21, M12).
+ *
+ * Workers and listeners are given by their handles, `index.generation`, which the commands that act on them take. The
+ * plain form fits the terminal, the verbose form cuts nothing.
+ *
+ * @since 0.1.0
+ */
+import type * as Report from "../../domain/report/Report.ts"
+import * as ShowListeners from "./ShowListeners.ts"
+import {
+  type Column,
+  details,
+  INDENT,
+  indented,
+  type Look,
+  moment,
+  orNone,
+  plural,
+  printable,
+  sections,
+  size,
+  table,
+  time,
+  widthOf
+} from "./Table.ts"
+
+const appColumns: ReadonlyArray<Column<Report.App>> = [
+  { head: "App", cell: (app) => `${app.index}` },
+  { head: "Name", cell: (app) => orNone(app.name), least: 20 },
+  { head: "Client", cell: (app) => orNone(app.client), least: 20 },
+  { head: "Namespace", cell: (app) => orNone(app.namespace), least: 20 }
+]
+
+const moreColumns: ReadonlyArray<Column<Report.App>> = [
+  { head: "Scope", cell: ({ scopes }) => ShowListeners.scope(scopes) },
+  { head: "Proxy for", cell: (app) => orNone(app.proxiedTransports.join(", ")) },
+  { head: "First segment", cell: (app) => size(app.firstSegmentSize), right: true },
+  { head: "Add segment", cell: (app) => app.addSegmentSize === 0 ? "none" : size(app.addSegmentSize), right: true },
+  { head: "Memory limit", cell: (app) => size(app.memoryLimit), right: true },
+  { head: "Rx fifo", cell: (app) => size(app.rxFifoSize), right: true },
+  { head: "Tx fifo", cell: (app) => size(app.txFifoSize), right: true }
+]
+
+const workerColumns: ReadonlyArray<Column<Report.Worker>> = [
+  { head: "Worker", cell: (worker) => worker.handle },
+  { head: "App", cell: (worker) => `${worker.appIndex}` },
+  { head: "Map", cell: (worker) => `${worker.mapIndex}` },
+  { head: "Client", cell: (worker) => orNone(worker.client), least: 6 },
+  { head: "Kind", cell: (worker) => worker.kind },
+  { head: "State", cell: (worker) => worker.state },
+  { head: "Congested", cell: (worker) => worker.congested ? "yes" : "no" },
+  { head: "Sessions", cell: (worker) => `${worker.sessions}`, right: true }
+]
+
+const certificateColumns: ReadonlyArray<Column<Report.Certificate>> = [
+  { head: "Certificate", cell: (certificate) => certificate.handle },
+  { head: "Subject", cell: (certificate) => orNone(certificate.subject) },
+  { head: "Names", cell: (certificate) => orNone(certificate.names.join(", ")) },
+  { head: "Valid to (UTC)", cell: (certificate) => moment(certificate.validTo) },
+  { head: "Warning", cell: (certificate) => orNone(certificate.warning) },
+  { head: "Fingerprint", cell: (certificate) => printable(certificate.fingerprint) }
+]
+
+/** `retryMillis` as `Retry millis`. */
+const headOf = (field: string): string => {
+  const words = printable(field).replace(/\p{Lu}/gu, (letter) => ` ${letter.toLowerCase()}`)
+  return words.charAt(0).toUpperCase() + words.slice(1)
+}
+
+const statusColumns = (status: Report.Status): ReadonlyArray<Column<Report.Status[number]>> =>
+  [...new Set(status.flatMap(Object.keys))].map((field) => ({
+    head: headOf(field),
+    cell: (row) => orNone(String(row[field] ?? "")),
+    right: status.some((row) => typeof row[field] === "number")
+  }))
+
+const workerDetails = (worker: Report.Worker): Array<string> => {
+  const { postponed, queue, segments } = worker
+  const depth = (name: string, { size, used }: { readonly used: number; readonly size: number }) =>
+    `${name} ${used}/${size}`
+  const failure = worker.lastFailure === null ? "" : `, last failure: ${printable(worker.lastFailure)}`
+  const rows: ReadonlyArray<readonly [string, string]> = [
+    ["queues", [depth("index", queue.index), depth("io", queue.io), depth("control", queue.control)].join(", ")],
+    ["postponed", `${postponed.now} now (${size(postponed.bytes)}), ${postponed.highest} at most`],
+    ["congested", `${plural(worker.timesCongested, "time")}, ${time(worker.congestedMillis)} in total`],
+    [
+      "behind",
+      `${plural(worker.behind.offers, "offer")} now, ${plural(worker.behind.times, "time")}, ${
+        time(worker.behind.millis)
+      } in total`
+    ],
+    ["last progress", `${time(worker.lastProgressMillis)} ago`],
+    ["restarts", `${worker.restarts}${failure}`],
+    [
+      "segments",
+      `${segments.count} with ${size(segments.bytes)}, ${size(segments.hostBytes)} of the host's, ` +
+      `${size(segments.used)} used`
+    ]
+  ]
+  return details(`Worker ${worker.handle}`, rows)
+}
+
+const section = (app: Report.App, look: Look): Array<string> => {
+  const { verbose } = look
+  const width = widthOf(look)
+  const inner = width - INDENT.length
+  return [
+    ...table(verbose ? [...appColumns, ...moreColumns] : appColumns, [app], width),
+    "",
+    ...indented([
+      ...table(workerColumns, app.workers, inner),
+      "",
+      ...(verbose ? app.workers.flatMap((worker) => [...workerDetails(worker), ""]) : []),
+      ...ShowListeners.ofApp(app.listeners, inner),
+      ...(verbose && app.status.length > 0 ? ["", ...table(statusColumns(app.status), app.status, inner)] : []),
+      ...(verbose && app.certificates.length > 0
+        ? ["", ...table(certificateColumns, app.certificates, inner)]
+        : [])
+    ])
+  ]
+}
+
+const host = (report: Report.Host): string =>
+  [
+    `host ${report.version}`,
+    `pid ${report.pid}`,
+    `up ${time(report.uptimeMillis)}`,
+    plural(report.sessions, "session"),
+    ...(report.draining ? ["draining"] : [])
+  ].join(", ")
+
+/**
+ * The text of `show app`, without a newline at its end.
+ *
+ * **Details** What does not add up in the host's ledger is said at the end, in both forms (M14).
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const format = (report: Report.Host, look: Look): string => {
+  const apps = report.apps.length === 0
+    ? [["no active apps"]]
+    : report.apps.map((app) => section(app, look))
+  const wrong = report.imbalances.map((imbalance) => `the ledger does not balance: ${printable(imbalance)}`)
+  return sections([
+    ...(look.verbose ? [[host(report)]] : report.draining ? [["the host is draining"]] : []),
+    ...apps,
+    ...(wrong.length === 0 ? [] : [wrong])
+  ])
+}
+
+/**
+ * The text of `show app` for one application.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const formatOne = (app: Report.App, look: Look): string => section(app, look).join("\n")

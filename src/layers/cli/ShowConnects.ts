@@ -1,0 +1,55 @@
+/**
+ * What `show connects` prints: connects that are half-open (W14, W21).
+ *
+ * @since 0.1.0
+ */
+import type * as Report from "../../domain/report/Report.ts"
+import { address, type Column, type Look, orNone, printable, tableOr, time, widthOf } from "./Table.ts"
+
+const columns: ReadonlyArray<Column<Report.Connect>> = [
+  { head: "App", cell: (connect) => orNone(connect.app), least: 6 },
+  { head: "Worker", cell: (connect) => `${connect.worker}` },
+  {
+    head: "Endpoint",
+    cell: (connect) => printable(connect.endpoint),
+    brief: (connect) => address(connect.endpoint),
+    least: 14,
+    keep: "end"
+  },
+  {
+    head: "Source",
+    cell: (connect) => orNone(connect.source),
+    brief: (connect) => orNone(address(connect.source ?? "")),
+    least: 12,
+    keep: "end"
+  },
+  { head: "Scope", cell: (connect) => connect.scope },
+  { head: "Age", cell: (connect) => time(connect.ageMillis), right: true },
+  { head: "Timeout", cell: (connect) => time(connect.timeoutMillis), right: true }
+]
+
+const more: ReadonlyArray<Column<Report.Connect>> = [
+  { head: "App index", cell: (connect) => `${connect.appIndex}`, right: true },
+  { head: "Worker handle", cell: (connect) => connect.workerHandle },
+  { head: "Request", cell: (connect) => `${connect.request}`, right: true }
+]
+
+/**
+ * The lines for connects, or `nothing` when there are none.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const lines = (
+  connects: ReadonlyArray<Report.Connect>,
+  { nothing, ...look }: Look & { readonly nothing: string }
+): Array<string> => tableOr(nothing, look.verbose ? [...columns, ...more] : columns, connects, widthOf(look))
+
+/**
+ * The text of `show connects`.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const format = (connects: ReadonlyArray<Report.Connect>, look: Look): string =>
+  lines(connects, { ...look, nothing: "no connects" }).join("\n")

@@ -1,0 +1,110 @@
+/**
+ * What `show listeners` prints, and the listeners of an application in `show app` (W21).
+ *
+ * @since 0.1.0
+ */
+import type * as Report from "../../domain/report/Report.ts"
+import {
+  address,
+  type Column,
+  INDENT,
+  indented,
+  type Look,
+  orNone,
+  printable,
+  ranges,
+  table,
+  widthOf,
+  wrapped
+} from "./Table.ts"
+
+const refusals = (listener: Report.Listener): ReadonlyArray<readonly [string, number]> =>
+  Object.entries(listener.arrivals.refused).filter(([, count]) => count !== 0)
+
+/** Datagrams dropped, by reason. */
+const drops = (listener: Report.Listener) =>
+  Object.entries(listener.arrivals.dropped).filter(([, count]) => count !== 0)
+
+const sum = (counts: ReadonlyArray<readonly [string, number]>) => `${counts.reduce((sum, [, count]) => sum + count, 0)}`
+
+/**
+ * Scopes in one word.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const scope = (scopes: Report.Listener["scopes"]): string => scopes.length > 1 ? "both" : scopes[0] ?? "-"
+
+const place: ReadonlyArray<Column<Report.Listener>> = [
+  { head: "Listener", cell: (listener) => listener.handle },
+  {
+    head: "Endpoint",
+    cell: (listener) => printable(listener.endpoint),
+    brief: (listener) => address(listener.endpoint),
+    least: 20,
+    keep: "end"
+  }
+]
+
+const owner: ReadonlyArray<Column<Report.Listener>> = [
+  { head: "App", cell: (listener) => orNone(listener.app), least: 6 },
+  { head: "Scope", cell: ({ scopes }) => scope(scopes) }
+]
+
+const use: ReadonlyArray<Column<Report.Listener>> = [
+  { head: "Workers", cell: (listener) => ranges(listener.workers), least: 7 },
+  { head: "Sessions", cell: (listener) => `${listener.sessions}`, right: true },
+  { head: "Held", cell: (listener) => `${listener.arrivals.held}`, right: true },
+  { head: "Refused", cell: (listener) => sum(refusals(listener)), right: true }
+]
+
+const more: ReadonlyArray<Column<Report.Listener>> = [
+  { head: "Placement", cell: (listener) => listener.placement },
+  { head: "Arrived", cell: ({ arrivals }) => `${arrivals.arrived}`, right: true },
+  { head: "Offered", cell: ({ arrivals }) => `${arrivals.offered}`, right: true },
+  { head: "Claimed", cell: ({ arrivals }) => `${arrivals.claimed}`, right: true },
+  { head: "Withdrawn", cell: ({ arrivals }) => `${arrivals.withdrawn}`, right: true },
+  { head: "Redirected", cell: ({ arrivals }) => `${arrivals.redirected}`, right: true },
+  { head: "Dropped", cell: (listener) => sum(drops(listener)), right: true },
+  { head: "Client", cell: (listener) => orNone(listener.client) },
+  { head: "Requested", cell: (listener) => printable(listener.requested) },
+  {
+    head: "Managers (worker: manager)",
+    cell: (listener) => orNone(listener.managers.map(({ manager, worker }) => `${worker}: ${manager}`).join(", "))
+  }
+]
+
+const lines = (
+  columns: ReadonlyArray<Column<Report.Listener>>,
+  listeners: ReadonlyArray<Report.Listener>,
+  width: number
+): Array<string> => {
+  if (listeners.length === 0) return ["no active listeners"]
+  const [head = "", ...rows] = table(columns, listeners, width)
+  const reasons = (listener: Report.Listener) => {
+    const refused = refusals(listener).map(([reason, count]) => `${reason} ${count}`)
+    const dropped = drops(listener).map(([reason, count]) => `datagrams ${reason} ${count}`)
+    return indented(wrapped([...refused, ...dropped], width - INDENT.length))
+  }
+  return [head, ...rows.flatMap((row, index) => [row, ...reasons(listeners[index]!)])]
+}
+
+/**
+ * The lines for the listeners of one application; under each, why it refused connections.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const ofApp = (listeners: ReadonlyArray<Report.Listener>, width: number): Array<string> =>
+  lines([...place, ...use], listeners, width)
+
+/**
+ * The text of `show listeners`.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const format = (
+  listeners: ReadonlyArray<Report.Listener>,
+  look: Look
+): string => lines([...place, ...owner, ...use, ...(look.verbose ? more : [])], listeners, widthOf(look)).join("\n")

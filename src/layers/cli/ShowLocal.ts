@@ -1,0 +1,58 @@
+/**
+ * What `show local` prints: the local tables, cut-through sessions, and connects that wait for a worker of this host
+ * (W16, W17, W21).
+ *
+ * @since 0.1.0
+ */
+import type * as Report from "../../domain/report/Report.ts"
+import * as ShowConnects from "./ShowConnects.ts"
+import { type Column, type Look, orNone, printable, sections, size, tableOr, time, widthOf } from "./Table.ts"
+
+const listenerColumns: ReadonlyArray<Column<Report.LocalListener>> = [
+  { head: "Listener", cell: (entry) => entry.listener },
+  { head: "Endpoint", cell: (entry) => printable(entry.endpoint), least: 20, keep: "end" },
+  { head: "App", cell: (entry) => orNone(entry.app), least: 16 },
+  { head: "Namespace", cell: (entry) => orNone(entry.namespace), least: 16 }
+]
+
+const endColumns = (
+  head: string,
+  of: (session: Report.LocalSession) => Report.LocalEnd
+): ReadonlyArray<Column<Report.LocalSession>> => [
+  { head, cell: (session) => `${orNone(of(session).app)} ${of(session).worker}`, least: 6, keep: "end" },
+  { head: "Session", cell: (session) => of(session).session },
+  { head: "State", cell: (session) => of(session).state }
+]
+
+const sessionColumns: ReadonlyArray<Column<Report.LocalSession>> = [
+  { head: "Endpoint", cell: (session) => printable(session.endpoint), least: 12, keep: "end" },
+  ...endColumns("Server", ({ server }) => server),
+  ...endColumns("Client", ({ client }) => client)
+]
+
+const moreColumns: ReadonlyArray<Column<Report.LocalSession>> = [
+  { head: "Server worker", cell: ({ server }) => server.workerHandle },
+  { head: "Client worker", cell: ({ client }) => client.workerHandle },
+  { head: "Segment", cell: (session) => size(session.segmentBytes), right: true },
+  { head: "Age", cell: (session) => time(session.ageMillis), right: true }
+]
+
+/**
+ * The text of `show local`.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const format = (locals: Report.Locals, look: Look): string => {
+  const width = widthOf(look)
+  return sections([
+    tableOr("no local listeners", listenerColumns, locals.listeners, width),
+    tableOr(
+      "no local sessions",
+      look.verbose ? [...sessionColumns, ...moreColumns] : sessionColumns,
+      locals.sessions,
+      width
+    ),
+    ShowConnects.lines(locals.connects, { ...look, nothing: "no local connects" })
+  ])
+}

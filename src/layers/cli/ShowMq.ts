@@ -1,0 +1,65 @@
+/**
+ * What `show mq` prints: the queues of workers, in both directions (M1).
+ *
+ * @since 0.1.0
+ */
+import type * as Report from "../../domain/report/Report.ts"
+import { type Column, details, indented, type Look, orNone, sections, tableOr, widthOf } from "./Table.ts"
+
+interface Row {
+  readonly queue: Report.Queue
+  readonly name: string
+  readonly direction: Report.Direction
+}
+
+const rowsOf = (queue: Report.Queue): ReadonlyArray<Row> => [
+  { queue, name: "to worker", direction: queue.toWorker },
+  { queue, name: "to host", direction: queue.toHost }
+]
+
+const depth = (ring: Report.Ring): string => `${ring.used}/${ring.size}`
+
+const columns: ReadonlyArray<Column<Row>> = [
+  { head: "App", cell: ({ queue }) => orNone(queue.app), least: 6 },
+  { head: "Worker", cell: ({ queue }) => `${queue.worker}` },
+  { head: "Queue", cell: ({ name }) => name },
+  { head: "Index", cell: ({ direction }) => depth(direction.index), right: true },
+  { head: "IO", cell: ({ direction }) => depth(direction.io), right: true },
+  { head: "Control", cell: ({ direction }) => depth(direction.control), right: true },
+  {
+    head: "Highest",
+    cell: ({ direction: { control, index, io } }) => `${index.highest}/${io.highest}/${control.highest}`,
+    right: true
+  },
+  { head: "Locked", cell: ({ direction }) => `${direction.lockRetries}`, right: true }
+]
+
+const ring = ({ highest, size, used }: Report.Ring): string => `${used} of ${size}, ${highest} at most`
+
+const ofDirection = ({ direction, name }: Row): Array<string> =>
+  details(name, [
+    ["index queue", ring(direction.index)],
+    ["io ring", ring(direction.io)],
+    ["control ring", ring(direction.control)],
+    ["messages", `${direction.enqueued} in, ${direction.drained} out`],
+    ["locks retried", `${direction.lockRetries}`],
+    ["reader", direction.idle ? "sleeps" : "awake"]
+  ])
+
+const ofWorker = (queue: Report.Queue): Array<string> => [
+  `${orNone(queue.app)}, worker ${queue.worker} (${queue.workerHandle}), ${
+    queue.congested ? "congested" : "not congested"
+  }, ${queue.postponed} postponed`,
+  ...indented(rowsOf(queue).flatMap(ofDirection))
+]
+
+/**
+ * The text of `show mq`. `Highest` is of index queue, IO ring and control ring.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const format = (queues: ReadonlyArray<Report.Queue>, look: Look): string =>
+  look.verbose && queues.length > 0
+    ? sections(queues.map(ofWorker))
+    : tableOr("no queues", columns, queues.flatMap(rowsOf), widthOf(look)).join("\n")

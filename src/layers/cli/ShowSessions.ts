@@ -1,0 +1,83 @@
+/**
+ * What `show sessions` prints (W21).
+ *
+ * @since 0.1.0
+ */
+import type * as Report from "../../domain/report/Report.ts"
+import { address, type Column, type Look, orNone, printable, sections, size, tableOr, time, widthOf } from "./Table.ts"
+
+type Session = Report.Session
+
+const owner: ReadonlyArray<Column<Session>> = [
+  { head: "Session", cell: (session) => session.handle },
+  { head: "App", cell: (session) => orNone(session.app), least: 6 },
+  { head: "Worker", cell: (session) => `${session.worker}` }
+]
+
+const state: ReadonlyArray<Column<Session>> = [
+  { head: "State", cell: (session) => session.state }
+]
+
+const ends: ReadonlyArray<Column<Session>> = [
+  {
+    head: "Local",
+    cell: (session) => printable(session.local),
+    brief: (session) => address(session.local),
+    least: 10,
+    keep: "end"
+  },
+  {
+    head: "Remote",
+    cell: (session) => printable(session.remote),
+    brief: (session) => address(session.remote),
+    least: 10,
+    keep: "end"
+  },
+  { head: "Age", cell: (session) => time(session.ageMillis), right: true }
+]
+
+const origin: ReadonlyArray<Column<Session>> = [
+  { head: "Worker handle", cell: (session) => session.workerHandle },
+  { head: "Listener", cell: (session) => orNone(session.listener) },
+  { head: "Transport", cell: (session) => session.transport },
+  { head: "Kind", cell: (session) => session.kind },
+  { head: "Placement", cell: (session) => session.placement }
+]
+
+const fifo = (name: string, of: (session: Session) => Session["rx"]): ReadonlyArray<Column<Session>> => {
+  const cell = (part: "used" | "size" | "memory") => (session: Session) => {
+    const bytes = of(session)?.[part]
+    return bytes === undefined ? "-" : size(bytes)
+  }
+  return [
+    { head: name, cell: cell("used"), right: true },
+    { head: `${name} size`, cell: cell("size"), right: true },
+    { head: `${name} memory`, cell: cell("memory"), right: true }
+  ]
+}
+
+const verboseColumns = [
+  ...owner,
+  ...origin,
+  ...state,
+  ...ends,
+  ...fifo("Rx", ({ rx }) => rx),
+  ...fifo("Tx", ({ tx }) => tx),
+  { head: "Dropped", cell: (session: Session) => `${session.dropped}`, right: true }
+]
+
+/**
+ * The text of `show sessions`.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const format = (
+  { sessions, total }: Report.Sessions,
+  look: Look
+): string => {
+  const columns = look.verbose ? verboseColumns : [...owner, ...state, ...ends]
+  const lines = tableOr("no sessions", columns, sessions, widthOf(look))
+  const rest = sessions.length < total ? [[`${sessions.length} of ${total} sessions; --limit shows more`]] : []
+  return sections([lines, ...rest])
+}

@@ -1,0 +1,92 @@
+/**
+ * Certificates, keys and authorities in files, as a command line names them.
+ *
+ * Everything that is wrong with a file is told with its path. A certificate and its key may be replaced at any time, one
+ * file after the other, so whoever reads them again gets them as a pair that fits, or a sentence.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Fs from "node:fs/promises"
+import * as Certificate from "../../domain/net/Certificate.ts"
+import * as ControlPath from "../control/ControlPath.ts"
+
+/**
+ * A certificate with its chain, and its key.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Pair {
+  readonly certificate: string
+  readonly key: string
+}
+
+/**
+ * A file that was not taken.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class BadFile extends Schema.TaggedError<BadFile>()("BadFile", {
+  path: Schema.String,
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `${this.path} ${this.detail}`
+  }
+}
+
+const sentence = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause)).split("\n", 1)[0]!
+
+const read = (path: string): Effect.Effect<string, BadFile> =>
+  Effect.tryPromise({
+    try: async () => {
+      const stats = await Fs.stat(path)
+      if (!stats.isFile()) throw new Error("it is not a file")
+      if (stats.size > Certificate.limits.pemBytes) throw new Error("it is too large")
+      return Fs.readFile(path, "utf8")
+    },
+    catch: (cause) =>
+      new BadFile({
+        path,
+        detail: ControlPath.codeOf(cause) === "ENOENT" ? "does not exist" : `can't be read: ${sentence(cause)}`
+      })
+  })
+
+/**
+ * Reads a certificate and its key, and checks that they fit.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const readPair = Effect.fnUntraced(function*(
+  pair: Pair
+): Effect.fn.Return<Certificate.Input, BadFile> {
+  const certificate = yield* read(pair.certificate)
+  const input = { certificate, key: Redacted.make(yield* read(pair.key)) }
+  const decoded = Certificate.decode(input, yield* Clock.currentTimeMillis)
+  if (Result.isSuccess(decoded)) return input
+  const reason = decoded.failure
+  const isKey = reason._tag === "NotAKey" || reason._tag === "KeyMismatch" || reason._tag === "WrongPassphrase"
+  return yield* new BadFile({
+    path: isKey ? pair.key : pair.certificate,
+    detail: `is not taken: ${Certificate.explain(reason)}`
+  })
+})
+
+/**
+ * Reads the certificates of authorities.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const readAuthorities = Effect.fnUntraced(function*(path: string): Effect.fn.Return<string, BadFile> {
+  const text = yield* read(path)
+  if (Certificate.isAuthorities(text)) return text
+  return yield* new BadFile({ path, detail: "is not taken: it must be PEM text with one or more certificates" })
+})

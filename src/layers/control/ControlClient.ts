@@ -1,0 +1,86 @@
+/**
+ * Asks a host over its control socket.
+ *
+ * @since 0.1.0
+ */
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import * as Effect from "effect/Effect"
+import * as HttpApiClient from "effect/http-api/HttpApiClient"
+import type * as HttpClientError from "effect/http/HttpClientError"
+import type * as Schema from "effect/Schema"
+import type * as Report from "../../domain/report/Report.ts"
+import { ControlApi, ControlError } from "../../services/ControlApi.ts"
+import * as ControlPath from "./ControlPath.ts"
+
+/** Seconds within which a host answers. */
+const TIMEOUT = 10
+
+const fromResponse = (path: string, error: HttpClientError.HttpClientError | Schema.SchemaError): ControlError => {
+  const fail = (reason: ControlError["reason"], detail: string) => new ControlError({ path, reason, detail })
+  if (error._tag === "SchemaError") return fail("NotAHost", "its answer has another form")
+  const { reason } = error
+  if (reason._tag !== "TransportError") return fail("NotAHost", "its answer was not what it was asked for")
+  switch (ControlPath.codeOf(reason.cause)) {
+    case "ENOENT":
+    case "ENOTDIR":
+    case "ECONNREFUSED":
+      return fail("NoHost", "nobody listens")
+    case "ECONNRESET":
+    case "EPIPE":
+      return fail("NotAHost", "it closed the connection without an answer")
+    case "EACCES":
+    case "EPERM":
+      return fail("PermissionDenied", "it belongs to another user")
+    default:
+      // what Node's parser says of an answer that is no HTTP
+      if (ControlPath.codeOf(reason.cause).startsWith("HPE_")) return fail("NotAHost", "its answer was not HTTP")
+      return ControlPath.fromSystem(path, reason.cause)
+  }
+}
+
+/** What a host can be asked. */
+export type Client = HttpApiClient.ForApi<typeof ControlApi>
+
+type Broken = HttpClientError.HttpClientError | Schema.SchemaError
+
+const isBroken = (error: { readonly _tag: string }): error is Broken =>
+  error._tag === "HttpClientError" || error._tag === "SchemaError"
+
+/**
+ * Asks the host on the socket at `path`. What the host refuses is its own error.
+ *
+ * **Details** An answer comes within 10 seconds, or it is `TimedOut`. With `patient` there is no such bound: for what
+ * waits until sessions have ended, which the host bounds.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const ask = Effect.fnUntraced(
+  function*<A, E extends { readonly _tag: string }>(
+    path: string,
+    request: (client: Client) => Effect.Effect<A, E | Broken>,
+    { patient = false }: { readonly patient?: boolean } = {}
+  ): Effect.fn.Return<A, Exclude<E, Broken> | ControlError> {
+    yield* ControlPath.check(path, { create: false })
+    const timedOut = new ControlError({ path, reason: "TimedOut", detail: `${TIMEOUT} s` })
+    // the name of the machine is of no use on a socket, but a request has one
+    const answer = HttpApiClient.make(ControlApi, { baseUrl: "http://localhost" }).pipe(
+      Effect.flatMap(request),
+      Effect.mapError((error) => isBroken(error) ? fromResponse(path, error) : error as Exclude<E, Broken>)
+    )
+    return yield* (patient
+      ? answer
+      : Effect.timeoutOrElse(answer, { duration: `${TIMEOUT} seconds`, orElse: () => Effect.fail(timedOut) })).pipe(
+        Effect.provide(NodeHttpClient.layerNodeHttpOptions({ socketPath: path }))
+      )
+  }
+)
+
+/**
+ * What the host on the socket at `path` says of itself.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const report = (path: string): Effect.Effect<Report.Host, ControlError> =>
+  ask(path, (client) => client.host.report())

@@ -1,0 +1,317 @@
+/**
+ * The control API of a host, served over a Unix socket that only the user who runs the host can open.
+ *
+ * **Details**
+ *
+ * - The socket's file has mode 0600 from its first moment: it is made under a umask, for `listen` makes it before it
+ *   returns. There is no time in which somebody else could connect.
+ * - A socket that is left over from a host that is gone is replaced. One that answers is a host's own, and a file that
+ *   is no socket is somebody's: both stay as they are.
+ * - A peer that is slow, sends nonsense or too much is cut off in bounded time. The number of connections is bounded.
+ * - What waits for sessions to end, deleting a worker for one, is not the asking connection's: it goes on when that is
+ *   lost, so that nobody loses sessions by losing a terminal. It ends when the server closes.
+ *
+ * @since 0.1.0
+ */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
+import * as ByteSize from "effect/ByteSize"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
+import * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServer from "effect/http/HttpServer"
+import type { HttpServerRequest } from "effect/http/HttpServerRequest"
+import * as Layer from "effect/Layer"
+import * as Fs from "node:fs/promises"
+import * as Http from "node:http"
+import * as Net from "node:net"
+import type { RuleInput } from "../../domain/admission/RuleTable.ts"
+import * as Handle from "../../domain/state/Handle.ts"
+import { ControlApi, ControlError, sessionLimit } from "../../services/ControlApi.ts"
+import { type Application, NoSuchApp, NoSuchWorker, SessionLayer } from "../../services/SessionLayer.ts"
+import { SessionRules } from "../../services/SessionRules.ts"
+import * as ControlPath from "./ControlPath.ts"
+
+/** Milliseconds for the head of a request, for the whole of it, and without a byte in either direction. */
+const HEADERS_TIMEOUT = 1000
+const REQUEST_TIMEOUT = 2000
+const IDLE_TIMEOUT = 10_000
+/** How often Node looks for requests that are late. */
+const CHECK_INTERVAL = 250
+const HEADER_BYTES = 16 * 1024
+const BODY_KIB = 16
+const CONNECTIONS = 64
+/** Milliseconds for answers under way when the server closes. */
+const GRACE = 500
+/** Milliseconds for whoever is on the socket to accept a connection. */
+const PROBE_TIMEOUT = 1000
+
+/** Nobody but the owner may read or write. */
+const UMASK = 0o177
+
+/** The file of the socket is made inside `listen`, with the umask that holds there. */
+class PrivateServer extends Http.Server {
+  constructor(idleTimeout: number) {
+    super({
+      headersTimeout: HEADERS_TIMEOUT,
+      requestTimeout: REQUEST_TIMEOUT,
+      keepAliveTimeout: REQUEST_TIMEOUT,
+      connectionsCheckingInterval: CHECK_INTERVAL,
+      maxHeaderSize: HEADER_BYTES
+    })
+    this.timeout = idleTimeout
+    this.maxConnections = CONNECTIONS
+  }
+  override listen(...args: Array<any>): this {
+    const before = process.umask(UMASK)
+    try {
+      return super.listen(...args)
+    } finally {
+      process.umask(before)
+    }
+  }
+}
+
+/** What is at the path: nothing, a socket that nobody listens on, or one that somebody does, which is an error. */
+const probe = (path: string): Effect.Effect<"free" | "stale", ControlError> =>
+  Effect.callback<"free" | "stale", ControlError>((resume) => {
+    const socket = Net.connect({ path })
+    const settle = (result: Effect.Effect<"free" | "stale", ControlError>) => {
+      socket.destroy()
+      resume(result)
+    }
+    const inUse = () => settle(Effect.fail(new ControlError({ path, reason: "InUse", detail: "it answers" })))
+    socket.setTimeout(PROBE_TIMEOUT, inUse)
+    socket.once("connect", inUse)
+    socket.on("error", (cause) => {
+      switch (ControlPath.codeOf(cause)) {
+        case "ENOENT":
+          return settle(Effect.succeed("free"))
+        case "ECONNREFUSED":
+          return settle(Effect.succeed("stale"))
+        // somebody listens, and is behind with accepting
+        case "EAGAIN":
+          return inUse()
+        default:
+          return settle(Effect.fail(ControlPath.fromSystem(path, cause)))
+      }
+    })
+    return Effect.sync(() => socket.destroy())
+  })
+
+/** Makes sure that there is nothing at the path. */
+const clear = Effect.fnUntraced(function*(path: string) {
+  const stats = yield* ControlPath.lookAt(path, path)
+  if (stats === undefined) return
+  if (!stats.isSocket()) return yield* new ControlError({ path, reason: "NotASocket", detail: "it is a file" })
+  if ((yield* probe(path)) === "free") return
+  yield* Effect.logInfo(`replacing the socket ${path} of a host that is gone`)
+  yield* Effect.tryPromise({
+    try: () => Fs.rm(path, { force: true }),
+    catch: (cause) => ControlPath.fromSystem(path, cause)
+  })
+})
+
+const server = (path: string, idleTimeout: number) =>
+  Layer.effect(
+    HttpServer.HttpServer,
+    Effect.gen(function*() {
+      yield* ControlPath.check(path, { create: true })
+      yield* clear(path)
+      const node = new PrivateServer(idleTimeout)
+      const http = yield* NodeHttpServer.make(() => node, { path, gracefulShutdownTimeout: GRACE }).pipe(
+        Effect.mapError((error) => ControlPath.fromSystem(path, error.cause))
+      )
+      // Once closed, Node no longer looks for those who are late: whoever is left would keep it from closing.
+      yield* Effect.addFinalizer(() => Effect.sync(() => node.closeAllConnections()))
+      return http
+    })
+  )
+
+const hostGroup = HttpApiBuilder.group(
+  ControlApi,
+  "host",
+  Effect.fnUntraced(function*(handlers) {
+    const host = yield* SessionLayer
+    return handlers
+      .handle("report", () => host.report)
+      .handle("connects", () => host.connects)
+      .handle("locals", () => host.locals)
+      .handle("segments", () => host.segments)
+      .handle("queues", () => host.queues)
+  })
+)
+
+const INDEX = /^(?:0|[1-9]\d{0,7})$/
+
+/** The application of this name, else the one of this index. */
+const find = (host: SessionLayer["Service"], wanted: string): Effect.Effect<Application, NoSuchApp> =>
+  host.find(wanted).pipe(
+    Effect.catchTag(
+      "NoSuchApp",
+      (error) => INDEX.test(wanted) ? host.find(Handle.AppIndex(Number(wanted))) : Effect.fail(error)
+    )
+  )
+
+/** Nothing is heard on the connection until it is done, however long that takes. */
+const patiently = <A, E>(request: HttpServerRequest, effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.andThen(
+    Effect.sync(() => NodeHttpServerRequest.toIncomingMessage(request).socket.setTimeout(0)),
+    effect
+  )
+
+/** Runs what is begun to its end, whether or not anybody waits for it. */
+const makeRun = Effect.map(
+  Effect.scope,
+  (scope) => <A, E>(request: HttpServerRequest, effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    patiently(request, Effect.flatMap(Effect.forkIn(effect, scope), Fiber.join))
+)
+
+const appGroup = HttpApiBuilder.group(
+  ControlApi,
+  "apps",
+  Effect.fnUntraced(function*(handlers) {
+    const host = yield* SessionLayer
+    const run = yield* makeRun
+    return handlers
+      .handle("get", ({ params }) =>
+        Effect.gen(function*() {
+          const { index } = yield* find(host, params.app)
+          const { apps } = yield* host.report
+          const app = apps.find((app) => app.index === index)
+          return app ?? (yield* new NoSuchApp({ wanted: params.app }))
+        }))
+      .handle(
+        "detach",
+        ({ params, request }) =>
+          run(request, Effect.flatMap(find(host, params.app), ({ handle }) => host.detach(handle)))
+      )
+  })
+)
+
+const workerGroup = HttpApiBuilder.group(
+  ControlApi,
+  "workers",
+  Effect.fnUntraced(function*(handlers) {
+    const host = yield* SessionLayer
+    const run = yield* makeRun
+    return handlers
+      // not run to its end: a worker that does not come up can be given up
+      .handle("add", ({ params, payload, request }) =>
+        patiently(
+          request,
+          Effect.gen(function*() {
+            const app = yield* find(host, params.app)
+            const { handle, index, ...worker } = yield* host.addWorker(app.handle, payload)
+            return { ...worker, handle: Handle.format(handle), app: app.name, workerIndex: index }
+          })
+        ))
+      .handle(
+        "remove",
+        ({ params, query, request }) => run(request, host.deleteWorker(params.worker, { drain: query.now !== true }))
+      )
+      .handle(
+        "restart",
+        ({ params, query, request }) => run(request, host.restartWorker(params.worker, { drain: query.now !== true }))
+      )
+  })
+)
+
+/** A number may be of a worker to come; a handle that is out of date is an error, here as everywhere. */
+const checkWorker = Effect.fnUntraced(function*(host: SessionLayer["Service"], worker: string | undefined) {
+  if (worker?.includes(".") !== true) return
+  const { apps } = yield* host.report
+  if (!apps.some(({ workers }) => workers.some(({ handle }) => handle === worker))) {
+    return yield* new NoSuchWorker({ worker })
+  }
+})
+
+const sessionGroup = HttpApiBuilder.group(
+  ControlApi,
+  "sessions",
+  Effect.fnUntraced(function*(handlers) {
+    const host = yield* SessionLayer
+    return handlers
+      .handle("list", ({ query: { app, limit = sessionLimit.default, ...filter } }) =>
+        Effect.gen(function*() {
+          const appIndex = app === undefined ? undefined : (yield* find(host, app)).index
+          yield* checkWorker(host, filter.worker)
+          const all = yield* host.sessions({ ...filter, appIndex })
+          return { total: all.length, sessions: all.slice(0, limit) }
+        }))
+      .handle("end", ({ params, query }) => host.endSession(params.session, query.how ?? "close"))
+  })
+)
+
+const listenerGroup = HttpApiBuilder.group(
+  ControlApi,
+  "listeners",
+  Effect.fnUntraced(function*(handlers) {
+    const host = yield* SessionLayer
+    return handlers
+      .handle("list", () => Effect.map(host.report, ({ apps }) => apps.flatMap(({ listeners }) => listeners)))
+      .handle("close", ({ params }) => host.unlisten(params.listener))
+  })
+)
+
+const ruleGroup = HttpApiBuilder.group(
+  ControlApi,
+  "rules",
+  Effect.fnUntraced(function*(handlers) {
+    const rules = yield* SessionRules
+    return handlers
+      .handle(
+        "list",
+        () =>
+          Effect.map(
+            rules.list,
+            (entries) => entries.map(({ handle, rule }) => ({ handle: Handle.format(handle), rule }))
+          )
+      )
+      // what it is not is found out there
+      .handle(
+        "add",
+        ({ payload }) =>
+          Effect.map(rules.add(payload as unknown as RuleInput), (handle) => ({ handle: Handle.format(handle) }))
+      )
+      .handle("remove", ({ params }) => rules.remove(params.rule))
+  })
+)
+
+const deniedGroup = HttpApiBuilder.group(
+  ControlApi,
+  "denied",
+  Effect.fnUntraced(function*(handlers) {
+    const rules = yield* SessionRules
+    return handlers
+      .handle("list", () => rules.denied)
+      .handle("add", ({ payload }) => rules.denySource(payload.source))
+      .handle("remove", ({ query }) => rules.allowSource(query.source))
+  })
+)
+
+const groups = Layer.mergeAll(hostGroup, appGroup, workerGroup, sessionGroup, listenerGroup, ruleGroup, deniedGroup)
+
+/**
+ * Serves the control API on the socket at `path` until the scope closes; the socket's file is removed then.
+ *
+ * **Details** `idleTimeout` is the time in milliseconds without a byte in either direction after which a connection is
+ * cut off, 10 seconds by default. It does not count while an operation is under way that waits for sessions or workers.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (
+  path: string,
+  { idleTimeout = IDLE_TIMEOUT }: { readonly idleTimeout?: number } = {}
+): Layer.Layer<never, ControlError, SessionLayer | SessionRules> =>
+  HttpRouter.serve(HttpApiBuilder.layer(ControlApi).pipe(Layer.provide(groups)), {
+    disableLogger: true,
+    disableListenLog: true
+  }).pipe(
+    Layer.provide(server(path, idleTimeout)),
+    Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, ByteSize.kibibytes(BODY_KIB))),
+    Layer.provide(NodeHttpServer.layerHttpServices)
+  )

@@ -1,0 +1,15 @@
+/**
+ * The host's answers to what a worker has asked for.
+ *
+ * @since 0.1.0
+ */
+import type * as Message from "../../domain/memory/Message.ts"
+import type { LiveWorker } from "./Worker.ts"
+
+/** The request of a reply that nobody asked for: workers count theirs from 0 and never come here. */
+export const UNASKED = 2 ** 32 - 1
+
+export const reply = (worker: LiveWorker, message: Message.Message): void => void worker.congestion.send({ message })
+
+export const refuse = (worker: LiveWorker, request: number, reason: string, detail: string): void =>
+  reply(worker, { _tag: "failed", request, reason, detail })

@@ -1,0 +1,359 @@
+/**
+ * What a host tells of itself, from its tables: the data behind `show`.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as CutThroughSegment from "../../domain/memory/CutThroughSegment.ts"
+import type * as Mq from "../../domain/memory/QueueMemory.ts"
+import * as Endpoint from "../../domain/net/Endpoint.ts"
+import type * as Report from "../../domain/report/Report.ts"
+import * as SessionFilter from "../../domain/report/SessionFilter.ts"
+import { version } from "../../domain/report/Version.ts"
+import * as Handle from "../../domain/state/Handle.ts"
+import * as Ledger from "../../domain/state/Ledger.ts"
+import type { Certificates } from "../../services/Certificates.ts"
+import type { SessionLayer } from "../../services/SessionLayer.ts"
+import { CutThrough, type HostLocal, ServerEnd } from "./CutThrough.ts"
+import type { HostSession } from "./HostSession.ts"
+import type { App, Listening, Tables } from "./Tables.ts"
+import type { HalfOpen, LiveWorker, WorkerSlot } from "./Worker.ts"
+
+type Reports = Pick<SessionLayer["Service"], "report" | "sessions" | "connects" | "locals" | "segments" | "queues">
+
+const ofWorker = ({ app, handle, mapIndex }: WorkerSlot) => ({
+  app: app.name,
+  appIndex: app.index,
+  worker: mapIndex,
+  workerHandle: Handle.format(handle)
+})
+
+const scopesOf = ({ scope }: App["options"]): ReadonlyArray<"local" | "global"> => [
+  ...(scope.local ? ["local" as const] : []),
+  ...(scope.global ? ["global" as const] : [])
+]
+
+const copyOf = {
+  messages: (from: Ledger.Messages) => Ledger.add(new Ledger.Messages(), from),
+  offers: (from: Ledger.Offers) => Ledger.add(new Ledger.Offers(), from),
+  arrivals: (from: Ledger.Arrivals) => Ledger.add(new Ledger.Arrivals(), from)
+}
+
+const workerReport = (slot: WorkerSlot): Report.Worker => {
+  const { app, live } = slot
+  const { controlRing, indexQueue, ioRing } = app.options.queue
+  const toWorker = live?.queue.toWorker
+  const congestion = live?.congestion.statistics()
+  const segments = live?.segments.statistics()
+  return {
+    handle: Handle.format(slot.handle),
+    workerIndex: slot.index,
+    appIndex: app.index,
+    mapIndex: slot.mapIndex,
+    client: app.client,
+    kind: slot.kind,
+    state: slot.state,
+    congested: live?.congested ?? false,
+    // an offer that was taken back is no session, if it has a slot until the worker has come past it
+    sessions: live?.sessionCount ?? 0,
+    restarts: slot.restarts,
+    lastFailure: slot.lastFailure ?? null,
+    queue: {
+      index: { used: toWorker?.depth ?? 0, size: indexQueue },
+      io: { used: toWorker?.ioDepth ?? 0, size: ioRing },
+      control: { used: toWorker?.controlDepth ?? 0, size: controlRing }
+    },
+    postponed: {
+      now: congestion?.postponed ?? 0,
+      bytes: congestion?.postponedBytes ?? 0,
+      highest: congestion?.highest ?? 0
+    },
+    timesCongested: congestion?.timesCongested ?? 0,
+    congestedMillis: congestion?.congestedMillis ?? 0,
+    behind: {
+      offers: live?.behind.offers ?? 0,
+      times: live?.behind.times ?? 0,
+      millis: live?.behindMillis ?? 0
+    },
+    lastProgressMillis: live?.sinceProgress ?? 0,
+    segments: {
+      count: segments?.count ?? 0,
+      bytes: segments?.bytes ?? 0,
+      hostBytes: segments?.hostBytes ?? 0,
+      used: segments?.used ?? 0
+    },
+    messages: copyOf.messages(slot.messages),
+    offers: copyOf.offers(slot.offers)
+  }
+}
+
+const listenerReport = ({ app, listener, placement }: Listening): Report.Listener => ({
+  handle: Handle.format(listener.handle),
+  app: app.name,
+  appIndex: app.index,
+  client: app.client,
+  endpoint: listener.local,
+  requested: listener.requested,
+  scopes: scopesOf(app.options),
+  placement,
+  workers: [...listener.members.keys()],
+  managers: [...listener.members.values()].flatMap(({ live, slot }) => {
+    const manager = live?.segments.managers().find(({ users }) => users.includes(listener.user))
+    return manager === undefined ? [] : [{ worker: slot.mapIndex, manager: manager.index }]
+  }),
+  sessions: listener.sessions,
+  arrivals: copyOf.arrivals(listener.arrivals)
+})
+
+const directionReport = (
+  queue: Pick<Mq.Producer, "depth" | "ioDepth" | "controlDepth" | "idle" | "geometry">,
+  highest: { readonly index: number; readonly io: number; readonly control: number },
+  sums: { readonly enqueued: number; readonly drained: number; readonly lockRetries: number }
+): Report.Direction => {
+  const { controlRing, indexQueue, ioRing } = queue.geometry
+  return {
+    index: { used: queue.depth, highest: highest.index, size: indexQueue },
+    io: { used: queue.ioDepth, highest: highest.io, size: ioRing },
+    control: { used: queue.controlDepth, highest: highest.control, size: controlRing },
+    ...sums,
+    idle: queue.idle
+  }
+}
+
+const queueReport = (live: LiveWorker): Report.Queue => {
+  const { toHost, toWorker } = live.queue
+  live.sample()
+  return {
+    ...ofWorker(live.slot),
+    congested: live.congested,
+    postponed: live.congestion.statistics().postponed,
+    toWorker: directionReport(toWorker, live.highest.toWorker, {
+      enqueued: toWorker.enqueued,
+      drained: toWorker.enqueued - toWorker.depth,
+      lockRetries: toWorker.locked
+    }),
+    toHost: directionReport(toHost, live.highest.toHost, {
+      enqueued: toHost.drained + toHost.depth,
+      drained: toHost.drained,
+      // the worker is the only one who writes to it
+      lockRetries: 0
+    })
+  }
+}
+
+const managersReport = (live: LiveWorker): ReadonlyArray<Report.SegmentManager> => {
+  const { segments, slot } = live
+  const { highWatermark, lowWatermark } = slot.app.options.segment
+  const common = { ...ofWorker(slot), highWatermark, lowWatermark }
+  const hosts = segments.managers().map((manager): Report.SegmentManager => {
+    const capacity = manager.segments.reduce((sum, { capacity }) => sum + capacity, 0)
+    const used = manager.segments.reduce((sum, { used }) => sum + used, 0)
+    return {
+      ...common,
+      kind: "host",
+      manager: manager.index,
+      users: manager.users,
+      count: manager.segments.length,
+      bytes: manager.segments.reduce((sum, { bytes }) => sum + bytes, 0),
+      segments: manager.segments.map(({ bytes, capacity, hostBytes, index, protected: kept, used }) => ({
+        index,
+        bytes,
+        hostBytes,
+        used,
+        free: capacity - used,
+        protected: kept
+      })),
+      blocks: [...manager.blocks].map(([size, count]) => ({ size, count })).sort((a, b) => a.size - b.size),
+      usedPercent: capacity === 0 ? 0 : 100 * used / capacity,
+      growing: manager.growing
+    }
+  })
+  const unknown = { manager: null, users: [], blocks: [], usedPercent: null, growing: false }
+  const added = segments.ofWorker()
+  const workers: ReadonlyArray<Report.SegmentManager> = added.length === 0 ? [] : [{
+    ...common,
+    ...unknown,
+    kind: "worker",
+    count: added.length,
+    bytes: added.reduce((sum, { buffer }) => sum + buffer.byteLength, 0),
+    segments: added.map(({ buffer, hostBytes, index }) => ({
+      index,
+      bytes: buffer.byteLength,
+      hostBytes,
+      used: null,
+      free: null,
+      protected: false
+    }))
+  }]
+  const local = segments.local.statistics()
+  return [
+    ...hosts,
+    ...workers,
+    ...(local.count === 0 ? [] : [
+      { ...common, ...unknown, kind: "local" as const, count: local.count, bytes: local.bytes, segments: [] }
+    ])
+  ]
+}
+
+export const make = (options: {
+  readonly tables: Tables
+  readonly local: HostLocal
+  readonly certificates: Certificates["Service"]
+  /** Milliseconds of the `Clock`. */
+  readonly startedAt: number
+}): Reports => {
+  const { certificates, local, startedAt, tables } = options
+
+  const certificatesReport = ({ handle }: App) =>
+    certificates.of(handle).pipe(
+      Effect.map((entries) =>
+        entries.map(({ handle, info }): Report.Certificate => ({
+          handle: Handle.format(handle),
+          subject: info.subject,
+          names: [...info.names.dns, ...info.names.ip],
+          validTo: info.validTo,
+          fingerprint: info.fingerprint256,
+          warning: info.warning
+        }))
+      ),
+      // an application that is being detached has none left
+      Effect.orElseSucceed((): Array<Report.Certificate> => [])
+    )
+
+  const appReport = Effect.fnUntraced(function*(app: App) {
+    const { addSegmentSize, firstSegmentSize, memoryLimit, rxFifoSize, txFifoSize } = app.options.segment
+    return {
+      index: app.index,
+      name: app.name,
+      client: app.client,
+      namespace: app.options.namespace,
+      scopes: scopesOf(app.options),
+      proxiedTransports: app.options.proxiedTransports,
+      firstSegmentSize,
+      addSegmentSize,
+      memoryLimit,
+      rxFifoSize,
+      txFifoSize,
+      certificates: yield* certificatesReport(app),
+      status: app.status(tables.now()),
+      workers: [...app.slots.values()].map(workerReport),
+      listeners: [...tables.listeners].filter((entry) => entry.app === app && entry.status !== "binding")
+        .map(listenerReport)
+    } satisfies Report.App
+  })
+
+  const report = Effect.gen(function*() {
+    const ledger = {
+      messages: copyOf.messages(tables.past.messages),
+      offers: copyOf.offers(tables.past.offers),
+      arrivals: copyOf.arrivals(tables.past.arrivals)
+    }
+    const imbalances: Array<string> = []
+    for (const { app, mapIndex, messages, offers } of tables.workers) {
+      imbalances.push(...Ledger.imbalances(`worker ${mapIndex} of ${app.name}`, { messages, offers }))
+      Ledger.add(ledger.messages, messages)
+      Ledger.add(ledger.offers, offers)
+    }
+    for (const { listener: { arrivals, local } } of tables.listeners) {
+      imbalances.push(...Ledger.imbalances(`listener ${local}`, { arrivals }))
+      Ledger.add(ledger.arrivals, arrivals)
+    }
+    imbalances.push(...Ledger.imbalances("host", ledger))
+    const apps = yield* Effect.forEach([...tables.apps], appReport)
+    const host: Report.Host = {
+      pid: process.pid,
+      version,
+      uptimeMillis: tables.now() - startedAt,
+      draining: tables.draining,
+      sessions: tables.sessionCount,
+      apps,
+      ledger,
+      imbalances
+    }
+    return host
+  })
+
+  const sessionReport = (session: HostSession): Report.Session => {
+    const { connection, cutThrough, handle, since, state, worker } = session
+    const listener = tables.listenerOf(session)
+    const accepted = listener !== undefined
+    const moves = connection.moves === true
+    return {
+      handle: Handle.format(handle),
+      ...ofWorker(worker.slot),
+      listener: listener === undefined ? null : Handle.format(listener.handle),
+      state,
+      transport: cutThrough ? "local" : Endpoint.transportOf(connection.local),
+      kind: cutThrough
+        ? connection instanceof ServerEnd ? "cut-through server" : "cut-through client"
+        : accepted
+        ? "accepted"
+        : "connected",
+      placement: moves ? "transfer" : "shared",
+      local: connection.local,
+      remote: connection.remote,
+      ageMillis: tables.now() - since,
+      ...(cutThrough || moves ? { rx: null, tx: null } : session.fifos()),
+      dropped: connection.dropped ?? 0
+    }
+  }
+
+  const connectsOf = (live: LiveWorker): ReadonlyArray<Report.Connect> =>
+    [...live.halfOpen.values()].map(({ endpoint, request, scope, since, source, timeout }: HalfOpen) => ({
+      ...ofWorker(live.slot),
+      request,
+      endpoint,
+      source: source === "" ? null : source,
+      scope,
+      ageMillis: tables.now() - since,
+      timeoutMillis: timeout
+    }))
+
+  /** What there is of each worker that runs. */
+  const ofLive = <A>(of: (live: LiveWorker) => ReadonlyArray<A>): ReadonlyArray<A> =>
+    [...tables.workers].flatMap(({ live }) => live === undefined ? [] : of(live))
+
+  const localEnd = (session: HostSession): Report.LocalEnd => ({
+    ...ofWorker(session.worker.slot),
+    session: Handle.format(session.handle),
+    state: session.state
+  })
+
+  const localSession = (pair: CutThrough): ReadonlyArray<Report.LocalSession> => {
+    const { clientSession, endpoint, offered, since } = pair
+    if (clientSession === undefined || offered === undefined) return []
+    return [{
+      endpoint,
+      server: localEnd(offered.session),
+      client: localEnd(clientSession),
+      segmentBytes: CutThroughSegment.byteLength(CutThrough.sizes(offered.session.worker)),
+      ageMillis: tables.now() - since
+    }]
+  }
+
+  return {
+    report,
+    sessions: (filter) =>
+      Effect.sync(() => {
+        const passes = SessionFilter.compile(filter)
+        // an offer that was taken back is none, if it has a slot until the worker has come past it
+        return [...tables.sessions].filter(({ state }) => state !== "CREATED").map(sessionReport).filter(passes)
+      }),
+    connects: Effect.sync(() => ofLive(connectsOf)),
+    locals: Effect.sync(() => ({
+      listeners: [...tables.namespaces].flatMap(([namespace, table]) =>
+        [...table].map(([endpoint, { app, listener }]) => ({
+          namespace,
+          endpoint,
+          app: app.name,
+          appIndex: app.index,
+          listener: Handle.format(listener.handle)
+        }))
+      ),
+      sessions: [...local.pairs].flatMap(localSession),
+      connects: ofLive(connectsOf).filter(({ scope }) => scope === "local")
+    })),
+    segments: Effect.sync(() => ofLive(managersReport)),
+    queues: Effect.sync(() => ofLive((live) => [queueReport(live)]))
+  }
+}

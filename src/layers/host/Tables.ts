@@ -1,0 +1,169 @@
+/**
+ * What a host holds: applications, workers, listeners and sessions, each in a table whose handles carry generations, and
+ * a local table per namespace.
+ *
+ * Plain data. The modules around it act on it: `HostListeners`, `HostConnects`, `HostWorkers`, `SessionLayerHost`;
+ * `HostReport` tells of it.
+ *
+ * @since 0.1.0
+ */
+import type * as Deferred from "effect/Deferred"
+import type * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
+import type * as Scope from "effect/Scope"
+import { LocalTable } from "../../domain/admission/LocalTable.ts"
+import type * as Fifo from "../../domain/memory/Fifo.ts"
+import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
+import * as SessionText from "../../domain/memory/SessionText.ts"
+import type * as Endpoint from "../../domain/net/Endpoint.ts"
+import type { ListenerOptions } from "../../domain/options/ListenerOptions.ts"
+import type * as Report from "../../domain/report/Report.ts"
+import * as Handle from "../../domain/state/Handle.ts"
+import * as Ledger from "../../domain/state/Ledger.ts"
+import type { AppModule } from "../../services/AppWorker.ts"
+import type { Connection } from "../../services/Transport.ts"
+import { HostSession, type Origin } from "./HostSession.ts"
+import type { HostListener } from "./Listener.ts"
+import type { LiveWorker, SlotApp, WorkerSlot } from "./Worker.ts"
+
+/** An application, its workers, and the fibers that keep them. */
+export interface App extends SlotApp {
+  readonly module: AppModule
+  /** What it shows of itself at a time of the clock. */
+  readonly status: (now: number) => Report.Status
+  readonly slots: Map<Handle.WorkerMapIndex, WorkerSlot>
+  readonly supervisors: Map<WorkerSlot, Fiber.Fiber<void>>
+  /** Its stay in its namespace, which ends with it. */
+  readonly namespace: Scope.Closeable
+  /** Done when nothing is left of it; and the wait for that. */
+  readonly gone: Deferred.Deferred<void>
+  readonly whenGone: Effect.Effect<void>
+  detaching: boolean
+}
+
+/** A listener, and how to end it. */
+export interface Listening {
+  readonly listener: HostListener
+  readonly app: SlotApp
+  /** What was asked for, and what it became: the same with the port that was given. */
+  readonly requested: Endpoint.Endpoint
+  bound: Endpoint.Endpoint
+  /** Where the sockets of its connections are, once that is known. */
+  placement: ListenerOptions["placement"]
+  /** The worker that asked for it first. */
+  readonly opener: LiveWorker
+  readonly scope: Scope.Closeable
+  /** The transport's part, which ends first: at unlisten, and when the host drains. */
+  readonly transport: Scope.Closeable
+  /** `binding`: until the transport has said that it listens. */
+  status: "binding" | "bound" | "closing"
+  /** Done when it is no longer `binding`, and when nothing is left of it. */
+  readonly settled: Deferred.Deferred<void>
+  readonly closed: Deferred.Deferred<void>
+}
+
+export class Tables {
+  readonly apps = new Handle.Pool<Handle.AppHandle, App>()
+  readonly workers = new Handle.Pool<Handle.WorkerHandle, WorkerSlot>()
+  readonly listeners = new Handle.Pool<Handle.ListenerHandle, Listening>()
+  readonly sessions = new Handle.Pool<Handle.SessionHandle, HostSession>()
+  /** Open while no application has a session. */
+  readonly noSessions = Latch.makeUnsafe(true)
+  /** What workers and listeners that are gone have counted. */
+  readonly past = {
+    messages: new Ledger.Messages(),
+    offers: new Ledger.Offers(),
+    arrivals: new Ledger.Arrivals()
+  }
+  /** The host takes nothing new. */
+  draining = false
+  /** Milliseconds of the `Clock`. */
+  readonly now: () => number
+  readonly #locals = new Map<string, LocalTable<Listening>>()
+
+  constructor(now: () => number) {
+    this.now = now
+  }
+
+  /** The local table of a namespace. */
+  locals(namespace: string): LocalTable<Listening> {
+    let table = this.#locals.get(namespace)
+    if (table === undefined) this.#locals.set(namespace, table = new LocalTable())
+    return table
+  }
+
+  get namespaces(): Iterable<readonly [name: string, table: LocalTable<Listening>]> {
+    return this.#locals
+  }
+
+  /** Sessions of all applications, without offers that were taken back and whose slots are still in use. */
+  get sessionCount(): number {
+    let count = 0
+    for (const app of this.apps) count += app.sessions
+    return count
+  }
+
+  /** A session of the worker in the memory that a manager gives; `undefined` when there is none. */
+  createSession(
+    worker: LiveWorker,
+    user: string,
+    origin: Origin,
+    connection: Connection
+  ): HostSession | undefined {
+    const manager = worker.segments.acquire(user)
+    const place = manager.allocate(SessionBlock.BYTES)
+    if (place === undefined) return undefined
+    SessionBlock.reset(worker.segments.segment(place.segment)!, place.offset, connection)
+    const text = SessionText.encode(connection.about)
+    const about = text === undefined ? undefined : manager.allocate(text.length)
+    const session = text !== undefined && about === undefined
+      ? undefined
+      : this.enter(worker, origin, connection, manager, place)
+    if (session === undefined) {
+      manager.untake(place)
+      if (about !== undefined) manager.untake(about)
+      return undefined
+    }
+    if (text !== undefined && about !== undefined) {
+      worker.view(about.segment)!.set(text, about.offset)
+      session.about = { place: about, bytes: text.length }
+    }
+    return session
+  }
+
+  /** A session whose block is there already. */
+  enter(
+    worker: LiveWorker,
+    origin: Origin,
+    connection: Connection,
+    blocks: Fifo.Blocks,
+    place: Fifo.Place
+  ): HostSession | undefined {
+    const session = this.sessions.allocate((handle) =>
+      new HostSession(handle, worker, origin, connection, blocks, place, this.now())
+    )
+    if (session === undefined) return undefined
+    worker.enter(session)
+    this.noSessions.closeUnsafe()
+    return session
+  }
+
+  /** Somebody may take sessions again: connections that are held get their turn. */
+  admit(): void {
+    for (const { listener } of this.listeners) listener.admit()
+  }
+
+  static isFull(app: SlotApp): boolean {
+    return app.sessions >= app.options.admission.maxSessions
+  }
+
+  /** The listener that a session came from; `undefined` for one that its worker asked for. */
+  listenerOf(session: HostSession): HostListener | undefined {
+    return this.#isListener(session.origin) ? session.origin : undefined
+  }
+
+  #isListener(origin: Origin): origin is HostListener {
+    return "arrivals" in origin
+  }
+}

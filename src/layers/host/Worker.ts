@@ -1,0 +1,522 @@
+/**
+ * A worker as the host holds it.
+ *
+ * {@link WorkerSlot} is the worker over all its starts: its numbers, its state, its ledger. {@link LiveWorker} is one
+ * start: the services of its stack, its sessions, and the reading of its queue. When a start ends, everything that
+ * belonged to it ends with it; the slot stays for the next one.
+ *
+ * The host does not trust what a worker writes: a message about a session that is not the worker's, or that makes no
+ * sense, is a fault, and the worker is given up.
+ *
+ * @since 0.1.0
+ */
+import * as Deferred from "effect/Deferred"
+import type * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Latch from "effect/Latch"
+import * as Fifo from "../../domain/memory/Fifo.ts"
+import * as Inbox from "../../domain/memory/Inbox.ts"
+import * as Message from "../../domain/memory/Message.ts"
+import * as Mq from "../../domain/memory/QueueMemory.ts"
+import type { AppOptions } from "../../domain/options/Options.ts"
+import * as Handle from "../../domain/state/Handle.ts"
+import * as Ledger from "../../domain/state/Ledger.ts"
+import * as WorkerState from "../../domain/state/WorkerState.ts"
+import { WorkerExit } from "../../services/AppWorker.ts"
+import type { Attachment, Congestion } from "../../services/Congestion.ts"
+import type { MessageQueue } from "../../services/MessageQueue.ts"
+import type { SegmentManager } from "../../services/SegmentManager.ts"
+import type { WorkerInfo } from "../../services/Sessions.ts"
+import * as Links from "../stack/Links.ts"
+import type { HostSession } from "./HostSession.ts"
+
+/** Messages that are read before their slots are given back. */
+const BATCH = 32
+/** Batches that are read before the loop's other work gets its turn. */
+const BATCHES = 64
+
+/** Edges that are held back at most before the worker hears of them. */
+const GATHER = 16
+
+/** What a worker's slot knows of its application. */
+export interface SlotApp {
+  readonly handle: Handle.AppHandle
+  readonly index: Handle.AppIndex
+  readonly name: string
+  readonly client: string
+  readonly options: AppOptions
+  /** Sessions of all its workers, without offers that were taken back. */
+  sessions: number
+}
+
+/** A worker over all its starts. */
+export class WorkerSlot {
+  readonly handle: Handle.WorkerHandle
+  readonly index: Handle.WorkerIndex
+  readonly mapIndex: Handle.WorkerMapIndex
+  readonly app: SlotApp
+  readonly kind: WorkerInfo["kind"]
+  readonly messages = new Ledger.Messages()
+  readonly offers = new Ledger.Offers()
+  /** Done when the worker is to stop and not to be started again. */
+  readonly stop = Deferred.makeUnsafe<void>()
+  /** Done when the worker is to stop and to be started again; a new one with each start. */
+  restart = Deferred.makeUnsafe<void>()
+  /** Done when the present start has succeeded or failed; a new one with each start that was asked for. */
+  started = Deferred.makeUnsafe<void, WorkerExit>()
+  /** It is being deleted: nobody finds it any more. */
+  deleting = false
+  /** Whether its listeners keep its seat when it stops. */
+  restarting = false
+  /** Whether any of its starts has succeeded. */
+  hasRun = false
+  #state: WorkerState.WorkerState = "STARTING"
+  restarts = 0
+  lastFailure: string | undefined
+  live: LiveWorker | undefined
+
+  constructor(
+    handle: Handle.WorkerHandle,
+    mapIndex: Handle.WorkerMapIndex,
+    app: SlotApp,
+    kind: WorkerInfo["kind"] = app.options.worker.kind
+  ) {
+    this.handle = handle
+    this.index = Handle.WorkerIndex(Handle.index(handle))
+    this.mapIndex = mapIndex
+    this.app = app
+    this.kind = kind
+  }
+
+  get state(): WorkerState.WorkerState {
+    return this.#state
+  }
+
+  move(to: WorkerState.WorkerState): void {
+    if (!WorkerState.canFollow(this.#state, to)) return
+    this.#state = to
+    if (to === "RUNNING") this.hasRun = true
+  }
+
+  /** Whether the worker may be offered a session now (M6, M15). */
+  get takesOffers(): boolean {
+    const { live } = this
+    return live !== undefined
+      && WorkerState.takesSessions(this.#state)
+      && !live.congested
+      && !this.isFull
+  }
+
+  /** Whether the worker has as many sessions as it may. */
+  get isFull(): boolean {
+    return (this.live?.sessions.size ?? 0) >= this.app.options.admission.maxSessionsPerWorker
+  }
+}
+
+/** What a live worker asks of the host. */
+export interface HostRequests {
+  readonly listen: (worker: LiveWorker, message: Message.Of<"listen">) => void
+  readonly unlisten: (worker: LiveWorker, message: Message.Of<"unlisten">) => void
+  readonly connect: (worker: LiveWorker, message: Message.Of<"connect">) => void
+  readonly cancelConnect: (worker: LiveWorker, message: Message.Of<"cancelConnect">) => void
+  /** The session of a handle, if it is not stale. */
+  readonly session: (handle: Handle.SessionHandle) => HostSession | undefined
+  readonly claimed: (session: HostSession) => void
+  readonly passed: (session: HostSession) => void
+  /** The TLS handshake of a session that the worker has claimed has failed there. */
+  readonly insecure: (session: HostSession, reason: string) => void
+  /** An application has one session less; its slot may still be in use. */
+  readonly left: () => void
+  /** A session's slot is free. */
+  readonly freed: (session: HostSession) => void
+  /** The worker may take sessions again, or more of them. */
+  readonly available: () => void
+}
+
+/** A connect under way. */
+export interface HalfOpen {
+  readonly request: number
+  readonly endpoint: string
+  /** Where it comes from; empty when the system chooses. */
+  readonly source: string
+  scope: "local" | "global"
+  /** Clock time at which it began, and milliseconds after which it fails. */
+  readonly since: number
+  readonly timeout: number
+}
+
+/** What a worker is given to keep. */
+type Announced = Exclude<Attachment, { readonly _tag: "Socket" | "Certificates" }>
+
+/** One start of a worker. */
+export class LiveWorker {
+  readonly slot: WorkerSlot
+  readonly segments: SegmentManager["Service"]
+  readonly queue: MessageQueue["Service"]
+  readonly congestion: Congestion["Service"]
+  readonly sessions = new Set<HostSession>()
+  /** Connects under way, by request. */
+  readonly halfOpen = new Map<number, HalfOpen>()
+  /** Numbers of its links to other workers, by the worker at the other end (W16). */
+  readonly links = new Map<LiveWorker, number>()
+  /** Open while the worker has no sessions. */
+  readonly empty = Latch.makeUnsafe(true)
+  /** Offers that were taken back and that the worker has not come past yet: it is behind by at least these. */
+  readonly behind = { offers: 0, times: 0, millis: 0, since: 0 }
+  /** Sessions that hold rx memory. */
+  readonly hot = new Set<HostSession>()
+  /** Sessions that wait for rx memory. */
+  readonly starved = new Set<HostSession>()
+  /** Lets those pass who wait for memory, each time that there is some again. */
+  readonly memory = Latch.makeUnsafe(false)
+  readonly #host: HostRequests
+  readonly #clock: () => number
+  readonly #fault = Deferred.makeUnsafe<never, WorkerExit>()
+  readonly #over = Latch.makeUnsafe(false)
+  /** The bytes of a segment of the worker. */
+  readonly view: Fifo.View = (segment) => this.segments.segment(segment)?.bytes
+  #position = 0
+  #progress: number
+  #ended = false
+  #looking = false
+  #gathered = 0
+  #nextLink = 0
+  #nextSlot = 0
+  readonly #freeSlots: Array<number> = []
+  /** Numbers of those whose message was released: the worker does not know them. */
+  readonly #untold: Record<Announced["_tag"], Set<number>> = { Segment: new Set(), Link: new Set() }
+
+  constructor(
+    slot: WorkerSlot,
+    services: {
+      readonly segments: SegmentManager["Service"]
+      readonly queue: MessageQueue["Service"]
+      readonly congestion: Congestion["Service"]
+    },
+    host: HostRequests,
+    clock: () => number
+  ) {
+    this.slot = slot
+    this.segments = services.segments
+    this.queue = services.queue
+    this.congestion = services.congestion
+    this.#host = host
+    this.#clock = clock
+    this.#progress = clock()
+    this.segments.connect({
+      announce: (segment) =>
+        this.announce(
+          {
+            _tag: "addSegment",
+            segment: segment.index,
+            bytes: segment.buffer.byteLength,
+            hostBytes: segment.hostBytes
+          },
+          { _tag: "Segment", segment },
+          () => this.segments.segment(segment.index) !== undefined
+        ),
+      withdraw: (segment) => this.withdraw({ _tag: "deleteSegment", segment: segment.index }),
+      available: () => this.#feed()
+    })
+  }
+
+  /** Hands a segment or a link over, with the message about it, while it is `live` (W20). */
+  announce(message: Message.Of<"addSegment" | "addLink">, attachment: Announced, live: () => boolean): void {
+    const number = message._tag === "addSegment" ? message.segment : message.link
+    const untold = this.#untold[attachment._tag]
+    const cleanUp = (): void => {
+      untold.add(number)
+      if (attachment._tag === "Link") Links.close(attachment.link.bell)
+    }
+    this.congestion.send({ message, attachment, live, cleanUp })
+  }
+
+  /** Tells the worker that it is no more, if it was ever told of it. */
+  withdraw(message: Message.Of<"deleteSegment" | "deleteLink">): void {
+    const isSegment = message._tag === "deleteSegment"
+    const number = isSegment ? message.segment : message.link
+    const untold = this.#untold[isSegment ? "Segment" : "Link"]
+    // what is postponed is looked at again when it is its turn: the message before it is delivered then, or released
+    if (!untold.delete(number)) this.congestion.send({ message, live: () => !untold.delete(number) })
+  }
+
+  /** Fails when the worker has written what no worker writes. */
+  get faulted(): Effect.Effect<never, WorkerExit> {
+    return Deferred.await(this.#fault)
+  }
+
+  /** Done when this start of the worker is over. */
+  get over(): Effect.Effect<void> {
+    return this.#over.await
+  }
+
+  fault(detail: string): void {
+    Deferred.doneUnsafe(this.#fault, Exit.fail(new WorkerExit({ reason: "Crashed", detail })))
+  }
+
+  /** Whether the worker has fallen behind: messages for it are postponed, or it has let an offer run out. */
+  get congested(): boolean {
+    return this.congestion.congested() || this.behind.offers > 0
+  }
+
+  /** Milliseconds, in total, in which the worker was behind with an offer. */
+  get behindMillis(): number {
+    const { millis, offers, since } = this.behind
+    return offers > 0 ? millis + this.#clock() - since : millis
+  }
+
+  /** An offer to the worker was taken back, because it had not claimed it in time. */
+  fellBehind(): void {
+    const { behind } = this
+    if (behind.offers++ > 0) return
+    behind.times++
+    behind.since = this.#clock()
+  }
+
+  /** The worker has come past an offer that was taken back. */
+  caughtUp(): void {
+    const { behind } = this
+    if (--behind.offers === 0) behind.millis += this.#clock() - behind.since
+  }
+
+  /** Milliseconds since the worker last took a message, or had none to take. */
+  get sinceProgress(): number {
+    const { toWorker } = this.queue
+    const position = (toWorker.position - toWorker.depth) | 0
+    if (position !== this.#position || toWorker.depth === 0) {
+      this.#position = position
+      this.#progress = this.#clock()
+    }
+    return this.#clock() - this.#progress
+  }
+
+  /**
+   * Reads the worker's queue until it is empty, then sleeps. Called for every ring. After messages it looks once more,
+   * a turn of the loop later, before it sleeps: under load that spares most of the rings.
+   */
+  readonly wake = (): void => {
+    this.#looking = false
+    const { doorbell, toHost, toWorker } = this.queue
+    // what it says is mostly answered: together, and with the sockets that go with the answers
+    toWorker.cork()
+    try {
+      let drained = 0
+      for (let batches = 0; !this.#ended; batches++) {
+        const count = toHost.drain(BATCH, this.#sink)
+        drained += count
+        if (toHost.grantRoom()) doorbell.ring()
+        this.congestion.room()
+        if (batches === BATCHES) return this.#look(setImmediate)
+        if (count > 0) continue
+        if (drained > 0 && doorbell.soon !== undefined) return this.#look(doorbell.soon)
+        if (toHost.sleep()) {
+          // room may have been made while we were going to sleep, and nobody rings for it twice
+          if (!this.congestion.roomGranted()) return
+          toHost.wake()
+        }
+      }
+    } catch (error) {
+      if (!(error instanceof Mq.Corrupt || error instanceof Fifo.Corrupt)) throw error
+      this.fault(`the worker's queue is corrupt: ${error.message}`)
+    } finally {
+      toWorker.uncork()
+    }
+  }
+
+  #look(soon: (look: () => void) => void): void {
+    if (this.#looking) return
+    this.#looking = true
+    soon(this.wake)
+  }
+
+  /**
+   * Holds back what is sent in this turn of the loop, so that it becomes visible, and rings, together. For the edges
+   * of connections: many are ready in one turn.
+   */
+  gather(): void {
+    const { doorbell: { soon }, toWorker } = this.queue
+    if (soon === undefined) return
+    if (this.#gathered === 0) {
+      toWorker.cork()
+      soon(this.#flush)
+    } else if (this.#gathered % GATHER === 0) toWorker.flush()
+    this.#gathered++
+  }
+
+  readonly #flush = (): void => {
+    this.#gathered = 0
+    this.queue.toWorker.uncork()
+    this.sample()
+  }
+
+  /** Slots of both queues in use at most, as far as anybody has looked: once a turn under load. */
+  readonly highest = { toWorker: { index: 0, io: 0, control: 0 }, toHost: { index: 0, io: 0, control: 0 } }
+
+  sample(): void {
+    this.#sample(this.highest.toWorker, this.queue.toWorker)
+    this.#sample(this.highest.toHost, this.queue.toHost)
+  }
+
+  #sample(
+    highest: { index: number; io: number; control: number },
+    { controlDepth, depth, ioDepth }: Pick<Mq.Producer, "depth" | "ioDepth" | "controlDepth">
+  ): void {
+    highest.index = Math.max(highest.index, depth)
+    highest.io = Math.max(highest.io, ioDepth)
+    highest.control = Math.max(highest.control, controlDepth)
+  }
+
+  readonly #sink: Mq.Sink = {
+    io: (kind, index, generation) => {
+      const session = this.#mine(Handle.make(index, generation))
+      // late events of a session that has been freed are dropped (W1)
+      if (session === undefined) return
+      if (kind === Message.Tx) session.send()
+      else if (kind === Message.Drained) session.resume()
+      else if (kind === Message.Claimed) this.#host.claimed(session)
+      else if (kind === Message.Passed) this.#host.passed(session)
+      else if (kind === Message.Gone) this.#gone(session)
+      else this.fault(`the worker sent an IO event of kind ${kind}`)
+    },
+    control: (words, start, length) => {
+      const message = Message.decode(words, start, length)
+      if (message === undefined) return this.fault("the worker sent a message that can't be read")
+      this.#receive(message)
+    }
+  }
+
+  #gone(session: HostSession): void {
+    if (!session.gone()) {
+      this.fault(`the worker gave session ${Handle.format(session.handle)} up, which it does not have`)
+    }
+  }
+
+  #mine(handle: Handle.SessionHandle): HostSession | undefined {
+    const session = this.#host.session(handle)
+    if (session === undefined || session.worker === this) return session
+    this.fault(`the worker sent a message about session ${Handle.format(handle)}, which is another worker's`)
+    return undefined
+  }
+
+  #receive(message: Message.Message): void {
+    switch (message._tag) {
+      case "listen":
+        return this.#host.listen(this, message)
+      case "unlisten":
+        return this.#host.unlisten(this, message)
+      case "connect":
+        return this.#host.connect(this, message)
+      case "cancelConnect":
+        return this.#host.cancelConnect(this, message)
+      case "end":
+        return this.#mine(message.session)?.end()
+      case "close":
+        return this.#mine(message.session)?.close()
+      case "abort":
+        return this.#mine(message.session)?.abort()
+      case "release": {
+        const session = this.#mine(message.session)
+        if (session !== undefined && !session.released()) {
+          this.fault(`the worker let go of session ${Handle.format(message.session)} while it was open`)
+        }
+        return
+      }
+      case "splice":
+        return this.#splice(message)
+      case "insecure": {
+        const session = this.#mine(message.session)
+        if (session !== undefined) this.#host.insecure(session, message.reason)
+        return
+      }
+      case "segmentMapped":
+        return this.segments.mapped(message.segment)
+      case "segmentUnused":
+        return this.segments.unused(message.segment)
+      case "needSegment":
+        return void this.segments.addForWorker(message.bytes)
+      default:
+        return this.fault(`the worker sent the message "${message._tag}", which only the host sends`)
+    }
+  }
+
+  #splice(message: Message.Of<"splice">): void {
+    const session = this.#mine(message.session)
+    const other = this.#mine(message.other)
+    if (session === undefined || other === undefined) {
+      // one of them has been dropped meanwhile, or is another worker's, which is a fault
+      return (session ?? other)?.abort()
+    }
+    const wrong = session.splice(other)
+    if (wrong !== undefined) this.fault(`the worker joined ${wrong}`)
+  }
+
+  /** There is memory again: sessions that wait for some read on, and held connections may be placed. */
+  #feed(): void {
+    const starved = [...this.starved]
+    this.starved.clear()
+    for (const session of starved) session.resume()
+    this.memory.openUnsafe()
+    this.memory.closeUnsafe()
+    this.#host.available()
+  }
+
+  /** Gives back the memory of rx fifos that nothing came into since the last call. */
+  trim(): void {
+    try {
+      for (const session of this.hot) if (session.trim()) this.hot.delete(session)
+    } catch (error) {
+      if (!(error instanceof Fifo.Corrupt)) throw error
+      this.fault(`session memory is corrupt: ${error.message}`)
+    }
+  }
+
+  /** Sessions that the worker has, or may claim. An offer that was taken back is neither. */
+  get sessionCount(): number {
+    let count = 0
+    for (const { state } of this.sessions) if (state !== "CREATED") count++
+    return count
+  }
+
+  /** A session of this worker begins. */
+  enter(session: HostSession): void {
+    this.sessions.add(session)
+    this.slot.app.sessions++
+    this.empty.closeUnsafe()
+  }
+
+  /** A slot of the worker's inbox for a cut-through session; `undefined` when all are taken. */
+  takeSlot(): number | undefined {
+    const slot = this.#freeSlots.pop()
+    if (slot !== undefined) return slot
+    return this.#nextSlot < Inbox.SLOTS ? this.#nextSlot++ : undefined
+  }
+
+  freeSlot(slot: number): void {
+    this.#freeSlots.push(slot)
+  }
+
+  /** The number of a new link. */
+  nextLink(): number {
+    return this.#nextLink++
+  }
+
+  /** There is one session less. */
+  sessionLeft(): void {
+    this.#host.left()
+  }
+
+  /** A session's slot is free. */
+  forget(session: HostSession): void {
+    this.sessions.delete(session)
+    this.hot.delete(session)
+    this.starved.delete(session)
+    if (this.sessions.size === 0) this.empty.openUnsafe()
+    this.#host.freed(session)
+  }
+
+  /** Stops reading the worker's queue: it is gone, or has been given up. */
+  end(): void {
+    this.#ended = true
+    this.#over.openUnsafe()
+  }
+}

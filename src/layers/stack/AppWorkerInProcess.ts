@@ -1,0 +1,86 @@
+/**
+ * App workers on the host's own loop: the same module and the same client as on a thread, joined by latches.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import * as Layer from "effect/Layer"
+import { type AppModule, AppWorker, WorkerExit } from "../../services/AppWorker.ts"
+import type { Link } from "../../services/Congestion.ts"
+import { Sessions } from "../../services/Sessions.ts"
+import * as AppModules from "../adapters/node/AppModules.ts"
+import * as WorkerLoop from "../worker/WorkerLoop.ts"
+import { WorkerTls } from "../worker/WorkerTls.ts"
+import * as Links from "./Links.ts"
+
+export interface Options {
+  readonly start: WorkerLoop.Start
+  readonly module: AppModule
+  readonly place:
+    & Pick<WorkerLoop.Place, "doorbell" | "receive" | "pace" | "receiveCertificates" | "receiveSocket">
+    & {
+      /** A link that the host has handed over. */
+      readonly link: (number: number) => Pick<Link, "inbox" | "bell"> | undefined
+    }
+  /** What the application is given for the session client, where that is not the client itself. */
+  readonly between?: (sessions: Sessions["Service"]) => Sessions["Service"]
+}
+
+const crashed = (cause: Cause.Cause<unknown>): WorkerExit => {
+  const error = Cause.squash(cause)
+  return error instanceof WorkerExit
+    ? error
+    : new WorkerExit({ reason: "ModuleFailed", detail: `the application failed: ${AppModules.sentence(error)}` })
+}
+
+export const layer = (options: Options): Layer.Layer<AppWorker> =>
+  Layer.effect(
+    AppWorker,
+    Effect.gen(function*() {
+      const ready = yield* Deferred.make<void, WorkerExit>()
+      const exit = yield* Deferred.make<never, WorkerExit>()
+      const stop = yield* Deferred.make<void>()
+      const logError = Effect.runForkWith(yield* Effect.context<never>())
+      let detach = (): void => {}
+
+      const app = Effect.gen(function*() {
+        const { link, ...place } = options.place
+        const listening = yield* FiberSet.makeRuntime<never, never, never>()
+        const receiveLink = (number: number, wake: () => void): WorkerLoop.ReceivedLink | undefined => {
+          const handed = link(number)
+          if (handed === undefined) return undefined
+          const bell = Links.doorbellOf(handed.bell)
+          const fiber = listening(Effect.scoped(Effect.andThen(bell.listen(wake), Effect.never)))
+          return { inbox: handed.inbox, ring: bell.ring, close: () => fiber.interruptUnsafe() }
+        }
+        const { client, sessions } = yield* WorkerLoop.make(options.start, {
+          ...place,
+          receiveLink,
+          tls: options.start.tls && new WorkerTls(options.start.tls),
+          spin: 0,
+          stop: () => void Deferred.doneUnsafe(stop, Effect.void),
+          report: (error) => void logError(Effect.logError("an application's session handler threw", error))
+        })
+        detach = () => client.detach()
+        client.wake()
+        const app = yield* AppModules.load(options.module)
+        yield* Layer.build(Layer.provide(app, Layer.succeed(Sessions, options.between?.(sessions) ?? sessions)))
+        yield* Deferred.succeed(ready, undefined)
+        yield* Deferred.await(stop)
+      }).pipe(
+        Effect.scoped,
+        Effect.matchCause({
+          onFailure: crashed,
+          onSuccess: () => new WorkerExit({ reason: "Exited", detail: "the worker has stopped" })
+        }),
+        Effect.flatMap((error) => Effect.andThen(Deferred.fail(ready, error), Deferred.fail(exit, error)))
+      )
+      yield* Effect.forkScoped(app)
+      // before the application ends: what it still asks of a host that has given this worker up would not be answered
+      yield* Effect.addFinalizer(() => Effect.sync(() => detach()))
+      return AppWorker.of({ ready: Deferred.await(ready), exit: Deferred.await(exit) })
+    })
+  )

@@ -1,0 +1,42 @@
+/**
+ * A worker's queues, in the first segment of its memory.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Inbox from "../../domain/memory/Inbox.ts"
+import * as Mq from "../../domain/memory/QueueMemory.ts"
+import type { DoorbellShape } from "../../services/Doorbell.ts"
+import { Doorbell } from "../../services/Doorbell.ts"
+import { MessageQueue } from "../../services/MessageQueue.ts"
+import { SegmentManager } from "../../services/SegmentManager.ts"
+
+/** The host's ends. Closing the layer closes both queues: whoever enqueues later is told so. */
+export const layer = (geometry: Mq.Geometry): Layer.Layer<MessageQueue, never, SegmentManager | Doorbell> =>
+  Layer.effect(
+    MessageQueue,
+    Effect.gen(function*() {
+      const { queues } = yield* SegmentManager
+      const doorbell = yield* Doorbell
+      const toWorker = new Mq.Producer(queues.toWorker, geometry, doorbell.ring)
+      const toHost = new Mq.Consumer(queues.toHost, geometry)
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          toWorker.close()
+          toHost.close()
+        })
+      )
+      return MessageQueue.of({ geometry, toWorker, toHost, inbox: new SharedArrayBuffer(Inbox.BYTES), doorbell })
+    })
+  )
+
+/** The worker's ends. */
+export const workerEnds = (
+  queues: { readonly toWorker: Mq.Memory; readonly toHost: Mq.Memory },
+  geometry: Mq.Geometry,
+  doorbell: DoorbellShape
+): { readonly inbound: Mq.Consumer; readonly outbound: Mq.Producer } => ({
+  inbound: new Mq.Consumer(queues.toWorker, geometry),
+  outbound: new Mq.Producer(queues.toHost, geometry, doorbell.ring)
+})

@@ -1,0 +1,232 @@
+/**
+ * The store of certificates in the memory of the host (W19).
+ *
+ * A change is one synchronous step: what is decoded is put in place in the same turn in which its application and its
+ * handle were found, so nothing can be half done or done to an application that has just gone. Subscribers are told
+ * that there is a change, not what it is, and look for themselves: so the order in which they hear of changes does not
+ * matter, and one bit is enough for those that are slow.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as PubSub from "effect/PubSub"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
+import * as Certificate from "../../domain/net/Certificate.ts"
+import * as Handle from "../../domain/state/Handle.ts"
+import type { AppHandle, CertificateHandle } from "../../domain/state/Handle.ts"
+import {
+  CertificateError,
+  Certificates,
+  type Entry,
+  MAX_PER_APPLICATION,
+  type Refusal
+} from "../../services/Certificates.ts"
+
+/** A slot of the table: whose it is, and what is in it now. */
+interface Held {
+  readonly store: Store
+  entry: Entry
+}
+
+type News = "changed" | "closed"
+
+/** The certificates of one application. */
+class Store {
+  /** In the order in which they were added: that of the slots is another once some have been removed. */
+  readonly #held = new Map<CertificateHandle, Held>()
+  readonly news: PubSub.PubSub<News>
+  /** By the names that they have; made when it is asked for, since many may be added before. */
+  #byHost: Map<string, Array<Entry>> | undefined
+
+  constructor(news: PubSub.PubSub<News>) {
+    this.news = news
+  }
+
+  get size(): number {
+    return this.#held.size
+  }
+
+  get handles(): IterableIterator<CertificateHandle> {
+    return this.#held.keys()
+  }
+
+  /** A new certificate, or new content of one that is here, which keeps its place. */
+  put(held: Held, entry: Entry): void {
+    held.entry = entry
+    this.#held.set(entry.handle, held)
+    this.#byHost = undefined
+  }
+
+  drop(handle: CertificateHandle): void {
+    this.#held.delete(handle)
+    this.#byHost = undefined
+  }
+
+  list(now: number): ReadonlyArray<Entry> {
+    return Array.from(
+      this.#held.values(),
+      ({ entry }) => ({ ...entry, info: Certificate.infoAt(entry.certificate, now) })
+    )
+  }
+
+  choose(serverName: string | undefined): Entry | undefined {
+    if (serverName !== undefined) {
+      const byHost = this.#byHost ??= this.#index()
+      for (const host of Certificate.wanted(serverName)) {
+        for (const entry of byHost.get(host) ?? []) if (Certificate.covers(entry.certificate, serverName)) return entry
+      }
+    }
+    for (const { entry } of this.#held.values()) return entry
+    return undefined
+  }
+
+  #index(): Map<string, Array<Entry>> {
+    const byHost = new Map<string, Array<Entry>>()
+    for (const { entry } of this.#held.values()) {
+      for (const host of entry.certificate.hosts) {
+        const known = byHost.get(host)
+        if (known === undefined) byHost.set(host, [entry])
+        else known.push(entry)
+      }
+    }
+    return byHost
+  }
+}
+
+const refuse = (reason: Certificate.Reason | Refusal): Result.Result<never, CertificateError> =>
+  Result.fail(new CertificateError({ reason }))
+
+const decode = (input: unknown, now: number): Result.Result<Certificate.Certificate, CertificateError> =>
+  Result.mapError(Certificate.decode(input, now), (reason) => new CertificateError({ reason }))
+
+const warn = ({ handle, info }: Entry): Effect.Effect<void> =>
+  info.warning === null ? Effect.void : Effect.logWarning(
+    `certificate ${Handle.format(handle)}, "${info.subject}", ${
+      info.warning === "Expired" ? "has expired" : "is not valid yet"
+    }`
+  )
+
+const make = Effect.gen(function*() {
+  const stores = new Map<AppHandle, Store>()
+  const table = new Handle.Pool<CertificateHandle, Held>()
+
+  const storeOf = (app: AppHandle): Result.Result<Store, CertificateError> => {
+    const store = stores.get(app)
+    return store === undefined ? refuse({ _tag: "NoSuchApp", app: Handle.format(app) }) : Result.succeed(store)
+  }
+
+  const heldAt = (handle: CertificateHandle): Result.Result<Held, CertificateError> => {
+    const held = table.get(handle)
+    return held === undefined
+      ? refuse({ _tag: "NoSuchCertificate", certificate: Handle.format(handle) })
+      : Result.succeed(held)
+  }
+
+  const open = (app: AppHandle): Effect.Effect<void> =>
+    Effect.gen(function*() {
+      const news = yield* PubSub.sliding<News>({ capacity: 1, replay: 1 })
+      if (stores.has(app)) return
+      const store = new Store(news)
+      stores.set(app, store)
+      // kept for those who will subscribe
+      yield* PubSub.publish(news, "changed")
+    }).pipe(Effect.uninterruptible)
+
+  const close = (app: AppHandle): Effect.Effect<void> =>
+    Effect.sync(() => {
+      const store = stores.get(app)
+      if (store === undefined) return
+      stores.delete(app)
+      for (const handle of store.handles) table.free(handle)
+      PubSub.endUnsafe(store.news, "closed")
+    })
+
+  /** A step that changes a store, and the news of it, which no interruption can separate. */
+  const change = <A>(
+    step: (now: number) => Result.Result<{ readonly store: Store; readonly value: A }, CertificateError>
+  ): Effect.Effect<A, CertificateError> =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.suspend(() => Effect.fromResult(step(now)))).pipe(
+      Effect.tap(({ store }) => PubSub.publish(store.news, "changed")),
+      Effect.map(({ value }) => value),
+      Effect.uninterruptible
+    )
+
+  const add = Effect.fn("Certificates.add")(function*(app: AppHandle, input: unknown) {
+    const entry = yield* change((now) =>
+      Result.gen(function*() {
+        const store = yield* storeOf(app)
+        const tooMany: Refusal = { _tag: "TooMany", limit: MAX_PER_APPLICATION }
+        if (store.size >= MAX_PER_APPLICATION) return yield* refuse(tooMany)
+        const certificate = yield* decode(input, now)
+        const held = table.allocate((handle): Held => ({
+          store,
+          entry: { handle, info: certificate.info, certificate }
+        }))
+        if (held === undefined) return yield* refuse(tooMany)
+        store.put(held, held.entry)
+        return { store, value: held.entry }
+      })
+    )
+    yield* warn(entry)
+    return entry.handle
+  })
+
+  const replace = Effect.fn("Certificates.replace")(function*(handle: CertificateHandle, input: unknown) {
+    const entry = yield* change((now) =>
+      Result.gen(function*() {
+        const held = yield* heldAt(handle)
+        const certificate = yield* decode(input, now)
+        held.store.put(held, { handle, info: certificate.info, certificate })
+        return { store: held.store, value: held.entry }
+      })
+    )
+    yield* warn(entry)
+  })
+
+  const remove = Effect.fn("Certificates.remove")((handle: CertificateHandle) =>
+    change(() =>
+      Result.map(heldAt(handle), ({ store }) => {
+        table.free(handle)
+        store.drop(handle)
+        return { store, value: undefined }
+      })
+    )
+  )
+
+  const listOf = (store: Store) => Effect.map(Clock.currentTimeMillis, (now) => store.list(now))
+
+  const of = (app: AppHandle) =>
+    Effect.suspend(() => Effect.fromResult(storeOf(app))).pipe(Effect.flatMap((store) => listOf(store)))
+
+  const changes = (app: AppHandle) =>
+    Stream.unwrap(Effect.map(
+      Effect.suspend(() => Effect.fromResult(storeOf(app))),
+      (store) =>
+        Stream.fromPubSub(store.news).pipe(
+          Stream.takeWhile((news) => news === "changed"),
+          Stream.mapEffect(() => listOf(store))
+        )
+    ))
+
+  yield* Effect.addFinalizer(() => Effect.forEach([...stores.keys()], close, { discard: true }))
+
+  return Certificates.of({
+    open,
+    close,
+    add,
+    replace,
+    remove,
+    of,
+    changes,
+    choose: (app, serverName) => stores.get(app)?.choose(serverName)
+  })
+})
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<Certificates> = Layer.effect(Certificates, make)

@@ -1,0 +1,116 @@
+/**
+ * Namespaces in the memory of the host.
+ *
+ * A secret is kept as its digest and compared in constant time, so neither what is kept nor how long a comparison takes
+ * says anything of it.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import { createHash, timingSafeEqual } from "node:crypto"
+import * as Options from "../../domain/options/Options.ts"
+import {
+  DEFAULT,
+  DefaultNamespace,
+  InvalidNamespace,
+  type Namespace,
+  NamespaceExists,
+  type NamespaceInput,
+  NamespaceInUse,
+  Namespaces,
+  NoSuchNamespace,
+  WrongSecret
+} from "../../services/Namespaces.ts"
+
+interface Entry {
+  readonly name: string
+  readonly hasSecret: boolean
+  readonly digest: Buffer
+  applications: number
+}
+
+const isName = Schema.is(Options.Name)
+
+const textOf = (secret: Redacted.Redacted | string): string =>
+  typeof secret === "string" ? secret : Redacted.value(secret)
+
+/** The digest of no secret is that of the empty text, which is no secret. */
+const digestOf = (secret: Redacted.Redacted | string | undefined): Buffer =>
+  createHash("sha256").update(secret === undefined ? "" : textOf(secret)).digest()
+
+const publicOf = ({ applications, hasSecret, name }: Entry): Namespace => ({ name, hasSecret, applications })
+
+const make = (): Namespaces["Service"] => {
+  const entries = new Map<string, Entry>()
+
+  const put = ({ name, secret }: NamespaceInput): Entry => {
+    const entry = { name, hasSecret: secret !== undefined, digest: digestOf(secret), applications: 0 }
+    entries.set(name, entry)
+    return entry
+  }
+  put({ name: DEFAULT })
+
+  return Namespaces.of({
+    add: Effect.fn("Namespaces.add")(function*(namespace: NamespaceInput) {
+      const { name, secret } = namespace
+      if (!isName(name)) {
+        const detail = "a name has 1 to 64 characters, without control characters and outer spaces"
+        return yield* new InvalidNamespace({ namespace: String(name).slice(0, 64), detail })
+      }
+      if (secret !== undefined && textOf(secret) === "") {
+        return yield* new InvalidNamespace({ namespace: name, detail: "a secret is not empty; leave it out for none" })
+      }
+      if (entries.has(name)) return yield* new NamespaceExists({ namespace: name })
+      return publicOf(put(namespace))
+    }),
+    remove: Effect.fn("Namespaces.remove")(function*(name: string) {
+      if (name === DEFAULT) return yield* new DefaultNamespace()
+      const entry = entries.get(name)
+      if (entry === undefined) return yield* new NoSuchNamespace({ namespace: name })
+      const { applications } = entry
+      if (applications > 0) return yield* new NamespaceInUse({ namespace: name, applications })
+      entries.delete(name)
+    }),
+    list: Effect.sync(() => Array.from(entries.values(), publicOf)),
+    enter: Effect.fn("Namespaces.enter")(function*(name: string, secret?: Redacted.Redacted) {
+      // looked up and counted in one step, between which it can't be removed
+      const enter = Effect.suspend((): Effect.Effect<Entry, NoSuchNamespace | WrongSecret> => {
+        const entry = entries.get(name)
+        if (entry === undefined) return Effect.fail(new NoSuchNamespace({ namespace: name }))
+        if (!timingSafeEqual(entry.digest, digestOf(secret))) return Effect.fail(new WrongSecret({ namespace: name }))
+        entry.applications++
+        return Effect.succeed(entry)
+      })
+      const leave = (entry: Entry) => Effect.sync(() => void entry.applications--)
+      return publicOf(yield* Effect.acquireRelease(enter, leave))
+    })
+  })
+}
+
+/**
+ * The default namespace alone.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<Namespaces> = Layer.sync(Namespaces, make)
+
+/**
+ * The default namespace, and these.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerOf = (
+  namespaces: ReadonlyArray<NamespaceInput>
+): Layer.Layer<Namespaces, InvalidNamespace | NamespaceExists> =>
+  Layer.effect(
+    Namespaces,
+    Effect.suspend(() => {
+      const service = make()
+      return Effect.as(Effect.forEach(namespaces, service.add, { discard: true }), service)
+    })
+  )

@@ -1,0 +1,217 @@
+/**
+ * What the system's errors mean: a reason and a sentence that says what to do about it.
+ *
+ * The same code means different things in different places. `EADDRNOTAVAIL` of a bind is an address that is not this
+ * machine's; of a connect it is a source port that the very same connection has already, or no port left to connect
+ * from, or no address of that family. So it counts which call failed, and whether a source was asked for.
+ *
+ * A name may have several addresses, and each attempt an error of its own. What is told is the one that got furthest: a
+ * host that refused says more than an address that there is no way to.
+ *
+ * @since 0.1.0
+ */
+import * as Os from "node:os"
+import * as Endpoint from "../../domain/net/Endpoint.ts"
+import { TransportError } from "../../services/Transport.ts"
+
+type Reason = TransportError["reason"]
+
+interface Fault {
+  readonly reason: Reason
+  readonly detail: string
+}
+
+const reasons: Readonly<Record<string, Reason>> = {
+  EADDRINUSE: "AddressInUse",
+  EADDRNOTAVAIL: "AddressNotAvailable",
+  EACCES: "PermissionDenied",
+  EPERM: "PermissionDenied",
+  ECONNREFUSED: "ConnectionRefused",
+  EHOSTUNREACH: "Unreachable",
+  EHOSTDOWN: "Unreachable",
+  ENETUNREACH: "Unreachable",
+  ENETDOWN: "Unreachable",
+  EAFNOSUPPORT: "Unreachable",
+  ETIMEDOUT: "TimedOut",
+  ECONNRESET: "Reset",
+  ECONNABORTED: "Reset"
+}
+
+const shortages: Readonly<Record<string, string>> = {
+  EMFILE: "this process has as many files open as it may; raise its limit, or close some",
+  ENFILE: "this machine has as many files open as it may; raise its limit, or close some",
+  ENOBUFS: "this machine has no memory for another socket; close some, or try again later",
+  ENOMEM: "this machine has no memory for another socket; close some, or try again later"
+}
+
+/** The one that got furthest goes first. */
+const furthest: ReadonlyArray<Reason> = [
+  "Reset",
+  "ConnectionRefused",
+  "TimedOut",
+  "PermissionDenied",
+  "AddressInUse",
+  "AddressNotAvailable",
+  "Unreachable",
+  "NoCertificate",
+  "TlsFailed",
+  "TransportFailed"
+]
+
+const isLookup = (error: NodeJS.ErrnoException): boolean => error.syscall === "getaddrinfo"
+
+const isLinkLocal = (host: string): boolean => /^fe[89ab][0-9a-f]:/i.test(host)
+
+const NEEDS_ZONE = "a link-local address needs the interface that it is on, as in [fe80::1%eth0]"
+
+const unknown = (error: NodeJS.ErrnoException): Fault => ({
+  reason: "TransportFailed",
+  detail: shortages[error.code ?? ""] ?? error.message
+})
+
+const nameless = (error: NodeJS.ErrnoException, host: string, family?: 4 | 6): Fault => ({
+  reason: "Unreachable",
+  detail: error.code === "EAI_AGAIN"
+    ? `the name ${host} can't be looked up at the moment; try again later, or use an address`
+    : `no host of the name ${host}${family === undefined ? "" : ` with an IPv${family} address`} was found`
+})
+
+// ---- listen
+
+const listenFault = (endpoint: Endpoint.InetEndpoint, error: NodeJS.ErrnoException): Fault => {
+  if (isLookup(error)) return nameless(error, endpoint.host)
+  if (error.code === "EINVAL" && isLinkLocal(endpoint.host)) {
+    return { reason: "AddressNotAvailable", detail: NEEDS_ZONE }
+  }
+  const reason = error.code === "EAFNOSUPPORT" ? "AddressNotAvailable" : reasons[error.code ?? ""]
+  switch (reason) {
+    case "AddressInUse":
+      return {
+        reason,
+        detail: endpoint.port === 0
+          ? "all ports of that address are in use; close some listeners"
+          : "another program listens there; choose another port, or port 0 for a free one"
+      }
+    case "AddressNotAvailable":
+      return { reason, detail: "this machine has no such address; use one that it has, or 0.0.0.0 for all of them" }
+    case "PermissionDenied":
+      return { reason, detail: "permission denied; ports below 1024 are usually reserved" }
+    default:
+      return unknown(error)
+  }
+}
+
+/** Why a listen failed. */
+export const listenFailed = (endpoint: Endpoint.InetEndpoint, error: NodeJS.ErrnoException): TransportError =>
+  new TransportError({ operation: "listen", endpoint: Endpoint.format(endpoint), ...listenFault(endpoint, error) })
+
+// ---- connect
+
+const hasIPv6 = (): boolean =>
+  Object.values(Os.networkInterfaces()).some((addresses) => addresses?.some(({ family }) => family === "IPv6") === true)
+
+const noAddress = (
+  endpoint: Endpoint.InetEndpoint,
+  source: Endpoint.InetEndpoint | undefined,
+  error: NodeJS.ErrnoException
+): Fault => {
+  const from = source === undefined ? "" : Endpoint.format(source)
+  if (error.syscall === "bind") {
+    return {
+      reason: "AddressNotAvailable",
+      detail: `source ${from} is no address of this machine; use one that is, or leave the source out`
+    }
+  }
+  if (source !== undefined && source.port !== 0) return portTaken(source)
+  const to = (error as { readonly address?: string }).address ?? endpoint.host
+  return to.includes(":") && !hasIPv6()
+    ? { reason: "Unreachable", detail: "this machine has no IPv6 address to connect from; use an IPv4 address" }
+    : portTaken(source)
+}
+
+const portTaken = (source: Endpoint.InetEndpoint | undefined): Fault => ({
+  reason: "AddressInUse",
+  detail: source === undefined
+    ? "no port is left to connect from; close some connections to there, or connect from another source address"
+    : source.port === 0
+    ? `source ${Endpoint.format(source)} has no port left; close some connections, or use another source address`
+    : `source ${Endpoint.format(source)} is in use; choose another port, or port 0 for a free one`
+})
+
+const denied = (source: Endpoint.InetEndpoint | undefined, error: NodeJS.ErrnoException): Fault => ({
+  reason: "PermissionDenied",
+  detail: error.syscall === "bind" && source !== undefined
+    ? `source ${Endpoint.format(source)}: permission denied; ports below 1024 are usually reserved`
+    : "permission denied; a rule of this machine's firewall may forbid it"
+})
+
+const details: Partial<Record<Reason, string>> = {
+  ConnectionRefused: "nobody listens there",
+  Unreachable: "there is no way to that host; check the address, and the network of this machine",
+  TimedOut: "the host did not answer; check the address, and that no firewall is in between",
+  Reset: "the peer reset the connection at once; try again"
+}
+
+const connectFault = (
+  endpoint: Endpoint.InetEndpoint,
+  source: Endpoint.InetEndpoint | undefined,
+  error: NodeJS.ErrnoException
+): Fault => {
+  if (isLookup(error)) return nameless(error, endpoint.host, source === undefined ? undefined : Endpoint.family(source))
+  if (error.code === "EINVAL") {
+    if (source === undefined) {
+      return isLinkLocal(endpoint.host) ? { reason: "Unreachable", detail: NEEDS_ZONE } : unknown(error)
+    }
+    const from = Endpoint.format(source)
+    const detail = error.syscall === "bind" && isLinkLocal(source.host)
+      ? `source ${from}: ${NEEDS_ZONE}`
+      : `there is no way from source ${from} to that host; use another source, or leave it out`
+    return { reason: "AddressNotAvailable", detail }
+  }
+  const reason = reasons[error.code ?? ""]
+  switch (reason) {
+    case "AddressNotAvailable":
+      return noAddress(endpoint, source, error)
+    case "AddressInUse":
+      return portTaken(source)
+    case "PermissionDenied":
+      return denied(source, error)
+    case undefined:
+      return unknown(error)
+    default:
+      return { reason, detail: details[reason] ?? error.message }
+  }
+}
+
+/** Why a connect failed; of several attempts, the one that got furthest. */
+export const connectFailed = (
+  endpoint: Endpoint.InetEndpoint,
+  source: Endpoint.InetEndpoint | undefined,
+  error: NodeJS.ErrnoException
+): TransportError => {
+  const attempts: ReadonlyArray<NodeJS.ErrnoException> = error instanceof AggregateError ? error.errors : [error]
+  const [first = unknown(error)] = attempts
+    .map((attempt) => connectFault(endpoint, source, attempt))
+    .sort((one, other) => furthest.indexOf(one.reason) - furthest.indexOf(other.reason))
+  return new TransportError({ operation: "connect", endpoint: Endpoint.format(endpoint), ...first })
+}
+
+/** What is wrong with a source before the system has been asked. */
+export const sourceFault = (
+  endpoint: Endpoint.InetEndpoint,
+  source: Endpoint.InetEndpoint
+): TransportError | undefined => {
+  const from = Endpoint.family(source)
+  const to = Endpoint.family(endpoint)
+  if (from !== undefined && (to === undefined || to === from)) return undefined
+  const detail = from === undefined
+    ? `source ${Endpoint.format(source)} is a name; use an address of this machine, or leave the source out`
+    : `source ${Endpoint.format(source)} is an IPv${from} address and the host an IPv${to} one; `
+      + `use an IPv${to} source, or leave it out`
+  return new TransportError({
+    operation: "connect",
+    endpoint: Endpoint.format(endpoint),
+    reason: "AddressNotAvailable",
+    detail
+  })
+}

@@ -1,0 +1,166 @@
+/**
+ * TCP connections that are to move to the thread of the worker that claims them. Nothing is read from them here.
+ *
+ * A connection that a listener's handle has given is kept as that handle: a socket is made of it where it arrives, and
+ * none before, which makes the move half as dear. Where the runtime does not have a listener's connections as handles,
+ * or refuses to post one, it is a socket.
+ *
+ * This module is a hot path.
+ *
+ * @since 0.1.0
+ */
+import * as Net from "node:net"
+import { MessageChannel, type Transferable } from "node:worker_threads"
+import type { Connection, Moving } from "../../services/Transport.ts"
+import * as TcpAddress from "./TcpAddress.ts"
+
+/** A connection's handle, as far as it is used; it is not public. */
+export interface TcpHandle {
+  readonly getpeername: (out: object) => number
+  readonly getsockname: (out: object) => number
+  readonly setNoDelay: (enable: boolean) => number
+  readonly reset: (done: () => void) => number
+  readonly close: () => void
+}
+
+const nothing = (): void => {}
+
+const has = (value: object, ...names: ReadonlyArray<string>): boolean =>
+  names.every((name) => typeof (value as Record<string, unknown>)[name] === "function")
+
+/** Whether it is a handle as this module knows them. */
+export const isHandle = (value: unknown): value is TcpHandle =>
+  typeof value === "object" && value !== null
+  && has(value, "getpeername", "getsockname", "setNoDelay", "reset", "close")
+
+const reset = (handle: TcpHandle): void => {
+  if (handle.reset(nothing) !== 0) handle.close()
+}
+
+/** A socket of a handle that has arrived: half-open allowed, and nothing is read from it before somebody asks. */
+export const socketOf = (arrived: unknown): Net.Socket | undefined => {
+  if (arrived instanceof Net.Socket) return arrived
+  if (!isHandle(arrived)) return undefined
+  const options = { handle: arrived, allowHalfOpen: true, manualStart: true }
+  return new Net.Socket(options as unknown as Net.SocketConstructorOpts)
+}
+
+class MovingHandle implements Moving {
+  readonly posted: TcpHandle
+  #socket: Net.Socket | undefined
+
+  constructor(handle: TcpHandle) {
+    this.posted = handle
+  }
+
+  take(): Net.Socket {
+    return this.#socket ??= socketOf(this.posted)!
+  }
+
+  destroy(): void {
+    if (this.#socket === undefined) reset(this.posted)
+    else this.#socket.resetAndDestroy()
+  }
+}
+
+class MovingSocket implements Moving {
+  readonly posted: Net.Socket
+
+  constructor(socket: Net.Socket) {
+    this.posted = socket
+  }
+
+  take(): Net.Socket {
+    return this.posted
+  }
+
+  destroy(): void {
+    this.posted.resetAndDestroy()
+  }
+}
+
+const uri = (
+  transport: "tcp" | "tls",
+  { address, port }: { readonly address?: string; readonly port?: number }
+): string =>
+  address === undefined || address.includes(":")
+    ? TcpAddress.uri(transport, address, port)
+    : `${transport}://${address}:${port}`
+
+/** An accepted connection that moves, until it has. */
+export class TcpMovable implements Connection {
+  onGone: (() => void) | undefined
+  readonly moves = true
+  readonly inTls: boolean
+  readonly remote: string
+  readonly local: string
+  #moving: Moving | undefined
+
+  constructor(accepted: TcpHandle | Net.Socket, transport: "tcp" | "tls", local?: string) {
+    this.inTls = transport === "tls"
+    if (accepted instanceof Net.Socket) {
+      const { localAddress, localPort, remoteAddress, remotePort } = accepted.setNoDelay(true)
+      this.remote = TcpAddress.uri(transport, remoteAddress, remotePort)
+      this.local = local ?? TcpAddress.uri(transport, localAddress, localPort)
+      this.#moving = new MovingSocket(accepted.on("error", nothing))
+      return
+    }
+    const out: { address?: string; port?: number } = {}
+    accepted.getpeername(out)
+    this.remote = uri(transport, out)
+    if (local === undefined) accepted.getsockname(out)
+    this.local = local ?? uri(transport, out)
+    accepted.setNoDelay(true)
+    this.#moving = new MovingHandle(accepted)
+  }
+
+  take(): Moving | undefined {
+    const moving = this.#moving
+    this.#moving = undefined
+    return moving
+  }
+
+  abort(): void {
+    this.onGone = undefined
+    this.take()?.destroy()
+  }
+
+  // what moves is never opened here
+
+  close(): void {
+    this.abort()
+  }
+
+  open(): void {}
+  resume(): void {}
+  send(): void {}
+  end(): void {}
+}
+
+/**
+ * Why this runtime can't move sockets to other threads; `undefined` when it can. It is tried once: a runtime that can
+ * refuses a socket without a connection in words of its own.
+ */
+export const immovable = (): string | undefined => {
+  tried ??= { why: tryOut() }
+  return tried.why
+}
+
+let tried: { readonly why: string | undefined } | undefined
+
+const tryOut = (): string | undefined => {
+  const { port1, port2 } = new MessageChannel()
+  const socket = new Net.Socket()
+  try {
+    port1.postMessage(socket, [socket as unknown as Transferable])
+    return undefined
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ERR_WORKER_HANDLE_NOT_TRANSFERABLE"
+      ? undefined
+      : `Node ${process.versions.node} does not move sockets between threads`
+  } finally {
+    socket.destroy()
+    port1.close()
+    port2.close()
+  }
+}

@@ -1,0 +1,221 @@
+/**
+ * TLS on the server's side: handshakes on sockets that have been accepted, and what is known of a peer afterwards.
+ *
+ * Made from PEM texts and options alone, so that it is of use on any thread: the host that ends TLS itself, and a worker
+ * that it has left the handshake to.
+ *
+ * Certificates are asked for anew with each handshake, and what is made of one is kept as long as it is the same object:
+ * who replaces a certificate has the new one in the next handshake, and established sessions stay as they are. Sessions
+ * are resumed by tickets, for which all acceptors that share their keys are one, and by their ids for clients without.
+ *
+ * @since 0.1.0
+ */
+import * as Crypto from "node:crypto"
+import type * as Net from "node:net"
+import * as Tls from "node:tls"
+import type { SessionAbout, TlsPeer } from "../../domain/memory/SessionAbout.ts"
+import * as Certificate from "../../domain/net/Certificate.ts"
+import type { ListenerOptions } from "../../domain/options/ListenerOptions.ts"
+
+/**
+ * A certificate and its key as TLS takes them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Material {
+  /** PEM text, the leaf first. */
+  readonly chain: string
+  /** PEM text, not encrypted. */
+  readonly key: string
+}
+
+/**
+ * What of a listener's options goes into handshakes.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ServerOptions = Pick<ListenerOptions, "alpn" | "clientCertificate" | "clientAuthorities">
+
+/**
+ * What acceptors share that are to resume each other's sessions. It is as secret as a key.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Resumption {
+  readonly ticketKeys: Uint8Array
+  readonly context: string
+}
+
+const TICKET_KEYS = 48
+/** Bytes of a session's context at most, which OpenSSL sets. */
+const CONTEXT = 32
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeResumption = (): Resumption => ({
+  ticketKeys: new Uint8Array(Crypto.randomBytes(TICKET_KEYS)),
+  context: Crypto.randomBytes(CONTEXT / 2).toString("hex")
+})
+
+/**
+ * The options of a secure context that shows a certificate.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const contextOptions = (
+  { chain, key }: Material,
+  { clientAuthorities }: Pick<ServerOptions, "clientAuthorities">,
+  { context, ticketKeys }: Resumption
+): Tls.SecureContextOptions & { readonly ticketKeys: Buffer } => ({
+  cert: chain,
+  key,
+  // none at all would be all that the runtime knows
+  ca: [...clientAuthorities],
+  sessionIdContext: context,
+  ticketKeys: Buffer.from(ticketKeys)
+})
+
+/** Sessions of clients without tickets that are kept at most. */
+const MOST_SESSIONS = 4096
+
+/** The bytes of the sessions of clients that have no use for tickets, by id; the oldest go first. */
+class Sessions {
+  readonly #byId = new Map<string, Buffer>()
+
+  keep(id: Buffer, session: Buffer): void {
+    this.#byId.set(id.toString("hex"), session)
+    if (this.#byId.size <= MOST_SESSIONS) return
+    const { value: oldest } = this.#byId.keys().next()
+    if (oldest !== undefined) this.#byId.delete(oldest)
+  }
+
+  find(id: Buffer): Buffer | null {
+    return this.#byId.get(id.toString("hex")) ?? null
+  }
+}
+
+/** The socket below one of TLS. Not public: an event of the server tells only of the one above. */
+type Layered = Tls.TLSSocket & { readonly _parent?: Net.Socket }
+
+/**
+ * Does handshakes.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class Acceptor {
+  readonly #choose: (serverName: string | undefined) => Material | undefined
+  readonly #contexts = new WeakMap<Material, Tls.SecureContext>()
+  readonly #contextOptions: (material: Material) => ReturnType<typeof contextOptions>
+  readonly #server: Tls.Server
+  readonly #waiting = new WeakMap<Net.Socket, (socket: Tls.TLSSocket) => void>()
+  #default: Material | undefined
+
+  /** `choose` gives the certificate for a name, the same object as long as it is the same certificate. */
+  constructor(
+    options: ServerOptions,
+    choose: (serverName: string | undefined) => Material | undefined,
+    resumption: Resumption = makeResumption()
+  ) {
+    this.#choose = choose
+    this.#contextOptions = (material) => contextOptions(material, options, resumption)
+    const sessions = new Sessions()
+    this.#server = Tls.createServer({
+      pauseOnConnect: true,
+      // who asks for a handshake watches its time; without a word from us Node ends it after two minutes
+      handshakeTimeout: 2 ** 31 - 1,
+      requestCert: options.clientCertificate !== "none",
+      rejectUnauthorized: options.clientCertificate === "require",
+      ...(options.alpn.length > 0 && { ALPNProtocols: [...options.alpn] }),
+      SNICallback: (serverName, answer) => {
+        const material = this.#choose(serverName)
+        if (material === undefined) answer(new Error("there is no certificate"))
+        else answer(null, this.#contextOf(material))
+      }
+    })
+    this.#server.on("secureConnection", (socket: Layered) => {
+      const below = socket._parent
+      if (below === undefined) return
+      socket.allowHalfOpen = true
+      this.#waiting.get(below)?.(socket)
+    })
+    this.#server.on("newSession", (id: Buffer, session: Buffer, done: () => void) => {
+      sessions.keep(id, session)
+      done()
+    })
+    this.#server.on(
+      "resumeSession",
+      (id: Buffer, done: (error: null, session: Buffer | null) => void) => done(null, sessions.find(id))
+    )
+  }
+
+  #contextOf(material: Material): Tls.SecureContext {
+    const known = this.#contexts.get(material)
+    if (known !== undefined) return known
+    const made = Tls.createSecureContext(this.#contextOptions(material))
+    this.#contexts.set(material, made)
+    return made
+  }
+
+  /**
+   * Begins the handshake on a socket that has been accepted; what it has read already is taken for its beginning.
+   *
+   * `done` is called with the socket of TLS above it, paused, half-open allowed, when the handshake is through. One that
+   * fails closes the socket: watch that, and the time, and destroy it when that is over. `false`, and nothing has
+   * happened, when there is no certificate. What has come before its reader is asked for: look at `readableEnded`.
+   */
+  accept(socket: Net.Socket, done: (secure: Tls.TLSSocket) => void): boolean {
+    const material = this.#choose(undefined)
+    if (material === undefined) return false
+    if (material !== this.#default) {
+      this.#server.setSecureContext(this.#contextOptions(material))
+      this.#default = material
+    }
+    this.#waiting.set(socket, done)
+    // a peer that ends its side within the handshake will not finish it
+    socket.allowHalfOpen = false
+    this.#server.emit("connection", socket)
+    return true
+  }
+}
+
+const peerOf = (certificate: Crypto.X509Certificate): TlsPeer => ({
+  subject: Certificate.nameOf(certificate.subject),
+  issuer: Certificate.nameOf(certificate.issuer),
+  names: certificate.subjectAltName ?? "",
+  fingerprint256: certificate.fingerprint256,
+  serial: certificate.serialNumber,
+  validFrom: certificate.validFromDate.getTime(),
+  validTo: certificate.validToDate.getTime()
+})
+
+/**
+ * What is known of the peer of a socket of TLS whose handshake is through, on either side.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const aboutOf = (socket: Tls.TLSSocket): NonNullable<SessionAbout["tls"]> => {
+  const certificate = socket.getPeerX509Certificate()
+  const { alpnProtocol, authorizationError } = socket
+  // the client's side has it as `false` when there is none
+  const serverName = (socket as { readonly servername?: string | false | null }).servername
+  return {
+    protocol: socket.getProtocol() ?? "",
+    cipher: socket.getCipher().standardName,
+    ...(typeof alpnProtocol === "string" && { alpn: alpnProtocol }),
+    ...(typeof serverName === "string" && serverName !== "" && { serverName }),
+    resumed: socket.isSessionReused(),
+    // a session that is resumed counts as authorized by itself, with a certificate or without
+    authorized: socket.authorized && certificate !== undefined,
+    // a code, whatever its type says
+    ...(!socket.authorized && authorizationError && { authorizationError: String(authorizationError) }),
+    ...(certificate !== undefined && { peer: peerOf(certificate) })
+  }
+}

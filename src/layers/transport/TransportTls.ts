@@ -1,0 +1,125 @@
+/**
+ * TLS over TCP, ended in the host: workers have the bytes as they were before encryption.
+ *
+ * A connection is a session only after its handshake, so a worker is never asked to take one that may not become any.
+ * What is bounded until then, and how it ends, is in `Handshakes`; certificates and resumption are in `TlsContexts`.
+ *
+ * A connect checks the server: its certificate must be for the very name or address that is connected to.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Net from "node:net"
+import * as Tls from "node:tls"
+import type { Certificate } from "../../domain/net/Certificate.ts"
+import * as Endpoint from "../../domain/net/Endpoint.ts"
+import type { TlsClientOptions } from "../../domain/options/TlsClientOptions.ts"
+import {
+  type Connection,
+  type ListenOptions,
+  type TransportEndpointOf,
+  TransportError,
+  type TransportOf
+} from "../../services/Transport.ts"
+import * as TcpErrors from "./TcpErrors.ts"
+import * as TlsContexts from "./TlsContexts.ts"
+import * as TlsErrors from "./TlsErrors.ts"
+import * as TransportTcp from "./TransportTcp.ts"
+
+const noCertificate = (endpoint: Endpoint.InetEndpoint): TransportError =>
+  new TransportError({
+    operation: "listen",
+    endpoint: Endpoint.format(endpoint),
+    reason: "NoCertificate",
+    detail:
+      "the application has no certificate; give it one (certificates, or --tls-cert and --tls-key) before it listens"
+  })
+
+/** The application's certificates as TLS takes them; the same ones as long as those are. */
+const materialsOf = (
+  choose: ListenOptions["certificate"]
+): (serverName: string | undefined) => TlsContexts.Material | undefined => {
+  const made = new WeakMap<Certificate, TlsContexts.Material>()
+  return (serverName) => {
+    const certificate = choose(serverName)?.certificate
+    if (certificate === undefined) return undefined
+    const known = made.get(certificate)
+    if (known !== undefined) return known
+    const material = { chain: certificate.chain, key: Redacted.value(certificate.key) }
+    made.set(certificate, material)
+    return material
+  }
+}
+
+const clientOptions = (
+  endpoint: Endpoint.InetEndpoint,
+  { alpn, authorities, verify }: Partial<TlsClientOptions>
+): Tls.ConnectionOptions => ({
+  host: endpoint.host,
+  // an address is no name to ask for; it is held against the certificate all the same
+  ...(Net.isIP(endpoint.host) === 0 && { servername: endpoint.host }),
+  rejectUnauthorized: verify ?? true,
+  ...(authorities !== undefined && authorities.length > 0 && { ca: [...authorities] }),
+  ...(alpn !== undefined && alpn.length > 0 && { ALPNProtocols: [...alpn] })
+})
+
+/**
+ * What serves TLS endpoints.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (
+  options: Pick<TransportTcp.Options, "lingerTime" | "lookup"> = {}
+): TransportOf<TransportEndpointOf<"tls">> => {
+  const lingerTime = options.lingerTime ?? TransportTcp.LINGER_TIME
+  return {
+    immovable: TransportTcp.immovable,
+    listen: Effect.fnUntraced(function*(endpoint, listen) {
+      if (listen.certificate(undefined) === undefined) return yield* noCertificate(endpoint)
+      const server = yield* TransportTcp.serverOf(endpoint, listen)
+      // TLS ends where they go
+      if (listen.listener.placement === "transfer") {
+        TransportTcp.acceptInet(server, listen, "tls", options)
+        return TransportTcp.boundTo(endpoint, server)
+      }
+      const acceptor = new TlsContexts.Acceptor(listen.listener, materialsOf(listen.certificate))
+      yield* TransportTcp.acceptAfter(server, { listen, transport: "tls", acceptor }, lingerTime)
+      return TransportTcp.boundTo(endpoint, server)
+    }),
+    connect: (endpoint, { source, tls = {} } = {}) =>
+      TransportTcp.dial(endpoint, source, options, (below, resume) => {
+        const { localAddress, localPort, remoteAddress, remotePort } = below
+        // where nobody listens, the system may give a connect the very port that it goes to, and it meets itself
+        if (localPort === remotePort && localAddress === remoteAddress) {
+          below.destroy()
+          const error = Object.assign(new Error(), { code: "ECONNREFUSED" })
+          resume(Effect.fail(TcpErrors.connectFailed(endpoint, source, error)))
+          return () => {}
+        }
+        let connection: Connection | undefined
+        const socket = Tls.connect({ ...clientOptions(endpoint, tls), socket: below })
+        const onError = (error: NodeJS.ErrnoException): void =>
+          resume(Effect.fail(TlsErrors.handshakeFailed(endpoint, error)))
+        socket.on("error", onError)
+        socket.once("secureConnect", () => {
+          socket.off("error", onError)
+          const made = connection = new TransportTcp.TcpConnection(
+            TransportTcp.readByEvents(socket),
+            lingerTime,
+            undefined,
+            { transport: "tls", below, about: { tls: TlsContexts.aboutOf(socket) } }
+          )
+          const error = TransportTcp.standing(made)
+          if (error === undefined) return resume(Effect.succeed(made))
+          made.abort()
+          resume(Effect.fail(TcpErrors.connectFailed(endpoint, source, error)))
+        })
+        return () => {
+          if (connection === undefined) below.destroy()
+          else connection.abort()
+        }
+      })
+  }
+}

@@ -1,0 +1,202 @@
+/**
+ * A cut-through session as one of its workers holds it (W16): the worker at the other end reads what this one writes.
+ *
+ * **How the two tell each other** A write that raises the fifo's event flag, and a read that the writer waits for, set
+ * the bit of the other's session in the other's inbox. Whoever finds its bit set takes a {@link LocalClientSession.look}
+ * at both fifos. How the session ends goes by way of the host, which tells the other after the bytes are there.
+ *
+ * **How it is given up** {@link LocalClientSession.close} first says so in the session's block, then looks at what it has
+ * not read: if that is anything the other worker gets to see a reset. A write of the other one looks at that word when
+ * its bytes are in the fifo. So bytes that are written while the reader closes are not lost without a word: the reader
+ * has found them, or the writer is told that the session takes no more.
+ *
+ * The other worker is not trusted. Positions and places that make no sense cost this session, and nothing else.
+ *
+ * @since 0.1.0
+ */
+import * as CutThroughSegment from "../../domain/memory/CutThroughSegment.ts"
+import * as Fifo from "../../domain/memory/Fifo.ts"
+import type * as Inbox from "../../domain/memory/Inbox.ts"
+import type * as Message from "../../domain/memory/Message.ts"
+import type { Segment } from "../../domain/memory/Segment.ts"
+import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
+import * as SessionText from "../../domain/memory/SessionText.ts"
+import { ClientSession, type Outbound } from "./FifoSession.ts"
+
+export type About = Pick<
+  Message.Of<"localAccepted">,
+  "local" | "remote" | "session" | "slot" | "peerSlot" | "rxBytes" | "txBytes"
+>
+
+/** No fifo of a cut-through session allocates, and each has its own bound. */
+const memory = {
+  rxFifoSize: 0,
+  txFifoSize: 0,
+  view: () => undefined,
+  blocks: {
+    allocate: () => undefined,
+    free: () => {},
+    view: (segment: number): Uint8Array => {
+      throw new Error(`no arena in segment ${segment}`)
+    }
+  }
+}
+
+export class LocalClientSession extends ClientSession {
+  /** Its place in this worker's inbox. */
+  readonly slot: number
+  readonly #side: SessionBlock.Side
+  readonly #segment: Segment
+  readonly #sizes: CutThroughSegment.Sizes
+  readonly #peer: Inbox.Sender
+  readonly #peerSlot: number
+  /** The other worker wrote what makes no sense. */
+  #corrupt = false
+
+  constructor(outbound: Outbound, side: SessionBlock.Side, segment: Segment, peer: Inbox.Sender, about: About) {
+    super(outbound, memory, segment, 0, { ...about, about: SessionText.nothing })
+    this.slot = about.slot
+    this.#side = side
+    this.#segment = segment
+    this.#sizes = side === "server"
+      ? { toServer: about.rxBytes, toClient: about.txBytes }
+      : { toServer: about.txBytes, toClient: about.rxBytes }
+    this.#peer = peer
+    this.#peerSlot = about.peerSlot
+  }
+
+  override get cutThrough(): boolean {
+    return true
+  }
+
+  override get rxBound(): number {
+    return this.#side === "server" ? this.#sizes.toServer : this.#sizes.toClient
+  }
+
+  override get txBound(): number {
+    return this.#side === "server" ? this.#sizes.toClient : this.#sizes.toServer
+  }
+
+  protected override get rx(): Fifo.Consumer | undefined {
+    return this.#corrupt ? undefined : super.rx
+  }
+
+  protected override get tx(): Fifo.Producer | undefined {
+    return this.#corrupt ? undefined : super.tx
+  }
+
+  protected override makeRx(): Fifo.Consumer {
+    return CutThroughSegment.rx(this.#segment, this.#side, this.#sizes)
+  }
+
+  protected override makeTx(): Fifo.Producer {
+    return CutThroughSegment.tx(this.#segment, this.#side, this.#sizes)
+  }
+
+  protected override tellRoom(): void {
+    this.#peer.signal(this.#peerSlot)
+  }
+
+  protected override announce(tx: Fifo.Producer): void {
+    if (tx.raiseEvent()) this.#peer.signal(this.#peerSlot)
+  }
+
+  /** Whether the other side has given the session up. */
+  get #refused(): boolean {
+    return SessionBlock.isClosed(this.#segment, 0, this.#side === "server" ? "client" : "server")
+  }
+
+  override get writable(): boolean {
+    return super.writable && !this.#corrupt && !this.#refused
+  }
+
+  override get available(): number {
+    try {
+      return super.available
+    } catch (error) {
+      return this.#broken(error, 0)
+    }
+  }
+
+  override peek(max?: number): Uint8Array | undefined {
+    try {
+      return super.peek(max)
+    } catch (error) {
+      return this.#broken(error, undefined)
+    }
+  }
+
+  override read(max?: number): Uint8Array | undefined {
+    try {
+      return super.read(max)
+    } catch (error) {
+      return this.#broken(error, undefined)
+    }
+  }
+
+  override write(bytes: Uint8Array, from = 0): number {
+    try {
+      return this.#unlessRefused(super.write(bytes, from))
+    } catch (error) {
+      return this.#broken(error, -1)
+    }
+  }
+
+  override writeWhole(parts: ReadonlyArray<Uint8Array>): number {
+    try {
+      return this.#unlessRefused(super.writeWhole(parts))
+    } catch (error) {
+      return this.#broken(error, -1)
+    }
+  }
+
+  /**
+   * What is in the fifo now was written before this look: if the other side has not closed yet, it will find it. One that
+   * had read all of it before it closed has got what it wanted.
+   */
+  #unlessRefused(taken: number): number {
+    return taken > 0 && this.#refused && this.tx?.size !== 0 ? -1 : taken
+  }
+
+  override close(): void {
+    if (this.#giveUp() > 0) super.abort()
+    else super.close()
+  }
+
+  override abort(): void {
+    this.#giveUp()
+    super.abort()
+  }
+
+  /** Says that nothing more is read here; returns the bytes that were not. */
+  #giveUp(): number {
+    // once the connection is gone there is nobody to tell, and once it is let go of the segment is none of ours
+    if (this.closed) return 0
+    SessionBlock.setClosed(this.#segment, 0, this.#side)
+    return this.available
+  }
+
+  /** The other worker has set this session's bit: for bytes, for room, or for nothing. */
+  look(): void {
+    this.lookForBytes()
+    if (this.tx?.waiting === false) this.onWritable()
+  }
+
+  lookForBytes(): void {
+    if (this.rx?.takeEvent() === true) this.onReadable()
+  }
+
+  override onReset(reason: string): void {
+    this.reset ??= reason
+  }
+
+  /** Breaks the session when the error is the other worker's fault. */
+  #broken<A>(error: unknown, answer: A): A {
+    if (!(error instanceof Fifo.Corrupt)) throw error
+    this.#corrupt = true
+    SessionBlock.setClosed(this.#segment, 0, this.#side)
+    this.onReset(`the worker at the other end wrote what makes no sense: ${error.message}`)
+    super.abort()
+    return answer
+  }
+}

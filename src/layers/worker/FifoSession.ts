@@ -1,0 +1,324 @@
+/**
+ * A session as its worker holds it: two fifos, and what has been said and heard about their ends.
+ *
+ * The connection is gone when the host's clean-up message has come. The fifos are let go of (`release`) when the
+ * connection is gone and the app wants nothing more from them: it has read everything, given the session up, or the
+ * connection broke. From then on their memory may be another session's, so nothing here touches it.
+ *
+ * What is different where the peer is another worker is in `LocalClientSession`.
+ *
+ * @since 0.1.0
+ */
+import * as Fifo from "../../domain/memory/Fifo.ts"
+import * as Message from "../../domain/memory/Message.ts"
+import type { Segment } from "../../domain/memory/Segment.ts"
+import type { SessionAbout } from "../../domain/memory/SessionAbout.ts"
+import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
+import * as Handle from "../../domain/state/Handle.ts"
+import type { Session, SessionHandler } from "../../services/Sessions.ts"
+import { isDatagrams } from "./SessionDatagrams.ts"
+
+/** The memory that the sessions of a worker share. */
+export interface Memory {
+  readonly rxFifoSize: number
+  readonly txFifoSize: number
+  readonly view: Fifo.View
+  readonly blocks: Fifo.Blocks
+}
+
+/** What a session needs of its worker's client. */
+export interface Outbound {
+  /** Sends an IO event about the session. */
+  readonly io: (kind: Message.IoKind, index: number, generation: number) => void
+  readonly control: (message: Message.Message) => void
+  /** The session holds tx memory now: look at it when idle memory is given back. */
+  readonly hot: (session: ClientSession) => void
+  /** The session has bytes to write and there is no memory for them. */
+  readonly starved: (session: ClientSession) => void
+  readonly released: (session: ClientSession) => void
+}
+
+/** What is known of a session when it begins. */
+export type Known = Pick<Message.Of<"accepted">, "local" | "remote" | "session"> & { readonly about: SessionAbout }
+
+export class ClientSession implements Session {
+  readonly handle: Handle.SessionHandle
+  readonly remote: string
+  readonly local: string
+  readonly about: SessionAbout
+  handler: SessionHandler | undefined
+  ended = false
+  reset: string | undefined
+  readonly #outbound: Outbound
+  readonly #memory: Memory
+  readonly #segment: Segment
+  readonly #offset: number
+  // the fifos' ends are made when bytes first move: an idle session does without them
+  #rxEnd: Fifo.Consumer | undefined
+  #txEnd: Fifo.Producer | undefined
+  #released = false
+  /** `end`, `close` or `abort` was called. */
+  #txEnded = false
+  #givenUp = false
+  /** The host moves the bytes. */
+  #spliced = false
+  #gone = false
+  /** A write was cut short. */
+  #blocked = false
+  /** Whether the client looks at it when idle memory is given back, and whether it was written to since. */
+  #hot = false
+  #written = false
+
+  constructor(
+    outbound: Outbound,
+    memory: Memory,
+    segment: Segment,
+    offset: number,
+    { about, local, remote, session }: Known
+  ) {
+    this.#outbound = outbound
+    this.#memory = memory
+    this.#segment = segment
+    this.#offset = offset
+    this.handle = session
+    this.remote = remote
+    this.local = local
+    this.about = about
+  }
+
+  get cutThrough(): boolean {
+    return false
+  }
+
+  get rxBound(): number {
+    return this.#memory.rxFifoSize
+  }
+
+  get txBound(): number {
+    return this.#memory.txFifoSize
+  }
+
+  /** The fifos' ends; `undefined` once they have been let go of. */
+  protected get rx(): Fifo.Consumer | undefined {
+    if (this.#released || this.#spliced) return undefined
+    return this.#rxEnd ??= this.makeRx()
+  }
+
+  protected get tx(): Fifo.Producer | undefined {
+    if (this.#released) return undefined
+    return this.#txEnd ??= this.makeTx()
+  }
+
+  protected makeRx(): Fifo.Consumer {
+    const { rxFifoSize, view } = this.#memory
+    return new Fifo.Consumer(SessionBlock.rx(this.#segment, this.#offset), rxFifoSize, view)
+  }
+
+  protected makeTx(): Fifo.Producer {
+    const { blocks, txFifoSize } = this.#memory
+    return new Fifo.Producer(SessionBlock.tx(this.#segment, this.#offset), txFifoSize, blocks)
+  }
+
+  #io(kind: Message.IoKind): void {
+    this.#outbound.io(kind, Handle.index(this.handle), Handle.generation(this.handle))
+  }
+
+  get available(): number {
+    return this.rx?.size ?? 0
+  }
+
+  get writable(): boolean {
+    return !this.#txEnded && !this.#spliced && !this.#gone && this.reset === undefined
+  }
+
+  get closed(): boolean {
+    return this.#gone || this.#givenUp
+  }
+
+  peek(max?: number): Uint8Array | undefined {
+    return this.rx?.peek(max)
+  }
+
+  drop(length: number): void {
+    const { rx } = this
+    if (rx === undefined) return
+    if (rx.drop(length)) this.tellRoom()
+    if (this.#gone) this.#release()
+  }
+
+  read(max: number = Infinity): Uint8Array | undefined {
+    const { rx } = this
+    const first = rx?.peek(max)
+    if (rx === undefined || first === undefined) return undefined
+    const size = Math.min(rx.size, max)
+    const bytes = Buffer.allocUnsafe(size)
+    if (first.length === size) {
+      bytes.set(first)
+      this.drop(size)
+      return bytes
+    }
+    const read = rx.read(bytes)
+    if (read.tell) this.tellRoom()
+    if (this.#gone) this.#release()
+    // a worker at the other end may take bytes back: memory that was never written is nobody's to see
+    return read.bytes < size ? bytes.subarray(0, read.bytes) : bytes
+  }
+
+  write(bytes: Uint8Array, from = 0): number {
+    const { tx } = this
+    if (tx === undefined || !this.writable) return -1
+    let at = from
+    for (;;) {
+      const taken = tx.enqueue(bytes, at)
+      at += taken
+      if (taken > 0) this.announce(tx)
+      if (at >= bytes.length) return at - from
+      const wait = tx.wait()
+      if (wait === "ready") continue
+      this.#block(wait)
+      return at - from
+    }
+  }
+
+  writeWhole(parts: ReadonlyArray<Uint8Array>): number {
+    const { tx } = this
+    if (tx === undefined || !this.writable) return -1
+    let length = 0
+    for (const part of parts) length += part.length
+    if (length > tx.bound) throw new RangeError(`${length} bytes never fit whole into a fifo of ${tx.bound}`)
+    const wait = tx.waitWhole(length)
+    if (wait !== "ready") {
+      this.#block(wait)
+      return 0
+    }
+    for (const part of parts) tx.enqueue(part)
+    if (length > 0) this.announce(tx)
+    return length
+  }
+
+  #block(wait: Fifo.Wait): void {
+    this.#blocked = true
+    if (wait === "memory") this.#outbound.starved(this)
+  }
+
+  /** Tells the peer that bytes which it waits for have been read. */
+  protected tellRoom(): void {
+    this.#io(Message.Drained)
+  }
+
+  /** Tells the peer of bytes, unless it has been told and has not looked yet. */
+  protected announce(tx: Fifo.Producer): void {
+    this.#written = true
+    if (!this.#hot) {
+      this.#hot = true
+      this.#outbound.hot(this)
+    }
+    if (tx.raiseEvent()) this.#io(Message.Tx)
+  }
+
+  end(): void {
+    if (this.#txEnded || this.#spliced) return
+    this.#txEnded = true
+    if (!this.#gone) this.#outbound.control({ _tag: "end", session: this.handle })
+  }
+
+  close(): void {
+    this.#giveUp("close")
+  }
+
+  abort(): void {
+    this.#giveUp("abort")
+  }
+
+  splice(other: Session): boolean {
+    if (!(other instanceof ClientSession) || other === this) return false
+    if (!this.#canSplice || !other.#canSplice) return false
+    // datagrams stand in a fifo with their lengths, which a stream would take for bytes
+    if (isDatagrams(this) !== isDatagrams(other)) return false
+    this.#spliced = true
+    other.#spliced = true
+    this.#outbound.control({ _tag: "splice", session: this.handle, other: other.handle })
+    return true
+  }
+
+  get #canSplice(): boolean {
+    return !this.cutThrough && !this.#spliced && !this.#txEnded && !this.#gone && this.reset === undefined
+  }
+
+  #giveUp(how: "close" | "abort"): void {
+    if (this.#givenUp) return
+    this.#givenUp = true
+    this.#txEnded = true
+    if (this.#gone) this.#release()
+    else this.#outbound.control({ _tag: how, session: this.handle })
+  }
+
+  /** The host says that there are bytes to read. The flag goes first: what comes after it is announced again. */
+  onReadable(): void {
+    const { rx } = this
+    if (rx === undefined) return
+    rx.clearEvent()
+    if (!this.#givenUp) this.handler?.readable?.(this)
+  }
+
+  /** The host, or memory that has come free, says that a write can go on. */
+  onWritable(): void {
+    if (!this.#blocked) return
+    this.#blocked = false
+    if (this.writable) this.handler?.writable?.(this)
+  }
+
+  onEnded(): void {
+    this.ended = true
+    if (!this.#givenUp) this.handler?.ended?.(this)
+  }
+
+  onReset(reason: string): void {
+    this.reset = reason
+  }
+
+  /** The host's last word on the session. */
+  onCleanup(): void {
+    this.#gone = true
+    // the fifos are let go of whatever the handler does: it may have given the session up before, and nobody asks twice
+    try {
+      this.handler?.closed?.(this, this.reset)
+    } finally {
+      this.#release()
+    }
+  }
+
+  #release(): void {
+    const wanted = !this.#givenUp && this.reset === undefined && this.available > 0
+    if (wanted || this.#released) return
+    this.#txEnd?.free()
+    this.#letGo()
+    this.#outbound.released(this)
+    this.#outbound.control({ _tag: "release", session: this.handle })
+  }
+
+  #letGo(): void {
+    this.#released = true
+    this.#rxEnd = undefined
+    this.#txEnd = undefined
+  }
+
+  /** The host is gone, or has given this worker up: nothing can be sent or freed any more. */
+  onDetached(): void {
+    const told = this.#gone
+    this.#gone = true
+    this.#letGo()
+    this.reset ??= "the worker was detached"
+    // one that was over, with bytes that nobody had read, has said so
+    if (!told) this.handler?.closed?.(this, this.reset)
+  }
+
+  /** Gives idle tx memory back; `false` while there is some left to look at later. */
+  trim(): boolean {
+    const written = this.#written
+    this.#written = false
+    if (written || this.#txEnd?.trim() === false) return false
+    this.#hot = false
+    return true
+  }
+}

@@ -1,0 +1,413 @@
+/**
+ * A session over a stream that its worker has itself: a socket that has moved to it, or one of TLS that ends here.
+ *
+ * For its application it is as one over fifos. What comes in is kept here until it is read, at most the bound of an rx
+ * fifo and one read of the socket; then the stream is paused, and the peer's window closes. A write takes what there is
+ * room for below the bound of a tx fifo. There is no message to the host but the last: that the connection is gone.
+ *
+ * The stream begins to flow when the application has been given the session, unless it has taken the stream by then
+ * (see {@link streamOf}): what is written for sockets works on the socket itself.
+ *
+ * This module is a hot path: what listens to a stream is shared by all of them.
+ *
+ * @since 0.1.0
+ */
+import * as Net from "node:net"
+import type { Duplex } from "node:stream"
+import type { SessionAbout } from "../../domain/memory/SessionAbout.ts"
+import type * as Handle from "../../domain/state/Handle.ts"
+import type { Session, SessionHandler } from "../../services/Sessions.ts"
+import * as TcpLoss from "../transport/TcpLoss.ts"
+
+/** Milliseconds that a connection which was given up may stand still before it is reset. */
+const LINGER_TIME = 5000
+
+/** What it runs on: a socket, or what has all of a socket that it needs. */
+export type Stream = Duplex & Pick<Net.Socket, "setTimeout" | "destroySoon" | "resetAndDestroy">
+
+/** What a session needs of its worker's client. */
+export interface StreamOwner {
+  readonly rxFifoSize: number
+  readonly txFifoSize: number
+  /** Runs an edge of the application; one that throws costs its session. */
+  readonly guard: (session: StreamSession, edge: (session: StreamSession) => void) => void
+  /** The connection is gone. */
+  readonly gone: (session: StreamSession) => void
+}
+
+/** What is known of a session when it begins. */
+export interface StreamKnown {
+  readonly session: Handle.SessionHandle
+  readonly remote: string
+  readonly local: string
+  readonly about: SessionAbout
+}
+
+const owner = Symbol("session")
+
+interface OwnedStream extends Stream {
+  [owner]?: StreamSession | undefined
+}
+
+function onData(this: OwnedStream, bytes: Uint8Array): void {
+  this[owner]?.onData(bytes)
+}
+
+function onEnd(this: OwnedStream): void {
+  this[owner]?.onEnd()
+}
+
+function onError(this: OwnedStream, error: Error): void {
+  this[owner]?.onError(error)
+}
+
+function onClose(this: OwnedStream): void {
+  this[owner]?.onClose()
+}
+
+const sayReadable = (session: StreamSession): void => session.handler?.readable?.(session)
+const sayWritable = (session: StreamSession): void => session.handler?.writable?.(session)
+const sayEnded = (session: StreamSession): void => session.handler?.ended?.(session)
+const sayClosed = (session: StreamSession): void => session.handler?.closed?.(session, session.reset)
+
+export class StreamSession implements Session {
+  readonly handle: Handle.SessionHandle
+  readonly remote: string
+  readonly local: string
+  readonly about: SessionAbout
+  readonly cutThrough = false
+  handler: SessionHandler | undefined
+  ended = false
+  reset: string | undefined
+  readonly #owner: StreamOwner
+  readonly #stream: OwnedStream
+  readonly #below: Stream
+  /** What was received and not read: all of it but the first `#read` bytes of the first. */
+  readonly #chunks: Array<Uint8Array> = []
+  #read = 0
+  #available = 0
+  #flowing = false
+  #taken = false
+  /** `end`, `close` or `abort` was called. */
+  #txEnded = false
+  #givenUp = false
+  #gone = false
+  /** Bytes of room for which a write that was cut short waits; 0 when none does. */
+  #awaited = 0
+  #onWritten: (() => void) | undefined
+  #error: NodeJS.ErrnoException | undefined
+  /** Why the host has broken it. */
+  #why: string | undefined
+
+  /** `below` is what `stream` is above, where that is TLS: what the peer is to see as a reset, it has to do. */
+  constructor(owner_: StreamOwner, stream: Stream, { about, local, remote, session }: StreamKnown, below = stream) {
+    this.#owner = owner_
+    this.#below = below
+    this.#stream = stream
+    this.handle = session
+    this.remote = remote
+    this.local = local
+    this.about = about
+    this.#stream[owner] = this
+    stream.on("error", onError)
+    stream.on("close", onClose)
+  }
+
+  /** Begins to read: the application has been given the session. */
+  start(): void {
+    if (this.#taken || this.#flowing || this.#stream.destroyed) return
+    this.#flowing = true
+    this.#stream.on("data", onData)
+    this.#stream.on("end", onEnd)
+    // TLS may have said so before there was anybody to hear it
+    if (this.#stream.readableEnded) queueMicrotask(() => this.onEnd())
+    this.#stream.resume()
+  }
+
+  get rxBound(): number {
+    return this.#owner.rxFifoSize
+  }
+
+  get txBound(): number {
+    return this.#owner.txFifoSize
+  }
+
+  get available(): number {
+    return this.#available
+  }
+
+  get writable(): boolean {
+    return !this.#txEnded && !this.#gone && this.reset === undefined
+  }
+
+  get closed(): boolean {
+    return this.#gone || this.#givenUp
+  }
+
+  // ---- reading
+
+  onData(bytes: Uint8Array): void {
+    if (this.#givenUp || bytes.length === 0) return
+    this.#chunks.push(bytes)
+    this.#available += bytes.length
+    if (this.#available >= this.rxBound) this.#stream.pause()
+    this.#owner.guard(this, sayReadable)
+  }
+
+  onEnd(): void {
+    this.ended = true
+    if (!this.#givenUp) this.#owner.guard(this, sayEnded)
+  }
+
+  peek(max = Infinity): Uint8Array | undefined {
+    const first = this.#chunks[0]
+    if (first === undefined || max <= 0) return undefined
+    const end = Math.min(first.length, this.#read + max)
+    return this.#read === 0 && end === first.length ? first : first.subarray(this.#read, end)
+  }
+
+  drop(length: number): void {
+    const bytes = Math.min(length, this.#available)
+    const wasFull = this.#available >= this.rxBound
+    this.#available -= bytes
+    let whole = 0
+    this.#read += bytes
+    while (whole < this.#chunks.length && this.#read >= this.#chunks[whole]!.length) {
+      this.#read -= this.#chunks[whole++]!.length
+    }
+    if (whole > 0) this.#chunks.splice(0, whole)
+    if (wasFull && this.#available < this.rxBound && this.#flowing) this.#stream.resume()
+  }
+
+  read(max: number = Infinity): Uint8Array | undefined {
+    const first = this.peek(max)
+    if (first === undefined) return undefined
+    const size = Math.min(this.#available, max)
+    if (first.length === size) {
+      this.drop(size)
+      return first
+    }
+    const bytes = Buffer.allocUnsafe(size)
+    for (let at = 0; at < size;) {
+      const part = this.peek(size - at)!
+      bytes.set(part, at)
+      at += part.length
+      this.drop(part.length)
+    }
+    return bytes
+  }
+
+  #forget(): void {
+    this.#chunks.length = 0
+    this.#read = 0
+    this.#available = 0
+  }
+
+  // ---- writing
+
+  get #room(): number {
+    return Math.max(0, this.txBound - this.#stream.writableLength)
+  }
+
+  get #takesWrites(): boolean {
+    return this.writable && !this.#stream.destroyed && !this.#taken
+  }
+
+  write(bytes: Uint8Array, from = 0): number {
+    if (!this.#takesWrites) return -1
+    const left = bytes.length - from
+    const taken = Math.min(left, this.#room)
+    if (taken > 0) this.#send(bytes, from, taken)
+    if (taken < left) this.#awaited = 1
+    return taken
+  }
+
+  writeWhole(parts: ReadonlyArray<Uint8Array>): number {
+    if (!this.#takesWrites) return -1
+    let length = 0
+    for (const part of parts) length += part.length
+    if (length > this.txBound) throw new RangeError(`${length} bytes never fit whole into a fifo of ${this.txBound}`)
+    if (length > this.#room) {
+      this.#awaited = length
+      return 0
+    }
+    if (parts.length > 1) this.#stream.cork()
+    for (const part of parts) if (part.length > 0) this.#send(part, 0, part.length)
+    if (parts.length > 1) this.#stream.uncork()
+    return length
+  }
+
+  /** The caller's bytes are its own again at once, so the stream gets a copy. */
+  #send(bytes: Uint8Array, from: number, length: number): void {
+    const copy = Buffer.allocUnsafe(length)
+    copy.set(length === bytes.length ? bytes : bytes.subarray(from, from + length))
+    this.#stream.write(copy, this.#onWritten ??= () => this.#written())
+  }
+
+  /** Never from inside the call that wrote. */
+  #written(): void {
+    if (this.#awaited === 0 || this.#room < this.#awaited) return
+    this.#awaited = 0
+    if (this.writable) this.#owner.guard(this, sayWritable)
+  }
+
+  // ---- the end
+
+  end(): void {
+    if (this.#txEnded || this.#taken) return
+    this.#txEnded = true
+    if (!this.#gone) this.#stream.end()
+  }
+
+  close(): void {
+    if (this.#givenUp) return
+    this.#giveUp()
+    if (!this.#gone) this.#finish()
+  }
+
+  /** Sends what was written, drops what comes in, and waits for the peer's end, but not without end. */
+  #finish(): void {
+    const stream = this.#stream
+    if (this.#taken) return stream.destroySoon()
+    stream.setTimeout(LINGER_TIME, () => this.#break())
+    stream.end()
+    this.#flow()
+  }
+
+  #flow(): void {
+    if (this.#flowing) this.#stream.resume()
+    else this.start()
+  }
+
+  abort(): void {
+    if (this.#givenUp) return
+    this.#giveUp()
+    if (!this.#gone) this.#break()
+  }
+
+  #giveUp(): void {
+    this.#givenUp = true
+    this.#txEnded = true
+    this.#forget()
+  }
+
+  #break(): void {
+    const stream = this.#stream
+    if (stream.destroyed) return
+    // the system refuses to reset a socket while its end goes out, and the socket would then never close; the end goes
+    // out when all that was written has, which may never be
+    if (!stream.writableEnded || stream.writableFinished || stream.writableLength > 0) return this.#reset()
+    stream.once("finish", () => this.#reset())
+    // the end of TLS is bytes, which a peer that does not read never takes
+    if (this.#below !== stream) stream.setTimeout(LINGER_TIME, () => this.#below.destroy())
+  }
+
+  #reset(): void {
+    if (!this.#below.destroyed) this.#below.resetAndDestroy()
+    if (this.#below !== this.#stream) this.#stream.destroy()
+  }
+
+  splice(): boolean {
+    return false
+  }
+
+  onError(error: NodeJS.ErrnoException): void {
+    this.#error ??= error
+  }
+
+  onClose(): void {
+    const stream = this.#stream
+    const whole = this.#error === undefined && stream.readableEnded && stream.writableFinished
+    const why = this.#why
+      ?? (this.#error === undefined ? TcpLoss.GIVEN_UP : TcpLoss.sentence(this.#error))
+    if (!whole) {
+      this.reset = why
+      this.#forget()
+    }
+    this.#sayGone()
+  }
+
+  #sayGone(): void {
+    if (this.#gone) return
+    this.#gone = true
+    this.#owner.gone(this)
+    if (!this.#taken) this.#owner.guard(this, sayClosed)
+  }
+
+  // ---- what the host says
+
+  /** The host ends it, in order: as its own {@link close}, whatever the application does. */
+  onEnded(): void {
+    if (!this.#gone) {
+      this.#txEnded = true
+      this.#finish()
+    }
+  }
+
+  /** The host breaks it. */
+  onReset(reason: string): void {
+    this.#why = reason
+    this.#break()
+  }
+
+  /** The host is gone, or has given this worker up. */
+  onDetached(): void {
+    if (this.#gone) return
+    this.reset ??= "the worker was detached"
+    this.#forget()
+    this.#gone = true
+    this.#stream[owner] = undefined
+    this.#stream.on("error", ignore)
+    this.#reset()
+    if (!this.#taken) this.handler?.closed?.(this, this.reset)
+  }
+
+  // nothing of these comes for a connection that has moved
+  onReadable(): void {}
+  onWritable(): void {}
+  onCleanup(): void {}
+
+  /** Whether the stream is a socket of Node's. */
+  get isSocket(): boolean {
+    return this.#stream instanceof Net.Socket
+  }
+
+  /** See {@link streamOf}. */
+  take(): Stream | undefined {
+    const stream = this.#stream
+    if (this.#taken) return stream
+    if (this.closed || this.ended || this.#txEnded || stream.destroyed) return undefined
+    this.#taken = true
+    if (this.#flowing) {
+      stream.off("data", onData)
+      stream.off("end", onEnd)
+      stream.pause()
+      if (this.#read > 0) this.#chunks[0] = this.#chunks[0]!.subarray(this.#read)
+      for (const chunk of this.#chunks.toReversed()) stream.unshift(chunk)
+      this.#forget()
+    }
+    return stream
+  }
+}
+
+const ignore = (): void => {}
+
+/**
+ * Takes the stream out of a session that has one of its own, with all that has not been read, for what is written for
+ * sockets. The session hears no edges any more, and is closed when the stream is. `undefined` when there is none, or
+ * it has ended already.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const streamOf = (session: Session): Stream | undefined =>
+  session instanceof StreamSession ? session.take() : undefined
+
+/**
+ * As {@link streamOf}, where it is a socket of Node's.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const socketOf = (session: Session): Net.Socket | undefined =>
+  session instanceof StreamSession && session.isSocket ? session.take() as Net.Socket | undefined : undefined

@@ -1,0 +1,143 @@
+/**
+ * TLS that ends in a worker: handshakes on sessions that it has claimed, with the certificates of its application.
+ *
+ * The host posts the certificates when the worker starts, and again when they change; handshakes from then on show the
+ * new ones. All workers of an application share the keys of tickets, so a client is resumed by whichever it comes to.
+ * Connections move there for it: where they can't, TLS ends in the host. Handshakes are bounded in number and time as in the host, by the same options, per worker and listener.
+ *
+ * @since 0.1.0
+ */
+import { X509Certificate } from "node:crypto"
+import type * as Net from "node:net"
+import type * as Tls from "node:tls"
+import type { SessionAbout } from "../../domain/memory/SessionAbout.ts"
+import * as Certificate from "../../domain/net/Certificate.ts"
+import type { ListenerOptions } from "../../domain/options/ListenerOptions.ts"
+import type * as Ledger from "../../domain/state/Ledger.ts"
+import type { PostedCertificate } from "../../services/Congestion.ts"
+import * as TlsContexts from "../transport/TlsContexts.ts"
+
+type TlsOptions = TlsContexts.ServerOptions & Pick<ListenerOptions, "handshakeTimeout" | "maxHandshakes">
+
+/** What a worker is started with that may have TLS to end. */
+export interface Start {
+  readonly resumption: TlsContexts.Resumption
+  readonly all: TlsOptions
+  /** Those of single endpoints, by their URIs. */
+  readonly own: Readonly<Record<string, TlsOptions>>
+}
+
+/** The options that handshakes have a use for: what can be posted of a listener's. */
+const optionsOf = (
+  { alpn, clientAuthorities, clientCertificate, handshakeTimeout, maxHandshakes }: ListenerOptions
+): TlsOptions => ({ alpn, clientAuthorities, clientCertificate, handshakeTimeout, maxHandshakes })
+
+/** Whether workers end TLS of a listener with these options, where connections can move. */
+const endsIn = ({ placement, tlsIn }: Pick<ListenerOptions, "placement" | "tlsIn">): boolean =>
+  placement === "transfer" || tlsIn === "worker"
+
+// an application's options are one object for all its workers
+const resumptions = new WeakMap<object, TlsContexts.Resumption>()
+
+/** What workers of an application with these options are started with; `undefined` when none of them ends TLS. */
+export const startOf = (
+  app: { readonly listener: ListenerOptions; readonly listeners: Readonly<Record<string, ListenerOptions>> }
+): Start | undefined => {
+  if (![app.listener, ...Object.values(app.listeners)].some(endsIn)) return undefined
+  let resumption = resumptions.get(app)
+  if (resumption === undefined) resumptions.set(app, resumption = TlsContexts.makeResumption())
+  const own = Object.entries(app.listeners).map(([endpoint, options]) => [endpoint, optionsOf(options)] as const)
+  return { resumption, all: optionsOf(app.listener), own: Object.fromEntries(own) }
+}
+
+interface Held {
+  readonly material: PostedCertificate
+  readonly leaf: X509Certificate
+}
+
+interface Listening {
+  readonly acceptor: TlsContexts.Acceptor
+  readonly options: TlsOptions
+  underWay: number
+}
+
+/** How a handshake ends that does not become a session. */
+export type Failed = (reason: Extract<Ledger.RefuseReason, "tls-failed" | "handshake-time" | "handshake-limit">) => void
+
+export type Done = (secure: Tls.TLSSocket, about: NonNullable<SessionAbout["tls"]>) => void
+
+/** Errors are told by the close that follows them. */
+const ignore = (): void => {}
+
+export class WorkerTls {
+  readonly #start: Start
+  readonly #listeners = new Map<string, Listening>()
+  #held: ReadonlyArray<Held> = []
+  #byHost = new Map<string, Array<Held>>()
+
+  constructor(start: Start) {
+    this.#start = start
+  }
+
+  /** The application's certificates from here on. */
+  replace(posted: ReadonlyArray<PostedCertificate>): void {
+    // what is made of a certificate is kept by its object
+    const known = new Map(this.#held.map((held) => [`${held.material.chain}${held.material.key}`, held]))
+    this.#held = posted.map((material) =>
+      known.get(`${material.chain}${material.key}`) ?? { material, leaf: new X509Certificate(material.chain) }
+    )
+    this.#byHost = new Map()
+    for (const held of this.#held) {
+      for (const host of held.material.hosts) {
+        const there = this.#byHost.get(host)
+        if (there === undefined) this.#byHost.set(host, [held])
+        else there.push(held)
+      }
+    }
+  }
+
+  readonly #choose = (serverName: string | undefined): TlsContexts.Material | undefined => {
+    for (const host of serverName === undefined ? [] : Certificate.wanted(serverName)) {
+      for (const held of this.#byHost.get(host) ?? []) if (Certificate.covers(held, serverName!)) return held.material
+    }
+    return this.#held[0]?.material
+  }
+
+  #listening(endpoint: string): Listening {
+    let listening = this.#listeners.get(endpoint)
+    if (listening === undefined) {
+      const { all, own } = this.#start
+      const options = Object.hasOwn(own, endpoint) ? own[endpoint]! : all
+      const acceptor = new TlsContexts.Acceptor(options, this.#choose, this.#start.resumption)
+      this.#listeners.set(endpoint, listening = { acceptor, options, underWay: 0 })
+    }
+    return listening
+  }
+
+  /** Begins a handshake on a stream of a session of the endpoint's. Just one of `done` and `failed` is called, later. */
+  begin(endpoint: string, stream: Net.Socket, done: Done, failed: Failed): void {
+    const listening = this.#listening(endpoint)
+    const { acceptor, options } = listening
+    let over = false
+    const finish = (): boolean => {
+      if (over) return false
+      over = true
+      clearTimeout(timer)
+      stream.off("close", onClose)
+      listening.underWay--
+      return true
+    }
+    const fail: Failed = (reason) => {
+      if (!finish()) return
+      if (!stream.destroyed) stream.resetAndDestroy()
+      failed(reason)
+    }
+    const onClose = (): void => fail("tls-failed")
+    const timer = setTimeout(() => fail("handshake-time"), options.handshakeTimeout)
+    stream.on("error", ignore)
+    stream.on("close", onClose)
+    if (listening.underWay++ >= options.maxHandshakes) return queueMicrotask(() => fail("handshake-limit"))
+    const began = acceptor.accept(stream, (secure) => finish() && done(secure, TlsContexts.aboutOf(secure)))
+    if (!began) queueMicrotask(() => fail("tls-failed"))
+  }
+}

@@ -1,0 +1,648 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Options from "../../../src/domain/options/Options.ts"
+
+const KiB = 1024
+const MiB = 1024 * KiB
+const GiB = 1024 * MiB
+
+type Groups = Pick<Options.AppOptions, "queue" | "segment" | "admission" | "worker">
+
+const numbers: ReadonlyArray<readonly [option: string, byDefault: number | undefined, min: number, max: number]> = [
+  ["queue.indexQueue", 2048, 1, 65536],
+  ["queue.ioRing", 2048, 1, 65536],
+  ["queue.controlRing", 512, 1, 65536],
+  ["queue.retryInterval", 10, 0.1, 10_000],
+  ["queue.batch", 32, 1, 32],
+  ["queue.postponedMessages", 65536, 1, 1_048_576],
+  ["queue.postponedBytes", 16 * MiB, KiB, GiB],
+  ["segment.firstSegmentSize", 4 * MiB, 512 * KiB, GiB],
+  ["segment.addSegmentSize", 4 * MiB, 0, GiB],
+  ["segment.rxFifoSize", 512 * KiB, 4 * KiB, 4 * MiB],
+  ["segment.txFifoSize", 512 * KiB, 4 * KiB, 4 * MiB],
+  ["segment.preallocFifoPairs", 0, 0, 65536],
+  ["segment.memoryLimit", 256 * MiB, 512 * KiB, 64 * GiB],
+  ["segment.trimInterval", 1000, 10, 3_600_000],
+  ["segment.highWatermark", 80, 1, 100],
+  ["segment.lowWatermark", 50, 0, 99],
+  ["admission.revokeAfter", 5, 1, 10_000],
+  ["admission.holdMax", 1024, 0, 65536],
+  ["admission.holdTime", 5000, 1, 300_000],
+  ["admission.maxSessionsPerWorker", 16384, 1, 2 ** 24],
+  ["admission.maxSessionsPerListener", 65536, 1, 2 ** 24],
+  ["admission.maxSessions", 65536, 1, 2 ** 24],
+  ["admission.backlog", 511, 1, 65535],
+  ["admission.connectTimeout", 10_000, 1, 600_000],
+  ["admission.maxHalfOpen", 1024, 1, 65536],
+  ["listener.handshakeTimeout", 10_000, 10, 600_000],
+  ["listener.maxHandshakes", 4096, 1, 65536],
+  ["listener.udpIdleTimeout", 60_000, 10, 86_400_000],
+  ["listener.udpPending", 64, 1, 65536],
+  ["worker.workers", 2, 1, 256],
+  ["worker.startTimeout", 30_000, 100, 600_000],
+  ["worker.backoffBase", 100, 1, 60_000],
+  ["worker.backoffMax", 10_000, 1, 3_600_000],
+  ["worker.drainTimeout", 10_000, 0, 3_600_000],
+  ["worker.heapLimitMiB", undefined, 16, 1_048_576]
+]
+
+/** What has to be set beside an option for a bound of it to keep the rules between options. */
+const beside: Readonly<Record<string, Record<string, Record<string, unknown>>>> = {
+  "queue.indexQueue": { segment: { firstSegmentSize: GiB, memoryLimit: GiB } },
+  "queue.ioRing": { segment: { firstSegmentSize: GiB, memoryLimit: GiB } },
+  "queue.controlRing": { segment: { firstSegmentSize: GiB, memoryLimit: GiB } },
+  "segment.firstSegmentSize": {
+    queue: { indexQueue: 1, ioRing: 1, controlRing: 1 },
+    segment: { memoryLimit: GiB }
+  },
+  "segment.memoryLimit": {
+    queue: { indexQueue: 1, ioRing: 1, controlRing: 1 },
+    segment: { firstSegmentSize: "512KiB" }
+  },
+  "segment.highWatermark": { segment: { lowWatermark: 0 } },
+  "segment.lowWatermark": { segment: { highWatermark: 100 } },
+  "worker.backoffBase": { worker: { backoffMax: 3_600_000 } },
+  "worker.backoffMax": { worker: { backoffBase: 1 } }
+}
+
+const split = (option: string): readonly [keyof Groups, string] => option.split(".") as [keyof Groups, string]
+
+const valueOf = (app: Options.AppOptions, option: string): unknown => {
+  const [group, key] = split(option)
+  return (app[group] as Record<string, unknown>)[key]
+}
+
+const withOption = (option: string, value: unknown) => {
+  const [group, key] = split(option)
+  const rest = beside[option] ?? {}
+  return { ...rest, [group]: { ...rest[group], [key]: value } }
+}
+
+const decoded = (input: unknown) => Result.getOrThrow(Options.decodeApp(input))
+const refused = (input: unknown) => Result.getOrThrow(Result.flip(Options.decodeApp(input)))
+const reasons = (input: unknown) => {
+  const error = refused(input)
+  return [error.reason, ...error.more]
+}
+const only = (input: unknown) => {
+  const all = reasons(input)
+  assert.strictEqual(all.length, 1, all.map((reason) => reason.message).join("\n"))
+  return refused(input).reason
+}
+
+describe("Options", () => {
+  describe("defaults", () => {
+    for (const [option, byDefault] of numbers) {
+      it(`W4 ${option} is ${byDefault}`, () => {
+        assert.strictEqual(valueOf(Options.defaults, option), byDefault)
+      })
+    }
+
+    it("W4 the rest: hold, threads, global scope, the default namespace, nothing else", () => {
+      const { admission, config, namespace, proxiedTransports, scope, worker } = Options.defaults
+      assert.strictEqual(admission.policy, "hold")
+      assert.strictEqual(worker.kind, "thread")
+      assert.deepStrictEqual(scope, { global: true, local: false })
+      assert.strictEqual(namespace, "default")
+      assert.deepStrictEqual(proxiedTransports, [])
+      assert.isNull(config)
+      for (const key of ["name", "client", "secret", "tlsEngine"]) assert.notProperty(Options.defaults, key)
+    })
+
+    it("undefined means not given, for an option and for a group", () => {
+      assert.deepStrictEqual(decoded({ queue: undefined, worker: { workers: undefined } }), Options.defaults)
+    })
+
+    it("each group decodes alone to the same defaults", () => {
+      assert.deepStrictEqual(Result.getOrThrow(Options.decode(Options.QueueOptions)({})), Options.defaults.queue)
+      assert.deepStrictEqual(Result.getOrThrow(Options.decode(Options.SegmentOptions)({})), Options.defaults.segment)
+      assert.deepStrictEqual(
+        Result.getOrThrow(Options.decode(Options.AdmissionOptions)({})),
+        Options.defaults.admission
+      )
+      assert.deepStrictEqual(Result.getOrThrow(Options.decode(Options.WorkerOptions)({})), Options.defaults.worker)
+    })
+
+    it("may be spread from and decoded again", () => {
+      const spread = { ...Options.defaults, queue: { ...Options.defaults.queue, indexQueue: 4 } }
+      assert.deepStrictEqual(decoded(spread), spread)
+    })
+  })
+
+  describe("bounds", () => {
+    for (const [option, , min, max] of numbers) {
+      it(`W4 ${option} takes ${min} and ${max}, and nothing beyond`, () => {
+        for (const value of [min, max]) {
+          assert.strictEqual(valueOf(decoded(withOption(option, value)), option), value)
+          assert.strictEqual(valueOf(decoded(withOption(option, String(value))), option), value)
+        }
+        const range = Options.documentation.find((row) => row.option === option)?.range ?? "no such row"
+        for (const value of [min === 0.1 ? 0.09 : min - 1, max + 1, max * 2, NaN, Infinity, -Infinity]) {
+          const reason = only(withOption(option, value))
+          assert.strictEqual(reason._tag, "InvalidValue")
+          assert.strictEqual(reason.option, option)
+          assert.include(reason.message, `${option}: got ${value}; it must be ${range}`)
+        }
+      })
+
+      it(`W4 ${option} refuses what is no number`, () => {
+        for (const value of [true, null, {}, [], "", "many", "1e3", "0x10"]) {
+          const reason = only(withOption(option, value))
+          assert.strictEqual(reason.option, option)
+          assert.include(reason.message, `${option}: got `)
+        }
+      })
+    }
+
+    it("whole numbers have no fraction, times may have one", () => {
+      assert.include(only({ queue: { batch: 1.5 } }).message, "queue.batch: got 1.5; it must be a whole number")
+      assert.include(only({ segment: { addSegmentSize: 262144.5 } }).message, "whole bytes")
+      assert.strictEqual(decoded({ admission: { revokeAfter: 1.5 } }).admission.revokeAfter, 1.5)
+    })
+
+    it("M4 a batch is never longer than 32", () => {
+      assert.strictEqual(
+        only({ queue: { batch: 33 } }).message,
+        "queue.batch: got 33; it must be a whole number from 1 to 32"
+      )
+    })
+
+    it("addSegmentSize is 0 for no growth, or at least 256 KiB", () => {
+      assert.strictEqual(decoded({ segment: { addSegmentSize: 0 } }).segment.addSegmentSize, 0)
+      assert.strictEqual(decoded({ segment: { addSegmentSize: 256 * KiB } }).segment.addSegmentSize, 256 * KiB)
+      for (const value of [1, 256 * KiB - 1]) {
+        assert.include(
+          only({ segment: { addSegmentSize: value } }).message,
+          `segment.addSegmentSize: got ${value}; it must be 0 (no growth), or a size in whole bytes from 256 KiB to 1 GiB`
+        )
+      }
+    })
+
+    const powers: ReadonlyArray<readonly [string, unknown, string | undefined]> = [
+      ["queue.indexQueue", 100, "128"],
+      ["queue.ioRing", 0, "1"],
+      ["queue.controlRing", 32769, "65536"],
+      ["queue.controlRing", 65537, undefined],
+      ["segment.rxFifoSize", "60KiB", "64 KiB"],
+      ["segment.txFifoSize", 4097, "8 KiB"],
+      ["segment.txFifoSize", 1, "4 KiB"]
+    ]
+    for (const [option, value, next] of powers) {
+      it(`${option} ${value} is no power of two: it says that the next one is ${next}`, () => {
+        const { message } = only(withOption(option, value))
+        assert.include(message, "it must be a power of two")
+        if (next === undefined) assert.notInclude(message, "the next one")
+        else assert.match(message, new RegExp(`; the next one is ${next}$`))
+      })
+    }
+
+    it("literals say what they may be", () => {
+      assert.strictEqual(
+        only({ admission: { policy: "drop" } }).message,
+        "admission.policy: got \"drop\"; it must be \"hold\" or \"refuse\""
+      )
+      assert.strictEqual(
+        only({ worker: { kind: "fork" } }).message,
+        "worker.kind: got \"fork\"; it must be \"thread\" or \"in-process\""
+      )
+      assert.strictEqual(decoded({ admission: { policy: "refuse" } }).admission.policy, "refuse")
+      assert.strictEqual(decoded({ worker: { kind: "in-process" } }).worker.kind, "in-process")
+    })
+
+    it("names are 1 to 64 characters, with no control characters and no outer spaces", () => {
+      for (const key of ["name", "client"] as const) {
+        for (const name of ["a", "x".repeat(64), "Größe 1"]) assert.strictEqual(decoded({ [key]: name })[key], name)
+        for (const name of ["", "x".repeat(65), " a", "a ", "a\nb", "a\u0000", 5]) {
+          assert.include(only({ [key]: name }).message, `${key}: got `)
+        }
+      }
+    })
+  })
+
+  describe("units", () => {
+    const sizes: ReadonlyArray<readonly [unknown, number]> = [
+      [65536, 65536],
+      ["65536", 65536],
+      ["65536 B", 65536],
+      ["64KiB", 65536],
+      ["64 KiB", 65536],
+      [" 1.5 MiB ", 1.5 * MiB],
+      ["1MB", 1_000_000],
+      ["1 GiB", GiB]
+    ]
+    for (const [given, bytes] of sizes) {
+      it(`${JSON.stringify(given)} is ${bytes} bytes`, () => {
+        assert.strictEqual(decoded({ queue: { postponedBytes: given } }).queue.postponedBytes, bytes)
+      })
+    }
+
+    const times: ReadonlyArray<readonly [unknown, number]> = [
+      [5, 5],
+      ["5", 5],
+      ["5ms", 5],
+      ["5 ms", 5],
+      ["5 millis", 5],
+      ["5millis", 5],
+      ["500us", 0.5],
+      ["500 micros", 0.5],
+      ["250000 nanos", 0.25],
+      ["1.5s", 1500],
+      ["2 seconds", 2000],
+      ["0.1 min", 6000]
+    ]
+    for (const [given, millis] of times) {
+      it(`${JSON.stringify(given)} is ${millis} milliseconds`, () => {
+        assert.strictEqual(decoded({ queue: { retryInterval: given } }).queue.retryInterval, millis)
+      })
+    }
+
+    it("refuses units of another kind, unknown units, and forever", () => {
+      for (const value of ["5KiB", "5 parsecs", "Infinity", "5 ms ms", "-5ms", "ms"]) {
+        assert.include(
+          only({ queue: { retryInterval: value } }).message,
+          `queue.retryInterval: got ${JSON.stringify(value)}; it must be a time in milliseconds from 0.1 ms to 10 s`
+        )
+      }
+      for (const value of ["5 ms", "64K", "64kib", "-64KiB", "0.3 B"]) {
+        assert.include(
+          only({ queue: { postponedBytes: value } }).message,
+          `queue.postponedBytes: got ${JSON.stringify(value)}; it must be a size in whole bytes from 1 KiB to 1 GiB`
+        )
+      }
+      assert.include(only({ queue: { batch: "32 messages" } }).message, "queue.batch: got \"32 messages\"")
+    })
+  })
+
+  describe("unknown keys", () => {
+    const meant: ReadonlyArray<readonly [unknown, string, string]> = [
+      [{ nam: "a" }, "nam", "name"],
+      [{ quue: {} }, "quue", "queue"],
+      [{ workers: 4 }, "workers", "worker.workers"],
+      [{ worker: { worker: 4 } }, "worker.worker", "worker.workers"],
+      [{ Namespace: "a" }, "Namespace", "namespace"],
+      [{ indexQueue: 64 }, "indexQueue", "queue.indexQueue"],
+      [{ queue: { ioRnig: 64 } }, "queue.ioRnig", "queue.ioRing"],
+      [{ queue: { index_queue: 64 } }, "queue.index_queue", "queue.indexQueue"],
+      [{ queue: { memoryLimit: 64 } }, "queue.memoryLimit", "segment.memoryLimit"],
+      [{ segment: { txFifosize: 4096 } }, "segment.txFifosize", "segment.txFifoSize"],
+      [{ admission: { maxSession: 1 } }, "admission.maxSession", "admission.maxSessions"],
+      [{ scope: { globl: true } }, "scope.globl", "scope.global"],
+      [{ worker: { heapLimit: 64 } }, "worker.heapLimit", "worker.heapLimitMiB"]
+    ]
+    for (const [input, key, likely] of meant) {
+      it(`${key}: did you mean ${likely}?`, () => {
+        assert.deepStrictEqual(only(input), {
+          _tag: "InvalidValue",
+          option: key,
+          message: `${key}: there is no such option; did you mean ${likely}?`
+        })
+      })
+    }
+
+    it("lists the options of the group when nothing is close", () => {
+      assert.strictEqual(
+        only({ scope: { everywhere: true } }).message,
+        "scope.everywhere: there is no such option; the options here are global, local"
+      )
+      assert.include(only({ xyzzy: 1 }).message, "the options here are name, client, namespace, secret, scope,")
+      assert.include(only({ ["q".repeat(1000)]: 1 }).message, "the options here are")
+    })
+
+    it("suggest within the group that was decoded alone", () => {
+      const error = Result.getOrThrow(Result.flip(Options.decode(Options.QueueOptions)({ bach: 1 })))
+      assert.strictEqual(error.message, "bach: there is no such option; did you mean batch?")
+    })
+
+    it("do not hide other problems, and all are told", () => {
+      const all = reasons({
+        nam: "a",
+        queue: { indexQueue: 3, batch: 0, x: 1 },
+        segment: { rxFifoSize: true },
+        worker: { kind: "fork", workers: 0 }
+      })
+      assert.deepStrictEqual(all.map((reason) => reason.option).sort(), [
+        "nam",
+        "queue.batch",
+        "queue.indexQueue",
+        "queue.x",
+        "segment.rxFifoSize",
+        "worker.kind",
+        "worker.workers"
+      ])
+    })
+  })
+
+  describe("rules between options", () => {
+    it("memoryLimit is at least firstSegmentSize", () => {
+      assert.strictEqual(
+        only({ segment: { firstSegmentSize: "8MiB", memoryLimit: 8 * MiB - 1 } }).message,
+        `segment.memoryLimit: got ${8 * MiB - 1}; it must be at least firstSegmentSize, which is 8 MiB`
+      )
+      assert.strictEqual(
+        only({ segment: { firstSegmentSize: "512MiB" } }).message,
+        "segment.memoryLimit: the default is 256 MiB; it must be at least firstSegmentSize, which is 512 MiB"
+      )
+      decoded({ segment: { firstSegmentSize: "8MiB", memoryLimit: "8MiB" } })
+    })
+
+    it("lowWatermark is below highWatermark", () => {
+      assert.strictEqual(
+        only({ segment: { highWatermark: 60, lowWatermark: 60 } }).message,
+        "segment.lowWatermark: got 60; it must be below highWatermark, which is 60 %"
+      )
+      decoded({ segment: { highWatermark: 61, lowWatermark: 60 } })
+    })
+
+    it("backoffBase is at most backoffMax", () => {
+      assert.strictEqual(
+        only({ worker: { backoffBase: "20s" } }).message,
+        "worker.backoffBase: got \"20s\"; it must be at most backoffMax, which is 10 s"
+      )
+      decoded({ worker: { backoffBase: 70, backoffMax: 70 } })
+    })
+
+    it("the first segment holds the event queue", () => {
+      assert.strictEqual(Options.queueSegmentSize(Options.defaults.queue), 656 * KiB)
+      assert.strictEqual(Options.queueSegmentSize({ indexQueue: 1, ioRing: 1, controlRing: 1 }), 64 * KiB + 2 * 532)
+      decoded({ segment: { firstSegmentSize: 656 * KiB } })
+      const reason = only({ segment: { firstSegmentSize: 656 * KiB - 1 } })
+      assert.strictEqual(reason.option, "segment.firstSegmentSize")
+      assert.include(reason.message, `got ${656 * KiB - 1}; it must be at least 656 KiB for the event queue`)
+      assert.include(
+        only({ queue: { controlRing: 65536 } }).message,
+        "segment.firstSegmentSize: the default is 4 MiB; it must be at least"
+      )
+    })
+
+    it("W17 no scope flag means global, a flag means that scope, none at all is an error", () => {
+      const scope = (global?: boolean, local?: boolean) => decoded({ scope: { global, local } }).scope
+      assert.deepStrictEqual(decoded({ scope: {} }).scope, { global: true, local: false })
+      assert.deepStrictEqual(scope(undefined, false), { global: true, local: false })
+      assert.deepStrictEqual(scope(undefined, true), { global: false, local: true })
+      assert.deepStrictEqual(scope(true), { global: true, local: false })
+      assert.deepStrictEqual(scope(true, true), { global: true, local: true })
+      assert.deepStrictEqual(scope(false, true), { global: false, local: true })
+      for (const none of [{ global: false }, { global: false, local: false }]) {
+        assert.strictEqual(
+          only({ scope: none }).message,
+          "scope.global: got false; it must be true unless scope.local is true"
+        )
+      }
+    })
+  })
+
+  describe("what this runtime cannot serve", () => {
+    const proxy = (proxiedTransports: ReadonlyArray<string>, local: boolean) => ({
+      proxiedTransports,
+      scope: { local }
+    })
+    const cases: ReadonlyArray<readonly [string, string, unknown, string]> = [
+      [
+        "W18 a proxy of anything but tcp",
+        "proxiedTransports",
+        proxy(["tcp", "udp"], true),
+        "proxiedTransports: got [\"tcp\",\"udp\"]; this runtime serves proxies of \"tcp\" only"
+      ],
+      [
+        "W18 a proxy without local scope",
+        "proxiedTransports",
+        proxy(["tcp"], false),
+        "proxiedTransports: got [\"tcp\"]; a proxy listens on every port, which only local scope can; "
+        + "set scope.local to true"
+      ],
+      [
+        "W4 a TLS engine",
+        "tlsEngine",
+        { tlsEngine: "openssl" },
+        "tlsEngine: got \"openssl\"; this runtime serves no TLS engines; leave it out"
+      ]
+    ]
+    for (const [what, option, input, message] of cases) {
+      it(`${what} is refused with UnsupportedConfig and the option's name`, () => {
+        assert.deepStrictEqual(only(input), { _tag: "UnsupportedConfig", option, message })
+      })
+    }
+
+    it("W4 all of it is told at once, after what is not well formed", () => {
+      const input = { ...proxy(["udp"], false), tlsEngine: "openssl" }
+      assert.deepStrictEqual(reasons(input).map((reason) => reason.option), ["proxiedTransports", "tlsEngine"])
+      assert.strictEqual(only({ ...input, name: "" })._tag, "InvalidValue")
+    })
+
+    it("the same is served when it asks for nothing", () => {
+      assert.deepStrictEqual(decoded({ namespace: "default", proxiedTransports: [] }), Options.defaults)
+    })
+
+    it("W18 a proxy of tcp in local scope is served, with or without global scope", () => {
+      for (const scope of [{ local: true }, { local: true, global: true }]) {
+        assert.deepStrictEqual(decoded({ proxiedTransports: ["tcp"], scope }).proxiedTransports, ["tcp"])
+      }
+    })
+
+    it("W3 a namespace of any name is well formed: the host knows which there are", () => {
+      assert.strictEqual(decoded({ namespace: "blue" }).namespace, "blue")
+      assert.include(only({ namespace: "" }).message, "namespace: got \"\"; it must be a text of 1 to 64 characters")
+    })
+
+    it("W18 the same transport twice is not well formed", () => {
+      const reason = only({ proxiedTransports: ["tcp", "tcp"] })
+      assert.strictEqual(reason._tag, "InvalidValue")
+      assert.include(reason.message, "it must be a list of different transports")
+    })
+
+    it("an unknown transport is not well formed", () => {
+      const reason = only({ proxiedTransports: ["tcp", "quic"] })
+      assert.strictEqual(reason._tag, "InvalidValue")
+      assert.strictEqual(reason.option, "proxiedTransports")
+      assert.include(reason.message, "each one of \"tcp\", \"tls\"")
+    })
+  })
+
+  describe("listen", () => {
+    it("takes endpoints in their text form, none by default", () => {
+      assert.deepStrictEqual(Options.defaults.listen, [])
+      assert.deepStrictEqual(decoded({ listen: ["tcp://127.0.0.1:8080", "tcp://[::1]:0"] }).listen, [
+        { _tag: "tcp", host: "127.0.0.1", port: 8080 },
+        { _tag: "tcp", host: "::1", port: 0 }
+      ])
+    })
+
+    it("refuses what is no list, and names the endpoint that is none", () => {
+      assert.include(only({ listen: "tcp://127.0.0.1:8080" }).message, "it must be a list of endpoint URIs")
+      const { message, option } = only({ listen: ["tcp://127.0.0.1:8080", "http://localhost"] })
+      assert.strictEqual(option, "listen")
+      assert.include(message, `endpoint "http://localhost": there is no transport 'http'`)
+    })
+  })
+
+  describe("secrets", () => {
+    it("W3 are taken as text or redacted, and come out redacted", () => {
+      for (const secret of ["hunter2", Redacted.make("hunter2")]) {
+        const app = decoded({ secret })
+        assert.isTrue(Redacted.isRedacted(app.secret))
+        assert.strictEqual(app.secret && Redacted.value(app.secret), "hunter2")
+        assert.notInclude(JSON.stringify(app), "hunter2")
+      }
+    })
+
+    it("W3 are never shown, under a misspelled key neither", () => {
+      for (
+        const input of [{ secret: ["hunter2"] }, { secrt: "hunter2" }, { secret: "", queue: { secret: "hunter2" } }]
+      ) {
+        const error = refused(input)
+        assert.notInclude(error.message, "hunter2")
+        assert.include(error.message, "secret")
+      }
+      assert.include(only({ secret: "" }).message, "it must be a text that is not empty")
+      assert.include(only({ secret: Redacted.make("") }).message, "it must be a text that is not empty")
+    })
+  })
+
+  describe("config", () => {
+    it("is what was given, not a copy of it: JSON's values and shared memory", () => {
+      const config = {
+        upstream: ["tcp://10.0.0.1:80"],
+        weight: 0.5,
+        deep: { on: true, none: null, empty: {}, absent: undefined },
+        counters: new SharedArrayBuffer(8),
+        __proto__: null
+      }
+      assert.strictEqual(decoded({ config }).config, config)
+      for (const value of ["text", "", 0, -1.5, false, null, [], new SharedArrayBuffer(1)]) {
+        assert.strictEqual(decoded({ config: value }).config, value)
+      }
+    })
+
+    it("is null when it is not given", () => {
+      assert.isNull(decoded({ config: undefined }).config)
+      assert.isNull(decoded({}).config)
+    })
+
+    const strays: ReadonlyArray<readonly [string, unknown, string]> = [
+      ["a function", () => {}, "a value of type function"],
+      ["a function within", { hooks: [1, { before: () => {} }] }, "a value of type function at hooks.1.before"],
+      ["a symbol", { kind: Symbol("hush") }, "a value of type symbol at kind"],
+      ["a bigint", [1n], "a value of type bigint at 0"],
+      ["NaN", { rate: NaN }, "a value of type number at rate"],
+      ["infinity", [-Infinity], "a value of type number at 0"],
+      ["a hole in a list", [undefined], "a value of type undefined at 0"],
+      ["an instance", { since: new Date(0) }, "a value of type object at since"],
+      ["a map", new Map([["hush", 1]]), "a value of type object"],
+      ["private memory", { bytes: new ArrayBuffer(1) }, "a value of type object at bytes"]
+    ]
+    for (const [what, config, given] of strays) {
+      it(`refuses ${what}, names where it stands, and shows no value`, () => {
+        const reason = only({ config })
+        assert.strictEqual(reason.option, "config")
+        assert.strictEqual(
+          reason.message,
+          `config: got ${given}; it must be made of JSON's values and of shared memory, at most 64 levels deep`
+        )
+        assert.notInclude(reason.message, "hush")
+      })
+    }
+
+    it("refuses what holds itself, and what is deeper than 64 levels", () => {
+      const loop: Record<string, unknown> = {}
+      loop["self"] = loop
+      assert.match(only({ config: loop }).message, /^config: got a value of type object at self\.self\./)
+      const nested = (levels: number): unknown => levels === 0 ? null : [nested(levels - 1)]
+      assert.deepStrictEqual(decoded({ config: nested(64) }).config, nested(64))
+      assert.include(only({ config: nested(65) }).message, "config: got a list at 0.0.")
+    })
+
+    it("looks at what stands in many places once", () => {
+      let shared: unknown = "leaf"
+      for (let level = 0; level < 60; level++) shared = [shared, shared]
+      assert.strictEqual(decoded({ config: shared }).config, shared)
+    })
+
+    it("is measured where what stands in many places stands deepest", () => {
+      const nested = (levels: number): unknown => levels === 0 ? null : [nested(levels - 1)]
+      const shared = nested(40)
+      let deep = shared
+      for (let level = 0; level < 30; level++) deep = [deep]
+      assert.include(only({ config: [shared, deep] }).message, "config: got a list at 1.0.")
+    })
+  })
+
+  it("what is no object is refused", () => {
+    const inputs: ReadonlyArray<readonly [unknown, string]> = [
+      [null, "null"],
+      [undefined, "a value of type undefined"],
+      ["hunter2", "a value of type string"],
+      [[{ secret: "hunter2" }], "a list"]
+    ]
+    for (const [input, kind] of inputs) {
+      assert.strictEqual(only(input).message, `options: got ${kind}; they must be an object`)
+    }
+    for (const group of ["queue", "segment", "admission", "worker", "scope"]) {
+      for (const input of [5, null, "a", []]) {
+        assert.include(only({ [group]: input }).message, `${group}: got `)
+        assert.include(only({ [group]: input }).message, "it must be an object")
+      }
+    }
+  })
+
+  it("bounds the length of a message", () => {
+    assert.isBelow(only({ ["q".repeat(10_000)]: 1 }).message.length, 300)
+    const many = Object.fromEntries(Array.from({ length: 1000 }, (_, n) => [`key${n}`, n]))
+    assert.strictEqual(reasons(many).length, 64)
+    assert.isBelow(only({ queue: { batch: "x".repeat(10_000) } }).message.length, 200)
+  })
+
+  it("documents every option with its range, default and unit", () => {
+    const rows = new Map(Options.documentation.map((row) => [row.option, row]))
+    for (const [option] of numbers) {
+      const row = rows.get(option)
+      assert.isDefined(row, option)
+      assert.isDefined(row?.unit, option)
+    }
+    assert.strictEqual(rows.size, numbers.length + 25)
+    for (const row of rows.values()) {
+      for (const text of [row.option, row.description, row.range, row.default]) assert.isNotEmpty(text)
+    }
+    assert.deepStrictEqual(rows.get("queue.batch"), {
+      option: "queue.batch",
+      description: "Postponed messages delivered at most in one batch",
+      unit: "messages",
+      range: "a whole number from 1 to 32",
+      default: "32",
+      requirement: "M4"
+    })
+  })
+
+  describe("decode after encode gives the same", () => {
+    const roundTrips = <A, I>(name: string, schema: Schema.Codec<A, I>) =>
+      it.effect.prop(name, { options: Schema.toType(schema) }, ({ options }) =>
+        Effect.gen(function*() {
+          const encoded = yield* Schema.encodeEffect(schema)(options)
+          assert.deepStrictEqual(yield* Schema.decodeUnknownEffect(schema)(encoded), options)
+        }))
+
+    roundTrips("queue", Options.QueueOptions)
+    roundTrips("segment", Options.SegmentOptions)
+    roundTrips("admission", Options.AdmissionOptions)
+    roundTrips("worker", Options.WorkerOptions)
+    roundTrips("scope", Options.ScopeOptions)
+
+    it("application", () => {
+      const app = decoded({ name: "a", client: "c", secret: "s", scope: { local: true }, worker: { heapLimitMiB: 64 } })
+      assert.deepStrictEqual(decoded(Schema.encodeSync(Options.AppOptions)(app)), app)
+    })
+  })
+
+  it.effect.prop(
+    "a size in KiB and its bytes, a time in micros and its millis are the same option",
+    { size: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_048_576 })) },
+    ({ size }) =>
+      Effect.sync(() => {
+        const text = decoded({ queue: { postponedBytes: `${size} KiB`, retryInterval: `${size % 9000 + 100}us` } })
+        assert.strictEqual(text.queue.postponedBytes, size * KiB)
+        assert.closeTo(text.queue.retryInterval, (size % 9000 + 100) / 1000, 1e-9)
+      })
+  )
+})

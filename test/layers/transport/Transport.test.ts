@@ -1,0 +1,712 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import * as Crypto from "node:crypto"
+import * as Net from "node:net"
+import * as Util from "node:util"
+import * as Endpoint from "../../../src/domain/net/Endpoint.ts"
+import * as TransportTcp from "../../../src/layers/transport/TransportTcp.ts"
+import { type Connection, Transport } from "../../../src/services/Transport.ts"
+import { AppEnd } from "../../support/AppEnd.ts"
+import * as Random from "../../support/random.ts"
+import {
+  endpointOf,
+  hasIPv6,
+  inetOf,
+  listen,
+  listenOptions,
+  memoryWorld,
+  tcpWorld,
+  unixWorld,
+  uriOf,
+  type World
+} from "../../support/TransportWorlds.ts"
+import { settled, until } from "../../support/until.ts"
+
+const KiB = 1024
+const MiB = 1024 * KiB
+
+// ---- what tests share
+
+/** A connection that has been accepted and not opened yet. */
+const accepted = Effect.fnUntraced(function*(world: World) {
+  const { connections, local } = yield* listen(world.free())
+  const peer = world.dial(local)
+  yield* until("accept", () => connections.length > 0)
+  return { peer, connection: connections[0]!, local }
+})
+
+/** A connection that has been accepted and opened over fifos of `bound` bytes. */
+const open = Effect.fnUntraced(function*(world: World, bound = 64 * KiB) {
+  const { connection, peer } = yield* accepted(world)
+  return { peer, app: new AppEnd(connection, bound).open() }
+})
+
+const pattern = (size: number, seed = 1): Buffer => {
+  const random = Random.make(seed)
+  const bytes = Buffer.alloc(size)
+  for (let i = 0; i < size; i += 4) bytes.writeUInt32LE(random(2 ** 32), Math.min(i, size - 4))
+  return bytes
+}
+
+const digest = (bytes: Uint8Array): string => Crypto.createHash("sha256").update(bytes).digest("hex")
+
+const assertBytes = (actual: Uint8Array, expected: Uint8Array): void => {
+  assert.strictEqual(actual.length, expected.length)
+  assert.strictEqual(digest(actual), digest(expected))
+}
+
+/** Reads whatever comes, in pieces of changing size. */
+const collect = (app: AppEnd, seed = 7): { readonly bytes: () => Buffer; readonly length: () => number } => {
+  const random = Random.make(seed)
+  const parts: Array<Buffer> = []
+  let length = 0
+  let waiting = false
+  const read = (): void => {
+    waiting = false
+    const part = app.read(1 + random(2 * app.rx.bound))
+    parts.push(part)
+    length += part.length
+    if (app.rx.size > 0) again()
+  }
+  const again = (): void => {
+    if (waiting) return
+    waiting = true
+    setImmediate(read)
+  }
+  app.onReceived = again
+  if (app.rx.size > 0) again()
+  return { bytes: () => Buffer.concat(parts), length: () => length }
+}
+
+// ---- the suite
+
+const suite = (name: string, makeWorld: () => World): void => {
+  describe(name, () => {
+    const test = (
+      title: string,
+      body: (world: World) => Effect.Effect<void, unknown, Transport | Scope.Scope>,
+      timeout?: number,
+      needs = true
+    ): void =>
+      it.live.runIf(needs)(title, () => {
+        const world = makeWorld()
+        return body(world).pipe(Effect.scoped, Effect.provide(world.layer))
+      }, timeout)
+
+    const { isInet } = makeWorld()
+    /** What holds for connections that can be reset. */
+    const testInet: typeof test = (title, body, timeout) => test(title, body, timeout, isInet)
+
+    test("bytes go both ways", (world) =>
+      Effect.gen(function*() {
+        const { app, peer } = yield* open(world)
+        peer.send("ping")
+        yield* until("bytes for the app", () => app.rx.size === 4)
+        assert.strictEqual(app.read().toString(), "ping")
+        assert.strictEqual(app.write(Buffer.from("pong")), 4)
+        yield* until("bytes for the peer", () => peer.receivedBytes === 4)
+        assert.strictEqual(peer.received().toString(), "pong")
+        assert.deepStrictEqual(app.said, ["received"])
+        assert.deepStrictEqual(app.inside, [])
+      }))
+
+    testInet("both ends know each other's address", (world) =>
+      Effect.gen(function*() {
+        const { connection, local } = yield* accepted(world)
+        assert.strictEqual(connection.local, local)
+        assert.match(connection.remote, /^tcp:\/\/127\.0\.0\.1:\d+$/)
+        assert.notStrictEqual(connection.remote, connection.local)
+      }))
+
+    for (const [how, listening] of [["its own", "127.0.0.1"], ["any", "0.0.0.0"]] as const) {
+      testInet(
+        `a connection that broke is still known by its addresses, at a listener on ${how} address`,
+        (world) =>
+          Effect.gen(function*() {
+            const { connections, local } = yield* listen(`tcp://${listening}:0`)
+            const at = local.replace("0.0.0.0", "127.0.0.1")
+            const peer = world.dial(at)
+            yield* until("accept", () => connections.length > 0)
+            const connection = connections[0]!
+            const { remote } = connection
+            assert.match(remote, /^tcp:\/\/127\.0\.0\.1:\d+$/)
+            const known = connection.local
+            const app = new AppEnd(connection, 4 * KiB).open()
+            peer.reset()
+            yield* until("the end", () => app.over !== undefined)
+            assert.deepStrictEqual([connection.remote, connection.local], [remote, known])
+          })
+      )
+    }
+
+    test("nothing is read from a connection before it is opened", (world) =>
+      Effect.gen(function*() {
+        const { connection, peer } = yield* accepted(world)
+        const bytes = pattern(16 * MiB)
+        peer.send(bytes)
+        yield* settled
+        assert.isAbove(peer.unsent, 0)
+        const app = new AppEnd(connection, 64 * KiB).open()
+        const collected = collect(app)
+        yield* until("all bytes", () => collected.length() === bytes.length)
+        assertBytes(collected.bytes(), bytes)
+        assert.deepStrictEqual(app.inside, [])
+      }))
+
+    test("a full rx fifo pauses the peer, and room lets it go on", (world) =>
+      Effect.gen(function*() {
+        const { app, peer } = yield* open(world, 4 * KiB)
+        const bytes = pattern(64 * KiB)
+        peer.send(bytes)
+        yield* until("a full fifo", () => app.rx.size === 4 * KiB)
+        yield* settled
+        assert.strictEqual(app.rx.size, 4 * KiB)
+        const first = app.read(2 * KiB)
+        yield* until("the fifo full again", () => app.rx.size === 4 * KiB)
+        const collected = collect(app)
+        yield* until("all bytes", () => first.length + collected.length() === bytes.length)
+        assertBytes(Buffer.concat([first, collected.bytes()]), bytes)
+        assert.deepStrictEqual(app.said, ["received"])
+        assert.deepStrictEqual(app.inside, [])
+      }))
+
+    test("a full tx fifo waits for the peer, and says so when there is room", (world) =>
+      Effect.gen(function*() {
+        const { app, peer } = yield* open(world, 64 * KiB)
+        peer.stop()
+        const bytes = pattern(16 * MiB)
+        const { written } = app.writeAll(bytes)
+        let before = -1
+        while (before !== written()) {
+          before = written()
+          yield* settled
+        }
+        assert.isBelow(written(), bytes.length)
+        assert.isAbove(app.tx.size, 0)
+        peer.read()
+        yield* until("all bytes", () => peer.receivedBytes === bytes.length)
+        assert.strictEqual(written(), bytes.length)
+        assertBytes(peer.received(), bytes)
+        assert.deepStrictEqual(app.said, ["room"])
+        assert.deepStrictEqual(app.inside, [])
+      }))
+
+    test("the peer ends first: the host still writes, then ends", (world) =>
+      Effect.gen(function*() {
+        const { app, peer } = yield* open(world)
+        peer.send("last words")
+        peer.end()
+        yield* until("the peer's end", () => app.said.includes("ended"))
+        assert.strictEqual(app.read().toString(), "last words")
+        app.write(Buffer.from("an answer"))
+        yield* until("the answer", () => peer.receivedBytes === 9)
+        assert.isFalse(peer.ended)
+        app.call((connection) => connection.end())
+        yield* until("the end of all", () => app.over !== undefined && peer.closed)
+        assert.isTrue(peer.ended)
+        assert.isFalse(peer.broken)
+        assert.deepStrictEqual(app.said, ["received", "ended", "closed"])
+        assert.deepStrictEqual(app.inside, [])
+      }))
+
+    test("the host ends first: the peer still sends, then ends", (world) =>
+      Effect.gen(function*() {
+        const { app, peer } = yield* open(world)
+        app.write(Buffer.from("a question"))
+        app.call((connection) => connection.end())
+        yield* until("the host's end", () => peer.ended)
+        assert.strictEqual(peer.received().toString(), "a question")
+        assert.isUndefined(app.over)
+        peer.send("an answer")
+        yield* until("the answer", () => app.rx.size === 9)
+        peer.end()
+        yield* until("the end of all", () => app.over !== undefined && peer.closed)
+        assert.strictEqual(app.read().toString(), "an answer")
+        assert.isFalse(peer.broken)
+        assert.deepStrictEqual(app.said, ["received", "ended", "closed"])
+        assert.deepStrictEqual(app.inside, [])
+      }))
+
+    test("both end at once", (world) =>
+      Effect.gen(function*() {
+        const { app, peer } = yield* open(world)
+        app.write(Buffer.from("bye"))
+        app.call((connection) => connection.end())
+        peer.send("bye")
+        peer.end()
+        yield* until("the end of all", () => app.over !== undefined && peer.closed)
+        assert.strictEqual(app.read().toString(), "bye")
+        assert.strictEqual(peer.received().toString(), "bye")
+        assert.deepStrictEqual(app.said, ["received", "ended", "closed"])
+      }))
+
+    test("an end is told after the last byte, however long the fifo stays full", (world) =>
+      Effect.gen(function*() {
+        const { app, peer } = yield* open(world, 4 * KiB)
+        app.call((connection) => connection.end())
+        const bytes = pattern(10 * KiB + 1)
+        peer.send(bytes)
+        peer.end()
+        yield* until("a full fifo", () => app.rx.size === 4 * KiB)
+        yield* settled
+        assert.deepStrictEqual(app.said, ["received"])
+        const collected = collect(app)
+        yield* until("the end of all", () => app.over !== undefined)
+        yield* until("all bytes", () => collected.length() === bytes.length)
+        assertBytes(collected.bytes(), bytes)
+        assert.deepStrictEqual(app.said, ["received", "ended", "closed"])
+        assert.deepStrictEqual(app.inside, [])
+      }))
+
+    testInet("the peer's reset is the last event, with a sentence", (world) =>
+      Effect.gen(function*() {
+        const { app, peer } = yield* open(world)
+        peer.send("before")
+        yield* until("bytes", () => app.rx.size === 6)
+        peer.reset()
+        yield* until("the reset", () => app.over !== undefined)
+        assert.strictEqual(app.over?.reset, "the peer reset the connection")
+        assert.strictEqual(app.read().toString(), "before")
+        // late calls do nothing
+        app.write(Buffer.from("late"))
+        app.call((connection) => connection.resume())
+        app.call((connection) => connection.end())
+        app.call((connection) => connection.close())
+        app.call((connection) => connection.abort())
+        yield* settled
+        assert.deepStrictEqual(app.said, ["received", "closed: the peer reset the connection"])
+        assert.deepStrictEqual(app.inside, [])
+      }))
+
+    testInet("the host's abort is a reset for the peer", (world) =>
+      Effect.gen(function*() {
+        const { app, peer } = yield* open(world)
+        peer.send("before")
+        yield* until("bytes", () => app.rx.size === 6)
+        app.call((connection) => connection.abort())
+        app.call((connection) => connection.abort())
+        yield* until("the reset", () => app.over !== undefined && peer.closed)
+        assert.isTrue(peer.broken)
+        assert.isFalse(peer.ended)
+        assert.deepStrictEqual(app.said, ["received", "closed: the connection was given up"])
+        assert.deepStrictEqual(app.inside, [])
+      }))
+
+    for (const how of ["end", "close"] as const) {
+      test(`an abort right after ${how} still breaks the connection`, (world) =>
+        Effect.gen(function*() {
+          const { app, peer } = yield* open(world)
+          app.call((connection) => connection[how]())
+          app.call((connection) => connection.abort())
+          yield* until("the end", () => app.over !== undefined)
+          assert.deepStrictEqual(app.said, ["closed: the connection was given up"])
+          peer.send("late")
+          yield* until("the peer's close", () => peer.closed)
+        }))
+
+      testInet(
+        `an abort while the rest of what was written waits for ${how} breaks the connection`,
+        (world) =>
+          Effect.gen(function*() {
+            const { app, peer } = yield* open(world)
+            peer.stop()
+            app.writeAll(pattern(16 * MiB))
+            yield* settled
+            app.call((connection) => connection[how]())
+            yield* settled
+            app.call((connection) => connection.abort())
+            yield* until("the end", () => app.over !== undefined)
+            peer.read()
+            yield* until("the peer's close", () => peer.closed)
+            assert.isTrue(peer.broken)
+            assert.isFalse(peer.ended)
+          })
+      )
+    }
+
+    test("close sends what was written, then ends, and drops what comes in", (world) =>
+      Effect.gen(function*() {
+        const { app, peer } = yield* open(world)
+        peer.stop()
+        const bytes = pattern(60 * KiB)
+        assert.strictEqual(app.write(bytes), bytes.length)
+        app.call((connection) => connection.close())
+        app.call((connection) => connection.close())
+        peer.send(pattern(4 * MiB))
+        yield* until("all that the peer sent to be gone", () => peer.unsent === 0)
+        peer.read()
+        yield* until("the host's end", () => peer.ended)
+        assertBytes(peer.received(), bytes)
+        assert.isUndefined(app.over)
+        assert.strictEqual(app.rx.size, 0)
+        peer.end()
+        yield* until("the end of all", () => app.over !== undefined && peer.closed)
+        assert.isFalse(peer.broken)
+        assert.deepStrictEqual(app.said, ["closed"])
+        assert.deepStrictEqual(app.inside, [])
+      }))
+
+    test("close of a connection whose rx fifo is full does not wait for room", (world) =>
+      Effect.gen(function*() {
+        const { app, peer } = yield* open(world, 4 * KiB)
+        peer.send(pattern(8 * MiB))
+        peer.end()
+        yield* until("a full fifo", () => app.rx.size === 4 * KiB)
+        app.write(Buffer.from("enough"))
+        app.call((connection) => connection.close())
+        yield* until("the end of all", () => app.over !== undefined && peer.closed)
+        assert.strictEqual(peer.received().toString(), "enough")
+        assert.isTrue(peer.ended)
+        assert.isFalse(peer.broken)
+        assert.deepStrictEqual(app.said, ["received", "closed"])
+      }))
+
+    test("without memory the connection is starved, and resumes when there is some", (world) =>
+      Effect.gen(function*() {
+        const { app, peer } = yield* open(world, 16 * KiB)
+        app.refuse = true
+        const bytes = pattern(40 * KiB)
+        peer.send(bytes)
+        peer.end()
+        yield* until("starved", () => app.said.includes("starved"))
+        yield* settled
+        assert.strictEqual(app.rx.size, 0)
+        assert.isFalse(app.said.includes("ended"))
+        // memory that is none yet
+        app.call((connection) => connection.resume())
+        yield* settled
+        assert.strictEqual(app.rx.size, 0)
+        app.refuse = false
+        app.call((connection) => connection.resume())
+        const collected = collect(app)
+        yield* until("all bytes", () => collected.length() === bytes.length)
+        assertBytes(collected.bytes(), bytes)
+        yield* until("the end", () => app.said.includes("ended"))
+        assert.deepStrictEqual(app.inside, [])
+      }))
+
+    testInet("a fifo whose other side writes nonsense breaks the connection", (world) =>
+      Effect.gen(function*() {
+        const { app, peer } = yield* open(world, 4 * KiB)
+        peer.send("some")
+        yield* until("bytes", () => app.rx.size === 4)
+        // a head past its tail, in every place where it could be
+        app.words.fill(0x7000_0000, 26, 27)
+        peer.send("more")
+        yield* until("the error", () => app.error !== undefined && peer.closed)
+        assert.isTrue(peer.broken)
+        assert.isFalse(peer.ended)
+        assert.deepStrictEqual(app.inside, [])
+      }))
+
+    testInet(
+      "a connection that is gone before it was opened says so when it is opened",
+      (world) =>
+        Effect.gen(function*() {
+          const { connection, peer } = yield* accepted(world)
+          peer.send("lost")
+          peer.reset()
+          yield* until("the peer's own close", () => peer.closed)
+          yield* settled
+          const app = new AppEnd(connection, 4 * KiB).open()
+          yield* until("the reset", () => app.over !== undefined)
+          assert.strictEqual(app.over?.reset, "the peer reset the connection")
+          assert.deepStrictEqual(app.inside, [])
+        })
+    )
+
+    testInet(
+      "a connection that is given up before it was opened tells onGone, and is a reset for the peer",
+      (world) =>
+        Effect.gen(function*() {
+          const { connection, peer } = yield* accepted(world)
+          let gone = 0
+          connection.onGone = () => gone++
+          connection.abort()
+          assert.strictEqual(gone, 0)
+          yield* until("the reset", () => gone === 1 && peer.closed)
+          assert.isTrue(peer.broken)
+          const app = new AppEnd(connection, 4 * KiB).open()
+          yield* until("the last event", () => app.over !== undefined)
+          assert.deepStrictEqual(app.said, ["closed: the connection was given up"])
+          assert.deepStrictEqual(app.inside, [])
+        })
+    )
+
+    test("a connect reaches a listener, and bytes go both ways", (world) =>
+      Effect.gen(function*() {
+        const { local, peers } = yield* world.listen(world.free())
+        const transport = yield* Transport
+        const connection = yield* transport.connect(endpointOf(local))
+        assert.strictEqual(connection.remote, local)
+        yield* until("the peer", () => peers.length === 1)
+        const peer = peers[0]!
+        const app = new AppEnd(connection, 16 * KiB)
+        // nothing is read before it is opened here either
+        const bytes = pattern(256 * KiB)
+        peer.send(bytes)
+        yield* settled
+        app.open()
+        const collected = collect(app)
+        app.writeAll(bytes)
+        yield* until("all bytes", () => collected.length() === bytes.length && peer.receivedBytes === bytes.length)
+        assertBytes(collected.bytes(), bytes)
+        assertBytes(peer.received(), bytes)
+        peer.end()
+        app.call((connection) => connection.end())
+        yield* until("the end of all", () => app.over !== undefined)
+        assert.deepStrictEqual(app.over, { reset: undefined })
+        assert.deepStrictEqual(app.inside, [])
+      }))
+
+    test("a connect to where nobody listens is refused", (world) =>
+      Effect.gen(function*() {
+        // an endpoint that was somebody's
+        const local = yield* Effect.scoped(Effect.map(world.listen(world.free()), ({ local }) => local))
+        const transport = yield* Transport
+        const error = yield* Effect.flip(transport.connect(endpointOf(local)))
+        assert.strictEqual(error.operation, "connect")
+        assert.strictEqual(error.reason, "ConnectionRefused")
+        assert.strictEqual(
+          error.message,
+          `connect ${local}: ${isInet ? "nobody listens there" : "there is no such socket; start what listens there"}`
+        )
+      }))
+
+    test("a connect that is interrupted leaves no connection", (world) =>
+      Effect.gen(function*() {
+        const { local, peers } = yield* world.listen(world.free())
+        const transport = yield* Transport
+        const fiber = yield* Effect.forkChild(transport.connect(endpointOf(local)), { startImmediately: true })
+        yield* Fiber.interrupt(fiber)
+        yield* settled
+        for (const peer of peers) yield* until("the peer's end", () => peer.ended || peer.closed)
+      }))
+
+    testInet(
+      "port 0 gives a port of its own, and a taken endpoint is refused until it is free",
+      () =>
+        Effect.gen(function*() {
+          const scope = yield* Scope.make()
+          const first = yield* Scope.provide(listen(), scope)
+          const second = yield* listen()
+          assert.notStrictEqual(first.local, second.local)
+          assert.notStrictEqual(inetOf(first.local).port, 0)
+          const error = yield* Effect.flip(listen(first.local))
+          assert.strictEqual(error.operation, "listen")
+          assert.strictEqual(error.reason, "AddressInUse")
+          yield* Scope.close(scope, Exit.void)
+          yield* settled
+          assert.strictEqual((yield* listen(first.local)).local, first.local)
+        })
+    )
+
+    test("a listener that has ended accepts nothing, and its connections go on", (world) =>
+      Effect.gen(function*() {
+        const scope = yield* Scope.make()
+        const transport = yield* Transport
+        const connections: Array<Connection> = []
+        const endpoint = yield* Scope.provide(
+          transport.listen(endpointOf(world.free()), {
+            ...listenOptions,
+            accept: (connection) => connections.push(connection)
+          }),
+          scope
+        )
+        const peer = world.dial(Endpoint.format(endpoint))
+        yield* until("accept", () => connections.length === 1)
+        const app = new AppEnd(connections[0]!, 4 * KiB).open()
+        yield* Scope.close(scope, Exit.void)
+        peer.send("still here")
+        yield* until("bytes", () => app.rx.size === 10)
+        const late = world.dial(Endpoint.format(endpoint))
+        yield* until("the refusal", () => late.closed)
+        assert.isTrue(late.broken)
+        assert.strictEqual(connections.length, 1)
+        app.call((connection) => connection.abort())
+        yield* until("the end", () => peer.closed || peer.ended)
+      }))
+
+    it.live.runIf(hasIPv6 && isInet)("IPv6 endpoints are listened on and connected to", () => {
+      const world = makeWorld()
+      return Effect.gen(function*() {
+        const { connections, local } = yield* listen("tcp://[::1]:0")
+        assert.match(local, /^tcp:\/\/\[::1\]:\d+$/)
+        const peer = world.dial(local)
+        yield* until("accept", () => connections.length === 1)
+        assert.match(connections[0]!.remote, /^tcp:\/\/\[::1\]:\d+$/)
+        const app = new AppEnd(connections[0]!, 4 * KiB).open()
+        peer.send("six")
+        yield* until("bytes", () => app.rx.size === 3)
+        const { local: own, remote } = connections[0]!
+        assert.strictEqual(own, local)
+        peer.reset()
+        yield* until("the end", () => app.over !== undefined)
+        assert.deepStrictEqual([connections[0]!.remote, connections[0]!.local], [remote, own])
+        const theirs = yield* world.listen("tcp://[::1]:0")
+        const transport = yield* Transport
+        const connection = yield* transport.connect(endpointOf(theirs.local))
+        assert.strictEqual(connection.remote, theirs.local)
+        connection.abort()
+      }).pipe(Effect.scoped, Effect.provide(world.layer))
+    })
+
+    for (const bound of [4 * KiB, 64 * KiB]) {
+      test(`16 MiB go both ways at once through fifos of ${bound / KiB} KiB`, (world) =>
+        Effect.gen(function*() {
+          const { app, peer } = yield* open(world, bound)
+          const up = pattern(16 * MiB, 3)
+          const down = pattern(16 * MiB, 4)
+          const collected = collect(app)
+          const random = Random.make(5)
+          for (let at = 0; at < up.length;) {
+            const size = 1 + random(256 * KiB)
+            peer.send(up.subarray(at, at + size))
+            at += size
+          }
+          peer.end()
+          const { written } = app.writeAll(down)
+          yield* until("all to be written", () => written() === down.length)
+          app.call((connection) => connection.end())
+          yield* until("all bytes", () => collected.length() === up.length && peer.receivedBytes === down.length)
+          yield* until("the end of all", () => app.over !== undefined && peer.closed)
+          assertBytes(collected.bytes(), up)
+          assertBytes(peer.received(), down)
+          assert.deepStrictEqual(app.over, { reset: undefined })
+          assert.deepStrictEqual(app.inside, [])
+        }), 60_000)
+    }
+  })
+}
+
+suite("TransportMemory", memoryWorld)
+suite("TransportTcp, reading into the fifos", tcpWorld({ reading: "onread" }))
+suite("TransportTcp, reading by copy", tcpWorld({ reading: "copy" }))
+suite("TransportUnix, reading into the fifos", unixWorld({ reading: "onread" }))
+suite("TransportUnix, reading by copy", unixWorld({ reading: "copy" }))
+
+describe("TransportTcp", () => {
+  /** The servers of this process, whose handles no public interface shows. */
+  const servers = (): ReadonlyArray<Net.Server> =>
+    (process as unknown as { readonly _getActiveHandles: () => ReadonlyArray<unknown> })._getActiveHandles()
+      .filter((handle): handle is Net.Server => handle instanceof Net.Server)
+
+  const serverOn = (local: string): Net.Server =>
+    servers().find((server) => server.listening && uriOf(server) === local)!
+
+  const errno = (name: string): number => [...Util.getSystemErrorMap()].find(([, [known]]) => known === name)![0]
+
+  const failures = [
+    ["EMFILE", "EMFILE"],
+    ["ENFILE", "ENFILE"],
+    ["ENOBUFS", "ENOBUFS"],
+    ["ENOMEM", "ENOMEM"],
+    ["ECONNABORTED", "ECONNABORTED"],
+    ["EPERM", "other"]
+  ] as const
+
+  const stillAccepts = Effect.fnUntraced(
+    function*({ connections, local }: { readonly connections: ReadonlyArray<Connection>; readonly local: string }) {
+      const before = connections.length
+      const peer = tcpWorld({})().dial(local)
+      yield* until("accept", () => connections.length === before + 1)
+      const app = new AppEnd(connections[before]!, 4 * KiB).open()
+      peer.send("served")
+      yield* until("bytes", () => app.rx.size === 6)
+      app.call((connection) => connection.abort())
+      yield* until("the end", () => peer.closed)
+    }
+  )
+
+  it.live("a failed accept is told by its kind and does not stop the listener, reading into the fifos", () =>
+    Effect.gen(function*() {
+      const listener = yield* listen()
+      const { _handle } = serverOn(listener.local) as unknown as {
+        readonly _handle: { readonly onconnection: (status: number, handle: unknown) => void }
+      }
+      for (const [code] of failures) _handle.onconnection(errno(code), undefined)
+      assert.deepStrictEqual(listener.acceptErrors, failures.map(([code, kind]) => `${kind}: ${code}`))
+      yield* stillAccepts(listener)
+    }).pipe(Effect.scoped, Effect.provide(TransportTcp.layer({ reading: "onread" }))))
+
+  it.live("a failed accept is told by its kind and does not stop the listener, reading by copy", () =>
+    Effect.gen(function*() {
+      const listener = yield* listen()
+      const server = serverOn(listener.local)
+      for (const [code] of failures) server.emit("error", Object.assign(new Error(`accept ${code}`), { code }))
+      assert.deepStrictEqual(listener.acceptErrors, failures.map(([code, kind]) => `${kind}: accept ${code}`))
+      yield* stillAccepts(listener)
+    }).pipe(Effect.scoped, Effect.provide(TransportTcp.layer({ reading: "copy" }))))
+
+  for (const reading of ["onread", "copy"] as const) {
+    it.live(`says once per listener that it reads by ${reading}`, () => {
+      const said: Array<string> = []
+      return Effect.gen(function*() {
+        const listener = yield* listen()
+        yield* stillAccepts(listener)
+        yield* stillAccepts(listener)
+        assert.deepStrictEqual(said, [reading])
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(TransportTcp.layer({ reading, onReading: (reading) => said.push(reading) }))
+      )
+    })
+  }
+
+  /** Hides from now on that a server's handle can be told what to do with a connection, as another runtime might. */
+  const hideHandles = Effect.acquireRelease(
+    Effect.sync(() => {
+      const original = Net.Server.prototype.listen
+      const listen = function(this: Net.Server, ...args: ReadonlyArray<never>) {
+        this.prependOnceListener("listening", () => {
+          const server = this as unknown as { _handle: Record<string, unknown> }
+          const handle = server._handle
+          server._handle = new Proxy(handle, {
+            get: (target, name) => {
+              if (name === "onconnection") return undefined
+              const value: unknown = Reflect.get(target, name)
+              return typeof value === "function" ? value.bind(target) as unknown : value
+            }
+          })
+        })
+        return original.apply(this, args as never)
+      }
+      Net.Server.prototype.listen = listen as never
+      return original
+    }),
+    (original) =>
+      Effect.sync(() => {
+        Net.Server.prototype.listen = original
+      })
+  )
+
+  it.live("where the handle does not offer it, connections are read by copy, which is said once", () => {
+    const said: Array<string> = []
+    return Effect.gen(function*() {
+      yield* hideHandles
+      const listener = yield* listen()
+      yield* stillAccepts(listener)
+      yield* stillAccepts(listener)
+      assert.deepStrictEqual(said, ["copy"])
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(TransportTcp.layer({ reading: "onread", onReading: (reading) => said.push(reading) }))
+    )
+  })
+
+  it.live("a connection that was given up and whose peer stands still is reset after the linger time", () =>
+    Effect.gen(function*() {
+      const { app, peer } = yield* open(tcpWorld({})(), 64 * KiB)
+      app.write(Buffer.from("bye"))
+      app.call((connection) => connection.close())
+      yield* until("the reset", () => app.over !== undefined)
+      assert.strictEqual(app.over?.reset, "the connection was given up")
+      // a socket that has read its end hears of a reset when it writes
+      peer.send("late")
+      yield* until("the peer's close", () => peer.closed)
+      assert.isTrue(peer.broken)
+    }).pipe(Effect.scoped, Effect.provide(TransportTcp.layer({ lingerTime: 20 }))))
+})
