@@ -64,7 +64,7 @@ const visits = async (port: number, count: number, crashes: number): Promise<Rea
   return done
 }
 
-const isQuiet = ({ apps, sessions }: Report.Host): boolean =>
+const isQuiet = ({ apps, sessions }: Report.HostReport): boolean =>
   sessions === 0 && apps.every(({ workers }) => workers.every(({ state }) => state === "RUNNING"))
 
 /** What must be the same afterwards, by name. */

@@ -52,8 +52,8 @@ class End {
   #toSend = 0
   readonly #doorbell: MessagePort
   readonly #posts: MessagePort
-  readonly #consumer: QueueMemory.Consumer
-  readonly #producer: QueueMemory.Producer
+  readonly #consumer: QueueMemory.QueueConsumer
+  readonly #producer: QueueMemory.QueueProducer
   readonly #sink: QueueMemory.Sink = {
     io: (kind, index, generation, argument) => this.#take(kind, index, generation, argument, false),
     control: () => {}
@@ -62,8 +62,8 @@ class End {
   constructor({ inbound, outbound, doorbell, posts }: Setup) {
     this.#doorbell = doorbell
     this.#posts = posts
-    this.#consumer = new QueueMemory.Consumer({ buffer: inbound, byteOffset: 0 }, GEOMETRY)
-    this.#producer = new QueueMemory.Producer({ buffer: outbound, byteOffset: 0 }, GEOMETRY, this.#ring)
+    this.#consumer = new QueueMemory.QueueConsumer({ buffer: inbound, byteOffset: 0 }, GEOMETRY)
+    this.#producer = new QueueMemory.QueueProducer({ buffer: outbound, byteOffset: 0 }, GEOMETRY, this.#ring)
     doorbell.on("message", this.#wake)
     posts.on(
       "message",

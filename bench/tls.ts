@@ -73,7 +73,7 @@ const sluice = await Bench.startInspected(
 )
 
 /** What must be as before once all are gone. */
-const counters = ({ apps, sessions }: Report.Host) => ({
+const counters = ({ apps, sessions }: Report.HostReport) => ({
   sessions,
   underWay: apps[0]!.listeners[0]!.sessions,
   used: apps[0]!.workers.map(({ segments }) => segments.used)

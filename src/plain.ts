@@ -4,10 +4,10 @@
  * @since 0.1.0
  */
 export {
-  type App,
   type AppInput,
-  type AppOptions,
-  type Host,
+  type PlainApp,
+  type PlainAppOptions,
+  type PlainHost,
   start,
   type StartOptions,
   type StopOptions

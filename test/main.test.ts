@@ -52,7 +52,7 @@ const show = (control: string, ...args: ReadonlyArray<string>) =>
 
 const reportOf = Effect.fnUntraced(function*(control: string) {
   const { stdout } = yield* show(control, "--json")
-  return yield* Schema.decodeUnknownEffect(Schema.fromJsonString(Report.Host))(stdout)
+  return yield* Schema.decodeUnknownEffect(Schema.fromJsonString(Report.HostReport))(stdout)
 })
 
 /** That a signal ends a host in good order: with 0, and with its socket gone. */
@@ -158,9 +158,9 @@ describe("sluice show", () => {
       assert.match(yield* prints(control, "show", "segments"), /^App .*\necho +0 +0 +listener \S+ +1 +4 MiB/)
       assert.match(yield* prints(control, "show", "mq", "--verbose"), /^echo, worker 0 \(0\.0\), not congested/)
       const [app, segments, queues] = yield* Effect.all([
-        jsonOf(Report.App, control, "show", "app", "0"),
-        jsonOf(Schema.Array(Report.SegmentManager), control, "show", "segments"),
-        jsonOf(Schema.Array(Report.Queue), control, "show", "mq")
+        jsonOf(Report.AppReport, control, "show", "app", "0"),
+        jsonOf(Schema.Array(Report.SegmentManagerReport), control, "show", "segments"),
+        jsonOf(Schema.Array(Report.QueueReport), control, "show", "mq")
       ])
       assert.strictEqual(app.listeners[0]?.endpoint, uri)
       assert.deepStrictEqual([segments, queues].map((rows) => rows.map(({ worker }) => worker)), [[0, 1], [0, 1]])
@@ -188,7 +188,7 @@ describe("sluice show", () => {
       for (const socket of sockets) assert.strictEqual(yield* echoed(socket, "hello"), "hello")
       const [first = 0, second = 0] = sockets.map((socket) => socket.localPort)
       const remotes = Effect.fnUntraced(function*(...filters: ReadonlyArray<string>) {
-        const { sessions, total } = yield* jsonOf(Report.Sessions, control, "show", "sessions", ...filters)
+        const { sessions, total } = yield* jsonOf(Report.SessionsReport, control, "show", "sessions", ...filters)
         assert.isAtLeast(total, sessions.length)
         return sessions.map(({ remote }) => remote).sort()
       })
@@ -271,7 +271,7 @@ describe("sluice at run time", () => {
   it.live("W11 adds, restarts and deletes workers", () =>
     Effect.gen(function*() {
       const { control } = yield* Cli.serve([Cli.fixture("echo"), "--workers", "1"])
-      const workers = Effect.map(jsonOf(Report.App, control, "show", "app", "echo"), ({ listeners, workers }) => [
+      const workers = Effect.map(jsonOf(Report.AppReport, control, "show", "app", "echo"), ({ listeners, workers }) => [
         ...workers.map(({ handle, kind, state }) => `${handle} ${kind} ${state}`),
         ...listeners.map(({ workers }) => workers.join())
       ])
@@ -304,7 +304,7 @@ describe("sluice at run time", () => {
         const socket = yield* connect(port)
         assert.strictEqual(yield* echoed(socket, "hello"), "hello")
         const remote = `tcp://127.0.0.1:${socket.localPort}`
-        const { sessions } = yield* jsonOf(Report.Sessions, control, "show", "sessions", "--remote", remote)
+        const { sessions } = yield* jsonOf(Report.SessionsReport, control, "show", "sessions", "--remote", remote)
         return { socket, handle: sessions[0]!.handle }
       })
       const closed = yield* open()
@@ -322,7 +322,7 @@ describe("sluice at run time", () => {
       })
 
       const last = yield* open()
-      const [listener] = yield* jsonOf(Schema.Array(Report.Listener), control, "show", "listeners")
+      const [listener] = yield* jsonOf(Schema.Array(Report.ListenerReport), control, "show", "listeners")
       assert.strictEqual(
         yield* prints(control, "listener", "close", listener!.handle),
         `listener ${listener!.handle} closed`

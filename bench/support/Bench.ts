@@ -71,15 +71,15 @@ const nextLine = (server: Server, word: string, ask: () => void): Promise<string
   })
 
 /** What a host started with `support/host.ts` says of itself. */
-export const report = async (host: Server): Promise<Report.Host> =>
-  JSON.parse(await nextLine(host, "report", () => host.process.stdin!.write("\n"))) as Report.Host
+export const report = async (host: Server): Promise<Report.HostReport> =>
+  JSON.parse(await nextLine(host, "report", () => host.process.stdin!.write("\n"))) as Report.HostReport
 
 /** Asks the host until its report is as wanted, at most `seconds`, and returns the last report. */
 export const reportWhen = async (
   host: Server,
-  wanted: (report: Report.Host) => boolean,
+  wanted: (report: Report.HostReport) => boolean,
   seconds = 10
-): Promise<Report.Host> => {
+): Promise<Report.HostReport> => {
   for (const until = performance.now() + seconds * 1000;; await Timers.setTimeout(50)) {
     const last = await report(host)
     if (wanted(last) || performance.now() > until) return last

@@ -10,7 +10,7 @@
  * process.once("SIGTERM", () => host.stop())
  * ```
  *
- * What is behind it is a `ManagedRuntime` of the host's layer, {@link Host.runtime}: whoever has Effects to run on the
+ * What is behind it is a `ManagedRuntime` of the host's layer, {@link PlainHost.runtime}: whoever has Effects to run on the
  * host runs them there. Every rejection is the tagged error that the Effect fails with, an `Error` whose `message` is a
  * sentence and whose `reason` says what it was.
  *
@@ -62,7 +62,7 @@ export interface StopOptions {
  * @category options
  * @since 0.1.0
  */
-export interface AppOptions extends AppOptionsInput {
+export interface PlainAppOptions extends AppOptionsInput {
   /** App workers, 1 to 256. Default 2; 1 for an application that is no module, since all of those share one thread. */
   readonly workers?: number | undefined
 }
@@ -82,7 +82,7 @@ export type AppInput = URL | string | NodeApps.Servable
  * @category models
  * @since 0.1.0
  */
-export interface App extends AsyncDisposable {
+export interface PlainApp extends AsyncDisposable {
   readonly name: string
   readonly index: AppIndex
   /** Where it listens, with the ports that were given. */
@@ -97,11 +97,11 @@ export interface App extends AsyncDisposable {
  * @category models
  * @since 0.1.0
  */
-export interface Host extends AsyncDisposable {
+export interface PlainHost extends AsyncDisposable {
   /** Attaches an application and starts its workers; rejects with `AttachFailed`, and then nothing is left of it. */
-  attach(options: AppOptions, app: AppInput): Promise<App>
+  attach(options: PlainAppOptions, app: AppInput): Promise<PlainApp>
   /** All there is, in numbers; what `sluice show app --json` prints. */
-  report(): Promise<Report.Host>
+  report(): Promise<Report.HostReport>
   /** Stops all applications and ends the host. Also what `await using` does at its end. Idempotent. */
   stop(options?: StopOptions): Promise<void>
   /** For Effects that need the host's services. It is disposed of with the host. */
@@ -114,7 +114,7 @@ const moduleOf = (app: AppInput): AppWorker.AppModule => {
   return AppWorker.fromUrl(/^[a-z]{2,}:/.test(app) ? app : Url.pathToFileURL(Path.resolve(app)))
 }
 
-const optionsOf = ({ workers, ...options }: AppOptions, module: AppWorker.AppModule): AppOptionsInput => ({
+const optionsOf = ({ workers, ...options }: PlainAppOptions, module: AppWorker.AppModule): AppOptionsInput => ({
   ...options,
   worker: {
     ...(module._tag === "Layer" ? { kind: "in-process", workers: 1 } : {}),
@@ -128,7 +128,7 @@ const drained = Effect.fnUntraced(function*({ index }: Application) {
   const host = yield* SessionLayer
   const app = (yield* host.report).apps.find((app) => app.index === index)
   if (app === undefined) return
-  const remove = ({ handle }: Report.Worker) =>
+  const remove = ({ handle }: Report.WorkerReport) =>
     Effect.ignore(host.deleteWorker(HandleText.parse<WorkerHandle>(handle)!, { drain: true }))
   yield* Effect.forEach(app.workers.filter(({ mapIndex }) => mapIndex !== 0), remove, {
     concurrency: "unbounded",
@@ -137,7 +137,7 @@ const drained = Effect.fnUntraced(function*({ index }: Application) {
   yield* Effect.forEach(app.workers.filter(({ mapIndex }) => mapIndex === 0), remove, { discard: true })
 })
 
-class PlainApp implements App {
+class RunningApp implements PlainApp {
   readonly name: string
   readonly index: AppIndex
   readonly endpoints: ReadonlyArray<string>
@@ -160,17 +160,17 @@ class PlainApp implements App {
   }
 }
 
-class PlainHost implements Host {
-  readonly runtime: Host["runtime"]
+class RunningHost implements PlainHost {
+  readonly runtime: PlainHost["runtime"]
   /** Of the applications, which go before the host does. */
   readonly #scope = Scope.makeUnsafe("parallel")
   #stopped: Promise<void> | undefined
 
-  constructor(runtime: Host["runtime"]) {
+  constructor(runtime: PlainHost["runtime"]) {
     this.runtime = runtime
   }
 
-  async attach(options: AppOptions, app: AppInput): Promise<App> {
+  async attach(options: PlainAppOptions, app: AppInput): Promise<PlainApp> {
     const module = moduleOf(app)
     const attached = Effect.gen({ self: this }, function*() {
       const scope = yield* Scope.fork(this.#scope)
@@ -181,7 +181,7 @@ class PlainHost implements Host {
       )
       const { apps } = yield* host.report
       const { listeners } = apps.find(({ index }) => index === application.index)!
-      return new PlainApp(
+      return new RunningApp(
         application,
         listeners.map(({ endpoint }) => endpoint),
         (drain) => this.#end(drain ? drained(application) : Effect.void, Scope.close(scope, Exit.void))
@@ -195,7 +195,7 @@ class PlainHost implements Host {
     throw new AttachFailed({ reason: new Draining() })
   }
 
-  report(): Promise<Report.Host> {
+  report(): Promise<Report.HostReport> {
     return this.runtime.runPromise(Effect.flatMap(SessionLayer, (host) => host.report))
   }
 
@@ -221,7 +221,7 @@ class PlainHost implements Host {
  * @category constructors
  * @since 0.1.0
  */
-export const start = async (options: StartOptions = {}): Promise<Host> => {
+export const start = async (options: StartOptions = {}): Promise<PlainHost> => {
   const { control } = options
   const layer = control === undefined
     ? HostLayer.layer
@@ -229,5 +229,5 @@ export const start = async (options: StartOptions = {}): Promise<Host> => {
   // standard output is the program's own
   const runtime = ManagedRuntime.make(Layer.mergeAll(layer, Layer.succeed(Logger.LogToStderr, true)))
   await runtime.context()
-  return new PlainHost(runtime)
+  return new RunningHost(runtime)
 }

@@ -73,9 +73,9 @@ export class CertificateError extends Schema.TaggedError<CertificateError>()("Ce
  * @category models
  * @since 0.1.0
  */
-export interface Entry {
+export interface CertificateEntry {
   readonly handle: CertificateHandle
-  readonly info: Certificate.Info
+  readonly info: Certificate.CertificateInfo
   readonly certificate: Certificate.Certificate
 }
 
@@ -101,15 +101,15 @@ export class Certificates extends Context.Service<Certificates, {
   readonly replace: (handle: CertificateHandle, input: unknown) => Effect.Effect<void, CertificateError>
   readonly remove: (handle: CertificateHandle) => Effect.Effect<void, CertificateError>
   /** The application's certificates, first added first, with warnings as of now. */
-  readonly of: (app: AppHandle) => Effect.Effect<ReadonlyArray<Entry>, CertificateError>
+  readonly of: (app: AppHandle) => Effect.Effect<ReadonlyArray<CertificateEntry>, CertificateError>
   /**
    * What {@link of} says, at once and after changes; it ends when the store is closed. Who is slow misses what was in
    * between, never the last.
    */
-  readonly changes: (app: AppHandle) => Stream.Stream<ReadonlyArray<Entry>, CertificateError>
+  readonly changes: (app: AppHandle) => Stream.Stream<ReadonlyArray<CertificateEntry>, CertificateError>
   /**
    * The certificate for a handshake: the first added that has the server's name, else the first with a wildcard for it,
    * else the first; `undefined` when there is none. For every handshake: it does not look through all of them.
    */
-  readonly choose: (app: AppHandle, serverName: string | undefined) => Entry | undefined
+  readonly choose: (app: AppHandle, serverName: string | undefined) => CertificateEntry | undefined
 }>()("sluice/services/Certificates") {}

@@ -49,11 +49,11 @@ const app = { app: Schema.String }
  */
 export class HostGroup extends HttpApiGroup.make("host")
   .add(
-    HttpApiEndpoint.get("report", "/host", { success: Report.Host }),
-    HttpApiEndpoint.get("connects", "/connects", { success: Schema.Array(Report.Connect) }),
-    HttpApiEndpoint.get("locals", "/locals", { success: Report.Locals }),
-    HttpApiEndpoint.get("segments", "/segments", { success: Schema.Array(Report.SegmentManager) }),
-    HttpApiEndpoint.get("queues", "/queues", { success: Schema.Array(Report.Queue) })
+    HttpApiEndpoint.get("report", "/host", { success: Report.HostReport }),
+    HttpApiEndpoint.get("connects", "/connects", { success: Schema.Array(Report.ConnectReport) }),
+    HttpApiEndpoint.get("locals", "/locals", { success: Report.LocalsReport }),
+    HttpApiEndpoint.get("segments", "/segments", { success: Schema.Array(Report.SegmentManagerReport) }),
+    HttpApiEndpoint.get("queues", "/queues", { success: Schema.Array(Report.QueueReport) })
   )
   .prefix("/v1")
 {}
@@ -64,7 +64,11 @@ export class HostGroup extends HttpApiGroup.make("host")
  */
 export class AppGroup extends HttpApiGroup.make("apps")
   .add(
-    HttpApiEndpoint.get("get", "/apps/:app", { params: app, success: Report.App, error: NoSuchApp.pipe(NOT_FOUND) }),
+    HttpApiEndpoint.get("get", "/apps/:app", {
+      params: app,
+      success: Report.AppReport,
+      error: NoSuchApp.pipe(NOT_FOUND)
+    }),
     HttpApiEndpoint.delete("detach", "/apps/:app", { params: app, error: NoSuchApp.pipe(NOT_FOUND) })
   )
   .prefix("/v1")
@@ -89,7 +93,7 @@ export const AddedWorker = Schema.Struct({
 })
 export type AddedWorker = typeof AddedWorker.Type
 
-const worker = { worker: HandleText.FromString<WorkerHandle>() }
+const worker = { worker: HandleText.HandleFromString<WorkerHandle>() }
 
 /** Whether sessions are ended at once; else they are waited for, at most the application's drain timeout. */
 const now = { now: Schema.optional(Schema.Boolean) }
@@ -152,11 +156,11 @@ export class SessionGroup extends HttpApiGroup.make("sessions")
   .add(
     HttpApiEndpoint.get("list", "/sessions", {
       query: SessionQuery,
-      success: Report.Sessions,
+      success: Report.SessionsReport,
       error: [NoSuchApp.pipe(NOT_FOUND), NoSuchWorker.pipe(NOT_FOUND)]
     }),
     HttpApiEndpoint.delete("end", "/sessions/:session", {
-      params: { session: HandleText.FromString<SessionHandle>() },
+      params: { session: HandleText.HandleFromString<SessionHandle>() },
       query: { how: Schema.optional(Schema.Literals(["close", "reset"])) },
       error: NoSuchSession.pipe(NOT_FOUND)
     })
@@ -170,9 +174,9 @@ export class SessionGroup extends HttpApiGroup.make("sessions")
  */
 export class ListenerGroup extends HttpApiGroup.make("listeners")
   .add(
-    HttpApiEndpoint.get("list", "/listeners", { success: Schema.Array(Report.Listener) }),
+    HttpApiEndpoint.get("list", "/listeners", { success: Schema.Array(Report.ListenerReport) }),
     HttpApiEndpoint.delete("close", "/listeners/:listener", {
-      params: { listener: HandleText.FromString<ListenerHandle>() },
+      params: { listener: HandleText.HandleFromString<ListenerHandle>() },
       error: NoSuchListener.pipe(NOT_FOUND)
     })
   )
@@ -185,8 +189,8 @@ export class ListenerGroup extends HttpApiGroup.make("listeners")
  * @category models
  * @since 0.1.0
  */
-export const RuleEntry = Schema.Struct({ handle: Schema.String, rule: Schema.toType(Rule) })
-export type RuleEntry = typeof RuleEntry.Type
+export const ListedRule = Schema.Struct({ handle: Schema.String, rule: Schema.toType(Rule) })
+export type ListedRule = typeof ListedRule.Type
 
 /**
  * @category groups
@@ -194,7 +198,7 @@ export type RuleEntry = typeof RuleEntry.Type
  */
 export class RuleGroup extends HttpApiGroup.make("rules")
   .add(
-    HttpApiEndpoint.get("list", "/rules", { success: Schema.Array(RuleEntry) }),
+    HttpApiEndpoint.get("list", "/rules", { success: Schema.Array(ListedRule) }),
     HttpApiEndpoint.post("add", "/rules", {
       // decoded where it is added: there every problem gets its sentence
       payload: Schema.Record(Schema.String, Schema.Union([Schema.String, Schema.Finite])),
@@ -202,7 +206,7 @@ export class RuleGroup extends HttpApiGroup.make("rules")
       error: RuleError.pipe(CONFLICT)
     }),
     HttpApiEndpoint.delete("remove", "/rules/:rule", {
-      params: { rule: HandleText.FromString<RuleHandle>() },
+      params: { rule: HandleText.HandleFromString<RuleHandle>() },
       error: NoSuchRule.pipe(NOT_FOUND)
     })
   )

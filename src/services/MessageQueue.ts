@@ -14,8 +14,8 @@ import type { DoorbellShape } from "./Doorbell.ts"
 export class MessageQueue extends Context.Service<MessageQueue, {
   readonly geometry: MessageQueue_.Geometry
   /** Messages to the worker. Only `Congestion` writes to it (M2). */
-  readonly toWorker: MessageQueue_.Producer
-  readonly toHost: MessageQueue_.Consumer
+  readonly toWorker: MessageQueue_.QueueProducer
+  readonly toHost: MessageQueue_.QueueConsumer
   /** Where other workers say that a cut-through session has something to look at; theirs to write, the worker's to read. */
   readonly inbox: SharedArrayBuffer
   /** The host's side of the doorbell. */

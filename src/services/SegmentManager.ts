@@ -19,7 +19,7 @@ export interface Manager extends Fifo.Blocks {
   /** Whether a segment is on its way to the worker, which can be allocated from once it is there. */
   readonly growing: boolean
   /** Gives back what was allocated just now and is not needed: that is no news for who waits for memory. */
-  readonly untake: (place: Fifo.Place) => void
+  readonly untake: (place: Fifo.BlockPlace) => void
 }
 
 /**

@@ -273,13 +273,13 @@ export class SessionLayer extends Context.Service<SessionLayer, {
    * application's drain timeout. Sessions that are left are reset when their application is detached.
    */
   readonly drain: Effect.Effect<void>
-  readonly report: Effect.Effect<Report.Host>
+  readonly report: Effect.Effect<Report.HostReport>
   /** The sessions that a filter lets pass, and what is behind the other tables of `show` (W21). */
-  readonly sessions: (filter: Report.SessionFilter) => Effect.Effect<ReadonlyArray<Report.Session>>
-  readonly connects: Effect.Effect<ReadonlyArray<Report.Connect>>
-  readonly locals: Effect.Effect<Report.Locals>
-  readonly segments: Effect.Effect<ReadonlyArray<Report.SegmentManager>>
-  readonly queues: Effect.Effect<ReadonlyArray<Report.Queue>>
+  readonly sessions: (filter: Report.SessionFilter) => Effect.Effect<ReadonlyArray<Report.SessionReport>>
+  readonly connects: Effect.Effect<ReadonlyArray<Report.ConnectReport>>
+  readonly locals: Effect.Effect<Report.LocalsReport>
+  readonly segments: Effect.Effect<ReadonlyArray<Report.SegmentManagerReport>>
+  readonly queues: Effect.Effect<ReadonlyArray<Report.QueueReport>>
 }>()("sluice/services/SessionLayer") {}
 
 /**

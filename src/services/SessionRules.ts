@@ -10,11 +10,11 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import {
-  type Entry,
   InvalidRule,
+  type RuleEntry,
   type RuleHandle,
   type RuleInput,
-  type Verdict
+  type RuleVerdict
 } from "../domain/admission/RuleTable.ts"
 import type { Prefix } from "../domain/net/Prefix.ts"
 
@@ -79,7 +79,7 @@ export class SessionRules extends Context.Service<SessionRules, {
   readonly add: (rule: RuleInput) => Effect.Effect<RuleHandle, RuleError>
   readonly remove: (rule: RuleHandle) => Effect.Effect<void, NoSuchRule>
   /** The rules in the order in which they are looked at: the most specific first. */
-  readonly list: Effect.Effect<ReadonlyArray<Entry>>
+  readonly list: Effect.Effect<ReadonlyArray<RuleEntry>>
   /** Denies every connection from these addresses at accept, before the rules are asked. */
   readonly denySource: (prefix: string) => Effect.Effect<void, RuleError>
   /** Takes this very prefix from the deny list. */
@@ -91,5 +91,5 @@ export class SessionRules extends Context.Service<SessionRules, {
    * What becomes of a session of an application in `namespace`. Synchronous. `local` and `remote` are the texts of its
    * endpoints as `Endpoint.format` writes them; `local` is empty for a connect that gives no source.
    */
-  readonly decide: (on: "accept" | "connect", namespace: string, local: string, remote: string) => Verdict
+  readonly decide: (on: "accept" | "connect", namespace: string, local: string, remote: string) => RuleVerdict
 }>()("sluice/services/SessionRules") {}

@@ -15,7 +15,7 @@ import type { InetEndpoint, TransportEndpoint } from "../domain/net/Endpoint.ts"
 import type { ListenerOptions } from "../domain/options/ListenerOptions.ts"
 import type { TlsClientOptions } from "../domain/options/TlsClientOptions.ts"
 import type * as Ledger from "../domain/state/Ledger.ts"
-import type { Entry } from "./Certificates.ts"
+import type { CertificateEntry } from "./Certificates.ts"
 
 /** What the transport says of a connection. Never called from inside a call to the connection. */
 export interface ConnectionEvents {
@@ -30,13 +30,13 @@ export interface ConnectionEvents {
   /** The connection is gone: with a sentence for why it broke, or whole. The last event. */
   closed(reset: string | undefined): void
   /** The fifo's other side wrote nonsense: see `Fifo.Corrupt`. The connection has been broken. */
-  corrupt(error: Fifo.Corrupt): void
+  corrupt(error: Fifo.FifoCorrupt): void
 }
 
 /** The session that a connection moves bytes for: the host's ends of its fifos, made when they are first asked for. */
 export interface ConnectionEnd extends ConnectionEvents {
-  readonly rx: Fifo.Producer
-  readonly tx: Fifo.Consumer
+  readonly rx: Fifo.FifoProducer
+  readonly tx: Fifo.FifoConsumer
 }
 
 /**
@@ -120,7 +120,7 @@ export class TransportError extends Schema.TaggedError<TransportError>()("Transp
 /** What is wrong with one accept; the listener goes on. */
 export type AcceptError = "EMFILE" | "ENFILE" | "ENOBUFS" | "ENOMEM" | "ECONNABORTED" | "other"
 
-export interface ListenOptions {
+export interface TransportListenOptions {
   /** Connections that the kernel keeps until they are accepted. */
   readonly backlog: number
   /** Whether any IPv6 address means IPv6 connections only. */
@@ -128,7 +128,7 @@ export interface ListenOptions {
   /** How the listener takes connections in. */
   readonly listener: ListenerOptions
   /** The certificate for a TLS handshake. */
-  readonly certificate: (serverName: string | undefined) => Entry | undefined
+  readonly certificate: (serverName: string | undefined) => CertificateEntry | undefined
   /** Whether a peer of this endpoint URI may not even begin: nothing is read from it. Counts it if so. */
   readonly isDenied: (remote: string, local: string) => boolean
   readonly accept: (connection: Connection) => void
@@ -139,7 +139,7 @@ export interface ListenOptions {
   readonly acceptError: (error: AcceptError, detail: string) => void
 }
 
-export interface ConnectOptions {
+export interface TransportConnectOptions {
   /**
    * Where to connect from: an address of this machine, of the family of where the connect goes; port 0 for any. What is
    * wrong with it is `AddressNotAvailable`, `AddressInUse` or `PermissionDenied`, in a sentence that names it.
@@ -170,14 +170,14 @@ export type TransportEndpointOf<Tag extends TransportEndpoint["_tag"]> = Extract
  */
 export interface TransportOf<E extends TransportEndpoint> {
   /** Listens until the scope closes and returns the endpoint with the port that was given. */
-  readonly listen: (endpoint: E, options: ListenOptions) => Effect.Effect<E, TransportError, Scope.Scope>
+  readonly listen: (endpoint: E, options: TransportListenOptions) => Effect.Effect<E, TransportError, Scope.Scope>
   /** Why connections of this endpoint can't move to the threads of workers; `undefined` when they can. */
   readonly immovable?: (endpoint: E, options: ListenerOptions) => string | undefined
   /**
    * Connects; an interruption cancels the attempt. There is no timeout here but the system's own. Nothing owns the
    * connection that comes of it but the caller, who may be interrupted then.
    */
-  readonly connect: (endpoint: E, options?: ConnectOptions) => Effect.Effect<Connection, TransportError>
+  readonly connect: (endpoint: E, options?: TransportConnectOptions) => Effect.Effect<Connection, TransportError>
 }
 
 /**

@@ -14,13 +14,13 @@ import * as TempDirectory from "../support/TempDirectory.ts"
 
 const anywhere = "tcp://127.0.0.1:0"
 const fixture = (name: string) => new URL(`../fixtures/node/${name}`, import.meta.url)
-const url = (app: Sluice.App) => app.endpoints[0]!.replace("tcp:", "http:")
-const get = async (app: Sluice.App, path = "/") => (await fetch(`${url(app)}${path}`)).text()
+const url = (app: Sluice.PlainApp) => app.endpoints[0]!.replace("tcp:", "http:")
+const get = async (app: Sluice.PlainApp, path = "/") => (await fetch(`${url(app)}${path}`)).text()
 const rejection = (promise: Promise<unknown>): Promise<unknown> =>
   promise.then(() => assert.fail("it did not reject"), (error) => error)
 
 /** A request that is in hand until its `finish` is called. */
-const slow = async (app: Sluice.App) => {
+const slow = async (app: Sluice.PlainApp) => {
   const request = Http.request(`${url(app)}/echo`, { method: "POST" })
   // where it is reset, the response says so
   request.on("error", () => {})
@@ -126,7 +126,7 @@ describe("plain host", () => {
 
   it("rejects with typed errors, and goes on", async () => {
     await using host = await Sluice.start()
-    const attempt = async (options: Sluice.AppOptions, app: Sluice.AppInput) => {
+    const attempt = async (options: Sluice.PlainAppOptions, app: Sluice.AppInput) => {
       const error = await rejection(host.attach(options, app))
       assert.instanceOf(error, Sluice.AttachFailed)
       return [error.reason._tag, error.message] as const

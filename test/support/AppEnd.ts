@@ -17,15 +17,15 @@ export class AppEnd implements ConnectionEvents {
   /** Events that came from inside a call: there must be none. */
   readonly inside: Array<string> = []
   readonly words: Int32Array
-  readonly rx: Fifo.Consumer
-  readonly tx: Fifo.Producer
-  readonly #rxHost: Fifo.Producer
-  readonly #txHost: Fifo.Consumer
+  readonly rx: Fifo.FifoConsumer
+  readonly tx: Fifo.FifoProducer
+  readonly #rxHost: Fifo.FifoProducer
+  readonly #txHost: Fifo.FifoConsumer
   /** Whether there is memory for the rx fifo. */
   refuse = false
   /** Set by the last event. */
   over: { readonly reset: string | undefined } | undefined
-  error: Fifo.Corrupt | undefined
+  error: Fifo.FifoCorrupt | undefined
   onReceived: (() => void) | undefined
   onRoom: (() => void) | undefined
   #calling = false
@@ -43,16 +43,16 @@ export class AppEnd implements ConnectionEvents {
       free: ({ offset }) => arena.free(offset),
       view: () => segment.bytes
     }
-    const block = arena.allocate(SessionBlock.BYTES)
+    const block = arena.allocate(SessionBlock.SESSION_BLOCK_BYTES)
     SessionBlock.reset(segment, block)
     this.words = segment.words
     const rx = SessionBlock.rx(segment, block)
     const tx = SessionBlock.tx(segment, block)
     const view: Fifo.View = () => segment.bytes
-    this.#rxHost = new Fifo.Producer(rx, bound, blocks)
-    this.rx = new Fifo.Consumer(rx, bound, view)
-    this.tx = new Fifo.Producer(tx, bound, blocks)
-    this.#txHost = new Fifo.Consumer(tx, bound, view)
+    this.#rxHost = new Fifo.FifoProducer(rx, bound, blocks)
+    this.rx = new Fifo.FifoConsumer(rx, bound, view)
+    this.tx = new Fifo.FifoProducer(tx, bound, blocks)
+    this.#txHost = new Fifo.FifoConsumer(tx, bound, view)
   }
 
   /** Runs a call to the connection; no event may come from inside it. */
@@ -129,7 +129,7 @@ export class AppEnd implements ConnectionEvents {
     this.#say(reset === undefined ? "closed" : `closed: ${reset}`)
     this.over = { reset }
   }
-  corrupt(error: Fifo.Corrupt): void {
+  corrupt(error: Fifo.FifoCorrupt): void {
     this.#say("corrupt")
     this.error = error
   }

@@ -69,11 +69,11 @@ export interface Life {
 }
 
 export interface Observed {
-  readonly report: Report.Host
-  readonly sessions: ReadonlyArray<Report.Session>
-  readonly connects: ReadonlyArray<Report.Connect>
-  readonly locals: Report.Locals
-  readonly segments: ReadonlyArray<Report.SegmentManager>
+  readonly report: Report.HostReport
+  readonly sessions: ReadonlyArray<Report.SessionReport>
+  readonly connects: ReadonlyArray<Report.ConnectReport>
+  readonly locals: Report.LocalsReport
+  readonly segments: ReadonlyArray<Report.SegmentManagerReport>
 }
 
 export class App {
@@ -1066,7 +1066,7 @@ export class Model {
     dead: new Map<Listener, number>()
   }
 
-  #isRow(connect: Connect, row: Report.Connect): boolean {
+  #isRow(connect: Connect, row: Report.ConnectReport): boolean {
     return row.workerHandle === connect.worker.handle && row.endpoint === connect.endpoint
   }
 
@@ -1102,7 +1102,7 @@ export class Model {
     out.push(`${what} is gone for no reason`)
   }
 
-  #adoptStray(far: Far, rows: Set<Report.Session>, connects: Observed["connects"], out: Array<string>): void {
+  #adoptStray(far: Far, rows: Set<Report.SessionReport>, connects: Observed["connects"], out: Array<string>): void {
     for (const row of rows) {
       if (row.kind !== "connected" || row.local !== far.remote || row.remote !== far.local) continue
       const worker = this.apps.get(row.app)?.workers.get(row.worker)
@@ -1142,7 +1142,7 @@ export class Model {
     return (near.ended || near.isGiven) && near.written === far!.received
   }
 
-  #compareConn(conn: Conn, rows: Set<Report.Session>, out: Array<string>): void {
+  #compareConn(conn: Conn, rows: Set<Report.SessionReport>, out: Array<string>): void {
     if (conn.kind === "cut" && conn.client === undefined) this.#findClient(conn, rows)
     for (const side of conn.sides) this.#unmute(side, out)
     const over = this.isOver(conn)
@@ -1170,7 +1170,7 @@ export class Model {
   }
 
   /** The client of a cut-through connection that has not heard of it, or never will. */
-  #findClient(conn: Conn, rows: Set<Report.Session>): void {
+  #findClient(conn: Conn, rows: Set<Report.SessionReport>): void {
     const connect = conn.connect!
     for (const row of rows) {
       if (row.kind !== "cut-through client" || row.remote !== conn.local || row.local !== connect.worker.address) {
@@ -1196,12 +1196,12 @@ export class Model {
     return side.given || side.closed?.reset !== undefined || sent <= side.read
   }
 
-  #compareSide(conn: Conn, side: Side, over: boolean, rows: Set<Report.Session>, out: Array<string>): void {
+  #compareSide(conn: Conn, side: Side, over: boolean, rows: Set<Report.SessionReport>, out: Array<string>): void {
     const { far } = conn
     const other = conn.other(side)
     const { worker } = side
     const what = `session ${side.handle} of ${worker.name}`
-    let row: Report.Session | undefined
+    let row: Report.SessionReport | undefined
     for (const one of rows) if (one.handle === side.handle) row = one
     if (row !== undefined) rows.delete(row)
     if (side.gone) {
@@ -1218,9 +1218,9 @@ export class Model {
     const tells = conn.kind === "cut" ? other?.ended === true : far!.sentEnd && far!.unsent === 0
     const mayBeTold = tells && !side.told && side.isGiven && side.givenAt === this.epoch
     const told = side.told || (tells && !side.isGiven)
-    const open = (told: boolean): Report.Session["state"] =>
+    const open = (told: boolean): Report.SessionReport["state"] =>
       side.isGiven ? told ? "APP_CLOSED" : "CLOSING" : told ? "TRANSPORT_CLOSING" : "READY"
-    const states: Array<Report.Session["state"] | undefined> = []
+    const states: Array<Report.SessionReport["state"] | undefined> = []
     if (!over) states.push(...(mayBeTold ? [open(true), open(false)] : [open(told)]))
     else {
       const heard = !worker.blocked
@@ -1300,7 +1300,7 @@ export class Model {
     }
   }
 
-  #compareWorker(worker: Worker, row: Report.Worker, out: Array<string>): void {
+  #compareWorker(worker: Worker, row: Report.WorkerReport, out: Array<string>): void {
     const { name } = worker
     if (worker.handle !== row.handle) out.push(`worker ${name} is ${row.handle}, and was ${worker.handle}`)
     if (row.state !== worker.state) out.push(`worker ${name} is ${row.state}, and must be ${worker.state}`)
@@ -1377,7 +1377,7 @@ export class Model {
     const rows = new Set(connects)
     for (const connect of this.connects.values()) {
       const what = `connect ${connect.id} of ${connect.worker.name} to ${connect.endpoint}`
-      let row: Report.Connect | undefined
+      let row: Report.ConnectReport | undefined
       for (const one of rows) if (connect.half && this.#isRow(connect, one)) row = one
       if (row !== undefined) rows.delete(row)
       if (!connect.half) continue

@@ -28,11 +28,11 @@ export const endpoint = "local://service"
 
 /** A worker, as the host has it. */
 export class Worker {
-  readonly inbox = new SharedArrayBuffer(Inbox.BYTES)
+  readonly inbox = new SharedArrayBuffer(Inbox.INBOX_BYTES)
   readonly segments = new Map<number, Segment.Segment>()
   /** Rings of other workers that this one has heard. */
   rings = 0
-  client!: WorkerLoop.Client
+  client!: WorkerLoop.WorkerLoop
   sessions!: Sessions["Service"]
   /** What the application's handlers have thrown. */
   readonly thrown: Array<unknown> = []
@@ -42,9 +42,9 @@ export class Worker {
   readonly handedSegments = new Map<number, { readonly buffer: ArrayBufferLike; readonly hostBytes: number }>()
   readonly handedLinks = new Map<number, { readonly inbox: SharedArrayBuffer; readonly bell: DoorbellShape }>()
   readonly closedLinks: Array<number> = []
-  readonly toWorker: Mq.Producer
-  readonly toHost: Mq.Consumer
-  readonly start: WorkerLoop.Start
+  readonly toWorker: Mq.QueueProducer
+  readonly toHost: Mq.QueueConsumer
+  readonly start: WorkerLoop.WorkerStart
   readonly workerSide: DoorbellShape
   nextSegment = 1
   nextLink = 0
@@ -57,8 +57,8 @@ export class Worker {
     const queues = Segment.queues(buffer, geometry)
     this.nextSlot = firstSlot
     this.workerSide = workerSide
-    this.toWorker = new Mq.Producer(queues.toWorker, geometry, hostSide.ring)
-    this.toHost = new Mq.Consumer(queues.toHost, geometry)
+    this.toWorker = new Mq.QueueProducer(queues.toWorker, geometry, hostSide.ring)
+    this.toHost = new Mq.QueueConsumer(queues.toHost, geometry)
     this.start = {
       info: {
         app: "app",

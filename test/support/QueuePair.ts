@@ -34,7 +34,7 @@ export const forms: ReadonlyArray<Form> = ["in-process", "thread"]
 
 export interface Options {
   readonly geometry?: Partial<Mq.Geometry>
-  readonly queue?: Partial<CongestionQueue.Options["queue"]>
+  readonly queue?: Partial<CongestionQueue.CongestionOptions["queue"]>
   /** Whether a segment can be handed over. */
   readonly reachable?: () => boolean
   /** Whether the steps of the host are kept; `true` unless said. */
@@ -103,7 +103,7 @@ const geometryOf = (options: Options): Mq.Geometry => ({
   ...options.geometry
 })
 
-const inProcess = (memory: Mq.Memory, geometry: Mq.Geometry, doorbell: DoorbellShape, handedOver: Set<number>) =>
+const inProcess = (memory: Mq.QueueMemory, geometry: Mq.Geometry, doorbell: DoorbellShape, handedOver: Set<number>) =>
   Effect.gen(function*() {
     const reader = new Reader.QueueReader(memory, geometry, doorbell.ring, (segment) => handedOver.delete(segment))
     yield* doorbell.listen(reader.wake)
@@ -115,7 +115,7 @@ const inProcess = (memory: Mq.Memory, geometry: Mq.Geometry, doorbell: DoorbellS
     return ends
   })
 
-const onThread = (memory: Mq.Memory, geometry: Mq.Geometry, port: Extract<Command, { _tag: "attach" }>["port"]) =>
+const onThread = (memory: Mq.QueueMemory, geometry: Mq.Geometry, port: Extract<Command, { _tag: "attach" }>["port"]) =>
   Effect.gen(function*() {
     yield* ask({ _tag: "attach", memory, geometry, port })
     const ends: Ends = {
@@ -183,12 +183,12 @@ export const make = Effect.fnUntraced(function*(
   const { toWorker } = queue
   if (options.trace !== false) {
     toWorker.io = (kind, index, generation, argument) => {
-      const result = Mq.Producer.prototype.io.call(toWorker, kind, index, generation, argument)
+      const result = Mq.QueueProducer.prototype.io.call(toWorker, kind, index, generation, argument)
       step({ _tag: "enqueue", turn, what: kind, result })
       return result
     }
     toWorker.control = (words, length) => {
-      const result = Mq.Producer.prototype.control.call(toWorker, words, length)
+      const result = Mq.QueueProducer.prototype.control.call(toWorker, words, length)
       step({ _tag: "enqueue", turn, what: Message.decode(words, 0, length)?._tag, result })
       return result
     }

@@ -58,7 +58,7 @@ export interface Report {
 }
 
 export class QueueReader {
-  readonly #consumer: Mq.Consumer
+  readonly #consumer: Mq.QueueConsumer
   readonly #ring: () => void
   readonly #receive: (segment: number) => boolean
   #received: Array<Received> = []
@@ -70,12 +70,12 @@ export class QueueReader {
 
   /** `receive`: takes a segment that was handed over; `false` when it has not been. */
   constructor(
-    memory: Mq.Memory,
+    memory: Mq.QueueMemory,
     geometry: Mq.Geometry,
     ring: () => void,
     receive: (segment: number) => boolean
   ) {
-    this.#consumer = new Mq.Consumer(memory, geometry)
+    this.#consumer = new Mq.QueueConsumer(memory, geometry)
     this.#ring = ring
     this.#receive = receive
   }

@@ -35,12 +35,12 @@ export class RawWorker {
   held = false
   rxFifoSize = 0
   starts = 0
-  #options: AppWorkerInProcess.Options | undefined
-  #inbound: Mq.Consumer | undefined
-  #outbound: Mq.Producer | undefined
+  #options: AppWorkerInProcess.InProcessOptions | undefined
+  #inbound: Mq.QueueConsumer | undefined
+  #outbound: Mq.QueueProducer | undefined
   readonly #words = new Int32Array(Mq.CONTROL_WORDS)
 
-  begin(options: AppWorkerInProcess.Options): void {
+  begin(options: AppWorkerInProcess.InProcessOptions): void {
     const { buffer, geometry, hostBytes, rxFifoSize } = options.start
     const ends = MessageQueueSegment.workerEnds(Segment.queues(buffer, geometry), geometry, options.place.doorbell)
     this.#options = options
@@ -102,8 +102,8 @@ export class RawWorker {
   }
 
   /** The session's rx fifo. */
-  rx({ offset, segment }: Offered): Fifo.Consumer {
-    return new Fifo.Consumer(
+  rx({ offset, segment }: Offered): Fifo.FifoConsumer {
+    return new Fifo.FifoConsumer(
       SessionBlock.rx(this.segments.get(segment)!, offset),
       this.rxFifoSize,
       (index) => this.segments.get(index)?.bytes
@@ -124,7 +124,7 @@ export class RawWorker {
 }
 
 /** Runs the worker: it is ready at once, and stops when it is told to. */
-export const layer = (raw: RawWorker) => (options: AppWorkerInProcess.Options): Layer.Layer<AppWorker> =>
+export const layer = (raw: RawWorker) => (options: AppWorkerInProcess.InProcessOptions): Layer.Layer<AppWorker> =>
   Layer.effect(
     AppWorker,
     Effect.gen(function*() {

@@ -7,7 +7,7 @@ const MiB = 1024 * KiB
 
 const copy = <A extends object>(value: A): A => structuredClone({ ...value })
 
-export const worker = (changes: Partial<Report.Worker> = {}): Report.Worker => ({
+export const worker = (changes: Partial<Report.WorkerReport> = {}): Report.WorkerReport => ({
   handle: "0.0",
   workerIndex: 0,
   appIndex: 0,
@@ -32,11 +32,11 @@ export const worker = (changes: Partial<Report.Worker> = {}): Report.Worker => (
 })
 
 export const listener = (
-  changes: Partial<Omit<Report.Listener, "arrivals">> & {
+  changes: Partial<Omit<Report.ListenerReport, "arrivals">> & {
     readonly held?: number
     readonly refused?: Partial<Record<Ledger.RefuseReason, number>>
   } = {}
-): Report.Listener => {
+): Report.ListenerReport => {
   const { held = 0, refused = {}, ...rest } = changes
   const arrivals = copy(new Ledger.Arrivals())
   return {
@@ -56,7 +56,7 @@ export const listener = (
   }
 }
 
-export const app = (changes: Partial<Report.App> = {}): Report.App => ({
+export const app = (changes: Partial<Report.AppReport> = {}): Report.AppReport => ({
   index: 0,
   name: "http",
   client: "",
@@ -75,7 +75,7 @@ export const app = (changes: Partial<Report.App> = {}): Report.App => ({
   ...changes
 })
 
-export const host = (changes: Partial<Report.Host> = {}): Report.Host => ({
+export const host = (changes: Partial<Report.HostReport> = {}): Report.HostReport => ({
   pid: 4711,
   version: "0.1.0",
   uptimeMillis: 61_000,
@@ -93,7 +93,7 @@ export const host = (changes: Partial<Report.Host> = {}): Report.Host => ({
 
 const ofWorker = { app: "http", appIndex: 0, worker: 0, workerHandle: "0.0" }
 
-export const session = (changes: Partial<Report.Session> = {}): Report.Session => ({
+export const session = (changes: Partial<Report.SessionReport> = {}): Report.SessionReport => ({
   handle: "7.2",
   ...ofWorker,
   listener: "0.1",
@@ -110,7 +110,7 @@ export const session = (changes: Partial<Report.Session> = {}): Report.Session =
   ...changes
 })
 
-export const connect = (changes: Partial<Report.Connect> = {}): Report.Connect => ({
+export const connect = (changes: Partial<Report.ConnectReport> = {}): Report.ConnectReport => ({
   ...ofWorker,
   request: 3,
   endpoint: "tcp://10.0.0.7:443",
@@ -121,7 +121,7 @@ export const connect = (changes: Partial<Report.Connect> = {}): Report.Connect =
   ...changes
 })
 
-export const localSession = (changes: Partial<Report.LocalSession> = {}): Report.LocalSession => ({
+export const localSession = (changes: Partial<Report.LocalSessionReport> = {}): Report.LocalSessionReport => ({
   endpoint: "local://billing",
   server: { ...ofWorker, app: "billing", appIndex: 1, worker: 1, workerHandle: "3.1", session: "8.0", state: "READY" },
   client: { ...ofWorker, session: "9.4", state: "TRANSPORT_CLOSING" },
@@ -130,7 +130,7 @@ export const localSession = (changes: Partial<Report.LocalSession> = {}): Report
   ...changes
 })
 
-export const manager = (changes: Partial<Report.SegmentManager> = {}): Report.SegmentManager => ({
+export const manager = (changes: Partial<Report.SegmentManagerReport> = {}): Report.SegmentManagerReport => ({
   ...ofWorker,
   kind: "host",
   manager: 0,
@@ -151,7 +151,7 @@ export const manager = (changes: Partial<Report.SegmentManager> = {}): Report.Se
 
 const ring = (used: number, highest: number, size: number): Report.Ring => ({ used, highest, size })
 
-export const queue = (changes: Partial<Report.Queue> = {}): Report.Queue => ({
+export const queue = (changes: Partial<Report.QueueReport> = {}): Report.QueueReport => ({
   ...ofWorker,
   congested: false,
   postponed: 0,

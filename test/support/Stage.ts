@@ -213,10 +213,10 @@ export interface Stage {
     actor: Actor | AppWorker.AppModule,
     options?: AppOptionsInput
   ) => Effect.Effect<Application, AttachFailed, Scope.Scope>
-  readonly report: Effect.Effect<Report.Host>
-  readonly app: (name?: string) => Effect.Effect<Report.App>
-  readonly worker: (worker?: number, app?: string) => Effect.Effect<Report.Worker>
-  readonly listener: Effect.Effect<Report.Listener>
+  readonly report: Effect.Effect<Report.HostReport>
+  readonly app: (name?: string) => Effect.Effect<Report.AppReport>
+  readonly worker: (worker?: number, app?: string) => Effect.Effect<Report.WorkerReport>
+  readonly listener: Effect.Effect<Report.ListenerReport>
   /** Dials, and lets what follows happen, as far as it needs no time. */
   readonly dial: (uri?: string) => Effect.Effect<TransportMemory.Peer>
   /** The same until a worker has claimed the session. */

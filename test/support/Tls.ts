@@ -6,11 +6,11 @@ import * as Tls from "node:tls"
 import * as Certificate from "../../src/domain/net/Certificate.ts"
 import type { CertificateHandle } from "../../src/domain/state/Handle.ts"
 import type * as TlsContexts from "../../src/layers/transport/TlsContexts.ts"
-import type { Entry } from "../../src/services/Certificates.ts"
+import type { CertificateEntry } from "../../src/services/Certificates.ts"
 import * as Pem from "./Pem.ts"
 
 /** A certificate of the fixtures as a listener is given it. */
-export const entry = (name: Parameters<typeof Pem.pair>[0]): Entry => {
+export const entry = (name: Parameters<typeof Pem.pair>[0]): CertificateEntry => {
   const certificate = Result.getOrThrow(Certificate.decode(Pem.pair(name), Pem.now))
   return { handle: 1 as CertificateHandle, info: certificate.info, certificate }
 }

@@ -13,7 +13,7 @@ import * as TransportMemory from "../../src/layers/testing/TransportMemory.ts"
 import * as Transports from "../../src/layers/transport/Transports.ts"
 import * as TransportTcp from "../../src/layers/transport/TransportTcp.ts"
 import * as TransportUnix from "../../src/layers/transport/TransportUnix.ts"
-import { type Connection, type ListenOptions, Transport } from "../../src/services/Transport.ts"
+import { type Connection, Transport, type TransportListenOptions } from "../../src/services/Transport.ts"
 import * as HalfOpen from "./halfOpen.ts"
 
 export const endpointOf = (text: string): Endpoint.TransportEndpoint => Result.getOrThrow(Endpoint.parseTransport(text))
@@ -25,7 +25,7 @@ export const inetOf = (text: string): Endpoint.InetEndpoint => {
 }
 
 /** What a listener is told when a test has nothing else to say. */
-export const listenOptions: ListenOptions = {
+export const listenOptions: TransportListenOptions = {
   backlog: 16,
   ipv6Only: false,
   listener: Options.defaults.listener,
@@ -239,7 +239,7 @@ const socketListen = (endpoint: string): ReturnType<World["listen"]> => {
   )
 }
 
-export const tcpWorld = (options: TransportTcp.Options) => (): World => ({
+export const tcpWorld = (options: TransportTcp.TcpOptions) => (): World => ({
   isReal: true,
   isInet: true,
   free: () => "tcp://127.0.0.1:0",
@@ -260,7 +260,7 @@ const sockets = (): string => {
   return made
 }
 
-export const unixWorld = (options: TransportTcp.Options) => (): World => {
+export const unixWorld = (options: TransportTcp.TcpOptions) => (): World => {
   const world = worlds++
   let paths = 0
   return {

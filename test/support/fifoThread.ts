@@ -52,8 +52,8 @@ const produce = () => {
     view: () => bytes
   }
   const producer = setup.whole
-    ? Fifo.Producer.whole(places, bound, bytes, { segment: 0, offset: 0 })
-    : new Fifo.Producer(places, bound, blocks)
+    ? Fifo.FifoProducer.whole(places, bound, bytes, { segment: 0, offset: 0 })
+    : new Fifo.FifoProducer(places, bound, blocks)
   for (let at = 0; at < total;) {
     const length = Math.min(sizes(), total - at)
     let taken = 0
@@ -88,7 +88,7 @@ const produce = () => {
 }
 
 const consume = () => {
-  const consumer = new Fifo.Consumer(places, bound, (segment) => segment === 0 ? bytes : undefined)
+  const consumer = new Fifo.FifoConsumer(places, bound, (segment) => segment === 0 ? bytes : undefined)
   const target = new Uint8Array(2 * bound)
   let at = 0
   let sleeps = 0

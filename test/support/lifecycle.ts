@@ -61,7 +61,7 @@ interface Life {
   readonly ask: (client: Client, line: string) => Effect.Effect<void>
 }
 
-const states = (report: Report.Host): string =>
+const states = (report: Report.HostReport): string =>
   report.apps.flatMap(({ workers }) => workers.map(({ restarts, state }) => `${state} ${restarts}`)).join()
 
 const crash = Effect.fnUntraced(function*({ ask, attach, dial, host }: Life, backoffBase: number) {

@@ -11,7 +11,7 @@ const doorbell = new Bell(setup.doorbell)
 const roomBell = new Bell(setup.roomBell)
 const random = Random.make(setup.seed)
 const chance = Random.make(setup.seed + 2)
-const consumer = new QueueMemory.Consumer({ buffer: setup.memory, byteOffset: 0 }, setup.geometry)
+const consumer = new QueueMemory.QueueConsumer({ buffer: setup.memory, byteOffset: 0 }, setup.geometry)
 
 let sequence = 0
 const check = (found: number, expected: number, what: string) => {

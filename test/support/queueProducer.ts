@@ -12,7 +12,7 @@ const roomBell = new Bell(setup.roomBell)
 const random = Random.make(setup.seed)
 const chance = Random.make(setup.seed + 1)
 const message = new Int32Array(QueueMemory.CONTROL_WORDS)
-const producer = new QueueMemory.Producer(
+const producer = new QueueMemory.QueueProducer(
   { buffer: setup.memory, byteOffset: 0 },
   setup.geometry,
   doorbell.ring

@@ -13,7 +13,12 @@ export interface Stall {
 }
 
 export type Command =
-  | { readonly _tag: "attach"; readonly memory: Mq.Memory; readonly geometry: Mq.Geometry; readonly port: MessagePort }
+  | {
+    readonly _tag: "attach"
+    readonly memory: Mq.QueueMemory
+    readonly geometry: Mq.Geometry
+    readonly port: MessagePort
+  }
   | { readonly _tag: "read"; readonly max: number; readonly quiet: boolean }
   | { readonly _tag: "run"; readonly max: number; readonly keep: boolean; readonly stall: Stall | undefined }
   | { readonly _tag: "report" }

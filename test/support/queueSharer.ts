@@ -13,7 +13,7 @@ export interface Setup {
 }
 
 const setup = workerData as Setup
-const producer = new QueueMemory.Producer(
+const producer = new QueueMemory.QueueProducer(
   { buffer: setup.memory, byteOffset: 0 },
   setup.geometry,
   new Bell(setup.doorbell).ring,

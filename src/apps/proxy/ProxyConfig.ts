@@ -37,7 +37,7 @@ const SendProxy = Schema.Literals(["none", "v1", "v2"])
  * @since 0.1.0
  */
 export const ProxyOptions = Schema.Struct({
-  to: Schema.Array(Endpoint.FromString).check(
+  to: Schema.Array(Endpoint.EndpointFromString).check(
     Schema.isBetweenLength(1, MOST_UPSTREAMS),
     Schema.makeFilter((endpoints) => endpoints.every(isUpstream))
   ).annotate(described({

@@ -60,9 +60,9 @@ export const Action = Schema.Union([
 export type Action = typeof Action.Type
 
 const prefix = (description: string) =>
-  Prefix.FromString.pipe(
+  Prefix.PrefixFromString.pipe(
     Schema.withDecodingDefaultType(Effect.succeed(Prefix.any))
-  ).annotate(described({ description, right: Prefix.RIGHT, default: `"any"` }))
+  ).annotate(described({ description, right: Prefix.PREFIX_RIGHT, default: `"any"` }))
 
 const port = (description: string) => number({ unit: "port", min: 1, max: 65535, zero: "any", default: 0, description })
 
@@ -191,13 +191,13 @@ export const format = (rule: Rule): string => {
  * @category models
  * @since 0.1.0
  */
-export type Verdict =
+export type RuleVerdict =
   | { readonly _tag: "Allow" }
   | { readonly _tag: "Deny"; readonly by: string }
   | { readonly _tag: "Redirect"; readonly app: string }
 
-const ALLOW: Verdict = { _tag: "Allow" }
-const DENIED_SOURCE: Verdict = { _tag: "Deny", by: "source" }
+const ALLOW: RuleVerdict = { _tag: "Allow" }
+const DENIED_SOURCE: RuleVerdict = { _tag: "Deny", by: "source" }
 
 /**
  * A rule that is in force, and its handle.
@@ -205,16 +205,16 @@ const DENIED_SOURCE: Verdict = { _tag: "Deny", by: "source" }
  * @category models
  * @since 0.1.0
  */
-export interface Entry {
+export interface RuleEntry {
   readonly handle: RuleHandle
   readonly rule: Rule
 }
 
-interface Ranked extends Entry {
+interface Ranked extends RuleEntry {
   readonly rank: ReadonlyArray<number>
   readonly local: Prefix.PrefixSet
   readonly remote: Prefix.PrefixSet
-  readonly verdict: Verdict
+  readonly verdict: RuleVerdict
 }
 
 const rankOf = (rule: Rule): ReadonlyArray<number> => [
@@ -235,7 +235,7 @@ const byRank = (a: Ranked, b: Ranked): number => {
 const matchedBy = ({ local, localPort, namespace, on, remote, remotePort, transport }: Rule): string =>
   JSON.stringify([on, transport, local, localPort, remote, remotePort, namespace])
 
-const verdictOf = ({ action, tag }: Rule, handle: RuleHandle): Verdict => {
+const verdictOf = ({ action, tag }: Rule, handle: RuleHandle): RuleVerdict => {
   if (action === "allow") return ALLOW
   const by = `rule ${Handle.format(handle)}`
   return action === "deny"
@@ -248,7 +248,7 @@ const INET = /^(?:tcp|tls|udp):\/\//
 const SCHEME = "tcp://".length
 
 interface Side {
-  readonly address: Prefix.Address | undefined
+  readonly address: Prefix.AddressBits | undefined
   /** 0 when it is not known, or not chosen yet. */
   readonly port: number
 }
@@ -320,7 +320,7 @@ export class RuleTable {
   }
 
   /** The rules in the order in which they are looked at: the most specific first. */
-  get rules(): ReadonlyArray<Entry> {
+  get rules(): ReadonlyArray<RuleEntry> {
     return this.#ranked.map(({ handle, rule }) => ({ handle, rule }))
   }
 
@@ -349,7 +349,7 @@ export class RuleTable {
    * What becomes of a session. `local` and `remote` are the texts of its endpoints; `local` is empty for a connect that
    * gives no source.
    */
-  decide(on: "accept" | "connect", namespace: string, local: string, remote: string): Verdict {
+  decide(on: "accept" | "connect", namespace: string, local: string, remote: string): RuleVerdict {
     if (this.isEmpty || !INET.test(remote)) return ALLOW
     const there = sideOf(remote)
     if (on === "accept" && this.#denied.size > 0) {

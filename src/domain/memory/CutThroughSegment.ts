@@ -22,24 +22,35 @@ export interface Sizes {
   readonly toClient: number
 }
 
-export const byteLength = ({ toClient, toServer }: Sizes): number => SessionBlock.BYTES + toServer + toClient
+export const byteLength = ({ toClient, toServer }: Sizes): number =>
+  SessionBlock.SESSION_BLOCK_BYTES + toServer + toClient
 
 /** Where a ring is: throws `Fifo.Corrupt` when the segment can't hold the rings. */
-const ring = (segment: Segment, to: SessionBlock.Side, sizes: Sizes): Fifo.Place => {
+const ring = (segment: Segment, to: SessionBlock.Side, sizes: Sizes): Fifo.BlockPlace => {
   if (byteLength(sizes) > segment.bytes.length) {
-    throw new Fifo.Corrupt("a cut-through segment is too small for its rings")
+    throw new Fifo.FifoCorrupt("a cut-through segment is too small for its rings")
   }
-  return { segment: segment.index, offset: SessionBlock.BYTES + (to === "server" ? 0 : sizes.toServer) }
+  return { segment: segment.index, offset: SessionBlock.SESSION_BLOCK_BYTES + (to === "server" ? 0 : sizes.toServer) }
 }
 
 /** What the side reads from. */
-export const rx = (segment: Segment, side: SessionBlock.Side, { toClient, toServer }: Sizes): Fifo.Consumer =>
+export const rx = (segment: Segment, side: SessionBlock.Side, { toClient, toServer }: Sizes): Fifo.FifoConsumer =>
   side === "server"
-    ? new Fifo.Consumer(SessionBlock.rx(segment, 0), toServer, () => segment.bytes)
-    : new Fifo.Consumer(SessionBlock.tx(segment, 0), toClient, () => segment.bytes)
+    ? new Fifo.FifoConsumer(SessionBlock.rx(segment, 0), toServer, () => segment.bytes)
+    : new Fifo.FifoConsumer(SessionBlock.tx(segment, 0), toClient, () => segment.bytes)
 
 /** What the side writes to; made once. */
-export const tx = (segment: Segment, side: SessionBlock.Side, sizes: Sizes): Fifo.Producer =>
+export const tx = (segment: Segment, side: SessionBlock.Side, sizes: Sizes): Fifo.FifoProducer =>
   side === "server"
-    ? Fifo.Producer.whole(SessionBlock.tx(segment, 0), sizes.toClient, segment.bytes, ring(segment, "client", sizes))
-    : Fifo.Producer.whole(SessionBlock.rx(segment, 0), sizes.toServer, segment.bytes, ring(segment, "server", sizes))
+    ? Fifo.FifoProducer.whole(
+      SessionBlock.tx(segment, 0),
+      sizes.toClient,
+      segment.bytes,
+      ring(segment, "client", sizes)
+    )
+    : Fifo.FifoProducer.whole(
+      SessionBlock.rx(segment, 0),
+      sizes.toServer,
+      segment.bytes,
+      ring(segment, "server", sizes)
+    )

@@ -24,7 +24,7 @@
  * | flags | 2 | `WANT_AT` | a position |
  *
  * Hot path: plain synchronous code. What the other side wrote is checked before use; what makes no sense is thrown as
- * {@link Corrupt}.
+ * {@link FifoCorrupt}.
  */
 
 const TAIL = 0
@@ -51,7 +51,7 @@ export const FIRST_BLOCK = 4096
 export const LARGE_BLOCK = 65536
 
 /** Thrown when the other side's positions or places make no sense. */
-export class Corrupt extends Error {
+export class FifoCorrupt extends Error {
   override readonly name = "Corrupt"
 }
 
@@ -64,7 +64,7 @@ export interface Words {
 }
 
 /** Where a block is. */
-export interface Place {
+export interface BlockPlace {
   readonly segment: number
   readonly offset: number
 }
@@ -72,8 +72,8 @@ export interface Place {
 /** The producer's memory. */
 export interface Blocks {
   /** A block of `bytes` (a power of two), or `undefined` when there is no memory now. */
-  allocate(bytes: number): Place | undefined
-  free(place: Place): void
+  allocate(bytes: number): BlockPlace | undefined
+  free(place: BlockPlace): void
   /** The bytes of a segment. */
   view(segment: number): Uint8Array
 }
@@ -81,7 +81,7 @@ export interface Blocks {
 /** The consumer's view of the producer's memory: the bytes of a segment, if it is known. */
 export type View = (segment: number) => Uint8Array | undefined
 
-interface Block extends Place {
+interface Block extends BlockPlace {
   readonly size: number
   readonly bytes: Uint8Array
 }
@@ -97,7 +97,7 @@ export const reset = ({ words, producer, consumer, flags }: Words): void => {
 export type Wait = "ready" | "consumer" | "memory"
 
 /** The writing side. */
-export class Producer {
+export class FifoProducer {
   /** Bytes that the fifo holds at most; a power of two. */
   readonly bound: number
   readonly #words: Int32Array
@@ -132,8 +132,8 @@ export class Producer {
    * A producer whose block is a whole ring of the fifo's bound, at `place` in `bytes`, from the start: it neither grows
    * nor gives memory back. It writes the fifo's first epoch, so it is made once for a fifo's words.
    */
-  static whole(words: Words, bound: number, bytes: Uint8Array, place: Place): Producer {
-    const producer = new Producer(words, bound, undefined)
+  static whole(words: Words, bound: number, bytes: Uint8Array, place: BlockPlace): FifoProducer {
+    const producer = new FifoProducer(words, bound, undefined)
     producer.#begin(place, bound, bytes)
     return producer
   }
@@ -141,7 +141,7 @@ export class Producer {
   /** Bytes in the fifo. */
   get size(): number {
     const size = (this.#tail - this.#loadHead()) | 0
-    if (size < 0 || size > this.bound) throw new Corrupt(`a fifo of ${this.bound} bytes claims to hold ${size}`)
+    if (size < 0 || size > this.bound) throw new FifoCorrupt(`a fifo of ${this.bound} bytes claims to hold ${size}`)
     return size
   }
 
@@ -163,7 +163,7 @@ export class Producer {
   #loadHead(): number {
     const head = Atomics.load(this.#words, this.#consumer + HEAD)
     if (((head - this.#head) | 0) < 0 || ((this.#tail - head) | 0) < 0) {
-      throw new Corrupt(`a fifo's head moved from ${this.#head} to ${head} with its tail at ${this.#tail}`)
+      throw new FifoCorrupt(`a fifo's head moved from ${this.#head} to ${head} with its tail at ${this.#tail}`)
     }
     this.#head = head
     if (((head - this.#start) | 0) >= 0) this.#endPrevious()
@@ -220,7 +220,7 @@ export class Producer {
     return this.#begin(place, bytes, blocks.view(place.segment))
   }
 
-  #begin({ offset, segment }: Place, size: number, bytes: Uint8Array): Block {
+  #begin({ offset, segment }: BlockPlace, size: number, bytes: Uint8Array): Block {
     this.#block = { segment, offset, size, bytes: bytes.subarray(offset, offset + size) }
     this.#writeEpoch(segment, offset, size)
     return this.#block
@@ -355,7 +355,7 @@ export class Producer {
 }
 
 /** The reading side. */
-export class Consumer {
+export class FifoConsumer {
   /** Bytes that the fifo holds at most; a power of two. */
   readonly bound: number
   readonly #words: Int32Array
@@ -387,7 +387,7 @@ export class Consumer {
   /** Bytes in the fifo. */
   get size(): number {
     const size = (Atomics.load(this.#words, this.#producer + TAIL) - this.#head) | 0
-    if (size < 0 || size > this.bound) throw new Corrupt(`a fifo of ${this.bound} bytes claims to hold ${size}`)
+    if (size < 0 || size > this.bound) throw new FifoCorrupt(`a fifo of ${this.bound} bytes claims to hold ${size}`)
     return size
   }
 
@@ -411,7 +411,7 @@ export class Consumer {
         if (((epoch - 1) | 0) !== this.#epoch) this.#enter((epoch - 1) | 0)
       }
     }
-    if (this.#bytes === undefined) throw new Corrupt("a fifo holds bytes and has no block")
+    if (this.#bytes === undefined) throw new FifoCorrupt("a fifo holds bytes and has no block")
     const at = this.#head & (this.#size - 1)
     return this.#bytes.subarray(at, at + Math.min(until, max, this.#size - at))
   }
@@ -436,7 +436,7 @@ export class Consumer {
     if (
       bytes === undefined || size <= 0 || (size & (size - 1)) !== 0 || offset < 0 || offset + size > bytes.length
     ) {
-      throw new Corrupt(`a fifo's block is said to be at ${offset} of segment ${segment}, ${size} bytes long`)
+      throw new FifoCorrupt(`a fifo's block is said to be at ${offset} of segment ${segment}, ${size} bytes long`)
     }
     this.#epoch = epoch
     this.#size = size

@@ -26,7 +26,7 @@ const BITS = 64
 export const SLOTS = 32_768
 
 /** Bytes of an inbox. */
-export const BYTES = 4 * (BITS + SLOTS / 32)
+export const INBOX_BYTES = 4 * (BITS + SLOTS / 32)
 
 /** One of those who write to an inbox. */
 export class Sender {

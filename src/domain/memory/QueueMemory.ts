@@ -75,17 +75,17 @@ export const byteLength = (geometry: Geometry): number =>
   4 * (INDEX + geometry.indexQueue + geometry.ioRing * IO_SLOT + geometry.controlRing * CONTROL_SLOT)
 
 /** A block of memory that holds a queue. */
-export interface Memory {
+export interface QueueMemory {
   readonly buffer: ArrayBufferLike
   readonly byteOffset: number
 }
 
-/** Thrown by {@link Consumer.drain} when the other side wrote what no producer writes. */
-export class Corrupt extends Error {
+/** Thrown by {@link QueueConsumer.drain} when the other side wrote what no producer writes. */
+export class QueueCorrupt extends Error {
   override readonly name = "Corrupt"
 }
 
-const wordsOf = (memory: Memory, geometry: Geometry): Int32Array =>
+const wordsOf = (memory: QueueMemory, geometry: Geometry): Int32Array =>
   new Int32Array(memory.buffer, memory.byteOffset, byteLength(geometry) / 4)
 
 /** One of several producers of a queue, and how hard it tries for the lock. */
@@ -111,7 +111,7 @@ const pause = (words: Int32Array): void => {
  * enqueue takes the lock. Inside {@link cork} … {@link uncork} messages become visible together, and the doorbell is
  * rung once at most; several producers cannot cork, since the lock must not be held meanwhile.
  */
-export class Producer {
+export class QueueProducer {
   readonly geometry: Geometry
   readonly #words: Int32Array
   readonly #ring: () => void
@@ -133,7 +133,7 @@ export class Producer {
   locked = 0
 
   /** `ring` wakes the consumer; it is called only when the consumer sleeps. */
-  constructor(memory: Memory, geometry: Geometry, ring: () => void, sharing?: Sharing) {
+  constructor(memory: QueueMemory, geometry: Geometry, ring: () => void, sharing?: Sharing) {
     this.geometry = geometry
     this.#words = wordsOf(memory, geometry)
     this.#ring = ring
@@ -362,7 +362,7 @@ export interface Sink {
 }
 
 /** The reading side. There is one. */
-export class Consumer {
+export class QueueConsumer {
   readonly geometry: Geometry
   readonly #words: Int32Array
   readonly #ioStart: number
@@ -373,7 +373,7 @@ export class Consumer {
   /** Messages drained since the consumer was made. */
   drained = 0
 
-  constructor(memory: Memory, geometry: Geometry) {
+  constructor(memory: QueueMemory, geometry: Geometry) {
     this.geometry = geometry
     this.#words = wordsOf(memory, geometry)
     this.#ioStart = INDEX + geometry.indexQueue
@@ -406,14 +406,14 @@ export class Consumer {
   /**
    * Hands at most `max` messages to the sink and returns how many it was.
    *
-   * **Gotchas** Throws {@link Corrupt} when positions, slots or lengths make no sense; the queue is then unusable.
+   * **Gotchas** Throws {@link QueueCorrupt} when positions, slots or lengths make no sense; the queue is then unusable.
    */
   drain(max: number, sink: Sink): number {
     const words = this.#words
     const { indexQueue, ioRing, controlRing } = this.geometry
     const waiting = (Atomics.load(words, TAIL) - this.#head) | 0
     if (waiting === 0) return 0
-    if (waiting < 0 || waiting > indexQueue) throw new Corrupt(`${waiting} messages in a queue of ${indexQueue}`)
+    if (waiting < 0 || waiting > indexQueue) throw new QueueCorrupt(`${waiting} messages in a queue of ${indexQueue}`)
     const count = waiting < max ? waiting : max
     let done = 0
     try {
@@ -424,16 +424,16 @@ export class Consumer {
         if (entry < 0) {
           const skipped = (entry - this.#controlHead) & POSITION
           if (skipped >= controlRing) {
-            throw new Corrupt(`control slot ${skipped} places ahead in a ring of ${controlRing}`)
+            throw new QueueCorrupt(`control slot ${skipped} places ahead in a ring of ${controlRing}`)
           }
           const slot = this.#controlStart + (entry & (controlRing - 1)) * CONTROL_SLOT
           const length = words[slot]!
-          if (length < 1 || length > CONTROL_WORDS) throw new Corrupt(`control message of ${length} words`)
+          if (length < 1 || length > CONTROL_WORDS) throw new QueueCorrupt(`control message of ${length} words`)
           sink.control(words, slot + 1, length)
           this.#controlHead = (this.#controlHead + skipped + 1) | 0
         } else {
           const skipped = (entry - this.#ioHead) & POSITION
-          if (skipped >= ioRing) throw new Corrupt(`IO slot ${skipped} places ahead in a ring of ${ioRing}`)
+          if (skipped >= ioRing) throw new QueueCorrupt(`IO slot ${skipped} places ahead in a ring of ${ioRing}`)
           const slot = this.#ioStart + (entry & (ioRing - 1)) * IO_SLOT
           sink.io(words[slot]!, words[slot + 1]!, words[slot + 2]!, words[slot + 3]!)
           this.#ioHead = (this.#ioHead + skipped + 1) | 0
@@ -464,7 +464,7 @@ export class Consumer {
     Atomics.compareExchange(this.#words, IDLE, 1, 0)
   }
 
-  /** Grants room to a producer that asked for it: `true` once per {@link Producer.wantRoom}. Call after a drain. */
+  /** Grants room to a producer that asked for it: `true` once per {@link QueueProducer.wantRoom}. Call after a drain. */
   grantRoom(): boolean {
     return Atomics.load(this.#words, WANTED) === 1 && Atomics.compareExchange(this.#words, WANTED, 1, 0) === 1
   }

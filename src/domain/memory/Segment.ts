@@ -12,7 +12,7 @@
  * Either arena may be empty: a segment that is added belongs to the side that ran out.
  */
 import { Arena } from "./Arena.ts"
-import type { Blocks, Place } from "./Fifo.ts"
+import type { BlockPlace, Blocks } from "./Fifo.ts"
 import * as QueueMemory from "./QueueMemory.ts"
 
 const LINE = 64
@@ -37,8 +37,8 @@ export const make = (index: number, buffer: ArrayBufferLike, hostBytes: number):
 
 /** Where the queues of a first segment are. */
 export interface Queues {
-  readonly toWorker: QueueMemory.Memory
-  readonly toHost: QueueMemory.Memory
+  readonly toWorker: QueueMemory.QueueMemory
+  readonly toHost: QueueMemory.QueueMemory
   /** Bytes that both take. */
   readonly bytes: number
 }
@@ -113,7 +113,7 @@ export class Arenas implements Blocks {
     return this.#arenas.get(segment)?.used === 0
   }
 
-  allocate(bytes: number): Place | undefined {
+  allocate(bytes: number): BlockPlace | undefined {
     let best: Arena | undefined
     let index = -1
     for (const [segment, arena] of this.#arenas) {
@@ -137,7 +137,7 @@ export class Arenas implements Blocks {
     return { segment: index, offset }
   }
 
-  free(place: Place): void {
+  free(place: BlockPlace): void {
     const arena = this.#arenas.get(place.segment)
     if (arena === undefined) throw new Error(`no arena in segment ${place.segment}`)
     const before = arena.used

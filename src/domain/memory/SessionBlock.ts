@@ -25,7 +25,7 @@ import * as Fifo from "./Fifo.ts"
 import type { Segment } from "./Segment.ts"
 
 /** Bytes of a session's block. */
-export const BYTES = 256
+export const SESSION_BLOCK_BYTES = 256
 
 const OFFER = 32
 const SERVER_CLOSED = 48
@@ -49,7 +49,7 @@ export const endOffer = (segment: Segment, offset: number, end: OfferEnd): boole
   Atomics.compareExchange(segment.words, offset / 4 + OFFER, OFFERED, end) === OFFERED
 
 /** What the worker makes of a session that it has claimed. */
-export interface Kind {
+export interface BlockKind {
   /** The connection itself comes to it. */
   readonly moves?: boolean | undefined
   /** The bytes are those of TLS, which ends there. */
@@ -57,7 +57,7 @@ export interface Kind {
 }
 
 /** Writes a new block: two empty fifos, and an offer that is open. */
-export const reset = (segment: Segment, offset: number, { inTls = false, moves = false }: Kind = {}): void => {
+export const reset = (segment: Segment, offset: number, { inTls = false, moves = false }: BlockKind = {}): void => {
   Fifo.reset(rx(segment, offset))
   Fifo.reset(tx(segment, offset))
   segment.words[offset / 4 + SERVER_CLOSED] = 0
@@ -67,7 +67,7 @@ export const reset = (segment: Segment, offset: number, { inTls = false, moves =
 }
 
 /** What kind of session it is. */
-export const kind = (segment: Segment, offset: number): Required<Kind> => {
+export const kind = (segment: Segment, offset: number): Required<BlockKind> => {
   const word = segment.words[offset / 4 + KIND]!
   return { moves: (word & MOVES) !== 0, inTls: (word & IN_TLS) !== 0 }
 }

@@ -32,7 +32,8 @@ export interface AddressPattern {
  * @category constants
  * @since 0.1.0
  */
-export const RIGHT = `a host, a host and a port, or a URI, such as "10.0.0.7", "[::1]:443" or "tcp://10.0.0.7:4711"`
+export const ADDRESS_PATTERN_RIGHT =
+  `a host, a host and a port, or a URI, such as "10.0.0.7", "[::1]:443" or "tcp://10.0.0.7:4711"`
 
 const MAPPED = /^::ffff:(?=[\d.]+$)/
 
@@ -102,5 +103,5 @@ export const matches = (pattern: AddressPattern, uri: string): boolean => {
  * @since 0.1.0
  */
 export const Text = Schema.String.check(
-  Schema.makeFilter((text) => parse(text) !== undefined, { expected: RIGHT })
+  Schema.makeFilter((text) => parse(text) !== undefined, { expected: ADDRESS_PATTERN_RIGHT })
 )

@@ -6,7 +6,7 @@
  * understood: the certificates written out anew, without what else stood in the text, and the key without its
  * passphrase.
  *
- * The key is `Redacted`, and neither it nor the passphrase is in any reason. {@link Info} is what may be shown.
+ * The key is `Redacted`, and neither it nor the passphrase is in any reason. {@link CertificateInfo} is what may be shown.
  */
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
@@ -70,7 +70,7 @@ export type Warning = typeof Warning.Type
  * @category models
  * @since 0.1.0
  */
-export const Info = Schema.Struct({
+export const CertificateInfo = Schema.Struct({
   subject: Schema.String,
   issuer: Schema.String,
   names: Schema.Struct({ dns: Schema.Array(Schema.String), ip: Schema.Array(Schema.String) }),
@@ -81,7 +81,7 @@ export const Info = Schema.Struct({
   chain: Schema.Int,
   warning: Schema.NullOr(Warning)
 })
-export type Info = typeof Info.Type
+export type CertificateInfo = typeof CertificateInfo.Type
 
 /**
  * A certificate whose key is known to be its own.
@@ -91,7 +91,7 @@ export type Info = typeof Info.Type
  */
 export interface Certificate {
   /** `warning` is as of the time of decoding; see {@link infoAt}. */
-  readonly info: Info
+  readonly info: CertificateInfo
   /** The certificates as PEM text, leaf first: `cert` of a TLS context. */
   readonly chain: string
   /** The key as PEM text, PKCS#8, not encrypted: `key` of a TLS context. */
@@ -293,7 +293,7 @@ export const covers = (certificate: Pick<Certificate, "leaf">, serverName: strin
 // Validity
 // ---------------------------------------------------------------------------------------------------------------------
 
-const warningAt = (info: Pick<Info, "validFrom" | "validTo">, now: number): Warning | null =>
+const warningAt = (info: Pick<CertificateInfo, "validFrom" | "validTo">, now: number): Warning | null =>
   now < info.validFrom ? "NotYetValid" : now > info.validTo ? "Expired" : null
 
 /**
@@ -302,7 +302,7 @@ const warningAt = (info: Pick<Info, "validFrom" | "validTo">, now: number): Warn
  * @category getters
  * @since 0.1.0
  */
-export const infoAt = ({ info }: Certificate, now: number): Info => {
+export const infoAt = ({ info }: Certificate, now: number): CertificateInfo => {
   const warning = warningAt(info, now)
   return warning === info.warning ? info : { ...info, warning }
 }

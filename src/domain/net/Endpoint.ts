@@ -36,8 +36,8 @@ import { BlockList, isIP, isIPv6 } from "node:net"
  * @category models
  * @since 0.1.0
  */
-export const Transport = Schema.Literals(["tcp", "tls", "udp", "unix", "local"])
-export type Transport = typeof Transport.Type
+export const TransportName = Schema.Literals(["tcp", "tls", "udp", "unix", "local"])
+export type TransportName = typeof TransportName.Type
 
 /**
  * All transports.
@@ -45,7 +45,7 @@ export type Transport = typeof Transport.Type
  * @category constants
  * @since 0.1.0
  */
-export const transports: ReadonlyArray<Transport> = Transport.literals
+export const transports: ReadonlyArray<TransportName> = TransportName.literals
 
 const LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/i
 const NUMBER_LABEL = /^(?:\d+|0x[0-9a-f]*)$/i
@@ -63,7 +63,7 @@ const isName = (text: string): boolean => {
  * @category models
  * @since 0.1.0
  */
-export const Host = Schema.String.check(
+export const HostName = Schema.String.check(
   Schema.makeFilter((text) => isIP(text) !== 0 || isName(text), {
     expected: "an IPv4 address, an IPv6 address or a host name"
   })
@@ -126,9 +126,9 @@ export const UnixPath = Schema.String.check(
  * @since 0.1.0
  */
 export const Endpoint = Schema.TaggedUnion({
-  tcp: { host: Host, port: Port },
-  tls: { host: Host, port: Port },
-  udp: { host: Host, port: Port },
+  tcp: { host: HostName, port: Port },
+  tls: { host: HostName, port: Port },
+  udp: { host: HostName, port: Port },
   unix: { path: UnixPath },
   anyPort: { transport: Schema.Literal("tcp"), host: AnyHost },
   local: { name: LocalName }
@@ -241,7 +241,7 @@ const SCHEME = /^([a-z][a-z0-9+.-]*):(\/\/)?/i
 const BRACKETED = /^\[([^\]]*)\](?::(.*))?$/s
 const PORT = /^(?:0|[1-9]\d{0,4})$/
 
-const isKnown = Schema.is(Transport)
+const isKnown = Schema.is(TransportName)
 
 const part = (rest: string): "path" | "query" | "fragment" | "userinfo" | undefined => {
   const at = rest.search(/[/?#]/)
@@ -356,7 +356,7 @@ export const format = (endpoint: Endpoint): string => {
  * @category codecs
  * @since 0.1.0
  */
-export const FromString = Schema.String.pipe(
+export const EndpointFromString = Schema.String.pipe(
   Schema.decodeTo(
     Endpoint,
     SchemaTransformation.transformEffect({
@@ -478,7 +478,7 @@ export const coveredBy = (endpoint: Endpoint): ReadonlyArray<Endpoint> => {
  * @category getters
  * @since 0.1.0
  */
-export const transportOf = (text: string): Transport => {
+export const transportOf = (text: string): TransportName => {
   const transport = text.slice(0, text.indexOf(":"))
   return isKnown(transport) ? transport : "tcp"
 }

@@ -42,7 +42,8 @@ export const any = "any" as Prefix
  * @category constants
  * @since 0.1.0
  */
-export const RIGHT = `"any", an address, or an address and a prefix length such as "10.0.0.0/8" or "2001:db8::/32"`
+export const PREFIX_RIGHT =
+  `"any", an address, or an address and a prefix length such as "10.0.0.0/8" or "2001:db8::/32"`
 
 type Family = 4 | 6
 
@@ -90,8 +91,10 @@ export const parse = (text: string): Result.Result<Prefix, string> => {
   if (text === any) return Result.succeed(any)
   const [given = "", suffix, ...rest] = text.split("/")
   const written = isIPv4(given) ? 4 : isIPv6(given) && !given.includes("%") ? 6 : undefined
-  if (written === undefined || rest.length > 0) return Result.fail(RIGHT)
-  if (suffix !== undefined && !(LENGTH.test(suffix) && Number(suffix) <= BITS[written])) return Result.fail(RIGHT)
+  if (written === undefined || rest.length > 0) return Result.fail(PREFIX_RIGHT)
+  if (suffix !== undefined && !(LENGTH.test(suffix) && Number(suffix) <= BITS[written])) {
+    return Result.fail(PREFIX_RIGHT)
+  }
   const length = suffix === undefined ? BITS[written] : Number(suffix)
   const address = canonical(given, written)
   if (written === 6 && address.startsWith(MAPPED) && isIPv4(address.slice(MAPPED.length)) && length >= 96) {
@@ -115,7 +118,7 @@ const cutTo = (address: string, family: Family, length: number): Result.Result<P
  * @category codecs
  * @since 0.1.0
  */
-export const FromString = Schema.String.pipe(
+export const PrefixFromString = Schema.String.pipe(
   Schema.decodeTo(
     Prefix,
     SchemaTransformation.transformEffect({
@@ -152,7 +155,7 @@ mapped.addSubnet("::ffff:0:0", 96, "ipv6")
  * @category models
  * @since 0.1.0
  */
-export interface Address {
+export interface AddressBits {
   readonly text: string
   readonly written: "ipv4" | "ipv6"
   /** Of the address, not of its spelling. */
@@ -165,7 +168,7 @@ export interface Address {
  * @category constructors
  * @since 0.1.0
  */
-export const address = (host: string): Address | undefined => {
+export const address = (host: string): AddressBits | undefined => {
   if (isIPv4(host)) return { text: host, written: "ipv4", family: 4 }
   if (!isIPv6(host)) return undefined
   return { text: host, written: "ipv6", family: mapped.check(host, "ipv6") ? 4 : 6 }
@@ -198,7 +201,7 @@ export class PrefixSet {
   }
 
   /** Whether one of the prefixes holds for the address, or for what has none. */
-  has(address: Address | undefined): boolean {
+  has(address: AddressBits | undefined): boolean {
     if (this.#any) return true
     if (address === undefined || !this.#some[address.family]) return false
     return this.#lists[address.family].check(address.text, address.written)

@@ -23,7 +23,7 @@ import * as Net from "node:net"
  * @category models
  * @since 0.1.0
  */
-export interface Address {
+export interface ProxyAddress {
   readonly host: string
   readonly port: number
 }
@@ -35,8 +35,8 @@ export interface Address {
  * @since 0.1.0
  */
 export interface Ends {
-  readonly source: Address
-  readonly destination: Address
+  readonly source: ProxyAddress
+  readonly destination: ProxyAddress
 }
 
 /**
@@ -259,7 +259,7 @@ const bytes6 = (host: string): Uint8Array => {
   return bytes
 }
 
-const withoutZone = ({ host, port }: Address): Address => ({ host: host.split("%", 1)[0]!, port })
+const withoutZone = ({ host, port }: ProxyAddress): ProxyAddress => ({ host: host.split("%", 1)[0]!, port })
 
 /**
  * Writes a header for a connection between two addresses, or for one whose addresses are not known or no IP addresses.
@@ -280,7 +280,7 @@ export const encode = (version: Version, given: Ends | undefined): Uint8Array =>
   if (version === "v1") {
     if (ends === undefined) return Buffer.from("PROXY UNKNOWN\r\n", "latin1")
     const { destination, source } = ends
-    const hostOf = ({ host }: Address): string => is4 ? host : asIPv6(host)
+    const hostOf = ({ host }: ProxyAddress): string => is4 ? host : asIPv6(host)
     const addresses = `${hostOf(source)} ${hostOf(destination)} ${source.port} ${destination.port}`
     return Buffer.from(`PROXY ${is4 ? "TCP4" : "TCP6"} ${addresses}\r\n`, "latin1")
   }

@@ -9,7 +9,7 @@ import { isSharedArrayBuffer } from "node:util/types"
 /** Levels of lists and objects in a {@link AppConfig} at most: what is posted to a thread may not exhaust its stack. */
 const DEEPEST = 64
 /** What is right, to follow "must be". */
-export const RIGHT = `made of JSON's values and of shared memory, at most ${DEEPEST} levels deep`
+export const APP_CONFIG_RIGHT = `made of JSON's values and of shared memory, at most ${DEEPEST} levels deep`
 
 const isPlain = (value: object): boolean => {
   const prototype: unknown = Object.getPrototypeOf(value)
@@ -62,6 +62,6 @@ const strayAt = (
 export const AppConfig = Schema.Unknown.check(
   Schema.makeFilter((value) => {
     const stray = strayAt(value, [], new Map())
-    return stray === undefined ? undefined : { path: stray, issue: RIGHT }
+    return stray === undefined ? undefined : { path: stray, issue: APP_CONFIG_RIGHT }
   })
 )

@@ -163,11 +163,11 @@ export const ListenerOptions = Schema.Struct({
     default: 4096,
     description: "Connections of one listener that are busy with what comes before their sessions at most"
   }),
-  proxyTrust: Schema.Array(Prefix.FromString).pipe(
+  proxyTrust: Schema.Array(Prefix.PrefixFromString).pipe(
     Schema.withDecodingDefaultType(Effect.succeed([]))
   ).annotate(described({
     description: "Addresses of proxies whose PROXY protocol headers are read",
-    right: `a list, each ${Prefix.RIGHT}`,
+    right: `a list, each ${Prefix.PREFIX_RIGHT}`,
     default: "none"
   })),
   affinity: Schema.Union([Schema.Literals(["none", "source"]), AffinityFunction]).pipe(

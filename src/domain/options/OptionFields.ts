@@ -1,7 +1,7 @@
 /**
  * What the schemas of options are made of: units, numeric fields, and the words that belong to each field.
  *
- * The text of a rule is written once, as the {@link Info} in the annotations of the option's schema: messages and
+ * The text of a rule is written once, as the {@link FieldInfo} in the annotations of the option's schema: messages and
  * documentation are both made from it.
  */
 import * as ByteSize from "effect/ByteSize"
@@ -89,7 +89,7 @@ export const print = (unit: Unit, value: number): string => {
 }
 
 /** What an option is, apart from its schema: the source of its messages and of its documentation. */
-export interface Info {
+export interface FieldInfo {
   readonly description: string
   readonly unit: Unit | undefined
   /** What a right value is, to follow "must be". */
@@ -145,7 +145,7 @@ const rightOf = (spec: Spec): string => {
   return `${zero}${kindOf(spec)} ${range}${textForms[spec.unit] ?? ""}`
 }
 
-const infoOf = (spec: Spec, byDefault: string): Info => ({
+const infoOf = (spec: Spec, byDefault: string): FieldInfo => ({
   description: spec.description,
   unit: spec.unit,
   right: rightOf(spec),
@@ -169,7 +169,7 @@ const decodedNumber = (spec: Spec): Schema.Codec<number> => {
   return spec.zero === undefined ? whole : whole.check(Schema.makeFilter((n) => n === 0 || n >= spec.min))
 }
 
-/** Where {@link Info} is kept in a field's annotations. */
+/** Where {@link FieldInfo} is kept in a field's annotations. */
 const INFO = "sluice/option"
 
 /** Where the fields of a group are kept in the annotations of the field that holds the group. */
@@ -208,10 +208,16 @@ export const optionalNumber = (spec: Spec & { readonly absent: string }) =>
 
 /** The annotations of an option that is not numeric. */
 export const described = (
-  info: Pick<Info, "description" | "right" | "default"> & Partial<Pick<Info, "requirement" | "shown">>
+  info: Pick<FieldInfo, "description" | "right" | "default"> & Partial<Pick<FieldInfo, "requirement" | "shown">>
 ) => ({
   description: info.description,
-  [INFO]: { requirement: undefined, shown: "value", ...info, unit: undefined, nextPowerOfTwo: undefined } satisfies Info
+  [INFO]: {
+    requirement: undefined,
+    shown: "value",
+    ...info,
+    unit: undefined,
+    nextPowerOfTwo: undefined
+  } satisfies FieldInfo
 })
 
 /** A group as a field: its own defaults when it is absent. */
@@ -221,11 +227,11 @@ export const group = <A, I>(schema: Schema.Codec<A, I>, fields: Schema.Struct.Fi
   ).annotate({ [GROUP]: fields })
 
 /** Every option of some fields by its path, through the groups. */
-export const infosOf = (fields: Schema.Struct.Fields, prefix = ""): Array<[string, Info]> =>
+export const infosOf = (fields: Schema.Struct.Fields, prefix = ""): Array<[string, FieldInfo]> =>
   Object.entries(fields).flatMap(([key, field]) => {
     const annotations = Schema.resolveAnnotations(field)
     const inner = annotations?.[GROUP] as Schema.Struct.Fields | undefined
     if (inner !== undefined) return infosOf(inner, `${prefix}${key}.`)
-    const info = annotations?.[INFO] as Info | undefined
+    const info = annotations?.[INFO] as FieldInfo | undefined
     return info === undefined ? [] : [[`${prefix}${key}`, info]]
   })

@@ -4,7 +4,7 @@
  */
 import * as Formatter from "effect/Formatter"
 import type * as SchemaIssue from "effect/SchemaIssue"
-import type { Info } from "./OptionFields.ts"
+import type { FieldInfo } from "./OptionFields.ts"
 
 /** Edits between two words: insert, delete, replace, or swap two neighbours. */
 const distance = (a: string, b: string): number => {
@@ -33,14 +33,14 @@ const lastKey = (option: string): string => option.slice(option.lastIndexOf(".")
 const groupOf = (option: string): string => option.slice(0, option.lastIndexOf(".") + 1)
 
 /** What stands beside an option or a key: options, and groups of them. */
-const siblings = (option: string, known: ReadonlyMap<string, Info>): ReadonlyArray<string> => {
+const siblings = (option: string, known: ReadonlyMap<string, FieldInfo>): ReadonlyArray<string> => {
   const group = groupOf(option)
   const within = Array.from(known.keys()).filter((name) => name.startsWith(group))
   return Array.from(new Set(within.map((name) => `${group}${name.slice(group.length).split(".")[0]}`)))
 }
 
 /** The option most like an unknown one, wherever it is; a group only where it could stand. */
-const meant = (unknown: string, known: ReadonlyMap<string, Info>): string | undefined => {
+const meant = (unknown: string, known: ReadonlyMap<string, FieldInfo>): string | undefined => {
   const key = lastKey(unknown).toLowerCase()
   if (key.length > LONGEST_KEY) return undefined
   let best: string | undefined
@@ -119,7 +119,7 @@ const kindWithin = (value: unknown, path: ReadonlyArray<PropertyKey>): string =>
 const explain = (
   input: unknown,
   { path, right, unknownKey }: Problem,
-  known: ReadonlyMap<string, Info>
+  known: ReadonlyMap<string, FieldInfo>
 ): Told => {
   // the value is left out: it may hold the secret
   if (path.length === 0) return told("options", `options: got ${kindOfValue(input)}; they must be an object`)
@@ -161,7 +161,7 @@ const explain = (
 export const tell = (
   issue: SchemaIssue.Issue,
   input: unknown,
-  known: ReadonlyMap<string, Info>
+  known: ReadonlyMap<string, FieldInfo>
 ): ReadonlyArray<Told> => {
   const all = problems(issue).slice(0, MOST_REASONS).map((problem) => explain(input, problem, known))
   // an option that breaks two of its own bounds is told of once

@@ -572,7 +572,7 @@ export const AppOptions = Schema.Struct({
     shown: "nothing"
   })),
   scope: group(ScopeOptions, ScopeFlags.fields),
-  proxiedTransports: Schema.UniqueArray(Endpoint.Transport).pipe(
+  proxiedTransports: Schema.UniqueArray(Endpoint.TransportName).pipe(
     Schema.withDecodingDefaultType(Effect.succeed([]))
   ).annotate(described({
     description: "Transports for which the application is a proxy",
@@ -586,7 +586,7 @@ export const AppOptions = Schema.Struct({
     default: "none",
     requirement: "W4"
   })),
-  listen: Schema.Array(Endpoint.FromString).pipe(
+  listen: Schema.Array(Endpoint.EndpointFromString).pipe(
     Schema.withDecodingDefaultType(Effect.succeed([]))
   ).annotate(described({
     description: "Endpoints that the application is told to serve",
@@ -598,7 +598,7 @@ export const AppOptions = Schema.Struct({
     Schema.withDecodingDefaultType(Effect.succeed(null))
   ).annotate(described({
     description: "What the application's module is told",
-    right: AppConfig.RIGHT,
+    right: AppConfig.APP_CONFIG_RIGHT,
     default: "null",
     shown: "kind"
   })),

@@ -18,14 +18,14 @@ const Count = Schema.Int
 const countsOf = <K extends string>(keys: ReadonlyArray<K>) =>
   Schema.Struct(Object.fromEntries(keys.map((key) => [key, Count])) as Record<K, typeof Count>)
 
-export const Messages = Schema.Struct({
+export const MessageCounts = Schema.Struct({
   sent: Count,
   delivered: Count,
   postponed: Count,
   released: countsOf(ReleaseReasons)
 })
 
-export const Offers = Schema.Struct({
+export const OfferCounts = Schema.Struct({
   offered: Count,
   claimed: Count,
   revoked: Count,
@@ -33,7 +33,7 @@ export const Offers = Schema.Struct({
   pending: Count
 })
 
-export const Arrivals = Schema.Struct({
+export const ArrivalCounts = Schema.Struct({
   arrived: Count,
   claimed: Count,
   withdrawn: Count,
@@ -52,7 +52,7 @@ export const Scope = Schema.Literals(["local", "global"])
 /** Slots in use and slots there are. */
 export const Depth = Schema.Struct({ used: Count, size: Count })
 
-export const Worker = Schema.Struct({
+export const WorkerReport = Schema.Struct({
   handle: Schema.String,
   workerIndex: Count,
   appIndex: Count,
@@ -77,15 +77,15 @@ export const Worker = Schema.Struct({
   /** Time since the worker last took a message from its queue, or since it had none to take. */
   lastProgressMillis: Schema.Finite,
   segments: Schema.Struct({ count: Count, bytes: Count, hostBytes: Count, used: Count }),
-  messages: Messages,
-  offers: Offers
+  messages: MessageCounts,
+  offers: OfferCounts
 })
-export type Worker = typeof Worker.Type
+export type WorkerReport = typeof WorkerReport.Type
 
 /** Who has the socket of a connection: the host, or the worker that has claimed it. */
 export const Placement = Schema.Literals(["shared", "transfer"])
 
-export const Listener = Schema.Struct({
+export const ListenerReport = Schema.Struct({
   handle: Schema.String,
   app: Schema.String,
   appIndex: Count,
@@ -102,12 +102,12 @@ export const Listener = Schema.Struct({
   /** Which segment manager of each running worker the sessions come from (W7). */
   managers: Schema.Array(Schema.Struct({ worker: Count, manager: Count })),
   sessions: Count,
-  arrivals: Arrivals
+  arrivals: ArrivalCounts
 })
-export type Listener = typeof Listener.Type
+export type ListenerReport = typeof ListenerReport.Type
 
 /** A certificate of an application: what anybody may know of it, and never the key (W19). */
-export const Certificate = Schema.Struct({
+export const CertificateReport = Schema.Struct({
   handle: Schema.String,
   subject: Schema.String,
   /** Its subject alternative names, DNS names first. */
@@ -119,7 +119,7 @@ export const Certificate = Schema.Struct({
   /** Why clients refuse it now, if they do. */
   warning: Schema.NullOr(Warning)
 })
-export type Certificate = typeof Certificate.Type
+export type CertificateReport = typeof CertificateReport.Type
 
 /** What an application shows of itself: the rows of a table, whose columns are the fields. */
 export const Status = Schema.Array(
@@ -127,7 +127,7 @@ export const Status = Schema.Array(
 )
 export type Status = typeof Status.Type
 
-export const App = Schema.Struct({
+export const AppReport = Schema.Struct({
   index: Count,
   name: Schema.String,
   client: Schema.String,
@@ -142,40 +142,40 @@ export const App = Schema.Struct({
   memoryLimit: Count,
   rxFifoSize: Count,
   txFifoSize: Count,
-  certificates: Schema.Array(Certificate),
+  certificates: Schema.Array(CertificateReport),
   /** Empty for one that shows nothing. */
   status: Status,
-  workers: Schema.Array(Worker),
-  listeners: Schema.Array(Listener)
+  workers: Schema.Array(WorkerReport),
+  listeners: Schema.Array(ListenerReport)
 })
-export type App = typeof App.Type
+export type AppReport = typeof AppReport.Type
 
-export const Host = Schema.Struct({
+export const HostReport = Schema.Struct({
   pid: Count,
   version: Schema.String,
   uptimeMillis: Schema.Finite,
   draining: Schema.Boolean,
   sessions: Count,
-  apps: Schema.Array(App),
+  apps: Schema.Array(AppReport),
   /** Sums over all workers and listeners that there have been. */
-  ledger: Schema.Struct({ messages: Messages, offers: Offers, arrivals: Arrivals }),
+  ledger: Schema.Struct({ messages: MessageCounts, offers: OfferCounts, arrivals: ArrivalCounts }),
   /** What does not add up; empty on a sound host. */
   imbalances: Schema.Array(Schema.String)
 })
-export type Host = typeof Host.Type
+export type HostReport = typeof HostReport.Type
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Sessions
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** What a session's bytes go over: a connection, or memory that two workers share. */
-export const SessionTransport = Endpoint.Transport
+export const SessionTransport = Endpoint.TransportName
 
 /** How a session came to be; a cut-through session is two of them, one at each end (W16). */
 export const SessionKind = Schema.Literals(["accepted", "connected", "cut-through server", "cut-through client"])
 
 /** A fifo: bytes in it, bytes that it may hold, and bytes of memory that it has now. */
-export const Fifo = Schema.Struct({ used: Count, size: Count, memory: Count })
+export const FifoReport = Schema.Struct({ used: Count, size: Count, memory: Count })
 
 /** Which worker something belongs to. */
 const OfWorker = {
@@ -185,7 +185,7 @@ const OfWorker = {
   workerHandle: Schema.String
 }
 
-export const Session = Schema.Struct({
+export const SessionReport = Schema.Struct({
   handle: Schema.String,
   ...OfWorker,
   /** Handle of the listener that it came from, also when that is gone; null for one that its worker asked for. */
@@ -199,16 +199,16 @@ export const Session = Schema.Struct({
   remote: Schema.String,
   ageMillis: Schema.Finite,
   /** From the peer to the application, and back; null where the host has no part in it: cut-through, and `transfer`. */
-  rx: Schema.NullOr(Fifo),
-  tx: Schema.NullOr(Fifo),
+  rx: Schema.NullOr(FifoReport),
+  tx: Schema.NullOr(FifoReport),
   /** Datagrams of it that were dropped. */
   dropped: Count
 })
-export type Session = typeof Session.Type
+export type SessionReport = typeof SessionReport.Type
 
 /** Sessions, the first of `total` that there are. */
-export const Sessions = Schema.Struct({ total: Count, sessions: Schema.Array(Session) })
-export type Sessions = typeof Sessions.Type
+export const SessionsReport = Schema.Struct({ total: Count, sessions: Schema.Array(SessionReport) })
+export type SessionsReport = typeof SessionsReport.Type
 
 /** A worker's number within its application, as `1`, or its handle, as `3.0`. */
 export const WorkerFilter = Schema.String.check(
@@ -231,7 +231,7 @@ export const SessionFilter = Schema.Struct({
 export type SessionFilter = typeof SessionFilter.Type
 
 /** A connect that is half-open: it is neither a session nor given up (W14). */
-export const Connect = Schema.Struct({
+export const ConnectReport = Schema.Struct({
   ...OfWorker,
   /** Its number among the worker's requests. */
   request: Count,
@@ -242,7 +242,7 @@ export const Connect = Schema.Struct({
   ageMillis: Schema.Finite,
   timeoutMillis: Schema.Finite
 })
-export type Connect = typeof Connect.Type
+export type ConnectReport = typeof ConnectReport.Type
 
 /** One end of a cut-through session. */
 export const LocalEnd = Schema.Struct({
@@ -254,17 +254,17 @@ export const LocalEnd = Schema.Struct({
 export type LocalEnd = typeof LocalEnd.Type
 
 /** A cut-through session: both its ends, and the segment that they share (W16). */
-export const LocalSession = Schema.Struct({
+export const LocalSessionReport = Schema.Struct({
   endpoint: Schema.String,
   server: LocalEnd,
   client: LocalEnd,
   segmentBytes: Count,
   ageMillis: Schema.Finite
 })
-export type LocalSession = typeof LocalSession.Type
+export type LocalSessionReport = typeof LocalSessionReport.Type
 
 /** An entry of a namespace's local table (W17). */
-export const LocalListener = Schema.Struct({
+export const LocalListenerReport = Schema.Struct({
   namespace: Schema.String,
   endpoint: Schema.String,
   app: Schema.String,
@@ -272,21 +272,21 @@ export const LocalListener = Schema.Struct({
   /** Handle of the listener. */
   listener: Schema.String
 })
-export type LocalListener = typeof LocalListener.Type
+export type LocalListenerReport = typeof LocalListenerReport.Type
 
 /** What there is in local scope; `connects` are those that wait for a worker of this host. */
-export const Locals = Schema.Struct({
-  listeners: Schema.Array(LocalListener),
-  sessions: Schema.Array(LocalSession),
-  connects: Schema.Array(Connect)
+export const LocalsReport = Schema.Struct({
+  listeners: Schema.Array(LocalListenerReport),
+  sessions: Schema.Array(LocalSessionReport),
+  connects: Schema.Array(ConnectReport)
 })
-export type Locals = typeof Locals.Type
+export type LocalsReport = typeof LocalsReport.Type
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Memory and queues
 // ---------------------------------------------------------------------------------------------------------------------
 
-export const Segment = Schema.Struct({
+export const SegmentReport = Schema.Struct({
   index: Count,
   bytes: Count,
   /** Where the worker's part begins: queues and the host's part are before it. */
@@ -297,7 +297,7 @@ export const Segment = Schema.Struct({
   /** Never removed: it holds the event queue (W6). */
   protected: Schema.Boolean
 })
-export type Segment = typeof Segment.Type
+export type SegmentReport = typeof SegmentReport.Type
 
 /**
  * Segments of a running worker and who allocates from them.
@@ -306,7 +306,7 @@ export type Segment = typeof Segment.Type
  * - `worker`: segments that were added for tx fifos. The worker alone knows how full they are.
  * - `local`: segments of cut-through sessions, one for each. They are counted and not listed.
  */
-export const SegmentManager = Schema.Struct({
+export const SegmentManagerReport = Schema.Struct({
   ...OfWorker,
   kind: Schema.Literals(["host", "worker", "local"]),
   /** Its number among the worker's managers; null for those that are not `host`. */
@@ -316,7 +316,7 @@ export const SegmentManager = Schema.Struct({
   /** Segments, and bytes in them. */
   count: Count,
   bytes: Count,
-  segments: Schema.Array(Segment),
+  segments: Schema.Array(SegmentReport),
   /** Allocated blocks by their size, smallest first: 256 bytes for a session's block, more for fifos. */
   blocks: Schema.Array(Schema.Struct({ size: Count, count: Count })),
   /** Percent of the host's parts in use; null where the host does not know. */
@@ -327,7 +327,7 @@ export const SegmentManager = Schema.Struct({
   /** Whether a segment is on its way to the worker. */
   growing: Schema.Boolean
 })
-export type SegmentManager = typeof SegmentManager.Type
+export type SegmentManagerReport = typeof SegmentManagerReport.Type
 
 /** Slots of a part of a queue: in use, in use at most so far, as far as the host has seen, and there are. */
 export const Ring = Schema.Struct({ used: Count, highest: Count, size: Count })
@@ -349,11 +349,11 @@ export const Direction = Schema.Struct({
 export type Direction = typeof Direction.Type
 
 /** The queues of a running worker (M1). */
-export const Queue = Schema.Struct({
+export const QueueReport = Schema.Struct({
   ...OfWorker,
   congested: Schema.Boolean,
   postponed: Count,
   toWorker: Direction,
   toHost: Direction
 })
-export type Queue = typeof Queue.Type
+export type QueueReport = typeof QueueReport.Type

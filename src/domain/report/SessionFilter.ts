@@ -6,7 +6,7 @@ import type * as Report from "./Report.ts"
 
 /** What a filter looks at. */
 export type Facts = Pick<
-  Report.Session,
+  Report.SessionReport,
   "appIndex" | "worker" | "workerHandle" | "state" | "transport" | "local" | "remote"
 >
 

@@ -15,7 +15,7 @@ const FORM = /^(0|[1-9]\d{0,7})\.(0|[1-9]\d{0,8})$/
  * @category constants
  * @since 0.1.0
  */
-export const RIGHT = `a handle such as "12.3", as show prints it`
+export const HANDLE_RIGHT = `a handle such as "12.3", as show prints it`
 
 /**
  * The handle of a text; `undefined` for a text that is none.
@@ -36,7 +36,7 @@ export const parse = <H extends Handle.Handle>(text: string): H | undefined => {
  * @category codecs
  * @since 0.1.0
  */
-export const FromString = <H extends Handle.Handle>() =>
+export const HandleFromString = <H extends Handle.Handle>() =>
   Schema.String.pipe(
     Schema.decodeTo(
       Schema.declare((input): input is H => typeof input === "number"),
@@ -44,7 +44,7 @@ export const FromString = <H extends Handle.Handle>() =>
         decode: (text: string, options) => {
           const handle = parse<H>(text)
           return handle === undefined
-            ? Effect.fail(new SchemaIssue.InvalidValue({ message: `it must be ${RIGHT}` }, text, options))
+            ? Effect.fail(new SchemaIssue.InvalidValue({ message: `it must be ${HANDLE_RIGHT}` }, text, options))
             : Effect.succeed(handle)
         },
         encode: (handle: H) => Effect.succeed(Handle.format(handle))

@@ -86,7 +86,7 @@ export const now = Flag.Boolean("now").pipe(
 export const handle = <H extends Handle.Handle>(name: string, description: string): Argument.Argument<H> =>
   Argument.String(name).pipe(
     Argument.withDescription(description),
-    Argument.filterMap((text) => Option.fromUndefinedOr(HandleText.parse<H>(text)), () => HandleText.RIGHT)
+    Argument.filterMap((text) => Option.fromUndefinedOr(HandleText.parse<H>(text)), () => HandleText.HANDLE_RIGHT)
   )
 
 /** Parts of a path that are lost in one: the control API has the name in its path. */
@@ -113,11 +113,11 @@ export const app: Argument.Argument<string> = Argument.String("app").pipe(
  * @since 0.1.0
  */
 export const prefix: Argument.Argument<string> = Argument.String("prefix").pipe(
-  Argument.withDescription(`Addresses: ${Prefix.RIGHT}`),
+  Argument.withDescription(`Addresses: ${Prefix.PREFIX_RIGHT}`),
   Argument.filterMap((text) => Result.getSuccess(Prefix.parse(text)), wrongPrefix)
 )
 
 /** What would be right instead of a text that is no prefix. */
 export function wrongPrefix(text: string): string {
-  return Result.match(Prefix.parse(text), { onFailure: (right) => right, onSuccess: () => Prefix.RIGHT })
+  return Result.match(Prefix.parse(text), { onFailure: (right) => right, onSuccess: () => Prefix.PREFIX_RIGHT })
 }

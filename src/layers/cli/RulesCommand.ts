@@ -14,7 +14,7 @@ import { Action, type RuleHandle } from "../../domain/admission/RuleTable.ts"
 import * as Prefix from "../../domain/net/Prefix.ts"
 import { Name, NAME_RIGHT } from "../../domain/options/Options.ts"
 import * as Handle from "../../domain/state/Handle.ts"
-import type { RuleEntry } from "../../services/ControlApi.ts"
+import type { ListedRule } from "../../services/ControlApi.ts"
 import * as ControlClient from "../control/ControlClient.ts"
 import * as CommandInput from "./CommandInput.ts"
 import { type Column, json, orNone, tableOr, WIDTH } from "./Table.ts"
@@ -22,7 +22,7 @@ import { type Column, json, orNone, tableOr, WIDTH } from "./Table.ts"
 const side = (prefix: string, port: number): string =>
   port === 0 ? prefix : prefix.includes(":") ? `[${prefix}]:${port}` : `${prefix}:${port}`
 
-const columns: ReadonlyArray<Column<RuleEntry>> = [
+const columns: ReadonlyArray<Column<ListedRule>> = [
   { head: "Rule", cell: ({ handle }) => handle },
   { head: "On", cell: ({ rule: { on, transport } }) => transport === "any" ? on : `${on} ${transport}` },
   { head: "Local", cell: ({ rule }) => side(rule.local, rule.localPort), least: 12 },
@@ -38,7 +38,7 @@ const columns: ReadonlyArray<Column<RuleEntry>> = [
  * @category formatting
  * @since 0.1.0
  */
-export const format = (rules: ReadonlyArray<RuleEntry>, width = WIDTH): string =>
+export const format = (rules: ReadonlyArray<ListedRule>, width = WIDTH): string =>
   tableOr("no session rules", columns, rules, width).join("\n")
 
 const list = Command.make(
@@ -57,7 +57,7 @@ const optionally = <A>(flag: Flag.Flag<A>): Flag.Flag<A | undefined> =>
 const prefix = (name: string, end: string) =>
   optionally(
     Flag.String(name).pipe(
-      Flag.withDescription(`Addresses of ${end}: ${Prefix.RIGHT}; default: any`),
+      Flag.withDescription(`Addresses of ${end}: ${Prefix.PREFIX_RIGHT}; default: any`),
       Flag.withMetavar("<prefix>"),
       Flag.filterMap((text) => Result.getSuccess(Prefix.parse(text)), CommandInput.wrongPrefix)
     )

@@ -25,14 +25,14 @@ import {
   widthOf
 } from "./Table.ts"
 
-const appColumns: ReadonlyArray<Column<Report.App>> = [
+const appColumns: ReadonlyArray<Column<Report.AppReport>> = [
   { head: "App", cell: (app) => `${app.index}` },
   { head: "Name", cell: (app) => orNone(app.name), least: 20 },
   { head: "Client", cell: (app) => orNone(app.client), least: 20 },
   { head: "Namespace", cell: (app) => orNone(app.namespace), least: 20 }
 ]
 
-const moreColumns: ReadonlyArray<Column<Report.App>> = [
+const moreColumns: ReadonlyArray<Column<Report.AppReport>> = [
   { head: "Scope", cell: ({ scopes }) => ShowListeners.scope(scopes) },
   { head: "Proxy for", cell: (app) => orNone(app.proxiedTransports.join(", ")) },
   { head: "First segment", cell: (app) => size(app.firstSegmentSize), right: true },
@@ -42,7 +42,7 @@ const moreColumns: ReadonlyArray<Column<Report.App>> = [
   { head: "Tx fifo", cell: (app) => size(app.txFifoSize), right: true }
 ]
 
-const workerColumns: ReadonlyArray<Column<Report.Worker>> = [
+const workerColumns: ReadonlyArray<Column<Report.WorkerReport>> = [
   { head: "Worker", cell: (worker) => worker.handle },
   { head: "App", cell: (worker) => `${worker.appIndex}` },
   { head: "Map", cell: (worker) => `${worker.mapIndex}` },
@@ -53,7 +53,7 @@ const workerColumns: ReadonlyArray<Column<Report.Worker>> = [
   { head: "Sessions", cell: (worker) => `${worker.sessions}`, right: true }
 ]
 
-const certificateColumns: ReadonlyArray<Column<Report.Certificate>> = [
+const certificateColumns: ReadonlyArray<Column<Report.CertificateReport>> = [
   { head: "Certificate", cell: (certificate) => certificate.handle },
   { head: "Subject", cell: (certificate) => orNone(certificate.subject) },
   { head: "Names", cell: (certificate) => orNone(certificate.names.join(", ")) },
@@ -75,7 +75,7 @@ const statusColumns = (status: Report.Status): ReadonlyArray<Column<Report.Statu
     right: status.some((row) => typeof row[field] === "number")
   }))
 
-const workerDetails = (worker: Report.Worker): Array<string> => {
+const workerDetails = (worker: Report.WorkerReport): Array<string> => {
   const { postponed, queue, segments } = worker
   const depth = (name: string, { size, used }: { readonly used: number; readonly size: number }) =>
     `${name} ${used}/${size}`
@@ -101,7 +101,7 @@ const workerDetails = (worker: Report.Worker): Array<string> => {
   return details(`Worker ${worker.handle}`, rows)
 }
 
-const section = (app: Report.App, look: Look): Array<string> => {
+const section = (app: Report.AppReport, look: Look): Array<string> => {
   const { verbose } = look
   const width = widthOf(look)
   const inner = width - INDENT.length
@@ -121,7 +121,7 @@ const section = (app: Report.App, look: Look): Array<string> => {
   ]
 }
 
-const host = (report: Report.Host): string =>
+const host = (report: Report.HostReport): string =>
   [
     `host ${report.version}`,
     `pid ${report.pid}`,
@@ -138,7 +138,7 @@ const host = (report: Report.Host): string =>
  * @category formatting
  * @since 0.1.0
  */
-export const format = (report: Report.Host, look: Look): string => {
+export const format = (report: Report.HostReport, look: Look): string => {
   const apps = report.apps.length === 0
     ? [["no active apps"]]
     : report.apps.map((app) => section(app, look))
@@ -156,4 +156,4 @@ export const format = (report: Report.Host, look: Look): string => {
  * @category formatting
  * @since 0.1.0
  */
-export const formatOne = (app: Report.App, look: Look): string => section(app, look).join("\n")
+export const formatOne = (app: Report.AppReport, look: Look): string => section(app, look).join("\n")

@@ -127,7 +127,7 @@ const address = (name: string, end: string) =>
       + "the port, a host and a port (10.0.0.7:443, [::1]:443) whatever the transport, or a whole URI "
       + "(tcp://10.0.0.7:443, local://billing). Names are not resolved",
     Schema.is(AddressPattern.Text),
-    AddressPattern.RIGHT
+    AddressPattern.ADDRESS_PATTERN_RIGHT
   )
 
 const oneOf = <A extends string>(name: string, all: ReadonlyArray<A>, description: string) =>

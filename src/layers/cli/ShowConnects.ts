@@ -6,7 +6,7 @@
 import type * as Report from "../../domain/report/Report.ts"
 import { address, type Column, type Look, orNone, printable, tableOr, time, widthOf } from "./Table.ts"
 
-const columns: ReadonlyArray<Column<Report.Connect>> = [
+const columns: ReadonlyArray<Column<Report.ConnectReport>> = [
   { head: "App", cell: (connect) => orNone(connect.app), least: 6 },
   { head: "Worker", cell: (connect) => `${connect.worker}` },
   {
@@ -28,7 +28,7 @@ const columns: ReadonlyArray<Column<Report.Connect>> = [
   { head: "Timeout", cell: (connect) => time(connect.timeoutMillis), right: true }
 ]
 
-const more: ReadonlyArray<Column<Report.Connect>> = [
+const more: ReadonlyArray<Column<Report.ConnectReport>> = [
   { head: "App index", cell: (connect) => `${connect.appIndex}`, right: true },
   { head: "Worker handle", cell: (connect) => connect.workerHandle },
   { head: "Request", cell: (connect) => `${connect.request}`, right: true }
@@ -41,7 +41,7 @@ const more: ReadonlyArray<Column<Report.Connect>> = [
  * @since 0.1.0
  */
 export const lines = (
-  connects: ReadonlyArray<Report.Connect>,
+  connects: ReadonlyArray<Report.ConnectReport>,
   { nothing, ...look }: Look & { readonly nothing: string }
 ): Array<string> => tableOr(nothing, look.verbose ? [...columns, ...more] : columns, connects, widthOf(look))
 
@@ -51,5 +51,5 @@ export const lines = (
  * @category formatting
  * @since 0.1.0
  */
-export const format = (connects: ReadonlyArray<Report.Connect>, look: Look): string =>
+export const format = (connects: ReadonlyArray<Report.ConnectReport>, look: Look): string =>
   lines(connects, { ...look, nothing: "no connects" }).join("\n")

@@ -18,11 +18,11 @@ import {
   wrapped
 } from "./Table.ts"
 
-const refusals = (listener: Report.Listener): ReadonlyArray<readonly [string, number]> =>
+const refusals = (listener: Report.ListenerReport): ReadonlyArray<readonly [string, number]> =>
   Object.entries(listener.arrivals.refused).filter(([, count]) => count !== 0)
 
 /** Datagrams dropped, by reason. */
-const drops = (listener: Report.Listener) =>
+const drops = (listener: Report.ListenerReport) =>
   Object.entries(listener.arrivals.dropped).filter(([, count]) => count !== 0)
 
 const sum = (counts: ReadonlyArray<readonly [string, number]>) => `${counts.reduce((sum, [, count]) => sum + count, 0)}`
@@ -33,9 +33,9 @@ const sum = (counts: ReadonlyArray<readonly [string, number]>) => `${counts.redu
  * @category formatting
  * @since 0.1.0
  */
-export const scope = (scopes: Report.Listener["scopes"]): string => scopes.length > 1 ? "both" : scopes[0] ?? "-"
+export const scope = (scopes: Report.ListenerReport["scopes"]): string => scopes.length > 1 ? "both" : scopes[0] ?? "-"
 
-const place: ReadonlyArray<Column<Report.Listener>> = [
+const place: ReadonlyArray<Column<Report.ListenerReport>> = [
   { head: "Listener", cell: (listener) => listener.handle },
   {
     head: "Endpoint",
@@ -46,19 +46,19 @@ const place: ReadonlyArray<Column<Report.Listener>> = [
   }
 ]
 
-const owner: ReadonlyArray<Column<Report.Listener>> = [
+const owner: ReadonlyArray<Column<Report.ListenerReport>> = [
   { head: "App", cell: (listener) => orNone(listener.app), least: 6 },
   { head: "Scope", cell: ({ scopes }) => scope(scopes) }
 ]
 
-const use: ReadonlyArray<Column<Report.Listener>> = [
+const use: ReadonlyArray<Column<Report.ListenerReport>> = [
   { head: "Workers", cell: (listener) => ranges(listener.workers), least: 7 },
   { head: "Sessions", cell: (listener) => `${listener.sessions}`, right: true },
   { head: "Held", cell: (listener) => `${listener.arrivals.held}`, right: true },
   { head: "Refused", cell: (listener) => sum(refusals(listener)), right: true }
 ]
 
-const more: ReadonlyArray<Column<Report.Listener>> = [
+const more: ReadonlyArray<Column<Report.ListenerReport>> = [
   { head: "Placement", cell: (listener) => listener.placement },
   { head: "Arrived", cell: ({ arrivals }) => `${arrivals.arrived}`, right: true },
   { head: "Offered", cell: ({ arrivals }) => `${arrivals.offered}`, right: true },
@@ -75,13 +75,13 @@ const more: ReadonlyArray<Column<Report.Listener>> = [
 ]
 
 const lines = (
-  columns: ReadonlyArray<Column<Report.Listener>>,
-  listeners: ReadonlyArray<Report.Listener>,
+  columns: ReadonlyArray<Column<Report.ListenerReport>>,
+  listeners: ReadonlyArray<Report.ListenerReport>,
   width: number
 ): Array<string> => {
   if (listeners.length === 0) return ["no active listeners"]
   const [head = "", ...rows] = table(columns, listeners, width)
-  const reasons = (listener: Report.Listener) => {
+  const reasons = (listener: Report.ListenerReport) => {
     const refused = refusals(listener).map(([reason, count]) => `${reason} ${count}`)
     const dropped = drops(listener).map(([reason, count]) => `datagrams ${reason} ${count}`)
     return indented(wrapped([...refused, ...dropped], width - INDENT.length))
@@ -95,7 +95,7 @@ const lines = (
  * @category formatting
  * @since 0.1.0
  */
-export const ofApp = (listeners: ReadonlyArray<Report.Listener>, width: number): Array<string> =>
+export const ofApp = (listeners: ReadonlyArray<Report.ListenerReport>, width: number): Array<string> =>
   lines([...place, ...use], listeners, width)
 
 /**
@@ -105,6 +105,6 @@ export const ofApp = (listeners: ReadonlyArray<Report.Listener>, width: number):
  * @since 0.1.0
  */
 export const format = (
-  listeners: ReadonlyArray<Report.Listener>,
+  listeners: ReadonlyArray<Report.ListenerReport>,
   look: Look
 ): string => lines([...place, ...owner, ...use, ...(look.verbose ? more : [])], listeners, widthOf(look)).join("\n")

@@ -8,7 +8,7 @@ import type * as Report from "../../domain/report/Report.ts"
 import * as ShowConnects from "./ShowConnects.ts"
 import { type Column, type Look, orNone, printable, sections, size, tableOr, time, widthOf } from "./Table.ts"
 
-const listenerColumns: ReadonlyArray<Column<Report.LocalListener>> = [
+const listenerColumns: ReadonlyArray<Column<Report.LocalListenerReport>> = [
   { head: "Listener", cell: (entry) => entry.listener },
   { head: "Endpoint", cell: (entry) => printable(entry.endpoint), least: 20, keep: "end" },
   { head: "App", cell: (entry) => orNone(entry.app), least: 16 },
@@ -17,20 +17,20 @@ const listenerColumns: ReadonlyArray<Column<Report.LocalListener>> = [
 
 const endColumns = (
   head: string,
-  of: (session: Report.LocalSession) => Report.LocalEnd
-): ReadonlyArray<Column<Report.LocalSession>> => [
+  of: (session: Report.LocalSessionReport) => Report.LocalEnd
+): ReadonlyArray<Column<Report.LocalSessionReport>> => [
   { head, cell: (session) => `${orNone(of(session).app)} ${of(session).worker}`, least: 6, keep: "end" },
   { head: "Session", cell: (session) => of(session).session },
   { head: "State", cell: (session) => of(session).state }
 ]
 
-const sessionColumns: ReadonlyArray<Column<Report.LocalSession>> = [
+const sessionColumns: ReadonlyArray<Column<Report.LocalSessionReport>> = [
   { head: "Endpoint", cell: (session) => printable(session.endpoint), least: 12, keep: "end" },
   ...endColumns("Server", ({ server }) => server),
   ...endColumns("Client", ({ client }) => client)
 ]
 
-const moreColumns: ReadonlyArray<Column<Report.LocalSession>> = [
+const moreColumns: ReadonlyArray<Column<Report.LocalSessionReport>> = [
   { head: "Server worker", cell: ({ server }) => server.workerHandle },
   { head: "Client worker", cell: ({ client }) => client.workerHandle },
   { head: "Segment", cell: (session) => size(session.segmentBytes), right: true },
@@ -43,7 +43,7 @@ const moreColumns: ReadonlyArray<Column<Report.LocalSession>> = [
  * @category formatting
  * @since 0.1.0
  */
-export const format = (locals: Report.Locals, look: Look): string => {
+export const format = (locals: Report.LocalsReport, look: Look): string => {
   const width = widthOf(look)
   return sections([
     tableOr("no local listeners", listenerColumns, locals.listeners, width),

@@ -7,12 +7,12 @@ import type * as Report from "../../domain/report/Report.ts"
 import { type Column, details, indented, type Look, orNone, sections, tableOr, widthOf } from "./Table.ts"
 
 interface Row {
-  readonly queue: Report.Queue
+  readonly queue: Report.QueueReport
   readonly name: string
   readonly direction: Report.Direction
 }
 
-const rowsOf = (queue: Report.Queue): ReadonlyArray<Row> => [
+const rowsOf = (queue: Report.QueueReport): ReadonlyArray<Row> => [
   { queue, name: "to worker", direction: queue.toWorker },
   { queue, name: "to host", direction: queue.toHost }
 ]
@@ -46,7 +46,7 @@ const ofDirection = ({ direction, name }: Row): Array<string> =>
     ["reader", direction.idle ? "sleeps" : "awake"]
   ])
 
-const ofWorker = (queue: Report.Queue): Array<string> => [
+const ofWorker = (queue: Report.QueueReport): Array<string> => [
   `${orNone(queue.app)}, worker ${queue.worker} (${queue.workerHandle}), ${
     queue.congested ? "congested" : "not congested"
   }, ${queue.postponed} postponed`,
@@ -59,7 +59,7 @@ const ofWorker = (queue: Report.Queue): Array<string> => [
  * @category formatting
  * @since 0.1.0
  */
-export const format = (queues: ReadonlyArray<Report.Queue>, look: Look): string =>
+export const format = (queues: ReadonlyArray<Report.QueueReport>, look: Look): string =>
   look.verbose && queues.length > 0
     ? sections(queues.map(ofWorker))
     : tableOr("no queues", columns, queues.flatMap(rowsOf), widthOf(look)).join("\n")

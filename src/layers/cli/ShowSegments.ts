@@ -19,7 +19,7 @@ import {
   widthOf
 } from "./Table.ts"
 
-type Manager = Report.SegmentManager
+type Manager = Report.SegmentManagerReport
 
 /** A sum of what is known of segments; a dash when nothing is. */
 const total = (manager: Manager, part: "used" | "free"): string =>
@@ -38,7 +38,7 @@ const columns: ReadonlyArray<Column<Manager>> = [
   { head: "Free", cell: (manager) => total(manager, "free"), right: true }
 ]
 
-const segmentColumns: ReadonlyArray<Column<Report.Segment>> = [
+const segmentColumns: ReadonlyArray<Column<Report.SegmentReport>> = [
   { head: "Segment", cell: (segment) => `${segment.index}`, right: true },
   { head: "Memory", cell: (segment) => size(segment.bytes), right: true },
   { head: "Used", cell: (segment) => segment.used === null ? "-" : size(segment.used), right: true },

@@ -6,7 +6,7 @@
 import type * as Report from "../../domain/report/Report.ts"
 import { address, type Column, type Look, orNone, printable, sections, size, tableOr, time, widthOf } from "./Table.ts"
 
-type Session = Report.Session
+type Session = Report.SessionReport
 
 const owner: ReadonlyArray<Column<Session>> = [
   { head: "Session", cell: (session) => session.handle },
@@ -73,7 +73,7 @@ const verboseColumns = [
  * @since 0.1.0
  */
 export const format = (
-  { sessions, total }: Report.Sessions,
+  { sessions, total }: Report.SessionsReport,
   look: Look
 ): string => {
   const columns = look.verbose ? verboseColumns : [...owner, ...state, ...ends]

@@ -39,7 +39,7 @@ const fromResponse = (path: string, error: HttpClientError.HttpClientError | Sch
 }
 
 /** What a host can be asked. */
-export type Client = HttpApiClient.ForApi<typeof ControlApi>
+export type ControlApiClient = HttpApiClient.ForApi<typeof ControlApi>
 
 type Broken = HttpClientError.HttpClientError | Schema.SchemaError
 
@@ -58,7 +58,7 @@ const isBroken = (error: { readonly _tag: string }): error is Broken =>
 export const ask = Effect.fnUntraced(
   function*<A, E extends { readonly _tag: string }>(
     path: string,
-    request: (client: Client) => Effect.Effect<A, E | Broken>,
+    request: (client: ControlApiClient) => Effect.Effect<A, E | Broken>,
     { patient = false }: { readonly patient?: boolean } = {}
   ): Effect.fn.Return<A, Exclude<E, Broken> | ControlError> {
     yield* ControlPath.check(path, { create: false })
@@ -82,5 +82,5 @@ export const ask = Effect.fnUntraced(
  * @category getters
  * @since 0.1.0
  */
-export const report = (path: string): Effect.Effect<Report.Host, ControlError> =>
+export const report = (path: string): Effect.Effect<Report.HostReport, ControlError> =>
   ask(path, (client) => client.host.report())

@@ -27,12 +27,12 @@ import type { Connection, Transport } from "../../services/Transport.ts"
 import { type Failure, HostLocal, type Outcome } from "./CutThrough.ts"
 import type { HostSession } from "./HostSession.ts"
 import type { HostListener } from "./Listener.ts"
-import type { HostListeners } from "./Listeners.ts"
+import type { Listeners } from "./Listeners.ts"
 import * as Replies from "./Replies.ts"
 import { type Listening, Tables } from "./Tables.ts"
 import type { HalfOpen, LiveWorker } from "./Worker.ts"
 
-export interface HostConnects {
+export interface Connects {
   /** The cut-through sessions that came of it. */
   readonly local: HostLocal
   /** Takes a worker's connects from now on, until the scope closes. */
@@ -77,9 +77,9 @@ export const make = (options: {
   readonly tables: Tables
   readonly transport: Transport["Service"]
   readonly rules: SessionRules["Service"]
-  readonly listeners: HostListeners
+  readonly listeners: Listeners
   readonly run: (effect: Effect.Effect<void>) => void
-}): HostConnects => {
+}): Connects => {
   const { listeners, rules, run, tables, transport } = options
   const local = new HostLocal(tables, whyNoConnect)
   const connecting = new Map<LiveWorker, Connecting>()

@@ -71,7 +71,7 @@ class MovedConnection implements Connection {
 export class HostSession implements ConnectionEnd {
   readonly handle: Handle.SessionHandle
   readonly worker: LiveWorker
-  readonly place: Fifo.Place
+  readonly place: Fifo.BlockPlace
   readonly origin: Origin
   connection: Connection
   state: SessionState.SessionState = "CREATED"
@@ -80,15 +80,15 @@ export class HostSession implements ConnectionEnd {
   /** Whether the worker let the session's offer run out. */
   late = false
   /** Where the text of what is known of it lies, until the worker has read it. */
-  about: { readonly place: Fifo.Place; readonly bytes: number } | undefined
+  about: { readonly place: Fifo.BlockPlace; readonly bytes: number } | undefined
   /** Whether its worker has still to say that TLS, which ends there, has failed; it says no more when it has not. */
   #inTls: boolean
   /** Whether its claim was seen before the worker's word of it was read. */
   claimCounted = false
   readonly #segment: Segment
   readonly #blocks: Fifo.Blocks
-  #rx: Fifo.Producer | undefined
-  #tx: Fifo.Consumer | undefined
+  #rx: Fifo.FifoProducer | undefined
+  #tx: Fifo.FifoConsumer | undefined
   #liveCheck: (() => boolean) | undefined
   #hot = false
   #received = false
@@ -97,7 +97,7 @@ export class HostSession implements ConnectionEnd {
   #ended = false
   /** The session that it is joined with, and the reading end of that session's rx fifo. */
   #other: HostSession | undefined
-  #through: Fifo.Consumer | undefined
+  #through: Fifo.FifoConsumer | undefined
   /** The worker has been told the last thing there is to say. */
   #told = false
 
@@ -107,7 +107,7 @@ export class HostSession implements ConnectionEnd {
     origin: Origin,
     connection: Connection,
     blocks: Fifo.Blocks,
-    place: Fifo.Place,
+    place: Fifo.BlockPlace,
     since: number
   ) {
     this.handle = handle
@@ -123,17 +123,17 @@ export class HostSession implements ConnectionEnd {
 
   // the fifos' ends are made when bytes first move: an idle session does without them
 
-  get rx(): Fifo.Producer {
-    return this.#rx ??= new Fifo.Producer(
+  get rx(): Fifo.FifoProducer {
+    return this.#rx ??= new Fifo.FifoProducer(
       SessionBlock.rx(this.#segment, this.place.offset),
       this.worker.slot.app.options.segment.rxFifoSize,
       this.#blocks
     )
   }
 
-  get tx(): Fifo.Consumer {
+  get tx(): Fifo.FifoConsumer {
     if (this.#through !== undefined) return this.#through
-    const tx = this.#tx ??= new Fifo.Consumer(
+    const tx = this.#tx ??= new Fifo.FifoConsumer(
       SessionBlock.tx(this.#segment, this.place.offset),
       this.worker.slot.app.options.segment.txFifoSize,
       this.worker.view
@@ -144,8 +144,8 @@ export class HostSession implements ConnectionEnd {
   }
 
   /** The reading end of the rx fifo, in place of the worker's. */
-  #taken(): Fifo.Consumer {
-    return new Fifo.Consumer(SessionBlock.rx(this.#segment, this.place.offset), this.rx.bound, this.worker.view)
+  #taken(): Fifo.FifoConsumer {
+    return new Fifo.FifoConsumer(SessionBlock.rx(this.#segment, this.place.offset), this.rx.bound, this.worker.view)
   }
 
   /** What the fifos hold, may hold, and have of memory; a fifo that no byte has come to is not made for this. */
@@ -156,7 +156,7 @@ export class HostSession implements ConnectionEnd {
         return fifo?.size ?? 0
       } catch (error) {
         // the worker's doing, which is dealt with where the bytes are moved
-        if (error instanceof Fifo.Corrupt) return 0
+        if (error instanceof Fifo.FifoCorrupt) return 0
         throw error
       }
     }
@@ -337,7 +337,7 @@ export class HostSession implements ConnectionEnd {
     return this.state === "TRANSPORT_CLOSED" || this.state === "CLOSED" || this.state === "TRANSPORT_DELETED"
   }
 
-  corrupt(error: Fifo.Corrupt): void {
+  corrupt(error: Fifo.FifoCorrupt): void {
     this.worker.fault(`session memory is corrupt: ${error.message}`)
   }
 

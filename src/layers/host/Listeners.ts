@@ -27,7 +27,7 @@ import * as Replies from "./Replies.ts"
 import { type Listening, Tables } from "./Tables.ts"
 import type { LiveWorker, SlotApp, WorkerSlot } from "./Worker.ts"
 
-export interface HostListeners {
+export interface Listeners {
   readonly listen: (worker: LiveWorker, message: Message.Of<"listen">) => Effect.Effect<void>
   readonly unlisten: (worker: LiveWorker, message: Message.Of<"unlisten">) => Effect.Effect<void>
   /** Closes a listener for all its workers; `false` when the handle is stale. */
@@ -55,7 +55,7 @@ export const make = (options: {
   /** Runs an effect beside the caller, for the host's life. */
   readonly run: (effect: Effect.Effect<void>) => void
   readonly scope: Scope.Scope
-}): HostListeners => {
+}): Listeners => {
   const { certificates, rules, run, scope, tables, transport } = options
   const { listeners } = tables
 

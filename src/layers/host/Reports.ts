@@ -16,7 +16,7 @@ import type { Certificates } from "../../services/Certificates.ts"
 import type { SessionLayer } from "../../services/SessionLayer.ts"
 import { CutThrough, type HostLocal, ServerEnd } from "./CutThrough.ts"
 import type { HostSession } from "./HostSession.ts"
-import type { App, Listening, Tables } from "./Tables.ts"
+import type { AttachedApp, Listening, Tables } from "./Tables.ts"
 import type { HalfOpen, LiveWorker, WorkerSlot } from "./Worker.ts"
 
 type Reports = Pick<SessionLayer["Service"], "report" | "sessions" | "connects" | "locals" | "segments" | "queues">
@@ -28,7 +28,7 @@ const ofWorker = ({ app, handle, mapIndex }: WorkerSlot) => ({
   workerHandle: Handle.format(handle)
 })
 
-const scopesOf = ({ scope }: App["options"]): ReadonlyArray<"local" | "global"> => [
+const scopesOf = ({ scope }: AttachedApp["options"]): ReadonlyArray<"local" | "global"> => [
   ...(scope.local ? ["local" as const] : []),
   ...(scope.global ? ["global" as const] : [])
 ]
@@ -39,7 +39,7 @@ const copyOf = {
   arrivals: (from: Ledger.Arrivals) => Ledger.add(new Ledger.Arrivals(), from)
 }
 
-const workerReport = (slot: WorkerSlot): Report.Worker => {
+const workerReport = (slot: WorkerSlot): Report.WorkerReport => {
   const { app, live } = slot
   const { controlRing, indexQueue, ioRing } = app.options.queue
   const toWorker = live?.queue.toWorker
@@ -87,7 +87,7 @@ const workerReport = (slot: WorkerSlot): Report.Worker => {
   }
 }
 
-const listenerReport = ({ app, listener, placement }: Listening): Report.Listener => ({
+const listenerReport = ({ app, listener, placement }: Listening): Report.ListenerReport => ({
   handle: Handle.format(listener.handle),
   app: app.name,
   appIndex: app.index,
@@ -106,7 +106,7 @@ const listenerReport = ({ app, listener, placement }: Listening): Report.Listene
 })
 
 const directionReport = (
-  queue: Pick<Mq.Producer, "depth" | "ioDepth" | "controlDepth" | "idle" | "geometry">,
+  queue: Pick<Mq.QueueProducer, "depth" | "ioDepth" | "controlDepth" | "idle" | "geometry">,
   highest: { readonly index: number; readonly io: number; readonly control: number },
   sums: { readonly enqueued: number; readonly drained: number; readonly lockRetries: number }
 ): Report.Direction => {
@@ -120,7 +120,7 @@ const directionReport = (
   }
 }
 
-const queueReport = (live: LiveWorker): Report.Queue => {
+const queueReport = (live: LiveWorker): Report.QueueReport => {
   const { toHost, toWorker } = live.queue
   live.sample()
   return {
@@ -141,11 +141,11 @@ const queueReport = (live: LiveWorker): Report.Queue => {
   }
 }
 
-const managersReport = (live: LiveWorker): ReadonlyArray<Report.SegmentManager> => {
+const managersReport = (live: LiveWorker): ReadonlyArray<Report.SegmentManagerReport> => {
   const { segments, slot } = live
   const { highWatermark, lowWatermark } = slot.app.options.segment
   const common = { ...ofWorker(slot), highWatermark, lowWatermark }
-  const hosts = segments.managers().map((manager): Report.SegmentManager => {
+  const hosts = segments.managers().map((manager): Report.SegmentManagerReport => {
     const capacity = manager.segments.reduce((sum, { capacity }) => sum + capacity, 0)
     const used = manager.segments.reduce((sum, { used }) => sum + used, 0)
     return {
@@ -170,7 +170,7 @@ const managersReport = (live: LiveWorker): ReadonlyArray<Report.SegmentManager> 
   })
   const unknown = { manager: null, users: [], blocks: [], usedPercent: null, growing: false }
   const added = segments.ofWorker()
-  const workers: ReadonlyArray<Report.SegmentManager> = added.length === 0 ? [] : [{
+  const workers: ReadonlyArray<Report.SegmentManagerReport> = added.length === 0 ? [] : [{
     ...common,
     ...unknown,
     kind: "worker",
@@ -204,10 +204,10 @@ export const make = (options: {
 }): Reports => {
   const { certificates, local, startedAt, tables } = options
 
-  const certificatesReport = ({ handle }: App) =>
+  const certificatesReport = ({ handle }: AttachedApp) =>
     certificates.of(handle).pipe(
       Effect.map((entries) =>
-        entries.map(({ handle, info }): Report.Certificate => ({
+        entries.map(({ handle, info }): Report.CertificateReport => ({
           handle: Handle.format(handle),
           subject: info.subject,
           names: [...info.names.dns, ...info.names.ip],
@@ -217,10 +217,10 @@ export const make = (options: {
         }))
       ),
       // an application that is being detached has none left
-      Effect.orElseSucceed((): Array<Report.Certificate> => [])
+      Effect.orElseSucceed((): Array<Report.CertificateReport> => [])
     )
 
-  const appReport = Effect.fnUntraced(function*(app: App) {
+  const appReport = Effect.fnUntraced(function*(app: AttachedApp) {
     const { addSegmentSize, firstSegmentSize, memoryLimit, rxFifoSize, txFifoSize } = app.options.segment
     return {
       index: app.index,
@@ -239,7 +239,7 @@ export const make = (options: {
       workers: [...app.slots.values()].map(workerReport),
       listeners: [...tables.listeners].filter((entry) => entry.app === app && entry.status !== "binding")
         .map(listenerReport)
-    } satisfies Report.App
+    } satisfies Report.AppReport
   })
 
   const report = Effect.gen(function*() {
@@ -260,7 +260,7 @@ export const make = (options: {
     }
     imbalances.push(...Ledger.imbalances("host", ledger))
     const apps = yield* Effect.forEach([...tables.apps], appReport)
-    const host: Report.Host = {
+    const host: Report.HostReport = {
       pid: process.pid,
       version,
       uptimeMillis: tables.now() - startedAt,
@@ -273,7 +273,7 @@ export const make = (options: {
     return host
   })
 
-  const sessionReport = (session: HostSession): Report.Session => {
+  const sessionReport = (session: HostSession): Report.SessionReport => {
     const { connection, cutThrough, handle, since, state, worker } = session
     const listener = tables.listenerOf(session)
     const accepted = listener !== undefined
@@ -298,7 +298,7 @@ export const make = (options: {
     }
   }
 
-  const connectsOf = (live: LiveWorker): ReadonlyArray<Report.Connect> =>
+  const connectsOf = (live: LiveWorker): ReadonlyArray<Report.ConnectReport> =>
     [...live.halfOpen.values()].map(({ endpoint, request, scope, since, source, timeout }: HalfOpen) => ({
       ...ofWorker(live.slot),
       request,
@@ -319,7 +319,7 @@ export const make = (options: {
     state: session.state
   })
 
-  const localSession = (pair: CutThrough): ReadonlyArray<Report.LocalSession> => {
+  const localSession = (pair: CutThrough): ReadonlyArray<Report.LocalSessionReport> => {
     const { clientSession, endpoint, offered, since } = pair
     if (clientSession === undefined || offered === undefined) return []
     return [{

@@ -2,10 +2,10 @@
  * The session layer of a host: attaches applications to it, and ties its parts together.
  *
  * ```
- * HostTables      what there is
- * HostListeners   listen, unlisten, local tables      HostListener  admission at one listener
- * HostConnects    connects, rules, half-open          HostLocal     cut-through sessions and links
- * HostWorkers     start, drain, restart, teardown     HostWorker    one worker, its queue, its slot
+ * Tables      what there is
+ * Listeners   listen, unlisten, local tables      HostListener  admission at one listener
+ * Connects    connects, rules, half-open          HostLocal     cut-through sessions and links
+ * Supervisor     start, drain, restart, teardown     HostWorker    one worker, its queue, its slot
  * Reports      what is told of it                  HostSession   one session
  * ```
  *
@@ -54,17 +54,17 @@ import * as Connects from "./Connects.ts"
 import * as Listeners from "./Listeners.ts"
 import * as Reports from "./Reports.ts"
 import * as Supervisor from "./Supervisor.ts"
-import { type App, Tables } from "./Tables.ts"
+import { type AttachedApp, Tables } from "./Tables.ts"
 import type { HostRequests, WorkerSlot } from "./Worker.ts"
 
 export type { Stack } from "./Supervisor.ts"
 
-const sizesOf = ({ options }: App) => ({
+const sizesOf = ({ options }: AttachedApp) => ({
   firstSegmentBytes: options.segment.firstSegmentSize,
   eventQueueBytes: Options.queueSegmentSize(options.queue)
 })
 
-const applicationOf = (app: App): Application => ({
+const applicationOf = (app: AttachedApp): Application => ({
   handle: app.handle,
   index: app.index,
   name: app.name,
@@ -72,7 +72,7 @@ const applicationOf = (app: App): Application => ({
   ...sizesOf(app)
 })
 
-const workerOf = (app: App, { handle, index, kind, mapIndex }: WorkerSlot): Worker => ({
+const workerOf = (app: AttachedApp, { handle, index, kind, mapIndex }: WorkerSlot): Worker => ({
   handle,
   index,
   mapIndex,
@@ -147,7 +147,7 @@ const make = (stack: Supervisor.Stack) =>
     // ---- applications
 
     /** W13: proxy listeners, workers, then names and certificates with the slot. */
-    const detach = (app: App): Effect.Effect<void> =>
+    const detach = (app: AttachedApp): Effect.Effect<void> =>
       Effect.suspend(() => {
         if (app.detaching) return Deferred.await(app.gone)
         app.detaching = true
@@ -172,7 +172,7 @@ const make = (stack: Supervisor.Stack) =>
       }).pipe(Effect.uninterruptible)
 
     /** Starts a worker and waits for it; one that does not start, or is not waited for, leaves nothing behind. */
-    const startWorker = (app: App, slot: WorkerSlot): Effect.Effect<void, WorkerFailed> =>
+    const startWorker = (app: AttachedApp, slot: WorkerSlot): Effect.Effect<void, WorkerFailed> =>
       Effect.gen(function*() {
         yield* workers.start(app, slot)
         yield* Effect.mapError(
@@ -197,10 +197,10 @@ const make = (stack: Supervisor.Stack) =>
       module: AppModule,
       namespace: Scope.Closeable,
       { status = () => [] }: AttachExtras
-    ): App | AttachFailed => {
+    ): AttachedApp | AttachFailed => {
       let name = ""
       const gone = Deferred.makeUnsafe<void>()
-      const app = tables.apps.allocate((handle): App | undefined => {
+      const app = tables.apps.allocate((handle): AttachedApp | undefined => {
         const index = Handle.AppIndex(Handle.index(handle))
         name = options.name ?? `builtin-${index}`
         // looked at once more, where nobody can come in between; and for one that is called after its index
@@ -307,7 +307,7 @@ const make = (stack: Supervisor.Stack) =>
       })
 
     /** The application of a handle, unless it is gone or going. */
-    const appOf = (handle: Handle.AppHandle): App | NoSuchApp => {
+    const appOf = (handle: Handle.AppHandle): AttachedApp | NoSuchApp => {
       const app = tables.apps.get(handle)
       return app === undefined || app.detaching ? new NoSuchApp({ wanted: Handle.format(handle) }) : app
     }
@@ -347,7 +347,9 @@ const make = (stack: Supervisor.Stack) =>
     })
 
     /** The worker of a handle and its application, unless it is gone or going. */
-    const slotOf = (handle: Handle.WorkerHandle): { readonly slot: WorkerSlot; readonly app: App } | NoSuchWorker => {
+    const slotOf = (
+      handle: Handle.WorkerHandle
+    ): { readonly slot: WorkerSlot; readonly app: AttachedApp } | NoSuchWorker => {
       const slot = tables.workers.get(handle)
       const app = slot === undefined ? undefined : tables.apps.at(slot.app.index)
       return slot === undefined || app === undefined || app.detaching || slot.deleting

@@ -33,9 +33,9 @@ import type { WorkerInfo } from "../../services/Sessions.ts"
 import * as AppModules from "../adapters/node/AppModules.ts"
 import type * as WorkerStack from "../stack/WorkerStack.ts"
 import * as WorkerTls from "../worker/WorkerTls.ts"
-import type { HostConnects } from "./Connects.ts"
-import type { HostListeners } from "./Listeners.ts"
-import type { App, Tables } from "./Tables.ts"
+import type { Connects } from "./Connects.ts"
+import type { Listeners } from "./Listeners.ts"
+import type { AttachedApp, Tables } from "./Tables.ts"
 import { type HostRequests, LiveWorker, WorkerSlot } from "./Worker.ts"
 
 /** Milliseconds that a worker which was told to stop is waited for before its thread is ended. */
@@ -48,37 +48,37 @@ const SAMPLE_INTERVAL = 1000
 const stopped = new WorkerExit({ reason: "Exited", detail: "the worker was stopped" })
 
 /** How the stack of a worker is made. */
-export type Stack = (options: WorkerStack.Options) => Layer.Layer<WorkerStack.WorkerServices>
+export type Stack = (options: WorkerStack.StackOptions) => Layer.Layer<WorkerStack.WorkerServices>
 
-export interface HostWorkers {
+export interface Supervisor {
   /** A slot for a new worker of the application, at the lowest free number; `undefined` when the host has none left. */
-  readonly add: (app: App, kind: WorkerInfo["kind"]) => WorkerSlot | undefined
+  readonly add: (app: AttachedApp, kind: WorkerInfo["kind"]) => WorkerSlot | undefined
   /** Keeps the worker running until it is told to stop; then it is out of all tables. */
-  readonly start: (app: App, slot: WorkerSlot) => Effect.Effect<void>
+  readonly start: (app: AttachedApp, slot: WorkerSlot) => Effect.Effect<void>
   /** Lets a worker finish what it has, at most for the drain timeout. It gets nothing new. */
   readonly drain: (slot: WorkerSlot) => Effect.Effect<void>
   /** Stops the worker and waits until nothing is left of it. */
-  readonly stop: (app: App, slot: WorkerSlot) => Effect.Effect<void>
+  readonly stop: (app: AttachedApp, slot: WorkerSlot) => Effect.Effect<void>
   /** Stops the worker and waits until it runs again. */
   readonly restart: (slot: WorkerSlot) => Effect.Effect<void, WorkerExit>
   readonly tellToDrain: (worker: LiveWorker) => void
 }
 
 /** What applications are told to serve: what they listen on, and any port for each transport that they proxy (W18). */
-const endpointsOf = ({ listen, proxiedTransports }: App["options"]): ReadonlyArray<string> => [
+const endpointsOf = ({ listen, proxiedTransports }: AttachedApp["options"]): ReadonlyArray<string> => [
   ...listen.map(Endpoint.format),
   ...(proxiedTransports.includes("tcp") ? Endpoint.anyPorts.map(Endpoint.format) : [])
 ]
 
 export const make = (options: {
   readonly tables: Tables
-  readonly listeners: HostListeners
-  readonly connects: HostConnects
+  readonly listeners: Listeners
+  readonly connects: Connects
   readonly requests: HostRequests
   readonly certificates: Certificates["Service"]
   readonly stack: Stack
   readonly scope: Scope.Scope
-}): HostWorkers => {
+}): Supervisor => {
   const { certificates, connects, listeners, requests, scope, stack, tables } = options
 
   const tellToDrain = (worker: LiveWorker): void => {
@@ -124,7 +124,7 @@ export const make = (options: {
   })
 
   /** Posts the application's certificates to a worker that may end TLS, at once and after changes. */
-  const postCertificates = (app: App, { congestion }: LiveWorker): Effect.Effect<void, never, Scope.Scope> =>
+  const postCertificates = (app: AttachedApp, { congestion }: LiveWorker): Effect.Effect<void, never, Scope.Scope> =>
     certificates.changes(app.handle).pipe(
       Stream.runForEach((entries) =>
         Effect.sync(() => {
@@ -146,7 +146,7 @@ export const make = (options: {
     )
 
   /** One start of a worker: succeeds when it was told to stop or to restart, fails when it went by itself. */
-  const runOnce = Effect.fnUntraced(function*(app: App, slot: WorkerSlot) {
+  const runOnce = Effect.fnUntraced(function*(app: AttachedApp, slot: WorkerSlot) {
     const { options } = app
     const services = yield* Layer.build(stack({
       app: options,
@@ -227,7 +227,7 @@ export const make = (options: {
       Effect.delay(Effect.succeed(true), millis)
     ])
 
-  const supervise = Effect.fnUntraced(function*(app: App, slot: WorkerSlot) {
+  const supervise = Effect.fnUntraced(function*(app: AttachedApp, slot: WorkerSlot) {
     const { backoffBase, backoffMax } = app.options.worker
     let backoff = backoffBase
     for (;;) {
@@ -270,7 +270,7 @@ export const make = (options: {
   })
 
   /** What is left of a worker when its supervisor has ended: its numbers. */
-  const forget = (app: App, slot: WorkerSlot): void => {
+  const forget = (app: AttachedApp, slot: WorkerSlot): void => {
     if (app.slots.get(slot.mapIndex) !== slot) return
     app.slots.delete(slot.mapIndex)
     app.supervisors.delete(slot)
@@ -279,7 +279,7 @@ export const make = (options: {
     tables.workers.free(slot.handle)
   }
 
-  const stop = (app: App, slot: WorkerSlot): Effect.Effect<void> =>
+  const stop = (app: AttachedApp, slot: WorkerSlot): Effect.Effect<void> =>
     Effect.gen(function*() {
       yield* Deferred.succeed(slot.stop, undefined)
       const supervisor = app.supervisors.get(slot)

@@ -2,7 +2,7 @@
  * What a host holds: applications, workers, listeners and sessions, each in a table whose handles carry generations, and
  * a local table per namespace.
  *
- * Plain data. The modules around it act on it: `HostListeners`, `HostConnects`, `HostWorkers`, `SessionLayerHost`;
+ * Plain data. The modules around it act on it: `Listeners`, `Connects`, `Supervisor`, `SessionLayerHost`;
  * `HostReport` tells of it.
  *
  * @since 0.1.0
@@ -28,7 +28,7 @@ import type { HostListener } from "./Listener.ts"
 import type { LiveWorker, SlotApp, WorkerSlot } from "./Worker.ts"
 
 /** An application, its workers, and the fibers that keep them. */
-export interface App extends SlotApp {
+export interface AttachedApp extends SlotApp {
   readonly module: AppModule
   /** What it shows of itself at a time of the clock. */
   readonly status: (now: number) => Report.Status
@@ -64,7 +64,7 @@ export interface Listening {
 }
 
 export class Tables {
-  readonly apps = new Handle.Pool<Handle.AppHandle, App>()
+  readonly apps = new Handle.Pool<Handle.AppHandle, AttachedApp>()
   readonly workers = new Handle.Pool<Handle.WorkerHandle, WorkerSlot>()
   readonly listeners = new Handle.Pool<Handle.ListenerHandle, Listening>()
   readonly sessions = new Handle.Pool<Handle.SessionHandle, HostSession>()
@@ -112,7 +112,7 @@ export class Tables {
     connection: Connection
   ): HostSession | undefined {
     const manager = worker.segments.acquire(user)
-    const place = manager.allocate(SessionBlock.BYTES)
+    const place = manager.allocate(SessionBlock.SESSION_BLOCK_BYTES)
     if (place === undefined) return undefined
     SessionBlock.reset(worker.segments.segment(place.segment)!, place.offset, connection)
     const text = SessionText.encode(connection.about)
@@ -138,7 +138,7 @@ export class Tables {
     origin: Origin,
     connection: Connection,
     blocks: Fifo.Blocks,
-    place: Fifo.Place
+    place: Fifo.BlockPlace
   ): HostSession | undefined {
     const session = this.sessions.allocate((handle) =>
       new HostSession(handle, worker, origin, connection, blocks, place, this.now())

@@ -316,7 +316,7 @@ export class LiveWorker {
         }
       }
     } catch (error) {
-      if (!(error instanceof Mq.Corrupt || error instanceof Fifo.Corrupt)) throw error
+      if (!(error instanceof Mq.QueueCorrupt || error instanceof Fifo.FifoCorrupt)) throw error
       this.fault(`the worker's queue is corrupt: ${error.message}`)
     } finally {
       toWorker.uncork()
@@ -359,7 +359,7 @@ export class LiveWorker {
 
   #sample(
     highest: { index: number; io: number; control: number },
-    { controlDepth, depth, ioDepth }: Pick<Mq.Producer, "depth" | "ioDepth" | "controlDepth">
+    { controlDepth, depth, ioDepth }: Pick<Mq.QueueProducer, "depth" | "ioDepth" | "controlDepth">
   ): void {
     highest.index = Math.max(highest.index, depth)
     highest.io = Math.max(highest.io, ioDepth)
@@ -465,7 +465,7 @@ export class LiveWorker {
     try {
       for (const session of this.hot) if (session.trim()) this.hot.delete(session)
     } catch (error) {
-      if (!(error instanceof Fifo.Corrupt)) throw error
+      if (!(error instanceof Fifo.FifoCorrupt)) throw error
       this.fault(`session memory is corrupt: ${error.message}`)
     }
   }

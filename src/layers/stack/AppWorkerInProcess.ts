@@ -16,11 +16,11 @@ import * as WorkerLoop from "../worker/WorkerLoop.ts"
 import { WorkerTls } from "../worker/WorkerTls.ts"
 import * as Links from "./Links.ts"
 
-export interface Options {
-  readonly start: WorkerLoop.Start
+export interface InProcessOptions {
+  readonly start: WorkerLoop.WorkerStart
   readonly module: AppModule
   readonly place:
-    & Pick<WorkerLoop.Place, "doorbell" | "receive" | "pace" | "receiveCertificates" | "receiveSocket">
+    & Pick<WorkerLoop.WorkerPlace, "doorbell" | "receive" | "pace" | "receiveCertificates" | "receiveSocket">
     & {
       /** A link that the host has handed over. */
       readonly link: (number: number) => Pick<Link, "inbox" | "bell"> | undefined
@@ -36,7 +36,7 @@ const crashed = (cause: Cause.Cause<unknown>): WorkerExit => {
     : new WorkerExit({ reason: "ModuleFailed", detail: `the application failed: ${AppModules.sentence(error)}` })
 }
 
-export const layer = (options: Options): Layer.Layer<AppWorker> =>
+export const layer = (options: InProcessOptions): Layer.Layer<AppWorker> =>
   Layer.effect(
     AppWorker,
     Effect.gen(function*() {

@@ -19,7 +19,7 @@ import type { HandedSockets } from "./HandOver.ts"
 
 /** What the thread finds in `workerData`. */
 export interface ThreadData {
-  readonly start: WorkerLoop.Start
+  readonly start: WorkerLoop.WorkerStart
   readonly url: string
   readonly port: MessagePort
 }
@@ -40,8 +40,8 @@ export type ThreadStatus = typeof ThreadStatus.Type
 
 const isThreadStatus = Schema.is(ThreadStatus)
 
-export interface Options {
-  readonly start: WorkerLoop.Start
+export interface ThreadOptions {
+  readonly start: WorkerLoop.WorkerStart
   readonly url: string
   /** The thread's end of the channel. */
   readonly port: MessagePort
@@ -56,7 +56,7 @@ const crashed = (error: unknown): WorkerExit =>
     ? new WorkerExit({ reason: "OutOfMemory", detail: "the worker ran out of memory" })
     : new WorkerExit({ reason: "Crashed", detail: `the worker crashed: ${AppModules.sentence(error)}` })
 
-export const layer = (options: Options): Layer.Layer<AppWorker> =>
+export const layer = (options: ThreadOptions): Layer.Layer<AppWorker> =>
   Layer.effect(
     AppWorker,
     Effect.gen(function*() {

@@ -56,7 +56,7 @@ type Postponed = PostponedIo | PostponedControl
 
 const IO_BYTES = 16
 
-export interface Options {
+export interface CongestionOptions {
   readonly queue: Pick<QueueOptions, "retryInterval" | "batch" | "postponedMessages" | "postponedBytes">
   /** Gives a segment or a link to the worker before the message about it is visible; `false` when it can't be reached. */
   readonly handOver: (attachment: Attachment) => boolean
@@ -64,7 +64,7 @@ export interface Options {
   readonly ledger: Ledger.Messages
 }
 
-export const layer = (options: Options): Layer.Layer<Congestion, never, MessageQueue> =>
+export const layer = (options: CongestionOptions): Layer.Layer<Congestion, never, MessageQueue> =>
   Layer.effect(
     Congestion,
     Effect.gen(function*() {

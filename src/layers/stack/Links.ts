@@ -15,7 +15,7 @@ import type { WorkerInfo } from "../../services/Sessions.ts"
 import * as DoorbellLatch from "./DoorbellLatch.ts"
 import * as DoorbellPort from "./DoorbellPort.ts"
 
-export type Kind = WorkerInfo["kind"]
+export type WorkerKind = WorkerInfo["kind"]
 export type Bell = Link["bell"]
 
 /** A port as the doorbell of a worker on the host's loop. */
@@ -43,10 +43,10 @@ class PortBell implements DoorbellShape {
   }
 }
 
-const endOf = (kind: Kind, port: MessagePort): Bell => kind === "thread" ? port : new PortBell(port)
+const endOf = (kind: WorkerKind, port: MessagePort): Bell => kind === "thread" ? port : new PortBell(port)
 
 /** The two ends of a link between a worker of kind `a` and one of kind `b`. */
-export const makePair = (a: Kind, b: Kind): readonly [a: Bell, b: Bell] => {
+export const makePair = (a: WorkerKind, b: WorkerKind): readonly [a: Bell, b: Bell] => {
   if (a === "in-process" && b === "in-process") return DoorbellLatch.makePairUnsafe()
   const { port1, port2 } = new MessageChannel()
   return [endOf(a, port1), endOf(b, port2)]

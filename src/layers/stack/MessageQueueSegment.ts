@@ -19,24 +19,24 @@ export const layer = (geometry: Mq.Geometry): Layer.Layer<MessageQueue, never, S
     Effect.gen(function*() {
       const { queues } = yield* SegmentManager
       const doorbell = yield* Doorbell
-      const toWorker = new Mq.Producer(queues.toWorker, geometry, doorbell.ring)
-      const toHost = new Mq.Consumer(queues.toHost, geometry)
+      const toWorker = new Mq.QueueProducer(queues.toWorker, geometry, doorbell.ring)
+      const toHost = new Mq.QueueConsumer(queues.toHost, geometry)
       yield* Effect.addFinalizer(() =>
         Effect.sync(() => {
           toWorker.close()
           toHost.close()
         })
       )
-      return MessageQueue.of({ geometry, toWorker, toHost, inbox: new SharedArrayBuffer(Inbox.BYTES), doorbell })
+      return MessageQueue.of({ geometry, toWorker, toHost, inbox: new SharedArrayBuffer(Inbox.INBOX_BYTES), doorbell })
     })
   )
 
 /** The worker's ends. */
 export const workerEnds = (
-  queues: { readonly toWorker: Mq.Memory; readonly toHost: Mq.Memory },
+  queues: { readonly toWorker: Mq.QueueMemory; readonly toHost: Mq.QueueMemory },
   geometry: Mq.Geometry,
   doorbell: DoorbellShape
-): { readonly inbound: Mq.Consumer; readonly outbound: Mq.Producer } => ({
-  inbound: new Mq.Consumer(queues.toWorker, geometry),
-  outbound: new Mq.Producer(queues.toHost, geometry, doorbell.ring)
+): { readonly inbound: Mq.QueueConsumer; readonly outbound: Mq.QueueProducer } => ({
+  inbound: new Mq.QueueConsumer(queues.toWorker, geometry),
+  outbound: new Mq.QueueProducer(queues.toHost, geometry, doorbell.ring)
 })

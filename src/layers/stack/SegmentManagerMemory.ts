@@ -14,7 +14,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Arena } from "../../domain/memory/Arena.ts"
-import { FIRST_BLOCK, LARGE_BLOCK, type Place } from "../../domain/memory/Fifo.ts"
+import { type BlockPlace, FIRST_BLOCK, LARGE_BLOCK } from "../../domain/memory/Fifo.ts"
 import type { Geometry } from "../../domain/memory/QueueMemory.ts"
 import * as Segment from "../../domain/memory/Segment.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
@@ -252,7 +252,7 @@ class MemoryManager implements Manager {
     return this.#growing !== undefined
   }
 
-  allocate(bytes: number): Place | undefined {
+  allocate(bytes: number): BlockPlace | undefined {
     if (bytes > LARGE_BLOCK && this.#memory.isShort) return undefined
     const place = this.arenas.allocate(bytes)
     if (place === undefined) this.#refused = true
@@ -266,10 +266,12 @@ class MemoryManager implements Manager {
   /** Adds segments, one after the other, until there is room for this many bytes or the limits are reached. */
   reserve(bytes: number): void {
     this.#reserved = bytes
-    if (this.arenas.capacity < bytes) this.#growing ??= this.#memory.grow("host", SessionBlock.BYTES, this)
+    if (this.arenas.capacity < bytes) {
+      this.#growing ??= this.#memory.grow("host", SessionBlock.SESSION_BLOCK_BYTES, this)
+    }
   }
 
-  free(place: Place): void {
+  free(place: BlockPlace): void {
     this.untake(place)
     if (this.#refused) {
       this.#refused = false
@@ -278,7 +280,7 @@ class MemoryManager implements Manager {
     this.#shrink()
   }
 
-  untake(place: Place): void {
+  untake(place: BlockPlace): void {
     this.arenas.free(place)
     if (this.#added.has(place.segment) && this.arenas.isEmpty(place.segment)) this.#empty.add(place.segment)
   }
@@ -363,7 +365,7 @@ const make = (
     segment: (index) => memory.segment(index),
     connect: (events) => {
       memory.events = events
-      initial.reserve(options.preallocFifoPairs * (SessionBlock.BYTES + FIRST_BLOCK))
+      initial.reserve(options.preallocFifoPairs * (SessionBlock.SESSION_BLOCK_BYTES + FIRST_BLOCK))
     },
     acquire: (user) => {
       let manager = users.get(user)

@@ -32,7 +32,7 @@ import * as SegmentManagerMemory from "./SegmentManagerMemory.ts"
 
 export type WorkerServices = SegmentManager | MessageQueue | Congestion | AppWorker
 
-export interface Options {
+export interface StackOptions {
   readonly info: WorkerInfo
   readonly app: AppOptions
   readonly endpoints: ReadonlyArray<string>
@@ -46,7 +46,7 @@ const geometryOf = ({ controlRing, indexQueue, ioRing }: AppOptions["queue"]): G
   controlRing
 })
 
-const startOf = Effect.fnUntraced(function*({ app, endpoints, info }: Options) {
+const startOf = Effect.fnUntraced(function*({ app, endpoints, info }: StackOptions) {
   const { first } = yield* SegmentManager
   const { inbox } = yield* MessageQueue
   return {
@@ -61,7 +61,7 @@ const startOf = Effect.fnUntraced(function*({ app, endpoints, info }: Options) {
     txFifoSize: app.segment.txFifoSize,
     tls: WorkerTls.startOf(app),
     trimInterval: app.segment.trimInterval
-  } satisfies WorkerLoop.Start
+  } satisfies WorkerLoop.WorkerStart
 })
 
 /** Posts it to the thread. A port to a thread that is gone swallows what is posted. */
@@ -88,7 +88,7 @@ const post = (port: MessagePort, attachment: Exclude<Attachment, { readonly _tag
   return true
 }
 
-const thread = (options: Options, url: string): Layer.Layer<WorkerServices> => {
+const thread = (options: StackOptions, url: string): Layer.Layer<WorkerServices> => {
   const { app, ledger } = options
   return Layer.unwrap(Effect.sync(() => {
     const { port1, port2 } = new MessageChannel()
@@ -121,11 +121,11 @@ const thread = (options: Options, url: string): Layer.Layer<WorkerServices> => {
 }
 
 /** Runs an in-process worker, given its start, its module and its place. */
-export type InProcess = (options: AppWorkerInProcess.Options) => Layer.Layer<AppWorker>
+export type InProcess = (options: AppWorkerInProcess.InProcessOptions) => Layer.Layer<AppWorker>
 
 /** The stack of a worker on the host's own loop. */
 export const layerInProcess = (
-  options: Options,
+  options: StackOptions,
   appWorker: InProcess = AppWorkerInProcess.layer
 ): Layer.Layer<WorkerServices> => {
   const { app, ledger, module } = options
@@ -177,7 +177,7 @@ export const layerInProcess = (
 }
 
 /** The stack of a worker of the kind that its application asks for. */
-export const layer = (options: Options): Layer.Layer<WorkerServices> =>
+export const layer = (options: StackOptions): Layer.Layer<WorkerServices> =>
   options.info.kind === "thread" && options.module._tag === "Url"
     ? thread(options, options.module.url)
     : layerInProcess(options)

@@ -18,9 +18,9 @@ import * as Certificate from "../../domain/net/Certificate.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import type { AppHandle, CertificateHandle } from "../../domain/state/Handle.ts"
 import {
+  type CertificateEntry,
   CertificateError,
   Certificates,
-  type Entry,
   MAX_PER_APPLICATION,
   type Refusal
 } from "../../services/Certificates.ts"
@@ -28,7 +28,7 @@ import {
 /** A slot of the table: whose it is, and what is in it now. */
 interface Held {
   readonly store: Store
-  entry: Entry
+  entry: CertificateEntry
 }
 
 type News = "changed" | "closed"
@@ -39,7 +39,7 @@ class Store {
   readonly #held = new Map<CertificateHandle, Held>()
   readonly news: PubSub.PubSub<News>
   /** By the names that they have; made when it is asked for, since many may be added before. */
-  #byHost: Map<string, Array<Entry>> | undefined
+  #byHost: Map<string, Array<CertificateEntry>> | undefined
 
   constructor(news: PubSub.PubSub<News>) {
     this.news = news
@@ -54,7 +54,7 @@ class Store {
   }
 
   /** A new certificate, or new content of one that is here, which keeps its place. */
-  put(held: Held, entry: Entry): void {
+  put(held: Held, entry: CertificateEntry): void {
     held.entry = entry
     this.#held.set(entry.handle, held)
     this.#byHost = undefined
@@ -65,14 +65,14 @@ class Store {
     this.#byHost = undefined
   }
 
-  list(now: number): ReadonlyArray<Entry> {
+  list(now: number): ReadonlyArray<CertificateEntry> {
     return Array.from(
       this.#held.values(),
       ({ entry }) => ({ ...entry, info: Certificate.infoAt(entry.certificate, now) })
     )
   }
 
-  choose(serverName: string | undefined): Entry | undefined {
+  choose(serverName: string | undefined): CertificateEntry | undefined {
     if (serverName !== undefined) {
       const byHost = this.#byHost ??= this.#index()
       for (const host of Certificate.wanted(serverName)) {
@@ -83,8 +83,8 @@ class Store {
     return undefined
   }
 
-  #index(): Map<string, Array<Entry>> {
-    const byHost = new Map<string, Array<Entry>>()
+  #index(): Map<string, Array<CertificateEntry>> {
+    const byHost = new Map<string, Array<CertificateEntry>>()
     for (const { entry } of this.#held.values()) {
       for (const host of entry.certificate.hosts) {
         const known = byHost.get(host)
@@ -102,7 +102,7 @@ const refuse = (reason: Certificate.Reason | Refusal): Result.Result<never, Cert
 const decode = (input: unknown, now: number): Result.Result<Certificate.Certificate, CertificateError> =>
   Result.mapError(Certificate.decode(input, now), (reason) => new CertificateError({ reason }))
 
-const warn = ({ handle, info }: Entry): Effect.Effect<void> =>
+const warn = ({ handle, info }: CertificateEntry): Effect.Effect<void> =>
   info.warning === null ? Effect.void : Effect.logWarning(
     `certificate ${Handle.format(handle)}, "${info.subject}", ${
       info.warning === "Expired" ? "has expired" : "is not valid yet"

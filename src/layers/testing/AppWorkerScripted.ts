@@ -188,7 +188,7 @@ export class Script implements WorkerScript {
     this.#blocked = true
   }
 
-  /** See `SessionClient.Place`. */
+  /** See `WorkerLoop.Place`. */
   readonly pace = (): ((look: () => void) => void) | undefined => this.#delay > 0 ? this.#next : undefined
 
   readonly #next = (look: () => void): void => {
@@ -249,7 +249,7 @@ const give = (session: Session, accept: (session: Session) => void): void => {
  * @category layers
  * @since 0.1.0
  */
-export const layer = (script: Script) => (options: AppWorkerInProcess.Options): Layer.Layer<AppWorker> =>
+export const layer = (script: Script) => (options: AppWorkerInProcess.InProcessOptions): Layer.Layer<AppWorker> =>
   Layer.effect(
     AppWorker,
     Effect.gen(function*() {
@@ -266,7 +266,7 @@ export const layer = (script: Script) => (options: AppWorkerInProcess.Options): 
           }))
       })
       const { doorbell, link, receive, receiveCertificates, receiveSocket } = options.place
-      const scripted: AppWorkerInProcess.Options = {
+      const scripted: AppWorkerInProcess.InProcessOptions = {
         ...options,
         place: {
           receive,

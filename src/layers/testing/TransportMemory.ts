@@ -30,11 +30,11 @@ import {
   type Connection,
   type ConnectionEnd,
   type ConnectionEvents,
-  type ConnectOptions,
-  type ListenOptions,
   type Transport,
+  type TransportConnectOptions,
   type TransportEndpointOf,
-  TransportError
+  TransportError,
+  type TransportListenOptions
 } from "../../services/Transport.ts"
 import * as TcpErrors from "../transport/TcpErrors.ts"
 import * as Transports from "../transport/Transports.ts"
@@ -194,7 +194,7 @@ class ScriptedPeer implements Peer {
   // ---- the connection's side
 
   /** Puts what fits into the fifo; whether anything did. */
-  fill(rx: Fifo.Producer): boolean {
+  fill(rx: Fifo.FifoProducer): boolean {
     let moved = false
     for (let chunk; (chunk = this.#outgoing[0]) !== undefined;) {
       const taken = rx.enqueue(chunk, this.#taken)
@@ -247,7 +247,7 @@ class MemoryConnection implements Connection {
   readonly local: string
   onGone: (() => void) | undefined
   readonly #peer: ScriptedPeer
-  #rx: Fifo.Producer | undefined
+  #rx: Fifo.FifoProducer | undefined
   #end: ConnectionEnd | undefined
   #events = noEvents
   /** The rx fifo has no room, or there is no memory for it. */
@@ -268,7 +268,7 @@ class MemoryConnection implements Connection {
   }
 
   /** Asked for each time: a session that is joined with another changes it. */
-  get #tx(): Fifo.Consumer | undefined {
+  get #tx(): Fifo.FifoConsumer | undefined {
     return this.#end?.tx
   }
 
@@ -322,7 +322,7 @@ class MemoryConnection implements Connection {
       if (!this.#broken()) this.#transmit()
       if (!this.#broken() && this.#rxEnded && this.#txEnded) this.#over(undefined, undefined)
     } catch (error) {
-      if (!(error instanceof Fifo.Corrupt)) throw error
+      if (!(error instanceof Fifo.FifoCorrupt)) throw error
       const events = this.#events
       this.abort()
       events.corrupt(error)
@@ -349,7 +349,7 @@ class MemoryConnection implements Connection {
     if (!this.#closing) this.#events.ended()
   }
 
-  #fill(rx: Fifo.Producer): void {
+  #fill(rx: Fifo.FifoProducer): void {
     const peer = this.#peer
     let moved = false
     let starved = false
@@ -551,7 +551,7 @@ export class Network {
   /** Listens for the host; `undefined` when the endpoint is taken. Returns the endpoint, and how to end it. */
   bind(
     endpoint: Tcp,
-    options: ListenOptions
+    options: TransportListenOptions
   ): { readonly endpoint: Tcp; readonly close: () => void } | undefined {
     const bound = this.#bind(this.#host, named(endpoint), options.ipv6Only, (dialled) => {
       const connection = new MemoryConnection(dialled.peer)
@@ -564,7 +564,7 @@ export class Network {
   /** Connects for the host. Returns how to cancel it. */
   connect(
     asked: Tcp,
-    { source }: ConnectOptions,
+    { source }: TransportConnectOptions,
     done: (result: Result.Result<Connection, Fault>) => void
   ): () => void {
     const endpoint = named(asked)

@@ -22,7 +22,7 @@ import type { SessionAbout } from "../../domain/memory/SessionAbout.ts"
 import * as Prefix from "../../domain/net/Prefix.ts"
 import * as ProxyHeader from "../../domain/net/ProxyHeader.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
-import type { ListenOptions } from "../../services/Transport.ts"
+import type { TransportListenOptions } from "../../services/Transport.ts"
 import * as TcpAddress from "./TcpAddress.ts"
 import * as TlsContexts from "./TlsContexts.ts"
 
@@ -37,8 +37,8 @@ export interface Arrived {
   readonly about: SessionAbout | undefined
 }
 
-export interface Options {
-  readonly listen: ListenOptions
+export interface HandshakeOptions {
+  readonly listen: TransportListenOptions
   readonly transport: "tcp" | "tls"
   /** Does the handshakes, where there are any to be done here. */
   readonly acceptor: TlsContexts.Acceptor | undefined
@@ -49,11 +49,11 @@ export interface Options {
 const ignore = (): void => {}
 
 export class Handshakes {
-  readonly options: Options
+  readonly options: HandshakeOptions
   readonly #trusted: Prefix.PrefixSet
   readonly #underWay = new Set<Handshake>()
 
-  constructor(options: Options) {
+  constructor(options: HandshakeOptions) {
     this.options = options
     this.#trusted = new Prefix.PrefixSet(options.listen.listener.proxyTrust)
   }

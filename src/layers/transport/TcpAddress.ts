@@ -13,7 +13,7 @@ export const uri = (transport: "tcp" | "tls", address: string | undefined, port:
   Endpoint.format({ _tag: transport, host: unmapped(address ?? "0.0.0.0"), port: port ?? 0 })
 
 /** An address and its port as a connection keeps them: of IPv4 both in one number, for there are many; else the URI. */
-export type Address = number | string
+export type PackedAddress = number | string
 
 const PORTS = 2 ** 16
 
@@ -26,14 +26,14 @@ export const pack = (
   transport: Transport,
   address: string | undefined,
   port: number | undefined
-): Address | undefined => {
+): PackedAddress | undefined => {
   if (address === undefined || port === undefined) return undefined
   const host = unmapped(address)
   if (!Net.isIPv4(host)) return uri(inet(transport), host, port)
   return host.split(".").reduce((bits, byte) => bits * 256 + Number(byte), 0) * PORTS + port
 }
 
-export const unpack = (transport: Transport, address: Address = 0): string => {
+export const unpack = (transport: Transport, address: PackedAddress = 0): string => {
   if (typeof address === "string") return address
   const bits = Math.floor(address / PORTS)
   return uri(inet(transport), [24, 16, 8, 0].map((shift) => (bits >>> shift) & 255).join("."), address % PORTS)

@@ -28,10 +28,10 @@ import {
   type AcceptError,
   type Connection,
   type ConnectionEnd,
-  type ListenOptions,
   type Transport,
   type TransportEndpointOf,
   type TransportError,
+  type TransportListenOptions,
   type TransportOf
 } from "../../services/Transport.ts"
 import { Handshakes } from "./Handshakes.ts"
@@ -112,7 +112,7 @@ export const onread = {
 }
 
 /** What is known of a connection from what came before it. */
-export interface Known {
+export interface ConnectionAbout {
   readonly transport: "tcp" | "tls" | "unix"
   /** Endpoint URIs, where they are not the socket's or are known already; of a Unix socket both. */
   readonly remote?: string | undefined
@@ -122,7 +122,7 @@ export interface Known {
   readonly below?: Net.Socket | undefined
 }
 
-const plain: Known = { transport: "tcp" }
+const plain: ConnectionAbout = { transport: "tcp" }
 
 /**
  * A connection over a socket of TCP, of TLS above one, or of a path, which is paused and read by events or by
@@ -132,7 +132,7 @@ export class TcpConnection implements Connection {
   onGone: (() => void) | undefined
   readonly #lingerTime: number
   readonly #socket: OwnedSocket
-  readonly #known: Known
+  readonly #known: ConnectionAbout
   #end: ConnectionEnd | undefined
   /** Where the armed read goes, when it goes straight into the fifo. */
   #armed: Uint8Array | undefined
@@ -147,12 +147,12 @@ export class TcpConnection implements Connection {
   #error: NodeJS.ErrnoException | undefined
   #onWritten: ((error?: Error | null) => void) | undefined
   /** The addresses, once they were asked for: the system forgets them when the connection breaks. */
-  #remote: TcpAddress.Address | undefined
-  #local: TcpAddress.Address | undefined
+  #remote: TcpAddress.PackedAddress | undefined
+  #local: TcpAddress.PackedAddress | undefined
   /** Set when the socket has closed: why it broke, if it did. */
   #closed: { readonly reset: string | undefined } | undefined
 
-  constructor(socket: Net.Socket, lingerTime: number, local?: TcpAddress.Address, known = plain) {
+  constructor(socket: Net.Socket, lingerTime: number, local?: TcpAddress.PackedAddress, known = plain) {
     this.#lingerTime = lingerTime
     this.#known = known
     this.#remote = known.remote
@@ -184,7 +184,7 @@ export class TcpConnection implements Connection {
     return TcpAddress.unpack(this.#known.transport, this.#local ??= this.#ask("getsockname"))
   }
 
-  #ask(which: "getpeername" | "getsockname"): TcpAddress.Address | undefined {
+  #ask(which: "getpeername" | "getsockname"): TcpAddress.PackedAddress | undefined {
     const { transport } = this.#known
     const out: { address?: string; port?: number } = {}
     if (this.#socket._handle?.[which]?.(out) === 0) return TcpAddress.pack(transport, out.address, out.port)
@@ -212,7 +212,7 @@ export class TcpConnection implements Connection {
   }
 
   #broken(error: unknown): void {
-    if (!(error instanceof Fifo.Corrupt)) throw error
+    if (!(error instanceof Fifo.FifoCorrupt)) throw error
     const end = this.#end
     this.#end = undefined
     this.abort()
@@ -452,7 +452,7 @@ interface ServerHandle {
   onconnection?: (this: unknown, status: number, handle: TcpMovable.TcpHandle | undefined) => void
 }
 
-export interface Options {
+export interface TcpOptions {
   /** `"onread"` (default): read straight into fifos where the runtime allows it. `"copy"`: never. */
   readonly reading?: Reading | undefined
   /** Milliseconds that a connection which was given up may stand still before it is reset; default 5000. */
@@ -487,7 +487,7 @@ const connectOptions = (
 /** A server that listens until the scope closes. What it accepts is paused. */
 export const serverOf = (
   endpoint: Endpoint.InetEndpoint,
-  listen: ListenOptions
+  listen: TransportListenOptions
 ): Effect.Effect<Net.Server, TransportError, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.callback<Net.Server, TransportError>((resume) => {
@@ -545,7 +545,7 @@ export const acceptAfter = (
 export const dial = (
   endpoint: Endpoint.InetEndpoint,
   source: Endpoint.InetEndpoint | undefined,
-  options: Pick<Options, "lookup"> & { readonly onread?: typeof onread },
+  options: Pick<TcpOptions, "lookup"> & { readonly onread?: typeof onread },
   then: (
     socket: Net.Socket,
     resume: (outcome: Effect.Effect<Connection, TransportError>) => void
@@ -585,7 +585,7 @@ export const standing = (connection: TcpConnection): NodeJS.ErrnoException | und
 }
 
 /** Why a listener's connections can't move to the threads of workers. */
-export const immovable = (_endpoint: Endpoint.InetEndpoint, { proxyTrust }: ListenOptions["listener"]) =>
+export const immovable = (_endpoint: Endpoint.InetEndpoint, { proxyTrust }: TransportListenOptions["listener"]) =>
   proxyTrust.length > 0 ? "the host reads PROXY protocol headers (proxyTrust)" : TcpMovable.immovable()
 
 /** What a listener accepts, as a socket that is paused and reads where we say, or else by events. */
@@ -604,8 +604,8 @@ export type Accepted = Net.Socket | TcpMovable.TcpHandle
  */
 export const acceptAll = (
   server: Net.Server,
-  listen: ListenOptions,
-  { onReading, reading }: Options,
+  listen: TransportListenOptions,
+  { onReading, reading }: TcpOptions,
   connect: (accepted: Accepted) => Connection
 ): void => {
   const handle = (server as unknown as { readonly _handle?: ServerHandle })._handle
@@ -624,9 +624,9 @@ export const acceptAll = (
 /** Takes the connections of a server of TCP: their bytes are read here, or they move. */
 export const acceptInet = (
   server: Net.Server,
-  listen: ListenOptions,
+  listen: TransportListenOptions,
   transport: "tcp" | "tls",
-  options: Options
+  options: TcpOptions
 ): void => {
   const bound = server.address() as Net.AddressInfo | null
   if (bound === null) return
@@ -650,7 +650,7 @@ export const acceptInet = (
  * @category constructors
  * @since 0.1.0
  */
-export const make = (options: Options = {}): TransportOf<TransportEndpointOf<"tcp">> => {
+export const make = (options: TcpOptions = {}): TransportOf<TransportEndpointOf<"tcp">> => {
   const lingerTime = options.lingerTime ?? LINGER_TIME
 
   return {
@@ -685,4 +685,4 @@ export const make = (options: Options = {}): TransportOf<TransportEndpointOf<"tc
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options?: Options): Layer.Layer<Transport> => Transports.layer({ tcp: make(options) })
+export const layer = (options?: TcpOptions): Layer.Layer<Transport> => Transports.layer({ tcp: make(options) })

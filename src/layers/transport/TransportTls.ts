@@ -17,9 +17,9 @@ import * as Endpoint from "../../domain/net/Endpoint.ts"
 import type { TlsClientOptions } from "../../domain/options/TlsClientOptions.ts"
 import {
   type Connection,
-  type ListenOptions,
   type TransportEndpointOf,
   TransportError,
+  type TransportListenOptions,
   type TransportOf
 } from "../../services/Transport.ts"
 import * as TcpErrors from "./TcpErrors.ts"
@@ -38,7 +38,7 @@ const noCertificate = (endpoint: Endpoint.InetEndpoint): TransportError =>
 
 /** The application's certificates as TLS takes them; the same ones as long as those are. */
 const materialsOf = (
-  choose: ListenOptions["certificate"]
+  choose: TransportListenOptions["certificate"]
 ): (serverName: string | undefined) => TlsContexts.Material | undefined => {
   const made = new WeakMap<Certificate, TlsContexts.Material>()
   return (serverName) => {
@@ -71,7 +71,7 @@ const clientOptions = (
  * @since 0.1.0
  */
 export const make = (
-  options: Pick<TransportTcp.Options, "lingerTime" | "lookup"> = {}
+  options: Pick<TransportTcp.TcpOptions, "lingerTime" | "lookup"> = {}
 ): TransportOf<TransportEndpointOf<"tls">> => {
   const lingerTime = options.lingerTime ?? TransportTcp.LINGER_TIME
   return {

@@ -34,9 +34,9 @@ import type * as Ledger from "../../domain/state/Ledger.ts"
 import type {
   Connection,
   ConnectionEnd,
-  ListenOptions,
   TransportEndpointOf,
   TransportError,
+  TransportListenOptions,
   TransportOf
 } from "../../services/Transport.ts"
 import * as TcpErrors from "./TcpErrors.ts"
@@ -75,7 +75,7 @@ class UdpSocket {
   readonly socket: Dgram.Socket
   local = ""
   /** Takes new peers; `undefined` where nobody listens, or not any more. */
-  listen: ListenOptions | undefined
+  listen: TransportListenOptions | undefined
   /** Bytes of datagrams that wait in its sessions. */
   waiting = 0
   readonly #peers = new Map<string, UdpConnection>()
@@ -95,7 +95,7 @@ class UdpSocket {
   }
 
   /** Takes new peers for a listener from now on. */
-  serve(listen: ListenOptions): void {
+  serve(listen: TransportListenOptions): void {
     this.listen = listen
     this.#countDropped = listen.dropped
   }
@@ -241,7 +241,7 @@ class UdpConnection implements Connection {
     try {
       step()
     } catch (error) {
-      if (!(error instanceof Fifo.Corrupt)) throw error
+      if (!(error instanceof Fifo.FifoCorrupt)) throw error
       const end = this.#end
       this.#end = undefined
       this.#finish(undefined)
@@ -378,14 +378,14 @@ class UdpConnection implements Connection {
   }
 
   /** Sends what is next in the fifo; the answer is that of the fifo's `drop`. */
-  #sendOne(tx: Fifo.Consumer, length: number): boolean {
+  #sendOne(tx: Fifo.FifoConsumer, length: number): boolean {
     this.#length = undefined
     this.#timer?.refresh()
     if (length <= Datagram.LARGEST_UDP) {
       // a copy: the system may take its time, and so the fifo is free at once
       const bytes = new Uint8Array(length)
       const read = tx.read(bytes)
-      if (read.bytes < length) throw new Fifo.Corrupt(TAKEN_BACK)
+      if (read.bytes < length) throw new Fifo.FifoCorrupt(TAKEN_BACK)
       this.#socket.send(bytes, this)
       return read.tell
     }
@@ -393,7 +393,7 @@ class UdpConnection implements Connection {
     let tell = false
     for (let left = length; left > 0;) {
       const part = tx.peek(left)
-      if (part === undefined) throw new Fifo.Corrupt(TAKEN_BACK)
+      if (part === undefined) throw new Fifo.FifoCorrupt(TAKEN_BACK)
       tell = tx.drop(part.length) || tell
       left -= part.length
     }
@@ -445,7 +445,7 @@ class UdpConnection implements Connection {
   }
 }
 
-export interface Options {
+export interface UdpOptions {
   /** How names become addresses; the system's way by default. */
   readonly lookup?: Net.LookupFunction | undefined
 }
@@ -508,11 +508,11 @@ const isAny = (host: string): boolean => host === "0.0.0.0" || host === "::"
  * @category constructors
  * @since 0.1.0
  */
-export const make = ({ lookup = systemLookup }: Options = {}): TransportOf<Udp> => {
+export const make = ({ lookup = systemLookup }: UdpOptions = {}): TransportOf<Udp> => {
   /** Sockets by the endpoints that they were bound to: sessions may keep one when its listener is gone. */
   const bound = new Map<string, UdpSocket>()
 
-  const listenAnew = Effect.fnUntraced(function*(endpoint: Udp, address: string, listen: ListenOptions) {
+  const listenAnew = Effect.fnUntraced(function*(endpoint: Udp, address: string, listen: TransportListenOptions) {
     const socket = openSocket(address, listen.ipv6Only)
     yield* bind(socket, address, endpoint.port).pipe(Effect.onError(() => Effect.sync(() => socket.close())))
     const at = socket.address()

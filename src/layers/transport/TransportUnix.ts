@@ -84,7 +84,7 @@ const failed = (operation: TransportError["operation"], endpoint: Unix, fault: F
  * @category constructors
  * @since 0.1.0
  */
-export const make = (options: Omit<TransportTcp.Options, "lookup"> = {}): TransportOf<Unix> => {
+export const make = (options: Omit<TransportTcp.TcpOptions, "lookup"> = {}): TransportOf<Unix> => {
   const lingerTime = options.lingerTime ?? TransportTcp.LINGER_TIME
   return {
     listen: Effect.fnUntraced(function*(endpoint, listen) {
@@ -103,7 +103,7 @@ export const make = (options: Omit<TransportTcp.Options, "lookup"> = {}): Transp
           listen.acceptError(TransportTcp.classifyAcceptError(error.code), error.message)
       )
       const local = Endpoint.format(endpoint)
-      const known: TransportTcp.Known = { transport: "unix", local, remote: UNNAMED }
+      const known: TransportTcp.ConnectionAbout = { transport: "unix", local, remote: UNNAMED }
       TransportTcp.acceptAll(
         server,
         listen,
@@ -123,7 +123,11 @@ export const make = (options: Omit<TransportTcp.Options, "lookup"> = {}): Transp
         socket.once("error", onError)
         socket.once("connect", () => {
           socket.off("error", onError)
-          const known: TransportTcp.Known = { transport: "unix", local: UNNAMED, remote: Endpoint.format(endpoint) }
+          const known: TransportTcp.ConnectionAbout = {
+            transport: "unix",
+            local: UNNAMED,
+            remote: Endpoint.format(endpoint)
+          }
           connection = new TransportTcp.TcpConnection(socket, lingerTime, UNNAMED, known)
           resume(Effect.succeed(connection))
         })

@@ -2,10 +2,10 @@
  * A cut-through session as one of its workers holds it (W16): the worker at the other end reads what this one writes.
  *
  * **How the two tell each other** A write that raises the fifo's event flag, and a read that the writer waits for, set
- * the bit of the other's session in the other's inbox. Whoever finds its bit set takes a {@link LocalClientSession.look}
+ * the bit of the other's session in the other's inbox. Whoever finds its bit set takes a {@link CutThroughSession.look}
  * at both fifos. How the session ends goes by way of the host, which tells the other after the bytes are there.
  *
- * **How it is given up** {@link LocalClientSession.close} first says so in the session's block, then looks at what it has
+ * **How it is given up** {@link CutThroughSession.close} first says so in the session's block, then looks at what it has
  * not read: if that is anything the other worker gets to see a reset. A write of the other one looks at that word when
  * its bytes are in the fifo. So bytes that are written while the reader closes are not lost without a word: the reader
  * has found them, or the writer is told that the session takes no more.
@@ -21,7 +21,7 @@ import type * as Message from "../../domain/memory/Message.ts"
 import type { Segment } from "../../domain/memory/Segment.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import * as SessionText from "../../domain/memory/SessionText.ts"
-import { ClientSession, type Outbound } from "./FifoSession.ts"
+import { FifoSession, type Outbound } from "./FifoSession.ts"
 
 export type About = Pick<
   Message.Of<"localAccepted">,
@@ -42,7 +42,7 @@ const memory = {
   }
 }
 
-export class LocalClientSession extends ClientSession {
+export class CutThroughSession extends FifoSession {
   /** Its place in this worker's inbox. */
   readonly slot: number
   readonly #side: SessionBlock.Side
@@ -77,19 +77,19 @@ export class LocalClientSession extends ClientSession {
     return this.#side === "server" ? this.#sizes.toClient : this.#sizes.toServer
   }
 
-  protected override get rx(): Fifo.Consumer | undefined {
+  protected override get rx(): Fifo.FifoConsumer | undefined {
     return this.#corrupt ? undefined : super.rx
   }
 
-  protected override get tx(): Fifo.Producer | undefined {
+  protected override get tx(): Fifo.FifoProducer | undefined {
     return this.#corrupt ? undefined : super.tx
   }
 
-  protected override makeRx(): Fifo.Consumer {
+  protected override makeRx(): Fifo.FifoConsumer {
     return CutThroughSegment.rx(this.#segment, this.#side, this.#sizes)
   }
 
-  protected override makeTx(): Fifo.Producer {
+  protected override makeTx(): Fifo.FifoProducer {
     return CutThroughSegment.tx(this.#segment, this.#side, this.#sizes)
   }
 
@@ -97,7 +97,7 @@ export class LocalClientSession extends ClientSession {
     this.#peer.signal(this.#peerSlot)
   }
 
-  protected override announce(tx: Fifo.Producer): void {
+  protected override announce(tx: Fifo.FifoProducer): void {
     if (tx.raiseEvent()) this.#peer.signal(this.#peerSlot)
   }
 
@@ -192,7 +192,7 @@ export class LocalClientSession extends ClientSession {
 
   /** Breaks the session when the error is the other worker's fault. */
   #broken<A>(error: unknown, answer: A): A {
-    if (!(error instanceof Fifo.Corrupt)) throw error
+    if (!(error instanceof Fifo.FifoCorrupt)) throw error
     this.#corrupt = true
     SessionBlock.setClosed(this.#segment, 0, this.#side)
     this.onReset(`the worker at the other end wrote what makes no sense: ${error.message}`)

@@ -5,7 +5,7 @@
  * connection is gone and the app wants nothing more from them: it has read everything, given the session up, or the
  * connection broke. From then on their memory may be another session's, so nothing here touches it.
  *
- * What is different where the peer is another worker is in `LocalClientSession`.
+ * What is different where the peer is another worker is in `CutThroughSession`.
  *
  * @since 0.1.0
  */
@@ -32,16 +32,18 @@ export interface Outbound {
   readonly io: (kind: Message.IoKind, index: number, generation: number) => void
   readonly control: (message: Message.Message) => void
   /** The session holds tx memory now: look at it when idle memory is given back. */
-  readonly hot: (session: ClientSession) => void
+  readonly hot: (session: FifoSession) => void
   /** The session has bytes to write and there is no memory for them. */
-  readonly starved: (session: ClientSession) => void
-  readonly released: (session: ClientSession) => void
+  readonly starved: (session: FifoSession) => void
+  readonly released: (session: FifoSession) => void
 }
 
 /** What is known of a session when it begins. */
-export type Known = Pick<Message.Of<"accepted">, "local" | "remote" | "session"> & { readonly about: SessionAbout }
+export type SessionFacts = Pick<Message.Of<"accepted">, "local" | "remote" | "session"> & {
+  readonly about: SessionAbout
+}
 
-export class ClientSession implements Session {
+export class FifoSession implements Session {
   readonly handle: Handle.SessionHandle
   readonly remote: string
   readonly local: string
@@ -54,8 +56,8 @@ export class ClientSession implements Session {
   readonly #segment: Segment
   readonly #offset: number
   // the fifos' ends are made when bytes first move: an idle session does without them
-  #rxEnd: Fifo.Consumer | undefined
-  #txEnd: Fifo.Producer | undefined
+  #rxEnd: Fifo.FifoConsumer | undefined
+  #txEnd: Fifo.FifoProducer | undefined
   #released = false
   /** `end`, `close` or `abort` was called. */
   #txEnded = false
@@ -74,7 +76,7 @@ export class ClientSession implements Session {
     memory: Memory,
     segment: Segment,
     offset: number,
-    { about, local, remote, session }: Known
+    { about, local, remote, session }: SessionFacts
   ) {
     this.#outbound = outbound
     this.#memory = memory
@@ -99,24 +101,24 @@ export class ClientSession implements Session {
   }
 
   /** The fifos' ends; `undefined` once they have been let go of. */
-  protected get rx(): Fifo.Consumer | undefined {
+  protected get rx(): Fifo.FifoConsumer | undefined {
     if (this.#released || this.#spliced) return undefined
     return this.#rxEnd ??= this.makeRx()
   }
 
-  protected get tx(): Fifo.Producer | undefined {
+  protected get tx(): Fifo.FifoProducer | undefined {
     if (this.#released) return undefined
     return this.#txEnd ??= this.makeTx()
   }
 
-  protected makeRx(): Fifo.Consumer {
+  protected makeRx(): Fifo.FifoConsumer {
     const { rxFifoSize, view } = this.#memory
-    return new Fifo.Consumer(SessionBlock.rx(this.#segment, this.#offset), rxFifoSize, view)
+    return new Fifo.FifoConsumer(SessionBlock.rx(this.#segment, this.#offset), rxFifoSize, view)
   }
 
-  protected makeTx(): Fifo.Producer {
+  protected makeTx(): Fifo.FifoProducer {
     const { blocks, txFifoSize } = this.#memory
-    return new Fifo.Producer(SessionBlock.tx(this.#segment, this.#offset), txFifoSize, blocks)
+    return new Fifo.FifoProducer(SessionBlock.tx(this.#segment, this.#offset), txFifoSize, blocks)
   }
 
   #io(kind: Message.IoKind): void {
@@ -207,7 +209,7 @@ export class ClientSession implements Session {
   }
 
   /** Tells the peer of bytes, unless it has been told and has not looked yet. */
-  protected announce(tx: Fifo.Producer): void {
+  protected announce(tx: Fifo.FifoProducer): void {
     this.#written = true
     if (!this.#hot) {
       this.#hot = true
@@ -231,7 +233,7 @@ export class ClientSession implements Session {
   }
 
   splice(other: Session): boolean {
-    if (!(other instanceof ClientSession) || other === this) return false
+    if (!(other instanceof FifoSession) || other === this) return false
     if (!this.#canSplice || !other.#canSplice) return false
     // datagrams stand in a fifo with their lengths, which a stream would take for bytes
     if (isDatagrams(this) !== isDatagrams(other)) return false

@@ -23,16 +23,16 @@ import * as TcpLoss from "../transport/TcpLoss.ts"
 const LINGER_TIME = 5000
 
 /** What it runs on: a socket, or what has all of a socket that it needs. */
-export type Stream = Duplex & Pick<Net.Socket, "setTimeout" | "destroySoon" | "resetAndDestroy">
+export type SocketStream = Duplex & Pick<Net.Socket, "setTimeout" | "destroySoon" | "resetAndDestroy">
 
 /** What a session needs of its worker's client. */
 export interface StreamOwner {
   readonly rxFifoSize: number
   readonly txFifoSize: number
   /** Runs an edge of the application; one that throws costs its session. */
-  readonly guard: (session: StreamSession, edge: (session: StreamSession) => void) => void
+  readonly guard: (session: SocketSession, edge: (session: SocketSession) => void) => void
   /** The connection is gone. */
-  readonly gone: (session: StreamSession) => void
+  readonly gone: (session: SocketSession) => void
 }
 
 /** What is known of a session when it begins. */
@@ -45,8 +45,8 @@ export interface StreamKnown {
 
 const owner = Symbol("session")
 
-interface OwnedStream extends Stream {
-  [owner]?: StreamSession | undefined
+interface OwnedStream extends SocketStream {
+  [owner]?: SocketSession | undefined
 }
 
 function onData(this: OwnedStream, bytes: Uint8Array): void {
@@ -65,12 +65,12 @@ function onClose(this: OwnedStream): void {
   this[owner]?.onClose()
 }
 
-const sayReadable = (session: StreamSession): void => session.handler?.readable?.(session)
-const sayWritable = (session: StreamSession): void => session.handler?.writable?.(session)
-const sayEnded = (session: StreamSession): void => session.handler?.ended?.(session)
-const sayClosed = (session: StreamSession): void => session.handler?.closed?.(session, session.reset)
+const sayReadable = (session: SocketSession): void => session.handler?.readable?.(session)
+const sayWritable = (session: SocketSession): void => session.handler?.writable?.(session)
+const sayEnded = (session: SocketSession): void => session.handler?.ended?.(session)
+const sayClosed = (session: SocketSession): void => session.handler?.closed?.(session, session.reset)
 
-export class StreamSession implements Session {
+export class SocketSession implements Session {
   readonly handle: Handle.SessionHandle
   readonly remote: string
   readonly local: string
@@ -81,7 +81,7 @@ export class StreamSession implements Session {
   reset: string | undefined
   readonly #owner: StreamOwner
   readonly #stream: OwnedStream
-  readonly #below: Stream
+  readonly #below: SocketStream
   /** What was received and not read: all of it but the first `#read` bytes of the first. */
   readonly #chunks: Array<Uint8Array> = []
   #read = 0
@@ -100,7 +100,12 @@ export class StreamSession implements Session {
   #why: string | undefined
 
   /** `below` is what `stream` is above, where that is TLS: what the peer is to see as a reset, it has to do. */
-  constructor(owner_: StreamOwner, stream: Stream, { about, local, remote, session }: StreamKnown, below = stream) {
+  constructor(
+    owner_: StreamOwner,
+    stream: SocketStream,
+    { about, local, remote, session }: StreamKnown,
+    below = stream
+  ) {
     this.#owner = owner_
     this.#below = below
     this.#stream = stream
@@ -373,7 +378,7 @@ export class StreamSession implements Session {
   }
 
   /** See {@link streamOf}. */
-  take(): Stream | undefined {
+  take(): SocketStream | undefined {
     const stream = this.#stream
     if (this.#taken) return stream
     if (this.closed || this.ended || this.#txEnded || stream.destroyed) return undefined
@@ -400,8 +405,8 @@ const ignore = (): void => {}
  * @category getters
  * @since 0.1.0
  */
-export const streamOf = (session: Session): Stream | undefined =>
-  session instanceof StreamSession ? session.take() : undefined
+export const streamOf = (session: Session): SocketStream | undefined =>
+  session instanceof SocketSession ? session.take() : undefined
 
 /**
  * As {@link streamOf}, where it is a socket of Node's.
@@ -410,4 +415,4 @@ export const streamOf = (session: Session): Stream | undefined =>
  * @since 0.1.0
  */
 export const socketOf = (session: Session): Net.Socket | undefined =>
-  session instanceof StreamSession && session.isSocket ? session.take() as Net.Socket | undefined : undefined
+  session instanceof SocketSession && session.isSocket ? session.take() as Net.Socket | undefined : undefined

@@ -2,7 +2,7 @@
  * The session client of a worker: reads the worker's queue, keeps its sessions and listeners, and answers the host.
  *
  * The same code runs on a worker thread and on the host's loop; only its doorbell and the way it is handed segments
- * differ. {@link Client} is plain synchronous code, woken by the doorbell; {@link make} is the service around it.
+ * differ. {@link WorkerLoop} is plain synchronous code, woken by the doorbell; {@link make} is the service around it.
  *
  * @since 0.1.0
  */
@@ -39,10 +39,10 @@ import {
   type WorkerInfo
 } from "../../services/Sessions.ts"
 import * as MessageQueueSegment from "../stack/MessageQueueSegment.ts"
-import { LocalClientSession } from "./CutThroughSession.ts"
-import { ClientSession, type Memory, type Outbound } from "./FifoSession.ts"
-import { type StreamKnown, type StreamOwner, StreamSession } from "./SocketSession.ts"
-import type { Start as StartTls, WorkerTls } from "./WorkerTls.ts"
+import { CutThroughSession } from "./CutThroughSession.ts"
+import { FifoSession, type Memory, type Outbound } from "./FifoSession.ts"
+import { SocketSession, type StreamKnown, type StreamOwner } from "./SocketSession.ts"
+import type { TlsStart as StartTls, WorkerTls } from "./WorkerTls.ts"
 
 /** Messages that are drained before their tail is published. */
 const BATCH = 32
@@ -56,7 +56,7 @@ const LONGEST_MOVE = 300
 const LOOKS = 32
 
 /** What a worker is started with; everything in it can be posted to a thread. */
-export interface Start {
+export interface WorkerStart {
   readonly info: WorkerInfo
   readonly endpoints: ReadonlyArray<string>
   readonly config: unknown
@@ -83,7 +83,7 @@ export interface ReceivedLink {
 }
 
 /** What a client needs of the place it runs in. */
-export interface Place {
+export interface WorkerPlace {
   readonly doorbell: DoorbellShape
   /** The memory of a segment that the host has handed over, and where the worker's arena begins in it. */
   readonly receive: (segment: number) => { readonly buffer: ArrayBufferLike; readonly hostBytes: number } | undefined
@@ -125,16 +125,16 @@ interface WaitingIo {
 }
 
 /** A session over fifos, or over a socket that has moved here. */
-type AnySession = ClientSession | StreamSession
+type AnySession = FifoSession | SocketSession
 
 const readable = (session: AnySession): void => session.onReadable()
 const writable = (session: AnySession): void => session.onWritable()
 const ended = (session: AnySession): void => session.onEnded()
 const cleanup = (session: AnySession): void => session.onCleanup()
 const detached = (session: AnySession): void => session.onDetached()
-const look = (session: AnySession): void => session instanceof LocalClientSession ? session.look() : undefined
-const lookForBytes = (session: ClientSession): void =>
-  session instanceof LocalClientSession ? session.lookForBytes() : undefined
+const look = (session: AnySession): void => session instanceof CutThroughSession ? session.look() : undefined
+const lookForBytes = (session: FifoSession): void =>
+  session instanceof CutThroughSession ? session.lookForBytes() : undefined
 
 /** A session that was claimed, and whose socket is on its way here. */
 interface Moving {
@@ -148,11 +148,11 @@ interface Link extends ReceivedLink {
   readonly sender: Inbox.Sender
 }
 
-export class Client {
-  readonly start: Start
-  readonly #place: Place
-  readonly #inbound: Mq.Consumer
-  readonly #toHost: Mq.Producer
+export class WorkerLoop {
+  readonly start: WorkerStart
+  readonly #place: WorkerPlace
+  readonly #inbound: Mq.QueueConsumer
+  readonly #toHost: Mq.QueueProducer
   readonly #segments = new Map<number, Segment.Segment>()
   readonly #arenas: Segment.Arenas
   readonly #sessions = new Map<number, AnySession>()
@@ -166,13 +166,13 @@ export class Client {
   /** What did not fit into the queue to the host, in order. Sessions bound it: each has few messages to say. */
   readonly #outbox: Array<WaitingIo | Message.Message> = []
   readonly #words = new Int32Array(Mq.CONTROL_WORDS)
-  readonly #hot = new Set<ClientSession>()
-  readonly #starved = new Set<ClientSession>()
+  readonly #hot = new Set<FifoSession>()
+  readonly #starved = new Set<FifoSession>()
   readonly #added = new Set<number>()
   readonly #inbox: Inbox.Receiver
   readonly #links = new Map<number, Link>()
   /** Cut-through sessions by their slots in the inbox. */
-  readonly #locals: Array<LocalClientSession | undefined> = []
+  readonly #locals: Array<CutThroughSession | undefined> = []
   #localCount = 0
   /** For the answers of workers, and for connections that were claimed and are on their way. */
   readonly #spin: Spin
@@ -189,7 +189,7 @@ export class Client {
   #asleep = false
   #detached = false
 
-  constructor(start: Start, place: Place) {
+  constructor(start: WorkerStart, place: WorkerPlace) {
     this.start = start
     this.#place = place
     const queues = Segment.queues(start.buffer, start.geometry)
@@ -436,7 +436,7 @@ export class Client {
       (secure, about) => {
         if (!over()) return
         const behind = { ...known, about: { ...known.about, tls: about } }
-        this.#start(new StreamSession(this.#streams, secure, behind, below), accept)
+        this.#start(new SocketSession(this.#streams, secure, behind, below), accept)
       },
       (reason) => {
         if (over()) this.#outbound.control({ _tag: "insecure", session: handle, reason })
@@ -445,7 +445,7 @@ export class Client {
     )
   }
 
-  #start(session: StreamSession, accept: (session: Session) => void): void {
+  #start(session: SocketSession, accept: (session: Session) => void): void {
     this.#sessions.set(Handle.index(session.handle), session)
     this.#guard(session, accept)
     session.start()
@@ -459,7 +459,7 @@ export class Client {
     const socket = this.#place.receiveSocket(handle)
     if (socket === undefined) return this.#sayGone(handle)
     const { accept, endpoint, known } = moving
-    if (endpoint === undefined) this.#start(new StreamSession(this.#streams, socket, known), accept)
+    if (endpoint === undefined) this.#start(new SocketSession(this.#streams, socket, known), accept)
     else this.#secure(socket, known, accept, endpoint)
   }
 
@@ -484,8 +484,8 @@ export class Client {
     message: Message.Of<"accepted" | "connected">,
     segment: Segment.Segment,
     known = this.#known(message)
-  ): ClientSession {
-    const session = new ClientSession(this.#outbound, this.#memory, segment, message.offset, known)
+  ): FifoSession {
+    const session = new FifoSession(this.#outbound, this.#memory, segment, message.offset, known)
     this.#sessions.set(Handle.index(message.session), session)
     return session
   }
@@ -513,9 +513,9 @@ export class Client {
     side: SessionBlock.Side,
     segment: Segment.Segment,
     { sender }: Link
-  ): ClientSession {
+  ): FifoSession {
     const { slot } = message
-    const session = new LocalClientSession(this.#outbound, side, segment, sender, message)
+    const session = new CutThroughSession(this.#outbound, side, segment, sender, message)
     this.#sessions.set(Handle.index(message.session), session)
     this.#localCount++
     this.#locals[slot] = session
@@ -523,7 +523,7 @@ export class Client {
     return session
   }
 
-  #closeLocal(session: LocalClientSession): void {
+  #closeLocal(session: CutThroughSession): void {
     this.#localCount--
     if (this.#locals[session.slot] === session) this.#locals[session.slot] = undefined
   }
@@ -584,7 +584,7 @@ export class Client {
     starved: (session) => void this.#starved.add(session),
     released: (session) => {
       this.#sessions.delete(Handle.index(session.handle))
-      if (session instanceof LocalClientSession) this.#closeLocal(session)
+      if (session instanceof CutThroughSession) this.#closeLocal(session)
       this.#hot.delete(session)
       this.#starved.delete(session)
     }
@@ -703,10 +703,10 @@ const detail = "the host has given this worker up"
 
 /** The service of a client, for the scope's life. The app's layer runs inside that scope. */
 export const make = Effect.fnUntraced(function*(
-  start: Start,
-  place: Place
-): Effect.fn.Return<{ readonly client: Client; readonly sessions: Sessions["Service"] }, never, Scope.Scope> {
-  const client = new Client(start, place)
+  start: WorkerStart,
+  place: WorkerPlace
+): Effect.fn.Return<{ readonly client: WorkerLoop; readonly sessions: Sessions["Service"] }, never, Scope.Scope> {
+  const client = new WorkerLoop(start, place)
   yield* place.doorbell.listen(client.wake)
   yield* Effect.addFinalizer(() => Effect.sync(() => client.detach()))
   yield* Effect.sync(() => client.trim()).pipe(

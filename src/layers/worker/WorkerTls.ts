@@ -20,7 +20,7 @@ import * as TlsContexts from "../transport/TlsContexts.ts"
 type TlsOptions = TlsContexts.ServerOptions & Pick<ListenerOptions, "handshakeTimeout" | "maxHandshakes">
 
 /** What a worker is started with that may have TLS to end. */
-export interface Start {
+export interface TlsStart {
   readonly resumption: TlsContexts.Resumption
   readonly all: TlsOptions
   /** Those of single endpoints, by their URIs. */
@@ -42,7 +42,7 @@ const resumptions = new WeakMap<object, TlsContexts.Resumption>()
 /** What workers of an application with these options are started with; `undefined` when none of them ends TLS. */
 export const startOf = (
   app: { readonly listener: ListenerOptions; readonly listeners: Readonly<Record<string, ListenerOptions>> }
-): Start | undefined => {
+): TlsStart | undefined => {
   if (![app.listener, ...Object.values(app.listeners)].some(endsIn)) return undefined
   let resumption = resumptions.get(app)
   if (resumption === undefined) resumptions.set(app, resumption = TlsContexts.makeResumption())
@@ -70,12 +70,12 @@ export type Done = (secure: Tls.TLSSocket, about: NonNullable<SessionAbout["tls"
 const ignore = (): void => {}
 
 export class WorkerTls {
-  readonly #start: Start
+  readonly #start: TlsStart
   readonly #listeners = new Map<string, Listening>()
   #held: ReadonlyArray<Held> = []
   #byHost = new Map<string, Array<Held>>()
 
-  constructor(start: Start) {
+  constructor(start: TlsStart) {
     this.#start = start
   }
 

@@ -24,7 +24,7 @@ const accept = (table: Rules.RuleTable, remote: string, local = HERE, namespace 
 const connect = (table: Rules.RuleTable, remote: string, local = "", namespace = "default"): string =>
   word(table.decide("connect", namespace, local, remote))
 
-const word = (verdict: Rules.Verdict): string =>
+const word = (verdict: Rules.RuleVerdict): string =>
   verdict._tag === "Redirect" ? verdict.app : verdict._tag === "Deny" ? `deny by ${verdict.by}` : "allow"
 
 describe("SessionRules", () => {
@@ -65,8 +65,8 @@ describe("SessionRules", () => {
       [{}, `action: the default is none; it must be "allow", "deny", or "app:" and the name of an application`],
       [{ action: "deny", on: "listen" }, `on: got "listen"; it must be "accept", "connect" or "both"`],
       [{ action: "deny", transport: "unix" }, `transport: got "unix"; it must be "any", "tcp", "tls" or "udp"`],
-      [{ action: "deny", remote: "lan" }, `remote: got "lan"; it must be ${Prefix.RIGHT}`],
-      [{ action: "deny", remote: 10 }, `remote: got 10; it must be ${Prefix.RIGHT}`],
+      [{ action: "deny", remote: "lan" }, `remote: got "lan"; it must be ${Prefix.PREFIX_RIGHT}`],
+      [{ action: "deny", remote: 10 }, `remote: got 10; it must be ${Prefix.PREFIX_RIGHT}`],
       [
         { action: "deny", local: "10.1.2.3/8" },
         `local: got "10.1.2.3/8"; it must be 10.0.0.0/8, or that address without a length`

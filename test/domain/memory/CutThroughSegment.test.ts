@@ -21,7 +21,7 @@ const Bound = Schema.Literals([4, 8, 64, 4096, 65_536])
 const make = (sizes: CutThroughSegment.Sizes, at = 0) => {
   const buffer = new SharedArrayBuffer(CutThroughSegment.byteLength(sizes) + 64)
   const segment = Segment.make(7, buffer, buffer.byteLength)
-  segment.bytes.fill(CANARY, SessionBlock.BYTES)
+  segment.bytes.fill(CANARY, SessionBlock.SESSION_BLOCK_BYTES)
   SessionBlock.reset(segment, 0)
   for (const fifo of [SessionBlock.rx(segment, 0), SessionBlock.tx(segment, 0)]) {
     segment.words[fifo.producer] = at
@@ -45,7 +45,7 @@ describe("CutThrough", () => {
       const segment = make(sizes, at)
       const both = { server: ends(segment, "server", sizes), client: ends(segment, "client", sizes) }
       // `until`: the bytes that must have been read before the writer is told
-      const way = (tx: Fifo.Producer, rx: Fifo.Consumer, bound: number, from: number) => ({
+      const way = (tx: Fifo.FifoProducer, rx: Fifo.FifoConsumer, bound: number, from: number) => ({
         tx,
         rx,
         bound,
@@ -117,10 +117,10 @@ describe("CutThrough", () => {
 
   it("W16 the rings fill their segment and do not overlap", () => {
     const sizes = { toServer: 4096, toClient: 8192 }
-    assert.strictEqual(CutThroughSegment.byteLength(sizes), SessionBlock.BYTES + 4096 + 8192)
+    assert.strictEqual(CutThroughSegment.byteLength(sizes), SessionBlock.SESSION_BLOCK_BYTES + 4096 + 8192)
     const segment = make(sizes)
     const both = { server: ends(segment, "server", sizes), client: ends(segment, "client", sizes) }
-    const block = segment.words.slice(0, SessionBlock.BYTES / 4)
+    const block = segment.words.slice(0, SessionBlock.SESSION_BLOCK_BYTES / 4)
     assert.strictEqual(both.client.tx.enqueue(Pattern.at(0, 10_000)), 4096)
     assert.strictEqual(both.server.tx.enqueue(Pattern.at(70_000, 10_000)), 8192)
     assert.isTrue(Pattern.isAt(both.server.rx.peek()!, 0))
@@ -139,7 +139,7 @@ describe("CutThrough", () => {
     const { rx, tx } = ends(segment, "client", sizes)
     const view: Fifo.View = () => segment.bytes
     tx.enqueue(Pattern.at(0, 8))
-    assert.isTrue(Pattern.isAt(new Fifo.Consumer(SessionBlock.rx(segment, 0), 64, view).peek()!, 0))
+    assert.isTrue(Pattern.isAt(new Fifo.FifoConsumer(SessionBlock.rx(segment, 0), 64, view).peek()!, 0))
     assert.isTrue(tx.raiseEvent())
     assert.isFalse(tx.raiseEvent())
     const server = ends(segment, "server", sizes)
@@ -153,8 +153,8 @@ describe("CutThrough", () => {
   it("W16 a segment that can't hold the rings is refused", () => {
     const segment = make({ toServer: 64, toClient: 64 })
     for (const side of sides) {
-      assert.throws(() => CutThroughSegment.tx(segment, side, { toServer: 64, toClient: 256 }), Fifo.Corrupt)
-      assert.throws(() => CutThroughSegment.tx(segment, side, { toServer: 256, toClient: 64 }), Fifo.Corrupt)
+      assert.throws(() => CutThroughSegment.tx(segment, side, { toServer: 64, toClient: 256 }), Fifo.FifoCorrupt)
+      assert.throws(() => CutThroughSegment.tx(segment, side, { toServer: 256, toClient: 64 }), Fifo.FifoCorrupt)
     }
   })
 

@@ -54,9 +54,9 @@ const make = (bound: number, at = 0, refuses: () => boolean = () => false) => {
     },
     view: () => memory
   }
-  const producer = new Fifo.Producer(places, bound, blocks)
+  const producer = new Fifo.FifoProducer(places, bound, blocks)
   const view: Fifo.View = (segment) => segment === 3 ? memory : undefined
-  const consume = () => new Fifo.Consumer(places, bound, view)
+  const consume = () => new Fifo.FifoConsumer(places, bound, view)
   const intact = () =>
     words.every((word, i) =>
       word === CANARY || (i >= PRODUCER && i < PRODUCER + Fifo.PRODUCER_WORDS) ||
@@ -593,25 +593,25 @@ describe("Fifo, words that make no sense", () => {
     for (const head of [99, 141, 0, -1, 100 - 0x8000_0000]) {
       const { producer, words } = filled()
       words[CONSUMER] = head
-      assert.throws(() => producer.size, Fifo.Corrupt)
-      assert.throws(() => producer.room, Fifo.Corrupt)
-      assert.throws(() => producer.reserve(1), Fifo.Corrupt)
-      assert.throws(() => producer.wait(1), Fifo.Corrupt)
-      assert.throws(() => producer.trim(), Fifo.Corrupt)
+      assert.throws(() => producer.size, Fifo.FifoCorrupt)
+      assert.throws(() => producer.room, Fifo.FifoCorrupt)
+      assert.throws(() => producer.reserve(1), Fifo.FifoCorrupt)
+      assert.throws(() => producer.wait(1), Fifo.FifoCorrupt)
+      assert.throws(() => producer.trim(), Fifo.FifoCorrupt)
     }
     const { producer, consumer, words } = filled()
     consumer.drop(20)
     assert.strictEqual(producer.size, 20)
     words[CONSUMER] = 110
-    assert.throws(() => producer.size, Fifo.Corrupt)
+    assert.throws(() => producer.size, Fifo.FifoCorrupt)
   })
 
   it("says Corrupt to a tail behind the head or more than the bound ahead", () => {
     for (const tail of [99, 165, -1, 100 - 0x8000_0000]) {
       const { consumer, words } = filled()
       words[PRODUCER + TAIL] = tail
-      assert.throws(() => consumer.size, Fifo.Corrupt)
-      assert.throws(() => consumer.peek(), Fifo.Corrupt)
+      assert.throws(() => consumer.size, Fifo.FifoCorrupt)
+      assert.throws(() => consumer.peek(), Fifo.FifoCorrupt)
     }
   })
 
@@ -622,11 +622,11 @@ describe("Fifo, words that make no sense", () => {
     ) {
       const { consumer, words } = filled()
       words[start + at] = value
-      assert.throws(() => consumer.peek(), Fifo.Corrupt)
+      assert.throws(() => consumer.peek(), Fifo.FifoCorrupt)
     }
     const { consumer, words } = filled()
     words[PRODUCER + EPOCH] = 0
-    assert.throws(() => consumer.peek(), Fifo.Corrupt)
+    assert.throws(() => consumer.peek(), Fifo.FifoCorrupt)
   })
 
   it.prop(
@@ -639,7 +639,7 @@ describe("Fifo, words that make no sense", () => {
         try {
           body()
         } catch (error) {
-          assert.instanceOf(error, Fifo.Corrupt)
+          assert.instanceOf(error, Fifo.FifoCorrupt)
         }
       }
       const target = new Uint8Array(bound)

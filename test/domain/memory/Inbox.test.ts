@@ -17,7 +17,7 @@ const Seed = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 0x7fff_fff
 const corners = [0, 1, 30, 31, 32, 63, 1022, 1023, 1024, 1055, 31 * 1024, 32_735, 32_736, 32_766, 32_767]
 
 const make = () => {
-  const inbox = new SharedArrayBuffer(Inbox.BYTES)
+  const inbox = new SharedArrayBuffer(Inbox.INBOX_BYTES)
   let rings = 0
   const sender = () => new Inbox.Sender(inbox, () => rings++)
   const receiver = new Inbox.Receiver(inbox)
@@ -218,7 +218,7 @@ describe("Inbox", () => {
   })
 
   it("W16 between threads no wake-up is lost: two writers, one reader that sleeps", async () => {
-    const inbox = new SharedArrayBuffer(Inbox.BYTES)
+    const inbox = new SharedArrayBuffer(Inbox.INBOX_BYTES)
     const done = new Int32Array(new SharedArrayBuffer(4 * Inbox.SLOTS))
     const bell = Bell.memory()
     const signals = 300_000

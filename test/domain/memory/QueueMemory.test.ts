@@ -51,8 +51,8 @@ const make = (geometry: Geometry, { at = 0, ioAt = at, controlAt = at, tries = 0
     rings.count++
   }
   const produce = (id: number) =>
-    new QueueMemory.Producer(memory, geometry, ring, tries === 0 ? undefined : { id, tries })
-  const consumer = new QueueMemory.Consumer(memory, geometry)
+    new QueueMemory.QueueProducer(memory, geometry, ring, tries === 0 ? undefined : { id, tries })
+  const consumer = new QueueMemory.QueueConsumer(memory, geometry)
   const received: Array<ReadonlyArray<number>> = []
   const sink: QueueMemory.Sink = {
     io: (kind, index, generation, argument) => received.push([kind, index, generation, argument]),
@@ -376,7 +376,7 @@ describe("MessageQueue, words that make no sense", () => {
     for (const tail of [-1, 9, 1000, -0x8000_0000]) {
       const { words, consumer, sink, received } = make(some)
       words[TAIL] = tail
-      assert.throws(() => consumer.drain(32, sink), QueueMemory.Corrupt)
+      assert.throws(() => consumer.drain(32, sink), QueueMemory.QueueCorrupt)
       assert.deepStrictEqual(received, [])
     }
   })
@@ -386,7 +386,7 @@ describe("MessageQueue, words that make no sense", () => {
       const { words, producer, consumer, sink } = make(some)
       producer.io(1, 0, 0, 0)
       words[INDEX] = entry
-      assert.throws(() => consumer.drain(32, sink), QueueMemory.Corrupt)
+      assert.throws(() => consumer.drain(32, sink), QueueMemory.QueueCorrupt)
     }
   })
 
@@ -395,7 +395,7 @@ describe("MessageQueue, words that make no sense", () => {
       const { words, producer, consumer, sink } = make(some)
       producer.control(message, 3)
       words[INDEX + 8 + 8 * 4] = length
-      assert.throws(() => consumer.drain(32, sink), QueueMemory.Corrupt)
+      assert.throws(() => consumer.drain(32, sink), QueueMemory.QueueCorrupt)
     }
   })
 
@@ -434,7 +434,7 @@ describe("MessageQueue, words that make no sense", () => {
         try {
           assert.isAtMost(consumer.drain(4, sink), 4)
         } catch (error) {
-          assert.instanceOf(error, QueueMemory.Corrupt)
+          assert.instanceOf(error, QueueMemory.QueueCorrupt)
         }
       }
       assert.isTrue(queue.intact())
@@ -451,7 +451,7 @@ describe("MessageQueue, several producers", () => {
         const { words, produce, memory } = make(geometry, { tries: 5 })
         const sleeper = produce(2)
         for (const word of [TAIL, HEAD, IO_TAIL, IO_HEAD]) words[word] = at
-        const consumer = new QueueMemory.Consumer(memory, geometry)
+        const consumer = new QueueMemory.QueueConsumer(memory, geometry)
         const other = produce(3)
         for (let i = 0; i < 8; i++) assert.strictEqual(other.io(1, 0, 0, 0), Enqueued)
         assert.strictEqual(sleeper.io(2, 0, 0, 0), Full)
@@ -573,7 +573,7 @@ describe("MessageQueue, over threads", () => {
     const setup = { memory, geometry, doorbell: Bell.memory(), roomBell: Bell.memory() }
     const doorbell = new Bell(setup.doorbell)
     const roomBell = new Bell(setup.roomBell)
-    const consumer = new QueueMemory.Consumer(place, geometry)
+    const consumer = new QueueMemory.QueueConsumer(place, geometry)
     const last = new Map<number, number>()
     const take = (id: number, sequence: number, check: number) => {
       assert.strictEqual(check, id ^ sequence)
@@ -619,7 +619,7 @@ describe("MessageQueue, over threads", () => {
   it("M1 outlives producers that are ended in the middle of their work", async () => {
     const geometry = geometryOf(1)
     const { place, consumer, doorbell, last, until, start } = collector(geometry)
-    const survivor = new QueueMemory.Producer(place, geometry, doorbell.ring, { id: 100, tries: 5 })
+    const survivor = new QueueMemory.QueueProducer(place, geometry, doorbell.ring, { id: 100, tries: 5 })
     for (let id = 1; id <= 6; id++) {
       const worker = start(id, 2 ** 30)
       await until(() => (last.get(id) ?? 0) > 100 * id)

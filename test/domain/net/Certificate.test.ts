@@ -32,7 +32,7 @@ describe("Certificate", () => {
       chain: 3,
       warning: null
     })
-    assert.isTrue(Schema.is(Certificate.Info)(info))
+    assert.isTrue(Schema.is(Certificate.CertificateInfo)(info))
     assert.strictEqual(chain, Pem.pair("chain").certificate)
     assert.strictEqual(kept.fingerprint256, leaf.fingerprint256)
   })

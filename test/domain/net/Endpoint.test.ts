@@ -110,8 +110,8 @@ describe("Endpoint", () => {
         const text = Endpoint.format(endpoint)
         assert.strictEqual(text.includes("["), Endpoint.family(endpoint) === 6)
         assert.deepStrictEqual(yield* Effect.fromResult(Endpoint.parse(text)), endpoint)
-        assert.strictEqual(yield* Schema.encodeEffect(Endpoint.FromString)(endpoint), text)
-        assert.deepStrictEqual(yield* Schema.decodeEffect(Endpoint.FromString)(text), endpoint)
+        assert.strictEqual(yield* Schema.encodeEffect(Endpoint.EndpointFromString)(endpoint), text)
+        assert.deepStrictEqual(yield* Schema.decodeEffect(Endpoint.EndpointFromString)(text), endpoint)
       })
   )
 
@@ -195,7 +195,7 @@ describe("Endpoint", () => {
 
   it.effect("the codec fails with the message of the error", () =>
     Effect.gen(function*() {
-      const error = yield* Effect.flip(Schema.decodeEffect(Endpoint.FromString)("quic://h:1"))
+      const error = yield* Effect.flip(Schema.decodeEffect(Endpoint.EndpointFromString)("quic://h:1"))
       assert.strictEqual(error.message, refused("quic://h:1").message)
     }))
 

@@ -34,8 +34,8 @@ describe("Prefix", () => {
       assert.strictEqual(prefix, one)
       assert.strictEqual(Prefix.length(prefix), length)
       assert.strictEqual(parsed(prefix), prefix)
-      assert.strictEqual(Schema.decodeSync(Prefix.FromString)(text), prefix)
-      assert.strictEqual(Schema.encodeSync(Prefix.FromString)(prefix), prefix)
+      assert.strictEqual(Schema.decodeSync(Prefix.PrefixFromString)(text), prefix)
+      assert.strictEqual(Schema.encodeSync(Prefix.PrefixFromString)(prefix), prefix)
     })
   }
 
@@ -84,7 +84,7 @@ describe("Prefix", () => {
   ]
   for (const text of refusals) {
     it(`refuses ${JSON.stringify(text)}`, () => {
-      assert.strictEqual(right(text), Prefix.RIGHT)
+      assert.strictEqual(right(text), Prefix.PREFIX_RIGHT)
     })
   }
 

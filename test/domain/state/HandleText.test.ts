@@ -35,7 +35,7 @@ describe("HandleText", () => {
   })
 
   it("decodes and encodes", () => {
-    const codec = HandleText.FromString()
+    const codec = HandleText.HandleFromString()
     assert.strictEqual(Schema.decodeUnknownSync(codec)("12.3"), Handle.make(12, 3))
     assert.strictEqual(Schema.encodeSync(codec)(Handle.make(12, 3)), "12.3")
     assert.throws(() => Schema.decodeUnknownSync(codec)("12"), /it must be a handle such as "12\.3"/)

@@ -7,7 +7,7 @@ const text = (lines: ReadonlyArray<string>) => lines.join("\n")
 
 const listener = { namespace: "default", endpoint: "local://billing", app: "billing", appIndex: 1, listener: "2.0" }
 
-const locals: Report.Locals = {
+const locals: Report.LocalsReport = {
   listeners: [listener],
   sessions: [Reports.localSession()],
   connects: [Reports.connect({ scope: "local", endpoint: "local://billing" })]
@@ -53,7 +53,7 @@ describe("ShowLocal", () => {
       session: "16777.99",
       state: "TRANSPORT_CLOSED"
     } as const
-    const long: Report.Locals = {
+    const long: Report.LocalsReport = {
       listeners: [{ ...listener, app, namespace: app, endpoint: `local://${app}` }],
       sessions: [Reports.localSession({ endpoint: `local://${app}`, server: end, client: { ...end, state: "READY" } })],
       connects: []

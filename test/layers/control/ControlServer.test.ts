@@ -244,7 +244,7 @@ describe("ControlServer: what a host tells of", () => {
     Effect.gen(function*() {
       const path = yield* newPath
       const connects = [Reports.connect(), Reports.connect({ source: "tcp://10.0.0.1:0" })]
-      const locals: Report.Locals = {
+      const locals: Report.LocalsReport = {
         listeners: [{ namespace: "default", endpoint: "local://billing", app: "http", appIndex: 0, listener: "0.1" }],
         sessions: [Reports.localSession()],
         connects
@@ -310,7 +310,7 @@ describe("ControlServer: what a host tells of", () => {
             return sessions
           })
       })
-      const list = (query: Parameters<ControlClient.Client["sessions"]["list"]>[0]["query"]) =>
+      const list = (query: Parameters<ControlClient.ControlApiClient["sessions"]["list"]>[0]["query"]) =>
         ControlClient.ask(path, (client) => client.sessions.list({ query }))
       assert.deepStrictEqual(yield* list({}), { total: 2, sessions })
       assert.deepStrictEqual(yield* list({ limit: 1 }), { total: 2, sessions: sessions.slice(0, 1) })

@@ -159,7 +159,7 @@ describe("a local connect", () => {
         assert.strictEqual(other!.remote, session.local)
         const locals = yield* stage.host.locals
         assert.strictEqual(locals.sessions.length, 1)
-        assert.strictEqual(locals.sessions[0]!.segmentBytes, SessionBlock.BYTES + 80 * KiB)
+        assert.strictEqual(locals.sessions[0]!.segmentBytes, SessionBlock.SESSION_BLOCK_BYTES + 80 * KiB)
         assert.strictEqual(handleOf(locals.sessions[0]!.server.session), other!.handle)
         assert.strictEqual(handleOf(locals.sessions[0]!.client.session), session.handle)
         assert.deepStrictEqual(locals.connects, [])
@@ -173,7 +173,7 @@ describe("a local connect", () => {
             count,
             bytes
           ]),
-          [["server", 1, SessionBlock.BYTES + 80 * KiB], ["client", 1, 0]]
+          [["server", 1, SessionBlock.SESSION_BLOCK_BYTES + 80 * KiB], ["client", 1, 0]]
         )
         // what connections have is not touched
         assert.deepStrictEqual((yield* stage.app("client")).workers[0]!.segments, segments)

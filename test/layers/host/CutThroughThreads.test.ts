@@ -29,7 +29,7 @@ interface Stage {
     config: Omit<Config, "endpoint" | "result">,
     options?: AppOptionsInput
   ) => Effect.Effect<Int32Array, unknown, Scope.Scope>
-  readonly report: () => Report.Host
+  readonly report: () => Report.HostReport
 }
 
 /** A test at whose end nothing may be left. */

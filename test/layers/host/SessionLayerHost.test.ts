@@ -1100,7 +1100,7 @@ describe("congestion", () => {
         const peers = yield* dialMany(stage, 6)
         yield* congest(stage, [peers[0]!, peers[2]!, peers[4]!])
         yield* TestClock.adjust(2500)
-        const report = Schema.decodeUnknownSync(Report.Host)(yield* stage.report)
+        const report = Schema.decodeUnknownSync(Report.HostReport)(yield* stage.report)
         assert.strictEqual(report.sessions, 6)
         assert.deepStrictEqual(report.apps.map(({ name }) => name), ["app", "other"])
         const [app] = report.apps
@@ -1152,7 +1152,7 @@ describe("congestion", () => {
 
   scenario("W21 a host without applications says so", (stage) =>
     Effect.gen(function*() {
-      const report = Schema.decodeUnknownSync(Report.Host)(yield* stage.report)
+      const report = Schema.decodeUnknownSync(Report.HostReport)(yield* stage.report)
       assert.deepStrictEqual(report.apps, [])
       assert.isFalse(report.draining)
     }))

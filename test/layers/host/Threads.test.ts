@@ -55,8 +55,8 @@ class Client {
 }
 
 interface Stage {
-  readonly report: () => Report.Host
-  readonly worker: (worker: number) => Report.Worker
+  readonly report: () => Report.HostReport
+  readonly worker: (worker: number) => Report.WorkerReport
   /** A client that is served. */
   readonly dial: Effect.Effect<Client>
   /** Clients by worker, at least `count` on each of two. */
@@ -64,7 +64,7 @@ interface Stage {
 }
 
 /** A test with thread workers over TCP, at whose end nothing may be left. */
-const scenarioOf = (placement: Report.Listener["placement"]) =>
+const scenarioOf = (placement: Report.ListenerReport["placement"]) =>
 (
   title: string,
   options: AppOptionsInput,
@@ -74,7 +74,7 @@ const scenarioOf = (placement: Report.Listener["placement"]) =>
     Effect.gen(function*() {
       const host = Context.get(yield* Layer.build(Host.layer), SessionLayer)
       const clients: Array<Client> = []
-      const report = (): Report.Host => Effect.runSync(host.report)
+      const report = (): Report.HostReport => Effect.runSync(host.report)
       yield* Effect.gen(function*() {
         yield* host.attach({
           name: "app",

@@ -35,7 +35,7 @@ const attached = Effect.fnUntraced(function*(options: AppOptionsInput) {
   const host = yield* SessionLayer
   const app = new App()
   const { handle, index } = yield* host.attach({ worker, ...options }, app.module)
-  const info = (): Effect.Effect<Report.App> =>
+  const info = (): Effect.Effect<Report.AppReport> =>
     Effect.map(host.report, ({ apps }) => apps.find((app) => app.index === index)!)
   const [listener] = (yield* info()).listeners
   return { app, handle, info, endpoint: listener?.endpoint ?? "" }
@@ -43,8 +43,8 @@ const attached = Effect.fnUntraced(function*(options: AppOptionsInput) {
 
 /** That a listener comes to count two arrivals as they should be. */
 const counted = Effect.fnUntraced(function*(
-  info: Effect.Effect<Report.App>,
-  right: (arrivals: Report.Listener["arrivals"]) => boolean
+  info: Effect.Effect<Report.AppReport>,
+  right: (arrivals: Report.ListenerReport["arrivals"]) => boolean
 ) {
   for (;;) {
     const { arrivals } = (yield* info).listeners[0]!

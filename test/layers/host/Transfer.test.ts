@@ -49,7 +49,7 @@ class Peer {
 interface Stage {
   readonly host: SessionLayer["Service"]
   readonly actor: Actor
-  readonly report: () => Report.Host
+  readonly report: () => Report.HostReport
   readonly port: number
   readonly dial: () => Peer
   /** A peer, and its session in the worker. */
@@ -76,7 +76,7 @@ const scenario = (
       const peers: Array<Peer> = []
       yield* Effect.gen(function*() {
         const host = Context.get(yield* Layer.build(Host.layer), SessionLayer)
-        const report = (): Report.Host => Effect.runSync(host.report)
+        const report = (): Report.HostReport => Effect.runSync(host.report)
         const actor = new Actor(accept === undefined ? {} : { accept })
         yield* Effect.gen(function*() {
           yield* host.attach({
@@ -118,7 +118,7 @@ describe("a session whose connection has moved", () => {
       Effect.gen(function*() {
         const [peer, session] = yield* open
         assert.strictEqual(report().apps[0]!.listeners[0]!.placement, "transfer")
-        assert.instanceOf(session, SocketSession.StreamSession)
+        assert.instanceOf(session, SocketSession.SocketSession)
         assert.strictEqual(session.remote, `tcp://127.0.0.1:${peer.socket.localPort}`)
         assert.strictEqual(session.local, report().apps[0]!.listeners[0]!.endpoint)
         peer.socket.write("hello ")

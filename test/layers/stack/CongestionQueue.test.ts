@@ -445,7 +445,7 @@ for (const form of QueuePair.forms) {
             Effect.runFork(pair.read(2, "quiet"))
             const limit = performance.now() + 5000
             while (toWorker.depth > 0 && performance.now() < limit);
-            Mq.Producer.prototype.wantRoom.call(toWorker)
+            Mq.QueueProducer.prototype.wantRoom.call(toWorker)
           }
           for (const number of range(0, 4)) QueuePair.sendNumbered(pair, number)
           yield* asleep

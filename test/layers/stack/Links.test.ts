@@ -7,7 +7,7 @@ import { MessagePort } from "node:worker_threads"
 import * as Links from "../../../src/layers/stack/Links.ts"
 import { settled, until } from "../../support/until.ts"
 
-const kinds: ReadonlyArray<readonly [Links.Kind, Links.Kind]> = [
+const kinds: ReadonlyArray<readonly [Links.WorkerKind, Links.WorkerKind]> = [
   ["in-process", "in-process"],
   ["in-process", "thread"],
   ["thread", "in-process"],

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { Arena } from "../../../src/domain/memory/Arena.ts"
-import type { Place } from "../../../src/domain/memory/Fifo.ts"
+import type { BlockPlace } from "../../../src/domain/memory/Fifo.ts"
 import * as Mq from "../../../src/domain/memory/QueueMemory.ts"
 import * as Segment from "../../../src/domain/memory/Segment.ts"
 import { defaults, type SegmentOptions } from "../../../src/domain/options/Options.ts"
@@ -51,13 +51,13 @@ const make = (options: Partial<SegmentOptions> = {}, layer = SegmentManagerMemor
     return { segments, heard, events, announced }
   })
 
-const allocate = (manager: Manager, bytes: number): Place => {
+const allocate = (manager: Manager, bytes: number): BlockPlace => {
   const place = manager.allocate(bytes)
   assert.isDefined(place)
   return place!
 }
 
-const fill = (manager: Manager, blocks: number, bytes: number): Array<Place> =>
+const fill = (manager: Manager, blocks: number, bytes: number): Array<BlockPlace> =>
   Array.from({ length: blocks }, () => allocate(manager, bytes))
 
 for (const kind of ["shared", "private"] as const) {
@@ -85,9 +85,9 @@ for (const kind of ["shared", "private"] as const) {
     it.effect("W6 the queues work in it and no block lies over them", () =>
       Effect.gen(function*() {
         const { segments } = yield* make({}, layer)
-        const producer = new Mq.Producer(segments.queues.toWorker, geometry, () => {})
-        const consumer = new Mq.Consumer(segments.queues.toWorker, geometry)
-        const back = new Mq.Producer(segments.queues.toHost, geometry, () => {})
+        const producer = new Mq.QueueProducer(segments.queues.toWorker, geometry, () => {})
+        const consumer = new Mq.QueueConsumer(segments.queues.toWorker, geometry)
+        const back = new Mq.QueueProducer(segments.queues.toHost, geometry, () => {})
         for (let kind = 0; kind < 4; kind++) {
           producer.io(kind, 7, 8, 9)
           back.io(kind, 7, 8, 9)
@@ -97,7 +97,7 @@ for (const kind of ["shared", "private"] as const) {
           if (place.segment === 0) manager.view(0).fill(0xff, place.offset, place.offset + 256)
         }
         segments.first.bytes.fill(0xff, segments.first.hostBytes)
-        for (const reader of [consumer, new Mq.Consumer(segments.queues.toHost, geometry)]) {
+        for (const reader of [consumer, new Mq.QueueConsumer(segments.queues.toHost, geometry)]) {
           const kinds: Array<number> = []
           reader.drain(9, { io: (...event) => kinds.push(...event), control: () => assert.fail() })
           assert.deepStrictEqual(kinds, [0, 1, 2, 3].flatMap((kind) => [kind, 7, 8, 9]))
@@ -649,7 +649,7 @@ describe("SegmentManager", () => {
         const memoryLimit = first + limit * ADDED
         const { events, segments } = yield* make({ memoryLimit })
 
-        interface Block extends Place {
+        interface Block extends BlockPlace {
           readonly manager: Manager
           readonly bytes: number
           readonly tag: number

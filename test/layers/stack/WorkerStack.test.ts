@@ -34,7 +34,7 @@ const make = Effect.fnUntraced(function*(kind: WorkerInfo["kind"]) {
     send: (bell: Links.Bell) =>
       congestion.send({
         message: { _tag: "addLink", link: 4 },
-        attachment: { _tag: "Link", link: { number: 4, inbox: new SharedArrayBuffer(Inbox.BYTES), bell } }
+        attachment: { _tag: "Link", link: { number: 4, inbox: new SharedArrayBuffer(Inbox.INBOX_BYTES), bell } }
       }),
     taken: until("the worker has taken it", () => toWorker.depth === 0)
   }
@@ -44,7 +44,7 @@ describe("WorkerStack", () => {
   it.live("W16 each worker has an inbox of its own", () =>
     Effect.gen(function*() {
       const inboxes = [(yield* make("thread")).inbox, (yield* make("in-process")).inbox]
-      assert.deepStrictEqual(inboxes.map((inbox) => inbox.byteLength), [Inbox.BYTES, Inbox.BYTES])
+      assert.deepStrictEqual(inboxes.map((inbox) => inbox.byteLength), [Inbox.INBOX_BYTES, Inbox.INBOX_BYTES])
       assert.notStrictEqual(inboxes[0], inboxes[1])
     }).pipe(Effect.scoped))
 

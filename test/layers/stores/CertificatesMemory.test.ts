@@ -16,9 +16,9 @@ import { inspect } from "node:util"
 import * as Handle from "../../../src/domain/state/Handle.ts"
 import * as CertificatesMemory from "../../../src/layers/stores/CertificatesMemory.ts"
 import {
+  type CertificateEntry,
   type CertificateError,
   Certificates,
-  type Entry,
   MAX_PER_APPLICATION
 } from "../../../src/services/Certificates.ts"
 import * as Pem from "../../support/Pem.ts"
@@ -35,9 +35,10 @@ const open = Effect.gen(function*() {
   return certificates
 })
 
-const subjects = (entries: ReadonlyArray<Entry>): ReadonlyArray<string> => entries.map(({ info }) => info.subject)
+const subjects = (entries: ReadonlyArray<CertificateEntry>): ReadonlyArray<string> =>
+  entries.map(({ info }) => info.subject)
 
-const handles = (entries: ReadonlyArray<Entry>) => entries.map(({ handle }) => handle)
+const handles = (entries: ReadonlyArray<CertificateEntry>) => entries.map(({ handle }) => handle)
 
 const noSuchCertificate = (handle: Handle.CertificateHandle) => ({
   _tag: "NoSuchCertificate" as const,
@@ -50,7 +51,7 @@ const settled = Effect.forEach(Array(20), () => Effect.yieldNow, { discard: true
 /** What a subscriber has seen so far, and its fiber. */
 const subscribe = Effect.fnUntraced(function*(app: Handle.AppHandle) {
   const certificates = yield* Certificates
-  const seen: Array<ReadonlyArray<Entry>> = []
+  const seen: Array<ReadonlyArray<CertificateEntry>> = []
   const fiber = yield* certificates.changes(app).pipe(
     Stream.runForEach((entries) => Effect.sync(() => seen.push(entries))),
     Effect.forkChild
@@ -63,7 +64,7 @@ const subscribe = Effect.fnUntraced(function*(app: Handle.AppHandle) {
 const handshake = (certificates: Certificates["Service"], app: Handle.AppHandle, servername: string) =>
   Effect.callback<string, Error>((resume) => {
     const [near, far] = duplexPair()
-    const contextOf = ({ certificate }: Entry) =>
+    const contextOf = ({ certificate }: CertificateEntry) =>
       Tls.createSecureContext({ cert: certificate.chain, key: Redacted.value(certificate.key) })
     const server = new Tls.TLSSocket(far, {
       isServer: true,
@@ -281,7 +282,7 @@ describe("Certificates", () => {
     Effect.gen(function*() {
       const certificates = yield* open
       const gate = yield* Deferred.make<void>()
-      const slow: Array<ReadonlyArray<Entry>> = []
+      const slow: Array<ReadonlyArray<CertificateEntry>> = []
       const fiber = yield* certificates.changes(app).pipe(
         Stream.runForEach((entries) => Effect.andThen(Effect.sync(() => slow.push(entries)), Deferred.await(gate))),
         Effect.forkChild

@@ -20,7 +20,7 @@ interface Stage extends Pick<HostScripted.HostScripted["Service"], "advance" | "
   readonly host: SessionLayer["Service"]
   /** A client that has said a line. */
   readonly ask: (line: string) => TransportMemory.Peer
-  readonly worker: (number: number) => Effect.Effect<Report.Worker>
+  readonly worker: (number: number) => Effect.Effect<Report.WorkerReport>
 }
 
 /** A test on an application with some workers, at whose end the ledger balances. */

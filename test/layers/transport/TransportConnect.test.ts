@@ -507,7 +507,7 @@ describe("TransportMemory", () => {
 describe("TransportTcp", () => {
   const tcp = <A, E>(
     body: Effect.Effect<A, E, Transport | Scope.Scope>,
-    options: TransportTcp.Options = {}
+    options: TransportTcp.TcpOptions = {}
   ): Effect.Effect<A, E> => body.pipe(Effect.scoped, Effect.provide(TransportTcp.layer(options)))
 
   const world = tcpWorld({})()
@@ -545,7 +545,7 @@ describe("TransportTcp", () => {
   type Answer = (error: NodeJS.ErrnoException | null, found: Found) => void
 
   /** Looks names up in a way of its own; asked for one address it gives the first. */
-  const lookup = (answers: (name: string, answer: Answer) => void): TransportTcp.Options => ({
+  const lookup = (answers: (name: string, answer: Answer) => void): TransportTcp.TcpOptions => ({
     lookup: (name, options, callback) =>
       answers(name, (error, found) => {
         if (options.all === true) callback(error, [...found])

@@ -11,8 +11,8 @@ import * as Options from "../../../src/domain/options/Options.ts"
 import type * as Ledger from "../../../src/domain/state/Ledger.ts"
 import * as TransportTcp from "../../../src/layers/transport/TransportTcp.ts"
 import * as TransportTls from "../../../src/layers/transport/TransportTls.ts"
-import type { Entry } from "../../../src/services/Certificates.ts"
-import type { Connection, ListenOptions } from "../../../src/services/Transport.ts"
+import type { CertificateEntry } from "../../../src/services/Certificates.ts"
+import type { Connection, TransportListenOptions } from "../../../src/services/Transport.ts"
 import { AppEnd } from "../../support/AppEnd.ts"
 import * as Pem from "../../support/Pem.ts"
 import { authority, entry, TlsClient, trusting } from "../../support/Tls.ts"
@@ -24,26 +24,28 @@ const KiB = 1024
 type Given = Partial<Options.AppOptions["listener"]>
 
 /** A listener over TLS, or over TCP with PROXY headers, and all that it says. */
-const listening = Effect.fnUntraced(function*(given: Given = {}, more: Partial<ListenOptions> = {}, over = "tls") {
-  const connections: Array<Connection> = []
-  const refused: Array<Ledger.RefuseReason> = []
-  const store = { byName: new Map<string | undefined, Entry | undefined>([[undefined, entry("chain")]]) }
-  const scope = yield* Scope.fork(yield* Effect.scope)
-  const options: ListenOptions = {
-    ...listenOptions,
-    listener: { ...Options.defaults.listener, ...given },
-    certificate: (name) => store.byName.get(name) ?? store.byName.get(undefined),
-    accept: (connection) => connections.push(connection),
-    refused: (reason) => refused.push(reason),
-    ...more
+const listening = Effect.fnUntraced(
+  function*(given: Given = {}, more: Partial<TransportListenOptions> = {}, over = "tls") {
+    const connections: Array<Connection> = []
+    const refused: Array<Ledger.RefuseReason> = []
+    const store = { byName: new Map<string | undefined, CertificateEntry | undefined>([[undefined, entry("chain")]]) }
+    const scope = yield* Scope.fork(yield* Effect.scope)
+    const options: TransportListenOptions = {
+      ...listenOptions,
+      listener: { ...Options.defaults.listener, ...given },
+      certificate: (name) => store.byName.get(name) ?? store.byName.get(undefined),
+      accept: (connection) => connections.push(connection),
+      refused: (reason) => refused.push(reason),
+      ...more
+    }
+    const host = { host: "127.0.0.1", port: 0 }
+    const { port } = over === "tls"
+      ? yield* Scope.provide(TransportTls.make().listen({ _tag: "tls", ...host }, options), scope)
+      : yield* Scope.provide(TransportTcp.make().listen({ _tag: "tcp", ...host }, options), scope)
+    yield* Effect.addFinalizer(() => Effect.sync(() => connections.forEach((connection) => connection.abort())))
+    return { port, connections, refused, store, close: Scope.close(scope, Exit.void) }
   }
-  const host = { host: "127.0.0.1", port: 0 }
-  const { port } = over === "tls"
-    ? yield* Scope.provide(TransportTls.make().listen({ _tag: "tls", ...host }, options), scope)
-    : yield* Scope.provide(TransportTcp.make().listen({ _tag: "tcp", ...host }, options), scope)
-  yield* Effect.addFinalizer(() => Effect.sync(() => connections.forEach((connection) => connection.abort())))
-  return { port, connections, refused, store, close: Scope.close(scope, Exit.void) }
-})
+)
 
 type Listening = Effect.Success<ReturnType<typeof listening>>
 

@@ -19,7 +19,7 @@ import { settled, turn, until } from "../../support/until.ts"
 
 const KiB = 1024
 
-const layer = (options?: TransportUdp.Options) => Transports.layer({ udp: TransportUdp.make(options) })
+const layer = (options?: TransportUdp.UdpOptions) => Transports.layer({ udp: TransportUdp.make(options) })
 
 const listen = Effect.fnUntraced(function*(
   endpoint = "udp://127.0.0.1:0",

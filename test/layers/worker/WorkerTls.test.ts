@@ -19,8 +19,8 @@ import { until } from "../../support/until.ts"
 const module = AppWorker.fromUrl(new URL("../../fixtures/tells.ts", import.meta.url))
 
 interface Stage {
-  readonly report: () => Report.Host
-  readonly arrivals: () => Report.Listener["arrivals"]
+  readonly report: () => Report.HostReport
+  readonly arrivals: () => Report.ListenerReport["arrivals"]
   readonly certificates: Certificates["Service"]
   readonly handle: Parameters<Certificates["Service"]["replace"]>[0]
   readonly port: number
@@ -53,7 +53,7 @@ describe.each(kinds)("TLS of connections %s", (_, listener, kind) => {
         const services = yield* Layer.build(Host.layer)
         const host = Context.get(services, SessionLayer)
         const certificates = Context.get(services, Certificates)
-        const report = (): Report.Host => Effect.runSync(host.report)
+        const report = (): Report.HostReport => Effect.runSync(host.report)
         const { handle: app } = yield* host.attach({
           name: "app",
           listen: ["tls://127.0.0.1:0"],

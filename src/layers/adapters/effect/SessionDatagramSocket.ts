@@ -35,7 +35,7 @@ import { lost } from "../node/SessionDuplex.ts"
  * @category options
  * @since 0.1.0
  */
-export interface Options {
+export interface DatagramOptions {
   /** The queue of datagrams that wait to be pulled. Default: 1024 of them, and newer ones are dropped. */
   readonly receiveBuffer?: DatagramSocket.ReceiveBufferOptions | undefined
 }
@@ -44,7 +44,7 @@ export interface Options {
  * @category options
  * @since 0.1.0
  */
-export interface ListenOptions extends Options {
+export interface DatagramListenOptions extends DatagramOptions {
   /** Default: the first `udp` endpoint that the host was told to serve with this application, else the first of all. */
   readonly endpoint?: string | undefined
 }
@@ -243,7 +243,7 @@ class Peers {
  * @since 0.1.0
  */
 export const listen = (
-  options: ListenOptions = {}
+  options: DatagramListenOptions = {}
 ): Effect.Effect<DatagramSocket.DatagramSocket, never, Sessions> =>
   DatagramSocket.makeFromBackingSocket(
     Effect.fnUntraced(function*(events: DatagramSocket.BackingEvents) {
@@ -274,7 +274,7 @@ export const listen = (
  */
 export const connect = (
   endpoint: string,
-  options: Options & ConnectOptions = {}
+  options: DatagramOptions & ConnectOptions = {}
 ): Effect.Effect<DatagramSocket.DatagramSocket, never, Sessions> =>
   DatagramSocket.makeFromBackingSocket(
     Effect.fnUntraced(function*(events: DatagramSocket.BackingEvents) {
@@ -303,7 +303,7 @@ export const connect = (
  * @since 0.1.0
  */
 export const layer = (
-  options?: ListenOptions
+  options?: DatagramListenOptions
 ): Layer.Layer<DatagramSocket.DatagramSocket, never, Sessions> =>
   Layer.effect(DatagramSocket.DatagramSocket)(listen(options))
 
@@ -315,6 +315,6 @@ export const layer = (
  */
 export const layerConnect = (
   endpoint: string,
-  options?: Options & ConnectOptions
+  options?: DatagramOptions & ConnectOptions
 ): Layer.Layer<DatagramSocket.DatagramSocket, never, Sessions> =>
   Layer.effect(DatagramSocket.DatagramSocket)(connect(endpoint, options))

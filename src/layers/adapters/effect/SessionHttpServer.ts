@@ -1,7 +1,7 @@
 /**
  * An `http.Server` whose connections are sessions instead of sockets of its own.
  *
- * {@link SessionHttpServer} is Node's own server with another way to get its connections, that of `SessionServer`. All
+ * {@link SessionHttpServer} is Node's own server with another way to get its connections, that of `NodeServer`. All
  * that Node's server has (`keepAliveTimeout`, `headersTimeout`, `requestTimeout`, `upgrade`, `clientError`) works as it
  * does there. {@link serve} makes a layer of a request listener; {@link layer} is the `HttpServer` that an Effect HTTP
  * app runs on.
@@ -18,7 +18,7 @@ import type * as Scope from "effect/Scope"
 import * as Http from "node:http"
 import type * as Net from "node:net"
 import { type ListenFailed, Sessions } from "../../../services/Sessions.ts"
-import { SessionServer } from "../node/NodeServer.ts"
+import { NodeServer } from "../node/NodeServer.ts"
 
 /**
  * Node's HTTP server on sessions.
@@ -28,7 +28,7 @@ import { SessionServer } from "../node/NodeServer.ts"
  * `listen` takes what Node's takes: nothing (all endpoints that the host was told to serve with this application), a
  * port and a host, `{ port, host }`; and an endpoint URI. Errors are emitted as `error`, with Node's code and the
  * {@link ListenFailed} as `cause`. `close` ends as Node's does: `close` is emitted once the last connection is gone.
- * How connections end when it stops is told in `SessionServer`.
+ * How connections end when it stops is told in `NodeServer`.
  *
  * @category models
  * @since 0.1.0
@@ -44,7 +44,7 @@ export class SessionHttpServer extends Http.Server {
     })
   }
 
-  readonly #served: SessionServer
+  readonly #served: NodeServer
 
   constructor(
     sessions: Sessions["Service"],
@@ -52,7 +52,7 @@ export class SessionHttpServer extends Http.Server {
     requestListener?: Http.RequestListener
   ) {
     super(options, requestListener)
-    this.#served = new SessionServer(this, Http.Server.prototype, sessions)
+    this.#served = new NodeServer(this, Http.Server.prototype, sessions)
   }
 
   /** Whether connections are no longer kept alive: the host drains this worker, or the server closes. */

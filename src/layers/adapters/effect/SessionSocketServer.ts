@@ -42,7 +42,7 @@ export class CurrentSession extends Context.Service<CurrentSession, Session>()(
  * @category options
  * @since 0.1.0
  */
-export interface Options {
+export interface SocketServerOptions {
   /** Endpoint URIs to listen on. Default: all endpoints that the host was told to serve with this application. */
   readonly endpoints?: ReadonlyArray<string> | undefined
 }
@@ -59,7 +59,7 @@ const openFailed = (cause: unknown): SocketServer.SocketServerError =>
  * @since 0.1.0
  */
 export const make = Effect.fnUntraced(function*(
-  options?: Options
+  options?: SocketServerOptions
 ): Effect.fn.Return<SocketServer.SocketServer["Service"], SocketServer.SocketServerError, Scope.Scope | Sessions> {
   const sessions = yield* Sessions
   const waiting = new Set<Session>()
@@ -140,6 +140,6 @@ export const make = Effect.fnUntraced(function*(
  * @since 0.1.0
  */
 export const layer = (
-  options?: Options
+  options?: SocketServerOptions
 ): Layer.Layer<SocketServer.SocketServer, SocketServer.SocketServerError, Sessions> =>
   Layer.effect(SocketServer.SocketServer)(make(options))

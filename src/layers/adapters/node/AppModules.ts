@@ -38,7 +38,7 @@ const isEmpty = (exports: Readonly<Record<string, unknown>>): boolean =>
 const appOf = (
   exports: Readonly<Record<string, unknown>>,
   listens: NodeListen.Listens | undefined
-): Effect.Effect<NodeApps.App, string> => {
+): Effect.Effect<NodeApps.AppLayer, string> => {
   if (listens === undefined) {
     return Effect.mapError(NodeApps.find(exports), (what) => `${what}; a program that listens by itself needs threads`)
   }
@@ -54,7 +54,7 @@ const appOf = (
 export const load = (
   module: AppModule,
   listens?: NodeListen.Listens
-): Effect.Effect<NodeApps.App, WorkerExit> => {
+): Effect.Effect<NodeApps.AppLayer, WorkerExit> => {
   if (module._tag === "Layer") return Effect.succeed(module.layer)
   const exit = (reason: WorkerExit["reason"], what: string): WorkerExit =>
     new WorkerExit({ reason, detail: `app module ${shown(module.url)} ${what}` })

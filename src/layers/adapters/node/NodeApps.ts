@@ -31,7 +31,7 @@ import * as NodeServer from "./NodeServer.ts"
  * @category models
  * @since 0.1.0
  */
-export type App = Layer.Layer<never, unknown, Sessions>
+export type AppLayer = Layer.Layer<never, unknown, Sessions>
 
 /**
  * A function that answers requests. What it throws, or its promise is rejected with, is answered with status 500 and
@@ -60,10 +60,10 @@ export interface ReadiedServer {
  * @category models
  * @since 0.1.0
  */
-export type Servable = App | RequestHandler | Net.Server | ReadiedServer
+export type Servable = AppLayer | RequestHandler | Net.Server | ReadiedServer
 
 /** What is right, for a sentence that says what is wrong. */
-export const RIGHT =
+export const MODULE_RIGHT =
   "export as its default an Effect Layer that needs Sessions, a (request, response) handler, a Node server that does not "
   + "listen, an Express app or a Fastify instance; or, as `connection`, a function of a socket"
 
@@ -86,13 +86,13 @@ export const isServable = (value: unknown): value is Servable =>
   Layer.isLayer(value) || (value instanceof Net.Server && !NodeServer.isListening(value)) || isReadied(value) ||
   isHandler(value)
 
-const onServer = (server: Net.Server): App =>
+const onServer = (server: Net.Server): AppLayer =>
   Layer.effectDiscard(
     Effect.flatMap(Sessions, (sessions) => NodeServer.adopt(server, sessions).listenScoped())
   )
 
 /** Its hooks for an end are run with the end of a thread. On the host's loop it belongs to the program there. */
-const onReady = (app: ReadiedServer): App =>
+const onReady = (app: ReadiedServer): AppLayer =>
   Layer.effectDiscard(Effect.gen(function*() {
     const sessions = yield* Sessions
     yield* Effect.promise(() => app.ready())
@@ -107,7 +107,7 @@ const failed = (response: Http.ServerResponse): void => {
   response.end("Internal Server Error\n")
 }
 
-const onHandler = (handler: RequestHandler): App =>
+const onHandler = (handler: RequestHandler): AppLayer =>
   Layer.unwrap(Effect.map(Effect.context<never>(), (context) => {
     const log = Effect.runForkWith(context)
     const fail = (response: Http.ServerResponse, error: unknown): void => {
@@ -131,9 +131,9 @@ const onHandler = (handler: RequestHandler): App =>
  * @category constructors
  * @since 0.1.0
  */
-export const layer = (app: Servable): App =>
+export const layer = (app: Servable): AppLayer =>
   Layer.isLayer(app)
-    ? app as App
+    ? app as AppLayer
     : app instanceof Net.Server
     ? onServer(app)
     : isReadied(app)
@@ -141,7 +141,7 @@ export const layer = (app: Servable): App =>
     : onHandler(app as RequestHandler)
 
 /** The application that a function of a connection is. A server for each worker. */
-const layerConnection = (connection: (socket: Net.Socket) => void): App =>
+const layerConnection = (connection: (socket: Net.Socket) => void): AppLayer =>
   Layer.unwrap(Effect.sync(() => onServer(Net.createServer(connection))))
 
 /**
@@ -150,7 +150,7 @@ const layerConnection = (connection: (socket: Net.Socket) => void): App =>
  * @category combinators
  * @since 0.1.0
  */
-export const find = (exports: Readonly<Record<string, unknown>>): Effect.Effect<App, string> =>
+export const find = (exports: Readonly<Record<string, unknown>>): Effect.Effect<AppLayer, string> =>
   Effect.suspend(() => {
     // a CommonJS module's own default stands in its exports, which are the default here
     const places = [exports, exports["default"]].filter(Predicate.isObjectOrArray) as Array<Record<string, unknown>>
@@ -168,7 +168,7 @@ export const find = (exports: Readonly<Record<string, unknown>>): Effect.Effect<
   })
 
 /** A rejection is the module's failure, as if it had been thrown while it loaded. */
-const promised = (value: PromiseLike<unknown>): Effect.Effect<App, string> =>
+const promised = (value: PromiseLike<unknown>): Effect.Effect<AppLayer, string> =>
   Effect.flatMap(
     Effect.promise(() => value),
     (app) => isServable(app) ? Effect.succeed(layer(app)) : Effect.fail(wrong({ default: app }))
@@ -184,4 +184,4 @@ const kindOf = (value: unknown): string =>
     : "something else"
 
 const wrong = (exports: Readonly<Record<string, unknown>>): string =>
-  `exports ${"default" in exports ? kindOf(exports["default"]) : "nothing"} as its default; ${RIGHT}`
+  `exports ${"default" in exports ? kindOf(exports["default"]) : "nothing"} as its default; ${MODULE_RIGHT}`

@@ -47,7 +47,7 @@ const isExclusive = (options: unknown): boolean =>
  */
 export const make = Effect.fnUntraced(
   function*(sessions: Sessions["Service"]): Effect.fn.Return<Listens, never, Scope.Scope> {
-    const servers = new Set<NodeServer.SessionServer>()
+    const servers = new Set<NodeServer.NodeServer>()
     const first = yield* Deferred.make<void, unknown>()
     let taken = sessions.endpoints.length === 0
     const own = Net.Server.prototype.listen

@@ -3,7 +3,7 @@
  *
  * Each session that this worker has claimed becomes a stream and is handed to the server with its `connection` event,
  * which is where Node's own sockets come in: whatever the server does with a connection, it does with this one.
- * {@link SessionServer} keeps the connections and the listeners, and answers for the server what would else be asked of
+ * {@link NodeServer} keeps the connections and the listeners, and answers for the server what would else be asked of
  * its own handle. A server of this package's own delegates to it (`SessionHttpServer`); one that a program has made for
  * itself is changed on the spot, see {@link adopt}.
  *
@@ -53,17 +53,17 @@ const ignore = (): void => {}
 const OWNER = Symbol("owner")
 
 /** A connection knows its owner, and asks before it lets itself be destroyed. */
-type Connection = SessionDuplex.Stream & { [OWNER]: SessionServer }
+type Connection = SessionDuplex.DuplexStream & { [OWNER]: NodeServer }
 
 /** What the workers that share a server know of it. */
 interface Shared {
-  readonly served: Set<SessionServer>
+  readonly served: Set<NodeServer>
   /** Responses that are not at their end, as far as they are looked at. */
   readonly responses: Set<Http.ServerResponse>
   /** Looks at a response, once responses are looked at. */
   attend: ((response: Http.ServerResponse) => void) | undefined
   /** Whose idle connections Node closes now. */
-  closing: SessionServer | undefined
+  closing: NodeServer | undefined
 }
 
 const shared = new WeakMap<Net.Server, Shared>()
@@ -86,7 +86,7 @@ function onConnectionClose(this: Connection): void {
 }
 
 /** Whose connection a response goes to; that is not known where TLS is between the two. */
-const ownerOf = (response: Http.ServerResponse): SessionServer | undefined =>
+const ownerOf = (response: Http.ServerResponse): NodeServer | undefined =>
   (response.req.socket as unknown as Partial<Connection> | null)?.[OWNER]
 
 /** What Node's HTTP keeps at a connection: the response that is being written. Not public: there may be none. */
@@ -164,7 +164,7 @@ const endpointsOf = (args: ReadonlyArray<unknown>, all: ReadonlyArray<string>): 
  * @category models
  * @since 0.1.0
  */
-export class SessionServer {
+export class NodeServer {
   readonly server: Net.Server
   readonly #base: Net.Server
   readonly #sessions: Sessions["Service"]
@@ -461,7 +461,7 @@ export class SessionServer {
 /** Makes the server answer for its connections, as long as a worker serves it. */
 const change = (server: Net.Server, { served }: Shared): void => {
   const base = Object.getPrototypeOf(server) as Net.Server
-  const first = (): SessionServer | undefined => served.values().next().value
+  const first = (): NodeServer | undefined => served.values().next().value
   const methods = {
     listen(...args: Array<any>): Net.Server {
       const one = first()
@@ -514,9 +514,9 @@ export const isListening = (server: Net.Server): boolean =>
  * @category constructors
  * @since 0.1.0
  */
-export const adopt = (server: Net.Server, sessions: Sessions["Service"]): SessionServer => {
+export const adopt = (server: Net.Server, sessions: Sessions["Service"]): NodeServer => {
   const known = shared.has(server)
-  const adopted = new SessionServer(server, Object.getPrototypeOf(server), sessions)
+  const adopted = new NodeServer(server, Object.getPrototypeOf(server), sessions)
   if (!known) change(server, shared.get(server)!)
   return adopted
 }

@@ -31,7 +31,7 @@ import * as SessionDuplex from "./SessionDuplex.ts"
  * @category models
  * @since 0.1.0
  */
-export interface Listening extends AsyncDisposable {
+export interface PlainListener extends AsyncDisposable {
   /** Endpoint URI with the port that was given, where 0 was asked for. */
   readonly local: string
   /** Stops listening. Connections that were accepted go on. Idempotent. */
@@ -44,7 +44,7 @@ export interface Listening extends AsyncDisposable {
  * @category models
  * @since 0.1.0
  */
-export interface Worker {
+export interface PlainWorker {
   readonly info: WorkerInfo
   /** Endpoint URIs that the host was told to serve with this application, in the order given. */
   readonly endpoints: ReadonlyArray<string>
@@ -58,11 +58,11 @@ export interface Worker {
    */
   listen(
     endpoint: string,
-    connection: (socket: SessionDuplex.Stream) => void,
+    connection: (socket: SessionDuplex.DuplexStream) => void,
     options?: ListenOptions
-  ): Promise<Listening>
+  ): Promise<PlainListener>
   /** Connects; rejects with `ConnectFailed`. */
-  connect(endpoint: string, options?: ConnectOptions): Promise<SessionDuplex.Stream>
+  connect(endpoint: string, options?: ConnectOptions): Promise<SessionDuplex.DuplexStream>
   /** Serves what a module could export, on all {@link endpoints}; rejects with `ListenFailed`. */
   serve(app: NodeApps.Servable): Promise<void>
 }
@@ -76,7 +76,7 @@ const ignore = (): void => {}
  * @category layers
  * @since 0.1.0
  */
-export const layer = (start: (worker: Worker) => unknown): NodeApps.App =>
+export const layer = (start: (worker: PlainWorker) => unknown): NodeApps.AppLayer =>
   Layer.effectDiscard(Effect.gen(function*() {
     const sessions = yield* Sessions
     const scope = yield* Effect.scope
@@ -84,7 +84,7 @@ export const layer = (start: (worker: Worker) => unknown): NodeApps.App =>
     const draining = new AbortController()
     yield* Effect.forkScoped(Effect.andThen(sessions.draining, Effect.sync(() => draining.abort())))
 
-    const worker: Worker = {
+    const worker: PlainWorker = {
       info: sessions.worker,
       endpoints: sessions.endpoints,
       config: sessions.config,

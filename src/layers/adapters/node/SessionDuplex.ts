@@ -405,7 +405,7 @@ export class SessionDuplex extends Duplex {
  * @category models
  * @since 0.1.0
  */
-export type Stream = SessionDuplex | Net.Socket
+export type DuplexStream = SessionDuplex | Net.Socket
 
 /**
  * The stream of a session, for what is written for sockets: its own socket, where it has moved to this worker with it,
@@ -415,7 +415,7 @@ export type Stream = SessionDuplex | Net.Socket
  * @category constructors
  * @since 0.1.0
  */
-export const fromSession = (session: Session, options?: SessionDuplexOptions): Stream => {
+export const fromSession = (session: Session, options?: SessionDuplexOptions): DuplexStream => {
   const socket = SocketSession.socketOf(session)
   if (socket === undefined) return new SessionDuplex(session, options)
   socket.allowHalfOpen = options?.allowHalfOpen ?? true

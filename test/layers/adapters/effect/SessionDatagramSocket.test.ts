@@ -17,7 +17,7 @@ const endpoint = "udp://127.0.0.1:5353"
 const makeNet = (bound?: number) =>
   SessionPair.makeNet({ transport: "udp", endpoints: ["tcp://127.0.0.1:80", endpoint], bound })
 
-const open = Effect.fnUntraced(function*(net: SessionPair.Net, options?: SessionDatagramSocket.ListenOptions) {
+const open = Effect.fnUntraced(function*(net: SessionPair.Net, options?: SessionDatagramSocket.DatagramListenOptions) {
   const socket = yield* Effect.provideService(SessionDatagramSocket.listen(options), Sessions, net.sessions)
   return { reader: yield* socket.reader, writer: yield* socket.writer }
 })

@@ -33,7 +33,7 @@ for (const [name, world] of Object.entries(SocketWorlds.worlds)) {
   })
 }
 
-const makeServer = (net: SessionPair.Net, options?: SessionSocketServer.Options) =>
+const makeServer = (net: SessionPair.Net, options?: SessionSocketServer.SocketServerOptions) =>
   Effect.provideService(SessionSocketServer.make(options), Sessions, net.sessions)
 
 describe("SessionSocketServer", () => {

@@ -5,7 +5,7 @@ import * as PlainWorker from "../../../../src/layers/adapters/node/PlainWorker.t
 import * as Sluice from "../../../../src/plain.ts"
 
 const module = new URL("../../../fixtures/node/plain-worker.ts", import.meta.url)
-const attach = (host: Sluice.Host, kind: "thread" | "in-process") =>
+const attach = (host: Sluice.PlainHost, kind: "thread" | "in-process") =>
   host.attach(
     {
       name: "own",
@@ -16,7 +16,7 @@ const attach = (host: Sluice.Host, kind: "thread" | "in-process") =>
     },
     module
   )
-const get = async (app: Sluice.App, path: string) =>
+const get = async (app: Sluice.PlainApp, path: string) =>
   (await fetch(app.endpoints.find((at) => at.startsWith("tcp"))!.replace("tcp:", "http:") + path)).text()
 
 for (const kind of ["thread", "in-process"] as const) {
@@ -47,7 +47,7 @@ for (const kind of ["thread", "in-process"] as const) {
 describe("plain worker", () => {
   it("that can't start says why", async () => {
     await using host = await Sluice.start()
-    const attempt = async (start: (worker: PlainWorker.Worker) => unknown) =>
+    const attempt = async (start: (worker: PlainWorker.PlainWorker) => unknown) =>
       host.attach({ name: "own" }, PlainWorker.layer(start)).then(() => "attached", (error: Error) => error.message)
     assert.match(
       await attempt(() => Promise.reject(new Error("no such database"))),
