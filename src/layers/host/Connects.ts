@@ -24,7 +24,7 @@ import type * as Message from "../../domain/memory/Message.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import type { SessionRules } from "../../services/SessionRules.ts"
 import type { Connection, Transport } from "../../services/Transport.ts"
-import { type Failure, HostLocal, type Outcome } from "./CutThrough.ts"
+import { connectOrigin, type Failure, HostLocal, type Outcome } from "./CutThrough.ts"
 import type { HostSession } from "./HostSession.ts"
 import type { HostListener } from "./Listener.ts"
 import type { Listeners } from "./Listeners.ts"
@@ -89,7 +89,7 @@ export const make = (options: {
     // once more: others may have come first while the connection was made
     const late = whyNoConnect(worker)
     if (late !== undefined) return late
-    const session = tables.createSession(worker, "connects", local.clientOrigin, connection)
+    const session = tables.createSession(worker, "connects", connectOrigin, connection)
     if (session !== undefined) return session
     return worker.segments.acquire("connects").growing ? undefined : NO_MEMORY
   }

@@ -55,6 +55,16 @@ interface Offered {
 const nameOf = ({ slot }: LiveWorker): string =>
   Endpoint.format({ _tag: "local", name: `app${slot.app.index}.worker${slot.mapIndex}` })
 
+/** Where sessions of connects come from: nothing was ever on offer. */
+export const connectOrigin: Origin = {
+  listener: undefined,
+  claimed: ({ worker }) => worker.fault("the worker claimed a session that it had asked for itself"),
+  passed: () => {},
+  insecure: () => false,
+  takeBack: () => {},
+  sessionFreed: () => {}
+}
+
 /** One side of a cut-through session, in the place of a connection. Bytes never come here. */
 class End implements Connection {
   readonly remote: string
@@ -255,7 +265,7 @@ export class CutThrough {
     const segment = client.segments.local.adopt(offered.segment.buffer)
     const session = this.#host.tables.enter(
       client,
-      this.#host.clientOrigin,
+      connectOrigin,
       this.#clientEnd,
       blocksOf(() => {
         client.freeSlot(this.#clientSlot)
@@ -338,7 +348,6 @@ export class HostLocal {
   /** Those that are connected and not free on both sides. */
   readonly pairs = new Set<CutThrough>()
   readonly whyNoConnect: (worker: LiveWorker) => string | undefined
-  readonly clientOrigin: Origin = { sessionFreed: () => {} }
 
   constructor(tables: Tables, whyNoConnect: (worker: LiveWorker) => string | undefined) {
     this.tables = tables

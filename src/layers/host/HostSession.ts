@@ -31,10 +31,20 @@ const STREAMING = 16384
 /** Why a connection is broken that was joined with one that is gone. */
 const GONE = "the connection that it was joined with is gone"
 
-/** Whoever a session's connection came from: a listener, or a worker that asked for it. */
+/** Where a session's connection came from: a listener, or a connect of the session's own worker. */
 export interface Origin {
-  /** The session is none any more: it is free, or its offer was taken back. Said once. */
-  readonly sessionFreed: () => void
+  /** The listener; `undefined` for a connect. */
+  readonly listener: Handle.ListenerHandle | undefined
+  /** The worker says that it has claimed the session. */
+  claimed(session: HostSession): void
+  /** The worker has come past the session's offer, which had been taken back. */
+  passed(session: HostSession): void
+  /** The TLS handshake, which the worker makes, has failed there; `false` when the session has none, or it was said before. */
+  insecure(session: HostSession, reason: string): boolean
+  /** The worker is going: what is on offer to it goes elsewhere. */
+  takeBack(session: HostSession): void
+  /** The session no longer counts: it is free, or its offer was taken back. Said once. */
+  sessionFreed(): void
 }
 
 /** A connection that its worker has: what the host wants of it, it is told. */

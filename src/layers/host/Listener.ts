@@ -118,6 +118,10 @@ export class HostListener implements Origin {
     this.#holds = queues.holds
   }
 
+  get listener(): Handle.ListenerHandle {
+    return this.handle
+  }
+
   /** The listener's name as a user of segment managers. */
   get user(): string {
     return `listener ${Handle.format(this.handle)}`

@@ -386,9 +386,7 @@ export const make = (options: {
       return Effect.forEach(last, ({ transport }) => Scope.close(transport, Exit.void), { discard: true }).pipe(
         Effect.andThen(Effect.sync(() => {
           for (const session of worker.sessions) {
-            const listener = tables.listenerOf(session)
-            if (listener === undefined) continue
-            listener.takeBack(session)
+            session.origin.takeBack(session)
             // an offer that was taken back leaves nothing here: the worker will never come past it
             if (session.state === "CREATED") session.free()
           }

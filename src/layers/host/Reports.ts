@@ -274,14 +274,13 @@ export const make = (options: {
   })
 
   const sessionReport = (session: HostSession): Report.SessionReport => {
-    const { connection, cutThrough, handle, since, state, worker } = session
-    const listener = tables.listenerOf(session)
+    const { connection, cutThrough, handle, origin: { listener }, since, state, worker } = session
     const accepted = listener !== undefined
     const moves = connection.moves === true
     return {
       handle: Handle.format(handle),
       ...ofWorker(worker.slot),
-      listener: listener === undefined ? null : Handle.format(listener.handle),
+      listener: listener === undefined ? null : Handle.format(listener),
       state,
       transport: cutThrough ? "local" : Endpoint.transportOf(connection.local),
       kind: cutThrough

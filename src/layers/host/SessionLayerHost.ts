@@ -120,19 +120,6 @@ const make = (stack: Supervisor.Stack) =>
       connect: connects.connect,
       cancelConnect: connects.cancel,
       session: (handle) => tables.sessions.get(handle),
-      claimed: (session) => {
-        const listener = tables.listenerOf(session)
-        if (listener === undefined) session.worker.fault("the worker claimed a session that it had asked for itself")
-        else listener.claimed(session)
-      },
-      passed: (session) => {
-        tables.listenerOf(session)?.passed(session)
-        tables.admit()
-      },
-      insecure: (session, reason) => {
-        if (tables.listenerOf(session)?.insecure(session, reason) === true) return
-        session.worker.fault("the worker says of a session that its handshake failed, which had none")
-      },
       left: () => {
         if (tables.sessionCount === 0) tables.noSessions.openUnsafe()
       },

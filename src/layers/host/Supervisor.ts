@@ -110,7 +110,7 @@ export const make = (options: {
     yield* step(
       "connects",
       Effect.andThen(
-        drop((session) => !session.cutThrough && tables.listenerOf(session) === undefined),
+        drop((session) => !session.cutThrough && session.origin.listener === undefined),
         Effect.sync(() => live.segments.release("connects"))
       )
     )

@@ -157,13 +157,4 @@ export class Tables {
   static isFull(app: SlotApp): boolean {
     return app.sessions >= app.options.admission.maxSessions
   }
-
-  /** The listener that a session came from; `undefined` for one that its worker asked for. */
-  listenerOf(session: HostSession): HostListener | undefined {
-    return this.#isListener(session.origin) ? session.origin : undefined
-  }
-
-  #isListener(origin: Origin): origin is HostListener {
-    return "arrivals" in origin
-  }
 }

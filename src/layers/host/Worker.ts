@@ -121,10 +121,6 @@ export interface HostRequests {
   readonly cancelConnect: (worker: LiveWorker, message: Message.Of<"cancelConnect">) => void
   /** The session of a handle, if it is not stale. */
   readonly session: (handle: Handle.SessionHandle) => HostSession | undefined
-  readonly claimed: (session: HostSession) => void
-  readonly passed: (session: HostSession) => void
-  /** The TLS handshake of a session that the worker has claimed has failed there. */
-  readonly insecure: (session: HostSession, reason: string) => void
   /** An application has one session less; its slot may still be in use. */
   readonly left: () => void
   /** A session's slot is free. */
@@ -373,8 +369,8 @@ export class LiveWorker {
       if (session === undefined) return
       if (kind === Message.Tx) session.send()
       else if (kind === Message.Drained) session.resume()
-      else if (kind === Message.Claimed) this.#host.claimed(session)
-      else if (kind === Message.Passed) this.#host.passed(session)
+      else if (kind === Message.Claimed) session.origin.claimed(session)
+      else if (kind === Message.Passed) session.origin.passed(session)
       else if (kind === Message.Gone) this.#gone(session)
       else this.fault(`the worker sent an IO event of kind ${kind}`)
     },
@@ -425,7 +421,9 @@ export class LiveWorker {
         return this.#splice(message)
       case "insecure": {
         const session = this.#mine(message.session)
-        if (session !== undefined) this.#host.insecure(session, message.reason)
+        if (session?.origin.insecure(session, message.reason) === false) {
+          this.fault("the worker says of a session that its handshake failed, which had none")
+        }
         return
       }
       case "segmentMapped":
