@@ -15,10 +15,6 @@ import * as Schema from "effect/Schema"
 import { isIP, isIPv4, isIPv6, SocketAddress } from "node:net"
 import * as Endpoint from "./Endpoint.ts"
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface AddressPattern {
   readonly transport: string | undefined
   readonly host: string
@@ -26,12 +22,7 @@ export interface AddressPattern {
   readonly port: string | undefined
 }
 
-/**
- * What a pattern may be, for messages.
- *
- * @category constants
- * @since 0.1.0
- */
+/** What a pattern may be, for messages. */
 export const ADDRESS_PATTERN_RIGHT =
   `a host, a host and a port, or a URI, such as "10.0.0.7", "[::1]:443" or "tcp://10.0.0.7:4711"`
 
@@ -68,10 +59,6 @@ const withPort = (host: string): string => {
   return `tcp://${host}:0`
 }
 
-/**
- * @category decoding
- * @since 0.1.0
- */
 export const parse = (text: string): AddressPattern | undefined => {
   const whole = (uri: string) => Result.getOrUndefined(Result.map(Endpoint.parse(uri), ofEndpoint))
   if (text.includes("://")) return whole(text)
@@ -81,12 +68,7 @@ export const parse = (text: string): AddressPattern | undefined => {
   return both === undefined ? undefined : { ...both, transport: undefined }
 }
 
-/**
- * Whether a pattern lets an endpoint URI pass.
- *
- * @category guards
- * @since 0.1.0
- */
+/** Whether a pattern lets an endpoint URI pass. */
 export const matches = (pattern: AddressPattern, uri: string): boolean => {
   const parsed = Endpoint.parse(uri)
   if (Result.isFailure(parsed)) return false
@@ -96,12 +78,7 @@ export const matches = (pattern: AddressPattern, uri: string): boolean => {
     && (pattern.transport === undefined || pattern.transport === transport)
 }
 
-/**
- * A text that is a pattern.
- *
- * @category models
- * @since 0.1.0
- */
+/** A text that is a pattern. */
 export const Text = Schema.String.check(
   Schema.makeFilter((text) => parse(text) !== undefined, { expected: ADDRESS_PATTERN_RIGHT })
 )

@@ -19,29 +19,14 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import { BlockList, isIPv4, isIPv6, SocketAddress } from "node:net"
 
-/**
- * The text of a prefix, in its one form.
- *
- * @category models
- * @since 0.1.0
- */
+/** The text of a prefix, in its one form. */
 export const Prefix = Schema.String.pipe(Schema.brand("Prefix"))
 export type Prefix = typeof Prefix.Type
 
-/**
- * Every address, and what has none.
- *
- * @category constants
- * @since 0.1.0
- */
+/** Every address, and what has none. */
 export const any = "any" as Prefix
 
-/**
- * What is right, to follow "must be".
- *
- * @category constants
- * @since 0.1.0
- */
+/** What is right, to follow "must be". */
 export const PREFIX_RIGHT =
   `"any", an address, or an address and a prefix length such as "10.0.0.0/8" or "2001:db8::/32"`
 
@@ -81,12 +66,7 @@ const addressOf = (bits: bigint, family: Family): string => {
 const textOf = (address: string, family: Family, length: number): Prefix =>
   (length === BITS[family] ? address : `${address}/${length}`) as Prefix
 
-/**
- * Reads the text of a prefix; fails with what would be right, to follow "must be".
- *
- * @category decoding
- * @since 0.1.0
- */
+/** Reads the text of a prefix; fails with what would be right, to follow "must be". */
 export const parse = (text: string): Result.Result<Prefix, string> => {
   if (text === any) return Result.succeed(any)
   const [given = "", suffix, ...rest] = text.split("/")
@@ -112,12 +92,7 @@ const cutTo = (address: string, family: Family, length: number): Result.Result<P
     : Result.fail(`${textOf(addressOf(network, family), family, length)}, or that address without a length`)
 }
 
-/**
- * Text on the outside, a prefix in its one form on the inside.
- *
- * @category codecs
- * @since 0.1.0
- */
+/** Text on the outside, a prefix in its one form on the inside. */
 export const PrefixFromString = Schema.String.pipe(
   Schema.decodeTo(
     Prefix,
@@ -138,23 +113,13 @@ const split = (prefix: Prefix): { readonly address: string; readonly family: Fam
   return { address, family, length: suffix === undefined ? BITS[family] : Number(suffix) }
 }
 
-/**
- * The length, -1 for `any`: of two prefixes that hold for one address, the longer one is the more specific.
- *
- * @category getters
- * @since 0.1.0
- */
+/** The length, -1 for `any`: of two prefixes that hold for one address, the longer one is the more specific. */
 export const length = (prefix: Prefix): number => prefix === any ? -1 : split(prefix).length
 
 const mapped = new BlockList()
 mapped.addSubnet("::ffff:0:0", 96, "ipv6")
 
-/**
- * An address as it is looked up. Made once for all the prefixes that it is held against.
- *
- * @category models
- * @since 0.1.0
- */
+/** An address as it is looked up. Made once for all the prefixes that it is held against. */
 export interface AddressBits {
   readonly text: string
   readonly written: "ipv4" | "ipv6"
@@ -162,24 +127,14 @@ export interface AddressBits {
   readonly family: Family
 }
 
-/**
- * A host as an address; `undefined` for a name, which only `any` holds for. A zone makes no difference.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** A host as an address; `undefined` for a name, which only `any` holds for. A zone makes no difference. */
 export const address = (host: string): AddressBits | undefined => {
   if (isIPv4(host)) return { text: host, written: "ipv4", family: 4 }
   if (!isIPv6(host)) return undefined
   return { text: host, written: "ipv6", family: mapped.check(host, "ipv6") ? 4 : 6 }
 }
 
-/**
- * Prefixes to hold addresses against.
- *
- * @category models
- * @since 0.1.0
- */
+/** Prefixes to hold addresses against. */
 export class PrefixSet {
   // apart, since Node takes an IPv4 address for the IPv6 one that it can be written as, and `::/0` holds for all of those
   readonly #lists = { 4: new BlockList(), 6: new BlockList() }

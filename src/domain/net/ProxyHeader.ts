@@ -17,23 +17,13 @@
  */
 import * as Net from "node:net"
 
-/**
- * An address and a port.
- *
- * @category models
- * @since 0.1.0
- */
+/** An address and a port. */
 export interface ProxyAddress {
   readonly host: string
   readonly port: number
 }
 
-/**
- * The two ends of a connection.
- *
- * @category models
- * @since 0.1.0
- */
+/** The two ends of a connection. */
 export interface Ends {
   readonly source: ProxyAddress
   readonly destination: ProxyAddress
@@ -48,21 +38,13 @@ export interface Ends {
  * - `Invalid`: it is none, whatever may follow.
  * - `Header`: the first `bytes` are one. `ends` is `undefined` where the proxy speaks for itself or does not know them:
  *   then the connection's own addresses are the right ones.
- *
- * @category models
- * @since 0.1.0
  */
 export type Parsed =
   | { readonly _tag: "Incomplete"; readonly needed: number }
   | { readonly _tag: "Invalid"; readonly detail: string }
   | { readonly _tag: "Header"; readonly bytes: number; readonly ends: Ends | undefined }
 
-/**
- * The versions that a header can be written in.
- *
- * @category models
- * @since 0.1.0
- */
+/** The versions that a header can be written in. */
 export type Version = "v1" | "v2"
 
 const invalid = (detail: string): Parsed => ({ _tag: "Invalid", detail })
@@ -218,20 +200,12 @@ const agree = (bytes: Uint8Array, with_: Uint8Array): boolean => {
   return true
 }
 
-/**
- * Bytes of a header at most, in either version.
- *
- * @category constants
- * @since 0.1.0
- */
+/** Bytes of a header at most, in either version. */
 export const LONGEST = PREAMBLE + 65535
 
 /**
  * Reads the header at the beginning of `bytes`, which may be all that has come so far: what can't become a header any
  * more is `Invalid` at its first wrong byte.
- *
- * @category decoding
- * @since 0.1.0
  */
 export const parse = (bytes: Uint8Array): Parsed => {
   if (bytes.length === 0) return { _tag: "Incomplete", needed: SHORTEST_LINE }
@@ -267,9 +241,6 @@ const withoutZone = ({ host, port }: ProxyAddress): ProxyAddress => ({ host: hos
  * **Details**
  *
  * Addresses of two families are both written as IPv6. A zone is this machine's business and left out.
- *
- * @category encoding
- * @since 0.1.0
  */
 export const encode = (version: Version, given: Ends | undefined): Uint8Array => {
   const known = given !== undefined && Net.isIP(given.source.host) !== 0 && Net.isIP(given.destination.host) !== 0

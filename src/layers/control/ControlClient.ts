@@ -1,8 +1,4 @@
-/**
- * Asks a host over its control socket.
- *
- * @since 0.1.0
- */
+/** Asks a host over its control socket. */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as Effect from "effect/Effect"
 import * as HttpApiClient from "effect/http-api/HttpApiClient"
@@ -51,9 +47,6 @@ const isBroken = (error: { readonly _tag: string }): error is Broken =>
  *
  * **Details** An answer comes within 10 seconds, or it is `TimedOut`. With `patient` there is no such bound: for what
  * waits until sessions have ended, which the host bounds.
- *
- * @category getters
- * @since 0.1.0
  */
 export const ask = Effect.fnUntraced(
   function*<A, E extends { readonly _tag: string }>(
@@ -76,11 +69,6 @@ export const ask = Effect.fnUntraced(
   }
 )
 
-/**
- * What the host on the socket at `path` says of itself.
- *
- * @category getters
- * @since 0.1.0
- */
+/** What the host on the socket at `path` says of itself. */
 export const report = (path: string): Effect.Effect<Report.HostReport, ControlError> =>
   ask(path, (client) => client.host.report())

@@ -4,8 +4,6 @@
  * The user's runtime directory is private to the user. Where there is none, a directory of our own in the system's
  * temporary one takes its place. There everybody can create a directory of that name first, and with it decide who
  * answers; so one that another user owns is refused, by the host and by its clients alike.
- *
- * @since 0.1.0
  */
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
@@ -22,23 +20,13 @@ const LONGEST = process.platform === "linux" ? 107 : 103
 /** The mode bits that let in anybody but the owner. */
 const OTHERS = 0o077
 
-/**
- * The error code of a failed system call.
- *
- * @category getters
- * @since 0.1.0
- */
+/** The error code of a failed system call. */
 export const codeOf = (cause: unknown): string =>
   typeof cause === "object" && cause !== null && "code" in cause ? String(cause.code) : ""
 
 const wordsOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
 
-/**
- * A failed system call on the control socket as an error of its path.
- *
- * @category errors
- * @since 0.1.0
- */
+/** A failed system call on the control socket as an error of its path. */
 export const fromSystem = (path: string, cause: unknown): ControlError => {
   const reason = ((): ControlError["reason"] => {
     switch (codeOf(cause)) {
@@ -66,9 +54,6 @@ const unless = (code: string) => (cause: unknown): undefined => {
 
 /**
  * What is at `file`, a link not followed; `undefined` when there is nothing. A failure is one of the socket at `path`.
- *
- * @category getters
- * @since 0.1.0
  */
 export const lookAt = (file: string, path: string): Effect.Effect<Stats | undefined, ControlError> =>
   Effect.tryPromise({
@@ -89,9 +74,6 @@ const temporary = (): string => Path.join(Os.tmpdir(), `sluice-${uid()}`)
  * `sluice-<uid>/sluice.sock` in the system's temporary directory.
  *
  * **Gotchas** A runtime directory of another user is what `sudo` and `su` leave in the environment: it is passed over.
- *
- * @category getters
- * @since 0.1.0
  */
 export const defaultPath: Effect.Effect<string> = Effect.gen(function*() {
   const runtime = yield* Config.option(Config.String("XDG_RUNTIME_DIR")).pipe(Effect.orDie)
@@ -102,9 +84,6 @@ export const defaultPath: Effect.Effect<string> = Effect.gen(function*() {
 /**
  * Looks whether a path can be a control socket, before anything is done there. `create` makes the directory of the
  * default path, with mode 0700.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const check = Effect.fnUntraced(function*(path: string, options: { readonly create: boolean }) {
   const bytes = Buffer.byteLength(path)

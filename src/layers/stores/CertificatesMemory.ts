@@ -5,8 +5,6 @@
  * handle were found, so nothing can be half done or done to an application that has just gone. Subscribers are told
  * that there is a change, not what it is, and look for themselves: so the order in which they hear of changes does not
  * matter, and one bit is enough for those that are slow.
- *
- * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -225,8 +223,4 @@ const make = Effect.gen(function*() {
   })
 })
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer: Layer.Layer<Certificates> = Layer.effect(Certificates, make)

@@ -1,8 +1,4 @@
-/**
- * Session rules in the memory of the host.
- *
- * @since 0.1.0
- */
+/** Session rules in the memory of the host. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
@@ -13,12 +9,7 @@ import { AlreadyExists, NoSuchRule, NotDenied, RuleError, SessionRules, TooMany 
 
 const failed = (operation: RuleError["operation"], reason: RuleError["reason"]) => new RuleError({ operation, reason })
 
-/**
- * No rules to begin with, and nobody denied.
- *
- * @category layers
- * @since 0.1.0
- */
+/** No rules to begin with, and nobody denied. */
 export const layer: Layer.Layer<SessionRules> = Layer.sync(SessionRules, () => {
   const table = new Rules.RuleTable()
 

@@ -13,8 +13,6 @@
  *
  * The source deny list is asked for the socket's own address before anything is read. A proxy can be denied like anyone
  * else; after its header it is asked for the source that the proxy names, which spares that one the handshake.
- *
- * @since 0.1.0
  */
 import type * as Net from "node:net"
 import type * as Tls from "node:tls"

@@ -1,8 +1,4 @@
-/**
- * The addresses of a TCP connection's ends: as endpoint URIs, and as a connection keeps them.
- *
- * @since 0.1.0
- */
+/** The addresses of a TCP connection's ends: as endpoint URIs, and as a connection keeps them. */
 import * as Net from "node:net"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 

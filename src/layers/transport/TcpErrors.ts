@@ -7,8 +7,6 @@
  *
  * A name may have several addresses, and each attempt an error of its own. What is told is the one that got furthest: a
  * host that refused says more than an address that there is no way to.
- *
- * @since 0.1.0
  */
 import * as Os from "node:os"
 import * as Endpoint from "../../domain/net/Endpoint.ts"

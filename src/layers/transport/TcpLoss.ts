@@ -1,8 +1,4 @@
-/**
- * Why a connection broke, in a sentence.
- *
- * @since 0.1.0
- */
+/** Why a connection broke, in a sentence. */
 const sentences: Readonly<Record<string, string>> = {
   ECONNRESET: "the peer reset the connection",
   EPIPE: "the peer has closed the connection",

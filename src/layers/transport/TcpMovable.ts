@@ -6,8 +6,6 @@
  * or refuses to post one, it is a socket.
  *
  * This module is a hot path.
- *
- * @since 0.1.0
  */
 import * as Net from "node:net"
 import { MessageChannel, type Transferable } from "node:worker_threads"

@@ -7,8 +7,6 @@
  * Certificates are asked for anew with each handshake, and what is made of one is kept as long as it is the same object:
  * who replaces a certificate has the new one in the next handshake, and established sessions stay as they are. Sessions
  * are resumed by tickets, for which all acceptors that share their keys are one, and by their ids for clients without.
- *
- * @since 0.1.0
  */
 import * as Crypto from "node:crypto"
 import type * as Net from "node:net"
@@ -17,12 +15,7 @@ import type { SessionAbout, TlsPeer } from "../../domain/memory/SessionAbout.ts"
 import * as Certificate from "../../domain/net/Certificate.ts"
 import type { ListenerOptions } from "../../domain/options/ListenerOptions.ts"
 
-/**
- * A certificate and its key as TLS takes them.
- *
- * @category models
- * @since 0.1.0
- */
+/** A certificate and its key as TLS takes them. */
 export interface Material {
   /** PEM text, the leaf first. */
   readonly chain: string
@@ -30,20 +23,10 @@ export interface Material {
   readonly key: string
 }
 
-/**
- * What of a listener's options goes into handshakes.
- *
- * @category models
- * @since 0.1.0
- */
+/** What of a listener's options goes into handshakes. */
 export type ServerOptions = Pick<ListenerOptions, "alpn" | "clientCertificate" | "clientAuthorities">
 
-/**
- * What acceptors share that are to resume each other's sessions. It is as secret as a key.
- *
- * @category models
- * @since 0.1.0
- */
+/** What acceptors share that are to resume each other's sessions. It is as secret as a key. */
 export interface Resumption {
   readonly ticketKeys: Uint8Array
   readonly context: string
@@ -53,21 +36,12 @@ const TICKET_KEYS = 48
 /** Bytes of a session's context at most, which OpenSSL sets. */
 const CONTEXT = 32
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const makeResumption = (): Resumption => ({
   ticketKeys: new Uint8Array(Crypto.randomBytes(TICKET_KEYS)),
   context: Crypto.randomBytes(CONTEXT / 2).toString("hex")
 })
 
-/**
- * The options of a secure context that shows a certificate.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** The options of a secure context that shows a certificate. */
 export const contextOptions = (
   { chain, key }: Material,
   { clientAuthorities }: Pick<ServerOptions, "clientAuthorities">,
@@ -103,12 +77,7 @@ class Sessions {
 /** The socket below one of TLS. Not public: an event of the server tells only of the one above. */
 type Layered = Tls.TLSSocket & { readonly _parent?: Net.Socket }
 
-/**
- * Does handshakes.
- *
- * @category models
- * @since 0.1.0
- */
+/** Does handshakes. */
 export class Acceptor {
   readonly #choose: (serverName: string | undefined) => Material | undefined
   readonly #contexts = new WeakMap<Material, Tls.SecureContext>()
@@ -195,12 +164,7 @@ const peerOf = (certificate: Crypto.X509Certificate): TlsPeer => ({
   validTo: certificate.validToDate.getTime()
 })
 
-/**
- * What is known of the peer of a socket of TLS whose handshake is through, on either side.
- *
- * @category getters
- * @since 0.1.0
- */
+/** What is known of the peer of a socket of TLS whose handshake is through, on either side. */
 export const aboutOf = (socket: Tls.TLSSocket): NonNullable<SessionAbout["tls"]> => {
   const certificate = socket.getPeerX509Certificate()
   const { alpnProtocol, authorizationError } = socket

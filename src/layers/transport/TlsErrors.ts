@@ -1,8 +1,4 @@
-/**
- * What the errors of a TLS handshake mean, for whoever connects: a sentence that says what to do about it.
- *
- * @since 0.1.0
- */
+/** What the errors of a TLS handshake mean, for whoever connects: a sentence that says what to do about it. */
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import { TransportError } from "../../services/Transport.ts"
 

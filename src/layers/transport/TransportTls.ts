@@ -5,8 +5,6 @@
  * What is bounded until then, and how it ends, is in `Handshakes`; certificates and resumption are in `TlsContexts`.
  *
  * A connect checks the server: its certificate must be for the very name or address that is connected to.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -64,12 +62,7 @@ const clientOptions = (
   ...(alpn !== undefined && alpn.length > 0 && { ALPNProtocols: [...alpn] })
 })
 
-/**
- * What serves TLS endpoints.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** What serves TLS endpoints. */
 export const make = (
   options: Pick<TransportTcp.TcpOptions, "lingerTime" | "lookup"> = {}
 ): TransportOf<TransportEndpointOf<"tls">> => {

@@ -17,8 +17,6 @@
  *
  * What a worker writes is copied before it is sent, so its fifo is free at once; at most 64 datagrams of a socket are on
  * their way into the system, and whoever has more takes turns. This module is a hot path.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Dgram from "node:dgram"
@@ -502,12 +500,7 @@ const inOneSpelling = (address: string): string =>
 
 const isAny = (host: string): boolean => host === "0.0.0.0" || host === "::"
 
-/**
- * What serves UDP endpoints.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** What serves UDP endpoints. */
 export const make = ({ lookup = systemLookup }: UdpOptions = {}): TransportOf<Udp> => {
   /** Sockets by the endpoints that they were bound to: sessions may keep one when its listener is gone. */
   const bound = new Map<string, UdpSocket>()

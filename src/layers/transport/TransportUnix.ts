@@ -4,8 +4,6 @@
  * A listener takes its path as {@link UnixSocketFile} says, with the permissions of its `unixMode`. The peer of an
  * accepted connection has no address: its endpoint is written `unix://`, which is none that could be connected to. There
  * is no reset either: a connection that is broken ends, and its peer reads an end.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Fs from "node:fs"
@@ -78,12 +76,7 @@ const explainConnect = (error: NodeJS.ErrnoException, { path }: Unix): Fault => 
 const failed = (operation: TransportError["operation"], endpoint: Unix, fault: Fault): TransportError =>
   new TransportError({ operation, endpoint: Endpoint.format(endpoint), ...fault })
 
-/**
- * What serves Unix sockets.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** What serves Unix sockets. */
 export const make = (options: Omit<TransportTcp.TcpOptions, "lookup"> = {}): TransportOf<Unix> => {
   const lingerTime = options.lingerTime ?? TransportTcp.LINGER_TIME
   return {

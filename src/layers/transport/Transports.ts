@@ -1,8 +1,4 @@
-/**
- * One transport made of several: each endpoint is served by what serves its transport.
- *
- * @since 0.1.0
- */
+/** One transport made of several: each endpoint is served by what serves its transport. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
@@ -23,12 +19,7 @@ const unserved = (operation: "listen" | "connect", endpoint: Endpoint.TransportE
     })
   )
 
-/**
- * One transport made of several.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** One transport made of several. */
 export const dispatch = (transports: Transports): TransportOf<Endpoint.TransportEndpoint> => {
   const of = (endpoint: Endpoint.TransportEndpoint) =>
     transports[endpoint._tag] as TransportOf<Endpoint.TransportEndpoint> | undefined
@@ -44,9 +35,5 @@ export const dispatch = (transports: Transports): TransportOf<Endpoint.Transport
   }
 }
 
-/**
- * @category layers
- * @since 0.1.0
- */
 export const layer = (transports: Transports): Layer.Layer<Transport> =>
   Layer.succeed(Transport, Transport.of(dispatch(transports)))

@@ -11,8 +11,6 @@
  *
  * A file is removed only while it is the listener's own, and before the listener ends: as long as it answers nobody
  * takes it for one that was left behind.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -26,12 +24,7 @@ const ROOM = 107
 /** Times that a path which others take and leave is tried. */
 const TRIES = 10
 
-/**
- * Why a path can't be had: an error of the system, or what stands there.
- *
- * @category errors
- * @since 0.1.0
- */
+/** Why a path can't be had: an error of the system, or what stands there. */
 export type Fault = NodeJS.ErrnoException | { readonly code: "InUse" | "NoSocket" }
 
 /** A directory that nobody else may look into, beside the path. */
@@ -122,12 +115,7 @@ const link = (born: string, path: string): Effect.Effect<boolean, NodeJS.ErrnoEx
     Effect.catchIf(({ code }) => code === "EEXIST", () => Effect.succeed(false))
   )
 
-/**
- * Lets the server listen at the path; answers how to leave it.
- *
- * @category listening
- * @since 0.1.0
- */
+/** Lets the server listen at the path; answers how to leave it. */
 export const take = (
   server: Net.Server,
   path: string,

@@ -9,8 +9,6 @@
  * (see {@link streamOf}): what is written for sockets works on the socket itself.
  *
  * This module is a hot path: what listens to a stream is shared by all of them.
- *
- * @since 0.1.0
  */
 import * as Net from "node:net"
 import type { Duplex } from "node:stream"
@@ -401,18 +399,10 @@ const ignore = (): void => {}
  * Takes the stream out of a session that has one of its own, with all that has not been read, for what is written for
  * sockets. The session hears no edges any more, and is closed when the stream is. `undefined` when there is none, or
  * it has ended already.
- *
- * @category getters
- * @since 0.1.0
  */
 export const streamOf = (session: Session): SocketStream | undefined =>
   session instanceof SocketSession ? session.take() : undefined
 
-/**
- * As {@link streamOf}, where it is a socket of Node's.
- *
- * @category getters
- * @since 0.1.0
- */
+/** As {@link streamOf}, where it is a socket of Node's. */
 export const socketOf = (session: Session): Net.Socket | undefined =>
   session instanceof SocketSession && session.isSocket ? session.take() as Net.Socket | undefined : undefined

@@ -4,8 +4,6 @@
  * The host posts the certificates when the worker starts, and again when they change; handshakes from then on show the
  * new ones. All workers of an application share the keys of tickets, so a client is resumed by whichever it comes to.
  * Connections move there for it: where they can't, TLS ends in the host. Handshakes are bounded in number and time as in the host, by the same options, per worker and listener.
- *
- * @since 0.1.0
  */
 import { X509Certificate } from "node:crypto"
 import type * as Net from "node:net"
