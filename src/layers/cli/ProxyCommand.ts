@@ -50,7 +50,7 @@ const program: Settings.Program<ProxyConfig.ProxyOptions> = {
  * @category commands
  * @since 0.1.0
  */
-export const make = (env: { readonly host: Parameters<typeof ServeCommand.run>[0]; readonly app: URL }) =>
+export const make = (env: { readonly host: ServeCommand.HostLayer; readonly app: URL }) =>
   Command.make(
     "proxy",
     { config: ServeCommand.configFlag, settings: ServeCommand.flagsOf(program.settings) },

@@ -22,7 +22,7 @@ import type { SessionRules } from "../../services/SessionRules.ts"
 import * as ControlPath from "../control/ControlPath.ts"
 import * as ControlServer from "../control/ControlServer.ts"
 import * as Settings from "./Settings.ts"
-import * as Signals from "./Signals.ts"
+import { Signals } from "./Signals.ts"
 import * as TlsFiles from "./TlsFiles.ts"
 
 /**
@@ -84,7 +84,7 @@ const start = Effect.fnUntraced(function*(
   const sessions = yield* SessionLayer
   yield* Layer.build(ControlServer.layer(control))
   const { pairs } = settings
-  const hangup = pairs.length === 0 ? undefined : yield* Signals.makeReload
+  const hangup = pairs.length === 0 ? undefined : yield* (yield* Signals).hangup
   const application = yield* sessions.attach(settings.options, { _tag: "Url", url }, extras)
   if (hangup !== undefined) yield* Effect.forkScoped(reload(application.handle, pairs, hangup))
   const { apps } = yield* sessions.report
@@ -170,6 +170,9 @@ export const configFlag = Flag.String("config").pipe(
   Flag.optional
 )
 
+/** The session layer to serve with. */
+export type HostLayer = Layer.Layer<SessionLayer | SessionRules | Certificates>
+
 /**
  * Serves the application of a module as it is set, until a signal comes, and drains; or until it is detached.
  *
@@ -177,13 +180,13 @@ export const configFlag = Flag.String("config").pipe(
  * @since 0.1.0
  */
 export const run = Effect.fnUntraced(function*(
-  host: Layer.Layer<SessionLayer | SessionRules | Certificates>,
+  host: HostLayer,
   settings: Settings.Resolved<unknown>,
   url: string,
   extras: AttachExtras = {}
 ) {
   const control = settings.control ?? (yield* ControlPath.defaultPath)
-  const signal = yield* Signals.make
+  const signal = yield* (yield* Signals).ending
   yield* Effect.scoped(serve(settings, url, control, extras, signal)).pipe(Effect.provide(host))
 }, Effect.scoped)
 
@@ -195,7 +198,7 @@ export const run = Effect.fnUntraced(function*(
  * @since 0.1.0
  */
 export const make = (
-  env: { readonly host: Layer.Layer<SessionLayer | SessionRules | Certificates>; readonly defaultApp: URL }
+  env: { readonly host: HostLayer; readonly defaultApp: URL }
 ) =>
   Command.make(
     "serve",

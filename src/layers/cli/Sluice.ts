@@ -1,0 +1,109 @@
+/**
+ * The `sluice` command as a value: arguments in, an exit code out.
+ *
+ * The code is 0 when all went well, 1 when something failed, and 2 when the command was called or configured wrongly.
+ * What went wrong is one sentence on the standard error. Logs go there as well, so the standard output has only what was
+ * asked for. All of it is written through `Console`, the environment is read through `ConfigProvider`, and signals come
+ * from {@link Signals.Signals}: whoever replaces these three runs the command inside a process of another.
+ */
+import * as Cause from "effect/Cause"
+import * as CliConfig from "effect/cli/CliConfig"
+import type * as CliError from "effect/cli/CliError"
+import * as CliOutput from "effect/cli/CliOutput"
+import * as Command from "effect/cli/Command"
+import * as GlobalFlag from "effect/cli/GlobalFlag"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import { version } from "../../domain/report/Version.ts"
+import * as AppCommand from "./AppCommand.ts"
+import * as DenyCommand from "./DenyCommand.ts"
+import * as ListenerCommand from "./ListenerCommand.ts"
+import * as ProxyCommand from "./ProxyCommand.ts"
+import * as RulesCommand from "./RulesCommand.ts"
+import * as ServeCommand from "./ServeCommand.ts"
+import * as SessionCommand from "./SessionCommand.ts"
+import * as ShowCommand from "./ShowCommand.ts"
+import { printable } from "./Table.ts"
+import * as WorkerCommand from "./WorkerCommand.ts"
+
+/** The exit code when something failed. */
+export const FAILURE = 1
+/** The exit code when the command was called or configured wrongly. */
+export const USAGE = 2
+
+/** The URL of a module of an application that comes along; published code is .js. */
+const appUrl = (name: string): URL =>
+  new URL(`../../apps/${name}${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url)
+
+const commandWith = (host: ServeCommand.HostLayer) =>
+  Command.make("sluice").pipe(
+    Command.withDescription("A session layer: bounded queues, congestion-aware workers, nothing lost"),
+    Command.withSubcommands([
+      ServeCommand.make({ host, defaultApp: appUrl("http") }),
+      ProxyCommand.make({ host, app: appUrl("proxy/proxy") }),
+      ShowCommand.command,
+      AppCommand.command,
+      WorkerCommand.command,
+      ListenerCommand.command,
+      SessionCommand.command,
+      RulesCommand.command,
+      DenyCommand.command
+    ])
+  )
+
+const say = (text: string) => Console.error(text.split("\n").map((line) => `sluice: ${printable(line)}`).join("\n"))
+
+/** What was wrong with the command line, without the whole of the help around it. */
+const explain = (error: CliError.NonShowHelpErrors, commandPath: ReadonlyArray<string>): string => {
+  const [sentence = ""] = error.message.split("\n", 1)
+  const meant = "suggestions" in error && error.suggestions.length > 0
+    ? `; did you mean ${error.suggestions.join(" or ")}?`
+    : ""
+  return `${sentence}${meant} (see: ${commandPath.join(" ")} --help)`
+}
+
+const presenter: CliOutput.Presenter = {
+  present: (event) =>
+    event._tag === "InvalidInvocation"
+      ? say(event.errors.map((error) => explain(error, event.commandPath)).join("\n"))
+      : CliOutput.defaultPresenter.present(event)
+}
+
+/** An error of a command: what it says is for whoever called it. */
+interface Told {
+  readonly _tag: string
+  readonly message: string
+}
+
+/** Says what went wrong, if that has not been done, and gives the exit code for it. */
+const conclude = (exit: Exit.Exit<void, Told | CliError.CliError>): Effect.Effect<number> => {
+  if (Exit.isSuccess(exit)) return Effect.succeed(0)
+  const failure = exit.cause.reasons.find(Cause.isFailReason)
+  // no failure that was foreseen: whoever mends it needs the stack
+  if (failure === undefined) return Effect.as(Console.error(Cause.pretty(exit.cause)), FAILURE)
+  const { error } = failure
+  if ("errors" in error) return Effect.succeed(error.errors.length === 0 ? 0 : USAGE)
+  return Effect.as(say(error.message), error._tag === "InvalidSettings" ? USAGE : FAILURE)
+}
+
+const environment = Layer.mergeAll(
+  CliOutput.layerPresenter(presenter),
+  CliConfig.layer({
+    builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions, GlobalFlag.LogLevel]
+  }),
+  Layer.succeed(Logger.LogToStderr, true)
+)
+
+/**
+ * Runs the command with these arguments to its end, and gives its exit code. `host` is the session layer that the
+ * commands serve with that serve.
+ */
+export const run = (
+  host: ServeCommand.HostLayer
+): (args: ReadonlyArray<string>) => Effect.Effect<number, never, Command.Environment> => {
+  const runWith = Command.runWith(commandWith(host), { version })
+  return (args) => Effect.exit(runWith(args)).pipe(Effect.flatMap(conclude), Effect.provide(environment))
+}
