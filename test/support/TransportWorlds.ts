@@ -7,6 +7,7 @@ import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Os from "node:os"
 import * as Path from "node:path"
+import * as Address from "../../src/domain/net/Address.ts"
 import * as Endpoint from "../../src/domain/net/Endpoint.ts"
 import * as Options from "../../src/domain/options/Options.ts"
 import * as TransportMemory from "../../src/layers/testing/TransportMemory.ts"
@@ -160,7 +161,7 @@ export const memoryWorld = (): World => {
 
 // ---- the world of sockets
 
-const uri = (host = "", port = 0): string => Endpoint.format({ _tag: "tcp", host: host.replace("::ffff:", ""), port })
+const uri = (host?: string, port?: number): string => Address.uri("tcp", host, port)
 
 const socketPeer = (socket: Net.Socket, path?: string): Peer => {
   const received: Array<Buffer> = []

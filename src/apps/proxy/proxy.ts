@@ -50,7 +50,7 @@ interface State {
 }
 
 /** The two ends of the client's connection, for the header that tells of them. */
-const endsOf = ({ local, remote }: Session): ProxyHeader.Ends | undefined => {
+const endsOf = ({ local, remote }: Session): ProxyHeader.ProxyEnds | undefined => {
   const source = Endpoint.inetOf(remote)
   const destination = Endpoint.inetOf(local)
   return source === undefined || destination === undefined ? undefined : { source, destination }

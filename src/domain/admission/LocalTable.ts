@@ -4,19 +4,11 @@
  * A listener is entered under the endpoint that it listens on. A look-up takes the endpoint itself, then any address
  * with its port, then any address and any port, which is what a proxy listens on (W18).
  */
-import { BlockList, isIPv6, SocketAddress } from "node:net"
+import * as Address from "../net/Address.ts"
 import * as Endpoint from "../net/Endpoint.ts"
 
-const mapped = new BlockList()
-mapped.addSubnet("::ffff:0:0", 96, "ipv6")
-
-/** One spelling for an address, however it was written: `::ffff:10.0.0.1` is `10.0.0.1`. A name is a name. */
-const hostOf = (host: string): string => {
-  // a zone has no place in a socket's address, and no two spellings either
-  if (!isIPv6(host) || host.includes("%")) return host.toLowerCase()
-  const { address } = new SocketAddress({ address: host, family: "ipv6" })
-  return mapped.check(address, "ipv6") ? address.replace(/^::ffff:/, "") : address
-}
+/** One spelling for a host: an address in its own, a name in lower case. */
+const hostOf = (host: string): string => Address.plain(host.toLowerCase())
 
 const keyOf = (endpoint: Endpoint.Endpoint): string =>
   Endpoint.format(Endpoint.isInet(endpoint) ? { ...endpoint, host: hostOf(endpoint.host) } : endpoint)

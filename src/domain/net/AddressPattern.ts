@@ -12,7 +12,8 @@
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { isIP, isIPv4, isIPv6, SocketAddress } from "node:net"
+import { isIP, isIPv6 } from "node:net"
+import * as Address from "./Address.ts"
 import * as Endpoint from "./Endpoint.ts"
 
 export interface AddressPattern {
@@ -26,17 +27,8 @@ export interface AddressPattern {
 export const ADDRESS_PATTERN_RIGHT =
   `a host, a host and a port, or a URI, such as "10.0.0.7", "[::1]:443" or "tcp://10.0.0.7:4711"`
 
-const MAPPED = /^::ffff:(?=[\d.]+$)/
-
 /** One spelling for each host. */
-const normal = (host: string): string => {
-  if (!isIPv6(host)) return isIP(host) === 0 ? host.toLowerCase().replace(/\.$/, "") : host
-  const [address = "", zone] = host.split("%", 2)
-  const spelled = new SocketAddress({ address, family: "ipv6" }).address
-  const inner = spelled.replace(MAPPED, "")
-  if (isIPv4(inner)) return inner
-  return zone === undefined ? spelled : `${spelled}%${zone}`
-}
+const normal = (host: string): string => isIP(host) === 0 ? host.toLowerCase().replace(/\.$/, "") : Address.plain(host)
 
 const ofEndpoint = (endpoint: Endpoint.Endpoint): AddressPattern => {
   switch (endpoint._tag) {
@@ -54,10 +46,7 @@ const ofEndpoint = (endpoint: Endpoint.Endpoint): AddressPattern => {
 }
 
 /** A host without a port as one with, so that what a host is stands in one place. */
-const withPort = (host: string): string => {
-  if (isIPv6(host)) return `tcp://[${host}]:0`
-  return `tcp://${host}:0`
-}
+const withPort = (host: string): string => isIPv6(host) ? `tcp://[${host}]:0` : `tcp://${host}:0`
 
 export const parse = (text: string): AddressPattern | undefined => {
   const whole = (uri: string) => Result.getOrUndefined(Result.map(Endpoint.parse(uri), ofEndpoint))

@@ -28,7 +28,8 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
-import { BlockList, isIP, isIPv6 } from "node:net"
+import { isIP, isIPv6 } from "node:net"
+import * as Address from "./Address.ts"
 
 /**
  * Transports, as endpoints name them.
@@ -439,12 +440,6 @@ export const family = (endpoint: Extract<Endpoint, { readonly host: string }>): 
   return version === 4 || version === 6 ? version : undefined
 }
 
-/** The family of the addresses, not of the spelling: `::ffff:10.0.0.1` is IPv4. */
-const isOnlyIPv6 = (host: string): boolean => isIPv6(host) && !mapped.check(host, "ipv6")
-
-const mapped = new BlockList()
-mapped.addSubnet("::ffff:0:0", 96, "ipv6")
-
 /**
  * The listeners that hear of a connect to the endpoint, other than one on the endpoint itself, the most specific first:
  * those on every address and its port, then those on every address and every port.
@@ -460,7 +455,7 @@ mapped.addSubnet("::ffff:0:0", 96, "ipv6")
 export const coveredBy = (endpoint: Endpoint): ReadonlyArray<Endpoint> => {
   if (endpoint._tag === "local" || endpoint._tag === "unix") return []
   const { host } = endpoint
-  const hosts: ReadonlyArray<AnyHost> = isOnlyIPv6(host) ? ["::"] : ["0.0.0.0", "::"]
+  const hosts: ReadonlyArray<AnyHost> = Address.family(host) === 6 ? ["::"] : ["0.0.0.0", "::"]
   // proxies are TCP's
   const ports = endpoint._tag === "tcp" || endpoint._tag === "anyPort"
     ? hosts.map((host): Endpoint => ({ _tag: "anyPort", transport: "tcp", host }))

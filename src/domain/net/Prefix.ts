@@ -13,11 +13,14 @@
  * refused rather than cut: whoever wrote it meant another address or another length.
  */
 import * as Effect from "effect/Effect"
+import * as IpNetwork from "effect/net/IpNetwork"
+import * as NetAddress from "effect/net/NetAddress"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
-import { BlockList, isIPv4, isIPv6, SocketAddress } from "node:net"
+import { BlockList, isIPv4, isIPv6 } from "node:net"
+import * as Address from "./Address.ts"
 
 /** The text of a prefix, in its one form. */
 export const Prefix = Schema.String.pipe(Schema.brand("Prefix"))
@@ -34,34 +37,8 @@ type Family = 4 | 6
 
 const BITS = { 4: 32, 6: 128 } as const
 const LENGTH = /^(?:0|[1-9]\d{0,2})$/
-const MAPPED = "::ffff:"
 
 const familyName = (family: Family): "ipv4" | "ipv6" => family === 4 ? "ipv4" : "ipv6"
-
-const canonical = (address: string, family: Family): string =>
-  new SocketAddress({ address, family: familyName(family) }).address
-
-const groupsOf = (text: string): ReadonlyArray<bigint> =>
-  text === "" ? [] : text.split(":").flatMap((group) => {
-    if (!group.includes(".")) return [BigInt(`0x${group}`)]
-    const bits = bitsOf(group, 4)
-    return [bits >> 16n, bits & 0xffffn]
-  })
-
-const bitsOf = (address: string, family: Family): bigint => {
-  if (family === 4) return address.split(".").reduce((bits, octet) => bits << 8n | BigInt(octet), 0n)
-  const [head = "", tail] = address.split("::")
-  const first = groupsOf(head)
-  const last = groupsOf(tail ?? "")
-  const zeros = Array<bigint>(8 - first.length - last.length).fill(0n)
-  return [...first, ...zeros, ...last].reduce((bits, group) => bits << 16n | group, 0n)
-}
-
-const addressOf = (bits: bigint, family: Family): string => {
-  const [count, size] = family === 4 ? [4, 8n] : [8, 16n]
-  const parts = Array.from({ length: count }, (_, n) => bits >> BigInt(count - 1 - n) * size & (1n << size) - 1n)
-  return family === 4 ? parts.join(".") : canonical(parts.map((part) => part.toString(16)).join(":"), 6)
-}
 
 const textOf = (address: string, family: Family, length: number): Prefix =>
   (length === BITS[family] ? address : `${address}/${length}`) as Prefix
@@ -76,20 +53,16 @@ export const parse = (text: string): Result.Result<Prefix, string> => {
     return Result.fail(PREFIX_RIGHT)
   }
   const length = suffix === undefined ? BITS[written] : Number(suffix)
-  const address = canonical(given, written)
-  if (written === 6 && address.startsWith(MAPPED) && isIPv4(address.slice(MAPPED.length)) && length >= 96) {
-    return cutTo(address.slice(MAPPED.length), 4, length - 96)
-  }
-  return cutTo(address, written, length)
+  const isMapped = written === 6 && Address.family(given) === 4 && length >= 96
+  return isMapped ? prefixOf(Address.plain(given), 4, length - 96) : prefixOf(Address.canonical(given), written, length)
 }
 
-const cutTo = (address: string, family: Family, length: number): Result.Result<Prefix, string> => {
-  const bits = bitsOf(address, family)
-  const beyond = BigInt(BITS[family] - length)
-  const network = bits >> beyond << beyond
-  return network === bits
-    ? Result.succeed(textOf(address, family, length))
-    : Result.fail(`${textOf(addressOf(network, family), family, length)}, or that address without a length`)
+/** Refuses bits beyond the length. */
+const prefixOf = (address: string, family: Family, length: number): Result.Result<Prefix, string> => {
+  const network = IpNetwork.fromAddressUnsafe(NetAddress.ipFromStringUnsafe(address), length)
+  const first = Address.canonical(NetAddress.formatIp(network.address))
+  const prefix = textOf(first, family, length)
+  return first === address ? Result.succeed(prefix) : Result.fail(`${prefix}, or that address without a length`)
 }
 
 /** Text on the outside, a prefix in its one form on the inside. */
@@ -116,9 +89,6 @@ const split = (prefix: Prefix): { readonly address: string; readonly family: Fam
 /** The length, -1 for `any`: of two prefixes that hold for one address, the longer one is the more specific. */
 export const length = (prefix: Prefix): number => prefix === any ? -1 : split(prefix).length
 
-const mapped = new BlockList()
-mapped.addSubnet("::ffff:0:0", 96, "ipv6")
-
 /** An address as it is looked up. Made once for all the prefixes that it is held against. */
 export interface AddressBits {
   readonly text: string
@@ -129,9 +99,8 @@ export interface AddressBits {
 
 /** A host as an address; `undefined` for a name, which only `any` holds for. A zone makes no difference. */
 export const address = (host: string): AddressBits | undefined => {
-  if (isIPv4(host)) return { text: host, written: "ipv4", family: 4 }
-  if (!isIPv6(host)) return undefined
-  return { text: host, written: "ipv6", family: mapped.check(host, "ipv6") ? 4 : 6 }
+  const family = Address.family(host)
+  return family === undefined ? undefined : { text: host, written: isIPv4(host) ? "ipv4" : "ipv6", family }
 }
 
 /** Prefixes to hold addresses against. */

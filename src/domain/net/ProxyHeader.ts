@@ -15,18 +15,15 @@
  * A header is read whole or not at all. What is in it beside the addresses is checked for its form and passed over; a
  * checksum is held against the bytes.
  */
+import * as NetAddress from "effect/net/NetAddress"
+import * as Result from "effect/Result"
 import * as Net from "node:net"
-
-/** An address and a port. */
-export interface ProxyAddress {
-  readonly host: string
-  readonly port: number
-}
+import * as Address from "./Address.ts"
 
 /** The two ends of a connection. */
-export interface Ends {
-  readonly source: ProxyAddress
-  readonly destination: ProxyAddress
+export interface ProxyEnds {
+  readonly source: Address.HostPort
+  readonly destination: Address.HostPort
 }
 
 /**
@@ -42,7 +39,7 @@ export interface Ends {
 export type Parsed =
   | { readonly _tag: "Incomplete"; readonly needed: number }
   | { readonly _tag: "Invalid"; readonly detail: string }
-  | { readonly _tag: "Header"; readonly bytes: number; readonly ends: Ends | undefined }
+  | { readonly _tag: "Header"; readonly bytes: number; readonly ends: ProxyEnds | undefined }
 
 /** The versions that a header can be written in. */
 export type Version = "v1" | "v2"
@@ -64,19 +61,15 @@ const LF = 10
 
 const PORT = /^(?:0|[1-9]\d{0,4})$/
 
-/** An IPv6 address in its short form: the same address is the same text. */
-const shortened = (address: string): string => new Net.SocketAddress({ family: "ipv6", address }).address
-
-const endsOf = (family: 4 | 6, fields: ReadonlyArray<string>): Ends | undefined => {
+const endsOf = (family: 4 | 6, fields: ReadonlyArray<string>): ProxyEnds | undefined => {
   const [source = "", destination = "", sourcePort = "", destinationPort = ""] = fields
   const isAddress = (host: string): boolean => Net.isIP(host) === family && !host.includes("%")
   const isPort = (text: string): boolean => PORT.test(text) && Number(text) <= 65535
   if (fields.length !== 4 || !isAddress(source) || !isAddress(destination)) return undefined
   if (!isPort(sourcePort) || !isPort(destinationPort)) return undefined
-  const hostOf = (host: string): string => family === 4 ? host : shortened(host)
   return {
-    source: { host: hostOf(source), port: Number(sourcePort) },
-    destination: { host: hostOf(destination), port: Number(destinationPort) }
+    source: { host: Address.canonical(source), port: Number(sourcePort) },
+    destination: { host: Address.canonical(destination), port: Number(destinationPort) }
   }
 }
 
@@ -90,7 +83,7 @@ const parseLine = (bytes: Uint8Array): Parsed => {
   if (end >= LONGEST_LINE) return invalid(`its line is longer than ${LONGEST_LINE} bytes`)
   if (bytes[end - 1] !== CR) return invalid("its line does not end with CR and LF")
   const [, protocol, ...fields] = Buffer.from(bytes.subarray(0, end - 1)).toString("latin1").split(" ")
-  const header = (ends: Ends | undefined): Parsed => ({ _tag: "Header", bytes: end + 1, ends })
+  const header = (ends: ProxyEnds | undefined): Parsed => ({ _tag: "Header", bytes: end + 1, ends })
   // whatever follows is not to be looked at
   if (protocol === "UNKNOWN") return header(undefined)
   if (protocol !== "TCP4" && protocol !== "TCP6") return invalid("its protocol is none of TCP4, TCP6 and UNKNOWN")
@@ -130,13 +123,6 @@ const checksum = (bytes: Uint8Array): number => {
   return ~crc >>> 0
 }
 
-const host4 = (bytes: Uint8Array): string => bytes.join(".")
-
-const host6 = (bytes: Buffer): string => {
-  const groups = Array.from({ length: 8 }, (_, index) => bytes.readUInt16BE(2 * index).toString(16))
-  return shortened(groups.join(":"))
-}
-
 /** What is wrong with what follows the addresses, if anything is. */
 const extrasFault = (header: Buffer, from: number): string | undefined => {
   for (let at = from; at < header.length;) {
@@ -172,7 +158,7 @@ const parseBinary = (bytes: Uint8Array): Parsed => {
   if (length < PREAMBLE + addressBytes) return invalid("it has no room for its addresses")
   if (bytes.length < length) return { _tag: "Incomplete", needed: length }
   const header = Buffer.from(bytes.buffer, bytes.byteOffset, length)
-  const whole = (ends: Ends | undefined): Parsed => ({ _tag: "Header", bytes: length, ends })
+  const whole = (ends: ProxyEnds | undefined): Parsed => ({ _tag: "Header", bytes: length, ends })
   // what follows is the proxy's own business
   if (command === 0) return whole(undefined)
   const fault = extrasFault(header, PREAMBLE + addressBytes)
@@ -181,8 +167,9 @@ const parseBinary = (bytes: Uint8Array): Parsed => {
   if (protocol !== STREAM || (family !== INET && family !== INET6)) return whole(undefined)
   const size = family === INET ? 4 : 16
   const hostAt = (at: number): string => {
-    const address = header.subarray(at, at + size)
-    return family === INET ? host4(address) : host6(address)
+    const bytes = header.subarray(at, at + size)
+    const address = size === 4 ? NetAddress.ipv4FromBytesUnsafe(bytes) : NetAddress.ipv6FromBytesUnsafe(bytes)
+    return Address.canonical(NetAddress.formatIp(address))
   }
   const ports = PREAMBLE + 2 * size
   return whole({
@@ -214,58 +201,56 @@ export const parse = (bytes: Uint8Array): Parsed => {
   return invalid("the connection does not begin with one")
 }
 
-/** An IPv4 address as an IPv6 one. */
-const asIPv6 = (host: string): string => Net.isIPv4(host) ? `::ffff:${host}` : host
+/** An address without its zone, which is this machine's business; `undefined` for a name. */
+const addressOf = ({ host }: Address.HostPort): NetAddress.IpAddress | undefined =>
+  Result.getOrUndefined(NetAddress.ipFromString(host.split("%", 1)[0]!))
 
-/** The 16 bytes of an IPv6 address. */
-const bytes6 = (host: string): Uint8Array => {
-  const text = host.replace(
-    /(\d+)\.(\d+)\.(\d+)\.(\d+)$/,
-    (_, a, b, c, d) => `${(Number(a) * 256 + Number(b)).toString(16)}:${(Number(c) * 256 + Number(d)).toString(16)}`
-  )
-  const [head = "", tail] = text.split("::")
-  const groupsOf = (part: string): ReadonlyArray<string> => part === "" ? [] : part.split(":")
-  const first = groupsOf(head)
-  const last = tail === undefined ? [] : groupsOf(tail)
-  const bytes = Buffer.alloc(16)
-  first.forEach((group, index) => bytes.writeUInt16BE(Number.parseInt(group, 16), 2 * index))
-  last.forEach((group, index) => bytes.writeUInt16BE(Number.parseInt(group, 16), 16 - 2 * (last.length - index)))
-  return bytes
+const octetsOf = (address: NetAddress.IpAddress): ReadonlyArray<number> =>
+  NetAddress.isIpv4Address(address) ? NetAddress.ipv4ToOctets(address) : NetAddress.ipv6ToOctets(address)
+
+const inIPv6 = (address: NetAddress.IpAddress): NetAddress.Ipv6Address =>
+  NetAddress.isIpv4Address(address) ? NetAddress.toIpv4Mapped(address) : address
+
+/** The addresses of both ends in one family, which is IPv4 where both are, and IPv6 otherwise. */
+const inOneFamily = (
+  ends: ProxyEnds | undefined
+): readonly [NetAddress.IpAddress, NetAddress.IpAddress] | undefined => {
+  if (ends === undefined) return undefined
+  const source = addressOf(ends.source)
+  const destination = addressOf(ends.destination)
+  if (source === undefined || destination === undefined) return undefined
+  const both4 = NetAddress.isIpv4Address(source) && NetAddress.isIpv4Address(destination)
+  return both4 ? [source, destination] : [inIPv6(source), inIPv6(destination)]
 }
 
-const withoutZone = ({ host, port }: ProxyAddress): ProxyAddress => ({ host: host.split("%", 1)[0]!, port })
-
 /**
- * Writes a header for a connection between two addresses, or for one whose addresses are not known or no IP addresses.
- *
- * **Details**
- *
- * Addresses of two families are both written as IPv6. A zone is this machine's business and left out.
+ * Writes a header for a connection between two addresses. Where these are not known, or an end is a name, the header
+ * says nothing of them. Addresses of two families are both written as IPv6.
  */
-export const encode = (version: Version, given: Ends | undefined): Uint8Array => {
-  const known = given !== undefined && Net.isIP(given.source.host) !== 0 && Net.isIP(given.destination.host) !== 0
-  const ends = known
-    ? { source: withoutZone(given.source), destination: withoutZone(given.destination) }
-    : undefined
-  const is4 = ends !== undefined && Net.isIPv4(ends.source.host) && Net.isIPv4(ends.destination.host)
-  if (version === "v1") {
-    if (ends === undefined) return Buffer.from("PROXY UNKNOWN\r\n", "latin1")
-    const { destination, source } = ends
-    const hostOf = ({ host }: ProxyAddress): string => is4 ? host : asIPv6(host)
-    const addresses = `${hostOf(source)} ${hostOf(destination)} ${source.port} ${destination.port}`
-    return Buffer.from(`PROXY ${is4 ? "TCP4" : "TCP6"} ${addresses}\r\n`, "latin1")
+export const encode = (version: Version, ends: ProxyEnds | undefined): Uint8Array => {
+  const addresses = inOneFamily(ends)
+  if (ends === undefined || addresses === undefined) {
+    return version === "v1" ? Buffer.from("PROXY UNKNOWN\r\n", "latin1") : preamble(UNSPECIFIED)
   }
-  const family = ends === undefined ? UNSPECIFIED : is4 ? INET : INET6
+  const is4 = NetAddress.isIpv4Address(addresses[0])
+  const ports = [ends.source.port, ends.destination.port]
+  if (version === "v1") {
+    const fields = [...addresses.map(NetAddress.formatIp), ...ports].join(" ")
+    return Buffer.from(`PROXY ${is4 ? "TCP4" : "TCP6"} ${fields}\r\n`, "latin1")
+  }
+  const header = preamble(is4 ? INET : INET6)
+  const octets = addresses.flatMap(octetsOf)
+  header.set(octets, PREAMBLE)
+  ports.forEach((port, index) => header.writeUInt16BE(port, PREAMBLE + octets.length + 2 * index))
+  return header
+}
+
+/** The beginning of a header of version 2, with room for the addresses. */
+const preamble = (family: typeof UNSPECIFIED | typeof INET | typeof INET6): Buffer => {
   const header = Buffer.alloc(PREAMBLE + ADDRESS_BYTES[family])
   header.set(SIGNATURE)
   header[12] = 0x21
-  header[13] = ends === undefined ? 0 : (family << 4) | STREAM
+  header[13] = family === UNSPECIFIED ? 0 : (family << 4) | STREAM
   header.writeUInt16BE(ADDRESS_BYTES[family], 14)
-  if (ends === undefined) return header
-  const size = is4 ? 4 : 16
-  for (const [index, { host, port }] of [ends.source, ends.destination].entries()) {
-    header.set(is4 ? host.split(".").map(Number) : bytes6(asIPv6(host)), PREAMBLE + index * size)
-    header.writeUInt16BE(port, PREAMBLE + 2 * size + 2 * index)
-  }
   return header
 }

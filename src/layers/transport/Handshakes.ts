@@ -17,11 +17,11 @@
 import type * as Net from "node:net"
 import type * as Tls from "node:tls"
 import type { SessionAbout } from "../../domain/memory/SessionAbout.ts"
+import * as Address from "../../domain/net/Address.ts"
 import * as Prefix from "../../domain/net/Prefix.ts"
 import * as ProxyHeader from "../../domain/net/ProxyHeader.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
 import type { TransportListenOptions } from "../../services/Transport.ts"
-import * as TcpAddress from "./TcpAddress.ts"
 import * as TlsContexts from "./TlsContexts.ts"
 
 /** A connection that has all behind it that comes before its session. */
@@ -62,8 +62,8 @@ export class Handshakes {
     socket.on("error", ignore)
     const { localAddress, localPort, remoteAddress, remotePort } = socket
     const isProxy = remoteAddress !== undefined && this.#trusted.has(Prefix.address(remoteAddress))
-    const remote = TcpAddress.uri(transport, remoteAddress, remotePort)
-    const local = TcpAddress.uri(transport, localAddress, localPort)
+    const remote = Address.uri(transport, remoteAddress, remotePort)
+    const local = Address.uri(transport, localAddress, localPort)
     if (!isProxy && acceptor === undefined) {
       socket.off("error", ignore)
       return arrived({ socket, below: undefined, remote, local, about: undefined })
@@ -158,12 +158,12 @@ class Handshake {
     this.#socket.on("data", onData).on("end", onEnd).resume()
   }
 
-  #proceed(ends: ProxyHeader.Ends | undefined): void {
+  #proceed(ends: ProxyHeader.ProxyEnds | undefined): void {
     const { acceptor, listen, transport } = this.#all.options
     if (ends !== undefined) {
       this.#proxy = { remote: this.#remote, local: this.#local }
-      this.#remote = TcpAddress.uri(transport, ends.source.host, ends.source.port)
-      this.#local = TcpAddress.uri(transport, ends.destination.host, ends.destination.port)
+      this.#remote = Address.uri(transport, ends.source.host, ends.source.port)
+      this.#local = Address.uri(transport, ends.destination.host, ends.destination.port)
     }
     if (acceptor === undefined) return this.#arrive(this.#socket, undefined)
     if (ends !== undefined && listen.isDenied(this.#remote, this.#local)) return this.end()

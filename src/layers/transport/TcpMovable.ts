@@ -9,8 +9,8 @@
  */
 import * as Net from "node:net"
 import { MessageChannel, type Transferable } from "node:worker_threads"
+import * as Address from "../../domain/net/Address.ts"
 import type { Connection, Moving } from "../../services/Transport.ts"
-import * as TcpAddress from "./TcpAddress.ts"
 
 /** A connection's handle, as far as it is used; it is not public. */
 export interface TcpHandle {
@@ -77,14 +77,6 @@ class MovingSocket implements Moving {
   }
 }
 
-const uri = (
-  transport: "tcp" | "tls",
-  { address, port }: { readonly address?: string; readonly port?: number }
-): string =>
-  address === undefined || address.includes(":")
-    ? TcpAddress.uri(transport, address, port)
-    : `${transport}://${address}:${port}`
-
 /** An accepted connection that moves, until it has. */
 export class TcpMovable implements Connection {
   onGone: (() => void) | undefined
@@ -98,16 +90,16 @@ export class TcpMovable implements Connection {
     this.inTls = transport === "tls"
     if (accepted instanceof Net.Socket) {
       const { localAddress, localPort, remoteAddress, remotePort } = accepted.setNoDelay(true)
-      this.remote = TcpAddress.uri(transport, remoteAddress, remotePort)
-      this.local = local ?? TcpAddress.uri(transport, localAddress, localPort)
+      this.remote = Address.uri(transport, remoteAddress, remotePort)
+      this.local = local ?? Address.uri(transport, localAddress, localPort)
       this.#moving = new MovingSocket(accepted.on("error", nothing))
       return
     }
     const out: { address?: string; port?: number } = {}
     accepted.getpeername(out)
-    this.remote = uri(transport, out)
+    this.remote = Address.uri(transport, out.address, out.port)
     if (local === undefined) accepted.getsockname(out)
-    this.local = local ?? uri(transport, out)
+    this.local = local ?? Address.uri(transport, out.address, out.port)
     accepted.setNoDelay(true)
     this.#moving = new MovingHandle(accepted)
   }

@@ -23,6 +23,7 @@ import * as Net from "node:net"
 import * as Util from "node:util"
 import * as Fifo from "../../domain/memory/Fifo.ts"
 import type { SessionAbout } from "../../domain/memory/SessionAbout.ts"
+import * as Address from "../../domain/net/Address.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import {
   type AcceptError,
@@ -35,7 +36,6 @@ import {
   type TransportOf
 } from "../../services/Transport.ts"
 import { Handshakes } from "./Handshakes.ts"
-import * as TcpAddress from "./TcpAddress.ts"
 import * as TcpErrors from "./TcpErrors.ts"
 import * as TcpLoss from "./TcpLoss.ts"
 import * as TcpMovable from "./TcpMovable.ts"
@@ -124,6 +124,9 @@ export interface ConnectionAbout {
 
 const plain: ConnectionAbout = { transport: "tcp" }
 
+/** The addresses of a path's connection are known from the start, and never asked for. */
+const inetOf = (transport: ConnectionAbout["transport"]): "tcp" | "tls" => transport === "tls" ? "tls" : "tcp"
+
 /**
  * A connection over a socket of TCP, of TLS above one, or of a path, which is paused and read by events or by
  * {@link onread}.
@@ -147,12 +150,12 @@ export class TcpConnection implements Connection {
   #error: NodeJS.ErrnoException | undefined
   #onWritten: ((error?: Error | null) => void) | undefined
   /** The addresses, once they were asked for: the system forgets them when the connection breaks. */
-  #remote: TcpAddress.PackedAddress | undefined
-  #local: TcpAddress.PackedAddress | undefined
+  #remote: Address.PackedAddress | undefined
+  #local: Address.PackedAddress | undefined
   /** Set when the socket has closed: why it broke, if it did. */
   #closed: { readonly reset: string | undefined } | undefined
 
-  constructor(socket: Net.Socket, lingerTime: number, local?: TcpAddress.PackedAddress, known = plain) {
+  constructor(socket: Net.Socket, lingerTime: number, local?: Address.PackedAddress, known = plain) {
     this.#lingerTime = lingerTime
     this.#known = known
     this.#remote = known.remote
@@ -177,21 +180,21 @@ export class TcpConnection implements Connection {
   }
 
   get remote(): string {
-    return TcpAddress.unpack(this.#known.transport, this.#remote ??= this.#ask("getpeername"))
+    return Address.unpack(inetOf(this.#known.transport), this.#remote ??= this.#ask("getpeername"))
   }
 
   get local(): string {
-    return TcpAddress.unpack(this.#known.transport, this.#local ??= this.#ask("getsockname"))
+    return Address.unpack(inetOf(this.#known.transport), this.#local ??= this.#ask("getsockname"))
   }
 
-  #ask(which: "getpeername" | "getsockname"): TcpAddress.PackedAddress | undefined {
-    const { transport } = this.#known
+  #ask(which: "getpeername" | "getsockname"): Address.PackedAddress | undefined {
+    const transport = inetOf(this.#known.transport)
     const out: { address?: string; port?: number } = {}
-    if (this.#socket._handle?.[which]?.(out) === 0) return TcpAddress.pack(transport, out.address, out.port)
+    if (this.#socket._handle?.[which]?.(out) === 0) return Address.pack(transport, out.address, out.port)
     const { localAddress, localPort, remoteAddress, remotePort } = this.#socket
     return which === "getpeername"
-      ? TcpAddress.pack(transport, remoteAddress, remotePort)
-      : TcpAddress.pack(transport, localAddress, localPort)
+      ? Address.pack(transport, remoteAddress, remotePort)
+      : Address.pack(transport, localAddress, localPort)
   }
 
   open(end: ConnectionEnd): void {
@@ -463,8 +466,6 @@ export interface TcpOptions {
   readonly onReading?: ((reading: Reading) => void) | undefined
 }
 
-const isAny = (host: string): boolean => host === "0.0.0.0" || host === "::"
-
 /** Any source address with no port is none to bind to: it only says which of a name's addresses count. */
 const connectOptions = (
   endpoint: Endpoint.InetEndpoint,
@@ -479,7 +480,7 @@ const connectOptions = (
   ...(lookup !== undefined && { lookup }),
   ...(source !== undefined && {
     family: Endpoint.family(source) ?? 0,
-    ...(!isAny(source.host) && { localAddress: source.host }),
+    ...(!Endpoint.isAnyHost(source.host) && { localAddress: source.host }),
     ...(source.port !== 0 && { localPort: source.port })
   })
 })
@@ -631,8 +632,8 @@ export const acceptInet = (
   const bound = server.address() as Net.AddressInfo | null
   if (bound === null) return
   // where the listener has one address, so have its connections
-  const local = isAny(bound.address) ? undefined : TcpAddress.pack(transport, bound.address, bound.port)
-  const localUri = local === undefined ? undefined : TcpAddress.unpack(transport, local)
+  const local = Endpoint.isAnyHost(bound.address) ? undefined : Address.pack(transport, bound.address, bound.port)
+  const localUri = local === undefined ? undefined : Address.unpack(transport, local)
   const { lingerTime = LINGER_TIME } = options
   acceptAll(
     server,

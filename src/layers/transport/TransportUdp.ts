@@ -22,9 +22,10 @@ import * as Effect from "effect/Effect"
 import * as Dgram from "node:dgram"
 import * as Dns from "node:dns"
 import type * as Net from "node:net"
-import { isIP, SocketAddress } from "node:net"
+import { isIP } from "node:net"
 import * as Datagram from "../../domain/memory/Datagram.ts"
 import * as Fifo from "../../domain/memory/Fifo.ts"
+import * as Address from "../../domain/net/Address.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import type { ListenerOptions } from "../../domain/options/ListenerOptions.ts"
 import * as AppOptions from "../../domain/options/Options.ts"
@@ -58,9 +59,7 @@ type Settings = Pick<ListenerOptions, "udpIdleTimeout" | "udpPending">
 // one for all: nothing is done between the use of it and the next
 const header = new Uint8Array(Datagram.HEADER)
 
-/** IPv4 addresses that came in on a dual-stack socket are written as what they are. */
-const uri = (address: string, port: number): string =>
-  Endpoint.format({ _tag: "udp", host: address.replace(/^::ffff:(?=\d+\.)/, ""), port })
+const uri = (address: string, port: number): string => Address.uri("udp", address, port)
 
 const sentences: Readonly<Record<string, string>> = {
   ECONNREFUSED: "nobody listens there",
@@ -456,7 +455,7 @@ const addressOf = (
   family: 4 | 6 | undefined,
   lookup: Net.LookupFunction
 ): Effect.Effect<string, NodeJS.ErrnoException> => {
-  if (isIP(host.replace(/%.*$/, "")) !== 0) return Effect.succeed(host)
+  if (isIP(host) !== 0) return Effect.succeed(host)
   return Effect.callback((resume) =>
     lookup(host, family === undefined ? {} : { family }, (error, address) => {
       const one = typeof address === "string" ? address : address?.[0]?.address
@@ -494,12 +493,6 @@ const step = (
 const bind = (socket: Dgram.Socket, address: string, port: number) =>
   step(socket, (done) => socket.bind({ address, port, exclusive: true }, () => done()))
 
-/** An address as the system writes it. */
-const inOneSpelling = (address: string): string =>
-  address.includes(":") && !address.includes("%") ? new SocketAddress({ address, family: "ipv6" }).address : address
-
-const isAny = (host: string): boolean => host === "0.0.0.0" || host === "::"
-
 /** What serves UDP endpoints. */
 export const make = ({ lookup = systemLookup }: UdpOptions = {}): TransportOf<Udp> => {
   /** Sockets by the endpoints that they were bound to: sessions may keep one when its listener is gone. */
@@ -522,7 +515,7 @@ export const make = ({ lookup = systemLookup }: UdpOptions = {}): TransportOf<Ud
         addressOf(endpoint.host, undefined, lookup),
         (error) => TcpErrors.listenFailed(endpoint, error)
       )
-      const left = bound.get(uri(inOneSpelling(address), endpoint.port))
+      const left = bound.get(uri(Address.canonical(address), endpoint.port))
       const served = yield* Effect.acquireRelease(
         Effect.map(
           left !== undefined && left.listen === undefined
@@ -546,7 +539,7 @@ export const make = ({ lookup = systemLookup }: UdpOptions = {}): TransportOf<Ud
       const address = yield* Effect.mapError(addressOf(endpoint.host, family, lookup), failed)
       const socket = openSocket(address)
       const connected = Effect.gen(function*() {
-        if (source !== undefined && !(isAny(source.host) && source.port === 0)) {
+        if (source !== undefined && !(Endpoint.isAnyHost(source.host) && source.port === 0)) {
           yield* bind(socket, source.host, source.port)
         }
         yield* step(socket, (done) => socket.connect(endpoint.port, address, done as () => void))

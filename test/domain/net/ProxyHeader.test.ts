@@ -13,16 +13,16 @@ const V2_IPV6 = hex(
   `${SIGNATURE} 21 21 0024 20010db8000000000000000000000001 20010db8000000000000000000000002 c822 01bb`
 )
 
-const ipv4: ProxyHeader.Ends = {
+const ipv4: ProxyHeader.ProxyEnds = {
   source: { host: "192.0.2.1", port: 51234 },
   destination: { host: "192.0.2.2", port: 443 }
 }
-const ipv6: ProxyHeader.Ends = {
+const ipv6: ProxyHeader.ProxyEnds = {
   source: { host: "2001:db8::1", port: 51234 },
   destination: { host: "2001:db8::2", port: 443 }
 }
 
-const header = (bytes: number, ends: ProxyHeader.Ends | undefined): ProxyHeader.Parsed => ({
+const header = (bytes: number, ends: ProxyHeader.ProxyEnds | undefined): ProxyHeader.Parsed => ({
   _tag: "Header",
   bytes,
   ends
@@ -77,7 +77,7 @@ describe("ProxyHeader", () => {
   it("writes and reads the header of each version, byte for byte", () => {
     const v1 = line("PROXY TCP4 192.0.2.1 192.0.2.2 51234 443\r\n")
     const v1six = line("PROXY TCP6 2001:db8::1 2001:db8::2 51234 443\r\n")
-    const table: ReadonlyArray<readonly [ProxyHeader.Version, ProxyHeader.Ends, Uint8Array]> = [
+    const table: ReadonlyArray<readonly [ProxyHeader.Version, ProxyHeader.ProxyEnds, Uint8Array]> = [
       ["v1", ipv4, v1],
       ["v1", ipv6, v1six],
       ["v2", ipv4, V2_IPV4],

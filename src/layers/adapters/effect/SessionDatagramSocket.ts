@@ -18,7 +18,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as DatagramSocket from "effect/socket/DatagramSocket"
-import * as SocketAddress from "../../../domain/net/SocketAddress.ts"
+import * as Address from "../../../domain/net/Address.ts"
 import {
   type ConnectFailed,
   type ConnectOptions,
@@ -66,7 +66,7 @@ class Peer implements SessionHandler {
 
   constructor(
     session: Session,
-    { host, port }: SocketAddress.HostPort,
+    { host, port }: Address.HostPort,
     onPacket: DatagramSocket.BackingEvents["onPacket"],
     onGone: (peer: Peer) => void
   ) {
@@ -193,7 +193,7 @@ const notOpened = (error: ListenFailed | ConnectFailed): DatagramSocket.Datagram
 const key = (host: string, port: number): string => `${host} ${port}`
 
 /** Where no address is, the URI is the host: it is shown, and it finds the way back. */
-const addressOf = (uri: string): SocketAddress.HostPort => SocketAddress.hostPort(uri) ?? { host: uri, port: 0 }
+const addressOf = (uri: string): Address.HostPort => Address.hostPort(uri) ?? { host: uri, port: 0 }
 
 /** The sessions of one open reader. */
 class Peers {

@@ -21,7 +21,7 @@ import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
-import * as SocketAddress from "../../../domain/net/SocketAddress.ts"
+import * as Address from "../../../domain/net/Address.ts"
 import { noEndpoint, type Session, Sessions } from "../../../services/Sessions.ts"
 import * as SessionSocket from "./SessionSocket.ts"
 
@@ -91,7 +91,7 @@ export const make = Effect.fnUntraced(function*(
     options?.endpoints ?? sessions.endpoints,
     (endpoint) => sessions.listen(endpoint, (session) => accept(session))
   ).pipe(Effect.mapError(openFailed))
-  const address = yield* Effect.mapError(Effect.fromResult(SocketAddress.fromUri(first.local)), openFailed)
+  const address = yield* Effect.mapError(Effect.fromResult(Address.fromUri(first.local)), openFailed)
 
   yield* Effect.forkScoped(Effect.andThen(sessions.draining, stop))
 
