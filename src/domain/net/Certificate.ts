@@ -7,13 +7,17 @@
  * passphrase.
  *
  * The key is `Redacted`, and neither it nor the passphrase is in any reason. {@link CertificateInfo} is what may be shown.
+ *
+ * PEM text is read in `Pem`, and a certificate is found by the name of a server in `ServerName`. What is left is one
+ * concept for all its length: what comes in, each thing that can be wrong with it, and the steps that find that out.
  */
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as SchemaIssue from "effect/SchemaIssue"
 import { createPrivateKey, type KeyObject, sign, verify, X509Certificate } from "node:crypto"
-import { isIP, SocketAddress } from "node:net"
+import * as Pem from "./Pem.ts"
+import * as ServerName from "./ServerName.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // What comes in, what is known of it
@@ -97,7 +101,7 @@ export interface Certificate {
   /** The key as PEM text, PKCS#8, not encrypted: `key` of a TLS context. */
   readonly key: Redacted.Redacted
   readonly leaf: X509Certificate
-  /** What an index finds it by: its names in the form of {@link wanted}, or, without DNS names, its common name. */
+  /** The texts that it is found by when a client asks for a name: its names in lower case, or its common name. */
   readonly hosts: ReadonlyArray<string>
 }
 
@@ -114,7 +118,7 @@ export interface Certificate {
  * - `TooLarge`: more than {@link limits} allow, in bytes or certificates.
  * - `NotACertificate`: there is none, or the one at `index` can't be read.
  * - `NotAKey`: there is no private key, or it can't be read.
- * - `WrongPassphrase`: the key is encrypted, and the passphrase is missing or opens it not.
+ * - `WrongPassphrase`: the key is encrypted, and the passphrase is missing or does not open it.
  * - `KeyMismatch`: the key does not belong to the leaf.
  * - `ChainBroken`: the certificate at `index` did not issue the one before it.
  *
@@ -158,59 +162,7 @@ export const explain: (reason: Reason) => string = Reason.match({
 const fail = (reason: Reason): Result.Result<never, Reason> => Result.fail(reason)
 
 /** The errors of OpenSSL are thrown, and what they say is not for users. */
-const attempt = <A>(f: () => A): A | undefined => {
-  try {
-    return f()
-  } catch {
-    return undefined
-  }
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// PEM
-// ---------------------------------------------------------------------------------------------------------------------
-
-interface Block {
-  readonly label: string
-  /** From its first dash to its last. */
-  readonly text: string
-}
-
-const BEGIN = "-----BEGIN "
-const DASHES = "-----"
-const LONGEST_LABEL = 64
-
-/**
- * The PEM blocks of a text; `undefined` when one has no end. Each is looked for its own end only, so a long text takes
- * time in proportion.
- */
-const blocksOf = (text: string): ReadonlyArray<Block> | undefined => {
-  const blocks: Array<Block> = []
-  for (let begin = text.indexOf(BEGIN); begin >= 0;) {
-    const from = begin + BEGIN.length
-    const length = text.slice(from, from + LONGEST_LABEL + DASHES.length).indexOf(DASHES)
-    if (length < 0) return undefined
-    const label = text.slice(from, from + length)
-    const marker = `-----END ${label}-----`
-    const end = text.indexOf(marker, from)
-    if (end < 0) return undefined
-    const block = text.slice(begin, end + marker.length)
-    if (block.includes(BEGIN, 1)) return undefined
-    blocks.push({ label, text: block })
-    begin = text.indexOf(BEGIN, end)
-  }
-  return blocks
-}
-
-const isCertificate = ({ label }: Block): boolean => label === "CERTIFICATE" || label.endsWith(" CERTIFICATE")
-
-const isPrivateKey = ({ label }: Block): boolean => label === "PRIVATE KEY" || label.endsWith(" PRIVATE KEY")
-
-/** "holds CERTIFICATE REQUEST": labels are no secrets, but they come from outside. */
-const holds = (blocks: ReadonlyArray<Block>): string => {
-  const labels = new Set(blocks.map(({ label }) => label).filter((label) => /^[A-Z0-9 ]+$/.test(label)))
-  return labels.size === 0 ? "" : `; it holds: ${Array.from(labels).slice(0, 4).join(", ")}`
-}
+const attempt = <A>(f: () => A): A | undefined => Result.getOrUndefined(Result.try(f))
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Names
@@ -227,66 +179,6 @@ const LONGEST_SUBJECT = 200
 export const nameOf = (lines: string | undefined): string => {
   const name = (lines ?? "").replaceAll("\n", ", ")
   return name.length > LONGEST_SUBJECT ? `${name.slice(0, LONGEST_SUBJECT - 1)}…` : name
-}
-
-/** An address as `SocketAddress` writes it, so that the same address is the same text; others stay as they are. */
-const canonical = (address: string): string =>
-  isIP(address) === 6 && !address.includes("%") ? new SocketAddress({ family: "ipv6", address }).address : address
-
-/** Subject alternative names of one kind. A comma within one is escaped, so the text can be split at commas. */
-const namesOf = (leaf: X509Certificate, kind: "DNS" | "IP Address"): ReadonlyArray<string> =>
-  (leaf.subjectAltName ?? "").split(", ").flatMap((name) =>
-    name.startsWith(`${kind}:`) ? [name.slice(kind.length + 1)] : []
-  )
-
-const commonNames = (leaf: X509Certificate): ReadonlyArray<string> => {
-  const name: unknown = attempt(() => leaf.toLegacyObject().subject?.CN)
-  return Array.isArray(name) ? name.map(String) : typeof name === "string" ? [name] : []
-}
-
-const HOST = /^[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?$/
-const LONGEST_HOST = 253
-
-/** The normal form of a server's name; `undefined` for what is none. */
-const normal = (serverName: string): string | undefined => {
-  if (isIP(serverName) !== 0) return serverName.includes("%") ? undefined : canonical(serverName)
-  const name = (serverName.endsWith(".") ? serverName.slice(0, -1) : serverName).toLowerCase()
-  // what OpenSSL would take for a pattern, as ".example.com" is one for all names below it, does not pass
-  return HOST.test(name) && name.length <= LONGEST_HOST ? name : undefined
-}
-
-/**
- * What to look for among the `hosts` of certificates that may cover a server's name, the best first: the name itself,
- * then the wildcard beside it. Empty when it is no name. {@link covers} has the last word.
- *
- * @category getters
- * @since 0.1.0
- */
-export const wanted = (serverName: string): ReadonlyArray<string> => {
-  const name = normal(serverName)
-  if (name === undefined) return []
-  const dot = isIP(name) === 0 ? name.indexOf(".") : -1
-  return dot < 0 ? [name] : [name, `*${name.slice(dot)}`]
-}
-
-/**
- * Whether the certificate is one for a server of this name: a DNS name, as in a handshake's server name indication (so
- * an internationalized one in its ASCII form), or an IP address.
- *
- * **Details**
- *
- * A wildcard stands for exactly one whole label. The common name counts where there are no DNS names.
- *
- * @category predicates
- * @since 0.1.0
- */
-export const covers = (certificate: Pick<Certificate, "leaf">, serverName: string): boolean => {
-  const name = normal(serverName)
-  if (name === undefined) return false
-  const { leaf } = certificate
-  return isIP(name) === 0
-    ? leaf.checkHost(name, { subject: "default", partialWildcards: false }) !== undefined
-    : leaf.checkIP(name) !== undefined
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -358,10 +250,10 @@ const tooLarge = (
 
 const readChain = (text: string): Result.Result<ReadonlyArray<X509Certificate>, Reason> => {
   const broken = (index: number, detail: string) => fail({ _tag: "NotACertificate", index, detail })
-  const all = blocksOf(text)
+  const all = Pem.blocksOf(text)
   if (all === undefined) return broken(0, "a PEM block in it is cut off")
-  const blocks = all.filter(isCertificate)
-  if (blocks.length === 0) return broken(0, `there is no PEM block of a certificate in it${holds(all)}`)
+  const blocks = all.filter(Pem.isCertificate)
+  if (blocks.length === 0) return broken(0, `there is no PEM block of a certificate in it${Pem.holding(all)}`)
   if (blocks.length > limits.chain) {
     return fail({ _tag: "TooLarge", field: "certificate", limit: limits.chain, unit: "certificates" })
   }
@@ -388,7 +280,7 @@ const readChain = (text: string): Result.Result<ReadonlyArray<X509Certificate>, 
  * @since 0.1.0
  */
 export const isAuthorities = (text: string): boolean => {
-  const blocks = Buffer.byteLength(text) > limits.pemBytes ? undefined : blocksOf(text)?.filter(isCertificate)
+  const blocks = Buffer.byteLength(text) > limits.pemBytes ? undefined : Pem.blocksOf(text)?.filter(Pem.isCertificate)
   return blocks !== undefined && blocks.length > 0 &&
     blocks.every((block) => attempt(() => new X509Certificate(block.text)) !== undefined)
 }
@@ -397,37 +289,20 @@ export const isAuthorities = (text: string): boolean => {
 const issued = (issuer: X509Certificate, certificate: X509Certificate): boolean =>
   attempt(() => certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)) === true
 
-/**
- * Whether the encrypted part of a key is as long as it says it is. Then it is the passphrase that does not fit: what
- * a wrong one makes of it looks well decrypted once in 256 times, so the kind of OpenSSL's error does not tell.
- */
-const isIntact = ({ label, text }: Block): boolean => {
-  const lines = text.split(/\r?\n/).slice(1, -1)
-  const headed = label !== "ENCRYPTED PRIVATE KEY"
-  const body = headed ? lines.slice(lines.findIndex((line) => line.trim() === "") + 1) : lines
-  const bytes = Buffer.from(body.join(""), "base64")
-  if (headed) return bytes.length > 0 && bytes.length % 8 === 0
-  const [tag, first = 0] = bytes
-  const size = first < 0x80 ? 0 : first - 0x80
-  if (tag !== 0x30 || size > 4 || bytes.length < 2 + size) return false
-  return bytes.length === 2 + size + (size === 0 ? first : bytes.readUIntBE(2, size))
-}
-
 const readKey = (text: string, passphrase: string | undefined): Result.Result<KeyObject, Reason> => {
   const broken = (detail: string) => fail({ _tag: "NotAKey", detail })
-  const blocks = blocksOf(text)
+  const blocks = Pem.blocksOf(text)
   if (blocks === undefined) return broken("a PEM block in it is cut off")
-  const block = blocks.find(isPrivateKey)
-  if (block === undefined) return broken(`there is no PEM block of a private key in it${holds(blocks)}`)
+  const block = blocks.find(Pem.isPrivateKey)
+  if (block === undefined) return broken(`there is no PEM block of a private key in it${Pem.holding(blocks)}`)
   if (block.label === "OPENSSH PRIVATE KEY") {
     return broken("it is in the form of OpenSSH; TLS needs PKCS#8, as \"ssh-keygen -p -m PKCS8\" writes it")
   }
-  const encrypted = block.label === "ENCRYPTED PRIVATE KEY" || /^Proc-Type: *4, *ENCRYPTED/m.test(block.text)
-  if (!encrypted) {
+  if (!Pem.isEncrypted(block)) {
     const key = attempt(() => createPrivateKey(block.text))
     return key === undefined ? broken("it can't be read") : Result.succeed(key)
   }
-  if (!isIntact(block)) return broken("it can't be read")
+  if (!Pem.isIntact(block)) return broken("it can't be read")
   if (passphrase === undefined) return fail({ _tag: "WrongPassphrase", given: false })
   const key = attempt(() => createPrivateKey({ key: block.text, passphrase }))
   return key === undefined ? fail({ _tag: "WrongPassphrase", given: true }) : Result.succeed(key)
@@ -476,14 +351,12 @@ export const decode = (input: unknown, now: number): Result.Result<Certificate, 
     const key = yield* readKey(keyText, passphrase)
     if (!belongs(key, leaf)) return yield* fail({ _tag: "KeyMismatch", subject })
 
-    const dns = namesOf(leaf, "DNS")
-    const ip = namesOf(leaf, "IP Address").map(canonical)
     const validity = { validFrom: leaf.validFromDate.getTime(), validTo: leaf.validToDate.getTime() }
     return {
       info: {
         subject,
         issuer: nameOf(leaf.issuer),
-        names: { dns, ip },
+        names: ServerName.namesOf(leaf),
         ...validity,
         fingerprint256: leaf.fingerprint256,
         serial: leaf.serialNumber,
@@ -493,6 +366,6 @@ export const decode = (input: unknown, now: number): Result.Result<Certificate, 
       chain: chain.map(String).join(""),
       key: Redacted.make(String(key.export({ type: "pkcs8", format: "pem" })), { label: "key" }),
       leaf,
-      hosts: [...(dns.length > 0 ? dns : commonNames(leaf)).map((name) => name.toLowerCase()), ...ip]
+      hosts: ServerName.hostsOf(leaf)
     }
   })

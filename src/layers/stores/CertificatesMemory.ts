@@ -13,6 +13,7 @@ import * as PubSub from "effect/PubSub"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import * as Certificate from "../../domain/net/Certificate.ts"
+import * as ServerName from "../../domain/net/ServerName.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import type { AppHandle, CertificateHandle } from "../../domain/state/Handle.ts"
 import {
@@ -36,8 +37,8 @@ class Store {
   /** In the order in which they were added: that of the slots is another once some have been removed. */
   readonly #held = new Map<CertificateHandle, Held>()
   readonly news: PubSub.PubSub<News>
-  /** By the names that they have; made when it is asked for, since many may be added before. */
-  #byHost: Map<string, Array<CertificateEntry>> | undefined
+  /** Made when it is asked for, since many may be added before. */
+  #byName: ServerName.ByServerName<CertificateEntry> | undefined
 
   constructor(news: PubSub.PubSub<News>) {
     this.news = news
@@ -55,12 +56,12 @@ class Store {
   put(held: Held, entry: CertificateEntry): void {
     held.entry = entry
     this.#held.set(entry.handle, held)
-    this.#byHost = undefined
+    this.#byName = undefined
   }
 
   drop(handle: CertificateHandle): void {
     this.#held.delete(handle)
-    this.#byHost = undefined
+    this.#byName = undefined
   }
 
   list(now: number): ReadonlyArray<CertificateEntry> {
@@ -71,26 +72,12 @@ class Store {
   }
 
   choose(serverName: string | undefined): CertificateEntry | undefined {
-    if (serverName !== undefined) {
-      const byHost = this.#byHost ??= this.#index()
-      for (const host of Certificate.wanted(serverName)) {
-        for (const entry of byHost.get(host) ?? []) if (Certificate.covers(entry.certificate, serverName)) return entry
-      }
-    }
-    for (const { entry } of this.#held.values()) return entry
-    return undefined
+    this.#byName ??= new ServerName.ByServerName(this.#entries(), ({ certificate }) => certificate)
+    return this.#byName.choose(serverName)
   }
 
-  #index(): Map<string, Array<CertificateEntry>> {
-    const byHost = new Map<string, Array<CertificateEntry>>()
-    for (const { entry } of this.#held.values()) {
-      for (const host of entry.certificate.hosts) {
-        const known = byHost.get(host)
-        if (known === undefined) byHost.set(host, [entry])
-        else known.push(entry)
-      }
-    }
-    return byHost
+  *#entries(): IterableIterator<CertificateEntry> {
+    for (const { entry } of this.#held.values()) yield entry
   }
 }
 

@@ -9,7 +9,7 @@ import { X509Certificate } from "node:crypto"
 import type * as Net from "node:net"
 import type * as Tls from "node:tls"
 import type { SessionAbout } from "../../domain/memory/SessionAbout.ts"
-import * as Certificate from "../../domain/net/Certificate.ts"
+import * as ServerName from "../../domain/net/ServerName.ts"
 import type { ListenerOptions } from "../../domain/options/ListenerOptions.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
 import type { PostedCertificate } from "../../services/Congestion.ts"
@@ -48,10 +48,14 @@ export const startOf = (
   return { resumption, all: optionsOf(app.listener), own: Object.fromEntries(own) }
 }
 
-interface Held {
+interface WorkerCertificate extends ServerName.Named {
   readonly material: PostedCertificate
-  readonly leaf: X509Certificate
 }
+
+const byName = (certificates: ReadonlyArray<WorkerCertificate>): ServerName.ByServerName<WorkerCertificate> =>
+  new ServerName.ByServerName(certificates, (certificate) => certificate)
+
+const textOf = ({ chain, key }: PostedCertificate): string => `${chain}${key}`
 
 interface Listening {
   readonly acceptor: TlsContexts.Acceptor
@@ -70,8 +74,8 @@ const ignore = (): void => {}
 export class WorkerTls {
   readonly #start: TlsStart
   readonly #listeners = new Map<string, Listening>()
-  #held: ReadonlyArray<Held> = []
-  #byHost = new Map<string, Array<Held>>()
+  #certificates: ReadonlyArray<WorkerCertificate> = []
+  #byName = byName([])
 
   constructor(start: TlsStart) {
     this.#start = start
@@ -80,26 +84,16 @@ export class WorkerTls {
   /** The application's certificates from here on. */
   replace(posted: ReadonlyArray<PostedCertificate>): void {
     // what is made of a certificate is kept by its object
-    const known = new Map(this.#held.map((held) => [`${held.material.chain}${held.material.key}`, held]))
-    this.#held = posted.map((material) =>
-      known.get(`${material.chain}${material.key}`) ?? { material, leaf: new X509Certificate(material.chain) }
+    const before = new Map(this.#certificates.map((certificate) => [textOf(certificate.material), certificate]))
+    this.#certificates = posted.map((material) =>
+      before.get(textOf(material))
+        ?? { material, leaf: new X509Certificate(material.chain), hosts: material.hosts }
     )
-    this.#byHost = new Map()
-    for (const held of this.#held) {
-      for (const host of held.material.hosts) {
-        const there = this.#byHost.get(host)
-        if (there === undefined) this.#byHost.set(host, [held])
-        else there.push(held)
-      }
-    }
+    this.#byName = byName(this.#certificates)
   }
 
-  readonly #choose = (serverName: string | undefined): TlsContexts.Material | undefined => {
-    for (const host of serverName === undefined ? [] : Certificate.wanted(serverName)) {
-      for (const held of this.#byHost.get(host) ?? []) if (Certificate.covers(held, serverName!)) return held.material
-    }
-    return this.#held[0]?.material
-  }
+  readonly #choose = (serverName: string | undefined): TlsContexts.Material | undefined =>
+    this.#byName.choose(serverName)?.material
 
   #listening(endpoint: string): Listening {
     let listening = this.#listeners.get(endpoint)
