@@ -10,7 +10,9 @@
  */
 import { isMainThread, MessageChannel, parentPort, Worker, workerData } from "node:worker_threads"
 import type { MessagePort } from "node:worker_threads"
+import { QueueConsumer, type Sink } from "../src/domain/memory/QueueConsumer.ts"
 import * as QueueMemory from "../src/domain/memory/QueueMemory.ts"
+import { QueueProducer } from "../src/domain/memory/QueueProducer.ts"
 
 const ROUNDS = 11
 const EVENTS = 1_000_000
@@ -52,9 +54,9 @@ class End {
   #toSend = 0
   readonly #doorbell: MessagePort
   readonly #posts: MessagePort
-  readonly #consumer: QueueMemory.QueueConsumer
-  readonly #producer: QueueMemory.QueueProducer
-  readonly #sink: QueueMemory.Sink = {
+  readonly #consumer: QueueConsumer
+  readonly #producer: QueueProducer
+  readonly #sink: Sink = {
     io: (kind, index, generation, argument) => this.#take(kind, index, generation, argument, false),
     control: () => {}
   }
@@ -62,8 +64,8 @@ class End {
   constructor({ inbound, outbound, doorbell, posts }: Setup) {
     this.#doorbell = doorbell
     this.#posts = posts
-    this.#consumer = new QueueMemory.QueueConsumer({ buffer: inbound, byteOffset: 0 }, GEOMETRY)
-    this.#producer = new QueueMemory.QueueProducer({ buffer: outbound, byteOffset: 0 }, GEOMETRY, this.#ring)
+    this.#consumer = new QueueConsumer({ buffer: inbound, byteOffset: 0 }, GEOMETRY)
+    this.#producer = new QueueProducer({ buffer: outbound, byteOffset: 0 }, GEOMETRY, this.#ring)
     doorbell.on("message", this.#wake)
     posts.on(
       "message",

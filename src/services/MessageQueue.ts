@@ -4,7 +4,9 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import type * as MessageQueue_ from "../domain/memory/QueueMemory.ts"
+import type { QueueConsumer } from "../domain/memory/QueueConsumer.ts"
+import type { Geometry } from "../domain/memory/QueueMemory.ts"
+import type { QueueOutlet, QueueWriter } from "../domain/memory/QueueProducer.ts"
 import type { DoorbellShape } from "./Doorbell.ts"
 
 /**
@@ -12,10 +14,15 @@ import type { DoorbellShape } from "./Doorbell.ts"
  * @since 0.1.0
  */
 export class MessageQueue extends Context.Service<MessageQueue, {
-  readonly geometry: MessageQueue_.Geometry
-  /** Messages to the worker. Only `Congestion` writes to it (M2). */
-  readonly toWorker: MessageQueue_.QueueProducer
-  readonly toHost: MessageQueue_.QueueConsumer
+  readonly geometry: Geometry
+  /** The queue to the worker: how full it is, and when it shows what was written. What writes to it is apart. */
+  readonly toWorker: QueueOutlet
+  /**
+   * Takes what writes to the worker's queue. It can be taken once: `Congestion` does so when it is built, and is the one
+   * way to the worker from then on (M2). Throws when it has been taken.
+   */
+  readonly takeWriter: () => QueueWriter
+  readonly toHost: QueueConsumer
   /** Where other workers say that a cut-through session has something to look at; theirs to write, the worker's to read. */
   readonly inbox: SharedArrayBuffer
   /** The host's side of the doorbell. */

@@ -11,7 +11,9 @@ import type * as Scope from "effect/Scope"
 import * as CutThroughSegment from "../../src/domain/memory/CutThroughSegment.ts"
 import * as Inbox from "../../src/domain/memory/Inbox.ts"
 import * as Message from "../../src/domain/memory/Message.ts"
+import { QueueConsumer, type Sink } from "../../src/domain/memory/QueueConsumer.ts"
 import * as Mq from "../../src/domain/memory/QueueMemory.ts"
+import { QueueProducer } from "../../src/domain/memory/QueueProducer.ts"
 import * as Segment from "../../src/domain/memory/Segment.ts"
 import * as SessionBlock from "../../src/domain/memory/SessionBlock.ts"
 import * as Handle from "../../src/domain/state/Handle.ts"
@@ -42,8 +44,8 @@ export class Worker {
   readonly handedSegments = new Map<number, { readonly buffer: ArrayBufferLike; readonly hostBytes: number }>()
   readonly handedLinks = new Map<number, { readonly inbox: SharedArrayBuffer; readonly bell: DoorbellShape }>()
   readonly closedLinks: Array<number> = []
-  readonly toWorker: Mq.QueueProducer
-  readonly toHost: Mq.QueueConsumer
+  readonly toWorker: QueueProducer
+  readonly toHost: QueueConsumer
   readonly start: WorkerLoop.WorkerStart
   readonly workerSide: DoorbellShape
   nextSegment = 1
@@ -57,8 +59,8 @@ export class Worker {
     const queues = Segment.queues(buffer, geometry)
     this.nextSlot = firstSlot
     this.workerSide = workerSide
-    this.toWorker = new Mq.QueueProducer(queues.toWorker, geometry, hostSide.ring)
-    this.toHost = new Mq.QueueConsumer(queues.toHost, geometry)
+    this.toWorker = new QueueProducer(queues.toWorker, geometry, hostSide.ring)
+    this.toHost = new QueueConsumer(queues.toHost, geometry)
     this.start = {
       info: {
         app: "app",
@@ -148,7 +150,7 @@ export class LocalHost {
     for (const worker of this.workers) this.look(worker)
   }
 
-  #sink(worker: Worker): Mq.Sink {
+  #sink(worker: Worker): Sink {
     return {
       io: (kind, index, generation) => {
         worker.said.push(`io ${kind}`)

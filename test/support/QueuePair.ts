@@ -13,7 +13,8 @@ import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { MessageChannel, Worker } from "node:worker_threads"
 import * as Message from "../../src/domain/memory/Message.ts"
-import * as Mq from "../../src/domain/memory/QueueMemory.ts"
+import type * as Mq from "../../src/domain/memory/QueueMemory.ts"
+import type { QueueWriter } from "../../src/domain/memory/QueueProducer.ts"
 import * as Segment from "../../src/domain/memory/Segment.ts"
 import { defaults } from "../../src/domain/options/Options.ts"
 import * as Ledger from "../../src/domain/state/Ledger.ts"
@@ -52,6 +53,8 @@ export type Step =
 export interface QueuePair {
   readonly congestion: Congestion["Service"]
   readonly queue: MessageQueue["Service"]
+  /** What congestion writes with. */
+  readonly writer: QueueWriter
   readonly ledger: Ledger.Messages
   readonly steps: ReadonlyArray<Step>
   /** Reads at most this many messages. */
@@ -163,12 +166,35 @@ export const make = Effect.fnUntraced(function*(
     return true
   }
   yield* Scope.addFinalizer(scope, Effect.sync(() => port1.close()))
+  let writer: QueueWriter
+  const traced = (queue: QueueWriter): QueueWriter => ({
+    io: (kind, index, generation, argument) => {
+      const result = queue.io(kind, index, generation, argument)
+      step({ _tag: "enqueue", turn, what: kind, result })
+      return result
+    },
+    control: (words, length) => {
+      const result = queue.control(words, length)
+      step({ _tag: "enqueue", turn, what: Message.decode(words, 0, length)?._tag, result })
+      return result
+    }
+  })
 
   const services = yield* CongestionQueue.layer({
     queue: { retryInterval: 10, batch: 32, postponedMessages: 65_536, postponedBytes: 1 << 24, ...options.queue },
     handOver,
     ledger
   }).pipe(
+    Layer.provideMerge(Layer.effect(
+      MessageQueue,
+      Effect.map(MessageQueue, (queue) => ({
+        ...queue,
+        takeWriter: () => {
+          writer = options.trace === false ? queue.takeWriter() : traced(queue.takeWriter())
+          return writer
+        }
+      }))
+    )),
     Layer.provideMerge(MessageQueueSegment.layer(geometry)),
     Layer.provideMerge(
       form === "thread"
@@ -180,25 +206,12 @@ export const make = Effect.fnUntraced(function*(
   )
   const congestion = Context.get(services, Congestion)
   const queue = Context.get(services, MessageQueue)
-  const { toWorker } = queue
-  if (options.trace !== false) {
-    toWorker.io = (kind, index, generation, argument) => {
-      const result = Mq.QueueProducer.prototype.io.call(toWorker, kind, index, generation, argument)
-      step({ _tag: "enqueue", turn, what: kind, result })
-      return result
-    }
-    toWorker.control = (words, length) => {
-      const result = Mq.QueueProducer.prototype.control.call(toWorker, words, length)
-      step({ _tag: "enqueue", turn, what: Message.decode(words, 0, length)?._tag, result })
-      return result
-    }
-  }
   yield* Scope.provide(queue.doorbell.listen(congestion.room), scope)
   const memory = Context.get(services, SegmentManager).queues.toWorker
   const ends = form === "thread"
     ? yield* onThread(memory, geometry, port2)
     : yield* Scope.provide(inProcess(memory, geometry, readerSide, handedOver), scope)
-  return { congestion, queue, ledger, steps, ...ends, end: Scope.close(scope, Exit.void) }
+  return { congestion, queue, writer: writer!, ledger, steps, ...ends, end: Scope.close(scope, Exit.void) }
 })
 
 const always = (): boolean => true

@@ -3,7 +3,8 @@
  * on the host's loop.
  */
 import * as Message from "../../src/domain/memory/Message.ts"
-import * as Mq from "../../src/domain/memory/QueueMemory.ts"
+import { QueueConsumer, type Sink } from "../../src/domain/memory/QueueConsumer.ts"
+import type * as Mq from "../../src/domain/memory/QueueMemory.ts"
 import * as Handle from "../../src/domain/state/Handle.ts"
 
 export interface Io {
@@ -58,7 +59,7 @@ export interface Report {
 }
 
 export class QueueReader {
-  readonly #consumer: Mq.QueueConsumer
+  readonly #consumer: QueueConsumer
   readonly #ring: () => void
   readonly #receive: (segment: number) => boolean
   #received: Array<Received> = []
@@ -75,12 +76,12 @@ export class QueueReader {
     ring: () => void,
     receive: (segment: number) => boolean
   ) {
-    this.#consumer = new Mq.QueueConsumer(memory, geometry)
+    this.#consumer = new QueueConsumer(memory, geometry)
     this.#ring = ring
     this.#receive = receive
   }
 
-  readonly #sink: Mq.Sink = {
+  readonly #sink: Sink = {
     io: (kind, index, generation) => {
       this.#count++
       this.#sequence.take(index)

@@ -8,7 +8,9 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Fifo from "../../src/domain/memory/Fifo.ts"
 import * as Message from "../../src/domain/memory/Message.ts"
+import type { QueueConsumer, Sink } from "../../src/domain/memory/QueueConsumer.ts"
 import * as Mq from "../../src/domain/memory/QueueMemory.ts"
+import type { QueueProducer } from "../../src/domain/memory/QueueProducer.ts"
 import * as Segment from "../../src/domain/memory/Segment.ts"
 import * as SessionBlock from "../../src/domain/memory/SessionBlock.ts"
 import * as Handle from "../../src/domain/state/Handle.ts"
@@ -36,8 +38,8 @@ export class RawWorker {
   rxFifoSize = 0
   starts = 0
   #options: AppWorkerInProcess.InProcessOptions | undefined
-  #inbound: Mq.QueueConsumer | undefined
-  #outbound: Mq.QueueProducer | undefined
+  #inbound: QueueConsumer | undefined
+  #outbound: QueueProducer | undefined
   readonly #words = new Int32Array(Mq.CONTROL_WORDS)
 
   begin(options: AppWorkerInProcess.InProcessOptions): void {
@@ -66,7 +68,7 @@ export class RawWorker {
     if (!this.held) this.look()
   }
 
-  readonly #sink: Mq.Sink = {
+  readonly #sink: Sink = {
     io: (kind, index, generation) => {
       this.io.push({ kind, session: Handle.make(index, generation) })
       this.said.push(`io ${kind}`)

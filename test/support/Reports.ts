@@ -161,7 +161,6 @@ export const queue = (changes: Partial<Report.QueueReport> = {}): Report.QueueRe
     control: ring(1, 4, 512),
     enqueued: 1003,
     drained: 1000,
-    lockRetries: 0,
     idle: false
   },
   toHost: {
@@ -170,7 +169,6 @@ export const queue = (changes: Partial<Report.QueueReport> = {}): Report.QueueRe
     control: ring(0, 2, 512),
     enqueued: 77,
     drained: 77,
-    lockRetries: 5,
     idle: true
   },
   ...changes

@@ -1,6 +1,6 @@
 /** A thread that is the consumer of a queue with one producer: it checks the order and every word. */
 import { parentPort, workerData } from "node:worker_threads"
-import * as QueueMemory from "../../src/domain/memory/QueueMemory.ts"
+import { QueueConsumer, type Sink } from "../../src/domain/memory/QueueConsumer.ts"
 import { Bell } from "./Bell.ts"
 import type { Setup } from "./queueTraffic.ts"
 import { next, word } from "./queueTraffic.ts"
@@ -11,13 +11,13 @@ const doorbell = new Bell(setup.doorbell)
 const roomBell = new Bell(setup.roomBell)
 const random = Random.make(setup.seed)
 const chance = Random.make(setup.seed + 2)
-const consumer = new QueueMemory.QueueConsumer({ buffer: setup.memory, byteOffset: 0 }, setup.geometry)
+const consumer = new QueueConsumer({ buffer: setup.memory, byteOffset: 0 }, setup.geometry)
 
 let sequence = 0
 const check = (found: number, expected: number, what: string) => {
   if (found !== expected) throw new Error(`message ${sequence}: ${what} is ${found} instead of ${expected}`)
 }
-const sink: QueueMemory.Sink = {
+const sink: Sink = {
   io(kind, index, generation, argument) {
     check(0, next(random), "length")
     check(kind, sequence, "kind")

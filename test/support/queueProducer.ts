@@ -1,6 +1,7 @@
 /** A thread that is the only producer of a queue: it sleeps when there is no room. */
 import { parentPort, workerData } from "node:worker_threads"
 import * as QueueMemory from "../../src/domain/memory/QueueMemory.ts"
+import { QueueProducer } from "../../src/domain/memory/QueueProducer.ts"
 import { Bell } from "./Bell.ts"
 import type { Setup } from "./queueTraffic.ts"
 import { next, word } from "./queueTraffic.ts"
@@ -12,7 +13,7 @@ const roomBell = new Bell(setup.roomBell)
 const random = Random.make(setup.seed)
 const chance = Random.make(setup.seed + 1)
 const message = new Int32Array(QueueMemory.CONTROL_WORDS)
-const producer = new QueueMemory.QueueProducer(
+const producer = new QueueProducer(
   { buffer: setup.memory, byteOffset: 0 },
   setup.geometry,
   doorbell.ring

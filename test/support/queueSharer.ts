@@ -1,6 +1,7 @@
 /** A thread that is one of several producers of a queue: it sends numbered events until it is done or ended. */
 import { parentPort, workerData } from "node:worker_threads"
 import * as QueueMemory from "../../src/domain/memory/QueueMemory.ts"
+import { QueueProducerShared } from "../../src/domain/memory/QueueProducerShared.ts"
 import { Bell } from "./Bell.ts"
 
 export interface Setup {
@@ -13,7 +14,7 @@ export interface Setup {
 }
 
 const setup = workerData as Setup
-const producer = new QueueMemory.QueueProducer(
+const producer = new QueueProducerShared(
   { buffer: setup.memory, byteOffset: 0 },
   setup.geometry,
   new Bell(setup.doorbell).ring,

@@ -341,8 +341,6 @@ export const Direction = Schema.Struct({
   /** Sums of messages put in and taken out. */
   enqueued: Count,
   drained: Count,
-  /** Sum of tries that found the lock held; 0 where there is one producer, which takes no lock. */
-  lockRetries: Count,
   /** Whether whoever reads it sleeps and wants to be rung. */
   idle: Schema.Boolean
 })

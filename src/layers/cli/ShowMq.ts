@@ -30,8 +30,7 @@ const columns: ReadonlyArray<Column<Row>> = [
     head: "Highest",
     cell: ({ direction: { control, index, io } }) => `${index.highest}/${io.highest}/${control.highest}`,
     right: true
-  },
-  { head: "Locked", cell: ({ direction }) => `${direction.lockRetries}`, right: true }
+  }
 ]
 
 const ring = ({ highest, size, used }: Report.Ring): string => `${used} of ${size}, ${highest} at most`
@@ -42,7 +41,6 @@ const ofDirection = ({ direction, name }: Row): Array<string> =>
     ["io ring", ring(direction.io)],
     ["control ring", ring(direction.control)],
     ["messages", `${direction.enqueued} in, ${direction.drained} out`],
-    ["locks retried", `${direction.lockRetries}`],
     ["reader", direction.idle ? "sleeps" : "awake"]
   ])
 

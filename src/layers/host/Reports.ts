@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as CutThroughSegment from "../../domain/memory/CutThroughSegment.ts"
-import type * as Mq from "../../domain/memory/QueueMemory.ts"
+import type { QueueOutlet } from "../../domain/memory/QueueProducer.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import type * as Report from "../../domain/report/Report.ts"
 import * as SessionFilter from "../../domain/report/SessionFilter.ts"
@@ -106,9 +106,9 @@ const listenerReport = ({ app, listener, placement }: Listening): Report.Listene
 })
 
 const directionReport = (
-  queue: Pick<Mq.QueueProducer, "depth" | "ioDepth" | "controlDepth" | "idle" | "geometry">,
+  queue: Pick<QueueOutlet, "depth" | "ioDepth" | "controlDepth" | "idle" | "geometry">,
   highest: { readonly index: number; readonly io: number; readonly control: number },
-  sums: { readonly enqueued: number; readonly drained: number; readonly lockRetries: number }
+  sums: { readonly enqueued: number; readonly drained: number }
 ): Report.Direction => {
   const { controlRing, indexQueue, ioRing } = queue.geometry
   return {
@@ -129,14 +129,11 @@ const queueReport = (live: LiveWorker): Report.QueueReport => {
     postponed: live.congestion.statistics().postponed,
     toWorker: directionReport(toWorker, live.highest.toWorker, {
       enqueued: toWorker.enqueued,
-      drained: toWorker.enqueued - toWorker.depth,
-      lockRetries: toWorker.locked
+      drained: toWorker.enqueued - toWorker.depth
     }),
     toHost: directionReport(toHost, live.highest.toHost, {
       enqueued: toHost.drained + toHost.depth,
-      drained: toHost.drained,
-      // the worker is the only one who writes to it
-      lockRetries: 0
+      drained: toHost.drained
     })
   }
 }

@@ -17,7 +17,9 @@ import * as Latch from "effect/Latch"
 import * as Fifo from "../../domain/memory/Fifo.ts"
 import * as Inbox from "../../domain/memory/Inbox.ts"
 import * as Message from "../../domain/memory/Message.ts"
+import type { Sink } from "../../domain/memory/QueueConsumer.ts"
 import * as Mq from "../../domain/memory/QueueMemory.ts"
+import type { QueueOutlet } from "../../domain/memory/QueueProducer.ts"
 import type { AppOptions } from "../../domain/options/Options.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
@@ -355,14 +357,14 @@ export class LiveWorker {
 
   #sample(
     highest: { index: number; io: number; control: number },
-    { controlDepth, depth, ioDepth }: Pick<Mq.QueueProducer, "depth" | "ioDepth" | "controlDepth">
+    { controlDepth, depth, ioDepth }: Pick<QueueOutlet, "depth" | "ioDepth" | "controlDepth">
   ): void {
     highest.index = Math.max(highest.index, depth)
     highest.io = Math.max(highest.io, ioDepth)
     highest.control = Math.max(highest.control, controlDepth)
   }
 
-  readonly #sink: Mq.Sink = {
+  readonly #sink: Sink = {
     io: (kind, index, generation) => {
       const session = this.#mine(Handle.make(index, generation))
       // late events of a session that has been freed are dropped (W1)

@@ -70,7 +70,8 @@ export const layer = (options: CongestionOptions): Layer.Layer<Congestion, never
     Effect.gen(function*() {
       const { batch, postponedBytes, postponedMessages, retryInterval } = options.queue
       const { handOver, ledger } = options
-      const { geometry, toWorker } = yield* MessageQueue
+      const { geometry, takeWriter, toWorker } = yield* MessageQueue
+      const writer = takeWriter()
       const clock = yield* Clock.Clock
       const postponed = yield* Queue.bounded<Postponed>(postponedMessages)
       const state = yield* SubscriptionRef.make<CongestionState>(CongestionState.Clear())
@@ -138,11 +139,11 @@ export const layer = (options: CongestionOptions): Layer.Layer<Congestion, never
           if (!controlFits()) return Mq.Full
           if (!handOver(attachment)) return "hand-over-failed"
         }
-        return toWorker.control(message, length)
+        return writer.control(message, length)
       }
 
       const enqueueIo = (kind: Message.IoKind, session: Handle.SessionHandle): Mq.EnqueueResult =>
-        toWorker.io(kind, Handle.index(session), Handle.generation(session), 0)
+        writer.io(kind, Handle.index(session), Handle.generation(session), 0)
 
       const cleanUpOf = (entry: Postponed): (() => void) | undefined =>
         entry._tag === "Control" ? entry.cleanUp : undefined

@@ -6,7 +6,9 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Inbox from "../../domain/memory/Inbox.ts"
-import * as Mq from "../../domain/memory/QueueMemory.ts"
+import { QueueConsumer } from "../../domain/memory/QueueConsumer.ts"
+import type * as Mq from "../../domain/memory/QueueMemory.ts"
+import { QueueProducer, type QueueWriter } from "../../domain/memory/QueueProducer.ts"
 import type { DoorbellShape } from "../../services/Doorbell.ts"
 import { Doorbell } from "../../services/Doorbell.ts"
 import { MessageQueue } from "../../services/MessageQueue.ts"
@@ -19,15 +21,30 @@ export const layer = (geometry: Mq.Geometry): Layer.Layer<MessageQueue, never, S
     Effect.gen(function*() {
       const { queues } = yield* SegmentManager
       const doorbell = yield* Doorbell
-      const toWorker = new Mq.QueueProducer(queues.toWorker, geometry, doorbell.ring)
-      const toHost = new Mq.QueueConsumer(queues.toHost, geometry)
+      const toWorker = new QueueProducer(queues.toWorker, geometry, doorbell.ring)
+      const toHost = new QueueConsumer(queues.toHost, geometry)
+      let writer: QueueWriter | undefined = toWorker
       yield* Effect.addFinalizer(() =>
         Effect.sync(() => {
           toWorker.close()
           toHost.close()
         })
       )
-      return MessageQueue.of({ geometry, toWorker, toHost, inbox: new SharedArrayBuffer(Inbox.INBOX_BYTES), doorbell })
+      return MessageQueue.of({
+        geometry,
+        toWorker,
+        takeWriter: () => {
+          if (writer === undefined) {
+            throw new Error("what writes to the worker's queue has been taken: it has one owner")
+          }
+          const taken = writer
+          writer = undefined
+          return taken
+        },
+        toHost,
+        inbox: new SharedArrayBuffer(Inbox.INBOX_BYTES),
+        doorbell
+      })
     })
   )
 
@@ -36,7 +53,7 @@ export const workerEnds = (
   queues: { readonly toWorker: Mq.QueueMemory; readonly toHost: Mq.QueueMemory },
   geometry: Mq.Geometry,
   doorbell: DoorbellShape
-): { readonly inbound: Mq.QueueConsumer; readonly outbound: Mq.QueueProducer } => ({
-  inbound: new Mq.QueueConsumer(queues.toWorker, geometry),
-  outbound: new Mq.QueueProducer(queues.toHost, geometry, doorbell.ring)
+): { readonly inbound: QueueConsumer; readonly outbound: QueueProducer } => ({
+  inbound: new QueueConsumer(queues.toWorker, geometry),
+  outbound: new QueueProducer(queues.toHost, geometry, doorbell.ring)
 })

@@ -18,7 +18,9 @@ import type * as Net from "node:net"
 import * as Fifo from "../../domain/memory/Fifo.ts"
 import * as Inbox from "../../domain/memory/Inbox.ts"
 import * as Message from "../../domain/memory/Message.ts"
+import type { QueueConsumer, Sink } from "../../domain/memory/QueueConsumer.ts"
 import * as Mq from "../../domain/memory/QueueMemory.ts"
+import type { QueueProducer } from "../../domain/memory/QueueProducer.ts"
 import * as Segment from "../../domain/memory/Segment.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import * as SessionText from "../../domain/memory/SessionText.ts"
@@ -151,8 +153,8 @@ interface Link extends ReceivedLink {
 export class WorkerLoop {
   readonly start: WorkerStart
   readonly #place: WorkerPlace
-  readonly #inbound: Mq.QueueConsumer
-  readonly #toHost: Mq.QueueProducer
+  readonly #inbound: QueueConsumer
+  readonly #toHost: QueueProducer
   readonly #segments = new Map<number, Segment.Segment>()
   readonly #arenas: Segment.Arenas
   readonly #sessions = new Map<number, AnySession>()
@@ -307,7 +309,7 @@ export class WorkerLoop {
 
   // ---- messages from the host
 
-  readonly #sink: Mq.Sink = {
+  readonly #sink: Sink = {
     io: (kind, index, generation) => {
       const session = this.#sessions.get(index)
       if (session === undefined || Handle.generation(session.handle) !== generation) return

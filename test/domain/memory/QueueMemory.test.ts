@@ -1,8 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
+import { QueueConsumer, type Sink } from "../../../src/domain/memory/QueueConsumer.ts"
 import * as QueueMemory from "../../../src/domain/memory/QueueMemory.ts"
 import { Closed, CONTROL_WORDS, Enqueued, Full, Locked } from "../../../src/domain/memory/QueueMemory.ts"
 import type { Geometry } from "../../../src/domain/memory/QueueMemory.ts"
+import { QueueProducer } from "../../../src/domain/memory/QueueProducer.ts"
+import { QueueProducerShared } from "../../../src/domain/memory/QueueProducerShared.ts"
 import { Bell } from "../../support/Bell.ts"
 import type { Setup as Sharer } from "../../support/queueSharer.ts"
 import type { Setup as Traffic } from "../../support/queueTraffic.ts"
@@ -50,18 +53,18 @@ const make = (geometry: Geometry, { at = 0, ioAt = at, controlAt = at, tries = 0
   const ring = () => {
     rings.count++
   }
-  const produce = (id: number) =>
-    new QueueMemory.QueueProducer(memory, geometry, ring, tries === 0 ? undefined : { id, tries })
-  const consumer = new QueueMemory.QueueConsumer(memory, geometry)
+  const share = (id: number) => new QueueProducerShared(memory, geometry, ring, { id, tries })
+  const producer = tries === 0 ? new QueueProducer(memory, geometry, ring) : share(1)
+  const consumer = new QueueConsumer(memory, geometry)
   const received: Array<ReadonlyArray<number>> = []
-  const sink: QueueMemory.Sink = {
+  const sink: Sink = {
     io: (kind, index, generation, argument) => received.push([kind, index, generation, argument]),
     control: (found, start, length) => received.push([...found.subarray(start, start + length)])
   }
   const intact = () =>
     all.subarray(0, MARGIN / 4).every((word) => word === CANARY) &&
     all.subarray((MARGIN + bytes) / 4).every((word) => word === CANARY)
-  return { memory, words, producer: produce(1), produce, consumer, received, sink, rings, intact }
+  return { memory, words, producer, share, consumer, received, sink, rings, intact }
 }
 
 const one: Geometry = { indexQueue: 1, ioRing: 1, controlRing: 1 }
@@ -187,7 +190,8 @@ describe("MessageQueue", () => {
   })
 
   it("M1 tells enqueued, locked, full and closed apart", () => {
-    const { producer, words, consumer, received, sink } = make(one, { tries: 3 })
+    const { share, words, consumer, received, sink } = make(one, { tries: 3 })
+    const producer = share(1)
     assert.strictEqual(new Set([Enqueued, Locked, Full, Closed]).size, 4)
     words[LOCK] = 9
     assert.strictEqual(producer.io(1, 2, 3, 4), Locked)
@@ -419,7 +423,7 @@ describe("MessageQueue, words that make no sense", () => {
       const random = Random.make(seed)
       const queue = make(geometry, { tries: random(2) })
       const { words, producer, consumer } = queue
-      const sink: QueueMemory.Sink = {
+      const sink: Sink = {
         io: () => {},
         control: (found, start, length) => assert.isTrue(length >= 1 && start + length <= found.length)
       }
@@ -430,7 +434,7 @@ describe("MessageQueue, words that make no sense", () => {
         }
         producer.io(1, 2, 3, 4)
         producer.control(message, 3)
-        producer.recoverLock(7)
+        queue.share(2).recoverLock(7)
         try {
           assert.isAtMost(consumer.drain(4, sink), 4)
         } catch (error) {
@@ -448,11 +452,11 @@ describe("MessageQueue, several producers", () => {
     for (const [indexQueue, ioRing] of [[8, 16], [16, 8]] as const) {
       for (const at of [0x7fff_ffff, -0x8000_0000, -3, -4, -7, 0, 1]) {
         const geometry = { ...some, indexQueue, ioRing }
-        const { words, produce, memory } = make(geometry, { tries: 5 })
-        const sleeper = produce(2)
+        const { words, share, memory } = make(geometry, { tries: 5 })
+        const sleeper = share(2)
         for (const word of [TAIL, HEAD, IO_TAIL, IO_HEAD]) words[word] = at
-        const consumer = new QueueMemory.QueueConsumer(memory, geometry)
-        const other = produce(3)
+        const consumer = new QueueConsumer(memory, geometry)
+        const other = share(3)
         for (let i = 0; i < 8; i++) assert.strictEqual(other.io(1, 0, 0, 0), Enqueued)
         assert.strictEqual(sleeper.io(2, 0, 0, 0), Full)
         assert.strictEqual(sleeper.depth, 8)
@@ -464,7 +468,8 @@ describe("MessageQueue, several producers", () => {
   })
 
   it("M1 the lock of a dead producer is freed, by its id only", () => {
-    const { producer, words } = make(some, { tries: 2 })
+    const { share, words } = make(some, { tries: 2 })
+    const producer = share(1)
     words[LOCK] = 9
     assert.isFalse(producer.recoverLock(8))
     assert.strictEqual(producer.io(1, 0, 0, 0), Locked)
@@ -480,7 +485,8 @@ describe("MessageQueue, several producers", () => {
     ([indexQueue, ioRing, controlRing, at, ringAt, seed]) => {
       const geometry = { indexQueue, ioRing, controlRing }
       const queue = make(geometry, { at, ioAt: ringAt, controlAt: ringAt, tries: 1 })
-      const { producer, words, consumer, received, sink } = queue
+      const { words, consumer, received, sink } = queue
+      const producer = queue.share(1)
       const random = Random.make(seed)
       const waiting: Array<number> = []
       let io = 0
@@ -525,7 +531,8 @@ describe("MessageQueue, several producers", () => {
   )
 
   it("M1 a producer that died after publishing leaves its message, and the recovery rings for it", () => {
-    const { producer, words, consumer, received, sink, rings } = make(one, { tries: 1 })
+    const { share, words, consumer, received, sink, rings } = make(one, { tries: 1 })
+    const producer = share(1)
     producer.io(1, 2, 3, 4)
     assert.isTrue(rings.count === 0)
     words[IDLE] = 1
@@ -573,14 +580,14 @@ describe("MessageQueue, over threads", () => {
     const setup = { memory, geometry, doorbell: Bell.memory(), roomBell: Bell.memory() }
     const doorbell = new Bell(setup.doorbell)
     const roomBell = new Bell(setup.roomBell)
-    const consumer = new QueueMemory.QueueConsumer(place, geometry)
+    const consumer = new QueueConsumer(place, geometry)
     const last = new Map<number, number>()
     const take = (id: number, sequence: number, check: number) => {
       assert.strictEqual(check, id ^ sequence)
       assert.strictEqual(sequence, (last.get(id) ?? -1) + 1)
       last.set(id, sequence)
     }
-    const sink: QueueMemory.Sink = {
+    const sink: Sink = {
       io: (kind, index, generation, argument) => {
         assert.strictEqual(generation, argument)
         take(kind, index, argument)
@@ -619,7 +626,7 @@ describe("MessageQueue, over threads", () => {
   it("M1 outlives producers that are ended in the middle of their work", async () => {
     const geometry = geometryOf(1)
     const { place, consumer, doorbell, last, until, start } = collector(geometry)
-    const survivor = new QueueMemory.QueueProducer(place, geometry, doorbell.ring, { id: 100, tries: 5 })
+    const survivor = new QueueProducerShared(place, geometry, doorbell.ring, { id: 100, tries: 5 })
     for (let id = 1; id <= 6; id++) {
       const worker = start(id, 2 ** 30)
       await until(() => (last.get(id) ?? 0) > 100 * id)

@@ -11,15 +11,15 @@ describe("ShowMq", () => {
     for (const verbose of [false, true]) assert.strictEqual(ShowMq.format([], { verbose }), "no queues")
   })
 
-  it("M1 M12 shows the depth of each part of both queues, the highest there was, and locks tried again", () => {
+  it("M1 M12 shows the depth of each part of both queues, and the highest there was", () => {
     assert.strictEqual(
       ShowMq.format(queues, { verbose: false }),
       text([
-        "App   Worker  Queue       Index      IO  Control  Highest  Locked",
-        "http  0       to worker  3/2048  2/2048    1/512  17/16/4       0",
-        "http  0       to host    0/2048  0/2048    0/512    9/8/2       5",
-        "http  1       to worker  3/2048  2/2048    1/512  17/16/4       0",
-        "http  1       to host    0/2048  0/2048    0/512    9/8/2       5"
+        "App   Worker  Queue       Index      IO  Control  Highest",
+        "http  0       to worker  3/2048  2/2048    1/512  17/16/4",
+        "http  0       to host    0/2048  0/2048    0/512    9/8/2",
+        "http  1       to worker  3/2048  2/2048    1/512  17/16/4",
+        "http  1       to host    0/2048  0/2048    0/512    9/8/2"
       ])
     )
   })
@@ -30,19 +30,17 @@ describe("ShowMq", () => {
       text([
         "http, worker 1 (4.2), congested, 7 postponed",
         "  to worker",
-        "    index queue    3 of 2048, 17 at most",
-        "    io ring        2 of 2048, 16 at most",
-        "    control ring   1 of 512, 4 at most",
-        "    messages       1003 in, 1000 out",
-        "    locks retried  0",
-        "    reader         awake",
+        "    index queue   3 of 2048, 17 at most",
+        "    io ring       2 of 2048, 16 at most",
+        "    control ring  1 of 512, 4 at most",
+        "    messages      1003 in, 1000 out",
+        "    reader        awake",
         "  to host",
-        "    index queue    0 of 2048, 9 at most",
-        "    io ring        0 of 2048, 8 at most",
-        "    control ring   0 of 512, 2 at most",
-        "    messages       77 in, 77 out",
-        "    locks retried  5",
-        "    reader         sleeps"
+        "    index queue   0 of 2048, 9 at most",
+        "    io ring       0 of 2048, 8 at most",
+        "    control ring  0 of 512, 2 at most",
+        "    messages      77 in, 77 out",
+        "    reader        sleeps"
       ])
     )
     assert.include(ShowMq.format(queues, { verbose: true }), "\n\nhttp, worker 1 (4.2), congested")

@@ -5,7 +5,9 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { Arena } from "../../../src/domain/memory/Arena.ts"
 import type { BlockPlace } from "../../../src/domain/memory/Fifo.ts"
-import * as Mq from "../../../src/domain/memory/QueueMemory.ts"
+import { QueueConsumer } from "../../../src/domain/memory/QueueConsumer.ts"
+import type * as Mq from "../../../src/domain/memory/QueueMemory.ts"
+import { QueueProducer } from "../../../src/domain/memory/QueueProducer.ts"
 import * as Segment from "../../../src/domain/memory/Segment.ts"
 import { defaults, type SegmentOptions } from "../../../src/domain/options/Options.ts"
 import * as SegmentManagerMemory from "../../../src/layers/stack/SegmentManagerMemory.ts"
@@ -85,9 +87,9 @@ for (const kind of ["shared", "private"] as const) {
     it.effect("W6 the queues work in it and no block lies over them", () =>
       Effect.gen(function*() {
         const { segments } = yield* make({}, layer)
-        const producer = new Mq.QueueProducer(segments.queues.toWorker, geometry, () => {})
-        const consumer = new Mq.QueueConsumer(segments.queues.toWorker, geometry)
-        const back = new Mq.QueueProducer(segments.queues.toHost, geometry, () => {})
+        const producer = new QueueProducer(segments.queues.toWorker, geometry, () => {})
+        const consumer = new QueueConsumer(segments.queues.toWorker, geometry)
+        const back = new QueueProducer(segments.queues.toHost, geometry, () => {})
         for (let kind = 0; kind < 4; kind++) {
           producer.io(kind, 7, 8, 9)
           back.io(kind, 7, 8, 9)
@@ -97,7 +99,7 @@ for (const kind of ["shared", "private"] as const) {
           if (place.segment === 0) manager.view(0).fill(0xff, place.offset, place.offset + 256)
         }
         segments.first.bytes.fill(0xff, segments.first.hostBytes)
-        for (const reader of [consumer, new Mq.QueueConsumer(segments.queues.toHost, geometry)]) {
+        for (const reader of [consumer, new QueueConsumer(segments.queues.toHost, geometry)]) {
           const kinds: Array<number> = []
           reader.drain(9, { io: (...event) => kinds.push(...event), control: () => assert.fail() })
           assert.deepStrictEqual(kinds, [0, 1, 2, 3].flatMap((kind) => [kind, 7, 8, 9]))

@@ -1,0 +1,201 @@
+/**
+ * A writing end of a message queue that has several producers; see `QueueMemory` for the layout. Each of them has an id
+ * of its own and takes the queue's lock for every message (M1), which costs two to four times what a single producer
+ * pays.
+ *
+ * **A producer that dies** leaves its id in the lock, and perhaps a slot that it had taken. Whoever sees it die calls
+ * {@link QueueProducerShared.recoverLock} with its id, from any producer of the queue.
+ *
+ * Hot path: plain synchronous code.
+ */
+import {
+  CONTROL_HEAD,
+  CONTROL_TAIL,
+  type EnqueueResult,
+  type Geometry,
+  HEAD,
+  IDLE,
+  INDEX,
+  IO_HEAD,
+  IO_TAIL,
+  LOCK,
+  Locked,
+  POSITION,
+  type QueueMemory,
+  TAIL,
+  words as wordsOf
+} from "./QueueMemory.ts"
+import { type QueueOutlet, QueueProducer, type QueueWriter } from "./QueueProducer.ts"
+
+/** How often a held lock is tried, unless it is said otherwise (M1). */
+export const LOCK_TRIES = 5
+
+/** One of several producers of a queue, and how hard it tries for the lock. */
+export interface Sharing {
+  /** Which producer this is: 1 to 2^31 - 1, unique among the queue's producers. */
+  readonly id: number
+  /** Tries for the lock, at least 1, about 1 us apart. */
+  readonly tries: number
+}
+
+/** Id of the lock's holder while it is being recovered; producers' are positive. */
+const RECOVERY = -1
+/** Looks at the lock that take about a microsecond. */
+const PAUSE = 200
+
+/** About a microsecond on the machines of today, less when the lock is let go; the exact length is of no consequence. */
+const pause = (words: Int32Array): void => {
+  for (let i = 0; i < PAUSE; i++) if (Atomics.load(words, LOCK) === 0) return
+}
+
+/**
+ * One of several producers: a {@link QueueProducer} that writes while this one holds the lock.
+ *
+ * **Gotchas** Messages can't be corked, since the lock must not be held meanwhile: each becomes visible at once.
+ */
+export class QueueProducerShared implements QueueWriter, QueueOutlet {
+  readonly geometry: Geometry
+  readonly #words: Int32Array
+  readonly #ring: () => void
+  readonly #sharing: Sharing
+  readonly #producer: QueueProducer
+  /** The message that was enqueued just now found the consumer asleep. */
+  #rings = false
+  /** Enqueues that ended with `Locked`. */
+  locked = 0
+
+  /** `ring` wakes the consumer; it is called only when the consumer sleeps, and never while the lock is held. */
+  constructor(memory: QueueMemory, geometry: Geometry, ring: () => void, sharing: Sharing) {
+    this.geometry = geometry
+    this.#words = wordsOf(memory, geometry)
+    this.#ring = ring
+    this.#sharing = sharing
+    this.#producer = new QueueProducer(memory, geometry, () => void (this.#rings = true))
+  }
+
+  io(kind: number, index: number, generation: number, argument: number): EnqueueResult {
+    if (!this.#lock()) return Locked
+    return this.#unlock(this.#producer.io(kind, index, generation, argument))
+  }
+
+  control(message: Int32Array, length: number): EnqueueResult {
+    if (!this.#lock()) return Locked
+    return this.#unlock(this.#producer.control(message, length))
+  }
+
+  #lock(): boolean {
+    const { id, tries } = this.#sharing
+    for (let left = tries;;) {
+      if (Atomics.compareExchange(this.#words, LOCK, 0, id) === 0) break
+      if (--left <= 0) {
+        this.locked++
+        return false
+      }
+      pause(this.#words)
+    }
+    // how far the others have come, and the consumer, who may have gone round meanwhile
+    this.#producer.resume()
+    return true
+  }
+
+  #unlock(result: EnqueueResult): EnqueueResult {
+    Atomics.compareExchange(this.#words, LOCK, this.#sharing.id, 0)
+    if (this.#rings) {
+      this.#rings = false
+      this.#ring()
+    }
+    return result
+  }
+
+  /**
+   * Makes good what the producer with this id left when it died: frees the lock if it held it, which the answer says,
+   * takes back the slot of a message that it had not published, and rings for one that it had.
+   */
+  recoverLock(id: number): boolean {
+    const words = this.#words
+    const held = Atomics.compareExchange(words, LOCK, id, RECOVERY) === id
+    if (held) {
+      words[IO_TAIL] = this.#publishedTail(false)
+      words[CONTROL_TAIL] = this.#publishedTail(true)
+      Atomics.store(words, LOCK, 0)
+    }
+    // asked or not: it may have died when it had found the consumer asleep and not rung yet
+    Atomics.compareExchange(words, IDLE, 1, 0)
+    this.#ring()
+    return held
+  }
+
+  /** Where a ring ends by the index queue: after its last message there, or at its head when none waits. */
+  #publishedTail(control: boolean): number {
+    const words = this.#words
+    const { indexQueue } = this.geometry
+    const tail = Atomics.load(words, TAIL)
+    // the head before the ring's head: the consumer moves them the other way round
+    const waiting = Math.min((tail - Atomics.load(words, HEAD)) >>> 0, indexQueue)
+    for (let back = 1; back <= waiting; back++) {
+      const entry = words[INDEX + ((tail - back) & (indexQueue - 1))]!
+      if (entry < 0 !== control) continue
+      const claimed = words[control ? CONTROL_TAIL : IO_TAIL]!
+      return (claimed - ((claimed - entry - 1) & POSITION)) | 0
+    }
+    return Atomics.load(words, control ? CONTROL_HEAD : IO_HEAD)
+  }
+
+  get position(): number {
+    this.#producer.resume()
+    return this.#producer.position
+  }
+
+  get depth(): number {
+    this.#producer.resume()
+    return this.#producer.depth
+  }
+
+  get ioDepth(): number {
+    this.#producer.resume()
+    return this.#producer.ioDepth
+  }
+
+  get controlDepth(): number {
+    this.#producer.resume()
+    return this.#producer.controlDepth
+  }
+
+  passed(position: number): boolean {
+    return this.#producer.passed(position)
+  }
+
+  get idle(): boolean {
+    return this.#producer.idle
+  }
+
+  get enqueued(): number {
+    return this.#producer.enqueued
+  }
+
+  get beforeVisible(): (() => void) | undefined {
+    return this.#producer.beforeVisible
+  }
+
+  set beforeVisible(call: (() => void) | undefined) {
+    this.#producer.beforeVisible = call
+  }
+
+  cork(): void {}
+
+  uncork(): void {}
+
+  flush(): void {}
+
+  wantRoom(): void {
+    this.#producer.wantRoom()
+  }
+
+  get roomWanted(): boolean {
+    return this.#producer.roomWanted
+  }
+
+  close(): void {
+    this.#producer.close()
+  }
+}
