@@ -15,6 +15,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { SessionAbout } from "../domain/memory/SessionAbout.ts"
 import type { AppIndex, ListenerHandle, SessionHandle, WorkerIndex, WorkerMapIndex } from "../domain/state/Handle.ts"
+import * as Refusal from "../domain/state/Refusal.ts"
 
 /**
  * The edges of a session. Every function is optional; one that throws ends its session with a reset.
@@ -155,23 +156,37 @@ export interface ConnectOptions {
   readonly timeout?: Duration.Input | undefined
 }
 
-/** The host could not listen there, or refused to; `detail` says what would be right. */
+/** A sentence that says what is wrong, and what would be right. */
+const detail = { detail: Schema.String }
+
+const sentenceOf = (reason: { readonly detail: string; readonly why?: string }): string =>
+  reason.why !== undefined ? `${reason.why}: ${reason.detail}` : reason.detail
+
+/**
+ * The host could not listen there, or refused to.
+ *
+ * **Details** `reason` is tagged: what each tag means is told where `Refusal.ListenReasons` are listed.
+ */
 export class ListenFailed extends Schema.TaggedError<ListenFailed>()("ListenFailed", {
   endpoint: Schema.String,
-  reason: Schema.Literals([
-    "InvalidEndpoint",
-    "AlreadyListening",
-    "AddressInUse",
-    "AddressNotAvailable",
-    "PermissionDenied",
-    "OutOfScope",
-    "NoMemory",
-    "NoCertificate",
-    "TransportFailed",
-    "Detached"
-  ]),
-  detail: Schema.String
+  reason: Schema.TaggedUnion({
+    InvalidEndpoint: detail,
+    AlreadyListening: detail,
+    AddressInUse: detail,
+    AddressNotAvailable: detail,
+    PermissionDenied: detail,
+    OutOfScope: detail,
+    NoMemory: detail,
+    NoCertificate: detail,
+    TransportFailed: detail,
+    Detached: detail
+  })
 }) {
+  /** What is wrong, and what would be right. */
+  get detail(): string {
+    return sentenceOf(this.reason)
+  }
+
   override get message(): string {
     return `can't listen on ${this.endpoint}: ${this.detail}`
   }
@@ -181,54 +196,63 @@ export class ListenFailed extends Schema.TaggedError<ListenFailed>()("ListenFail
 export const noEndpoint = (): ListenFailed =>
   new ListenFailed({
     endpoint: "",
-    reason: "InvalidEndpoint",
-    detail: `the host was told of no endpoint to serve; name one, as in "tcp://127.0.0.1:8080"`
+    reason: {
+      _tag: "InvalidEndpoint",
+      detail: `the host was told of no endpoint to serve; name one, as in "tcp://127.0.0.1:8080"`
+    }
   })
 
 /** An unlisten that changed nothing: the listener is another application's, or exists no more (W9). */
 export class UnlistenFailed extends Schema.TaggedError<UnlistenFailed>()("UnlistenFailed", {
   listener: Schema.String,
-  reason: Schema.Literals(["NotOwner", "NoSuchListener", "Detached"]),
-  detail: Schema.String
+  reason: Schema.TaggedUnion({
+    NotOwner: detail,
+    NoSuchListener: detail,
+    Detached: detail
+  })
 }) {
+  /** What is wrong. */
+  get detail(): string {
+    return sentenceOf(this.reason)
+  }
+
   override get message(): string {
     return `can't stop listener ${this.listener}: ${this.detail}`
   }
 }
 
-/** A connect that did not become a session. `Refused` is the host's own word, with `detail` for the reason (M7). */
+/**
+ * A connect that did not become a session.
+ *
+ * **Details** `reason` is tagged. `Refused` is the host's own word (M7): its `why` names the limit or the rule. What the
+ * other tags mean is told where `Refusal.ConnectReasons` are listed.
+ */
 export class ConnectFailed extends Schema.TaggedError<ConnectFailed>()("ConnectFailed", {
   endpoint: Schema.String,
-  reason: Schema.Literals([
-    "InvalidEndpoint",
-    "InvalidSource",
-    "OutOfScope",
-    "Refused",
-    "ConnectionRefused",
-    "AddressInUse",
-    "AddressNotAvailable",
-    "PermissionDenied",
-    "Unreachable",
-    "TimedOut",
-    "Reset",
-    "TlsFailed",
-    "TransportFailed",
-    "Detached"
-  ]),
-  detail: Schema.String
+  reason: Schema.TaggedUnion({
+    InvalidEndpoint: detail,
+    InvalidSource: detail,
+    OutOfScope: detail,
+    Refused: { why: Schema.Literals(Refusal.Whys), ...detail },
+    ConnectionRefused: detail,
+    AddressInUse: detail,
+    AddressNotAvailable: detail,
+    PermissionDenied: detail,
+    Unreachable: detail,
+    TimedOut: detail,
+    Reset: detail,
+    TlsFailed: detail,
+    TransportFailed: detail,
+    Detached: detail
+  })
 }) {
+  /** What is wrong, and what would be right; of a refusal, beginning with why. */
+  get detail(): string {
+    return sentenceOf(this.reason)
+  }
+
   override get message(): string {
     return `can't connect to ${this.endpoint}: ${this.detail}`
-  }
-}
-
-/** A session ended where more was expected of it: the peer ended its side, or the connection broke. */
-export class SessionEnded extends Schema.TaggedError<SessionEnded>()("SessionEnded", {
-  reason: Schema.Literals(["Ended", "Reset", "Closed"]),
-  detail: Schema.String
-}) {
-  override get message(): string {
-    return `the session has ended: ${this.detail}`
   }
 }
 

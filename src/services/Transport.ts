@@ -15,6 +15,7 @@ import type { InetEndpoint, TransportEndpoint } from "../domain/net/Endpoint.ts"
 import type { ListenerOptions } from "../domain/options/ListenerOptions.ts"
 import type { TlsClientOptions } from "../domain/options/TlsClientOptions.ts"
 import type * as Ledger from "../domain/state/Ledger.ts"
+import * as Refusal from "../domain/state/Refusal.ts"
 import type { CertificateEntry } from "./Certificates.ts"
 
 /** What the transport says of a connection. Never called from inside a call to the connection. */
@@ -90,26 +91,18 @@ export interface Connection {
   end(): void
   /** Gives the connection up: sends what is in the tx fifo, then ends; what comes in meanwhile is dropped. */
   close(): void
-  /** Breaks the connection: the peer sees a reset. `why` is for a peer that can be told: one on this host. */
-  abort(why?: string): void
+  /**
+   * Breaks the connection: the peer sees a reset. `why` a listener has refused it is for a peer that can be told: one on
+   * this host.
+   */
+  abort(why?: Ledger.RefuseReason): void
 }
 
 /** Failed operations of a transport. */
 export class TransportError extends Schema.TaggedError<TransportError>()("TransportError", {
   operation: Schema.Literals(["listen", "connect"]),
   endpoint: Schema.String,
-  reason: Schema.Literals([
-    "AddressInUse",
-    "AddressNotAvailable",
-    "PermissionDenied",
-    "ConnectionRefused",
-    "Unreachable",
-    "TimedOut",
-    "Reset",
-    "NoCertificate",
-    "TlsFailed",
-    "TransportFailed"
-  ]),
+  reason: Schema.Literals(Refusal.TransportReasons),
   detail: Schema.String
 }) {
   override get message(): string {

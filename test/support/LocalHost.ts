@@ -273,7 +273,7 @@ export class LocalHost {
     this.#sides.delete(handle)
     server.worker.send({ _tag: "deleteSegment", segment: server.segment })
     this.segments--
-    client.send({ _tag: "failed", request, reason: "Refused", detail: "nobody took it" })
+    client.send({ _tag: "failed", request, reason: "no-worker", detail: "nobody took it" })
   }
 
   #end(handle: Handle.SessionHandle): void {

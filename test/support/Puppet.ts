@@ -94,7 +94,7 @@ export class Puppet {
 
   #failed(id: number) {
     return (error: ListenFailed | UnlistenFailed | ConnectFailed): Effect.Effect<void> =>
-      Effect.sync(() => this.#say({ say: "failed", id, reason: error.reason, detail: error.detail }))
+      Effect.sync(() => this.#say({ say: "failed", id, reason: error.reason._tag, detail: error.detail }))
   }
 
   listen(id: number, endpoint: string): Effect.Effect<void> {

@@ -302,7 +302,7 @@ export const makeNet = (options: {
             const local = endpoint.replace(/:0$/, () => `:${port++}`)
             if (listeners.has(local)) {
               const detail = "this worker listens there already"
-              return Effect.fail(new ListenFailed({ endpoint, reason: "AlreadyListening", detail }))
+              return Effect.fail(new ListenFailed({ endpoint, reason: { _tag: "AlreadyListening", detail } }))
             }
             listeners.set(local, accept)
             return Effect.succeed({ handle: Handle.make<Handle.ListenerHandle>(listeners.size, 1), local })
@@ -316,7 +316,7 @@ export const makeNet = (options: {
             listeners.has(endpoint)
               ? Effect.succeed(dial(endpoint))
               : Effect.fail(
-                new ConnectFailed({ endpoint, reason: "ConnectionRefused", detail: "nobody listens there" })
+                new ConnectFailed({ endpoint, reason: { _tag: "ConnectionRefused", detail: "nobody listens there" } })
               )
           ),
           (session) => Effect.sync(() => session.close())

@@ -27,22 +27,29 @@ import type * as Schema from "effect/Schema"
 import type * as Upstreams from "../../domain/admission/Upstreams.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import * as ProxyHeader from "../../domain/net/ProxyHeader.ts"
+import type * as Refusal from "../../domain/state/Refusal.ts"
 import { type ConnectFailed, type ListenFailed, type Session, Sessions } from "../../services/Sessions.ts"
 import * as ProxyConfig from "./ProxyConfig.ts"
 import * as ProxyPump from "./ProxyPump.ts"
 
-/** What the host says when it has no room for a session now (M7): it says nothing of the upstream. */
-const noRoom = /^(?:congested|host-limit|worker-limit|half-open-limit|no-memory): /
+/** Why the host has no room for a session now (M7): it says nothing of the upstream. */
+const noRoom: ReadonlySet<Refusal.Why> = new Set([
+  "congested",
+  "host-limit",
+  "worker-limit",
+  "half-open-limit",
+  "no-memory"
+])
 
 /** Milliseconds after which such a host is asked again: at first, and at most. */
 const FIRST_WAIT = 1
 const LONGEST_WAIT = 100
 
 /** Reasons of a connect that are this machine's: it has no port left to connect from, or the worker is given up. */
-const ours: ReadonlyArray<ConnectFailed["reason"]> = ["AddressInUse", "AddressNotAvailable", "Detached"]
+const ours: ReadonlySet<ConnectFailed["reason"]["_tag"]> = new Set(["AddressInUse", "AddressNotAvailable", "Detached"])
 
-const isFull = ({ detail, reason }: ConnectFailed): boolean => reason === "Refused" && noRoom.test(detail)
-const isOurs = (failure: ConnectFailed): boolean => ours.includes(failure.reason) || isFull(failure)
+const isFull = ({ reason }: ConnectFailed): boolean => reason._tag === "Refused" && noRoom.has(reason.why)
+const isOurs = (failure: ConnectFailed): boolean => ours.has(failure.reason._tag) || isFull(failure)
 
 /** What is to be undone when a session is over: the upstream that it counts at. */
 interface State {

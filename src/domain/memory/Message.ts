@@ -3,12 +3,13 @@
  *
  * IO events are 16 bytes (kind, session index, session generation, argument) and say only that there is something to
  * look at. Control messages are a word for the kind, then the fields of the table below in order: `u32` is a word,
- * `session` and `listener` are two (the handle's index and generation), `text` is a word with the length in bytes and
- * then UTF-8, padded to a word.
+ * `session` and `listener` are two (the handle's index and generation), `reason` and `handshake` are a word, the place in
+ * their list of literals, `text` is a word with the length in bytes and then UTF-8, padded to a word.
  *
  * Every message to a worker is one of these, and there is one way into the queue for all of them (M2).
  */
 import * as Handle from "../state/Handle.ts"
+import * as Refusal from "../state/Refusal.ts"
 import * as QueueMemory from "./QueueMemory.ts"
 
 /** IO events to a worker: bytes to read; room to write into. */
@@ -30,10 +31,26 @@ export const IPV6_ONLY = 1
 /** Bytes of a text field at most; longer texts are cut at a character. */
 export const TEXT_BYTES = 224
 
-type Field = "u32" | "session" | "listener" | "text"
+/** Fields that hold one of a closed list, as a code: its place in the list. */
+const literals = {
+  reason: Refusal.Reasons,
+  handshake: Refusal.HandshakeReasons
+} as const
+type Literals = typeof literals
+
+const isLiteral = (field: Field): field is keyof Literals => field in literals
+
+const codes: { readonly [F in keyof Literals]: ReadonlyMap<unknown, number> } = {
+  reason: new Map(literals.reason.map((literal, code) => [literal, code])),
+  handshake: new Map(literals.handshake.map((literal, code) => [literal, code]))
+}
+
+type Field = "u32" | "session" | "listener" | "text" | keyof Literals
 
 interface FieldTypes {
   readonly u32: number
+  readonly reason: Refusal.Reason
+  readonly handshake: Refusal.HandshakeReason
   readonly session: Handle.SessionHandle
   readonly listener: Handle.ListenerHandle
   readonly text: string
@@ -72,7 +89,7 @@ const shapes = {
   addSegment: [8, { segment: "u32", bytes: "u32", hostBytes: "u32" }],
   deleteSegment: [9, { segment: "u32" }],
   rpc: [10, { call: "text", argument: "u32" }],
-  failed: [11, { request: "u32", reason: "text", detail: "text" }],
+  failed: [11, { request: "u32", reason: "reason", detail: "text" }],
   // cut-through: the segment holds the session and nothing else, see `CutThrough`
   localAccepted: [12, {
     session: "session",
@@ -117,7 +134,7 @@ const shapes = {
   needSegment: [41, { bytes: "u32" }],
   segmentUnused: [42, { segment: "u32" }],
   // a claimed session did not become one: its TLS handshake has failed
-  insecure: [44, { session: "session", reason: "text" }],
+  insecure: [44, { session: "session", reason: "handshake" }],
   splice: [43, { session: "session", other: "session" }]
 } as const satisfies Record<string, readonly [kind: number, fields: Record<string, Field>]>
 
@@ -158,6 +175,7 @@ export const encode = (message: Message, words: Int32Array): number => {
   for (const [name, field] of shape.fields) {
     const value = values[name]!
     if (field === "u32") words[at++] = value as number
+    else if (isLiteral(field)) words[at++] = codes[field].get(value)!
     else if (field !== "text") {
       words[at++] = Handle.index(value as Handle.Handle)
       words[at++] = Handle.generation(value as Handle.Handle)
@@ -182,7 +200,11 @@ export const decode = (words: Int32Array, start: number, length: number): Messag
   let at = 1
   for (const [name, field] of shape.fields) {
     if (field === "u32") message[name] = scratch[at++]! >>> 0
-    else if (field !== "text") {
+    else if (isLiteral(field)) {
+      const literal = literals[field][scratch[at++]!]
+      if (literal === undefined) return undefined
+      message[name] = literal
+    } else if (field !== "text") {
       const index = scratch[at++]!
       const generation = scratch[at++]!
       // an index too large would run into the generation and name another slot

@@ -22,6 +22,7 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type * as Message from "../../domain/memory/Message.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
+import * as Refusal from "../../domain/state/Refusal.ts"
 import type { SessionRules } from "../../services/SessionRules.ts"
 import type { Connection, Transport } from "../../services/Transport.ts"
 import { connectOrigin, type Failure, HostLocal, type Outcome } from "./CutThrough.ts"
@@ -57,19 +58,19 @@ type Route =
   | { readonly _tag: "Global"; readonly endpoint: Endpoint.TransportEndpoint }
   | { readonly _tag: "Nowhere"; readonly why: Failure }
 
-const NO_MEMORY = "no-memory: the worker's segments are full"
-
-const refused = (detail: string): Failure => ({ reason: "Refused", detail })
+const NO_MEMORY: Failure = { reason: "no-memory", detail: "the worker's segments are full" }
 
 const nowhere = (why: Failure): Route => ({ _tag: "Nowhere", why })
 
 /** Why the worker may not connect now. */
-const whyNoConnect = (worker: LiveWorker): string | undefined => {
-  if (worker.slot.live !== worker) return "no-worker: the worker is gone"
+const whyNoConnect = (worker: LiveWorker): Failure | undefined => {
+  if (worker.slot.live !== worker) return { reason: "no-worker", detail: "the worker is gone" }
   // M7: a congested worker opens no further sessions
-  if (worker.congested) return "congested: the worker is behind with its queue"
-  if (Tables.isFull(worker.slot.app)) return "host-limit: the application has all the sessions it may have"
-  if (worker.slot.isFull) return "worker-limit: the worker has all the sessions it may have"
+  if (worker.congested) return { reason: "congested", detail: "the worker is behind with its queue" }
+  if (Tables.isFull(worker.slot.app)) {
+    return { reason: "host-limit", detail: "the application has all the sessions it may have" }
+  }
+  if (worker.slot.isFull) return { reason: "worker-limit", detail: "the worker has all the sessions it may have" }
   return undefined
 }
 
@@ -85,7 +86,7 @@ export const make = (options: {
   const connecting = new Map<LiveWorker, Connecting>()
 
   /** A session for a connect, or why there is none; `undefined` while memory for it is on its way to the worker. */
-  const sessionNow = (worker: LiveWorker, connection: Connection): HostSession | string | undefined => {
+  const sessionNow = (worker: LiveWorker, connection: Connection): HostSession | Failure | undefined => {
     // once more: others may have come first while the connection was made
     const late = whyNoConnect(worker)
     if (late !== undefined) return late
@@ -102,7 +103,10 @@ export const make = (options: {
   ) {
     const { listener, tlsClient: tls } = worker.slot.app.options
     const connected = yield* Effect.result(transport.connect(endpoint, { source, listener, tls }))
-    if (Result.isFailure(connected)) return connected.failure
+    if (Result.isFailure(connected)) {
+      const { detail, reason } = connected.failure
+      return { reason: Refusal.ofConnect[reason], detail }
+    }
     const connection = connected.success
     const until = tables.now() + worker.slot.app.options.admission.holdTime
     let session = sessionNow(worker, connection)
@@ -114,9 +118,9 @@ export const make = (options: {
       )
       session = sessionNow(worker, connection) ?? (tables.now() >= until ? NO_MEMORY : undefined)
     }
-    if (typeof session === "string") {
+    if ("reason" in session) {
       connection.abort()
-      return refused(session)
+      return session
     }
     const { local, remote } = connection
     session.connected({ _tag: "connected", request, ...session.where, remote, local })
@@ -148,12 +152,12 @@ export const make = (options: {
     if (!rules.isEmpty) {
       const from = source === undefined ? "" : Endpoint.format(source)
       const verdict = rules.decide("connect", app.options.namespace, from, Endpoint.format(endpoint))
-      if (verdict._tag === "Deny") return nowhere(refused(`rule-denied: ${verdict.by}`))
+      if (verdict._tag === "Deny") return nowhere({ reason: "rule-denied", detail: verdict.by })
       // who is sent to itself goes where it wanted to: a proxy would never get out
       if (verdict._tag === "Redirect" && verdict.app !== app.name) {
         const target = listeners.firstOf(verdict.app)
         return target === undefined
-          ? nowhere(refused(`no-listener: a rule sends it to ${verdict.app}, which does not listen`))
+          ? nowhere({ reason: "no-listener", detail: `a rule sends it to ${verdict.app}, which does not listen` })
           : { _tag: "Local", listener: target.listener }
       }
     }
@@ -207,7 +211,7 @@ export const make = (options: {
     }
   }
 
-  const timedOut = (half: HalfOpen) => ({ reason: "TimedOut", detail: `no answer within ${half.timeout} ms` })
+  const timedOut = (half: HalfOpen): Failure => ({ reason: "TimedOut", detail: `no answer within ${half.timeout} ms` })
 
   /** Whether the connect's time is looked after by its worker's fiber. */
   const isUsual = (worker: LiveWorker, half: HalfOpen): boolean =>
@@ -263,12 +267,14 @@ export const make = (options: {
     const entry = connecting.get(worker)
     if (entry === undefined) return
     const { connectTimeout, maxHalfOpen } = worker.slot.app.options.admission
-    const early = whyNoConnect(worker)
+    const early: Failure | undefined = whyNoConnect(worker)
       ?? (worker.halfOpen.size >= maxHalfOpen
-        ? "half-open-limit: the worker has all the connects under way that it may have"
+        ? { reason: "half-open-limit", detail: "the worker has all the connects under way that it may have" }
         : undefined)
-      ?? (worker.halfOpen.has(message.request) ? "the worker has asked for this already" : undefined)
-    if (early !== undefined) return Replies.refuse(worker, message.request, "Refused", early)
+      ?? (worker.halfOpen.has(message.request) ?
+        { reason: "asked-already", detail: "the worker has asked for this already" }
+        : undefined)
+    if (early !== undefined) return Replies.refuse(worker, message.request, early.reason, early.detail)
     const { endpoint, request, source, timeout } = message
     const half: HalfOpen = {
       request,

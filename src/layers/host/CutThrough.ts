@@ -24,6 +24,8 @@ import type { Segment } from "../../domain/memory/Segment.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import type { ListenerHandle } from "../../domain/state/Handle.ts"
+import type * as Ledger from "../../domain/state/Ledger.ts"
+import type * as Refusal from "../../domain/state/Refusal.ts"
 import type { Connection, ConnectionEnd } from "../../services/Transport.ts"
 import * as Links from "../stack/Links.ts"
 import type { HostSession, Origin } from "./HostSession.ts"
@@ -32,10 +34,7 @@ import type { Tables } from "./Tables.ts"
 import type { LiveWorker } from "./Worker.ts"
 
 /** Why a connect did not become a session. */
-export interface Failure {
-  readonly reason: string
-  readonly detail: string
-}
+export type Failure = Refusal.Refusal<Refusal.ConnectReason | Refusal.Why>
 
 /** What became of a connect: `undefined` when it is a session. */
 export type Outcome = Failure | undefined
@@ -141,9 +140,9 @@ export class ServerEnd extends End {
     if (why !== undefined) queueMicrotask(() => end.closed(why))
   }
 
-  override abort(why?: string): void {
-    // before it was claimed this is the listener's refusal
-    if (this.session === undefined) this.pair.refused(why ?? "the server refused")
+  override abort(why?: Ledger.RefuseReason): void {
+    // before it was claimed this is the listener's refusal; without a reason, the worker is gone that it was on offer to
+    if (this.session === undefined) this.pair.refused(why ?? "no-worker")
     else super.abort()
   }
 }
@@ -259,8 +258,8 @@ export class CutThrough {
     if (this.#settled || offered === undefined) return "the client has given up"
     const why = this.#host.whyNoConnect(client)
     if (why !== undefined) {
-      this.#settle({ reason: "Refused", detail: why })
-      return `the client can't have it: ${why}`
+      this.#settle(why)
+      return `the client can't have it: ${why.reason}: ${why.detail}`
     }
     const segment = client.segments.local.adopt(offered.segment.buffer)
     const session = this.#host.tables.enter(
@@ -275,7 +274,7 @@ export class CutThrough {
     )
     if (session === undefined) {
       client.segments.local.free(segment.index)
-      this.#settle({ reason: "Refused", detail: "host-limit: the host has no room for another session" })
+      this.#settle({ reason: "host-limit", detail: "the host has no room for another session" })
       return "the client can't have it"
     }
     offered.clientSegment = segment.index
@@ -303,8 +302,8 @@ export class CutThrough {
     return undefined
   }
 
-  refused(reason: string): void {
-    this.#settle({ reason: "Refused", detail: `${reason}: ${this.endpoint} takes no session now` })
+  refused(reason: Ledger.RefuseReason): void {
+    this.#settle({ reason, detail: `${this.endpoint} takes no session now` })
   }
 
   /** The client wants it no more. */
@@ -347,9 +346,9 @@ export class HostLocal {
   readonly tables: Tables
   /** Those that are connected and not free on both sides. */
   readonly pairs = new Set<CutThrough>()
-  readonly whyNoConnect: (worker: LiveWorker) => string | undefined
+  readonly whyNoConnect: (worker: LiveWorker) => Failure | undefined
 
-  constructor(tables: Tables, whyNoConnect: (worker: LiveWorker) => string | undefined) {
+  constructor(tables: Tables, whyNoConnect: (worker: LiveWorker) => Failure | undefined) {
     this.tables = tables
     this.whyNoConnect = whyNoConnect
   }
@@ -367,7 +366,7 @@ export class HostLocal {
   ): () => void {
     const slot = client.takeSlot()
     if (slot === undefined) {
-      done({ reason: "Refused", detail: "no-memory: the worker has all the cut-through sessions that it may have" })
+      done({ reason: "no-memory", detail: "the worker has all the cut-through sessions that it may have" })
       return () => {}
     }
     const pair = new CutThrough(this, client, slot, request, endpoint, done)

@@ -20,6 +20,7 @@ import * as Message from "../../domain/memory/Message.ts"
 import type { Segment } from "../../domain/memory/Segment.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import * as Handle from "../../domain/state/Handle.ts"
+import type * as Refusal from "../../domain/state/Refusal.ts"
 import * as SessionState from "../../domain/state/SessionState.ts"
 import type { Connection, ConnectionEnd } from "../../services/Transport.ts"
 import * as TcpLoss from "../transport/TcpLoss.ts"
@@ -27,9 +28,6 @@ import type { LiveWorker } from "./Worker.ts"
 
 /** Bytes in an rx fifo from which on its worker is told at once. */
 const STREAMING = 16384
-
-/** Why a connection is broken that was joined with one that is gone. */
-const GONE = "the connection that it was joined with is gone"
 
 /** Where a session's connection came from: a listener, or a connect of the session's own worker. */
 export interface Origin {
@@ -40,7 +38,7 @@ export interface Origin {
   /** The worker has come past the session's offer, which had been taken back. */
   passed(session: HostSession): void
   /** The TLS handshake, which the worker makes, has failed there; `false` when the session has none, or it was said before. */
-  insecure(session: HostSession, reason: string): boolean
+  insecure(session: HostSession, reason: Refusal.HandshakeReason): boolean
   /** The worker is going: what is on offer to it goes elsewhere. */
   takeBack(session: HostSession): void
   /** The session no longer counts: it is free, or its offer was taken back. Said once. */
@@ -67,8 +65,8 @@ class MovedConnection implements Connection {
     this.#session.endMoved({ _tag: "disconnected", session: this.#session.handle })
   }
 
-  abort(reason = TcpLoss.GIVEN_UP): void {
-    this.#session.endMoved({ _tag: "reset", session: this.#session.handle, reason })
+  abort(): void {
+    this.#session.endMoved({ _tag: "reset", session: this.#session.handle, reason: TcpLoss.GIVEN_UP })
   }
 
   // the bytes and the ends of it are the worker's
@@ -330,7 +328,7 @@ export class HostSession implements ConnectionEnd {
     }
     if (this.#other === undefined) return this.#tellLast()
     // whole, it has ended both ways, and the other one ends by itself when it has sent what is left
-    if (reset !== undefined) this.#other.connection.abort(reset)
+    if (reset !== undefined) this.#other.connection.abort()
     if (!this.#other.#isGone) return
     this.#other.#tellLast()
     this.#tellLast()
@@ -399,8 +397,8 @@ export class HostSession implements ConnectionEnd {
       if (session.#ended) return `${what}, which it had ended`
     }
     // one that is gone, which the worker may not have heard of yet, takes the other with it
-    if (this.#isGone) other.connection.abort(GONE)
-    if (other.#isGone) this.connection.abort(GONE)
+    if (this.#isGone) other.connection.abort()
+    if (other.#isGone) this.connection.abort()
     if (this.#isGone || other.#isGone) return undefined
     this.#other = other
     other.#other = this

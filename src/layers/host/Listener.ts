@@ -29,6 +29,7 @@ import type { ListenerOptions } from "../../domain/options/ListenerOptions.ts"
 import type { AdmissionOptions } from "../../domain/options/Options.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
+import type * as Refusal from "../../domain/state/Refusal.ts"
 import type { Connection } from "../../services/Transport.ts"
 import type { HostSession, Origin } from "./HostSession.ts"
 import type { LiveWorker, WorkerSlot } from "./Worker.ts"
@@ -341,8 +342,8 @@ export class HostListener implements Origin {
   }
 
   /** A session that was claimed did not become one in its worker; `false` when that can't be. */
-  insecure(session: HostSession, reason: string): boolean {
-    if (!session.insecure() || !isHandshakeReason(reason)) return false
+  insecure(session: HostSession, reason: Refusal.HandshakeReason): boolean {
+    if (!session.insecure()) return false
     this.arrivals.claimed--
     this.arrivals.refused[reason]++
     return true
@@ -425,11 +426,6 @@ export class HostListener implements Origin {
     this.#held = []
   }
 }
-
-const handshakeReasons = ["tls-failed", "handshake-time", "handshake-limit"] as const
-
-const isHandshakeReason = (reason: string): reason is typeof handshakeReasons[number] =>
-  (handshakeReasons as ReadonlyArray<string>).includes(reason)
 
 /** Calls `over` for each entry whose time has come, in order; entries are queued in the order of their times. */
 const watch = <A extends { readonly until: number }>(

@@ -18,6 +18,7 @@ import * as Endpoint from "../../domain/net/Endpoint.ts"
 import * as ListenerOptions from "../../domain/options/ListenerOptions.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
+import * as Refusal from "../../domain/state/Refusal.ts"
 import type { Certificates } from "../../services/Certificates.ts"
 import type { SessionRules } from "../../services/SessionRules.ts"
 import type { Connection, Transport } from "../../services/Transport.ts"
@@ -125,7 +126,7 @@ export const make = (options: {
   type Standing =
     | { readonly _tag: "Open"; readonly entry: Listening }
     | { readonly _tag: "Busy"; readonly over: Deferred.Deferred<void> }
-    | { readonly _tag: "Refused"; readonly reason: string; readonly detail: string }
+    | { readonly _tag: "Refused"; readonly reason: Refusal.ListenReason; readonly detail: string }
 
   const lookUp = (worker: LiveWorker, endpoint: Endpoint.Endpoint): Standing | undefined => {
     const { app, mapIndex } = worker.slot
@@ -179,7 +180,8 @@ export const make = (options: {
 
   const listen = Effect.fnUntraced(function*(worker: LiveWorker, message: Message.Of<"listen">) {
     const { request } = message
-    const refuse = (reason: string, detail: string): void => Replies.refuse(worker, request, reason, detail)
+    const refuse = (reason: Refusal.ListenReason, detail: string): void =>
+      Replies.refuse(worker, request, reason, detail)
     const parsed = Endpoint.parse(message.endpoint)
     if (Result.isFailure(parsed)) return refuse("InvalidEndpoint", parsed.failure.message)
     const endpoint = parsed.success
@@ -203,7 +205,7 @@ export const make = (options: {
     yield* Scope.provide(Listener.runTimers(entry.listener, queues), entry.scope)
     const failure = yield* Effect.raceFirst(
       open(entry, message),
-      Effect.as(worker.over, { reason: "Detached", detail: "the worker is gone" })
+      Effect.as(worker.over, { reason: "Detached" as const, detail: "the worker is gone" })
     )
     if (failure !== undefined) {
       yield* closeListener(entry)
@@ -214,12 +216,14 @@ export const make = (options: {
     bind(worker, entry, request)
   })
 
+  type NoListener = Refusal.Refusal<Refusal.ListenReason>
+
   /** Opens a listener in its scopes; answers why not. */
   const open = Effect.fnUntraced(function*(entry: Listening, message: Message.Of<"listen">) {
     const { app, listener, requested } = entry
     const { admission, namespace, scope } = app.options
     const locals = tables.locals(namespace)
-    const addLocally = (endpoint: Endpoint.Endpoint) => {
+    const addLocally = (endpoint: Endpoint.Endpoint): NoListener | undefined => {
       if (!scope.local || locals.get(endpoint) === entry || locals.add(endpoint, entry)) return undefined
       return {
         reason: "AddressInUse",
@@ -230,7 +234,7 @@ export const make = (options: {
     if (!scope.global) {
       if (!Endpoint.isEphemeral(requested)) return addLocally(requested)
       return {
-        reason: "AddressNotAvailable",
+        reason: "AddressNotAvailable" as const,
         detail: "port 0 is for the system to choose, which local scope does not ask"
       }
     }
@@ -270,7 +274,10 @@ export const make = (options: {
       acceptError: (error, detail) =>
         run(Effect.logWarning(`accept on ${listener.local} failed and is tried again: ${error} (${detail})`))
     }).pipe(Scope.provide(entry.transport), Effect.result)
-    if (Result.isFailure(bound)) return bound.failure
+    if (Result.isFailure(bound)) {
+      const { detail, reason } = bound.failure
+      return { reason: Refusal.ofListen[reason], detail }
+    }
     entry.bound = bound.success
     listener.local = Endpoint.format(bound.success)
     return Endpoint.isEphemeral(requested) ? addLocally(bound.success) : undefined

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type * as Message from "../../domain/memory/Message.ts"
+import type * as Refusal from "../../domain/state/Refusal.ts"
 import type { LiveWorker } from "./Worker.ts"
 
 /** The request of a reply that nobody asked for: workers count theirs from 0 and never come here. */
@@ -11,5 +12,6 @@ export const UNASKED = 2 ** 32 - 1
 
 export const reply = (worker: LiveWorker, message: Message.Message): void => void worker.congestion.send({ message })
 
-export const refuse = (worker: LiveWorker, request: number, reason: string, detail: string): void =>
+/** The worker does not get what it has asked for: why not, and a sentence that says what would be right. */
+export const refuse = (worker: LiveWorker, request: number, reason: Refusal.Reason, detail: string): void =>
   reply(worker, { _tag: "failed", request, reason, detail })

@@ -12,7 +12,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
-import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Net from "node:net"
 import * as Fifo from "../../domain/memory/Fifo.ts"
@@ -27,6 +26,7 @@ import * as SessionText from "../../domain/memory/SessionText.ts"
 import { Spin } from "../../domain/memory/Spin.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import * as Handle from "../../domain/state/Handle.ts"
+import * as Refusal from "../../domain/state/Refusal.ts"
 import type { PostedCertificate } from "../../services/Congestion.ts"
 import type { DoorbellShape } from "../../services/Doorbell.ts"
 import {
@@ -696,12 +696,22 @@ export class WorkerLoop {
   }
 }
 
-// what a transport may say of one operation and not of the other is a failure of the transport
-const isListenReason = Schema.is(ListenFailed.fields.reason)
-const isUnlistenReason = Schema.is(UnlistenFailed.fields.reason)
-const isConnectReason = Schema.is(ConnectFailed.fields.reason)
+const givenUp: Refusal.Refusal = { reason: "Detached", detail: "the host has given this worker up" }
 
-const detail = "the host has given this worker up"
+/** The error that a reply stands for. A reason that the operation can't fail with is a fault of the host's. */
+const failure = <R extends Refusal.Reason, E>(
+  reply: Reply | undefined,
+  isReason: (reason: Refusal.Reason) => reason is R,
+  make: (reason: R, detail: string) => E
+): Effect.Effect<never, E> => {
+  const { detail, reason } = reply?._tag === "failed" ? reply : givenUp
+  return isReason(reason)
+    ? Effect.fail(make(reason, detail))
+    : Effect.die(new Error(`the host has answered "${reason}" to a request that can't fail so: ${detail}`))
+}
+
+const isConnectFailure = (reason: Refusal.Reason): reason is Refusal.ConnectReason | Refusal.Why =>
+  Refusal.isConnectReason(reason) || Refusal.isWhy(reason)
 
 /** The service of a client, for the scope's life. The app's layer runs inside that scope. */
 export const make = Effect.fnUntraced(function*(
@@ -738,15 +748,13 @@ export const make = Effect.fnUntraced(function*(
             client.listening(reply.listener, endpoint, accept)
             return resume(Effect.succeed({ handle: reply.listener, local: reply.local }))
           }
-          resume(Effect.fail(
-            reply?._tag === "failed"
-              ? new ListenFailed({
-                endpoint,
-                reason: isListenReason(reply.reason) ? reply.reason : "TransportFailed",
-                detail: reply.detail
-              })
-              : new ListenFailed({ endpoint, reason: "Detached", detail })
-          ))
+          resume(
+            failure(
+              reply,
+              Refusal.isListenReason,
+              (reason, detail) => new ListenFailed({ endpoint, reason: { _tag: reason, detail } })
+            )
+          )
         })
       }),
       (listener) =>
@@ -759,14 +767,10 @@ export const make = Effect.fnUntraced(function*(
   const unlisten = Effect.fnUntraced(function*(listener: Handle.ListenerHandle) {
     const reply = yield* request((id) => ({ _tag: "unlisten", request: id, listener }))
     if (reply?._tag === "unlistened") return client.notListening(listener)
-    return yield* new UnlistenFailed(
-      reply?._tag === "failed"
-        ? {
-          listener: Handle.format(listener),
-          reason: isUnlistenReason(reply.reason) ? reply.reason : "NoSuchListener",
-          detail: reply.detail
-        }
-        : { listener: Handle.format(listener), reason: "Detached", detail }
+    return yield* failure(
+      reply,
+      Refusal.isUnlistenReason,
+      (reason, detail) => new UnlistenFailed({ listener: Handle.format(listener), reason: { _tag: reason, detail } })
     )
   })
 
@@ -780,15 +784,11 @@ export const make = Effect.fnUntraced(function*(
         const cancel = client.request(ask, (reply) => {
           const session = reply !== undefined && isConnected(reply) ? client.connected(reply) : undefined
           if (session !== undefined) return resume(Effect.succeed(session))
-          resume(Effect.fail(
-            reply?._tag === "failed"
-              ? new ConnectFailed({
-                endpoint,
-                reason: isConnectReason(reply.reason) ? reply.reason : "TransportFailed",
-                detail: reply.detail
-              })
-              : new ConnectFailed({ endpoint, reason: "Detached", detail })
-          ))
+          resume(failure(reply, isConnectFailure, (reason, detail) =>
+            new ConnectFailed({
+              endpoint,
+              reason: Refusal.isWhy(reason) ? { _tag: "Refused", why: reason, detail } : { _tag: reason, detail }
+            })))
         })
         return Effect.sync(cancel)
       }),

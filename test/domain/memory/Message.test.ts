@@ -3,6 +3,7 @@ import * as Schema from "effect/Schema"
 import * as Message from "../../../src/domain/memory/Message.ts"
 import * as QueueMemory from "../../../src/domain/memory/QueueMemory.ts"
 import * as Handle from "../../../src/domain/state/Handle.ts"
+import * as Refusal from "../../../src/domain/state/Refusal.ts"
 import * as Random from "../../support/random.ts"
 
 const seeds = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 0x7fff_ffff }))
@@ -10,12 +11,24 @@ const Text = Schema.String.check(Schema.isMaxLength(400))
 
 const words = () => new Int32Array(QueueMemory.CONTROL_WORDS)
 
+/** What may stand in a field that holds one of a closed list. */
+const literalsOf = (tag: Message.Tag, name: string): ReadonlyArray<string> | undefined =>
+  name !== "reason"
+    ? undefined
+    : tag === "failed"
+    ? Refusal.Reasons
+    : tag === "insecure"
+    ? Refusal.HandshakeReasons
+    : undefined
+
 /** A message with fields of any value, of the samples' names and types. */
 const make = (tag: Message.Tag, numbers: Random.Random, text: () => string): Message.Message => {
   const fields = samples[tag]
   const message: Record<string, unknown> = { _tag: tag }
   for (const [name, sample] of Object.entries(fields)) {
-    if (typeof sample === "string") message[name] = text()
+    const literals = literalsOf(tag, name)
+    if (literals !== undefined) message[name] = literals[numbers(literals.length)]
+    else if (typeof sample === "string") message[name] = text()
     else if (name === "session" || name === "listener") message[name] = Handle.make(numbers(2 ** 24), numbers(2 ** 28))
     else message[name] = numbers(2 ** 32)
   }
@@ -35,11 +48,11 @@ const samples: { readonly [K in Message.Tag]: Omit<Message.Of<K>, "_tag"> } = {
   cleanup: { session },
   moved: { session },
   certificates: { count: 1 },
-  insecure: { session, reason: "r" },
+  insecure: { session, reason: "tls-failed" },
   addSegment: { segment: 1, bytes: 2, hostBytes: 3 },
   deleteSegment: { segment: 1 },
   rpc: { call: "c", argument: 1 },
-  failed: { request: 1, reason: "r", detail: "d" },
+  failed: { request: 1, reason: "TimedOut", detail: "d" },
   localAccepted: {
     session,
     listener,
@@ -107,7 +120,14 @@ const assertWellFormed = (message: Message.Message) => {
   assert.sameMembers(Object.keys(fields), Object.keys(samples[_tag]))
   for (const [name, value] of Object.entries(fields)) {
     const sample = (samples[_tag] as Record<string, unknown>)[name]
-    const isOf = typeof sample === "string" ? isText : handles.has(name) ? isHandle : isWord
+    const literals = literalsOf(_tag, name)
+    const isOf = literals !== undefined
+      ? (text: unknown) => literals.includes(text as string)
+      : typeof sample === "string"
+      ? isText
+      : handles.has(name)
+      ? isHandle
+      : isWord
     assert.isTrue(isOf(value), `${_tag}.${name} is ${String(value)}`)
   }
 }
@@ -133,6 +153,31 @@ describe("Message", () => {
         ) => [name, name !== "_tag" && typeof value === "string" ? cut(value) : value])
       )
       assert.deepStrictEqual(Message.decode(ring, at, length) as unknown, expected)
+    }
+  })
+
+  it("carries every reason there is, and takes no code that stands for none", () => {
+    for (
+      const [message, name, literals] of [
+        [{ _tag: "failed", request: 1, reason: "TimedOut", detail: "d" }, "reason", Refusal.Reasons],
+        [{ _tag: "insecure", session, reason: "tls-failed" }, "reason", Refusal.HandshakeReasons]
+      ] as const
+    ) {
+      const codes = new Set<number>()
+      for (const literal of literals) {
+        const buffer = words()
+        const sent = { ...message, [name]: literal } as Message.Message
+        const length = Message.encode(sent, buffer)
+        assert.deepStrictEqual(Message.decode(buffer, 0, length), sent)
+        const at = message._tag === "failed" ? 2 : 3
+        codes.add(buffer[at]!)
+        for (const code of [-1, literals.length, 2 ** 31 - 1]) {
+          const other = buffer.slice()
+          other[at] = code
+          assert.isUndefined(Message.decode(other, 0, length))
+        }
+      }
+      assert.strictEqual(codes.size, literals.length)
     }
   })
 

@@ -102,7 +102,7 @@ describe("handles", () => {
         assert.strictEqual((yield* Effect.flip(host.endSession(stale, "close")))._tag, "NoSuchSession")
         assert.strictEqual((yield* Effect.flip(host.endSession(stale, "reset")))._tag, "NoSuchSession")
         const unlisten = yield* Effect.flip(actor.run().sessions.unlisten(listener))
-        assert.strictEqual(unlisten.reason, "NoSuchListener")
+        assert.strictEqual(unlisten.reason._tag, "NoSuchListener")
         assert.strictEqual((yield* Effect.flip(stage.certificates.of(app)))._tag, "CertificateError")
 
         yield* settled

@@ -34,7 +34,7 @@ const finds = Effect.fnUntraced(function*(actors: Readonly<Record<string, Actor>
     Effect.scoped(Effect.andThen(from.run().sessions.connect(uri), (session) => Effect.as(settled, session.cutThrough)))
   )
   yield* settled
-  if (Exit.isFailure(exit)) return (yield* Effect.flip(exit)).reason as string
+  if (Exit.isFailure(exit)) return (yield* Effect.flip(exit)).reason._tag
   const served = counts().find(([name, count]) => count > before.get(name)!)?.[0]
   return served === undefined ? "outside" : exit.value ? served : `${served} over the network`
 })
@@ -251,7 +251,7 @@ describe("namespaces", () => {
         const run = first.run()
         yield* run.sessions.listen(endpoint, () => {})
         const taken = yield* Effect.flip(second.run().sessions.listen(endpoint, () => {}))
-        assert.strictEqual(taken.reason, "AlreadyListening")
+        assert.strictEqual(taken.reason._tag, "AlreadyListening")
       })
   )
 })
@@ -532,7 +532,7 @@ describe("session rules at connect", () => {
         assert.strictEqual(yield* finds({}, client, remote), "outside")
         const deny = yield* rules.add({ on: "connect", remote: "10.0.0.0/8", action: "deny", tag: "inside" })
         const error = yield* Effect.flip(client.run().sessions.connect(remote))
-        assert.strictEqual(error.reason, "Refused")
+        assert.strictEqual(error.reason._tag, "Refused")
         assert.match(error.detail, /^rule-denied: rule \d+\.\d+ \(inside\)$/)
         assert.deepStrictEqual(yield* stage.host.connects, [])
         yield* rules.add({ on: "connect", remote: "10.0.0.1", remotePort: 443, action: "allow" })
@@ -557,7 +557,7 @@ describe("session rules at connect", () => {
         const client = yield* attach(stage, "client")
         yield* rules.add({ on: "connect", remote: "10.0.0.1", action: "app:server" })
         const error = yield* Effect.flip(client.run().sessions.connect(remote))
-        assert.strictEqual(error.reason, "Refused")
+        assert.strictEqual(error.reason._tag, "Refused")
         assert.strictEqual(error.detail, "no-listener: a rule sends it to server, which does not listen")
         const server = yield* attach(stage, "server", { listen: [endpoint] })
         assert.strictEqual(yield* finds({ server }, client, remote), "server")

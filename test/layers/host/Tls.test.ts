@@ -107,7 +107,7 @@ describe("a host over TLS", () => {
 
       const stranger = yield* attached({ name: "stranger" })
       const error: ConnectFailed = yield* Effect.flip(stranger.app.sessions!.connect(server.endpoint))
-      assert.strictEqual(error.reason, "TlsFailed")
+      assert.strictEqual(error.reason._tag, "TlsFailed")
       assert.match(error.detail, /signed by an authority that is not known/)
       yield* counted(server.info(), ({ refused }) => refused["tls-failed"] === 1)
     }))

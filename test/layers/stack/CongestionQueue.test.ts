@@ -13,6 +13,7 @@ import { QueueProducer } from "../../../src/domain/memory/QueueProducer.ts"
 import * as Segment from "../../../src/domain/memory/Segment.ts"
 import * as Handle from "../../../src/domain/state/Handle.ts"
 import * as Ledger from "../../../src/domain/state/Ledger.ts"
+import * as Refusal from "../../../src/domain/state/Refusal.ts"
 import type { Attachment, Sent } from "../../../src/services/Congestion.ts"
 import * as QueuePair from "../../support/QueuePair.ts"
 import type { Received } from "../../support/QueueReader.ts"
@@ -26,6 +27,8 @@ const always = (): boolean => true
 const never = (): boolean => false
 
 const rpc = (argument: number): Message.Message => ({ _tag: "rpc", call: "x", argument })
+type Failed = Message.Of<"failed">
+const reasonOf = (request: number): Refusal.Reason => Refusal.Reasons[request % Refusal.Reasons.length]!
 const io = (kind: number, handle: Handle.SessionHandle): Received => ({ _tag: "Io", kind, session: handle })
 const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i)
 
@@ -252,11 +255,16 @@ for (const form of QueuePair.forms) {
       it.effect("M3 what the sender does with a message after sending it changes nothing", () =>
         Effect.gen(function*() {
           const pair = yield* make({ geometry: { indexQueue: 1 } })
-          const message = { _tag: "failed" as const, request: 0, reason: "", detail: "" }
+          const message: { -readonly [F in keyof Failed]: Failed[F] } = {
+            _tag: "failed",
+            request: 0,
+            reason: "Reset",
+            detail: ""
+          }
           const outgoing: { message: Message.Message; live?: () => boolean } = { message }
           for (const request of range(0, 40)) {
             message.request = request
-            message.reason = `reason ${request}`
+            message.reason = reasonOf(request)
             message.detail = "x".repeat(request)
             pair.congestion.send(outgoing)
           }
@@ -268,7 +276,7 @@ for (const form of QueuePair.forms) {
             range(0, 40).map((request) => ({
               _tag: "failed",
               request,
-              reason: `reason ${request}`,
+              reason: reasonOf(request),
               detail: "x".repeat(request)
             }))
           )

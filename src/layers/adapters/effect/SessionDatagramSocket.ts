@@ -178,13 +178,13 @@ const openFailed = (
   new DatagramSocket.DatagramSocketError({ reason: new DatagramSocket.DatagramSocketOpenError({ kind, cause }) })
 
 const notOpened = (error: ListenFailed | ConnectFailed): DatagramSocket.DatagramSocketError => {
-  switch (error.reason) {
+  switch (error.reason._tag) {
     case "AddressInUse":
     case "AlreadyListening":
       return openFailed(error, "AddressInUse")
     case "AddressNotAvailable":
     case "PermissionDenied":
-      return openFailed(error, error.reason)
+      return openFailed(error, error.reason._tag)
     default:
       return openFailed(error, "Unknown")
   }

@@ -51,7 +51,7 @@ export interface SessionHttpAgentOptions extends Https.AgentOptions {
   readonly connect?: ConnectOptions | undefined
 }
 
-const CODES: Record<ConnectFailed["reason"], string> = {
+const CODES: Record<ConnectFailed["reason"]["_tag"], string> = {
   InvalidEndpoint: "EINVAL",
   InvalidSource: "EINVAL",
   OutOfScope: "EACCES",
@@ -70,7 +70,7 @@ const CODES: Record<ConnectFailed["reason"], string> = {
 
 const failed = (cause: Cause.Cause<ConnectFailed>): NodeJS.ErrnoException => {
   const error = Cause.squash(cause)
-  const code = error instanceof ConnectFailed ? CODES[error.reason] : "ECONNABORTED"
+  const code = error instanceof ConnectFailed ? CODES[error.reason._tag] : "ECONNABORTED"
   const detail = error instanceof ConnectFailed ? error.message : "the agent was destroyed"
   return Object.assign(new Error(`connect ${code}: ${detail}`, { cause: error }), { code, syscall: "connect" })
 }

@@ -409,7 +409,7 @@ export const fromSession = (session: Session, options?: FromSessionOptions): Soc
 
 const notOpened = (error: ConnectFailed): Socket.SocketError =>
   new Socket.SocketError({
-    reason: new Socket.SocketOpenError({ kind: error.reason === "TimedOut" ? "Timeout" : "Unknown", cause: error })
+    reason: new Socket.SocketOpenError({ kind: error.reason._tag === "TimedOut" ? "Timeout" : "Unknown", cause: error })
   })
 
 /**

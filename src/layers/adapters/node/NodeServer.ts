@@ -34,7 +34,7 @@ import * as SessionDuplex from "./SessionDuplex.ts"
 /** Milliseconds between two looks at the connections that are left while the server stops. */
 const LOOK_INTERVAL = 1000
 
-const CODES: Record<ListenFailed["reason"], string> = {
+const CODES: Record<ListenFailed["reason"]["_tag"], string> = {
   InvalidEndpoint: "EINVAL",
   AlreadyListening: "EADDRINUSE",
   AddressInUse: "EADDRINUSE",
@@ -231,7 +231,7 @@ export class NodeServer {
       if (Exit.isSuccess(exit) || attempt !== this.#attempt) return
       const cause = Cause.squash(exit.cause)
       const detail = cause instanceof Error ? cause.message : String(cause)
-      const code = cause instanceof ListenFailed ? CODES[cause.reason] : "EIO"
+      const code = cause instanceof ListenFailed ? CODES[cause.reason._tag] : "EIO"
       const error = Object.assign(new Error(`listen ${code}: ${detail}`, { cause }), { code, syscall: "listen" })
       process.nextTick(() => this.server.emit("error", error))
     })

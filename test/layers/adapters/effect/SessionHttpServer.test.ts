@@ -677,7 +677,7 @@ describe("SessionHttpServer", () => {
         ...net.sessions,
         listen: (uri) =>
           Effect.callback((resume) => {
-            const failed = new ListenFailed({ endpoint: uri, reason: "AddressInUse", detail: "late" })
+            const failed = new ListenFailed({ endpoint: uri, reason: { _tag: "AddressInUse", detail: "late" } })
             server.once("close", () => setImmediate(() => resume(Effect.fail(failed))))
           })
       })
@@ -757,7 +757,7 @@ describe("SessionHttpServer", () => {
           Effect.scoped(Layer.build(Layer.provide(serve(hello), Layer.succeed(Sessions, net.sessions))))
         )
         assert.instanceOf(error, ListenFailed)
-        assert.strictEqual(error.reason, "AlreadyListening")
+        assert.strictEqual(error.reason._tag, "AlreadyListening")
         assert.deepStrictEqual(net.listening, [])
       }))
 

@@ -206,7 +206,7 @@ describe("SessionSocket", () => {
         ...net.sessions,
         connect: (endpoint) =>
           endpoint === "tcp://127.0.0.1:81"
-            ? Effect.fail(new ConnectFailed({ endpoint, reason: "TimedOut", detail: "no answer" }))
+            ? Effect.fail(new ConnectFailed({ endpoint, reason: { _tag: "TimedOut", detail: "no answer" } }))
             : net.sessions.connect(endpoint)
       })
       const reasonOf = Effect.fnUntraced(function*(endpoint: string) {

@@ -1,0 +1,167 @@
+/**
+ * Why the host did not do what a worker has asked for: listen, unlisten, connect.
+ *
+ * A reason is a literal from where it arises to the error that the application gets. On its way it is a code, its place
+ * in {@link Reasons}: both ends are of one release, so the list may change from one to the next.
+ *
+ * There are two kinds. Reasons in PascalCase say what is wrong with the request, or what the system has answered. The
+ * others are the host's own: what its limits and rules say ({@link Whys}). A connect that fails for one of those is
+ * `Refused`, and the same request may succeed later.
+ */
+import { RefuseReasons } from "./Ledger.ts"
+
+/** What a transport answers. */
+export const TransportReasons = [
+  "AddressInUse",
+  "AddressNotAvailable",
+  "PermissionDenied",
+  "ConnectionRefused",
+  "Unreachable",
+  "TimedOut",
+  "Reset",
+  "NoCertificate",
+  "TlsFailed",
+  /** Everything else; the sentence beside it is the system's own. */
+  "TransportFailed"
+] as const
+export type TransportReason = typeof TransportReasons[number]
+
+/** Why the host does not listen. */
+export const ListenReasons = [
+  /** It can't be read, or no listener can have it. */
+  "InvalidEndpoint",
+  /** This worker listens there already, or another application whose scope overlaps does. */
+  "AlreadyListening",
+  /** Another program listens there, or another application in the local scope. */
+  "AddressInUse",
+  /** This machine has no such address. */
+  "AddressNotAvailable",
+  /** The system, or the rights of a Unix socket's directory, forbid it. */
+  "PermissionDenied",
+  /** The application's scope, or what it may stand in for, does not reach that far. */
+  "OutOfScope",
+  /** The host has no room for another listener. */
+  "NoMemory",
+  /** The application has no certificate for TLS. */
+  "NoCertificate",
+  /** The transport failed for another reason. */
+  "TransportFailed",
+  /** The worker was given up meanwhile. */
+  "Detached"
+] as const
+export type ListenReason = typeof ListenReasons[number]
+
+/** Why a listener was not ended (W9). */
+export const UnlistenReasons = [
+  /** It is another application's. */
+  "NotOwner",
+  /** The worker has no such listener. */
+  "NoSuchListener",
+  /** The worker was given up meanwhile. */
+  "Detached"
+] as const
+export type UnlistenReason = typeof UnlistenReasons[number]
+
+/** Why a connect failed that the host did not refuse. */
+export const ConnectReasons = [
+  /** It can't be read, or is nowhere to connect to. */
+  "InvalidEndpoint",
+  /** The address to connect from can't be read, or is not of the endpoint's kind. */
+  "InvalidSource",
+  /** The application's scope does not reach there. */
+  "OutOfScope",
+  /** Nobody listens there. */
+  "ConnectionRefused",
+  /** The source is in use, or no port is left to connect from. */
+  "AddressInUse",
+  /** The source is no address of this machine. */
+  "AddressNotAvailable",
+  /** The system forbids it. */
+  "PermissionDenied",
+  /** There is no way there, or no host of that name. */
+  "Unreachable",
+  /** No answer came within the connect's time. */
+  "TimedOut",
+  /** The peer reset the connection at once. */
+  "Reset",
+  /** The TLS handshake failed. */
+  "TlsFailed",
+  /** The transport failed for another reason. */
+  "TransportFailed",
+  /** The worker was given up meanwhile. */
+  "Detached"
+] as const
+export type ConnectReason = typeof ConnectReasons[number]
+
+/** Why the host refuses a connect (M7): what a listener may refuse a connection for, and what only connects have. */
+export const Whys = [
+  ...RefuseReasons,
+  /** The worker has as many connects under way as it may. */
+  "half-open-limit",
+  /** The worker has a connect under way by the same number. */
+  "asked-already"
+] as const
+export type Why = typeof Whys[number]
+
+/** Every reason there is, in the order of their codes. */
+export const Reasons = [
+  "InvalidEndpoint",
+  "InvalidSource",
+  "AlreadyListening",
+  "OutOfScope",
+  "NoMemory",
+  "NotOwner",
+  "NoSuchListener",
+  "Detached",
+  ...TransportReasons,
+  ...Whys
+] as const
+export type Reason = typeof Reasons[number]
+
+/** A reason, and a sentence that says what would be right. */
+export interface Refusal<R extends Reason = Reason> {
+  readonly reason: R
+  readonly detail: string
+}
+
+const isOneOf = <A extends Reason>(reasons: ReadonlyArray<A>) => {
+  const all = new Set<Reason>(reasons)
+  return (reason: Reason): reason is A => all.has(reason)
+}
+
+export const isListenReason = isOneOf(ListenReasons)
+export const isUnlistenReason = isOneOf(UnlistenReasons)
+export const isConnectReason = isOneOf(ConnectReasons)
+export const isWhy = isOneOf(Whys)
+
+/** What a transport's answer to a listen is called. What no listen should meet is a failure of the transport. */
+export const ofListen: Readonly<Record<TransportReason, ListenReason>> = {
+  AddressInUse: "AddressInUse",
+  AddressNotAvailable: "AddressNotAvailable",
+  PermissionDenied: "PermissionDenied",
+  ConnectionRefused: "TransportFailed",
+  Unreachable: "TransportFailed",
+  TimedOut: "TransportFailed",
+  Reset: "TransportFailed",
+  NoCertificate: "NoCertificate",
+  TlsFailed: "TransportFailed",
+  TransportFailed: "TransportFailed"
+}
+
+/** What a transport's answer to a connect is called. What no connect should meet is a failure of the transport. */
+export const ofConnect: Readonly<Record<TransportReason, ConnectReason>> = {
+  AddressInUse: "AddressInUse",
+  AddressNotAvailable: "AddressNotAvailable",
+  PermissionDenied: "PermissionDenied",
+  ConnectionRefused: "ConnectionRefused",
+  Unreachable: "Unreachable",
+  TimedOut: "TimedOut",
+  Reset: "Reset",
+  NoCertificate: "TransportFailed",
+  TlsFailed: "TlsFailed",
+  TransportFailed: "TransportFailed"
+}
+
+/** Why a TLS handshake in a worker did not end in a session. */
+export const HandshakeReasons = ["tls-failed", "handshake-time", "handshake-limit"] as const
+export type HandshakeReason = typeof HandshakeReasons[number]
