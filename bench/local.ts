@@ -32,7 +32,7 @@ await Effect.runPromise(
       yield* host.attach({
         name: role,
         scope: { local: true },
-        worker: { workers: 1 },
+        workers: 1,
         config: { ...config, role } satisfies Config
       }, module)
       if (role === "server" && Atomics.load(words, READY) !== 1) throw new Error("the server is not ready")

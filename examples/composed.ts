@@ -5,7 +5,7 @@ import * as Layer from "effect/Layer"
 import { AppWorker, Host, SessionLayer } from "sluice"
 
 const Hello = SessionLayer.layerApp(
-  { name: "hello", listen: [process.argv[2] ?? "tcp://127.0.0.1:8080"], worker: { workers: 2 } },
+  { name: "hello", listen: [process.argv[2] ?? "tcp://127.0.0.1:8080"], workers: 2 },
   AppWorker.fromUrl(new URL("./hello.ts", import.meta.url))
 )
 

@@ -10,7 +10,7 @@ it.effect("a blocked worker delays one connection by 5 ms, and gets no more unti
     const host = yield* SessionLayer.SessionLayer
     const { network, script, settled } = yield* HostScripted.HostScripted
     yield* host.attach(
-      { name: "upper", listen: ["tcp://127.0.0.1:80"], worker: { workers: 2, kind: "in-process" } },
+      { name: "upper", listen: ["tcp://127.0.0.1:80"], workers: 2, worker: { kind: "in-process" } },
       AppWorker.fromUrl(new URL("./upper.ts", import.meta.url))
     )
     const dial = () => {

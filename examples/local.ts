@@ -11,7 +11,7 @@ const Upper = SessionLayer.layerApp(
 )
 
 const Asking = SessionLayer.layerApp(
-  { name: "asking", scope: { local: true }, worker: { workers: 1 } },
+  { name: "asking", scope: { local: true }, workers: 1 },
   AppWorker.fromUrl(new URL("./asking.ts", import.meta.url))
 )
 

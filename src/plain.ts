@@ -3,10 +3,10 @@
  *
  * @since 0.1.0
  */
+export type { AppOptionsInput } from "./domain/options/Options.ts"
 export {
   type AppInput,
   type PlainApp,
-  type PlainAppOptions,
   type PlainHost,
   start,
   type StartOptions,

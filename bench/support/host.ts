@@ -12,7 +12,7 @@ const program = Effect.gen(function*() {
     name: "bench",
     listen: ["tcp://127.0.0.1:0"],
     ...extra,
-    worker: { workers: Number(workers), ...extra.worker }
+    workers: Number(workers)
   }, { _tag: "Url", url: new URL(`../${module}`, import.meta.url).href })
   const { apps } = yield* layer.report
   console.log(`port ${apps[0]!.listeners[0]!.endpoint.split(":").at(-1)}`)

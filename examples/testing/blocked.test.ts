@@ -11,7 +11,7 @@ it.effect("a worker that is blocked for 3 seconds delays one request, by 5 ms", 
   Effect.gen(function*() {
     const host = yield* SessionLayer.SessionLayer
     const { advance, network, script, settled } = yield* HostScripted.HostScripted
-    yield* host.attach({ name: "web", listen: [listen], worker: { workers: 2 } }, app)
+    yield* host.attach({ name: "web", listen: [listen], workers: 2 }, app)
     const get = () => {
       const client = network.dial(listen)
       client.send("GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")

@@ -14,7 +14,7 @@ it.effect("while all workers are congested three connections wait, for a second,
     yield* host.attach({
       name: "lines",
       listen: [listen],
-      worker: { workers: 2 },
+      workers: 2,
       admission: { policy: "hold", holdMax: 3, holdTime: "1 second" }
     }, app)
     const dial = () => {
@@ -59,7 +59,7 @@ it.effect("or nobody waits, and each is refused with the reason", () =>
     const host = yield* SessionLayer.SessionLayer
     const { advance, network, script } = yield* HostScripted.HostScripted
     const admission = { policy: "refuse" } as const
-    yield* host.attach({ name: "lines", listen: [listen], worker: { workers: 1 }, admission }, app)
+    yield* host.attach({ name: "lines", listen: [listen], workers: 1, admission }, app)
 
     script(0).block("1 second")
     const clients = Array.from({ length: 4 }, () => network.dial(listen))

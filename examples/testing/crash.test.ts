@@ -14,7 +14,8 @@ it.effect("a crash resets the worker's sessions, moves its offers, and is over a
     yield* host.attach({
       name: "lines",
       listen: [listen],
-      worker: { workers: 2, backoffBase: "100 millis", backoffMax: "10 seconds" }
+      workers: 2,
+      worker: { backoffBase: "100 millis", backoffMax: "10 seconds" }
     }, app)
     const say = (line: string) => {
       const client = network.dial(listen)

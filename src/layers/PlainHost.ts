@@ -57,17 +57,6 @@ export interface StopOptions {
 }
 
 /**
- * The options of an application, with the number of its workers among the first of them.
- *
- * @category options
- * @since 0.1.0
- */
-export interface PlainAppOptions extends AppOptionsInput {
-  /** App workers, 1 to 256. Default 2; 1 for an application that is no module, since all of those share one thread. */
-  readonly workers?: number | undefined
-}
-
-/**
  * What is served: a module, by its URL or the path of its file, on threads unless the options say otherwise; or what a
  * module would export, which runs on this program's own loop.
  *
@@ -98,8 +87,11 @@ export interface PlainApp extends AsyncDisposable {
  * @since 0.1.0
  */
 export interface PlainHost extends AsyncDisposable {
-  /** Attaches an application and starts its workers; rejects with `AttachFailed`, and then nothing is left of it. */
-  attach(options: PlainAppOptions, app: AppInput): Promise<PlainApp>
+  /**
+   * Attaches an application and starts its workers; rejects with `AttachFailed`, and then nothing is left of it. An
+   * application that is no module has one worker on this program's own loop unless the options say otherwise.
+   */
+  attach(options: AppOptionsInput, app: AppInput): Promise<PlainApp>
   /** All there is, in numbers; what `sluice show app --json` prints. */
   report(): Promise<Report.HostReport>
   /** Stops all applications and ends the host. Also what `await using` does at its end. Idempotent. */
@@ -114,14 +106,11 @@ const moduleOf = (app: AppInput): AppWorker.AppModule => {
   return AppWorker.fromUrl(/^[a-z]{2,}:/.test(app) ? app : Url.pathToFileURL(Path.resolve(app)))
 }
 
-const optionsOf = ({ workers, ...options }: PlainAppOptions, module: AppWorker.AppModule): AppOptionsInput => ({
-  ...options,
-  worker: {
-    ...(module._tag === "Layer" ? { kind: "in-process", workers: 1 } : {}),
-    ...(workers === undefined ? {} : { workers }),
-    ...options.worker
-  }
-})
+/** What is no module runs on this program's own loop, where more workers would share the one thread. */
+const optionsOf = (options: AppOptionsInput, module: AppWorker.AppModule): AppOptionsInput =>
+  module._tag === "Layer"
+    ? { ...options, workers: options.workers ?? 1, worker: { kind: "in-process", ...options.worker } }
+    : options
 
 /** Lets its workers finish, the default worker last: with it the application goes. */
 const drained = Effect.fnUntraced(function*({ index }: Application) {
@@ -170,7 +159,7 @@ class RunningHost implements PlainHost {
     this.runtime = runtime
   }
 
-  async attach(options: PlainAppOptions, app: AppInput): Promise<PlainApp> {
+  async attach(options: AppOptionsInput, app: AppInput): Promise<PlainApp> {
     const module = moduleOf(app)
     const attached = Effect.gen({ self: this }, function*() {
       const scope = yield* Scope.fork(this.#scope)

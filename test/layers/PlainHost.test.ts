@@ -126,7 +126,7 @@ describe("plain host", () => {
 
   it("rejects with typed errors, and goes on", async () => {
     await using host = await Sluice.start()
-    const attempt = async (options: Sluice.PlainAppOptions, app: Sluice.AppInput) => {
+    const attempt = async (options: Sluice.AppOptionsInput, app: Sluice.AppInput) => {
       const error = await rejection(host.attach(options, app))
       assert.instanceOf(error, Sluice.AttachFailed)
       return [error.reason._tag, error.message] as const

@@ -63,8 +63,8 @@ export const optionsOf = (spec: AppSpec, config: unknown, kind: "in-process" | "
     maxHalfOpen: spec.maxHalfOpen,
     connectTimeout: spec.connectTimeout
   },
+  workers: spec.workers,
   worker: {
-    workers: spec.workers,
     kind,
     backoffBase: spec.backoff,
     backoffMax: spec.backoff,

@@ -70,18 +70,21 @@ const sessions = (options: Partial<AppOptionsInput>): Layer.Layer<World> =>
 /** By name. */
 export const worlds: Readonly<Record<string, Layer.Layer<World>>> = {
   "Effect's Node sockets": reference,
-  "sessions in-process": sessions({ worker: { workers: 1, kind: "in-process" } }),
-  "sessions on a thread": sessions({ worker: { workers: 1, kind: "thread" } }),
+  "sessions in-process": sessions({ workers: 1, worker: { kind: "in-process" } }),
+  "sessions on a thread": sessions({ workers: 1, worker: { kind: "thread" } }),
   "sessions on a thread, in small fifos": sessions({
-    worker: { workers: 1, kind: "thread" },
+    workers: 1,
+    worker: { kind: "thread" },
     segment: { rxFifoSize: "8 KiB", txFifoSize: "8 KiB" }
   }),
   "sessions that move to a thread": sessions({
-    worker: { workers: 1, kind: "thread" },
+    workers: 1,
+    worker: { kind: "thread" },
     listener: { placement: "transfer" }
   }),
   "sessions that move, in-process": sessions({
-    worker: { workers: 1, kind: "in-process" },
+    workers: 1,
+    worker: { kind: "in-process" },
     listener: { placement: "transfer" }
   })
 }

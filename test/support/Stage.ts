@@ -226,8 +226,9 @@ export interface Stage {
 export const optionsOf = ({ worker, ...options }: AppOptionsInput = {}): AppOptionsInput => ({
   name: "app",
   listen: [endpoint],
+  workers: 1,
   ...options,
-  worker: { workers: 1, kind: "in-process", ...worker }
+  worker: { kind: "in-process", ...worker }
 })
 
 const key = (worker: number, app: string): string => `${app}/${worker}`
@@ -306,8 +307,9 @@ const make = Effect.gen(function*() {
 export const attachRaw = Effect.fnUntraced(function*(stage: Stage, options: AppOptionsInput = {}, workers = 1) {
   const raws = Array.from({ length: workers }, (_, worker) => stage.raw(worker, options.name))
   const app = yield* stage.attach(new Actor(), {
+    workers,
     ...options,
-    worker: { workers, kind: "in-process", ...options.worker }
+    worker: { kind: "in-process", ...options.worker }
   })
   const [uri] = options.listen ?? [endpoint]
   for (const raw of raws) {

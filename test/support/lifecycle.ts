@@ -65,7 +65,7 @@ const states = (report: Report.HostReport): string =>
   report.apps.flatMap(({ workers }) => workers.map(({ restarts, state }) => `${state} ${restarts}`)).join()
 
 const crash = Effect.fnUntraced(function*({ ask, attach, dial, host }: Life, backoffBase: number) {
-  const port = yield* attach(misbehaving, { worker: { workers: 2, backoffBase } })
+  const port = yield* attach(misbehaving, { workers: 2, worker: { backoffBase } })
   const victim = dial(port)
   yield* ask(dial(port), "hello")
   yield* ask(victim, "hello")
@@ -108,7 +108,7 @@ const kinds: Readonly<Record<string, (life: Life) => Effect.Effect<void, unknown
       name: "client",
       scope: local,
       listen: [],
-      worker: { workers: 1 },
+      workers: 1,
       config: config as never
     })
     yield* until("three sessions were whole", () => words[WHOLE] === 3)
@@ -120,7 +120,7 @@ const kinds: Readonly<Record<string, (life: Life) => Effect.Effect<void, unknown
   }),
   "a start that is given up": Effect.fnUntraced(function*({ ask, attach, dial }) {
     yield* Effect.timeoutOption(attach(echo, { name: "late" }), 20)
-    yield* ask(dial(yield* attach(echo, { worker: { workers: 1, kind: "in-process" } })), "hello")
+    yield* ask(dial(yield* attach(echo, { workers: 1, worker: { kind: "in-process" } })), "hello")
   })
 }
 
@@ -138,8 +138,8 @@ export const live = (kind: string): Effect.Effect<void, unknown> =>
           yield* host.attach({
             name: "app",
             listen: ["tcp://127.0.0.1:0"],
-            ...options,
-            worker: { workers: 2, ...options?.worker }
+            workers: 2,
+            ...options
           }, module)
           const { apps } = yield* host.report
           const endpoint = apps.at(-1)!.listeners.find(({ endpoint }) => endpoint.startsWith("tcp:"))?.endpoint

@@ -344,7 +344,6 @@ export type AdmissionOptions = typeof AdmissionOptions.Type
  *
  * **Details**
  *
- * - `workers`: 1 to 256; 2.
  * - `kind`: `"thread"` or `"in-process"`; `"thread"`.
  * - `startTimeout`: milliseconds, 100 to 600000; 30000.
  * - `backoffBase`: milliseconds, 1 to 60000, at most `backoffMax`; 100.
@@ -357,13 +356,6 @@ export type AdmissionOptions = typeof AdmissionOptions.Type
  * @since 0.1.0
  */
 export const WorkerOptions = Schema.Struct({
-  workers: number({
-    unit: "workers",
-    min: 1,
-    max: 256,
-    default: 2,
-    description: "Workers that the application starts with"
-  }),
   kind: Schema.Literals(["thread", "in-process"]).pipe(
     Schema.withDecodingDefaultType(Effect.succeed("thread"))
   ).annotate(described({
@@ -536,6 +528,7 @@ const CertificateInput = Schema.declare(
  * - `certificates`: for its TLS listeners, each a `Certificate.Input`, in the order of preference; none (W19). They are
  *   read when the application is attached, into its store, where they can be changed.
  * - `tlsClient`: see `TlsClientOptions`; how its connects over TLS are made.
+ * - `workers`: how many it starts with, 1 to 256; 2. What they are and how they are started is in `worker`.
  * - `config`: what the application's module is told, see `AppConfig`; `null`.
  *
  * The schema says what is well formed. {@link decodeApp} also says what this runtime can serve.
@@ -594,6 +587,13 @@ export const AppOptions = Schema.Struct({
     default: "none",
     requirement: "W4"
   })),
+  workers: number({
+    unit: "workers",
+    min: 1,
+    max: 256,
+    default: 2,
+    description: "Workers that the application starts with"
+  }),
   config: AppConfig.AppConfig.pipe(
     Schema.withDecodingDefaultType(Effect.succeed(null))
   ).annotate(described({

@@ -23,12 +23,12 @@ const own: ReadonlyArray<Settings.Setting> = infosOf(ProxyConfig.ProxyOptions.fi
 )
 
 /** What holds for a proxy where it is not set; why, the module of the proxy says. */
-const defaults = { name: "proxy", worker: { kind: "in-process", workers: 1 } } as const
+const defaults = { name: "proxy", workers: 1, worker: { kind: "in-process" } } as const
 
 /** What is different from other hosts. */
 const descriptions: Readonly<Record<string, string>> = {
   inProcess: "Run the workers on the host's own event loop; default: true, --no-in-process gives each a thread",
-  workers: `Workers that the proxy starts with; default: ${defaults.worker.workers}`
+  workers: `Workers that the proxy starts with; default: ${defaults.workers}`
 }
 
 const program: Settings.Program<ProxyConfig.ProxyOptions> = {

@@ -89,7 +89,7 @@ const start = Effect.fnUntraced(function*(
   if (hangup !== undefined) yield* Effect.forkScoped(reload(application.handle, pairs, hangup))
   const { apps } = yield* sessions.report
   const listeners = apps.find(({ index }) => index === application.index)?.listeners ?? []
-  const { kind, workers } = settings.decoded.worker
+  const { worker: { kind }, workers } = settings.decoded
   const where = `(${workers} ${kind} ${workers === 1 ? "worker" : "workers"}), control at ${control}`
   for (const { endpoint, scopes } of listeners) {
     const scope = scopes.includes("global") ? "" : " in local scope only, which no socket leads to"

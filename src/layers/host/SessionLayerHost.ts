@@ -236,7 +236,7 @@ const make = (stack: Supervisor.Stack) =>
             new AttachFailed({ reason: new InvalidValue({ option: `certificates.${index}`, detail: message }) })
         )
       }
-      for (let i = 0; i < options.worker.workers; i++) workers.add(app, options.worker.kind)
+      for (let i = 0; i < options.workers; i++) workers.add(app, options.worker.kind)
       yield* Effect.forEach(
         [...app.slots.values()],
         (slot) => Effect.mapError(startWorker(app, slot), (reason) => new AttachFailed({ reason })),

@@ -101,7 +101,7 @@ describe("a proxy", () => {
     "W18 gives each session to the upstream with the least, over all its workers",
     (stage) =>
       Effect.gen(function*() {
-        const proxy = yield* proxied(stage, uris, { worker: { workers: 2 } })
+        const proxy = yield* proxied(stage, uris, { workers: 2 })
         const clients = yield* Effect.forEach(Array(12), () => dial(stage))
         assert.deepStrictEqual(sessionsOf(proxy), [4, 4, 4])
         const workers = (yield* stage.app("proxy")).workers.map(({ sessions }) => sessions)
@@ -171,7 +171,7 @@ describe("a proxy", () => {
 
   scenario("W18 tries an upstream that was down with one session at a time", (stage) =>
     Effect.gen(function*() {
-      const proxy = yield* proxied(stage, uris.slice(0, 2), { worker: { workers: 2 } })
+      const proxy = yield* proxied(stage, uris.slice(0, 2), { workers: 2 })
       const [listener] = proxy.listeners
       listener!.close()
       yield* dial(stage)
@@ -278,7 +278,7 @@ describe("a proxy", () => {
 
   scenario("W18 forgets what a worker has counted that died", (stage) =>
     Effect.gen(function*() {
-      const proxy = yield* proxied(stage, uris.slice(0, 2), { worker: { workers: 2 } })
+      const proxy = yield* proxied(stage, uris.slice(0, 2), { workers: 2 })
       const clients = yield* Effect.forEach(Array(8), () => dial(stage))
       stage.script(0, "proxy").crash()
       yield* settled

@@ -48,7 +48,7 @@ describe("Settings", () => {
       const file = { workers: 3, holdMax: 3, backlog: 3 }
       const env = { SLUICE_WORKERS: "4", SLUICE_HOLD_MAX: "4" }
       const { decoded } = yield* resolve({ flags: { workers: "5" }, env, file })
-      assert.strictEqual(decoded.worker.workers, 5)
+      assert.strictEqual(decoded.workers, 5)
       assert.strictEqual(decoded.admission.holdMax, 4)
       assert.strictEqual(decoded.admission.backlog, 3)
       assert.strictEqual(decoded.worker.drainTimeout, Options.defaults.worker.drainTimeout)
@@ -144,7 +144,7 @@ describe("Settings", () => {
   it.effect("take an empty variable as none", () =>
     Effect.gen(function*() {
       const { decoded } = yield* resolve({ env: { SLUICE_WORKERS: " ", SLUICE_CONFIG: "" }, file: { workers: 3 } })
-      assert.strictEqual(decoded.worker.workers, 3)
+      assert.strictEqual(decoded.workers, 3)
     }))
 
   it.effect("take the application and the control socket from each source", () =>

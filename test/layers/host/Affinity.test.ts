@@ -31,7 +31,7 @@ const attach = Effect.fnUntraced(function*(stage: Stage, options: AppOptionsInpu
     if (next instanceof Error) throw next
     return next as string
   }
-  const app = yield* stage.attach(actor, { worker: { workers: WORKERS }, listener: { affinity }, ...options })
+  const app = yield* stage.attach(actor, { workers: WORKERS, listener: { affinity }, ...options })
   return {
     app,
     asked,
@@ -163,7 +163,7 @@ describe("affinity", () => {
         const host = yield* SessionLayer
         const { network } = yield* HostScripted.HostScripted
         const actor = new Actor()
-        yield* host.attach(optionsOf({ worker: { workers: WORKERS }, listener: { affinity } }), actor.module)
+        yield* host.attach(optionsOf({ workers: WORKERS, listener: { affinity } }), actor.module)
         for (let i = 0; i < 8; i++) network.dial(endpoint)
         yield* settled
         assert.deepStrictEqual(actor.counts(WORKERS), [2, 2, 2, 2])

@@ -356,7 +356,7 @@ describe("attach", () => {
       yield* stage.namespaces.add({ name: "blue" })
       const before = yield* state(stage)
       const actor = new Actor({ start: () => Effect.fail(new Error("no database")) })
-      const options = { name: "app", client: "shop", namespace: "blue", scope: { local: true }, worker: { workers: 3 } }
+      const options = { name: "app", client: "shop", namespace: "blue", scope: { local: true }, workers: 3 }
       const error = yield* Effect.flip(stage.attach(actor, options))
       assert.strictEqual(error.reason._tag, "WorkerFailed")
       assert.deepStrictEqual(yield* state(stage), before)
@@ -410,7 +410,7 @@ describe("attach", () => {
         secret: "sesame",
         client: "shop",
         scope: { local: true, global: true },
-        worker: { workers: 2 }
+        workers: 2
       }
       const before = yield* state(stage)
       let finished = 0
@@ -437,7 +437,7 @@ describe("attach", () => {
   scenario("W3 an application that is detached while it starts is not attached", (stage) =>
     Effect.gen(function*() {
       const actor = new Actor({ start: () => Effect.never })
-      const fiber = yield* Effect.forkChild(Effect.flip(stage.attach(actor, { worker: { workers: 2 } })))
+      const fiber = yield* Effect.forkChild(Effect.flip(stage.attach(actor, { workers: 2 })))
       yield* settled
       const { handle } = yield* stage.host.find("app")
       const detaching = yield* Effect.forkChild(stage.host.detach(handle))
@@ -473,7 +473,7 @@ describe("detach", () => {
           namespace: "blue",
           scope: { local: true, global: true },
           proxiedTransports: ["tcp"],
-          worker: { workers: 2 }
+          workers: 2
         } as const
         const scope = yield* Scope.make()
         const app = yield* Scope.provide(spans.record(stage.attach(new Actor(), options)), scope)
@@ -524,7 +524,7 @@ describe("detach", () => {
     "W13 a second detach finds no application, and the first one is not disturbed",
     (stage) =>
       Effect.gen(function*() {
-        const { app, close } = yield* attachIn(stage, new Actor(), { worker: { workers: 3 } })
+        const { app, close } = yield* attachIn(stage, new Actor(), { workers: 3 })
         const first = yield* Effect.forkChild(stage.host.detach(app.handle), { startImmediately: true })
         const exits = yield* Effect.all([
           Effect.exit(Fiber.join(first)),
@@ -539,7 +539,7 @@ describe("detach", () => {
   scenario("W13 a detach that is interrupted is not left half-way", (stage) =>
     Effect.gen(function*() {
       for (let turns = 0; turns < 10; turns++) {
-        const { app } = yield* attachIn(stage, new Actor(), { worker: { workers: 2 } })
+        const { app } = yield* attachIn(stage, new Actor(), { workers: 2 })
         yield* stage.dialOpen()
         const fiber = yield* Effect.forkChild(stage.host.detach(app.handle))
         for (let i = 0; i < turns; i++) yield* turn
@@ -587,7 +587,7 @@ describe("sessions that the host ends", () => {
   scenario("endSession with reset breaks the connection, and tells the worker", (stage) =>
     Effect.gen(function*() {
       const actor = new Actor()
-      yield* stage.attach(actor, { worker: { workers: 1 } })
+      yield* stage.attach(actor, { workers: 1 })
       stage.network.listen(remote, () => {})
       const peers = [yield* stage.dialOpen(), yield* stage.dialOpen()]
       const connected = yield* actor.run().sessions.connect(remote)

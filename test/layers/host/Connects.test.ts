@@ -267,7 +267,7 @@ describe("half-open connects", () => {
     (stage) =>
       Effect.gen(function*() {
         const actor = new Actor()
-        yield* stage.attach(actor, { listen: [], client: "shop", worker: { workers: 2 } })
+        yield* stage.attach(actor, { listen: [], client: "shop", workers: 2 })
         const listener = stage.network.listen(remote, () => {})
         const second = stage.network.listen("tcp://10.0.0.2:443", () => {})
         listener.hold()
@@ -321,7 +321,7 @@ describe("half-open connects", () => {
     (stage) =>
       Effect.gen(function*() {
         const actor = new Actor()
-        yield* stage.attach(actor, { listen: [], admission: { maxHalfOpen: 3 }, worker: { workers: 2 } })
+        yield* stage.attach(actor, { listen: [], admission: { maxHalfOpen: 3 }, workers: 2 })
         const { sessions } = actor.run(0)
         const listener = stage.network.listen(remote, () => {})
         listener.hold()
@@ -392,7 +392,7 @@ describe("half-open connects", () => {
     (stage) =>
       Effect.gen(function*() {
         const actor = new Actor()
-        yield* stage.attach(actor, { listen: [], worker: { workers: 2 } })
+        yield* stage.attach(actor, { listen: [], workers: 2 })
         const listener = stage.network.listen(remote, () => {})
         listener.hold()
         const mine = yield* Effect.forEach(

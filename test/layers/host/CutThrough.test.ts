@@ -304,7 +304,7 @@ describe("a local connect", () => {
   scenario("W16 of a worker to itself, and to another worker of its application", (stage) =>
     Effect.gen(function*() {
       const actor = new Actor({ accept: echoing })
-      yield* stage.attach(actor, serverOptions({ name: "app", worker: { workers: 2 } }))
+      yield* stage.attach(actor, serverOptions({ name: "app", workers: 2 }))
       const talk = Effect.fnUntraced(function*(worker: number) {
         const session = yield* connect(actor, service, {}, worker)
         session.write(Buffer.from("hello"))
@@ -511,7 +511,7 @@ describe("admission", () => {
 
   scenario("W16 M15 bytes go to whoever has it in the end", (stage) =>
     Effect.gen(function*() {
-      const { client, server } = yield* attachPair(stage, { accept: echoing, server: { worker: { workers: 2 } } })
+      const { client, server } = yield* attachPair(stage, { accept: echoing, server: { workers: 2 } })
       stage.script(0, "server").block()
       const fiber = yield* Effect.forkChild(connect(client))
       yield* adjust(5)
@@ -574,7 +574,8 @@ describe("a client that gives up", () => {
         yield* stage.attach(
           new Actor(),
           serverOptions({
-            worker: { workers: 2, backoffBase: 100 },
+            workers: 2,
+            worker: { backoffBase: 100 },
             admission: { maxSessionsPerListener: 1, revokeAfter: 10_000 }
           })
         )
@@ -622,7 +623,7 @@ describe("a client that gives up", () => {
     "W16 while it is on offer: the offer is taken back, and nobody else gets it",
     (stage) =>
       Effect.gen(function*() {
-        const { client, server } = yield* attachPair(stage, { server: { worker: { workers: 2 } } })
+        const { client, server } = yield* attachPair(stage, { server: { workers: 2 } })
         stage.script(0, "server").block()
         const fiber = yield* Effect.forkChild(connect(client))
         yield* settled
@@ -665,7 +666,7 @@ describe("a client that gives up", () => {
 
   scenario("W16 at whatever moment it is interrupted, nothing of it is left", (stage) =>
     Effect.gen(function*() {
-      const { client, server } = yield* attachPair(stage, { server: { worker: { workers: 2 } } })
+      const { client, server } = yield* attachPair(stage, { server: { workers: 2 } })
       let finished = 0
       for (let turns = 0; finished < 3; turns++) {
         assert.isBelow(turns, 100)
@@ -872,7 +873,7 @@ describe("a worker that goes", () => {
     "W12 W16 the server's, with the connect on offer: it goes to another worker",
     (stage) =>
       Effect.gen(function*() {
-        const { client, server } = yield* attachPair(stage, { server: { worker: { workers: 2 } } })
+        const { client, server } = yield* attachPair(stage, { server: { workers: 2 } })
         stage.script(0, "server").block()
         const fiber = yield* Effect.forkChild(connect(client))
         yield* settled
@@ -1016,8 +1017,8 @@ describe("many of them", () => {
         const small = { segment: { rxFifoSize: "4KiB", txFifoSize: "4KiB" } } as const
         const { client, server } = yield* attachPair(stage, {
           accept: echoing,
-          server: { ...small, worker: { workers: 2 } },
-          client: { ...small, worker: { workers: 2 } }
+          server: { ...small, workers: 2 },
+          client: { ...small, workers: 2 }
         })
         const { raws: [raw] } = yield* attachRaw(stage, clientOptions({ name: "raw", ...small }))
         const round = Effect.fnUntraced(function*(worker: number, at: number) {
@@ -1216,7 +1217,7 @@ describe("W20", () => {
             raw.send({ _tag: "listen", request: 2, endpoint: "tcp://127.0.0.1:81", backlog: 0, flags: 0 })
           }
           const actor = new Actor({ accept: random(2) === 0 ? echoing : recorded })
-          yield* stage.attach(actor, { name: "actor", listen: [service], ...small, worker: { workers: 2 } })
+          yield* stage.attach(actor, { name: "actor", listen: [service], ...small, workers: 2 })
           const driven = [...raws, second!].map((raw) => new Driven(raw))
           const outside: Array<Peer> = []
           stage.network.listen(remote, (peer) => outside.push(peer))
@@ -1364,7 +1365,7 @@ describe("between threads", () => {
           const bytes = 10 * MB
           const times = 3
           const attach = (name: string, kind: "thread" | "in-process", listen: ReadonlyArray<string>, config: Config) =>
-            host.attach({ name, listen, config, ...local, worker: { workers: 1, kind } }, module)
+            host.attach({ name, listen, config, ...local, workers: 1, worker: { kind } }, module)
           yield* Effect.gen(function*() {
             yield* attach("server", server, [service], { from: 1000, bytes })
             yield* attach("client", client, [], { from: 77_000, bytes, connect: { uri: service, times } })

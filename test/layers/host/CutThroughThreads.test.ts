@@ -45,8 +45,9 @@ const scenario = (
         host.attach({
           name,
           scope: { local: true },
+          workers: 1,
           ...options,
-          worker: { workers: 1, kind, backoffBase: 10, ...options.worker }
+          worker: { kind, backoffBase: 10, ...options.worker }
         }, urlOf(fixture))
       yield* body({
         serve: (fixture, options) =>

@@ -16,7 +16,7 @@ import { settled, until } from "../../support/until.ts"
 
 const attachRaw = Effect.fnUntraced(function*(stage: Stage, workers = 1) {
   const raws = Array.from({ length: workers }, (_, worker) => stage.raw(worker))
-  yield* stage.attach(new Actor(), { worker: { workers } })
+  yield* stage.attach(new Actor(), { workers })
   for (const raw of raws) {
     raw.send({ _tag: "listen", request: 1, endpoint, backlog: 0, flags: 0 })
     yield* until("bound", () => raw.all("bound").length === 1)
@@ -130,7 +130,7 @@ describe("a hostile worker", () => {
         const host = yield* SessionLayer
         process.env.SLUICE_TEST_HOSTILE = name
         yield* host.attach(
-          { name: "hostile", worker: { workers: 1, backoffBase: 60_000, backoffMax: 60_000 } },
+          { name: "hostile", workers: 1, worker: { backoffBase: 60_000, backoffMax: 60_000 } },
           AppWorker.fromUrl(new URL("../../fixtures/hostile.ts", import.meta.url))
         )
         for (let tries = 0; tries < 100; tries++) {

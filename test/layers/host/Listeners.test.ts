@@ -61,7 +61,7 @@ describe("listeners", () => {
             Effect.forEach(uris, (uri, at) =>
               members[at]!.includes(run.info.worker) ? Effect.asVoid(listen(run, uri)) : Effect.void, { discard: true })
         })
-        yield* stage.attach(actor, { listen: uris, worker: { workers: 3 } })
+        yield* stage.attach(actor, { listen: uris, workers: 3 })
         const { listeners } = yield* stage.app()
         for (const [at, uri] of uris.entries()) {
           assert.deepStrictEqual(
@@ -89,7 +89,7 @@ describe("listeners", () => {
     (stage) =>
       Effect.gen(function*() {
         const actor = new Actor()
-        yield* stage.attach(actor, { listen: [], worker: { workers: 3 } })
+        yield* stage.attach(actor, { listen: [], workers: 3 })
         stage.listens.hold()
         const fibers = yield* Effect.forEach([0, 1, 2], (worker) => Effect.forkChild(listen(actor.run(worker))))
         yield* settled
@@ -106,7 +106,7 @@ describe("listeners", () => {
   scenario("W10 where the first of them fails, the others try for themselves", (stage) =>
     Effect.gen(function*() {
       const actor = new Actor()
-      yield* stage.attach(actor, { listen: [], worker: { workers: 2 } })
+      yield* stage.attach(actor, { listen: [], workers: 2 })
       const taken = stage.network.listen(endpoint, () => {})
       stage.listens.hold()
       const before = yield* state(stage)
@@ -175,7 +175,7 @@ describe("listeners", () => {
     (stage) =>
       Effect.gen(function*() {
         const actor = new Actor()
-        yield* stage.attach(actor, { listen: [], worker: { workers: 2 } })
+        yield* stage.attach(actor, { listen: [], workers: 2 })
         stage.listens.hold()
         yield* Effect.forkChild(Effect.flip(listen(actor.run(0))))
         yield* settled
@@ -221,7 +221,7 @@ describe("listeners", () => {
     (stage) =>
       Effect.gen(function*() {
         const actor = new Actor()
-        yield* stage.attach(actor, { listen: [], worker: { workers: 2 } })
+        yield* stage.attach(actor, { listen: [], workers: 2 })
         for (let i = 0; i < 20; i++) {
           const { close } = yield* listenIn(actor.run(0))
           const closing = yield* Effect.forkChild(close)
@@ -327,7 +327,7 @@ describe("a listen that fails", () => {
       Effect.gen(function*() {
         const actor = new Actor()
         const neighbour = new Actor()
-        yield* stage.attach(actor, { worker: { workers: 2 } })
+        yield* stage.attach(actor, { workers: 2 })
         yield* stage.attach(neighbour, { name: "neighbour", listen: [] })
         const before = yield* state(stage)
         const twice = yield* Effect.flip(listen(actor.run(1)))
@@ -357,7 +357,7 @@ describe("unlisten", () => {
       Effect.gen(function*() {
         const actor = new Actor()
         const neighbour = new Actor()
-        yield* stage.attach(actor, { listen: [], worker: { workers: 2 } })
+        yield* stage.attach(actor, { listen: [], workers: 2 })
         yield* stage.attach(neighbour, { name: "neighbour", listen: [] })
         const { listener } = yield* listenIn(actor.run(0))
         const before = yield* state(stage)
@@ -409,7 +409,7 @@ describe("unlisten", () => {
     (stage) =>
       Effect.gen(function*() {
         const actor = new Actor()
-        yield* stage.attach(actor, { listen: [], worker: { workers: 2 } })
+        yield* stage.attach(actor, { listen: [], workers: 2 })
         const [first] = yield* Effect.forEach([0, 1], (worker) => listenIn(actor.run(worker), endpoint, echoing))
         const peers = [yield* stage.dialOpen(), yield* stage.dialOpen()]
         yield* first!.close
@@ -432,7 +432,7 @@ describe("unlisten", () => {
         const actor = new Actor()
         const { raws } = yield* attachRaw(stage, { name: "raw" }, 1)
         const handle = handleOf<Handle.ListenerHandle>((yield* stage.listener).handle)
-        yield* stage.attach(actor, { listen: [], worker: { workers: 2 } })
+        yield* stage.attach(actor, { listen: [], workers: 2 })
         const open = yield* stage.dial()
         assert.isTrue(raws[0]!.claim(raws[0]!.all("accepted")[0]!))
         const offered = yield* stage.dial()
@@ -462,7 +462,7 @@ describe("unlisten", () => {
     (stage) =>
       Effect.gen(function*() {
         const actor = new Actor()
-        yield* stage.attach(actor, { listen: [], worker: { workers: 2 } })
+        yield* stage.attach(actor, { listen: [], workers: 2 })
         const old = yield* Effect.forEach([0, 1], (worker) => listenIn(actor.run(worker)))
         yield* stage.host.unlisten(old[0]!.listener.handle)
         yield* settled

@@ -292,7 +292,7 @@ describe("proxies", () => {
       Effect.gen(function*() {
         const proxy = yield* attach(stage, "proxy", {
           listen: [endpoint, service],
-          worker: { workers: 2 },
+          workers: 2,
           ...only.both,
           ...proxied
         })

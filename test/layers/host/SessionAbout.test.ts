@@ -20,7 +20,8 @@ describe("what is known of sessions", () => {
         {
           name: "app",
           listen: ["tcp://127.0.0.1:0"],
-          worker: { workers: 1, kind: "in-process" },
+          workers: 1,
+          worker: { kind: "in-process" },
           queue: { indexQueue: 256, ioRing: 256, controlRing: 64 },
           segment: { firstSegmentSize: "512 KiB", addSegmentSize: 0 },
           listener: { proxyTrust: ["127.0.0.1"] }

@@ -37,7 +37,7 @@ const dialMany = (stage: Stage, count: number) => Effect.forEach(Array(count), (
 /** Attaches raw workers that listen, and gives the listener's handle of each. */
 const attachRaw = Effect.fnUntraced(function*(stage: Stage, options: Parameters<Stage["attach"]>[1] = {}, workers = 1) {
   const raws = Array.from({ length: workers }, (_, worker) => stage.raw(worker, options?.name))
-  yield* stage.attach(new Actor(), { ...options, worker: { workers, kind: "in-process", ...options?.worker } })
+  yield* stage.attach(new Actor(), { ...options, workers, worker: { kind: "in-process", ...options?.worker } })
   for (const raw of raws) {
     raw.send({ _tag: "listen", request: 1, endpoint: options?.listen?.[0] ?? endpoint, backlog: 0, flags: 0 })
     yield* until("bound", () => raw.all("bound").length === 1)
@@ -148,7 +148,7 @@ describe("attach", () => {
       const wrong = [
         [{ queue: { indexQueue: 3 } }, "InvalidValue", "queue.indexQueue"],
         [{ admission: { revokeAfter: 0 } }, "InvalidValue", "admission.revokeAfter"],
-        [{ worker: { workers: 0 } }, "InvalidValue", "worker.workers"],
+        [{ workers: 0 }, "InvalidValue", "workers"],
         [{ listen: ["tcp://nowhere"] }, "InvalidValue", "listen"],
         [{ proxiedTransports: ["tcp"] }, "UnsupportedConfig", "proxiedTransports"],
         [{ tlsEngine: "own" }, "UnsupportedConfig", "tlsEngine"],
@@ -165,7 +165,7 @@ describe("attach", () => {
 
   scenario("W5 every worker of an application has its segment properties", (stage) =>
     Effect.gen(function*() {
-      yield* stage.attach(new Actor(), { worker: { workers: 3 }, segment: { firstSegmentSize: "1MiB" } })
+      yield* stage.attach(new Actor(), { workers: 3, segment: { firstSegmentSize: "1MiB" } })
       const { workers } = yield* stage.app()
       assert.deepStrictEqual(workers.map(({ segments }) => segments.bytes), [1024 * KiB, 1024 * KiB, 1024 * KiB])
       assert.strictEqual(new Set(workers.map(({ segments }) => segments.hostBytes)).size, 1)
@@ -184,7 +184,7 @@ describe("attach", () => {
             }
           })
       })
-      const reason = yield* attachFailure(stage.attach(actor, { worker: { workers: 3 } }))
+      const reason = yield* attachFailure(stage.attach(actor, { workers: 3 }))
       assert.strictEqual(reason.message, "worker 2 did not start: the application failed: no third")
       assert.strictEqual(actor.runs.length, 3)
       yield* assertNothingLeft(stage)
@@ -307,7 +307,7 @@ describe("listeners", () => {
     (stage) =>
       Effect.gen(function*() {
         const actor = new Actor()
-        yield* stage.attach(actor, { worker: { workers: 3 } })
+        yield* stage.attach(actor, { workers: 3 })
         const order: Array<number> = []
         for (let i = 0; i < 7; i++) {
           const before = actor.counts(3)
@@ -338,7 +338,7 @@ describe("listeners", () => {
   scenario("W10 a listener closes with its last worker", (stage) =>
     Effect.gen(function*() {
       const actor = new Actor()
-      yield* stage.attach(actor, { listen: [], worker: { workers: 2 } })
+      yield* stage.attach(actor, { listen: [], workers: 2 })
       const scopes = [yield* Scope.make(), yield* Scope.make()] as const
       for (const worker of [0, 1] as const) {
         const run = actor.run(worker)
@@ -801,7 +801,7 @@ describe("connects", () => {
         const actor = new Actor()
         yield* stage.attach(actor, {
           listen: [],
-          worker: { workers: 2 },
+          workers: 2,
           admission: { maxSessionsPerWorker: 1, maxSessions: 2 }
         })
         stage.network.listen(remote, () => {})
@@ -889,7 +889,7 @@ describe("congestion", () => {
   scenario("M6 M13 a congested worker gets no sessions, the next one does", (stage) =>
     Effect.gen(function*() {
       const actor = new Actor()
-      yield* stage.attach(actor, { queue: tiny, worker: { workers: 3 } })
+      yield* stage.attach(actor, { queue: tiny, workers: 3 })
       const peers = yield* dialMany(stage, 9)
       yield* congest(stage, [peers[0]!, peers[3]!, peers[6]!])
       yield* dialMany(stage, 4)
@@ -993,7 +993,7 @@ describe("congestion", () => {
     (stage) =>
       Effect.gen(function*() {
         const actor = new Actor()
-        yield* stage.attach(actor, { queue: { ...tiny, postponedMessages: 4 }, worker: { workers: 2 } })
+        yield* stage.attach(actor, { queue: { ...tiny, postponedMessages: 4 }, workers: 2 })
         const peers = yield* dialMany(stage, 14)
         const mine = peers.filter((_, i) => i % 2 === 0)
         stage.script(0).block()
@@ -1033,7 +1033,7 @@ describe("congestion", () => {
       const actor = new Actor()
       yield* stage.attach(actor, {
         queue: { indexQueue: 4, ioRing: 4, controlRing: 4, postponedMessages: 1 },
-        worker: { workers: 2 },
+        workers: 2,
         admission: { revokeAfter: 1000 }
       })
       const peers = yield* dialMany(stage, 12)
@@ -1094,7 +1094,7 @@ describe("congestion", () => {
           client: "shop",
           queue: { indexQueue: 1, ioRing: 2, controlRing: 4 },
           segment: { rxFifoSize: "8KiB", txFifoSize: "16KiB", addSegmentSize: "1MiB" },
-          worker: { workers: 2 }
+          workers: 2
         })
         yield* stage.attach(new Actor(), { name: "other", listen: [] })
         const peers = yield* dialMany(stage, 6)
@@ -1180,7 +1180,7 @@ describe("offers", () => {
     (stage) =>
       Effect.gen(function*() {
         const actor = new Actor()
-        yield* stage.attach(actor, { worker: { workers: 2 } })
+        yield* stage.attach(actor, { workers: 2 })
         stage.script(0).block()
         const peer = yield* stage.dial()
         assert.isFalse(peer.opened)
@@ -1217,7 +1217,7 @@ describe("offers", () => {
     (stage) =>
       Effect.gen(function*() {
         const actor = new Actor()
-        yield* stage.attach(actor, { worker: { workers: 2 } })
+        yield* stage.attach(actor, { workers: 2 })
         stage.script(0).mute()
         const peer = yield* stage.dial()
         yield* until("the claim", () => actor.run(0).accepted.length === 1)
@@ -1301,7 +1301,7 @@ describe("offers", () => {
     (stage) =>
       Effect.gen(function*() {
         const actor = new Actor()
-        yield* stage.attach(actor, { worker: { workers: 2 } })
+        yield* stage.attach(actor, { workers: 2 })
         stage.script(0).block()
         const gone = yield* stage.dial()
         gone.reset()
@@ -1322,7 +1322,7 @@ describe("offers", () => {
     (stage) =>
       Effect.gen(function*() {
         const actor = new Actor()
-        yield* stage.attach(actor, { worker: { workers: 3 }, admission: { revokeAfter: 20 } })
+        yield* stage.attach(actor, { workers: 3, admission: { revokeAfter: 20 } })
         stage.script(0).slow(1000)
         stage.script(1).slow(1000)
         const peer = yield* stage.dial()
@@ -1371,7 +1371,7 @@ describe("limits", () => {
     (stage) =>
       Effect.gen(function*() {
         const actor = new Actor()
-        yield* stage.attach(actor, { worker: { workers: 2 }, admission: { maxSessionsPerWorker: 2 } })
+        yield* stage.attach(actor, { workers: 2, admission: { maxSessionsPerWorker: 2 } })
         const peers = yield* dialMany(stage, 4)
         assert.deepStrictEqual(actor.counts(2), [2, 2])
         const held = yield* stage.dial()
@@ -1417,7 +1417,7 @@ describe("limits", () => {
     (stage) =>
       Effect.gen(function*() {
         const actor = new Actor()
-        yield* stage.attach(actor, { worker: { workers: 2 }, admission: { maxSessionsPerListener: 2, maxSessions: 2 } })
+        yield* stage.attach(actor, { workers: 2, admission: { maxSessionsPerListener: 2, maxSessions: 2 } })
         stage.script(0).block()
         const first = yield* stage.dial()
         yield* TestClock.adjust(5)
@@ -1497,7 +1497,7 @@ describe("workers", () => {
     (stage) =>
       Effect.gen(function*() {
         const actor = new Actor({ accept: echoing })
-        yield* stage.attach(actor, { worker: { workers: 2 } })
+        yield* stage.attach(actor, { workers: 2 })
         const peers = yield* dialMany(stage, 4)
         const dead = actor.run(0)
         stage.script(0).crash("the worker crashed: a bug")
@@ -1563,7 +1563,7 @@ describe("workers", () => {
       const attached = (use: (actor: Actor) => Effect.Effect<void>) =>
         Effect.scoped(Effect.gen(function*() {
           const actor = new Actor()
-          yield* stage.attach(actor, { queue: tiny, worker: { workers: 2 } })
+          yield* stage.attach(actor, { queue: tiny, workers: 2 })
           const before = yield* snapshot
           yield* use(actor)
           return before
@@ -1781,7 +1781,7 @@ describe("the ledger", () => {
             maxSessionsPerListener: 30,
             maxSessions: 25
           },
-          worker: { workers: 3 },
+          workers: 3,
           segment: { rxFifoSize: 4096, txFifoSize: 4096 }
         })
         const peers: Array<Peer> = []

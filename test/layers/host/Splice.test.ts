@@ -440,7 +440,7 @@ describe("a raw worker", () => {
   })
   const attach = (stage: Stage, workers = 1) => {
     for (let worker = 0; worker < workers; worker++) stage.raw(worker)
-    return stage.attach(new Actor(), { worker: { workers } })
+    return stage.attach(new Actor(), { workers })
   }
 
   scenario("W18 that joins a session with itself is given up", (stage) =>
@@ -627,7 +627,8 @@ for (const kind of ["thread", "in-process"] as const satisfies ReadonlyArray<Wor
               listen: ["tcp://127.0.0.1:0"],
               config: `tcp://127.0.0.1:${port}`,
               segment: { rxFifoSize: fifoSize, txFifoSize: fifoSize },
-              worker: { workers: 1, kind, backoffBase: 10 }
+              workers: 1,
+              worker: { kind, backoffBase: 10 }
             }, module)
             const { apps } = yield* host.report
             const connected = Events.once(upstream, "connection") as Promise<[Net.Socket]>
@@ -754,7 +755,8 @@ describe("a thread worker that dies", () => {
         name: "app",
         listen: ["tcp://127.0.0.1:0", "tcp://[::1]:0"],
         config: `tcp://127.0.0.1:${port}`,
-        worker: { workers: 1, backoffBase: 10 }
+        workers: 1,
+        worker: { backoffBase: 10 }
       }, AppWorker.fromUrl(new URL("../../fixtures/joins.ts", import.meta.url)))
       const { apps } = yield* host.report
       const connected = Events.once(upstream, "connection") as Promise<[Net.Socket]>

@@ -87,7 +87,7 @@ describe("add", () => {
     (stage) =>
       Effect.gen(function*() {
         const { host } = stage
-        const { handle } = yield* stage.attach(new Actor(), { worker: { workers: 3 } })
+        const { handle } = yield* stage.attach(new Actor(), { workers: 3 })
         const old = yield* handleOfWorker(stage, 1)
         yield* host.deleteWorker(old)
         assert.deepStrictEqual(yield* numbers(stage), [0, 2])
@@ -129,7 +129,7 @@ describe("add", () => {
   scenario(`W11 an application has ${MAX_WORKERS} workers at most`, (stage) =>
     Effect.gen(function*() {
       const { handle } = yield* stage.attach(new Actor(), {
-        worker: { workers: MAX_WORKERS - 1 },
+        workers: MAX_WORKERS - 1,
         segment: { firstSegmentSize: "1MiB" }
       })
       // two at once, and room for one
@@ -233,7 +233,7 @@ describe("add", () => {
 describe("delete", () => {
   scenario("W11 the default worker is not deleted while others live", (stage) =>
     Effect.gen(function*() {
-      yield* stage.attach(new Actor(), { worker: { workers: 2 } })
+      yield* stage.attach(new Actor(), { workers: 2 })
       const before = yield* state(stage)
       const error = yield* failure(stage.host.deleteWorker(yield* handleOfWorker(stage)))
       assert.strictEqual(error.reason._tag, "DefaultWorker")
@@ -247,7 +247,7 @@ describe("delete", () => {
   scenario("W11 with its last worker the application is detached", (stage) =>
     Effect.gen(function*() {
       const { host } = stage
-      const app = yield* stage.attach(new Actor(), { client: "shop", worker: { workers: 2 } })
+      const app = yield* stage.attach(new Actor(), { client: "shop", workers: 2 })
       yield* host.deleteWorker(yield* handleOfWorker(stage, 1))
       assert.deepStrictEqual((yield* stage.listener).workers, [0])
       yield* host.deleteWorker(yield* handleOfWorker(stage, 0))
@@ -271,7 +271,7 @@ describe("delete", () => {
               yield* Effect.forkScoped(Effect.andThen(run.sessions.draining, Effect.sync(() => told++)))
             })
         })
-        yield* stage.attach(actor, { worker: { workers: 2 } })
+        yield* stage.attach(actor, { workers: 2 })
         const [, second] = [yield* stage.dialOpen(), yield* stage.dialOpen()] as const
         const handle = yield* handleOfWorker(stage, 1)
         const deleting = yield* Effect.forkChild(stage.host.deleteWorker(handle))
@@ -297,7 +297,7 @@ describe("delete", () => {
 
   scenario("W11 waits at most for the drain timeout", (stage) =>
     Effect.gen(function*() {
-      yield* stage.attach(new Actor(), { worker: { workers: 2, drainTimeout: 3000 } })
+      yield* stage.attach(new Actor(), { workers: 2, worker: { drainTimeout: 3000 } })
       const peers = [yield* stage.dialOpen(), yield* stage.dialOpen()]
       const handle = yield* handleOfWorker(stage, 1)
       const deleting = yield* Effect.forkChild(stage.host.deleteWorker(handle))
@@ -313,7 +313,7 @@ describe("delete", () => {
 
   scenario("W11 waits for nothing where it is not to drain", (stage) =>
     Effect.gen(function*() {
-      yield* stage.attach(new Actor(), { worker: { workers: 2 } })
+      yield* stage.attach(new Actor(), { workers: 2 })
       const peers = [yield* stage.dialOpen(), yield* stage.dialOpen()]
       yield* stage.host.deleteWorker(yield* handleOfWorker(stage, 1), { drain: false })
       yield* settled
@@ -324,7 +324,7 @@ describe("delete", () => {
 
   scenario("W11 a worker that waits to be started again is deleted at once", (stage) =>
     Effect.gen(function*() {
-      yield* stage.attach(new Actor(), { worker: { workers: 2 } })
+      yield* stage.attach(new Actor(), { workers: 2 })
       stage.script(1).crash()
       yield* settled
       assert.strictEqual((yield* stage.worker(1)).state, "BACKOFF")
@@ -338,7 +338,7 @@ describe("delete", () => {
     "W11 a worker that crashes while it drains is gone, and is not started again",
     (stage) =>
       Effect.gen(function*() {
-        yield* stage.attach(new Actor(), { worker: { workers: 2 } })
+        yield* stage.attach(new Actor(), { workers: 2 })
         const peers = [yield* stage.dialOpen(), yield* stage.dialOpen()]
         const deleting = yield* Effect.forkChild(stage.host.deleteWorker(yield* handleOfWorker(stage, 1)))
         yield* settled
@@ -354,7 +354,7 @@ describe("delete", () => {
 
   scenario("W11 interrupted while it drains, the worker goes at once", (stage) =>
     Effect.gen(function*() {
-      yield* stage.attach(new Actor(), { worker: { workers: 2 } })
+      yield* stage.attach(new Actor(), { workers: 2 })
       const peers = [yield* stage.dialOpen(), yield* stage.dialOpen()]
       const deleting = yield* Effect.forkChild(stage.host.deleteWorker(yield* handleOfWorker(stage, 1)))
       yield* settled
@@ -379,7 +379,7 @@ describe("delete", () => {
 
   scenario("W11 the last one waits for those that are being deleted, too", (stage) =>
     Effect.gen(function*() {
-      yield* stage.attach(new Actor({ accept: echoing }), { worker: { workers: 2 } })
+      yield* stage.attach(new Actor({ accept: echoing }), { workers: 2 })
       const peers = [yield* stage.dialOpen(), yield* stage.dialOpen()] as const
       const second = yield* Effect.forkChild(stage.host.deleteWorker(yield* handleOfWorker(stage, 1)))
       yield* settled
@@ -461,7 +461,7 @@ describe("restart", () => {
   scenario("W11 others serve the listeners meanwhile", (stage) =>
     Effect.gen(function*() {
       const actor = new Actor({ accept: echoing })
-      yield* stage.attach(actor, { worker: { workers: 2 } })
+      yield* stage.attach(actor, { workers: 2 })
       const peer = yield* stage.dialOpen()
       const restarting = yield* Effect.forkChild(stage.host.restartWorker(yield* handleOfWorker(stage)))
       yield* settled
@@ -612,7 +612,7 @@ describe("restart", () => {
     "W11 a worker that is deleted, or detached, while it drains for a restart is not there to be restarted",
     (stage) =>
       Effect.gen(function*() {
-        const { handle } = yield* stage.attach(new Actor(), { worker: { workers: 2 } })
+        const { handle } = yield* stage.attach(new Actor(), { workers: 2 })
         const peers = [yield* stage.dialOpen(), yield* stage.dialOpen()]
         for (
           const [worker, end] of [
@@ -671,7 +671,7 @@ describe("a restart that is interrupted", () => {
       Effect.gen(function*() {
         for (let turns = 0; turns < 6; turns++) {
           yield* Effect.scoped(Effect.gen(function*() {
-            yield* stage.attach(new Actor(), { worker: { workers: 2 } })
+            yield* stage.attach(new Actor(), { workers: 2 })
             yield* stage.dialOpen()
             yield* stage.dialOpen()
             const handle = yield* handleOfWorker(stage, 1)
@@ -708,7 +708,8 @@ describe("workers of mixed kinds", () => {
             name: "app",
             listen: ["tcp://127.0.0.1:0"],
             admission: { revokeAfter: 1000 },
-            worker: { workers: 1, kind: "thread" }
+            workers: 1,
+            worker: { kind: "thread" }
           }, module)
           const added = yield* host.addWorker(app.handle, { kind: "in-process" })
           assert.strictEqual(added.kind, "in-process")

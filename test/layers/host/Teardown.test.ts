@@ -132,7 +132,7 @@ const busy = Effect.fnUntraced(function*(stage: Stage, load: Load) {
     scope: both,
     queue: { indexQueue: 8, ioRing: 8, controlRing: 8 },
     segment: { rxFifoSize: "64KiB", txFifoSize: "64KiB" },
-    worker: { workers: 2 }
+    workers: 2
   })
   const attached = yield* inventory(stage)
 
@@ -299,7 +299,7 @@ describe("the order", () => {
           names.set(worker, [...names.get(worker) ?? [], name.slice("SessionLayer.teardown/".length)])
         }
         yield* spans.record(Effect.gen(function*() {
-          const { handle } = yield* stage.attach(new Actor(), { worker: { workers: 3 } })
+          const { handle } = yield* stage.attach(new Actor(), { workers: 3 })
           stage.script(2).crash()
           yield* settled
           yield* adjust(100)
@@ -468,7 +468,8 @@ describe("with threads and sockets", () => {
               config,
               listen,
               scope: both,
-              worker: { workers, kind: "thread", backoffBase: 10 },
+              workers,
+              worker: { kind: "thread", backoffBase: 10 },
               admission: { revokeAfter: 1000, connectTimeout: 60_000 }
             }, module)
           yield* Effect.gen(function*() {

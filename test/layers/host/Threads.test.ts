@@ -80,8 +80,9 @@ const scenarioOf = (placement: Report.ListenerReport["placement"]) =>
           name: "app",
           listen: ["tcp://127.0.0.1:0"],
           listener: { placement },
+          workers: 2,
           ...options,
-          worker: { workers: 2, backoffBase: 10, ...options.worker }
+          worker: { backoffBase: 10, ...options.worker }
         }, module)
         const [listener] = report().apps[0]!.listeners
         assert.strictEqual(listener!.placement, placement)
@@ -197,7 +198,7 @@ describe.each(["shared", "transfer"] as const)("workers on threads, placement %s
 
   scenario(
     "W12 a detach ends threads that do not stop by themselves",
-    { worker: { workers: 1 } },
+    { workers: 1 },
     (stage) =>
       Effect.gen(function*() {
         const client = yield* stage.dial

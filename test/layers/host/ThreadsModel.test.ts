@@ -183,7 +183,8 @@ it.live(
         const { handle } = yield* host.attach({
           name: "app",
           listen: ["tcp://127.0.0.1:0"],
-          worker: { workers: 2, backoffBase: 1, backoffMax: 1 }
+          workers: 2,
+          worker: { backoffBase: 1, backoffMax: 1 }
         }, module)
         const report = yield* app
         for (const { handle, mapIndex } of report.workers) {

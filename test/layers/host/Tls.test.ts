@@ -29,12 +29,12 @@ class App {
   })))
 }
 
-const worker = { kind: "in-process", workers: 1 } as const
+const worker = { kind: "in-process" } as const
 
 const attached = Effect.fnUntraced(function*(options: AppOptionsInput) {
   const host = yield* SessionLayer
   const app = new App()
-  const { handle, index } = yield* host.attach({ worker, ...options }, app.module)
+  const { handle, index } = yield* host.attach({ workers: 1, worker, ...options }, app.module)
   const info = (): Effect.Effect<Report.AppReport> =>
     Effect.map(host.report, ({ apps }) => apps.find((app) => app.index === index)!)
   const [listener] = (yield* info()).listeners

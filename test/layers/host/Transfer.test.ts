@@ -83,8 +83,9 @@ const scenario = (
             name: "app",
             listen: ["tcp://127.0.0.1:0"],
             listener: { placement: "transfer" },
+            workers: 1,
             ...options,
-            worker: { kind: "in-process", workers: 1, ...options.worker }
+            worker: { kind: "in-process", ...options.worker }
           }, actor.module)
           const port = Number(new URL(report().apps[0]!.listeners[0]!.endpoint).port)
           const dial = (): Peer => {
@@ -422,7 +423,8 @@ describe("where connections can't move", () => {
         name: "app",
         listen: ["tcp://127.0.0.1:0"],
         listener: { placement: "transfer", proxyTrust: ["10.0.0.0/8"] },
-        worker: { kind: "in-process", workers: 2 }
+        workers: 2,
+        worker: { kind: "in-process" }
       }, actor.module)
       const listener = (yield* host.report).apps[0]!.listeners[0]!
       assert.strictEqual(listener.placement, "shared")

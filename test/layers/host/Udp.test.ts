@@ -48,7 +48,7 @@ const peers = (count: number, local: string) => Effect.all(Array.from({ length: 
 describe("a host with UDP sessions", () => {
   test("W10 is fair over its workers, and a session stays with its worker", () =>
     Effect.gen(function*() {
-      const { actor, listener, local } = yield* attach({ worker: { workers: 3 } })
+      const { actor, listener, local } = yield* attach({ workers: 3 })
       const some = yield* peers(9, local)
       for (const round of [1, 2]) {
         for (const peer of some) {
@@ -65,7 +65,7 @@ describe("a host with UDP sessions", () => {
 
   test("a drain does not wait for peers that may never say anything again", () =>
     Effect.gen(function*() {
-      const { host, local } = yield* attach({ worker: { workers: 2, drainTimeout: "1 minute" } })
+      const { host, local } = yield* attach({ workers: 2, worker: { drainTimeout: "1 minute" } })
       const some = yield* peers(4, local)
       for (const peer of some) peer.send("a")
       yield* until("the answers", () => some.every((peer) => peer.received.length === 1))

@@ -51,7 +51,7 @@ const scenario = (
       assert.deepStrictEqual((yield* host.report).imbalances, [])
     }).pipe(Effect.scoped, Effect.provide(HostScripted.layer)))
 
-const inProcess = (workers: number): AppOptionsInput => ({ worker: { workers, kind: "in-process" } })
+const inProcess = (workers: number): AppOptionsInput => ({ workers, worker: { kind: "in-process" } })
 
 const textOf = (peer: TransportMemory.Peer): string => peer.received().toString()
 
@@ -193,7 +193,8 @@ describe("a scripted worker", () => {
   const told: Array<string> = []
 
   scenario("that crashes at its next message does not see it, and starts again after its backoff", {
-    worker: { workers: 2, kind: "in-process", backoffBase: 100 }
+    workers: 2,
+    worker: { kind: "in-process", backoffBase: 100 }
   }, (stage) =>
     Effect.gen(function*() {
       const peers = [stage.ask("who"), stage.ask("who")]
@@ -229,7 +230,8 @@ describe("a scripted worker", () => {
     }))
 
   scenario("forgets what it was told when it starts again", {
-    worker: { workers: 1, kind: "in-process", backoffBase: 100 }
+    workers: 1,
+    worker: { kind: "in-process", backoffBase: 100 }
   }, (stage) =>
     Effect.gen(function*() {
       const script = stage.script(0)

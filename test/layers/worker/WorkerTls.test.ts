@@ -58,7 +58,8 @@ describe.each(kinds)("TLS of connections %s", (_, listener, kind) => {
           name: "app",
           listen: ["tls://127.0.0.1:0"],
           listener: { ...listener, alpn: ["one", "two"], ...options },
-          worker: { kind, workers: 1 }
+          workers: 1,
+          worker: { kind }
         }, module)
         const handle = yield* certificates.add(app, Pem.pair("exact"))
         const bound = () => report().apps[0]!.listeners[0]

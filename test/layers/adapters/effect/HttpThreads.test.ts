@@ -19,7 +19,7 @@ for (const fifo of ["4 KiB", "64 KiB", "512 KiB"]) {
           name: "http",
           listen: ["tcp://127.0.0.1:0"],
           segment: { rxFifoSize: fifo, txFifoSize: fifo },
-          worker: { workers: 1 }
+          workers: 1
         },
         AppWorker.fromUrl(new URL("../../../../src/apps/http.ts", import.meta.url))
       )

@@ -116,7 +116,7 @@ describe("SessionSocketServer", () => {
     Effect.gen(function*() {
       const host = yield* SessionLayer
       yield* host.attach(
-        { name: "echo", listen: ["tcp://127.0.0.1:0"], worker: { workers: 1, kind: "in-process" } },
+        { name: "echo", listen: ["tcp://127.0.0.1:0"], workers: 1, worker: { kind: "in-process" } },
         AppWorker.fromLayer(
           Layer.effectDiscard(Effect.gen(function*() {
             const server = yield* SessionSocketServer.make()

@@ -31,10 +31,10 @@ const places: ReadonlyArray<Where> = [
   { kind: "in-process", workers: 2 }
 ]
 
-const attach = Effect.fnUntraced(function*(file: string, where: Where) {
+const attach = Effect.fnUntraced(function*(file: string, { kind, workers }: Where) {
   const host = yield* SessionLayer
   const application = yield* host.attach(
-    { name: file, listen: ["tcp://127.0.0.1:0"], worker: { ...where, drainTimeout: "20 seconds" } },
+    { name: file, listen: ["tcp://127.0.0.1:0"], workers, worker: { kind, drainTimeout: "20 seconds" } },
     AppWorker.fromUrl(new URL(`../../../fixtures/node/${file}`, import.meta.url))
   )
   const { apps } = yield* host.report
@@ -285,7 +285,7 @@ describe("a program that listens by itself", () => {
     onHost(Effect.gen(function*() {
       const host = yield* SessionLayer
       yield* host.attach(
-        { name: "late", worker: { workers: 2 } },
+        { name: "late", workers: 2 },
         AppWorker.fromUrl(new URL("../../../fixtures/node/listens-late.cjs", import.meta.url))
       )
       assert.deepStrictEqual(yield* endpoints, [["tcp://127.0.0.1", 2]])
@@ -299,7 +299,7 @@ describe("a program that listens by itself", () => {
     onHost(Effect.gen(function*() {
       const host = yield* SessionLayer
       const { message } = yield* Effect.flip(host.attach(
-        { name: "nowhere", worker: { workers: 1 } },
+        { name: "nowhere", workers: 1 },
         AppWorker.fromUrl(new URL("../../../fixtures/node/listens-nowhere.ts", import.meta.url))
       ))
       assert.match(message, /worker 0 did not start: .*listen EADDRNOTAVAIL: can't listen on tcp:\/\/192\.0\.2\.1:8080/)

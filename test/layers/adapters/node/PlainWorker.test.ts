@@ -12,7 +12,8 @@ const attach = (host: Sluice.PlainHost, kind: "thread" | "in-process") =>
       scope: { local: true, global: true },
       listen: ["tcp://127.0.0.1:0"],
       config: { answer: 42 },
-      worker: { kind, workers: 1 }
+      workers: 1,
+      worker: { kind }
     },
     module
   )
