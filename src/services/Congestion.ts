@@ -25,7 +25,7 @@ import type { Moving } from "./Transport.ts"
  */
 export type CongestionState = Data.TaggedEnum<{
   Clear: {}
-  /** `since`: when it began, in milliseconds of the `Clock`. */
+  /** `since`: when it began, in milliseconds of `MonotonicTime`. */
   Congested: { readonly since: number }
 }>
 export const CongestionState = Data.taggedEnum<CongestionState>()

@@ -213,7 +213,7 @@ export interface Application {
  */
 export interface AttachExtras {
   /**
-   * What the application shows of itself: rows of a table, at a time of the clock in milliseconds. It is asked whenever
+   * What the application shows of itself: rows of a table, at a time of `MonotonicTime` in whole milliseconds. It is asked whenever
    * somebody looks, so it should be cheap; what it tells of its workers it has from memory that it shares with them.
    */
   readonly status?: ((now: number) => Report.Status) | undefined

@@ -5,6 +5,7 @@
  * may be left.
  */
 import { assert, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
@@ -340,10 +341,30 @@ export const assertBalanced = Effect.fnUntraced(function*({ host }: Pick<Stage, 
   assert.deepStrictEqual((yield* host.report).imbalances, [])
 })
 
+/** A wall clock that a test sets back; timers and monotonic time go on as those of the `TestClock`. */
+export class WallClock {
+  /** Milliseconds by which the wall clock is behind. */
+  setBack = 0
+
+  /** The test's clock with this wall time. */
+  readonly over = (clock: Clock.Clock): Clock.Clock => {
+    const currentTimeMillisUnsafe = () => clock.currentTimeMillisUnsafe() - this.setBack
+    const currentTimeNanosUnsafe = () => clock.currentTimeNanosUnsafe() - BigInt(this.setBack) * 1_000_000n
+    return {
+      ...clock,
+      currentTimeMillisUnsafe,
+      currentTimeMillis: Effect.sync(currentTimeMillisUnsafe),
+      currentTimeNanosUnsafe,
+      currentTimeNanos: Effect.sync(currentTimeNanosUnsafe)
+    }
+  }
+}
+
 /** A test on a stage; when it is over the applications are detached, and nothing may be left of them. */
 export const scenario = (
   title: string,
-  body: (stage: Stage) => Effect.Effect<void, unknown, Scope.Scope>
+  body: (stage: Stage) => Effect.Effect<void, unknown, Scope.Scope>,
+  wall = new WallClock()
 ): void =>
   it.effect(title, () =>
     Effect.gen(function*() {
@@ -351,4 +372,4 @@ export const scenario = (
       yield* body(stage).pipe(Effect.andThen(assertBalanced(stage)), Effect.ensuring(releaseAll), Effect.scoped)
       yield* settled
       yield* assertNothingLeft(stage)
-    }).pipe(Effect.scoped))
+    }).pipe(Effect.scoped, Effect.updateService(Clock.Clock, wall.over)))

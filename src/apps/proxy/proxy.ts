@@ -18,7 +18,6 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
@@ -28,6 +27,7 @@ import type * as Upstreams from "../../domain/admission/Upstreams.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import * as ProxyHeader from "../../domain/net/ProxyHeader.ts"
 import type * as Refusal from "../../domain/state/Refusal.ts"
+import * as MonotonicTime from "../../services/MonotonicTime.ts"
 import { type ConnectFailed, type ListenFailed, type Session, Sessions } from "../../services/Sessions.ts"
 import * as ProxyConfig from "./ProxyConfig.ts"
 import * as ProxyPump from "./ProxyPump.ts"
@@ -103,11 +103,10 @@ const app: Layer.Layer<never, ListenFailed | Schema.SchemaError, Sessions> = Lay
   Effect.gen(function*() {
     const sessions = yield* Sessions
     const config = yield* ProxyConfig.decode(sessions.config)
-    const clock = yield* Clock.Clock
+    const now = yield* MonotonicTime.reader
     const run = yield* FiberSet.makeRuntime<never, void, never>()
     const upstreams = ProxyConfig.upstreamsOf(config, sessions.worker.worker)
     upstreams.begin()
-    const now = (): number => clock.currentTimeMillisUnsafe()
 
     /** Connects once more, and again, while the host has no room. */
     const insist = Effect.fnUntraced(function*(uri: string) {

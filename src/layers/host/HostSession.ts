@@ -83,7 +83,7 @@ export class HostSession implements ConnectionEnd {
   readonly origin: Origin
   connection: Connection
   state: SessionState.SessionState = "CREATED"
-  /** Clock time at which it was made. */
+  /** Milliseconds of `MonotonicTime` at which it was made. */
   readonly since: number
   /** Whether the worker let the session's offer run out. */
   late = false

@@ -18,7 +18,6 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
@@ -30,6 +29,7 @@ import type { AdmissionOptions } from "../../domain/options/Options.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
 import type * as Refusal from "../../domain/state/Refusal.ts"
+import * as MonotonicTime from "../../services/MonotonicTime.ts"
 import type { Connection } from "../../services/Transport.ts"
 import type { HostSession, Origin } from "./HostSession.ts"
 import type { LiveWorker, WorkerSlot } from "./Worker.ts"
@@ -37,7 +37,7 @@ import type { LiveWorker, WorkerSlot } from "./Worker.ts"
 /** A connection that waits for a worker. */
 interface Held {
   readonly connection: Connection
-  /** Clock time at which it is refused. */
+  /** Time of `MonotonicTime` at which it is refused. */
   readonly until: number
   over: boolean
 }
@@ -453,8 +453,7 @@ export const runTimers = Effect.fnUntraced(function*(
   listener: HostListener,
   { holds, offers }: Queues
 ): Effect.fn.Return<void, never, Scope.Scope> {
-  const clock = yield* Clock.Clock
-  const now = () => clock.currentTimeMillisUnsafe()
+  const now = yield* MonotonicTime.reader
   const expireOffer = ({ session }: Running) => listener.expireOffer(session)
   yield* Effect.forkScoped(watch(offers, now, ({ session }) => session.state !== "ACCEPTING", expireOffer))
   yield* Effect.forkScoped(watch(holds, now, (held) => held.over, (held) => listener.expire(held)))

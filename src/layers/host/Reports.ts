@@ -69,13 +69,13 @@ const workerReport = (slot: WorkerSlot): Report.WorkerReport => {
       highest: congestion?.highest ?? 0
     },
     timesCongested: congestion?.timesCongested ?? 0,
-    congestedMillis: congestion?.congestedMillis ?? 0,
+    congestedMillis: Math.round(congestion?.congestedMillis ?? 0),
     behind: {
       offers: live?.behind.offers ?? 0,
       times: live?.behind.times ?? 0,
-      millis: live?.behindMillis ?? 0
+      millis: Math.round(live?.behindMillis ?? 0)
     },
-    lastProgressMillis: live?.sinceProgress ?? 0,
+    lastProgressMillis: Math.round(live?.sinceProgress ?? 0),
     segments: {
       count: segments?.count ?? 0,
       bytes: segments?.bytes ?? 0,
@@ -196,10 +196,11 @@ export const make = (options: {
   readonly tables: Tables
   readonly local: HostLocal
   readonly certificates: Certificates["Service"]
-  /** Milliseconds of the `Clock`. */
+  /** Milliseconds of `MonotonicTime`. */
   readonly startedAt: number
 }): Reports => {
   const { certificates, local, startedAt, tables } = options
+  const millisSince = (time: number): number => Math.round(tables.now() - time)
 
   const certificatesReport = ({ handle }: AttachedApp) =>
     certificates.of(handle).pipe(
@@ -232,7 +233,7 @@ export const make = (options: {
       rxFifoSize,
       txFifoSize,
       certificates: yield* certificatesReport(app),
-      status: app.status(tables.now()),
+      status: app.status(Math.round(tables.now())),
       workers: [...app.slots.values()].map(workerReport),
       listeners: [...tables.listeners].filter((entry) => entry.app === app && entry.status !== "binding")
         .map(listenerReport)
@@ -260,7 +261,7 @@ export const make = (options: {
     const host: Report.HostReport = {
       pid: process.pid,
       version,
-      uptimeMillis: tables.now() - startedAt,
+      uptimeMillis: millisSince(startedAt),
       draining: tables.draining,
       sessions: tables.sessionCount,
       apps,
@@ -288,7 +289,7 @@ export const make = (options: {
       placement: moves ? "transfer" : "shared",
       local: connection.local,
       remote: connection.remote,
-      ageMillis: tables.now() - since,
+      ageMillis: millisSince(since),
       ...(cutThrough || moves ? { rx: null, tx: null } : session.fifos()),
       dropped: connection.dropped ?? 0
     }
@@ -301,7 +302,7 @@ export const make = (options: {
       endpoint,
       source: source === "" ? null : source,
       scope,
-      ageMillis: tables.now() - since,
+      ageMillis: millisSince(since),
       timeoutMillis: timeout
     }))
 
@@ -323,7 +324,7 @@ export const make = (options: {
       server: localEnd(offered.session),
       client: localEnd(clientSession),
       segmentBytes: CutThroughSegment.byteLength(CutThrough.sizes(offered.session.worker)),
-      ageMillis: tables.now() - since
+      ageMillis: millisSince(since)
     }]
   }
 

@@ -13,7 +13,6 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -25,6 +24,7 @@ import * as Options from "../../domain/options/Options.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import type { AppModule, WorkerExit } from "../../services/AppWorker.ts"
 import { Certificates } from "../../services/Certificates.ts"
+import * as MonotonicTime from "../../services/MonotonicTime.ts"
 import { Namespaces } from "../../services/Namespaces.ts"
 import {
   AlreadyAttached,
@@ -105,11 +105,10 @@ const make = (stack: Supervisor.Stack) =>
     const rules = yield* SessionRules
     const namespaces = yield* Namespaces
     const certificates = yield* Certificates
-    const clock = yield* Clock.Clock
     const scope = yield* Effect.scope
     const runFork = yield* FiberSet.makeRuntime<never, void, never>()
     const run = (effect: Effect.Effect<void>): void => void runFork(effect)
-    const tables = new Tables(() => clock.currentTimeMillisUnsafe())
+    const tables = new Tables(yield* MonotonicTime.reader)
     const startedAt = tables.now()
     const listeners = Listeners.make({ tables, transport, rules, certificates, run, scope })
     const connects = Connects.make({ tables, transport, rules, listeners, run })

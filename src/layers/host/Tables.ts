@@ -78,7 +78,7 @@ export class Tables {
   }
   /** The host takes nothing new. */
   draining = false
-  /** Milliseconds of the `Clock`. */
+  /** Milliseconds of `MonotonicTime`. */
   readonly now: () => number
   readonly #locals = new Map<string, LocalTable<Listening>>()
 

@@ -138,7 +138,7 @@ export interface HalfOpen {
   /** Where it comes from; empty when the system chooses. */
   readonly source: string
   scope: "local" | "global"
-  /** Clock time at which it began, and milliseconds after which it fails. */
+  /** Time of `MonotonicTime` at which it began, and milliseconds after which it fails. */
   readonly since: number
   readonly timeout: number
 }

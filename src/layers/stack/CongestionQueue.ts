@@ -13,7 +13,6 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -36,6 +35,7 @@ import {
   Unresponsive
 } from "../../services/Congestion.ts"
 import { MessageQueue } from "../../services/MessageQueue.ts"
+import * as MonotonicTime from "../../services/MonotonicTime.ts"
 
 interface PostponedIo {
   readonly _tag: "Io"
@@ -72,7 +72,7 @@ export const layer = (options: CongestionOptions): Layer.Layer<Congestion, never
       const { handOver, ledger } = options
       const { geometry, takeWriter, toWorker } = yield* MessageQueue
       const writer = takeWriter()
-      const clock = yield* Clock.Clock
+      const now = yield* MonotonicTime.reader
       const postponed = yield* Queue.bounded<Postponed>(postponedMessages)
       const state = yield* SubscriptionRef.make<CongestionState>(CongestionState.Clear())
       const unresponsive = yield* Deferred.make<never, Unresponsive>()
@@ -101,14 +101,14 @@ export const layer = (options: CongestionOptions): Layer.Layer<Congestion, never
 
       const enterCongestion = (): void => {
         congested = true
-        since = clock.currentTimeMillisUnsafe()
+        since = now()
         timesCongested++
         publish(CongestionState.Congested({ since }))
       }
 
       const leaveCongestion = (): void => {
         congested = false
-        congestedMillis += clock.currentTimeMillisUnsafe() - since
+        congestedMillis += now() - since
         publish(CongestionState.Clear())
       }
 
@@ -358,7 +358,7 @@ export const layer = (options: CongestionOptions): Layer.Layer<Congestion, never
           postponedBytes: bytes,
           highest,
           timesCongested,
-          congestedMillis: congested ? congestedMillis + clock.currentTimeMillisUnsafe() - since : congestedMillis
+          congestedMillis: congested ? congestedMillis + now() - since : congestedMillis
         }),
         ledger
       })
