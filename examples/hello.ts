@@ -1,4 +1,4 @@
-// An app module: its default export is launched in every worker.
+// An app module: its default export, an Effect layer, is launched in every worker.
 import { threadId } from "node:worker_threads"
 import { SessionHttpServer } from "sluice/worker"
 

@@ -2,6 +2,7 @@
 import { assert } from "@effect/vitest"
 import { type ChildProcess, spawn } from "node:child_process"
 import * as Fs from "node:fs"
+import * as Net from "node:net"
 import * as Path from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 
@@ -32,4 +33,17 @@ export const serving = async (
     await ended
   }
   return ended
+}
+
+const isFree = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const server = Net.createServer()
+    server.once("error", () => resolve(false))
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)))
+  })
+
+/** A free port of four digits: a table that shows it is as wide as with 8080. */
+export const findPort = async (): Promise<number> => {
+  const port = 2000 + Math.floor(8000 * Math.random())
+  return await isFree(port) ? port : findPort()
 }
