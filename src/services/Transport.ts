@@ -24,7 +24,7 @@ export interface ConnectionEvents {
   received(): void
   /** Bytes were taken from the tx fifo, and its producer waits for just that. */
   room(): void
-  /** The rx fifo needs memory that there is none of: call {@link Connection.resume} when there may be some. */
+  /** The rx fifo needs memory that there is none of: call {@link SharedConnection.resume} when there may be some. */
   starved(): void
   /** The peer has ended its side, after the last byte in the rx fifo. */
   ended(): void
@@ -55,48 +55,65 @@ export interface Moving {
   readonly destroy: () => void
 }
 
+/** What every connection of a transport has. */
+interface AnyConnection {
+  /** Endpoint URIs of the peer and of this end. */
+  readonly remote: string
+  readonly local: string
+  /** What the worker is told of it besides its addresses. */
+  readonly about: SessionAbout | undefined
+  /** Hears of a connection that is gone before it became a session. */
+  onGone: (() => void) | undefined
+  /** Breaks the connection: the peer sees a reset. */
+  abort(): void
+}
+
 /**
- * A connection; nothing is read from it before {@link open}.
+ * A connection whose bytes go through the fifos of its session; nothing is read from it before {@link open}.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Connection {
-  /** Endpoint URIs of the peer and of this end. */
-  readonly remote: string
-  readonly local: string
-  /** What the worker is told of it beside its addresses. */
-  readonly about?: SessionAbout | undefined
-  /** Whether the peer is a worker of this host, and the bytes do not come past the host. */
-  readonly cutThrough?: boolean
-  /** Datagrams of it that were dropped. */
-  readonly dropped?: number
-  /** Whether its bytes are still those of TLS, which ends in the worker. */
-  readonly inTls?: boolean
-  /** Whether it moves to the worker that claims it: then {@link take} is called, and {@link open} never. */
-  readonly moves?: boolean
-  /** Takes the socket out of it, once. */
-  take?(): Moving | undefined
-  /** Hears of a connection that is gone before it was opened. */
-  onGone: (() => void) | undefined
+export interface SharedConnection extends AnyConnection {
+  readonly _tag: "Shared"
+  /** Its datagrams that were dropped. */
+  readonly dropped: number
   /** Starts moving bytes. */
   open(end: ConnectionEnd): void
   /** There is room in the rx fifo, or memory, again. */
   resume(): void
   /** There are bytes in the tx fifo. */
   send(): void
-  /** Its worker is to finish what it has. For a connection whose peer never ends it: it ends once it is idle. */
-  drain?(): void
+  /** Its worker is to finish what it has. A connection whose peer never ends it, as over UDP, ends once it is idle. */
+  drain(): void
   /** Half-close: the peer reads an end after the last byte of the tx fifo. */
   end(): void
   /** Gives the connection up: sends what is in the tx fifo, then ends; what comes in meanwhile is dropped. */
   close(): void
-  /**
-   * Breaks the connection: the peer sees a reset. `why` a listener has refused it is for a peer that can be told: one on
-   * this host.
-   */
-  abort(why?: Ledger.RefuseReason): void
 }
+
+/**
+ * A connection that moves, socket and all, to the thread of the worker that claims it; nothing is read from it here.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface MovableConnection extends AnyConnection {
+  readonly _tag: "Movable"
+  /** Whether its bytes are still those of TLS, which ends in the worker. */
+  readonly inTls: boolean
+  /** Takes the socket out of it, once; `undefined` when the connection has been broken. */
+  take(): Moving | undefined
+}
+
+/**
+ * A connection of a transport. Which kind a listener's connections are follows from its placement; those of connects are
+ * shared.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Connection = SharedConnection | MovableConnection
 
 /** Failed operations of a transport. */
 export class TransportError extends Schema.TaggedError<TransportError>()("TransportError", {
@@ -170,7 +187,7 @@ export interface TransportOf<E extends TransportEndpoint> {
    * Connects; an interruption cancels the attempt. There is no timeout here but the system's own. Nothing owns the
    * connection that comes of it but the caller, who may be interrupted then.
    */
-  readonly connect: (endpoint: E, options?: TransportConnectOptions) => Effect.Effect<Connection, TransportError>
+  readonly connect: (endpoint: E, options?: TransportConnectOptions) => Effect.Effect<SharedConnection, TransportError>
 }
 
 /**

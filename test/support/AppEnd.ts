@@ -2,16 +2,23 @@
  * The other side of a connection's fifos, as a worker has it: real producers and consumers over an arena in plain
  * memory. Everything that the connection says is recorded in order.
  */
+import { assert } from "@effect/vitest"
 import { Arena } from "../../src/domain/memory/Arena.ts"
 import * as Fifo from "../../src/domain/memory/Fifo.ts"
 import * as Segment from "../../src/domain/memory/Segment.ts"
 import * as SessionBlock from "../../src/domain/memory/SessionBlock.ts"
-import type { Connection, ConnectionEvents } from "../../src/services/Transport.ts"
+import type { Connection, ConnectionEvents, SharedConnection } from "../../src/services/Transport.ts"
 
 const MEMORY = 4 << 20
 
+/** The connection, which must be of the kind whose bytes go through fifos. */
+export const sharedOf = (connection: Connection): SharedConnection => {
+  assert(connection._tag === "Shared", "the connection moves")
+  return connection
+}
+
 export class AppEnd implements ConnectionEvents {
-  readonly connection: Connection
+  readonly connection: SharedConnection
   /** What was said, without repetitions of the same word in a row. */
   readonly said: Array<string> = []
   /** Events that came from inside a call: there must be none. */
@@ -30,7 +37,7 @@ export class AppEnd implements ConnectionEvents {
   onRoom: (() => void) | undefined
   #calling = false
 
-  constructor(connection: Connection, bound: number) {
+  constructor(connection: SharedConnection, bound: number) {
     this.connection = connection
     const segment = Segment.make(0, new ArrayBuffer(MEMORY), MEMORY)
     const arena = new Arena(0, MEMORY)
@@ -56,7 +63,7 @@ export class AppEnd implements ConnectionEvents {
   }
 
   /** Runs a call to the connection; no event may come from inside it. */
-  call(make: (connection: Connection) => void): void {
+  call(make: (connection: SharedConnection) => void): void {
     const outer = this.#calling
     this.#calling = true
     make(this.connection)

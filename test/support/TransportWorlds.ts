@@ -14,7 +14,8 @@ import * as TransportMemory from "../../src/layers/testing/TransportMemory.ts"
 import * as Transports from "../../src/layers/transport/Transports.ts"
 import * as TransportTcp from "../../src/layers/transport/TransportTcp.ts"
 import * as TransportUnix from "../../src/layers/transport/TransportUnix.ts"
-import { type Connection, Transport, type TransportListenOptions } from "../../src/services/Transport.ts"
+import { type SharedConnection, Transport, type TransportListenOptions } from "../../src/services/Transport.ts"
+import { sharedOf } from "./AppEnd.ts"
 import * as HalfOpen from "./halfOpen.ts"
 
 export const endpointOf = (text: string): Endpoint.TransportEndpoint => Result.getOrThrow(Endpoint.parseTransport(text))
@@ -49,12 +50,12 @@ export const listen = Effect.fnUntraced(
     options: { readonly backlog?: number; readonly ipv6Only?: boolean } = {}
   ) {
     const transport = yield* Transport
-    const connections: Array<Connection> = []
+    const connections: Array<SharedConnection> = []
     const acceptErrors: Array<string> = []
     const local = yield* transport.listen(endpointOf(endpoint), {
       ...listenOptions,
       ...options,
-      accept: (connection) => connections.push(connection),
+      accept: (connection) => connections.push(sharedOf(connection)),
       acceptError: (error, detail) => acceptErrors.push(`${error}: ${detail}`)
     })
     yield* Effect.addFinalizer(() => Effect.sync(() => connections.forEach((connection) => connection.abort())))

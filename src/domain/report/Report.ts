@@ -10,7 +10,7 @@ import * as AddressPattern from "../net/AddressPattern.ts"
 import { Warning } from "../net/Certificate.ts"
 import * as Endpoint from "../net/Endpoint.ts"
 import { DropReasons, RefuseReasons, ReleaseReasons } from "../state/Ledger.ts"
-import { sessionStates } from "../state/SessionState.ts"
+import { sessionStates, shownStates } from "../state/SessionState.ts"
 import { workerStates } from "../state/WorkerState.ts"
 
 const Count = Schema.Int
@@ -190,7 +190,7 @@ export const SessionReport = Schema.Struct({
   ...OfWorker,
   /** Handle of the listener that it came from, also when that is gone; null for one that its worker asked for. */
   listener: Schema.NullOr(Schema.String),
-  state: Schema.Literals(sessionStates),
+  state: Schema.Literals(shownStates),
   transport: SessionTransport,
   kind: SessionKind,
   /** Who has the connection's socket: with `transfer` it is the worker, once it has claimed the session. */
@@ -223,7 +223,7 @@ export const WorkerFilter = Schema.String.check(
 export const SessionFilter = Schema.Struct({
   appIndex: Schema.optional(Count),
   worker: Schema.optional(WorkerFilter),
-  state: Schema.optional(Schema.Literals(sessionStates)),
+  state: Schema.optional(Schema.Literals(shownStates)),
   transport: Schema.optional(SessionTransport),
   local: Schema.optional(AddressPattern.Text),
   remote: Schema.optional(AddressPattern.Text)

@@ -75,7 +75,7 @@ export class Pool<H extends Handle, A> {
    * Takes a slot for what `make` returns for its handle; `undefined` when all slots are taken, or `make` has nothing to
    * put there.
    */
-  allocate(make_: (handle: H) => A | undefined): A | undefined {
+  allocate<B extends A>(make_: (handle: H) => B | undefined): B | undefined {
     let slot = this.#free.pop()
     if (slot === undefined) {
       if (this.#values.length >= this.capacity) return undefined
@@ -83,7 +83,7 @@ export class Pool<H extends Handle, A> {
       this.#values.push(undefined)
       this.#generations.push(0)
     }
-    let value: A | undefined
+    let value: B | undefined
     try {
       value = make_(make<H>(slot, this.#generations[slot]!))
     } finally {

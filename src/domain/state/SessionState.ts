@@ -3,34 +3,39 @@
  *
  * | state | meaning |
  * |---|---|
- * | `CREATED` | a connection that no worker has been asked to take: new, held, or its offer revoked |
- * | `CONNECTING` | an outgoing connection that is not there yet |
+ * | `CREATED` | made, for a connection or a connect; what follows it follows in the same call |
  * | `ACCEPTING` | on offer to a worker |
+ * | `REVOKED` | its offer was taken back; the worker has still to come past it |
  * | `READY` | both sides may send |
  * | `TRANSPORT_CLOSING` | the peer has ended its side; the app may still send |
  * | `CLOSING` | the app has given the session up; what it wrote is still going out |
  * | `APP_CLOSED` | the same, and the peer has ended its side too |
- * | `TRANSPORT_CLOSED` | the connection is gone; the app has not let go of the session yet |
+ * | `TRANSPORT_CLOSED` | the connection is gone; the app has not given the session up yet |
  * | `CLOSED` | the connection is gone and the app has given the session up; its last message is on the way |
  * | `TRANSPORT_DELETED` | nothing refers to it any more: fifos and slot are free |
  *
  * | event | from |
  * |---|---|
- * | `offer`, `revoke`, `claim` | admission |
- * | `connected` | transport: an outgoing connection is there |
+ * | `offer`, `takeBack`, `claim` | admission |
+ * | `pass` | worker: it has come past the offer that was taken back, or never will |
+ * | `connected` | host: the session of a connect, which needs no offer |
  * | `transportEnd` | transport: the peer's end, after its last byte |
  * | `transportClosed` | transport: the connection is gone, whole or broken |
  * | `appClose` | worker: close or abort |
- * | `released` | worker: it has let go of the fifos, after the clean-up message has passed its queue |
+ * | `release` | worker: it has let go of the fifos, after the clean-up message has passed its queue |
+ * | `gone` | worker: the connection that had moved to it is gone |
+ * | `drop` | host: the worker goes away, or can't be told of the session |
  *
- * An event that a state does not list changes nothing: `next` returns the state itself for one that may come twice or
- * late (`appClose` is idempotent), and `undefined` for one that can't happen there.
+ * A connect that is under way is no session yet: it becomes one when it is connected. What may come twice or late leads
+ * back to the state itself: a worker may close a session more than once, and a connection may say its last words when
+ * the session is free already. Whatever else a state does not list can't happen in it, and is a defect.
  */
+import { StateMachine } from "./StateMachine.ts"
 
 export const sessionStates = [
   "CREATED",
-  "CONNECTING",
   "ACCEPTING",
+  "REVOKED",
   "READY",
   "TRANSPORT_CLOSING",
   "CLOSING",
@@ -41,30 +46,67 @@ export const sessionStates = [
 ] as const
 export type SessionState = typeof sessionStates[number]
 
-export const sessionEvents = [
-  "offer",
-  "revoke",
-  "claim",
-  "connected",
-  "transportEnd",
-  "transportClosed",
-  "appClose",
-  "released"
-] as const
-export type SessionEvent = typeof sessionEvents[number]
+export type SessionEvent =
+  | "offer"
+  | "takeBack"
+  | "claim"
+  | "pass"
+  | "connected"
+  | "transportEnd"
+  | "transportClosed"
+  | "appClose"
+  | "release"
+  | "gone"
+  | "drop"
 
-const table: Readonly<Record<SessionState, Partial<Readonly<Record<SessionEvent, SessionState>>>>> = {
-  CREATED: { offer: "ACCEPTING", transportClosed: "TRANSPORT_DELETED" },
-  CONNECTING: { connected: "READY", transportClosed: "TRANSPORT_DELETED" },
-  // what the transport does meanwhile is remembered, and the app is told after its claim
-  ACCEPTING: { claim: "READY", revoke: "CREATED", transportEnd: "ACCEPTING", transportClosed: "ACCEPTING" },
-  READY: { transportEnd: "TRANSPORT_CLOSING", transportClosed: "TRANSPORT_CLOSED", appClose: "CLOSING" },
-  TRANSPORT_CLOSING: { transportClosed: "TRANSPORT_CLOSED", appClose: "APP_CLOSED" },
-  CLOSING: { appClose: "CLOSING", transportEnd: "APP_CLOSED", transportClosed: "CLOSED" },
-  APP_CLOSED: { appClose: "APP_CLOSED", transportClosed: "CLOSED" },
-  TRANSPORT_CLOSED: { appClose: "CLOSED", released: "TRANSPORT_DELETED" },
-  CLOSED: { appClose: "CLOSED", released: "TRANSPORT_DELETED" },
-  TRANSPORT_DELETED: {}
-}
+export const machine = new StateMachine<SessionState, SessionEvent>("session", "CREATED", {
+  CREATED: { offer: "ACCEPTING", connected: "READY" },
+  // a connection that is on offer is not open yet: what its transport does meanwhile it says after the claim
+  ACCEPTING: { claim: "READY", takeBack: "REVOKED" },
+  REVOKED: { pass: "TRANSPORT_DELETED" },
+  READY: {
+    transportEnd: "TRANSPORT_CLOSING",
+    transportClosed: "TRANSPORT_CLOSED",
+    appClose: "CLOSING",
+    gone: "TRANSPORT_DELETED",
+    drop: "TRANSPORT_DELETED"
+  },
+  TRANSPORT_CLOSING: {
+    transportClosed: "TRANSPORT_CLOSED",
+    appClose: "APP_CLOSED",
+    drop: "TRANSPORT_DELETED"
+  },
+  CLOSING: {
+    appClose: "CLOSING",
+    transportEnd: "APP_CLOSED",
+    transportClosed: "CLOSED",
+    gone: "TRANSPORT_DELETED",
+    drop: "TRANSPORT_DELETED"
+  },
+  APP_CLOSED: { appClose: "APP_CLOSED", transportClosed: "CLOSED", drop: "TRANSPORT_DELETED" },
+  TRANSPORT_CLOSED: { appClose: "CLOSED", release: "TRANSPORT_DELETED", drop: "TRANSPORT_DELETED" },
+  CLOSED: { appClose: "CLOSED", release: "TRANSPORT_DELETED", drop: "TRANSPORT_DELETED" },
+  TRANSPORT_DELETED: { transportEnd: "TRANSPORT_DELETED", transportClosed: "TRANSPORT_DELETED" }
+})
 
-export const next = (state: SessionState, event: SessionEvent): SessionState | undefined => table[state][event]
+export const next = (state: SessionState, event: SessionEvent): SessionState => machine.next(state, event)
+
+/** The states in which a session is told of: `show` and its filters know these. */
+export const shownStates = [
+  "ACCEPTING",
+  "READY",
+  "TRANSPORT_CLOSING",
+  "CLOSING",
+  "APP_CLOSED",
+  "TRANSPORT_CLOSED",
+  "CLOSED"
+] as const satisfies ReadonlyArray<SessionState>
+export type ShownState = typeof shownStates[number]
+
+/** Whether a session in this state is told of: not one that is not there yet, not for its worker, or free. */
+export const isShown = (state: SessionState): state is ShownState =>
+  state !== "CREATED" && state !== "REVOKED" && state !== "TRANSPORT_DELETED"
+
+/** Whether a session in this state is its worker's: it was claimed or connected, and is not free yet. */
+export const isOpen = (state: SessionState): boolean =>
+  state !== "ACCEPTING" && state !== "CREATED" && state !== "REVOKED" && state !== "TRANSPORT_DELETED"

@@ -12,7 +12,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as AddressPattern from "../../domain/net/AddressPattern.ts"
 import * as Report from "../../domain/report/Report.ts"
-import { sessionStates } from "../../domain/state/SessionState.ts"
+import { shownStates } from "../../domain/state/SessionState.ts"
 import { type ControlError, sessionLimit } from "../../services/ControlApi.ts"
 import * as ControlClient from "../control/ControlClient.ts"
 import * as CommandInput from "./CommandInput.ts"
@@ -150,7 +150,7 @@ const sessions = Command.make(
         Schema.is(Report.WorkerFilter),
         "a worker's number within its application, or its handle, such as \"1\" or \"3.0\""
       ),
-      state: oneOf("state", sessionStates, "Only those in this state"),
+      state: oneOf("state", shownStates, "Only those in this state"),
       transport: oneOf(
         "transport",
         Report.SessionTransport.literals,

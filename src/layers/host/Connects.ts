@@ -24,9 +24,10 @@ import type * as Message from "../../domain/memory/Message.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import * as Refusal from "../../domain/state/Refusal.ts"
 import type { SessionRules } from "../../services/SessionRules.ts"
-import type { Connection, Transport } from "../../services/Transport.ts"
-import { connectOrigin, type Failure, HostLocal, type Outcome } from "./CutThrough.ts"
-import type { HostSession } from "./HostSession.ts"
+import type { SharedConnection, Transport } from "../../services/Transport.ts"
+import type { ConnectionSession } from "./ConnectionSession.ts"
+import { connectOrigin, type Failure, type Outcome } from "./CutThrough.ts"
+import { CutThroughs } from "./CutThroughs.ts"
 import type { HostListener } from "./Listener.ts"
 import type { Listeners } from "./Listeners.ts"
 import * as Replies from "./Replies.ts"
@@ -35,7 +36,7 @@ import type { HalfOpen, LiveWorker } from "./Worker.ts"
 
 export interface Connects {
   /** The cut-through sessions that came of it. */
-  readonly local: HostLocal
+  readonly cutThroughs: CutThroughs
   /** Takes a worker's connects from now on, until the scope closes. */
   readonly admit: (worker: LiveWorker) => Effect.Effect<void, never, Scope.Scope>
   readonly connect: (worker: LiveWorker, message: Message.Of<"connect">) => void
@@ -82,11 +83,11 @@ export const make = (options: {
   readonly run: (effect: Effect.Effect<void>) => void
 }): Connects => {
   const { listeners, rules, run, tables, transport } = options
-  const local = new HostLocal(tables, whyNoConnect)
+  const cutThroughs = new CutThroughs(tables, whyNoConnect)
   const connecting = new Map<LiveWorker, Connecting>()
 
   /** A session for a connect, or why there is none; `undefined` while memory for it is on its way to the worker. */
-  const sessionNow = (worker: LiveWorker, connection: Connection): HostSession | Failure | undefined => {
+  const sessionNow = (worker: LiveWorker, connection: SharedConnection): ConnectionSession | Failure | undefined => {
     // once more: others may have come first while the connection was made
     const late = whyNoConnect(worker)
     if (late !== undefined) return late
@@ -122,15 +123,20 @@ export const make = (options: {
       connection.abort()
       return session
     }
-    const { local, remote } = connection
-    session.connected({ _tag: "connected", request, ...session.where, remote, local })
+    session.connected(session.connectedMessage(request))
     session.open()
     return undefined
   })
 
   const connectLocal = (worker: LiveWorker, endpoint: string, listener: HostListener, request: number) =>
     Effect.callback<Outcome>((resume) => {
-      const cancel = local.connect(worker, request, endpoint, listener, (outcome) => resume(Effect.succeed(outcome)))
+      const cancel = cutThroughs.connect(
+        worker,
+        request,
+        endpoint,
+        listener,
+        (outcome) => resume(Effect.succeed(outcome))
+      )
       return Effect.sync(cancel)
     })
 
@@ -290,7 +296,7 @@ export const make = (options: {
   }
 
   return {
-    local,
+    cutThroughs,
     connect,
     admit,
     cancel: (worker, { request }) => {

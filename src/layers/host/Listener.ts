@@ -22,7 +22,6 @@ import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Affinity from "../../domain/admission/Affinity.ts"
-import type * as Message from "../../domain/memory/Message.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import type { ListenerOptions } from "../../domain/options/ListenerOptions.ts"
 import type { AdmissionOptions } from "../../domain/options/Options.ts"
@@ -30,13 +29,12 @@ import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
 import type * as Refusal from "../../domain/state/Refusal.ts"
 import * as MonotonicTime from "../../services/MonotonicTime.ts"
-import type { Connection } from "../../services/Transport.ts"
-import type { HostSession, Origin } from "./HostSession.ts"
+import type { Arriving, HostSession, Origin } from "./HostSession.ts"
 import type { LiveWorker, WorkerSlot } from "./Worker.ts"
 
 /** A connection that waits for a worker. */
 interface Held {
-  readonly connection: Connection
+  readonly connection: Arriving
   /** Time of `MonotonicTime` at which it is refused. */
   readonly until: number
   over: boolean
@@ -61,15 +59,13 @@ export type Verdict = undefined | Ledger.RefuseReason | HostListener
 /** What a listener needs of the host. */
 export interface ListenerHost {
   /** What the session rules say. */
-  readonly judge: (connection: Connection) => Verdict
+  readonly judge: (connection: Arriving) => Verdict
   /** A session for the connection in the worker's memory, if there is room for one. */
   readonly createSession: (
     worker: LiveWorker,
     listener: HostListener,
-    connection: Connection
+    connection: Arriving
   ) => HostSession | undefined
-  /** The message that offers the session. */
-  readonly offerOf: (session: HostSession, listener: Handle.ListenerHandle) => Message.Of<"accepted" | "localAccepted">
   /** Whether the application has as many sessions as it may. */
   readonly isFull: () => boolean
   readonly draining: () => boolean
@@ -97,7 +93,7 @@ export class HostListener implements Origin {
   #held: Array<Held> = []
   #last = -1
   /** Hashes of the keys of connections that are not claimed yet: each is asked for once. */
-  readonly #keys = new WeakMap<Connection, number | undefined>()
+  readonly #keys = new WeakMap<Arriving, number | undefined>()
   #warned = false
 
   constructor(
@@ -130,7 +126,7 @@ export class HostListener implements Origin {
 
   // ---- arrival
 
-  readonly arrive = (connection: Connection): void => {
+  readonly arrive = (connection: Arriving): void => {
     this.arrivals.arrived++
     const verdict = this.#host.judge(connection)
     if (verdict === undefined) return this.take(connection)
@@ -147,7 +143,7 @@ export class HostListener implements Origin {
   }
 
   /** Takes a connection that no rule forbids. */
-  take(connection: Connection): void {
+  take(connection: Arriving): void {
     const limit = this.#host.draining() ? "draining" : this.#limit
     if (limit !== undefined) this.#refuse(connection, limit)
     // those that wait came first
@@ -161,7 +157,7 @@ export class HostListener implements Origin {
   }
 
   /** Offers the connection to the next worker that takes offers; `false` when there is none, or a limit is reached. */
-  #place(connection: Connection): boolean {
+  #place(connection: Arriving): boolean {
     if (this.#limit !== undefined) return false
     const key = this.#host.affinity === "none" ? undefined : this.#keyOf(connection)
     const tried = new Set<LiveWorker>()
@@ -183,7 +179,7 @@ export class HostListener implements Origin {
     slot.offers.offered++
     slot.offers.pending++
     this.arrivals.offered++
-    session.offer(this.#host.offerOf(session, this.handle), () => this.undelivered(session))
+    session.offer(this.handle, () => this.undelivered(session))
     Queue.offerUnsafe(this.#offers, { session, until: this.#clock() + this.#options.revokeAfter })
   }
 
@@ -217,7 +213,7 @@ export class HostListener implements Origin {
   }
 
   /** The hash of the connection's key; `undefined` when it has none and goes to the next worker. */
-  #keyOf(connection: Connection): number | undefined {
+  #keyOf(connection: Arriving): number | undefined {
     if (this.#keys.has(connection)) return this.#keys.get(connection)
     const key = this.#askKey(connection)
     const hash = key === undefined ? undefined : Affinity.hash(key)
@@ -225,7 +221,7 @@ export class HostListener implements Origin {
     return hash
   }
 
-  #askKey(connection: Connection): string | number | undefined {
+  #askKey(connection: Arriving): string | number | undefined {
     const { affinity } = this.#host
     const { about, local, remote } = connection
     if (typeof affinity !== "function") return Affinity.source({ remote })
@@ -249,7 +245,7 @@ export class HostListener implements Origin {
   }
 
   /** Nobody takes offers: the listener's policy decides (M6). A connection that waited before goes to the front. */
-  #hold(connection: Connection, front = false): void {
+  #hold(connection: Arriving, front = false): void {
     if (this.#options.policy === "refuse" && !this.#isGrowing) return this.#refuse(connection, this.#whyNobody())
     if (this.arrivals.held >= this.#options.holdMax) return this.#refuse(connection, "hold-full")
     const held: Held = { connection, until: this.#clock() + this.#options.holdTime, over: false }
@@ -291,9 +287,10 @@ export class HostListener implements Origin {
     return running.some(({ live }) => live!.congested) ? "congested" : "no-memory"
   }
 
-  #refuse(connection: Connection, reason: Ledger.RefuseReason): void {
+  #refuse(connection: Arriving, reason: Ledger.RefuseReason): void {
     this.arrivals.refused[reason]++
-    connection.abort(reason)
+    if (connection._tag === "CutThrough") connection.refuse(reason)
+    else connection.abort()
   }
 
   /** Places held connections, first come first served, while there is a worker for them. */
@@ -402,9 +399,9 @@ export class HostListener implements Origin {
   passed(session: HostSession): void {
     // a worker that does not know the listener any more comes past an offer that still runs
     if (session.state === "ACCEPTING") this.#withdraw(session)
-    if (session.state !== "CREATED") return
+    if (session.state !== "REVOKED") return
     if (session.late) session.worker.caughtUp()
-    session.free()
+    session.pass()
   }
 
   /** The offer's message was released undelivered. */

@@ -21,8 +21,8 @@ import * as Ledger from "../../domain/state/Ledger.ts"
 import * as Refusal from "../../domain/state/Refusal.ts"
 import type { Certificates } from "../../services/Certificates.ts"
 import type { SessionRules } from "../../services/SessionRules.ts"
-import type { Connection, Transport } from "../../services/Transport.ts"
-import { ServerEnd } from "./CutThrough.ts"
+import type { Transport } from "../../services/Transport.ts"
+import type { Arriving } from "./HostSession.ts"
 import * as Listener from "./Listener.ts"
 import * as Replies from "./Replies.ts"
 import { type Listening, Tables } from "./Tables.ts"
@@ -65,9 +65,9 @@ export const make = (options: {
     return undefined
   }
 
-  const judge = (app: SlotApp) => (connection: Connection): Listener.Verdict => {
+  const judge = (app: SlotApp) => (connection: Arriving): Listener.Verdict => {
     // rules on cut-through sessions are the connect's
-    if (rules.isEmpty || connection instanceof ServerEnd) return undefined
+    if (rules.isEmpty || connection._tag === "CutThrough") return undefined
     const verdict = rules.decide("accept", app.options.namespace, connection.local, connection.remote)
     switch (verdict._tag) {
       case "Allow":
@@ -83,15 +83,9 @@ export const make = (options: {
 
   const listenerHost = (app: SlotApp, requested: string): Listener.ListenerHost => ({
     createSession: (worker, listener, connection) =>
-      connection instanceof ServerEnd
-        ? connection.pair.offerTo(worker, listener)
+      connection._tag === "CutThrough"
+        ? connection.owner.offerTo(worker, listener)
         : tables.createSession(worker, listener.user, listener, connection),
-    offerOf: (session, listener) => {
-      const { connection } = session
-      if (connection instanceof ServerEnd) return connection.pair.offerOf(session, listener)
-      const { local, remote } = connection
-      return { _tag: "accepted", listener, ...session.where, remote, local }
-    },
     judge: judge(app),
     isFull: () => Tables.isFull(app),
     draining: () => tables.draining,
@@ -395,7 +389,7 @@ export const make = (options: {
           for (const session of worker.sessions) {
             session.origin.takeBack(session)
             // an offer that was taken back leaves nothing here: the worker will never come past it
-            if (session.state === "CREATED") session.free()
+            if (session.state === "REVOKED") session.pass()
           }
         })),
         Effect.andThen(Effect.forEach(last, closeListener, { discard: true })),

@@ -4,17 +4,17 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import * as CutThroughSegment from "../../domain/memory/CutThroughSegment.ts"
 import type { QueueOutlet } from "../../domain/memory/QueueProducer.ts"
-import * as Endpoint from "../../domain/net/Endpoint.ts"
 import type * as Report from "../../domain/report/Report.ts"
 import * as SessionFilter from "../../domain/report/SessionFilter.ts"
 import { version } from "../../domain/report/Version.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
+import * as SessionState from "../../domain/state/SessionState.ts"
 import type { Certificates } from "../../services/Certificates.ts"
 import type { SessionLayer } from "../../services/SessionLayer.ts"
-import { CutThrough, type HostLocal, ServerEnd } from "./CutThrough.ts"
+import { CutThrough } from "./CutThrough.ts"
+import type { CutThroughs } from "./CutThroughs.ts"
 import type { HostSession } from "./HostSession.ts"
 import type { AttachedApp, Listening, Tables } from "./Tables.ts"
 import type { HalfOpen, LiveWorker, WorkerSlot } from "./Worker.ts"
@@ -194,12 +194,12 @@ const managersReport = (live: LiveWorker): ReadonlyArray<Report.SegmentManagerRe
 
 export const make = (options: {
   readonly tables: Tables
-  readonly local: HostLocal
+  readonly cutThroughs: CutThroughs
   readonly certificates: Certificates["Service"]
   /** Milliseconds of `MonotonicTime`. */
   readonly startedAt: number
 }): Reports => {
-  const { certificates, local, startedAt, tables } = options
+  const { certificates, cutThroughs, startedAt, tables } = options
   const millisSince = (time: number): number => Math.round(tables.now() - time)
 
   const certificatesReport = ({ handle }: AttachedApp) =>
@@ -271,27 +271,17 @@ export const make = (options: {
     return host
   })
 
-  const sessionReport = (session: HostSession): Report.SessionReport => {
-    const { connection, cutThrough, handle, origin: { listener }, since, state, worker } = session
-    const accepted = listener !== undefined
-    const moves = connection.moves === true
+  const sessionReport = (session: HostSession, state: SessionState.ShownState): Report.SessionReport => {
+    const { connection: { local, remote }, handle, origin: { listener }, since, worker } = session
     return {
       handle: Handle.format(handle),
       ...ofWorker(worker.slot),
       listener: listener === undefined ? null : Handle.format(listener),
       state,
-      transport: cutThrough ? "local" : Endpoint.transportOf(connection.local),
-      kind: cutThrough
-        ? connection instanceof ServerEnd ? "cut-through server" : "cut-through client"
-        : accepted
-        ? "accepted"
-        : "connected",
-      placement: moves ? "transfer" : "shared",
-      local: connection.local,
-      remote: connection.remote,
-      ageMillis: millisSince(since),
-      ...(cutThrough || moves ? { rx: null, tx: null } : session.fifos()),
-      dropped: connection.dropped ?? 0
+      ...session.report(),
+      local,
+      remote,
+      ageMillis: millisSince(since)
     }
   }
 
@@ -316,14 +306,14 @@ export const make = (options: {
     state: session.state
   })
 
-  const localSession = (pair: CutThrough): ReadonlyArray<Report.LocalSessionReport> => {
-    const { clientSession, endpoint, offered, since } = pair
-    if (clientSession === undefined || offered === undefined) return []
+  const localSession = (cutThrough: CutThrough): ReadonlyArray<Report.LocalSessionReport> => {
+    const { endpoint, sessions, since } = cutThrough
+    if (sessions === undefined) return []
     return [{
       endpoint,
-      server: localEnd(offered.session),
-      client: localEnd(clientSession),
-      segmentBytes: CutThroughSegment.byteLength(CutThrough.sizes(offered.session.worker)),
+      server: localEnd(sessions.server),
+      client: localEnd(sessions.client),
+      segmentBytes: CutThrough.segmentBytes(sessions.server),
       ageMillis: millisSince(since)
     }]
   }
@@ -333,8 +323,11 @@ export const make = (options: {
     sessions: (filter) =>
       Effect.sync(() => {
         const passes = SessionFilter.compile(filter)
-        // an offer that was taken back is none, if it has a slot until the worker has come past it
-        return [...tables.sessions].filter(({ state }) => state !== "CREATED").map(sessionReport).filter(passes)
+        return [...tables.sessions].flatMap((session) => {
+          const { state } = session
+          const reports = SessionState.isShown(state) ? [sessionReport(session, state)] : []
+          return reports.filter(passes)
+        })
       }),
     connects: Effect.sync(() => ofLive(connectsOf)),
     locals: Effect.sync(() => ({
@@ -347,7 +340,7 @@ export const make = (options: {
           listener: Handle.format(listener.handle)
         }))
       ),
-      sessions: [...local.pairs].flatMap(localSession),
+      sessions: [...cutThroughs.connected].flatMap(localSession),
       connects: ofLive(connectsOf).filter(({ scope }) => scope === "local")
     })),
     segments: Effect.sync(() => ofLive(managersReport)),

@@ -413,12 +413,11 @@ const make = (stack: Supervisor.Stack) =>
       endSession: (handle, how) =>
         Effect.suspend(() => {
           const session = tables.sessions.get(handle)
-          const isOpen = session !== undefined && session.state !== "CREATED" && session.state !== "ACCEPTING"
-          if (!isOpen) return Effect.fail(new NoSuchSession({ session: Handle.format(handle) }))
+          if (session?.isOpen !== true) return Effect.fail(new NoSuchSession({ session: Handle.format(handle) }))
           return Effect.sync(() => how === "close" ? session.close() : session.abort())
         }),
       drain,
-      ...Reports.make({ tables, local: connects.local, certificates, startedAt })
+      ...Reports.make({ tables, cutThroughs: connects.cutThroughs, certificates, startedAt })
     })
   })
 

@@ -34,6 +34,7 @@ import * as AppModules from "../adapters/node/AppModules.ts"
 import type * as WorkerStack from "../stack/WorkerStack.ts"
 import * as WorkerTls from "../worker/WorkerTls.ts"
 import type { Connects } from "./Connects.ts"
+import type { HostSession } from "./HostSession.ts"
 import type { Listeners } from "./Listeners.ts"
 import type { AttachedApp, Tables } from "./Tables.ts"
 import { type HostRequests, LiveWorker, WorkerSlot } from "./Worker.ts"
@@ -83,7 +84,7 @@ export const make = (options: {
 
   const tellToDrain = (worker: LiveWorker): void => {
     worker.congestion.send({ message: { _tag: "rpc", call: "drain", argument: 0 } })
-    for (const { connection } of worker.sessions) connection.drain?.()
+    for (const session of worker.sessions) session.drain()
   }
 
   /** W12, in its order. The closing of the stack's own layers follows: the queues, then the segments. */
@@ -91,7 +92,8 @@ export const make = (options: {
     const { slot } = live
     const step = <A>(name: string, effect: Effect.Effect<A>) =>
       Effect.withSpan(effect, `SessionLayer.teardown/${name}`, { attributes: { worker: slot.index } })
-    const drop = (which: (session: LiveWorker["sessions"] extends Set<infer S> ? S : never) => boolean) =>
+    const isCutThrough = ({ connection }: HostSession): boolean => connection._tag === "CutThrough"
+    const drop = (which: (session: HostSession) => boolean) =>
       Effect.sync(() => {
         for (const session of live.sessions) if (which(session)) session.drop()
       })
@@ -110,15 +112,15 @@ export const make = (options: {
     yield* step(
       "connects",
       Effect.andThen(
-        drop((session) => !session.cutThrough && session.origin.listener === undefined),
+        drop((session) => !isCutThrough(session) && session.origin.listener === undefined),
         Effect.sync(() => live.segments.release("connects"))
       )
     )
-    yield* step("sessions", drop((session) => !session.cutThrough))
+    yield* step("sessions", drop((session) => !isCutThrough(session)))
     yield* step("local-listeners", listeners.vacate(slot, forGood))
     yield* step(
       "local-sessions",
-      Effect.andThen(drop(() => true), Effect.sync(() => connects.local.unlink(live)))
+      Effect.andThen(drop(() => true), Effect.sync(() => connects.cutThroughs.unlink(live)))
     )
     yield* step("messages", live.congestion.close)
   })

@@ -13,7 +13,6 @@ import type * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import { LocalTable } from "../../domain/admission/LocalTable.ts"
-import type * as Fifo from "../../domain/memory/Fifo.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import * as SessionText from "../../domain/memory/SessionText.ts"
 import type * as Endpoint from "../../domain/net/Endpoint.ts"
@@ -23,8 +22,11 @@ import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
 import type { AppModule } from "../../services/AppWorker.ts"
 import type { Connection } from "../../services/Transport.ts"
-import { HostSession, type Origin } from "./HostSession.ts"
+import type { ConnectionSession } from "./ConnectionSession.ts"
+import type { HostSession, Origin } from "./HostSession.ts"
 import type { HostListener } from "./Listener.ts"
+import { SharedSession } from "./SharedSession.ts"
+import { TransferSession } from "./TransferSession.ts"
 import type { LiveWorker, SlotApp, WorkerSlot } from "./Worker.ts"
 
 /** An application, its workers, and the fibers that keep them. */
@@ -104,47 +106,46 @@ export class Tables {
     return count
   }
 
-  /** A session of the worker in the memory that a manager gives; `undefined` when there is none. */
+  /** A session of the worker in the memory that its manager for `user` gives; `undefined` when there is none. */
   createSession(
     worker: LiveWorker,
     user: string,
     origin: Origin,
     connection: Connection
-  ): HostSession | undefined {
+  ): ConnectionSession | undefined {
     const manager = worker.segments.acquire(user)
     const place = manager.allocate(SessionBlock.SESSION_BLOCK_BYTES)
     if (place === undefined) return undefined
-    SessionBlock.reset(worker.segments.segment(place.segment)!, place.offset, connection)
+    const isMovable = connection._tag === "Movable"
+    SessionBlock.reset(worker.segments.segment(place.segment)!, place.offset, {
+      moves: isMovable,
+      inTls: isMovable && connection.inTls
+    })
     const text = SessionText.encode(connection.about)
-    const about = text === undefined ? undefined : manager.allocate(text.length)
-    const session = text !== undefined && about === undefined
-      ? undefined
-      : this.enter(worker, origin, connection, manager, place)
+    const textPlace = text === undefined ? undefined : manager.allocate(text.length)
+    const home = { worker, origin, place, since: this.now() }
+    const about = text === undefined || textPlace === undefined ? undefined : { place: textPlace, bytes: text.length }
+    const session = text !== undefined && about === undefined ?
+      undefined :
+      this.enter<ConnectionSession>((handle) =>
+        connection._tag === "Movable"
+          ? new TransferSession(handle, home, manager, about, connection)
+          : new SharedSession(handle, home, manager, about, connection)
+      )
     if (session === undefined) {
       manager.untake(place)
-      if (about !== undefined) manager.untake(about)
+      if (textPlace !== undefined) manager.untake(textPlace)
       return undefined
     }
-    if (text !== undefined && about !== undefined) {
-      worker.view(about.segment)!.set(text, about.offset)
-      session.about = { place: about, bytes: text.length }
-    }
+    if (text !== undefined && textPlace !== undefined) worker.view(textPlace.segment)!.set(text, textPlace.offset)
     return session
   }
 
-  /** A session whose block is there already. */
-  enter(
-    worker: LiveWorker,
-    origin: Origin,
-    connection: Connection,
-    blocks: Fifo.Blocks,
-    place: Fifo.BlockPlace
-  ): HostSession | undefined {
-    const session = this.sessions.allocate((handle) =>
-      new HostSession(handle, worker, origin, connection, blocks, place, this.now())
-    )
+  /** Enters a session into the table and with its worker; `undefined` when the table is full. */
+  enter<S extends HostSession>(make: (handle: Handle.SessionHandle) => S): S | undefined {
+    const session = this.sessions.allocate(make)
     if (session === undefined) return undefined
-    worker.enter(session)
+    session.worker.enter(session)
     this.noSessions.closeUnsafe()
     return session
   }

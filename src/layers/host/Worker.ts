@@ -31,6 +31,7 @@ import type { SegmentManager } from "../../services/SegmentManager.ts"
 import type { WorkerInfo } from "../../services/Sessions.ts"
 import * as Links from "../stack/Links.ts"
 import type { HostSession } from "./HostSession.ts"
+import { type SharedSession, splice } from "./SharedSession.ts"
 
 /** Messages that are read before their slots are given back. */
 const BATCH = 32
@@ -162,9 +163,9 @@ export class LiveWorker {
   /** Offers that were taken back and that the worker has not come past yet: it is behind by at least these. */
   readonly behind = { offers: 0, times: 0, millis: 0, since: 0 }
   /** Sessions that hold rx memory. */
-  readonly hot = new Set<HostSession>()
+  readonly hot = new Set<SharedSession>()
   /** Sessions that wait for rx memory. */
-  readonly starved = new Set<HostSession>()
+  readonly starved = new Set<SharedSession>()
   /** Lets those pass who wait for memory, each time that there is some again. */
   readonly memory = Latch.makeUnsafe(false)
   readonly #host: HostRequests
@@ -446,7 +447,7 @@ export class LiveWorker {
       // one of them has been dropped meanwhile, or is another worker's, which is a fault
       return (session ?? other)?.abort()
     }
-    const wrong = session.splice(other)
+    const wrong = splice(session, other)
     if (wrong !== undefined) this.fault(`the worker joined ${wrong}`)
   }
 
@@ -473,7 +474,7 @@ export class LiveWorker {
   /** Sessions that the worker has, or may claim. An offer that was taken back is neither. */
   get sessionCount(): number {
     let count = 0
-    for (const { state } of this.sessions) if (state !== "CREATED") count++
+    for (const { state } of this.sessions) if (state !== "REVOKED") count++
     return count
   }
 
@@ -508,8 +509,6 @@ export class LiveWorker {
   /** A session's slot is free. */
   forget(session: HostSession): void {
     this.sessions.delete(session)
-    this.hot.delete(session)
-    this.starved.delete(session)
     if (this.sessions.size === 0) this.empty.openUnsafe()
     this.#host.freed(session)
   }

@@ -27,9 +27,9 @@ import { isIPv6 } from "node:net"
 import * as Fifo from "../../domain/memory/Fifo.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import {
-  type Connection,
   type ConnectionEnd,
   type ConnectionEvents,
+  type SharedConnection,
   type Transport,
   type TransportConnectOptions,
   type TransportEndpointOf,
@@ -242,7 +242,10 @@ class ScriptedPeer implements Peer {
   }
 }
 
-class MemoryConnection implements Connection {
+class MemoryConnection implements SharedConnection {
+  readonly _tag = "Shared"
+  readonly about = undefined
+  readonly dropped = 0
   readonly remote: string
   readonly local: string
   onGone: (() => void) | undefined
@@ -301,6 +304,8 @@ class MemoryConnection implements Connection {
     this.#closing = true
     this.end()
   }
+
+  drain(): void {}
 
   abort(): void {
     this.#closing = true
@@ -565,7 +570,7 @@ export class Network {
   connect(
     asked: Tcp,
     { source }: TransportConnectOptions,
-    done: (result: Result.Result<Connection, Fault>) => void
+    done: (result: Result.Result<SharedConnection, Fault>) => void
   ): () => void {
     const endpoint = named(asked)
     const to = { ...endpoint, host: reached(endpoint.host) }
@@ -684,7 +689,7 @@ export const layer = (network: Network): Layer.Layer<Transport> =>
         return bound.endpoint
       }),
       connect: (endpoint, options = {}) =>
-        Effect.callback<Connection, TransportError>((resume) => {
+        Effect.callback<SharedConnection, TransportError>((resume) => {
           const { source } = options
           const fault = source === undefined ? undefined : TcpErrors.sourceFault(named(endpoint), source)
           if (fault !== undefined) return resume(Effect.fail(fault))

@@ -10,7 +10,7 @@
 import * as Net from "node:net"
 import { MessageChannel, type Transferable } from "node:worker_threads"
 import * as Address from "../../domain/net/Address.ts"
-import type { Connection, Moving } from "../../services/Transport.ts"
+import type { MovableConnection, Moving } from "../../services/Transport.ts"
 
 /** A connection's handle, as far as it is used; it is not public. */
 export interface TcpHandle {
@@ -78,9 +78,10 @@ class MovingSocket implements Moving {
 }
 
 /** An accepted connection that moves, until it has. */
-export class TcpMovable implements Connection {
+export class TcpMovable implements MovableConnection {
+  readonly _tag = "Movable"
+  readonly about = undefined
   onGone: (() => void) | undefined
-  readonly moves = true
   readonly inTls: boolean
   readonly remote: string
   readonly local: string
@@ -114,17 +115,6 @@ export class TcpMovable implements Connection {
     this.onGone = undefined
     this.take()?.destroy()
   }
-
-  // what moves is never opened here
-
-  close(): void {
-    this.abort()
-  }
-
-  open(): void {}
-  resume(): void {}
-  send(): void {}
-  end(): void {}
 }
 
 /**

@@ -29,6 +29,7 @@ import {
   type AcceptError,
   type Connection,
   type ConnectionEnd,
+  type SharedConnection,
   type Transport,
   type TransportEndpointOf,
   type TransportError,
@@ -131,7 +132,8 @@ const inetOf = (transport: ConnectionAbout["transport"]): "tcp" | "tls" => trans
  * A connection over a socket of TCP, of TLS above one, or of a path, which is paused and read by events or by
  * {@link onread}.
  */
-export class TcpConnection implements Connection {
+export class TcpConnection implements SharedConnection {
+  readonly _tag = "Shared"
   onGone: (() => void) | undefined
   readonly #lingerTime: number
   readonly #socket: OwnedSocket
@@ -397,6 +399,14 @@ export class TcpConnection implements Connection {
     this.#guard(() => this.#pump())
   }
 
+  // the peer of a stream ends it
+  drain(): void {}
+
+  // a stream has no datagrams to drop
+  get dropped(): number {
+    return 0
+  }
+
   close(): void {
     if (this.#closing) return
     this.#closing = true
@@ -549,10 +559,10 @@ export const dial = (
   options: Pick<TcpOptions, "lookup"> & { readonly onread?: typeof onread },
   then: (
     socket: Net.Socket,
-    resume: (outcome: Effect.Effect<Connection, TransportError>) => void
+    resume: (outcome: Effect.Effect<SharedConnection, TransportError>) => void
   ) => () => void
-): Effect.Effect<Connection, TransportError> =>
-  Effect.callback<Connection, TransportError>((resume) => {
+): Effect.Effect<SharedConnection, TransportError> =>
+  Effect.callback<SharedConnection, TransportError>((resume) => {
     const fail = (error: TransportError): void => resume(Effect.fail(error))
     const fault = source === undefined ? undefined : TcpErrors.sourceFault(endpoint, source)
     if (fault !== undefined) return fail(fault)

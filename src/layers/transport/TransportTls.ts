@@ -14,7 +14,7 @@ import type { Certificate } from "../../domain/net/Certificate.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import type { TlsClientOptions } from "../../domain/options/TlsClientOptions.ts"
 import {
-  type Connection,
+  type SharedConnection,
   type TransportEndpointOf,
   TransportError,
   type TransportListenOptions,
@@ -91,7 +91,7 @@ export const make = (
           resume(Effect.fail(TcpErrors.connectFailed(endpoint, source, error)))
           return () => {}
         }
-        let connection: Connection | undefined
+        let connection: SharedConnection | undefined
         const socket = Tls.connect({ ...clientOptions(endpoint, tls), socket: below })
         const onError = (error: NodeJS.ErrnoException): void =>
           resume(Effect.fail(TlsErrors.handshakeFailed(endpoint, error)))

@@ -31,8 +31,8 @@ import type { ListenerOptions } from "../../domain/options/ListenerOptions.ts"
 import * as AppOptions from "../../domain/options/Options.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
 import type {
-  Connection,
   ConnectionEnd,
+  SharedConnection,
   TransportEndpointOf,
   TransportError,
   TransportListenOptions,
@@ -183,7 +183,9 @@ class UdpSocket {
   }
 }
 
-class UdpConnection implements Connection {
+class UdpConnection implements SharedConnection {
+  readonly _tag = "Shared"
+  readonly about = undefined
   onGone: (() => void) | undefined
   /** Datagrams that were dropped. */
   dropped = 0

@@ -11,7 +11,7 @@ import * as Net from "node:net"
 import * as Path from "node:path"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import {
-  type Connection,
+  type SharedConnection,
   type TransportEndpointOf,
   TransportError,
   type TransportOf
@@ -106,7 +106,7 @@ export const make = (options: Omit<TransportTcp.TcpOptions, "lookup"> = {}): Tra
       return endpoint
     }),
     connect: (endpoint) =>
-      Effect.callback<Connection, TransportError>((resume) => {
+      Effect.callback<SharedConnection, TransportError>((resume) => {
         let connection: TransportTcp.TcpConnection | undefined
         const { onread } = TransportTcp
         const socket = Net.connect({ path: endpoint.path, allowHalfOpen: true, onread } as Net.NetConnectOpts)

@@ -8,8 +8,8 @@ import * as Net from "node:net"
 import * as Util from "node:util"
 import * as Endpoint from "../../../src/domain/net/Endpoint.ts"
 import * as TransportTcp from "../../../src/layers/transport/TransportTcp.ts"
-import { type Connection, Transport } from "../../../src/services/Transport.ts"
-import { AppEnd } from "../../support/AppEnd.ts"
+import { type SharedConnection, Transport } from "../../../src/services/Transport.ts"
+import { AppEnd, sharedOf } from "../../support/AppEnd.ts"
 import * as Random from "../../support/random.ts"
 import {
   endpointOf,
@@ -508,11 +508,11 @@ const suite = (name: string, makeWorld: () => World): void => {
       Effect.gen(function*() {
         const scope = yield* Scope.make()
         const transport = yield* Transport
-        const connections: Array<Connection> = []
+        const connections: Array<SharedConnection> = []
         const endpoint = yield* Scope.provide(
           transport.listen(endpointOf(world.free()), {
             ...listenOptions,
-            accept: (connection) => connections.push(connection)
+            accept: (connection) => connections.push(sharedOf(connection))
           }),
           scope
         )
@@ -609,7 +609,9 @@ describe("TransportTcp", () => {
   ] as const
 
   const stillAccepts = Effect.fnUntraced(
-    function*({ connections, local }: { readonly connections: ReadonlyArray<Connection>; readonly local: string }) {
+    function*(
+      { connections, local }: { readonly connections: ReadonlyArray<SharedConnection>; readonly local: string }
+    ) {
       const before = connections.length
       const peer = tcpWorld({})().dial(local)
       yield* until("accept", () => connections.length === before + 1)

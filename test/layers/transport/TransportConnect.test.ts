@@ -8,7 +8,7 @@ import Dns from "node:dns"
 import type * as Net from "node:net"
 import * as TransportMemory from "../../../src/layers/testing/TransportMemory.ts"
 import * as TransportTcp from "../../../src/layers/transport/TransportTcp.ts"
-import { type Connection, Transport, type TransportError } from "../../../src/services/Transport.ts"
+import { type SharedConnection, Transport, type TransportError } from "../../../src/services/Transport.ts"
 import { AppEnd } from "../../support/AppEnd.ts"
 import * as HalfOpen from "../../support/halfOpen.ts"
 import { DONE, GO } from "../../support/tcpWords.ts"
@@ -34,8 +34,10 @@ const connect = Effect.fnUntraced(function*(to: string, source?: string) {
   return connection
 })
 
-const whyNot = (to: string, source?: string): Effect.Effect<TransportError, Connection, Transport | Scope.Scope> =>
-  Effect.flip(connect(to, source))
+const whyNot = (
+  to: string,
+  source?: string
+): Effect.Effect<TransportError, SharedConnection, Transport | Scope.Scope> => Effect.flip(connect(to, source))
 
 /** An endpoint of this machine that somebody had a moment ago. */
 const freed = (world: World, endpoint = "tcp://127.0.0.1:0"): Effect.Effect<string> =>

@@ -12,8 +12,8 @@ import type * as Ledger from "../../../src/domain/state/Ledger.ts"
 import * as TransportTcp from "../../../src/layers/transport/TransportTcp.ts"
 import * as TransportTls from "../../../src/layers/transport/TransportTls.ts"
 import type { CertificateEntry } from "../../../src/services/Certificates.ts"
-import type { Connection, TransportListenOptions } from "../../../src/services/Transport.ts"
-import { AppEnd } from "../../support/AppEnd.ts"
+import type { SharedConnection, TransportListenOptions } from "../../../src/services/Transport.ts"
+import { AppEnd, sharedOf } from "../../support/AppEnd.ts"
 import * as Pem from "../../support/Pem.ts"
 import { authority, entry, TlsClient, trusting } from "../../support/Tls.ts"
 import { listenOptions } from "../../support/TransportWorlds.ts"
@@ -26,7 +26,7 @@ type Given = Partial<Options.AppOptions["listener"]>
 /** A listener over TLS, or over TCP with PROXY headers, and all that it says. */
 const listening = Effect.fnUntraced(
   function*(given: Given = {}, more: Partial<TransportListenOptions> = {}, over = "tls") {
-    const connections: Array<Connection> = []
+    const connections: Array<SharedConnection> = []
     const refused: Array<Ledger.RefuseReason> = []
     const store = { byName: new Map<string | undefined, CertificateEntry | undefined>([[undefined, entry("chain")]]) }
     const scope = yield* Scope.fork(yield* Effect.scope)
@@ -34,7 +34,7 @@ const listening = Effect.fnUntraced(
       ...listenOptions,
       listener: { ...Options.defaults.listener, ...given },
       certificate: (name) => store.byName.get(name) ?? store.byName.get(undefined),
-      accept: (connection) => connections.push(connection),
+      accept: (connection) => connections.push(sharedOf(connection)),
       refused: (reason) => refused.push(reason),
       ...more
     }
@@ -380,11 +380,11 @@ describe("TransportTls", () => {
     test("that is given up while its peer does not read is gone in bounded time", () =>
       Effect.gen(function*() {
         const server = TransportTls.make({ lingerTime: 30 })
-        const connections: Array<Connection> = []
+        const connections: Array<SharedConnection> = []
         const { port } = yield* server.listen({ _tag: "tls", host: "127.0.0.1", port: 0 }, {
           ...listenOptions,
           certificate: () => entry("chain"),
-          accept: (connection) => connections.push(connection)
+          accept: (connection) => connections.push(sharedOf(connection))
         })
         const peer = yield* client(port)
         yield* until("the handshake", () => connections.length === 1 && peer.secure)

@@ -10,8 +10,8 @@ import type { ListenerOptions } from "../../../src/domain/options/ListenerOption
 import * as Options from "../../../src/domain/options/Options.ts"
 import * as Transports from "../../../src/layers/transport/Transports.ts"
 import * as TransportUdp from "../../../src/layers/transport/TransportUdp.ts"
-import { type Connection, Transport } from "../../../src/services/Transport.ts"
-import { AppEnd } from "../../support/AppEnd.ts"
+import { type SharedConnection, Transport } from "../../../src/services/Transport.ts"
+import { AppEnd, sharedOf } from "../../support/AppEnd.ts"
 import * as Pattern from "../../support/pattern.ts"
 import { endpointOf, hasIPv6, inetOf, listenOptions } from "../../support/TransportWorlds.ts"
 import * as UdpPeer from "../../support/UdpPeer.ts"
@@ -26,14 +26,14 @@ const listen = Effect.fnUntraced(function*(
   options: Partial<ListenerOptions> & { readonly ipv6Only?: boolean } = {}
 ) {
   const transport = yield* Transport
-  const connections: Array<Connection> = []
+  const connections: Array<SharedConnection> = []
   const dropped: Array<string> = []
   const { ipv6Only = false, ...listener } = options
   const bound = yield* transport.listen(endpointOf(endpoint), {
     ...listenOptions,
     ipv6Only,
     listener: { ...Options.defaults.listener, ...listener },
-    accept: (connection) => connections.push(connection),
+    accept: (connection) => connections.push(sharedOf(connection)),
     dropped: (reason) => dropped.push(reason)
   })
   // before the socket is retired
@@ -352,11 +352,11 @@ describe("TransportUdp", () => {
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const transport = yield* Transport
-      const connections: Array<Connection> = []
-      const listenFor = (accepted: Array<Connection>, endpoint: string) =>
+      const connections: Array<SharedConnection> = []
+      const listenFor = (accepted: Array<SharedConnection>, endpoint: string) =>
         transport.listen(endpointOf(endpoint), {
           ...listenOptions,
-          accept: (connection) => accepted.push(connection)
+          accept: (connection) => accepted.push(sharedOf(connection))
         })
       const local = Endpoint.format(yield* Scope.provide(listenFor(connections, "udp://127.0.0.1:0"), scope))
       const peer = yield* UdpPeer.make(local)
@@ -372,7 +372,7 @@ describe("TransportUdp", () => {
       stranger.send("nobody listens")
       yield* settled
 
-      const later: Array<Connection> = []
+      const later: Array<SharedConnection> = []
       const second = yield* Scope.make()
       assert.strictEqual(Endpoint.format(yield* Scope.provide(listenFor(later, local), second)), local)
       stranger.send("somebody listens")

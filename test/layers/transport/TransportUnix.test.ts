@@ -11,8 +11,8 @@ import * as Endpoint from "../../../src/domain/net/Endpoint.ts"
 import * as Options from "../../../src/domain/options/Options.ts"
 import * as Transports from "../../../src/layers/transport/Transports.ts"
 import * as TransportUnix from "../../../src/layers/transport/TransportUnix.ts"
-import { type Connection, Transport } from "../../../src/services/Transport.ts"
-import { AppEnd } from "../../support/AppEnd.ts"
+import { type SharedConnection, Transport } from "../../../src/services/Transport.ts"
+import { AppEnd, sharedOf } from "../../support/AppEnd.ts"
 import * as TempDirectory from "../../support/TempDirectory.ts"
 import { listenOptions } from "../../support/TransportWorlds.ts"
 import { settled, until } from "../../support/until.ts"
@@ -26,11 +26,11 @@ const endpointOf = (path: string): Endpoint.TransportEndpoint =>
 
 const listen = Effect.fnUntraced(function*(path: string, unixMode = 0o600) {
   const transport = yield* Transport
-  const connections: Array<Connection> = []
+  const connections: Array<SharedConnection> = []
   const bound = yield* transport.listen(endpointOf(path), {
     ...listenOptions,
     listener: { ...Options.defaults.listener, unixMode },
-    accept: (connection) => connections.push(connection)
+    accept: (connection) => connections.push(sharedOf(connection))
   })
   yield* Effect.addFinalizer(() => Effect.sync(() => connections.forEach((connection) => connection.abort())))
   return { local: Endpoint.format(bound), connections }

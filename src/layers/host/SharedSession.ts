@@ -1,0 +1,244 @@
+/**
+ * A session whose bytes go through the host: between a connection and the fifos that host and worker share.
+ *
+ * **Splice** Two sessions of a worker can be joined: then the bytes that one connection puts into its rx fifo are what
+ * the other one sends. The host takes the fifo over from the worker as its reader, from where the worker has read to, so
+ * no byte is copied and none is lost; what the worker had written into a tx fifo goes out before it. An end goes on as
+ * an end, a reset as a reset, and the worker hears of both as ever. Each side's memory is in use until both connections
+ * are gone, so only then is the worker told to let go.
+ *
+ * This module is a hot path.
+ */
+import * as Fifo from "../../domain/memory/Fifo.ts"
+import * as Message from "../../domain/memory/Message.ts"
+import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
+import * as Endpoint from "../../domain/net/Endpoint.ts"
+import * as Handle from "../../domain/state/Handle.ts"
+import type { ConnectionEnd, SharedConnection } from "../../services/Transport.ts"
+import { type AboutPlace, ConnectionSession } from "./ConnectionSession.ts"
+import type { HostSession, KindReport, SessionHome } from "./HostSession.ts"
+
+/** Bytes in an rx fifo from which on its worker is told at once. */
+const STREAMING = 16384
+
+/** Joins two sessions of one worker. Returns what is wrong with that, if it is something that no worker asks for. */
+export const splice = (one: HostSession, other: HostSession): string | undefined => {
+  const called = ({ handle }: HostSession): string => `session ${Handle.format(handle)}`
+  if (one === other) return `${called(one)} with itself`
+  const first = one.joinable()
+  if (typeof first === "string") return `${called(one)}, ${first}`
+  const second = other.joinable()
+  if (typeof second === "string") return `${called(other)}, ${second}`
+  first.join(second)
+  return undefined
+}
+
+export class SharedSession extends ConnectionSession implements ConnectionEnd {
+  readonly connection: SharedConnection
+  #rx: Fifo.FifoProducer | undefined
+  #tx: Fifo.FifoConsumer | undefined
+  #hot = false
+  #received = false
+  /** The worker has ended its side. */
+  #ended = false
+  /** The session that it is joined with, and the reading end of that session's rx fifo. */
+  #other: SharedSession | undefined
+  #through: Fifo.FifoConsumer | undefined
+
+  constructor(
+    handle: Handle.SessionHandle,
+    home: SessionHome,
+    blocks: Fifo.Blocks,
+    about: AboutPlace | undefined,
+    connection: SharedConnection
+  ) {
+    super(handle, home, blocks, about)
+    this.connection = connection
+  }
+
+  // the fifos' ends are made when bytes first move: an idle session does without them
+
+  get rx(): Fifo.FifoProducer {
+    return this.#rx ??= new Fifo.FifoProducer(
+      SessionBlock.rx(this.segment, this.place.offset),
+      this.worker.slot.app.options.segment.rxFifoSize,
+      this.blocks
+    )
+  }
+
+  get tx(): Fifo.FifoConsumer {
+    if (this.#through !== undefined) return this.#through
+    const tx = this.#tx ??= new Fifo.FifoConsumer(
+      SessionBlock.tx(this.segment, this.place.offset),
+      this.worker.slot.app.options.segment.txFifoSize,
+      this.worker.view
+    )
+    // what the worker wrote goes first; bytes that are being sent are still in the fifo, so it does not change under them
+    if (this.#other === undefined || tx.size > 0) return tx
+    return this.#through = this.#other.#taken()
+  }
+
+  /** The reading end of the rx fifo, in place of the worker's. */
+  #taken(): Fifo.FifoConsumer {
+    return new Fifo.FifoConsumer(SessionBlock.rx(this.segment, this.place.offset), this.rx.bound, this.worker.view)
+  }
+
+  /** A fifo that no byte has come to is not made for this. */
+  override report(): KindReport {
+    const { dropped, local } = this.connection
+    const { rxFifoSize, txFifoSize } = this.worker.slot.app.options.segment
+    const used = (fifo: { readonly size: number } | undefined): number => {
+      try {
+        return fifo?.size ?? 0
+      } catch (error) {
+        // the worker's doing, which is dealt with where the bytes are moved
+        if (error instanceof Fifo.FifoCorrupt) return 0
+        throw error
+      }
+    }
+    return {
+      transport: Endpoint.transportOf(local),
+      kind: this.origin.listener === undefined ? "connected" : "accepted",
+      placement: "shared",
+      rx: { used: used(this.#rx), size: rxFifoSize, memory: this.#rx?.memory ?? 0 },
+      tx: { used: used(this.#tx), size: txFifoSize, memory: this.#tx?.memory ?? 0 },
+      dropped
+    }
+  }
+
+  override open(): void {
+    this.connection.open(this)
+  }
+
+  // ---- what the connection says
+
+  received(): void {
+    this.#received = true
+    if (!this.#hot) {
+      this.#hot = true
+      this.worker.hot.add(this)
+    }
+    if (this.#other !== undefined) return this.#other.connection.send()
+    if (!this.rx.raiseEvent()) return
+    // the worker hears of all that is ready in this turn at once; but where bytes stream it reads while we do
+    if (this.rx.size < STREAMING) this.worker.gather()
+    this.worker.congestion.sendIo(Message.Rx, this.handle, this.isLive)
+  }
+
+  room(): void {
+    if (this.#other !== undefined) return this.#other.connection.resume()
+    this.worker.gather()
+    this.worker.congestion.sendIo(Message.Room, this.handle, this.isLive)
+  }
+
+  starved(): void {
+    this.worker.starved.add(this)
+  }
+
+  override ended(): void {
+    if (this.hearEnd()) this.#other?.connection.end()
+  }
+
+  override closed(reset: string | undefined): void {
+    if (!this.hearClosed(reset)) return
+    if (this.#other === undefined) return this.tellLast()
+    // whole, it has ended both ways, and the other one ends by itself when it has sent what is left
+    if (reset !== undefined) this.#other.connection.abort()
+    if (!this.#other.isGone) return
+    this.#other.tellLast()
+    this.tellLast()
+  }
+
+  corrupt(error: Fifo.FifoCorrupt): void {
+    this.worker.fault(`session memory is corrupt: ${error.message}`)
+  }
+
+  // ---- what the worker says
+
+  override send(): void {
+    if (this.isOpen) this.connection.send()
+  }
+
+  override resume(): void {
+    if (this.isOpen) this.connection.resume()
+  }
+
+  override end(): void {
+    // joined with another, its end is that one's
+    if (!this.isOpen || this.#other !== undefined) return
+    this.#ended = true
+    this.connection.end()
+  }
+
+  override drain(): void {
+    this.connection.drain()
+  }
+
+  // given up, it takes the one that it is joined with along
+
+  override close(): void {
+    super.close()
+    this.#other?.giveUp("close")
+  }
+
+  override abort(): void {
+    super.abort()
+    this.#other?.giveUp("abort")
+  }
+
+  protected override finish(how: "close" | "abort"): void {
+    this.connection[how]()
+  }
+
+  // ---- splice
+
+  override joinable(): SharedSession | string {
+    if (!this.isOpen) return super.joinable()
+    if (this.#other !== undefined) return "which is joined already"
+    return this.#ended ? "which it had ended" : this
+  }
+
+  join(other: SharedSession): void {
+    // one that is gone, which the worker may not have heard of yet, takes the other with it
+    if (this.isGone) other.connection.abort()
+    if (other.isGone) this.connection.abort()
+    if (this.isGone || other.isGone) return
+    this.#other = other
+    other.#other = this
+    this.#joined(other)
+    other.#joined(this)
+  }
+
+  /** What has happened to the connection so far happens to the other one. */
+  #joined({ connection }: SharedSession): void {
+    connection.send()
+    if (this.state === "TRANSPORT_CLOSING" || this.state === "APP_CLOSED") connection.end()
+    if (this.state === "CLOSING" || this.state === "APP_CLOSED") this.close()
+  }
+
+  // ---- the end
+
+  override drop(): void {
+    const other = this.#other
+    const isFree = this.state === "TRANSPORT_DELETED"
+    super.drop()
+    // it reads from memory that is free now
+    if (!isFree) other?.drop()
+  }
+
+  protected override freeMemory(): void {
+    this.worker.hot.delete(this)
+    this.worker.starved.delete(this)
+    this.#rx?.free()
+    super.freeMemory()
+  }
+
+  /** Gives idle rx memory back; `false` while there is some left to look at later. */
+  trim(): boolean {
+    const received = this.#received
+    this.#received = false
+    if (received || this.#rx?.trim() === false) return false
+    this.#hot = false
+    return true
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * A session whose connection moves, socket and all, to the worker that claims it. Here is what counts in limits and
+ * tables; the worker is told when the connection is to end, and says when it is gone.
+ */
+import type * as Fifo from "../../domain/memory/Fifo.ts"
+import type * as Message from "../../domain/memory/Message.ts"
+import * as Endpoint from "../../domain/net/Endpoint.ts"
+import type * as Handle from "../../domain/state/Handle.ts"
+import type { MovableConnection } from "../../services/Transport.ts"
+import * as TcpLoss from "../transport/TcpLoss.ts"
+import { type AboutPlace, ConnectionSession } from "./ConnectionSession.ts"
+import type { KindReport, SessionHome } from "./HostSession.ts"
+
+export class TransferSession extends ConnectionSession {
+  readonly connection: MovableConnection
+  /** Whether the worker has still to say that TLS, which ends there, has failed; it says nothing when it has not. */
+  #inTls: boolean
+  /** Whether the worker was given the socket. */
+  #moved = false
+
+  constructor(
+    handle: Handle.SessionHandle,
+    home: SessionHome,
+    blocks: Fifo.Blocks,
+    about: AboutPlace | undefined,
+    connection: MovableConnection
+  ) {
+    super(handle, home, blocks, about)
+    this.connection = connection
+    this.#inTls = connection.inTls
+  }
+
+  override report(): KindReport {
+    return {
+      transport: Endpoint.transportOf(this.connection.local),
+      kind: "accepted",
+      placement: "transfer",
+      rx: null,
+      tx: null,
+      dropped: 0
+    }
+  }
+
+  override offer(listener: Handle.ListenerHandle, undelivered: () => void): void {
+    // many are accepted in one turn, and it has the way here and back still before it
+    this.worker.gather()
+    super.offer(listener, undelivered)
+  }
+
+  override open(): void {
+    const socket = this.connection.take()
+    if (socket === undefined) return
+    this.#moved = true
+    this.worker.congestion.send({
+      message: { _tag: "moved", session: this.handle },
+      attachment: { _tag: "Socket", session: this.handle, socket },
+      live: this.isLive,
+      cleanUp: () => {
+        socket.destroy()
+        this.free("drop")
+      }
+    })
+  }
+
+  override insecure(): boolean {
+    if (!this.#inTls || !this.isOpen) return false
+    this.#inTls = false
+    return true
+  }
+
+  override gone(): boolean {
+    if (!this.#moved) return false
+    this.free("gone")
+    return true
+  }
+
+  protected override finish(how: "close" | "abort"): void {
+    if (!this.#moved) return this.connection.abort()
+    const session = this.handle
+    this.#tell(
+      how === "close" ? { _tag: "disconnected", session } : { _tag: "reset", session, reason: TcpLoss.GIVEN_UP }
+    )
+  }
+
+  /** Tells the worker what is to become of the connection that it has. */
+  #tell(message: Message.Of<"disconnected" | "reset">): void {
+    if (this.state !== "TRANSPORT_DELETED") this.worker.congestion.send({ message, live: this.isLive })
+  }
+}
