@@ -1,94 +1,66 @@
-/** Runs the `sluice` command as a process of its own, and ends no other process than that. */
+/** The `sluice` command in this process: its console, its environment and its signals are the test's. */
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert } from "@effect/vitest"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Console from "effect/Console"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import * as ChildProcess from "node:child_process"
-import * as Path from "node:path"
-import * as Url from "node:url"
+import * as Signals from "../../src/layers/cli/Signals.ts"
+import * as Sluice from "../../src/layers/cli/Sluice.ts"
+import * as Host from "../../src/layers/Host.ts"
+import * as CliOutput from "./CliOutput.ts"
 import * as TempDirectory from "./TempDirectory.ts"
-
-const main = Url.fileURLToPath(new URL("../../src/main.ts", import.meta.url))
-
-export const fixture = (name: string): string => Url.fileURLToPath(new URL(`../fixtures/${name}.ts`, import.meta.url))
 
 export interface Options {
   readonly env?: Readonly<Record<string, string>>
-  readonly cwd?: string
 }
 
-export interface Result {
-  readonly code: number | null
-  readonly signal: NodeJS.Signals | null
-  readonly stdout: string
-  readonly stderr: string
+export interface Result extends CliOutput.Printed {
+  readonly code: number
 }
 
-export interface Running {
-  readonly kill: (signal: NodeJS.Signals) => Effect.Effect<void>
-  /** Completes when the process is gone. */
-  readonly result: Effect.Effect<Result>
-  /** Completes with the standard output, or the standard error, once it has matched; dies when the process ends first. */
-  readonly printed: (stream: "stdout" | "stderr", pattern: RegExp) => Effect.Effect<RegExpExecArray>
-}
+export type Running = CliOutput.Running<Result>
+export type Serving = CliOutput.Serving<Result>
+export { fixture } from "./CliOutput.ts"
 
-/** Nothing of the machine's own settings and hosts gets into a test. */
-const environment = (directory: string, options: Options): NodeJS.ProcessEnv => ({
-  ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(SLUICE|VITEST|NODE_OPTIONS)/.test(name))),
-  XDG_RUNTIME_DIR: directory,
-  NO_COLOR: "1",
-  ...options.env
+const sluice = Sluice.run(Host.layer)
+
+const consoleTo = (output: CliOutput.CliOutput<Result>): Console.Console => ({
+  ...globalThis.console,
+  log: (...words: ReadonlyArray<unknown>) => output.print("stdout", `${words.map(String).join(" ")}\n`),
+  error: (...words: ReadonlyArray<unknown>) => output.print("stderr", `${words.map(String).join(" ")}\n`)
 })
 
-/** Starts the command; it is killed when the scope closes. */
+/** Starts the command; what it has begun is ended when the scope closes. */
 export const start = Effect.fnUntraced(function*(
   args: ReadonlyArray<string>,
   options: Options = {}
 ): Effect.fn.Return<Running, never, Scope.Scope> {
-  const directory = yield* TempDirectory.make
-  const done = Deferred.makeUnsafe<Result>()
-  const output = { stdout: "", stderr: "" }
-  const watchers = new Set<() => void>()
-  const child = yield* Effect.acquireRelease(
-    Effect.sync(() =>
-      ChildProcess.spawn(process.execPath, [main, ...args], {
-        cwd: options.cwd ?? directory,
-        env: environment(directory, options),
-        stdio: ["ignore", "pipe", "pipe"]
-      })
-    ),
-    (child) =>
-      Effect.suspend(() => {
-        if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL")
-        return Deferred.await(done)
-      })
-  )
-  const notify = () => watchers.forEach((watcher) => watcher())
-  for (const stream of ["stdout", "stderr"] as const) {
-    child[stream].setEncoding("utf8").on("data", (text: string) => {
-      output[stream] += text
-      notify()
-    })
+  const env = { ...CliOutput.environment(yield* TempDirectory.make), ...options.env }
+  const output = new CliOutput.CliOutput<Result>()
+  const first = Deferred.makeUnsafe<NodeJS.Signals>()
+  const hangups = yield* Queue.sliding<void>(1)
+  const kill = (signal: NodeJS.Signals): void => {
+    if (signal === "SIGHUP") return void Queue.offerUnsafe(hangups, undefined)
+    assert.isTrue(Deferred.doneUnsafe(first, Effect.succeed(signal)), "a second signal ends a process: start one")
   }
-  child.once("close", (code, signal) => {
-    Deferred.doneUnsafe(done, Effect.succeed({ code, signal, ...output }))
-    notify()
-  })
+  yield* sluice(args).pipe(
+    Effect.tap((code) => Effect.sync(() => output.end({ code, ...output.text }))),
+    Effect.provideService(Signals.Signals, {
+      ending: Effect.succeed(Deferred.await(first)),
+      hangup: Effect.succeed(Queue.take(hangups))
+    }),
+    Effect.provideService(Console.Console, consoleTo(output)),
+    Effect.provide([NodeServices.layer, ConfigProvider.layer(ConfigProvider.fromEnv({ env }))]),
+    Effect.forkScoped
+  )
   return {
-    kill: (signal) => Effect.sync(() => child.kill(signal)),
-    result: Deferred.await(done),
-    printed: (stream, pattern) =>
-      Effect.callback<RegExpExecArray>((resume) => {
-        const look = () => {
-          const match = pattern.exec(output[stream])
-          if (match !== null) resume(Effect.succeed(match))
-          else if (Deferred.isDoneUnsafe(done)) {
-            resume(Effect.die(new Error(`ended before it printed ${pattern}: ${JSON.stringify(output)}`)))
-          }
-        }
-        watchers.add(look)
-        look()
-        return Effect.sync(() => watchers.delete(look))
-      })
+    kill: (signal) => Effect.sync(() => kill(signal)),
+    result: Deferred.await(output.ended),
+    printed: (stream, pattern) => output.printed(stream, pattern)
   }
 })
 
@@ -96,23 +68,37 @@ export const start = Effect.fnUntraced(function*(
 export const run = (args: ReadonlyArray<string>, options?: Options): Effect.Effect<Result> =>
   Effect.scoped(Effect.flatMap(start(args, options), ({ result }) => result))
 
-export interface Serving extends Running {
-  readonly port: number
-  readonly control: string
-  /** The line that says so. */
-  readonly line: string
+/** Runs `sluice serve` on a free port of 127.0.0.1 until it listens. */
+export const serve = CliOutput.servingWith(start)
+
+/** That the command fails: its code, one sentence on stderr that says all, and nothing else. */
+export const fails = Effect.fnUntraced(function*(
+  args: ReadonlyArray<string>,
+  expected: { readonly code: 1 | 2; readonly says: string | RegExp },
+  options?: Options
+) {
+  saysWhy(yield* run(args, options), expected)
+})
+
+/** That a command has failed, and said in one sentence what was wrong. */
+export const saysWhy = (
+  { code, stderr, stdout }: CliOutput.Printed & { readonly code: number | null },
+  expected: { readonly code: 1 | 2; readonly says: string | RegExp }
+): void => {
+  assert.deepStrictEqual({ code, stdout }, { code: expected.code, stdout: "" }, stderr)
+  const line = stderr.trimEnd().split("\n").find((line) => line.startsWith("sluice: ")) ?? stderr
+  if (typeof expected.says === "string") assert.strictEqual(line, `sluice: ${expected.says}`)
+  else assert.match(line, expected.says)
+  assert.notInclude(stderr, "    at ")
 }
 
-/** Runs `sluice serve` on a free port of 127.0.0.1 until it listens. */
-export const serve = Effect.fnUntraced(function*(
-  args: ReadonlyArray<string> = [],
-  options: Options = {}
-): Effect.fn.Return<Serving, never, Scope.Scope> {
-  const control = Path.join(yield* TempDirectory.make, "control.sock")
-  const running = yield* start(
-    ["serve", ...args, "--listen", "tcp://127.0.0.1:0", "--control", control],
-    options
-  )
-  const [line, port] = yield* running.printed("stdout", /^sluice: .* listening on tcp:\/\/127\.0\.0\.1:(\d+) .*$/m)
-  return { ...running, port: Number(port), control, line }
+/** What a command prints that asks the host at this control socket, if it succeeds. */
+export const prints = Effect.fnUntraced(function*(control: string, ...args: ReadonlyArray<string>) {
+  const { code, stderr, stdout } = yield* run([...args, "--control", control])
+  assert.deepStrictEqual({ code, stderr }, { code: 0, stderr: "" }, args.join(" "))
+  return stdout.trimEnd()
 })
+
+/** The same, as JSON. */
+export const jsonOf = <A>(schema: Schema.Codec<A>, control: string, ...args: ReadonlyArray<string>) =>
+  Effect.flatMap(prints(control, ...args, "--json"), Schema.decodeUnknownEffect(Schema.fromJsonString(schema)))

@@ -1,68 +1,61 @@
-import * as NodeServices from "@effect/platform-node/NodeServices"
+/** The command line as a value: what it says of itself, and of what it does not know. */
 import { assert, describe, it } from "@effect/vitest"
-import * as ConfigProvider from "effect/ConfigProvider"
-import * as Console from "effect/Console"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
-import * as TestConsole from "effect/testing/TestConsole"
 import * as Fs from "node:fs"
-import * as Path from "node:path"
 import { version } from "../../../src/domain/report/Version.ts"
-import { Signals } from "../../../src/layers/cli/Signals.ts"
-import * as Sluice from "../../../src/layers/cli/Sluice.ts"
-import * as Host from "../../../src/layers/Host.ts"
-import * as TempDirectory from "../../support/TempDirectory.ts"
+import * as Cli from "../../support/Cli.ts"
 
-const run = Sluice.run(Host.layer)
-
-const given = (env: Readonly<Record<string, string>> = {}) =>
-  Layer.mergeAll(NodeServices.layer, ConfigProvider.layer(ConfigProvider.fromEnv({ env })), TestConsole.layer)
-
-const printed = Effect.all({ out: TestConsole.logLines, errors: TestConsole.errorLines })
-
-describe("the command as a value", () => {
-  it.effect("succeeds with 0 and what was asked for", () =>
+describe("sluice", () => {
+  it.live("succeeds with 0 and what was asked for", () =>
     Effect.gen(function*() {
-      assert.strictEqual(yield* run(["--version"]), 0)
-      assert.deepStrictEqual(yield* printed, { out: [`sluice v${version}`], errors: [] })
-    }).pipe(Effect.provide(given())))
+      assert.deepStrictEqual(yield* Cli.run(["--version"]), { code: 0, stdout: `sluice v${version}\n`, stderr: "" })
+    }))
 
-  it.effect("succeeds with 2 and one sentence when it is called wrongly", () =>
+  it.live("says what it can do", () =>
     Effect.gen(function*() {
-      assert.strictEqual(yield* run(["srve"]), Sluice.USAGE)
-      const says = "sluice: Unknown subcommand \"srve\" for \"sluice\"; did you mean serve? (see: sluice --help)"
-      assert.deepStrictEqual(yield* printed, { out: [], errors: [says] })
-    }).pipe(Effect.provide(given())))
+      const { code, stderr, stdout } = yield* Cli.run(["--help"])
+      assert.deepStrictEqual({ code, stderr }, { code: 0, stderr: "" })
+      assert.match(stdout, /serve +Serve an application/)
+      assert.match(stdout, /show +Look into a running host/)
+      assert.strictEqual((yield* Cli.run([])).stdout, stdout)
+    }))
 
-  it.effect("reads the environment that it is given", () =>
+  it.live("explains each setting of serve", () =>
     Effect.gen(function*() {
-      assert.strictEqual(yield* run(["serve"]), Sluice.USAGE)
-      const says = "sluice: SLUICE_WORKERS: got \"two\"; it must be a whole number from 1 to 256"
-      assert.deepStrictEqual(yield* printed, { out: [], errors: [says] })
-    }).pipe(Effect.provide(given({ SLUICE_WORKERS: "two" }))))
+      const { stdout } = yield* Cli.run(["serve", "--help"])
+      for (const flag of ["--listen <uri>", "--workers <number>", "--in-process", "--rx-fifo-size <size>"]) {
+        assert.include(stdout, flag)
+      }
+      assert.match(stdout, /--revoke-after <time> .*default: 5 ms/)
+    }))
+
+  it.live("refuses a subcommand that it does not know", () =>
+    Effect.gen(function*() {
+      yield* Cli.fails(["srve"], {
+        code: 2,
+        says: "Unknown subcommand \"srve\" for \"sluice\"; did you mean serve? (see: sluice --help)"
+      })
+      yield* Cli.fails(["show", "nothing"], {
+        code: 2,
+        says: "Unknown subcommand \"nothing\" for \"sluice show\" (see: sluice show --help)"
+      })
+    }))
+
+  it.live("refuses a flag that it does not know, and one without its value", () =>
+    Effect.gen(function*() {
+      yield* Cli.fails(["serve", "--wrokers", "2"], {
+        code: 2,
+        says: "Unrecognized flag: --wrokers in command sluice serve; did you mean --workers? (see: sluice serve --help)"
+      })
+      yield* Cli.fails(["serve", "--listen"], { code: 2, says: /^sluice: Missing value for flag --listen/ })
+    }))
 
   it.live("serves until it hears a signal, wherever that comes from", () =>
     Effect.gen(function*() {
-      const control = Path.join(yield* TempDirectory.make, "control.sock")
-      const signal = Deferred.makeUnsafe<NodeJS.Signals>()
-      const line = Deferred.makeUnsafe<string>()
-      const fiber = yield* run(["serve", "--in-process", "--listen", "tcp://127.0.0.1:0", "--control", control]).pipe(
-        Effect.provideService(Signals, {
-          ending: Effect.succeed(Deferred.await(signal)),
-          hangup: Effect.succeed(Effect.never)
-        }),
-        Effect.provideService(Console.Console, {
-          ...(yield* Console.Console),
-          log: (text: string) => Deferred.doneUnsafe(line, Effect.succeed(text))
-        }),
-        Effect.forkChild
-      )
-      const said = yield* Deferred.await(line)
-      assert.match(said, /^sluice: http listening on tcp:\/\/127\.0\.0\.1:\d+ \(2 in-process workers\)/)
-      yield* Deferred.succeed(signal, "SIGTERM")
-      assert.strictEqual(yield* Fiber.join(fiber), 0)
-      assert.isFalse(Fs.existsSync(control))
-    }).pipe(Effect.scoped, Effect.provide(given())))
+      const serving = yield* Cli.serve(["--in-process"])
+      assert.match(serving.line, /^sluice: http listening on tcp:\/\/127\.0\.0\.1:\d+ \(2 in-process workers\)/)
+      yield* serving.kill("SIGTERM")
+      assert.strictEqual((yield* serving.result).code, 0)
+      assert.isFalse(Fs.existsSync(serving.control))
+    }))
 })
