@@ -1,20 +1,18 @@
-/** `sluice` over TLS, as a command, with the clients that everybody has. */
+/** `sluice serve` over TLS, with the clients that everybody has. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs/promises"
-import * as Net from "node:net"
 import * as Path from "node:path"
-import * as Cli from "./support/Cli.ts"
-import * as Pem from "./support/Pem.ts"
-import * as TempDirectory from "./support/TempDirectory.ts"
-import { authority, TlsClient } from "./support/Tls.ts"
-import { until } from "./support/until.ts"
-
-/** Whether a program is on this machine; where tests are run for everybody, it must be. */
-const has = (program: string, ...args: ReadonlyArray<string>): boolean =>
-  process.env.CI !== undefined || ChildProcess.spawnSync(program, args).status === 0
+import * as Cli from "../../support/Cli.ts"
+import type * as CliOutput from "../../support/CliOutput.ts"
+import * as CliProcess from "../../support/CliProcess.ts"
+import * as Pem from "../../support/Pem.ts"
+import { has } from "../../support/programs.ts"
+import * as TempDirectory from "../../support/TempDirectory.ts"
+import { authority, TlsClient } from "../../support/Tls.ts"
+import { until } from "../../support/until.ts"
 
 /** What a program prints that gets `input` first, and its end only once its output has matched `until`. */
 const run = (program: string, args: ReadonlyArray<string>, input = "", end?: RegExp) =>
@@ -55,31 +53,34 @@ const files = Effect.gen(function*() {
   return files
 })
 
-const serve = Effect.fnUntraced(function*(
-  { cert, directory, key }: Files,
-  args: ReadonlyArray<string> = []
-): Effect.fn.Return<Cli.Running & { readonly port: number; readonly control: string }, never, Scope.Scope> {
-  const control = Path.join(directory, "control.sock")
-  const command = ["serve", "--listen", "tls://127.0.0.1:0", "--tls-cert", cert, "--tls-key", key]
-  const running = yield* Cli.start([...command, "--control", control, ...args])
-  const [, port] = yield* running.printed("stdout", /listening on tls:\/\/127\.0\.0\.1:(\d+) /)
-  return { ...running, port: Number(port), control }
-})
+/** Serves over TLS with a way to start the command. */
+const servingWith = <Result>(
+  start: (args: ReadonlyArray<string>) => Effect.Effect<CliOutput.Running<Result>, never, Scope.Scope>
+) =>
+  Effect.fnUntraced(function*({ cert, directory, key }: Files, args: ReadonlyArray<string> = []) {
+    const control = Path.join(directory, "control.sock")
+    const command = ["serve", "--listen", "tls://127.0.0.1:0", "--tls-cert", cert, "--tls-key", key]
+    const running = yield* start([...command, "--control", control, ...args])
+    const [, port] = yield* running.printed("stdout", /listening on tls:\/\/127\.0\.0\.1:(\d+) /)
+    return { ...running, port: Number(port), control }
+  })
+
+const serve = servingWith(Cli.start)
 
 /** The subject of the certificate that is shown. */
 const shown = (port: number) =>
   Effect.acquireUseRelease(
     Effect.sync(() => new TlsClient(port, { rejectUnauthorized: false })),
     (client) =>
-      Effect.as(
+      Effect.map(
         until("the handshake", () => client.over),
-        client.socket.getPeerX509Certificate()
-      ).pipe(Effect.map(() => client.socket.getPeerX509Certificate()?.subject.split("\n", 1)[0])),
+        () => client.socket.getPeerX509Certificate()?.subject.split("\n", 1)[0]
+      ),
     ({ below, socket }) => Effect.sync(() => (socket.destroy(), below.destroy()))
   )
 
 describe("sluice serve over TLS", () => {
-  it.live.skipIf(!has("curl", "--version"))(
+  it.live.skipIf(!has("curl"))(
     "curl gets an answer, and none over plain HTTP",
     () =>
       Effect.gen(function*() {
@@ -93,10 +94,10 @@ describe("sluice serve over TLS", () => {
         assert.match(yield* run("curl", [...format, `https://127.0.0.1:${port}/`]), /certificate/)
         const { stdout } = yield* Cli.run(["show", "listeners", "--verbose", "--control", control])
         assert.match(stdout, /tls-failed 2/)
-      }).pipe(Effect.scoped)
+      })
   )
 
-  describe.skipIf(!has("openssl", "version"))("openssl s_client", () => {
+  describe.skipIf(!has("openssl"))("openssl s_client", () => {
     const client = (port: number, at: Files, args: ReadonlyArray<string>, input?: string, end?: RegExp) =>
       run("openssl", ["s_client", "-connect", `127.0.0.1:${port}`, "-CAfile", at.ca, ...args], input, end)
     const kinds = (output: string) => output.match(/^(?:New|Reused)(?=, TLS)/gm)
@@ -115,7 +116,7 @@ describe("sluice serve over TLS", () => {
         assert.deepStrictEqual(kinds(first)?.slice(0, 1), ["New"])
         const again = yield* client(port, at, ["-sess_in", session], request, /200 OK[^]*worker/)
         assert.deepStrictEqual(kinds(again)?.slice(0, 1), ["Reused"])
-      }).pipe(Effect.scoped))
+      }))
 
     it.live("agrees on a protocol, and shows its certificate where one is required", () =>
       Effect.gen(function*() {
@@ -127,13 +128,13 @@ describe("sluice serve over TLS", () => {
         assert.match(good, /ALPN protocol: http\/1\.1/)
         assert.match(good, /Verify return code: 0 \(ok\)/)
         assert.match(yield* client(port, at, ["-tls1_2"]), /alert|handshake failure/i)
-      }).pipe(Effect.scoped))
+      }))
   })
 
   it.live("SIGHUP has new certificates in the next handshake, and keeps the old ones where the new are no good", () =>
     Effect.gen(function*() {
       const at = yield* files
-      const { kill, port, printed } = yield* serve(at)
+      const { kill, port, printed } = yield* servingWith(CliProcess.start)(at)
       assert.strictEqual(yield* shown(port), "CN=Leaf")
       yield* Effect.promise(() => Fs.writeFile(at.cert, Pem.pair("rsa").certificate))
       yield* kill("SIGHUP")
@@ -148,7 +149,7 @@ describe("sluice serve over TLS", () => {
       yield* kill("SIGHUP")
       yield* printed("stderr", /stays: .*key\.pem does not exist/)
       assert.strictEqual(yield* shown(port), "CN=RSA")
-    }).pipe(Effect.scoped))
+    }))
 
   it.live("says in a sentence what is wrong with a file, and starts nothing", () =>
     Effect.gen(function*() {
@@ -176,49 +177,7 @@ describe("sluice serve over TLS", () => {
         [[], 1, /can't listen on tls:\/\/127\.0\.0\.1:0: the application has no certificate; give it one/]
       ]
       for (const [args, code, says] of table) {
-        const result = yield* Cli.run(["serve", "--listen", "tls://127.0.0.1:0", ...args])
-        assert.deepStrictEqual([result.code, result.stdout], [code, ""], result.stderr)
-        assert.match(result.stderr.trimEnd().split("\n").find((line) => line.startsWith("sluice: "))!, says)
+        yield* Cli.fails(["serve", "--listen", "tls://127.0.0.1:0", ...args], { code, says })
       }
-    }).pipe(Effect.scoped), 60_000)
-})
-
-describe("sluice proxy", () => {
-  it.live("tells an upstream where a connection comes from, before its first byte", () =>
-    Effect.gen(function*() {
-      const received: Array<Buffer> = []
-      const server = yield* Effect.acquireRelease(
-        Effect.callback<Net.Server>((resume) => {
-          const server: Net.Server = Net.createServer((socket) => {
-            socket.on("error", () => {}).on("data", (bytes: Buffer) => {
-              received.push(bytes)
-              socket.write("answer")
-            })
-          }).listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-        }),
-        (server) => Effect.sync(() => server.close())
-      )
-      const { port: upstream } = server.address() as Net.AddressInfo
-      const directory = yield* TempDirectory.make
-      const control = Path.join(directory, "control.sock")
-      const proxy = ["proxy", "--listen", "tcp://127.0.0.1:0", "--control", control]
-      const { printed } = yield* Cli.start([...proxy, "--to", `tcp://127.0.0.1:${upstream}`, "--send-proxy", "v1"])
-      const [, port] = yield* printed("stdout", /listening on tcp:\/\/127\.0\.0\.1:(\d+) /)
-      const socket = yield* Effect.acquireRelease(
-        Effect.sync(() => Net.connect(Number(port), "127.0.0.1", () => socket.write("request"))),
-        (socket) => Effect.sync(() => socket.destroy())
-      )
-      let answer = ""
-      socket.on("error", () => {}).on("data", (bytes: Buffer) => answer += bytes.toString())
-      yield* until("the answer", () => answer.includes("answer") && Buffer.concat(received).includes("request"))
-      assert.strictEqual(
-        Buffer.concat(received).toString(),
-        `PROXY TCP4 127.0.0.1 127.0.0.1 ${socket.localPort} ${port}\r\nrequest`
-      )
-      const refused = yield* Cli.run([...proxy, "--to", "tls://127.0.0.1:443", "--send-proxy", "v2"])
-      assert.deepStrictEqual(
-        [refused.code, refused.stderr],
-        [2, `sluice: --send-proxy: got "v2"; it must be "none" where an upstream is one over TLS\n`]
-      )
-    }).pipe(Effect.scoped), 60_000)
+    }))
 })
