@@ -20,6 +20,7 @@ import * as Message from "../../domain/memory/Message.ts"
 import type { Sink } from "../../domain/memory/QueueConsumer.ts"
 import * as Mq from "../../domain/memory/QueueMemory.ts"
 import type { QueueOutlet } from "../../domain/memory/QueueProducer.ts"
+import { ReadLoop } from "../../domain/memory/ReadLoop.ts"
 import type { AppOptions } from "../../domain/options/Options.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
@@ -32,11 +33,6 @@ import type { WorkerInfo } from "../../services/Sessions.ts"
 import * as Links from "../stack/Links.ts"
 import type { HostSession } from "./HostSession.ts"
 import { type SharedSession, splice } from "./SharedSession.ts"
-
-/** Messages that are read before their slots are given back. */
-const BATCH = 32
-/** Batches that are read before the loop's other work gets its turn. */
-const BATCHES = 64
 
 /** Edges that are held back at most before the worker hears of them. */
 const GATHER = 16
@@ -176,8 +172,7 @@ export class LiveWorker {
   readonly view: Fifo.View = (segment) => this.segments.segment(segment)?.bytes
   #position = 0
   #progress: number
-  #ended = false
-  #looking = false
+  readonly #reading: ReadLoop
   #gathered = 0
   #nextLink = 0
   #nextSlot = 0
@@ -202,6 +197,7 @@ export class LiveWorker {
     this.#host = host
     this.#clock = clock
     this.#progress = clock()
+    this.#reading = this.#readLoop()
     this.segments.connect({
       announce: (segment) =>
         this.announce(
@@ -237,6 +233,11 @@ export class LiveWorker {
     const untold = this.#untold[isSegment ? "Segment" : "Link"]
     // what is postponed is looked at again when it is its turn: the message before it is delivered then, or released
     if (!untold.delete(number)) this.congestion.send({ message, live: () => !untold.delete(number) })
+  }
+
+  /** Reads the worker's queue; for every ring. */
+  get wake(): () => void {
+    return this.#reading.wake
   }
 
   /** Fails when the worker has written what no worker writes. */
@@ -289,43 +290,30 @@ export class LiveWorker {
     return this.#clock() - this.#progress
   }
 
-  /**
-   * Reads the worker's queue until it is empty, then sleeps. Called for every ring. After messages it looks once more,
-   * a turn of the loop later, before it sleeps: under load that spares most of the rings.
-   */
-  readonly wake = (): void => {
-    this.#looking = false
+  /** Reads what the worker says. What it says is mostly answered: together, and with the sockets that go with it. */
+  #readLoop(): ReadLoop {
     const { doorbell, toHost, toWorker } = this.queue
-    // what it says is mostly answered: together, and with the sockets that go with the answers
-    toWorker.cork()
-    try {
-      let drained = 0
-      for (let batches = 0; !this.#ended; batches++) {
-        const count = toHost.drain(BATCH, this.#sink)
-        drained += count
+    return new ReadLoop({
+      begin: () => toWorker.cork(),
+      read: (max) => {
+        const count = toHost.drain(max, this.#sink)
         if (toHost.grantRoom()) doorbell.ring()
         this.congestion.room()
-        if (batches === BATCHES) return this.#look(setImmediate)
-        if (count > 0) continue
-        if (drained > 0 && doorbell.soon !== undefined) return this.#look(doorbell.soon)
-        if (toHost.sleep()) {
-          // room may have been made while we were going to sleep, and nobody rings for it twice
-          if (!this.congestion.roomGranted()) return
-          toHost.wake()
-        }
+        return count
+      },
+      sleep: () => {
+        if (!toHost.sleep()) return false
+        // room may have been made while we were going to sleep, and nobody rings for it twice
+        if (!this.congestion.roomGranted()) return true
+        toHost.wake()
+        return false
+      },
+      finish: () => toWorker.uncork(),
+      failed: (error) => {
+        if (!(error instanceof Mq.QueueCorrupt || error instanceof Fifo.FifoCorrupt)) throw error
+        this.fault(`the worker's queue is corrupt: ${error.message}`)
       }
-    } catch (error) {
-      if (!(error instanceof Mq.QueueCorrupt || error instanceof Fifo.FifoCorrupt)) throw error
-      this.fault(`the worker's queue is corrupt: ${error.message}`)
-    } finally {
-      toWorker.uncork()
-    }
-  }
-
-  #look(soon: (look: () => void) => void): void {
-    if (this.#looking) return
-    this.#looking = true
-    soon(this.wake)
+    }, doorbell.soon)
   }
 
   /**
@@ -515,7 +503,7 @@ export class LiveWorker {
 
   /** Stops reading the worker's queue: it is gone, or has been given up. */
   end(): void {
-    this.#ended = true
+    this.#reading.end()
     this.#over.openUnsafe()
   }
 }

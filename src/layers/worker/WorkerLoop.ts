@@ -20,6 +20,7 @@ import * as Message from "../../domain/memory/Message.ts"
 import type { QueueConsumer, Sink } from "../../domain/memory/QueueConsumer.ts"
 import * as Mq from "../../domain/memory/QueueMemory.ts"
 import type { QueueProducer } from "../../domain/memory/QueueProducer.ts"
+import { ReadLoop } from "../../domain/memory/ReadLoop.ts"
 import * as Segment from "../../domain/memory/Segment.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import * as SessionText from "../../domain/memory/SessionText.ts"
@@ -46,10 +47,6 @@ import { FifoSession, type Memory, type Outbound } from "./FifoSession.ts"
 import { SocketSession, type StreamKnown, type StreamOwner } from "./SocketSession.ts"
 import type { TlsStart as StartTls, WorkerTls } from "./WorkerTls.ts"
 
-/** Messages that are drained before their tail is published. */
-const BATCH = 32
-/** Batches that are drained before the loop's other work gets its turn. */
-const BATCHES = 64
 /** Milliseconds, some 49 days, that the timeout of a connect can say at most: more are no more. */
 const LONGEST_TIMEOUT = 2 ** 32 - 1
 /** Microseconds, at most, for which a worker waits for a connection that it has claimed, and does nothing else. */
@@ -185,8 +182,7 @@ export class WorkerLoop {
   #local = ""
   #segmentAsked = false
   #request = 0
-  #running = false
-  #looking = false
+  readonly #reading: ReadLoop
   /** It has slept since it last looked at a cut-through session. */
   #asleep = false
   #detached = false
@@ -200,6 +196,7 @@ export class WorkerLoop {
     this.#inbound = inbound
     this.#toHost = outbound
     this.#inbox = new Inbox.Receiver(start.inbox)
+    this.#reading = this.#readLoop()
     this.#spin = new Spin(place.spin)
     this.#moveSpin = new Spin(place.spin > 0 ? LONGEST_MOVE : 0)
     this.#segments.set(0, first)
@@ -226,65 +223,47 @@ export class WorkerLoop {
     return this.#sessions.size + this.#moving.size
   }
 
-  /**
-   * Reads the queue and the inbox until they are empty, then sleeps. Called for every ring. After messages it looks once
-   * more, a turn of the loop later, before it sleeps: under load that spares most of the rings.
-   */
-  readonly wake = (): void => {
-    if (this.#running || this.#detached) return
-    const later = this.#place.pace?.()
-    // a slow one that is at a message looks up from it when that is done
-    if (later !== undefined && this.#looking) return
-    this.#running = true
-    this.#toHost.cork()
-    this.#flushOutbox()
-    if (this.#links.size > 0) {
-      // one of the two has rung: the other need not
-      this.#inbound.wake()
-      this.#inbox.wake()
-    }
-    let drained = 0
-    for (let batches = 0;; batches++) {
-      let count = this.#inbound.drain(later === undefined ? BATCH : 1, this.#sink)
-      if (this.#links.size > 0) count += this.#inbox.drain(this.#lookAt)
-      drained += count
-      if (this.#inbound.grantRoom()) this.#place.doorbell.ring()
-      if (later !== undefined) {
-        if (!this.#sleep()) this.#look(later)
-        break
-      }
-      const soon = batches === BATCHES ? setImmediate : drained > 0 ? this.#place.doorbell.soon : undefined
-      if (batches < BATCHES && count > 0) continue
-      if (soon !== undefined) {
-        this.#look(soon)
-        break
-      }
-      if (this.#sleep()) break
-    }
-    this.#toHost.uncork()
-    this.#running = false
+  /** Reads the queue and the inbox; for every ring. */
+  get wake(): () => void {
+    return this.#reading.wake
   }
 
-  /** Both are armed before it is said that nothing is there. */
-  #sleep(): boolean {
-    if (!this.#inbound.sleep()) return false
-    if (this.#links.size === 0 || this.#inbox.sleep()) return this.#asleep = true
-    this.#inbound.wake()
-    return false
-  }
-
-  #look(soon: (look: () => void) => void): void {
-    if (this.#looking) return
-    this.#looking = true
-    soon(() => {
-      this.#looking = false
-      // what this worker does next may block it for long, and nobody else can have a connection that it has claimed
-      if (this.#moving.size > 0) {
-        if (this.#moveSpin.budget > 0) this.#await(this.#moveSpin)
-        else this.#moveSpin.woken()
-      } else if (this.#localCount > 0 && this.#spin.budget > 0) this.#await(this.#spin)
-      this.wake()
-    })
+  #readLoop(): ReadLoop {
+    const { doorbell, pace } = this.#place
+    return new ReadLoop({
+      begin: () => {
+        this.#toHost.cork()
+        this.#flushOutbox()
+        if (this.#links.size === 0) return
+        // one of the two has rung: the other need not
+        this.#inbound.wake()
+        this.#inbox.wake()
+      },
+      read: (max) => {
+        let count = this.#inbound.drain(max, this.#sink)
+        if (this.#links.size > 0) count += this.#inbox.drain(this.#lookAt)
+        if (this.#inbound.grantRoom()) doorbell.ring()
+        return count
+      },
+      sleep: () => {
+        if (!this.#inbound.sleep()) return false
+        if (this.#links.size === 0 || this.#inbox.sleep()) return this.#asleep = true
+        this.#inbound.wake()
+        return false
+      },
+      finish: () => this.#toHost.uncork(),
+      failed: (error) => {
+        throw error
+      },
+      returned: () => {
+        // what this worker does next may block it for long, and nobody else can have a connection that it has claimed
+        if (this.#moving.size > 0) {
+          if (this.#moveSpin.budget > 0) this.#await(this.#moveSpin)
+          else this.#moveSpin.woken()
+        } else if (this.#localCount > 0 && this.#spin.budget > 0) this.#await(this.#spin)
+      },
+      pace
+    }, doorbell.soon)
   }
 
   /** Looks for the next event for a while: the answer of a worker that runs comes sooner than a ring would. */
@@ -680,6 +659,7 @@ export class WorkerLoop {
   detach(): void {
     if (this.#detached) return
     this.#detached = true
+    this.#reading.end()
     for (const done of this.#requests.values()) done(undefined)
     this.#requests.clear()
     for (const session of this.#sessions.values()) this.#guard(session, detached)
