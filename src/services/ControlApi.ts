@@ -252,7 +252,8 @@ export class ControlApi extends HttpApi.make("sluice")
  *
  * - `InUse`: somebody answers there already; the socket is theirs.
  * - `NotASocket`, `InvalidPath`, `NoDirectory`, `PermissionDenied`: the path can't be used.
- * - `ForeignDirectory`: the directory of the default path belongs to another user, who could stand in for the host.
+ * - `ForeignDirectory`: another user owns the directory of the default path, or may write to it, and could stand in for
+ *   the host.
  * - `NoHost`: nobody answers there.
  * - `NotAHost`: what answers is not a host of this version.
  * - `TimedOut`: there was no answer in time.

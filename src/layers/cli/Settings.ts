@@ -16,8 +16,8 @@ import * as Schema from "effect/Schema"
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
+import * as SystemError from "../../domain/net/SystemError.ts"
 import * as Options from "../../domain/options/Options.ts"
-import * as ControlPath from "../control/ControlPath.ts"
 import * as TlsFiles from "./TlsFiles.ts"
 
 /**
@@ -260,7 +260,7 @@ const readFile = Effect.fnUntraced(function*(settings: ReadonlyArray<Setting>, p
     try: async () => (await Fs.readFile(path, "utf8")).replace(/^\uFEFF/, ""),
     catch: (cause) =>
       invalid(
-        ControlPath.codeOf(cause) === "ENOENT"
+        SystemError.kindOf(cause) === "NotFound"
           ? `configuration file ${path} does not exist`
           : `configuration file ${path} can't be read: ${sentence(cause)}`
       )

@@ -13,7 +13,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Fs from "node:fs/promises"
 import * as Certificate from "../../domain/net/Certificate.ts"
-import * as ControlPath from "../control/ControlPath.ts"
+import * as SystemError from "../../domain/net/SystemError.ts"
 
 /**
  * A certificate with its chain, and its key.
@@ -54,7 +54,7 @@ const read = (path: string): Effect.Effect<string, BadFile> =>
     catch: (cause) =>
       new BadFile({
         path,
-        detail: ControlPath.codeOf(cause) === "ENOENT" ? "does not exist" : `can't be read: ${sentence(cause)}`
+        detail: SystemError.kindOf(cause) === "NotFound" ? "does not exist" : `can't be read: ${sentence(cause)}`
       })
   })
 

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as HttpApiClient from "effect/http-api/HttpApiClient"
 import type * as HttpClientError from "effect/http/HttpClientError"
 import type * as Schema from "effect/Schema"
+import * as SystemError from "../../domain/net/SystemError.ts"
 import type * as Report from "../../domain/report/Report.ts"
 import { ControlApi, ControlError } from "../../services/ControlApi.ts"
 import * as ControlPath from "./ControlPath.ts"
@@ -16,20 +17,18 @@ const fromResponse = (path: string, error: HttpClientError.HttpClientError | Sch
   if (error._tag === "SchemaError") return fail("NotAHost", "its answer has another form")
   const { reason } = error
   if (reason._tag !== "TransportError") return fail("NotAHost", "its answer was not what it was asked for")
-  switch (ControlPath.codeOf(reason.cause)) {
-    case "ENOENT":
-    case "ENOTDIR":
-    case "ECONNREFUSED":
+  switch (SystemError.kindOf(reason.cause)) {
+    case "NotFound":
+    case "ConnectionRefused":
       return fail("NoHost", "nobody listens")
-    case "ECONNRESET":
-    case "EPIPE":
+    case "Reset":
+    case "PeerClosed":
       return fail("NotAHost", "it closed the connection without an answer")
-    case "EACCES":
-    case "EPERM":
+    case "PermissionDenied":
       return fail("PermissionDenied", "it belongs to another user")
     default:
       // what Node's parser says of an answer that is no HTTP
-      if (ControlPath.codeOf(reason.cause).startsWith("HPE_")) return fail("NotAHost", "its answer was not HTTP")
+      if (SystemError.codeOf(reason.cause).startsWith("HPE_")) return fail("NotAHost", "its answer was not HTTP")
       return ControlPath.fromSystem(path, reason.cause)
   }
 }

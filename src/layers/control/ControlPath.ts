@@ -1,9 +1,15 @@
 /**
- * Where the control socket of a host is when nobody says where: the same place for the host and for those who ask it.
+ * Where the control socket of a host is when nobody says where: the same place for the host and for its clients.
  *
- * The user's runtime directory is private to the user. Where there is none, a directory of our own in the system's
- * temporary one takes its place. There everybody can create a directory of that name first, and with it decide who
- * answers; so one that another user owns is refused, by the host and by its clients alike.
+ * | `XDG_RUNTIME_DIR` | the socket is in |
+ * |---|---|
+ * | a directory of the user's own, to which nobody else may write | that directory |
+ * | a directory of another user, or one to which others may write | it is refused |
+ * | not set, relative, no directory | `sluice-<uid>` in the system's temporary directory |
+ *
+ * Whoever can put a socket into that directory decides who answers, so both sides refuse one that others could prepare.
+ * In the temporary directory everybody can create a directory of our name first; one that another user owns is refused
+ * by the host and by its clients alike.
  */
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
@@ -12,99 +18,94 @@ import type { Stats } from "node:fs"
 import * as Fs from "node:fs/promises"
 import * as Os from "node:os"
 import * as Path from "node:path"
+import * as SystemError from "../../domain/net/SystemError.ts"
 import { ControlError } from "../../services/ControlApi.ts"
+import * as UnixSocketFile from "../system/UnixSocketFile.ts"
 
-/** The longest path that a socket can have: the size of `sun_path`, less the zero at its end. */
-const LONGEST = process.platform === "linux" ? 107 : 103
+const NAME = "sluice.sock"
 
-/** The mode bits that let in anybody but the owner. */
+/** The mode bits that let in anybody but the owner, and those that let them write. */
 const OTHERS = 0o077
-
-/** The error code of a failed system call. */
-export const codeOf = (cause: unknown): string =>
-  typeof cause === "object" && cause !== null && "code" in cause ? String(cause.code) : ""
-
-const wordsOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
+const OTHERS_WRITE = 0o022
 
 /** A failed system call on the control socket as an error of its path. */
 export const fromSystem = (path: string, cause: unknown): ControlError => {
   const reason = ((): ControlError["reason"] => {
-    switch (codeOf(cause)) {
-      case "ENOENT":
-      case "ENOTDIR":
+    switch (SystemError.kindOf(cause)) {
+      case "NotFound":
         return "NoDirectory"
-      case "EACCES":
-      case "EPERM":
-      case "EROFS":
+      case "PermissionDenied":
         return "PermissionDenied"
-      case "EADDRINUSE":
+      case "AddressInUse":
         return "InUse"
       default:
         return "Failed"
     }
   })()
-  return new ControlError({ path, reason, detail: wordsOf(cause) })
+  return new ControlError({ path, reason, detail: SystemError.messageOf(cause) })
 }
 
 const uid = (): number => process.getuid?.() ?? -1
 
-const unless = (code: string) => (cause: unknown): undefined => {
-  if (codeOf(cause) !== code) throw cause
+const unless = (kind: SystemError.SystemErrorKind) => (cause: unknown): undefined => {
+  if (SystemError.kindOf(cause) !== kind) throw cause
 }
 
-/**
- * What is at `file`, a link not followed; `undefined` when there is nothing. A failure is one of the socket at `path`.
- */
-export const lookAt = (file: string, path: string): Effect.Effect<Stats | undefined, ControlError> =>
-  Effect.tryPromise({
-    try: () => Fs.lstat(file).catch(unless("ENOENT")),
-    catch: (cause) => fromSystem(path, cause)
-  })
-
-const isOurs = (directory: string) =>
-  lookAt(directory, directory).pipe(
-    Effect.map((stats) => stats !== undefined && stats.isDirectory() && stats.uid === uid()),
-    Effect.orElseSucceed(() => false)
-  )
+/** What is at `file`, a link not followed; `undefined` when there is nothing. */
+const lookAt = (file: string): Effect.Effect<Stats | undefined, unknown> =>
+  Effect.tryPromise({ try: () => Fs.lstat(file).catch(unless("NotFound")), catch: (cause) => cause })
 
 const temporary = (): string => Path.join(Os.tmpdir(), `sluice-${uid()}`)
 
 /**
- * The default path: `$XDG_RUNTIME_DIR/sluice.sock` if that directory is the user's, else
- * `sluice-<uid>/sluice.sock` in the system's temporary directory.
+ * The default path: `$XDG_RUNTIME_DIR/sluice.sock`, or `sluice-<uid>/sluice.sock` in the system's temporary directory
+ * where there is no such variable, or it names no directory.
  *
- * **Gotchas** A runtime directory of another user is what `sudo` and `su` leave in the environment: it is passed over.
+ * Fails with `ForeignDirectory` when the runtime directory is there, but another user owns it or may write to it: that
+ * user could put a socket there and answer in the host's place. One of another user is what `sudo` and `su` leave in the
+ * environment.
  */
-export const defaultPath: Effect.Effect<string> = Effect.gen(function*() {
+export const defaultPath: Effect.Effect<string, ControlError> = Effect.gen(function*() {
   const runtime = yield* Config.option(Config.String("XDG_RUNTIME_DIR")).pipe(Effect.orDie)
-  const usable = Option.isSome(runtime) && Path.isAbsolute(runtime.value) && (yield* isOurs(runtime.value))
-  return Path.join(usable ? runtime.value : temporary(), "sluice.sock")
+  const inTemporary = Path.join(temporary(), NAME)
+  if (Option.isNone(runtime) || !Path.isAbsolute(runtime.value)) return inTemporary
+  const stats = yield* Effect.orElseSucceed(lookAt(runtime.value), () => undefined)
+  if (stats?.isDirectory() !== true) return inTemporary
+  const path = Path.join(runtime.value, NAME)
+  const unsafe = (detail: string) => new ControlError({ path, reason: "ForeignDirectory", detail })
+  if (stats.uid !== uid()) {
+    return yield* unsafe(`another user owns XDG_RUNTIME_DIR, ${runtime.value}, as after sudo or su; unset it`)
+  }
+  if ((stats.mode & OTHERS_WRITE) !== 0) {
+    return yield* unsafe(`others may write to XDG_RUNTIME_DIR, ${runtime.value}; take that permission away`)
+  }
+  return path
 })
 
 /**
  * Looks whether a path can be a control socket, before anything is done there. `create` makes the directory of the
- * default path, with mode 0700.
+ * default path in the temporary directory, with mode 0700.
  */
 export const check = Effect.fnUntraced(function*(path: string, options: { readonly create: boolean }) {
   const bytes = Buffer.byteLength(path)
-  if (bytes === 0 || bytes > LONGEST || path.includes("\0")) {
-    const detail = `it must be 1 to ${LONGEST} bytes long, and is ${bytes}`
+  if (bytes === 0 || bytes > UnixSocketFile.LONGEST_PATH || path.includes("\0")) {
+    const detail = `it must be 1 to ${UnixSocketFile.LONGEST_PATH} bytes long, and is ${bytes}`
     return yield* new ControlError({ path, reason: "InvalidPath", detail })
   }
   const directory = Path.dirname(path)
   const system = (cause: unknown) => fromSystem(path, cause)
   if (directory !== temporary()) {
-    // listen would call it a lack of permission
+    // a listen would call it a lack of permission
     if (options.create) yield* Effect.tryPromise({ try: () => Fs.access(directory), catch: system })
     return
   }
   if (options.create) {
     yield* Effect.tryPromise({
-      try: () => Fs.mkdir(directory, { mode: 0o700 }).catch(unless("EEXIST")),
+      try: () => Fs.mkdir(directory, { mode: 0o700 }).catch(unless("Exists")),
       catch: system
     })
   }
-  const stats = yield* lookAt(directory, path)
+  const stats = yield* Effect.mapError(lookAt(directory), system)
   // nobody serves there
   if (stats === undefined) return
   const unsafe = (detail: string) => new ControlError({ path, reason: "ForeignDirectory", detail })

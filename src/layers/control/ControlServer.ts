@@ -3,8 +3,8 @@
  *
  * **Details**
  *
- * - The socket's file has mode 0600 from its first moment: it is made under a umask, for `listen` makes it before it
- *   returns. There is no time in which somebody else could connect.
+ * - The socket's file has mode 0600 before it is at its path, and is taken and left as `UnixSocketFile` says: of two
+ *   hosts that start at once one serves, and a host that stops leaves the socket of its successor alone.
  * - A socket that is left over from a host that is gone is replaced. One that answers is a host's own, and a file that
  *   is no socket is somebody's: both stay as they are.
  * - A peer that is slow, sends nonsense or too much is cut off in bounded time. The number of connections is bounded.
@@ -24,14 +24,13 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as Layer from "effect/Layer"
-import * as Fs from "node:fs/promises"
 import * as Http from "node:http"
-import * as Net from "node:net"
 import type { RuleInput } from "../../domain/admission/RuleTable.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import { ControlApi, ControlError, sessionLimit } from "../../services/ControlApi.ts"
 import { type Application, NoSuchApp, NoSuchWorker, SessionLayer } from "../../services/SessionLayer.ts"
 import { SessionRules } from "../../services/SessionRules.ts"
+import * as UnixSocketFile from "../system/UnixSocketFile.ts"
 import * as ControlPath from "./ControlPath.ts"
 
 /** Milliseconds for the head of a request, for the whole of it, and without a byte in either direction. */
@@ -45,14 +44,14 @@ const BODY_KIB = 16
 const CONNECTIONS = 64
 /** Milliseconds for answers under way when the server closes. */
 const GRACE = 500
-/** Milliseconds for whoever is on the socket to accept a connection. */
-const PROBE_TIMEOUT = 1000
-
 /** Nobody but the owner may read or write. */
-const UMASK = 0o177
+const MODE = 0o600
 
-/** The file of the socket is made inside `listen`, with the umask that holds there. */
-class PrivateServer extends Http.Server {
+/** A server that listens before `NodeHttpServer` asks it to, and leaves its path when it is asked to close. */
+class ControlHttpServer extends Http.Server {
+  /** Listens already, at a path that is to be left before the server ends. */
+  taken: UnixSocketFile.TakenPath | undefined
+
   constructor(idleTimeout: number) {
     super({
       headersTimeout: HEADERS_TIMEOUT,
@@ -64,67 +63,50 @@ class PrivateServer extends Http.Server {
     this.timeout = idleTimeout
     this.maxConnections = CONNECTIONS
   }
+
   override listen(...args: Array<any>): this {
-    const before = process.umask(UMASK)
-    try {
-      return super.listen(...args)
-    } finally {
-      process.umask(before)
-    }
+    if (this.taken === undefined) return super.listen(...args)
+    queueMicrotask(args.at(-1))
+    return this
+  }
+
+  override close(done?: (error?: Error) => void): this {
+    this.taken?.leave()
+    return super.close(done)
   }
 }
 
-/** What is at the path: nothing, a socket that nobody listens on, or one that somebody does, which is an error. */
-const probe = (path: string): Effect.Effect<"free" | "stale", ControlError> =>
-  Effect.callback<"free" | "stale", ControlError>((resume) => {
-    const socket = Net.connect({ path })
-    const settle = (result: Effect.Effect<"free" | "stale", ControlError>) => {
-      socket.destroy()
-      resume(result)
-    }
-    const inUse = () => settle(Effect.fail(new ControlError({ path, reason: "InUse", detail: "it answers" })))
-    socket.setTimeout(PROBE_TIMEOUT, inUse)
-    socket.once("connect", inUse)
-    socket.on("error", (cause) => {
-      switch (ControlPath.codeOf(cause)) {
-        case "ENOENT":
-          return settle(Effect.succeed("free"))
-        case "ECONNREFUSED":
-          return settle(Effect.succeed("stale"))
-        // somebody listens, and is behind with accepting
-        case "EAGAIN":
-          return inUse()
-        default:
-          return settle(Effect.fail(ControlPath.fromSystem(path, cause)))
+const take = (node: ControlHttpServer, path: string): Effect.Effect<UnixSocketFile.TakenPath, ControlError> =>
+  UnixSocketFile.take(node, path, { mode: MODE }).pipe(
+    Effect.tap((taken) => Effect.sync(() => node.taken = taken)),
+    Effect.mapError(({ reason }) => {
+      switch (reason._tag) {
+        case "InUse":
+          return new ControlError({ path, reason: "InUse", detail: "it answers" })
+        case "NotASocket":
+          return new ControlError({ path, reason: "NotASocket", detail: "it is something else" })
+        case "System":
+          return ControlPath.fromSystem(path, reason.cause)
       }
     })
-    return Effect.sync(() => socket.destroy())
-  })
-
-/** Makes sure that there is nothing at the path. */
-const clear = Effect.fnUntraced(function*(path: string) {
-  const stats = yield* ControlPath.lookAt(path, path)
-  if (stats === undefined) return
-  if (!stats.isSocket()) return yield* new ControlError({ path, reason: "NotASocket", detail: "it is a file" })
-  if ((yield* probe(path)) === "free") return
-  yield* Effect.logInfo(`replacing the socket ${path} of a host that is gone`)
-  yield* Effect.tryPromise({
-    try: () => Fs.rm(path, { force: true }),
-    catch: (cause) => ControlPath.fromSystem(path, cause)
-  })
-})
+  )
 
 const server = (path: string, idleTimeout: number) =>
   Layer.effect(
     HttpServer.HttpServer,
     Effect.gen(function*() {
       yield* ControlPath.check(path, { create: true })
-      yield* clear(path)
-      const node = new PrivateServer(idleTimeout)
-      const http = yield* NodeHttpServer.make(() => node, { path, gracefulShutdownTimeout: GRACE }).pipe(
+      const node = yield* Effect.acquireRelease(
+        Effect.sync(() => new ControlHttpServer(idleTimeout)),
+        // it may have begun to listen, and have failed then
+        (node) => Effect.sync(() => node.close())
+      )
+      const { replaced } = yield* Effect.uninterruptible(take(node, path))
+      if (replaced) yield* Effect.logInfo(`replaced the socket ${path} of a host that is gone`)
+      const http = yield* NodeHttpServer.make(() => node, { gracefulShutdownTimeout: GRACE }).pipe(
         Effect.mapError((error) => ControlPath.fromSystem(path, error.cause))
       )
-      // Once closed, Node no longer looks for those who are late: whoever is left would keep it from closing.
+      // once closed, Node no longer looks for requests that are late: whoever is left would keep it from closing
       yield* Effect.addFinalizer(() => Effect.sync(() => node.closeAllConnections()))
       return http
     })

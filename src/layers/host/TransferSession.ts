@@ -4,10 +4,10 @@
  */
 import type * as Fifo from "../../domain/memory/Fifo.ts"
 import type * as Message from "../../domain/memory/Message.ts"
+import * as ConnectionLoss from "../../domain/net/ConnectionLoss.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import type * as Handle from "../../domain/state/Handle.ts"
 import type { MovableConnection } from "../../services/Transport.ts"
-import * as TcpLoss from "../transport/TcpLoss.ts"
 import { type AboutPlace, ConnectionSession } from "./ConnectionSession.ts"
 import type { KindReport, SessionHome } from "./HostSession.ts"
 
@@ -78,7 +78,7 @@ export class TransferSession extends ConnectionSession {
     if (!this.#moved) return this.connection.abort()
     const session = this.handle
     this.#tell(
-      how === "close" ? { _tag: "disconnected", session } : { _tag: "reset", session, reason: TcpLoss.GIVEN_UP }
+      how === "close" ? { _tag: "disconnected", session } : { _tag: "reset", session, reason: ConnectionLoss.GIVEN_UP }
     )
   }
 

@@ -10,36 +10,35 @@
  */
 import * as Os from "node:os"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
-import { TransportError } from "../../services/Transport.ts"
+import * as SystemError from "../../domain/net/SystemError.ts"
+import { type AcceptError, TransportError } from "../../services/Transport.ts"
 
 type Reason = TransportError["reason"]
 
-interface Fault {
-  readonly reason: Reason
-  readonly detail: string
+/** What is wrong, of an error whose operation and endpoint are known. */
+type Explained = Pick<TransportError, "reason" | "detail">
+
+const reasons: Partial<Record<SystemError.SystemErrorKind, Reason>> = {
+  AddressInUse: "AddressInUse",
+  AddressNotAvailable: "AddressNotAvailable",
+  PermissionDenied: "PermissionDenied",
+  ConnectionRefused: "ConnectionRefused",
+  Unreachable: "Unreachable",
+  NoSuchFamily: "Unreachable",
+  TimedOut: "TimedOut",
+  Reset: "Reset"
 }
 
-const reasons: Readonly<Record<string, Reason>> = {
-  EADDRINUSE: "AddressInUse",
-  EADDRNOTAVAIL: "AddressNotAvailable",
-  EACCES: "PermissionDenied",
-  EPERM: "PermissionDenied",
-  ECONNREFUSED: "ConnectionRefused",
-  EHOSTUNREACH: "Unreachable",
-  EHOSTDOWN: "Unreachable",
-  ENETUNREACH: "Unreachable",
-  ENETDOWN: "Unreachable",
-  EAFNOSUPPORT: "Unreachable",
-  ETIMEDOUT: "TimedOut",
-  ECONNRESET: "Reset",
-  ECONNABORTED: "Reset"
+const shortages: Partial<Record<SystemError.SystemErrorKind, string>> = {
+  ProcessFiles: "this process has as many files open as it may; raise its limit, or close some",
+  MachineFiles: "this machine has as many files open as it may; raise its limit, or close some",
+  SocketMemory: "this machine has no memory for another socket; close some, or try again later"
 }
 
-const shortages: Readonly<Record<string, string>> = {
-  EMFILE: "this process has as many files open as it may; raise its limit, or close some",
-  ENFILE: "this machine has as many files open as it may; raise its limit, or close some",
-  ENOBUFS: "this machine has no memory for another socket; close some, or try again later",
-  ENOMEM: "this machine has no memory for another socket; close some, or try again later"
+/** What the table has for the kind of an error. */
+const lookUp = <A>(table: Partial<Record<SystemError.SystemErrorKind, A>>, error: Error): A | undefined => {
+  const kind = SystemError.kindOf(error)
+  return kind === undefined ? undefined : table[kind]
 }
 
 /** The one that got furthest goes first. */
@@ -62,26 +61,26 @@ const isLinkLocal = (host: string): boolean => /^fe[89ab][0-9a-f]:/i.test(host)
 
 const NEEDS_ZONE = "a link-local address needs the interface that it is on, as in [fe80::1%eth0]"
 
-const unknown = (error: NodeJS.ErrnoException): Fault => ({
+const unknown = (error: NodeJS.ErrnoException): Explained => ({
   reason: "TransportFailed",
-  detail: shortages[error.code ?? ""] ?? error.message
+  detail: lookUp(shortages, error) ?? error.message
 })
 
-const nameless = (error: NodeJS.ErrnoException, host: string, family?: 4 | 6): Fault => ({
+const nameless = (error: NodeJS.ErrnoException, host: string, family?: 4 | 6): Explained => ({
   reason: "Unreachable",
-  detail: error.code === "EAI_AGAIN"
+  detail: SystemError.kindOf(error) === "NameLater"
     ? `the name ${host} can't be looked up at the moment; try again later, or use an address`
     : `no host of the name ${host}${family === undefined ? "" : ` with an IPv${family} address`} was found`
 })
 
 // ---- listen
 
-const listenFault = (endpoint: Endpoint.InetEndpoint, error: NodeJS.ErrnoException): Fault => {
+const listenFault = (endpoint: Endpoint.InetEndpoint, error: NodeJS.ErrnoException): Explained => {
   if (isLookup(error)) return nameless(error, endpoint.host)
-  if (error.code === "EINVAL" && isLinkLocal(endpoint.host)) {
+  if (SystemError.kindOf(error) === "NotValid" && isLinkLocal(endpoint.host)) {
     return { reason: "AddressNotAvailable", detail: NEEDS_ZONE }
   }
-  const reason = error.code === "EAFNOSUPPORT" ? "AddressNotAvailable" : reasons[error.code ?? ""]
+  const reason = SystemError.kindOf(error) === "NoSuchFamily" ? "AddressNotAvailable" : lookUp(reasons, error)
   switch (reason) {
     case "AddressInUse":
       return {
@@ -112,7 +111,7 @@ const noAddress = (
   endpoint: Endpoint.InetEndpoint,
   source: Endpoint.InetEndpoint | undefined,
   error: NodeJS.ErrnoException
-): Fault => {
+): Explained => {
   const from = source === undefined ? "" : Endpoint.format(source)
   if (error.syscall === "bind") {
     return {
@@ -127,7 +126,7 @@ const noAddress = (
     : portTaken(source)
 }
 
-const portTaken = (source: Endpoint.InetEndpoint | undefined): Fault => ({
+const portTaken = (source: Endpoint.InetEndpoint | undefined): Explained => ({
   reason: "AddressInUse",
   detail: source === undefined
     ? "no port is left to connect from; close some connections to there, or connect from another source address"
@@ -136,7 +135,7 @@ const portTaken = (source: Endpoint.InetEndpoint | undefined): Fault => ({
     : `source ${Endpoint.format(source)} is in use; choose another port, or port 0 for a free one`
 })
 
-const denied = (source: Endpoint.InetEndpoint | undefined, error: NodeJS.ErrnoException): Fault => ({
+const denied = (source: Endpoint.InetEndpoint | undefined, error: NodeJS.ErrnoException): Explained => ({
   reason: "PermissionDenied",
   detail: error.syscall === "bind" && source !== undefined
     ? `source ${Endpoint.format(source)}: permission denied; ports below 1024 are usually reserved`
@@ -154,9 +153,9 @@ const connectFault = (
   endpoint: Endpoint.InetEndpoint,
   source: Endpoint.InetEndpoint | undefined,
   error: NodeJS.ErrnoException
-): Fault => {
+): Explained => {
   if (isLookup(error)) return nameless(error, endpoint.host, source === undefined ? undefined : Endpoint.family(source))
-  if (error.code === "EINVAL") {
+  if (SystemError.kindOf(error) === "NotValid") {
     if (source === undefined) {
       return isLinkLocal(endpoint.host) ? { reason: "Unreachable", detail: NEEDS_ZONE } : unknown(error)
     }
@@ -166,7 +165,7 @@ const connectFault = (
       : `there is no way from source ${from} to that host; use another source, or leave it out`
     return { reason: "AddressNotAvailable", detail }
   }
-  const reason = reasons[error.code ?? ""]
+  const reason = lookUp(reasons, error)
   switch (reason) {
     case "AddressNotAvailable":
       return noAddress(endpoint, source, error)
@@ -213,3 +212,17 @@ export const sourceFault = (
     detail
   })
 }
+
+// ---- accept
+
+const ACCEPT_ERRORS: ReadonlyArray<Exclude<AcceptError, "other">> = [
+  "EMFILE",
+  "ENFILE",
+  "ENOBUFS",
+  "ENOMEM",
+  "ECONNABORTED"
+]
+
+/** What is wrong with an accept, by its code: these are told apart in reports. None of them is the listener's end. */
+export const acceptError = (code: string | undefined): AcceptError =>
+  ACCEPT_ERRORS.find((known) => known === code) ?? "other"

@@ -1,5 +1,6 @@
 /** What the errors of a TLS handshake mean, for whoever connects: a sentence that says what to do about it. */
 import * as Endpoint from "../../domain/net/Endpoint.ts"
+import * as SystemError from "../../domain/net/SystemError.ts"
 import { TransportError } from "../../services/Transport.ts"
 
 const UNTRUSTED = "give its authority with tlsClient.authorities"
@@ -13,8 +14,6 @@ const sentences: Readonly<Record<string, string>> = {
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: `the server's certificate is signed by an authority that is not known; ${UNTRUSTED}`,
   CERT_HAS_EXPIRED: "the server's certificate has expired",
   CERT_NOT_YET_VALID: "the server's certificate is not valid yet",
-  ECONNRESET: "the server gave up within the handshake; it may not speak TLS there",
-  EPIPE: "the server gave up within the handshake; it may not speak TLS there",
   ERR_SSL_WRONG_VERSION_NUMBER: "the server does not speak TLS there",
   ERR_SSL_PACKET_LENGTH_TOO_LONG: "the server does not speak TLS there",
   ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL: "the server speaks none of the protocols in tlsClient.alpn",
@@ -22,7 +21,11 @@ const sentences: Readonly<Record<string, string>> = {
 }
 
 const detailOf = (host: string, error: NodeJS.ErrnoException): string => {
-  const { code = "" } = error
+  const code = SystemError.codeOf(error)
+  const kind = SystemError.kindOf(error)
+  if (kind === "Reset" || kind === "PeerClosed") {
+    return "the server gave up within the handshake; it may not speak TLS there"
+  }
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return `the server's certificate is not for ${host}`
   // OpenSSL's own words begin with where it stood
   return sentences[code] ?? `the handshake failed: ${code.startsWith("ERR_SSL_") ? code : error.message}`

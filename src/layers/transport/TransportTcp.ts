@@ -24,9 +24,10 @@ import * as Util from "node:util"
 import * as Fifo from "../../domain/memory/Fifo.ts"
 import type { SessionAbout } from "../../domain/memory/SessionAbout.ts"
 import * as Address from "../../domain/net/Address.ts"
+import * as ConnectionLoss from "../../domain/net/ConnectionLoss.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
+import * as SystemError from "../../domain/net/SystemError.ts"
 import {
-  type AcceptError,
   type Connection,
   type ConnectionEnd,
   type SharedConnection,
@@ -38,7 +39,6 @@ import {
 } from "../../services/Transport.ts"
 import { Handshakes } from "./Handshakes.ts"
 import * as TcpErrors from "./TcpErrors.ts"
-import * as TcpLoss from "./TcpLoss.ts"
 import * as TcpMovable from "./TcpMovable.ts"
 import * as Transports from "./Transports.ts"
 
@@ -440,8 +440,7 @@ export class TcpConnection implements SharedConnection {
 
   onClose(): void {
     const whole = this.#error === undefined && this.#socket.readableEnded && this.#socket.writableFinished
-    const reset = this.#error === undefined ? TcpLoss.GIVEN_UP : TcpLoss.sentence(this.#error)
-    this.#closed = { reset: whole ? undefined : reset }
+    this.#closed = { reset: whole ? undefined : ConnectionLoss.sentence(this.#error) }
     this.onGone?.()
     this.onGone = undefined
     this.#sayClosed()
@@ -453,12 +452,6 @@ export class TcpConnection implements SharedConnection {
     end?.closed(this.#closed?.reset)
   }
 }
-
-const acceptErrors: ReadonlyArray<string> = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "ECONNABORTED"]
-
-/** What is wrong with an accept; none of these is the listener's end. */
-export const classifyAcceptError = (code: string | undefined): AcceptError =>
-  code !== undefined && acceptErrors.includes(code) ? code as AcceptError : "other"
 
 /** A server's handle, as far as it is used; it is not public, so every use asks first. */
 interface ServerHandle {
@@ -510,7 +503,7 @@ export const serverOf = (
         server.off("error", onError)
         server.on(
           "error",
-          (error: NodeJS.ErrnoException) => listen.acceptError(classifyAcceptError(error.code), error.message)
+          (error: NodeJS.ErrnoException) => listen.acceptError(TcpErrors.acceptError(error.code), error.message)
         )
         resume(Effect.succeed(server))
       })
@@ -586,13 +579,9 @@ export const dial = (
 
 /** What is wrong with a connection that has just been made, as the system would say it; `undefined` when it stands. */
 export const standing = (connection: TcpConnection): NodeJS.ErrnoException | undefined => {
-  const code = !connection.keepAddresses()
-    ? "ECONNRESET"
-    // where nobody listens, the system may give a connect the very port that it goes to, and it meets itself
-    : connection.local === connection.remote
-    ? "ECONNREFUSED"
-    : undefined
-  return code === undefined ? undefined : Object.assign(new Error(code), { code })
+  if (!connection.keepAddresses()) return SystemError.make("ECONNRESET", "connect")
+  // where nobody listens, the system may give a connect the very port that it goes to, and it meets itself
+  return connection.local === connection.remote ? SystemError.make("ECONNREFUSED", "connect") : undefined
 }
 
 /** Why a listener's connections can't move to the threads of workers. */
@@ -627,7 +616,7 @@ export const acceptAll = (
   handle.onconnection = (status, accepted) => {
     if (status === 0 && accepted !== undefined) return listen.accept(connect(accepted))
     const code = status === 0 ? undefined : Util.getSystemErrorName(status)
-    listen.acceptError(classifyAcceptError(code), code ?? "no connection")
+    listen.acceptError(TcpErrors.acceptError(code), code ?? "no connection")
   }
   onReading?.("onread")
 }

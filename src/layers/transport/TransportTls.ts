@@ -12,6 +12,7 @@ import * as Net from "node:net"
 import * as Tls from "node:tls"
 import type { Certificate } from "../../domain/net/Certificate.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
+import * as SystemError from "../../domain/net/SystemError.ts"
 import type { TlsClientOptions } from "../../domain/options/TlsClientOptions.ts"
 import {
   type SharedConnection,
@@ -87,7 +88,7 @@ export const make = (
         // where nobody listens, the system may give a connect the very port that it goes to, and it meets itself
         if (localPort === remotePort && localAddress === remoteAddress) {
           below.destroy()
-          const error = Object.assign(new Error(), { code: "ECONNREFUSED" })
+          const error = SystemError.make("ECONNREFUSED", "connect")
           resume(Effect.fail(TcpErrors.connectFailed(endpoint, source, error)))
           return () => {}
         }

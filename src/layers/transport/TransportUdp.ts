@@ -26,7 +26,9 @@ import { isIP } from "node:net"
 import * as Datagram from "../../domain/memory/Datagram.ts"
 import * as Fifo from "../../domain/memory/Fifo.ts"
 import * as Address from "../../domain/net/Address.ts"
+import * as ConnectionLoss from "../../domain/net/ConnectionLoss.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
+import * as SystemError from "../../domain/net/SystemError.ts"
 import type { ListenerOptions } from "../../domain/options/ListenerOptions.ts"
 import * as AppOptions from "../../domain/options/Options.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
@@ -60,12 +62,6 @@ type Settings = Pick<ListenerOptions, "udpIdleTimeout" | "udpPending">
 const header = new Uint8Array(Datagram.HEADER)
 
 const uri = (address: string, port: number): string => Address.uri("udp", address, port)
-
-const sentences: Readonly<Record<string, string>> = {
-  ECONNREFUSED: "nobody listens there",
-  EHOSTUNREACH: "there is no way to that host",
-  ENETUNREACH: "there is no way to that host"
-}
 
 /** A socket and the sessions on it. */
 class UdpSocket {
@@ -177,9 +173,10 @@ class UdpSocket {
   }
 
   #onSendError(error: NodeJS.ErrnoException): void {
-    this.dropped(error.code === "EMSGSIZE" ? "too-large" : "not-sent")
+    const kind = SystemError.kindOf(error)
+    this.dropped(kind === "DatagramTooLarge" ? "too-large" : "not-sent")
     // a connected socket hears of its peer on any call
-    if (this.listen === undefined && error.code === "ECONNREFUSED") this.#onError(error)
+    if (this.listen === undefined && kind === "ConnectionRefused") this.#onError(error)
   }
 }
 
@@ -416,12 +413,12 @@ class UdpConnection implements SharedConnection {
   }
 
   abort(): void {
-    this.#finish("the connection was given up")
+    this.#finish(ConnectionLoss.GIVEN_UP)
   }
 
   /** The system says that the peer is not to be reached. */
   broken(error: NodeJS.ErrnoException): void {
-    this.#finish(sentences[error.code ?? ""] ?? error.message)
+    this.#finish(ConnectionLoss.sentence(error))
   }
 
   #finish(reset: string | undefined): void {
@@ -463,7 +460,7 @@ const addressOf = (
       const one = typeof address === "string" ? address : address?.[0]?.address
       if (error !== null) resume(Effect.fail(error))
       else if (one !== undefined) resume(Effect.succeed(one))
-      else resume(Effect.fail(Object.assign(new Error("no address"), { code: "ENOTFOUND", syscall: "getaddrinfo" })))
+      else resume(Effect.fail(SystemError.make("ENOTFOUND", "getaddrinfo")))
     })
   )
 }

@@ -13,9 +13,9 @@
 import * as Net from "node:net"
 import type { Duplex } from "node:stream"
 import type { SessionAbout } from "../../domain/memory/SessionAbout.ts"
+import * as ConnectionLoss from "../../domain/net/ConnectionLoss.ts"
 import type * as Handle from "../../domain/state/Handle.ts"
 import type { Session, SessionHandler } from "../../services/Sessions.ts"
-import * as TcpLoss from "../transport/TcpLoss.ts"
 
 /** Milliseconds that a connection which was given up may stand still before it is reset. */
 const LINGER_TIME = 5000
@@ -321,10 +321,8 @@ export class SocketSession implements Session {
   onClose(): void {
     const stream = this.#stream
     const whole = this.#error === undefined && stream.readableEnded && stream.writableFinished
-    const why = this.#why
-      ?? (this.#error === undefined ? TcpLoss.GIVEN_UP : TcpLoss.sentence(this.#error))
     if (!whole) {
-      this.reset = why
+      this.reset = this.#why ?? ConnectionLoss.sentence(this.#error)
       this.#forget()
     }
     this.#sayGone()

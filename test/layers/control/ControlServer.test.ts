@@ -2,8 +2,11 @@ import { assert, describe, it } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
@@ -110,17 +113,28 @@ describe("ControlServer", () => {
   it.live("has that mode from its first moment: there is none in which others could connect", () =>
     Effect.gen(function*() {
       const path = yield* newPath
+      const directory = Path.dirname(path)
+      const seen = new Set<string>()
+      const look = (): void => {
+        for (const name of Fs.readdirSync(directory)) {
+          const stats = Fs.lstatSync(Path.join(directory, name))
+          seen.add(`${stats.isSocket() ? name : "a directory"} ${(stats.mode & 0o777).toString(8)}`)
+        }
+      }
       const { listen } = Net.Server.prototype
-      let first: number | undefined
+      const before = process.umask(0)
       Net.Server.prototype.listen = function(this: Net.Server, ...args: Array<any>) {
         const result = listen.apply(this, args as never)
-        first = Fs.statSync(path).mode & 0o777
+        look()
         return result
       } as typeof listen
       yield* serve(path).pipe(Effect.ensuring(Effect.sync(() => {
         Net.Server.prototype.listen = listen
+        process.umask(before)
       })))
-      assert.strictEqual(first, 0o600)
+      assert.deepStrictEqual([...seen], ["a directory 700"])
+      look()
+      assert.deepStrictEqual([...seen], ["a directory 700", "control.sock 600"])
     }))
 
   it.live("replaces the socket of a host that is gone", () =>
@@ -138,6 +152,36 @@ describe("ControlServer", () => {
       const error = yield* failure(Effect.scoped(serve(path)))
       assert.strictEqual(error.reason, "InUse")
       assert.strictEqual(error.message, `a host already answers on ${path}; give another path with --control`)
+      assert.deepStrictEqual(yield* ControlClient.report(path), report)
+    }))
+
+  it.live("of hosts that start at once on one path one serves, and the others hear that it is in use", () =>
+    Effect.gen(function*() {
+      for (const stale of [false, true]) {
+        const path = yield* newPath
+        if (stale) yield* leaveStale(path)
+        const outcomes = yield* Effect.forEach(
+          [1, 2, 3, 4],
+          () => Effect.result(serve(path)),
+          { concurrency: "unbounded" }
+        )
+        const failures = outcomes.filter(Result.isFailure)
+        assert.deepStrictEqual(failures.map(({ failure }) => failure.reason), ["InUse", "InUse", "InUse"])
+        assert.deepStrictEqual(yield* ControlClient.report(path), report)
+        assert.deepStrictEqual(Fs.readdirSync(Path.dirname(path)).filter((name) => name.startsWith(".")), [])
+      }
+    }))
+
+  it.live("a host that stops leaves the socket of the one that took its place alone", () =>
+    Effect.gen(function*() {
+      const path = yield* newPath
+      const first = yield* Scope.make()
+      yield* Scope.provide(serve(path), first)
+      // somebody has removed the file of a host that still runs
+      Fs.rmSync(path)
+      yield* serve(path)
+      yield* Scope.close(first, Exit.void)
+      assert.isTrue(Fs.lstatSync(path).isSocket())
       assert.deepStrictEqual(yield* ControlClient.report(path), report)
     }))
 
@@ -668,6 +712,35 @@ describe("ControlPath", () => {
       const directory = yield* TempDirectory.make
       const path = yield* ControlPath.defaultPath.pipe(Effect.provide(withEnv({ XDG_RUNTIME_DIR: directory })))
       assert.strictEqual(path, Path.join(directory, "sluice.sock"))
+    }))
+
+  it.live("refuses a runtime directory that others may write to, and says what to do", () =>
+    Effect.gen(function*() {
+      const directory = yield* TempDirectory.make
+      const found = ControlPath.defaultPath.pipe(Effect.provide(withEnv({ XDG_RUNTIME_DIR: directory })))
+      for (const mode of [0o720, 0o702, 0o777, 0o1777]) {
+        Fs.chmodSync(directory, mode)
+        const error = yield* failure(found)
+        assert.strictEqual(error.reason, "ForeignDirectory", mode.toString(8))
+        assert.include(error.message, `others may write to XDG_RUNTIME_DIR, ${directory}; take that permission away`)
+        assert.include(error.message, "--control")
+      }
+      for (const mode of [0o700, 0o755]) {
+        Fs.chmodSync(directory, mode)
+        assert.strictEqual(yield* found, Path.join(directory, "sluice.sock"))
+      }
+    }))
+
+  // only root can make what belongs to somebody else
+  it.live.runIf(process.getuid?.() === 0)("refuses a runtime directory of another user", () =>
+    Effect.gen(function*() {
+      const directory = yield* TempDirectory.make
+      Fs.chownSync(directory, 12345, 12345)
+      const error = yield* failure(
+        ControlPath.defaultPath.pipe(Effect.provide(withEnv({ XDG_RUNTIME_DIR: directory })))
+      )
+      assert.strictEqual(error.reason, "ForeignDirectory")
+      assert.include(error.message, `another user owns XDG_RUNTIME_DIR, ${directory}`)
     }))
 
   it.live("is in a directory of its own without one", () =>

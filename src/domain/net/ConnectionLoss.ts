@@ -1,0 +1,22 @@
+/**
+ * Why a connection that stood is gone, in a sentence.
+ */
+import * as SystemError from "./SystemError.ts"
+
+const sentences: Partial<Record<SystemError.SystemErrorKind, string>> = {
+  Reset: "the peer reset the connection",
+  PeerClosed: "the peer has closed the connection",
+  TimedOut: "the peer did not answer any more",
+  ConnectionRefused: "nobody listens there",
+  Unreachable: "there is no way to that host"
+}
+
+/** It ended without an error, and not in order. */
+export const GIVEN_UP = "the connection was given up"
+
+/** The sentence for an error of its socket, or for none. */
+export const sentence = (error: Error | undefined): string => {
+  if (error === undefined) return GIVEN_UP
+  const kind = SystemError.kindOf(error)
+  return (kind === undefined ? undefined : sentences[kind]) ?? error.message
+}
