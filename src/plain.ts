@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-export type { AppOptionsInput } from "./domain/options/Options.ts"
+export type { AppOptionsInput } from "./domain/options/AppOptions.ts"
 export {
   type AppInput,
   type PlainApp,

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import type { AppOptionsInput } from "../domain/options/Options.ts"
+import type { AppOptionsInput } from "../domain/options/AppOptions.ts"
 import type * as Report from "../domain/report/Report.ts"
 import type {
   AppHandle,

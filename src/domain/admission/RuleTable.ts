@@ -27,9 +27,9 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Prefix from "../net/Prefix.ts"
+import { Name, NAME_RIGHT } from "../options/Name.ts"
 import { described, infosOf, number } from "../options/OptionFields.ts"
 import * as OptionProblems from "../options/OptionProblems.ts"
-import * as Options from "../options/Options.ts"
 import * as Handle from "../state/Handle.ts"
 
 /** A rule that is in force. */
@@ -44,7 +44,7 @@ export type RuleHandle = Handle.Handle<"RuleHandle">
 export const MAX_RULES = 1024
 export const MAX_DENIED = 65536
 
-const isName = Schema.is(Options.Name)
+const isName = Schema.is(Name)
 const APP = "app:"
 
 /**
@@ -67,7 +67,7 @@ const prefix = (description: string) =>
 const port = (description: string) => number({ unit: "port", min: 1, max: 65535, zero: "any", default: 0, description })
 
 const name = (description: string) =>
-  Schema.optional(Options.Name).annotate(described({ description, right: Options.NAME_RIGHT, default: "none" }))
+  Schema.optional(Name).annotate(described({ description, right: NAME_RIGHT, default: "none" }))
 
 /**
  * A rule. All its fields are text or numbers, so a rule that was decoded is also one that can be decoded.

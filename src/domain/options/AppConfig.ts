@@ -6,7 +6,7 @@
 import * as Schema from "effect/Schema"
 import { isSharedArrayBuffer } from "node:util/types"
 
-/** Levels of lists and objects in a {@link AppConfig} at most: what is posted to a thread may not exhaust its stack. */
+/** How deep lists and objects may be nested in an {@link AppConfig}: posting one may not exhaust the stack of a thread. */
 const DEEPEST = 64
 /** What is right, to follow "must be". */
 export const APP_CONFIG_RIGHT = `made of JSON's values and of shared memory, at most ${DEEPEST} levels deep`
@@ -16,7 +16,7 @@ const isPlain = (value: object): boolean => {
   return prototype === null || Object.getPrototypeOf(prototype) === null
 }
 
-/** Where the first thing stands that may not be there; `undefined` when there is none. */
+/** The path of the first value that may not be there; `undefined` if all may. */
 const strayAt = (
   value: unknown,
   path: ReadonlyArray<string>,
@@ -55,9 +55,6 @@ const strayAt = (
  * It is handed to every worker as it is, in-process by reference. A `SharedArrayBuffer` may stand anywhere in it and is
  * then shared with all workers. `undefined` in an object is taken as "not given". Functions, symbols, class instances,
  * `NaN` and infinite numbers are refused, and so is what holds itself.
- *
- * @category models
- * @since 0.1.0
  */
 export const AppConfig = Schema.Unknown.check(
   Schema.makeFilter((value) => {

@@ -3,14 +3,14 @@
  * first.
  *
  * An application has one group of these for all its listeners, and may have others for single endpoints; see
- * {@link of}. What an endpoint's transport has no use for is not looked at: `alpn` says nothing about `tcp://`.
+ * {@link of}. An option that an endpoint's transport has no use for is ignored, such as `alpn` on `tcp://`.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
-import * as Certificate from "../net/Certificate.ts"
 import * as Prefix from "../net/Prefix.ts"
-import { described, HOUR, MINUTE, number, SECOND } from "./OptionFields.ts"
+import { choice, described, HOUR, MINUTE, number, rule, SECOND } from "./OptionFields.ts"
+import { Authorities, AUTHORITIES_RIGHT, Protocols, PROTOCOLS_RIGHT } from "./TlsFields.ts"
 
 /**
  * What is known of a connection before it is offered to a worker.
@@ -19,7 +19,7 @@ import { described, HOUR, MINUTE, number, SECOND } from "./OptionFields.ts"
  * @since 0.1.0
  */
 export interface Arrival {
-  /** Endpoint URIs of the peer and of this end; of a connection that came by a trusted proxy, what the proxy says. */
+  /** Endpoint URIs of the peer and of this end; for a connection by way of a trusted proxy, what the proxy says. */
   readonly remote: string
   readonly local: string
   /** The name that the peer asked for in its TLS handshake, where the host ends TLS. */
@@ -27,8 +27,8 @@ export interface Arrival {
 }
 
 /**
- * Gives a connection's key: connections of one key go to one worker, as long as it takes sessions (M6). `undefined`:
- * to the next one.
+ * Gives a connection's key: connections with the same key go to one worker, as long as it takes sessions (M6).
+ * `undefined` leaves the choice of the worker to the host.
  *
  * @category models
  * @since 0.1.0
@@ -39,44 +39,6 @@ const AffinityFunction = Schema.declare(
   (value: unknown): value is Affinity => typeof value === "function",
   { expected: "a function of a connection's addresses" }
 )
-
-const texts = (schema: Schema.Codec<string, string>) =>
-  Schema.Array(schema).pipe(Schema.withDecodingDefaultType(Effect.succeed([])))
-
-/** A protocol's name has a byte for its length in a TLS handshake. */
-const isProtocol = (text: string): boolean => text !== "" && Buffer.byteLength(text) <= 255
-
-/**
- * Names of protocols in a TLS handshake, the preferred first.
- *
- * @category models
- * @since 0.1.0
- */
-export const Protocols = texts(Schema.String.check(Schema.makeFilter(isProtocol)))
-
-/**
- * What is right for {@link Protocols}, to follow "must be".
- *
- * @category constants
- * @since 0.1.0
- */
-export const PROTOCOLS_RIGHT = `a list of texts of 1 to 255 bytes, such as "h2" and "http/1.1"`
-
-/**
- * PEM texts with the certificates of authorities.
- *
- * @category models
- * @since 0.1.0
- */
-export const Authorities = texts(Schema.String.check(Schema.makeFilter(Certificate.isAuthorities)))
-
-/**
- * What is right for {@link Authorities}, to follow "must be".
- *
- * @category constants
- * @since 0.1.0
- */
-export const AUTHORITIES_RIGHT = "a list of PEM texts, each with one or more certificates"
 
 const LARGEST_MODE = 0o777
 
@@ -105,46 +67,44 @@ const Mode = Schema.Union([Schema.Int, Schema.String.check(Schema.isPattern(/^0?
  * - `clientAuthorities`: PEM texts of the authorities that sign clients' certificates; none, and `"require"` needs one.
  * - `handshakeTimeout`: milliseconds that a peer has for all that comes before the session, a PROXY header and the TLS
  *   handshake; 10 to 600000; 10000.
- * - `maxHandshakes`: connections at most that are busy with that at the same time; more are refused; 1 to 65536; 4096.
+ * - `maxHandshakes`: how many connections may be busy with that at the same time; more are refused; 1 to 65536; 4096.
  * - `proxyTrust`: prefixes of the peers whose PROXY protocol header is read; connections of others are taken as they
  *   are. Empty: no headers are read; none.
  * - `affinity`: `"none"`, `"source"` (by the peer's address), or a function; `"none"`. It yields to congestion (M6).
  * - `udpIdleTimeout`: milliseconds without a datagram after which a UDP session ends; 10 to 86400000; 60000.
- * - `udpPending`: datagrams at most that wait for a worker to claim their session; 1 to 65536; 64.
+ * - `udpPending`: how many datagrams may wait for a worker to claim their session; 1 to 65536; 64.
  * - `unixMode`: permissions of a Unix socket's file, a number or octal text; `0o600`.
  *
  * @category models
  * @since 0.1.0
  */
 export const ListenerOptions = Schema.Struct({
-  placement: Schema.Literals(["shared", "transfer"]).pipe(
-    Schema.withDecodingDefaultType(Effect.succeed("shared"))
-  ).annotate(described({
-    description: "Whether the host keeps the sockets of connections or moves them to the workers that claim them",
-    right: `"shared" or "transfer"`,
-    default: `"shared"`
-  })),
-  tlsIn: Schema.Literals(["host", "worker"]).pipe(
-    Schema.withDecodingDefaultType(Effect.succeed("host"))
-  ).annotate(described({
-    description: "Where TLS ends, on endpoints that begin with tls",
-    right: `"host" or "worker"`,
-    default: `"host"`
-  })),
+  placement: choice({
+    words: ["shared", "transfer"],
+    default: "shared",
+    description: "Whether the host keeps the sockets of connections or moves them to the workers that claim them"
+  }),
+  tlsIn: choice({
+    words: ["host", "worker"],
+    default: "host",
+    description: "Where TLS ends, on endpoints that begin with tls:"
+  }),
   alpn: Protocols.annotate(described({
     description: "Protocols that TLS handshakes offer, the preferred first",
+    form: "list",
+    value: "protocol",
     right: PROTOCOLS_RIGHT,
     default: "none"
   })),
-  clientCertificate: Schema.Literals(["none", "request", "require"]).pipe(
-    Schema.withDecodingDefaultType(Effect.succeed("none"))
-  ).annotate(described({
-    description: "Whether TLS clients are asked for a certificate, or refused without a valid one",
-    right: `"none", "request" or "require"`,
-    default: `"none"`
-  })),
+  clientCertificate: choice({
+    words: ["none", "request", "require"],
+    default: "none",
+    description: "Whether TLS clients are asked for a certificate, or refused without a valid one"
+  }),
   clientAuthorities: Authorities.annotate(described({
     description: "Certificates of the authorities that sign clients' certificates",
+    form: "list",
+    value: "pem",
     right: AUTHORITIES_RIGHT,
     default: "none",
     shown: "kind"
@@ -161,12 +121,14 @@ export const ListenerOptions = Schema.Struct({
     min: 1,
     max: 65536,
     default: 4096,
-    description: "Connections of one listener that are busy with what comes before their sessions at most"
+    description: "The most connections of one listener that may be busy with what comes before their sessions"
   }),
   proxyTrust: Schema.Array(Prefix.PrefixFromString).pipe(
     Schema.withDecodingDefaultType(Effect.succeed([]))
   ).annotate(described({
     description: "Addresses of proxies whose PROXY protocol headers are read",
+    form: "list",
+    value: "prefix",
     right: `a list, each ${Prefix.PREFIX_RIGHT}`,
     default: "none"
   })),
@@ -174,6 +136,7 @@ export const ListenerOptions = Schema.Struct({
     Schema.withDecodingDefaultType(Effect.succeed("none" as const))
   ).annotate(described({
     description: "Which connections go to the same worker while it takes sessions",
+    value: "none|source",
     right: `"none" or "source", or in a program a function of the connection's addresses`,
     default: `"none"`,
     requirement: "M6"
@@ -190,21 +153,24 @@ export const ListenerOptions = Schema.Struct({
     min: 1,
     max: 65536,
     default: 64,
-    description: "Datagrams that wait for a worker to claim their session at most"
+    description: "The most datagrams that wait for a worker to claim their session"
   }),
   unixMode: Mode.pipe(
     Schema.withDecodingDefaultType(Effect.succeed(0o600))
   ).annotate(described({
     description: "Permissions of a Unix socket's file",
+    value: "mode",
     right: `a number from 0 to 0o777, or octal text such as "0660"`,
     default: `"0600"`
   }))
 }).check(
-  // nobody's certificate would be good
+  // no certificate would be good
   Schema.makeFilter(({ clientAuthorities, clientCertificate }) =>
-    clientCertificate !== "require" || clientAuthorities.length > 0
-      ? undefined
-      : { path: ["clientAuthorities"], issue: `a list that is not empty, as clientCertificate is "require"` }
+    rule(
+      clientCertificate !== "require" || clientAuthorities.length > 0,
+      ["clientAuthorities"],
+      `a list that is not empty, as clientCertificate is "require"`
+    )
   )
 )
 export type ListenerOptions = typeof ListenerOptions.Type

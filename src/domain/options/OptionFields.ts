@@ -88,9 +88,15 @@ export const print = (unit: Unit, value: number): string => {
   }
 }
 
-/** What an option is, apart from its schema: the source of its messages and of its documentation. */
+/** How a value is written after a flag or in the environment: as it is, as several, or as something to switch on. */
+export type Form = "text" | "list" | "switch"
+
+/** What an option is, apart from its schema: the source of its messages, of help texts and of its documentation. */
 export interface FieldInfo {
   readonly description: string
+  readonly form: Form
+  /** What one value is called in a help text: `size`, `uri`, `hold|refuse`. */
+  readonly value: string
   readonly unit: Unit | undefined
   /** What a right value is, to follow "must be". */
   readonly right: string
@@ -145,8 +151,12 @@ const rightOf = (spec: Spec): string => {
   return `${zero}${kindOf(spec)} ${range}${textForms[spec.unit] ?? ""}`
 }
 
+const valueNames: Partial<Record<Unit, string>> = { bytes: "size", milliseconds: "time", percent: "percent" }
+
 const infoOf = (spec: Spec, byDefault: string): FieldInfo => ({
   description: spec.description,
+  form: "text",
+  value: valueNames[spec.unit] ?? "number",
   unit: spec.unit,
   right: rightOf(spec),
   default: byDefault,
@@ -208,10 +218,14 @@ export const optionalNumber = (spec: Spec & { readonly absent: string }) =>
 
 /** The annotations of an option that is not numeric. */
 export const described = (
-  info: Pick<FieldInfo, "description" | "right" | "default"> & Partial<Pick<FieldInfo, "requirement" | "shown">>
+  info:
+    & Pick<FieldInfo, "description" | "right" | "default">
+    & Partial<Pick<FieldInfo, "form" | "value" | "requirement" | "shown">>
 ) => ({
   description: info.description,
   [INFO]: {
+    form: "text",
+    value: "text",
     requirement: undefined,
     shown: "value",
     ...info,
@@ -219,6 +233,34 @@ export const described = (
     nextPowerOfTwo: undefined
   } satisfies FieldInfo
 })
+
+/** Words to choose from, as a sentence has them: `"a", "b" or "c"`. */
+const eitherOf = (words: ReadonlyArray<string>): string =>
+  words.map((word) => `"${word}"`).join(", ").replace(/, ([^,]*)$/, " or $1")
+
+const literals = <const Word extends string>(words: ReadonlyArray<Word>): Schema.Codec<Word> => Schema.Literals(words)
+
+/** An option that is one of a few words. */
+export const choice = <const Word extends string>(
+  spec: Pick<FieldInfo, "description"> & {
+    readonly words: ReadonlyArray<Word>
+    readonly default: NoInfer<Word>
+    readonly requirement?: string
+  }
+) =>
+  literals(spec.words).pipe(
+    Schema.withDecodingDefaultType(Effect.succeed(spec.default))
+  ).annotate(described({
+    description: spec.description,
+    value: spec.words.join("|"),
+    right: eitherOf(spec.words),
+    default: `"${spec.default}"`,
+    ...(spec.requirement === undefined ? {} : { requirement: spec.requirement })
+  }))
+
+/** A rule between options; `right` follows "must be" in the message of the option at `path`. */
+export const rule = (holds: boolean, path: ReadonlyArray<string>, right: string): Schema.FilterOutput =>
+  holds ? undefined : { path, issue: right }
 
 /** A group as a field: its own defaults when it is absent. */
 export const group = <A, I>(schema: Schema.Codec<A, I>, fields: Schema.Struct.Fields) =>

@@ -1,6 +1,6 @@
 /**
- * What is wrong with options, in words: which option, what was given, what would be right, and for a key that is no
- * option the one that was probably meant.
+ * What is wrong with options, in words: which option, what was given, what would be right, and for an unknown key the
+ * option that was probably meant.
  */
 import * as Formatter from "effect/Formatter"
 import type * as SchemaIssue from "effect/SchemaIssue"
@@ -32,7 +32,7 @@ const lastKey = (option: string): string => option.slice(option.lastIndexOf(".")
 
 const groupOf = (option: string): string => option.slice(0, option.lastIndexOf(".") + 1)
 
-/** What stands beside an option or a key: options, and groups of them. */
+/** What stands next to an option or a key: options, and groups of them. */
 const siblings = (option: string, known: ReadonlyMap<string, FieldInfo>): ReadonlyArray<string> => {
   const group = groupOf(option)
   const within = Array.from(known.keys()).filter((name) => name.startsWith(group))
@@ -52,12 +52,7 @@ const meant = (unknown: string, known: ReadonlyMap<string, FieldInfo>): string |
   return best
 }
 
-/**
- * What is wrong with an option, in words.
- *
- * @category models
- * @since 0.1.0
- */
+/** What is wrong with an option, in words. */
 export interface Told {
   readonly option: string
   readonly message: string
@@ -99,7 +94,7 @@ const at = (input: unknown, path: ReadonlyArray<PropertyKey>): unknown =>
     input
   )
 
-/** Problems told at most: input from the outside does not decide how long a message gets. */
+/** The most problems that one error names: input from the outside does not decide how long a message gets. */
 const MOST_REASONS = 64
 
 const LONGEST_GIVEN = 80
@@ -152,11 +147,8 @@ const explain = (
 }
 
 /**
- * What is wrong with `input`, of which a schema with the options `known` has said `issue`: the first 64 problems, each
- * once.
- *
- * @category getters
- * @since 0.1.0
+ * What is wrong with `input`, given what a schema with the options `known` has said of it, `issue`: the first 64
+ * problems, each once.
  */
 export const tell = (
   issue: SchemaIssue.Issue,

@@ -3,8 +3,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import * as ListenerOptions from "./ListenerOptions.ts"
 import { described } from "./OptionFields.ts"
+import { Authorities, AUTHORITIES_RIGHT, Protocols, PROTOCOLS_RIGHT } from "./TlsFields.ts"
 
 /**
  * The options of connects over TLS.
@@ -21,21 +21,27 @@ import { described } from "./OptionFields.ts"
  * @since 0.1.0
  */
 export const TlsClientOptions = Schema.Struct({
-  authorities: ListenerOptions.Authorities.annotate(described({
+  authorities: Authorities.annotate(described({
     description: "Certificates of the authorities that sign the certificates of servers that are connected to",
-    right: ListenerOptions.AUTHORITIES_RIGHT,
+    form: "list",
+    value: "pem",
+    right: AUTHORITIES_RIGHT,
     default: "the well-known ones",
     shown: "kind"
   })),
-  alpn: ListenerOptions.Protocols.annotate(described({
+  alpn: Protocols.annotate(described({
     description: "Protocols that TLS handshakes of connects offer, the preferred first",
-    right: ListenerOptions.PROTOCOLS_RIGHT,
+    form: "list",
+    value: "protocol",
+    right: PROTOCOLS_RIGHT,
     default: "none"
   })),
   verify: Schema.Boolean.pipe(
     Schema.withDecodingDefaultType(Effect.succeed(true))
   ).annotate(described({
     description: "Whether a server that is connected to over TLS must have a valid certificate",
+    form: "switch",
+    value: "boolean",
     right: "true or false",
     default: "true"
   }))

@@ -23,7 +23,7 @@ import * as Queue from "effect/Queue"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as Message from "../../domain/memory/Message.ts"
 import * as Mq from "../../domain/memory/QueueMemory.ts"
-import type { QueueOptions } from "../../domain/options/Options.ts"
+import type { QueueOptions } from "../../domain/options/QueueOptions.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
 import {

@@ -18,7 +18,7 @@ import { type BlockPlace, FIRST_BLOCK, LARGE_BLOCK } from "../../domain/memory/F
 import type { Geometry } from "../../domain/memory/QueueMemory.ts"
 import * as Segment from "../../domain/memory/Segment.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
-import type { SegmentOptions } from "../../domain/options/Options.ts"
+import type { SegmentOptions } from "../../domain/options/SegmentOptions.ts"
 import {
   type LocalSegments,
   type Manager,

@@ -11,7 +11,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { createHash, timingSafeEqual } from "node:crypto"
-import * as Options from "../../domain/options/Options.ts"
+import { Name } from "../../domain/options/Name.ts"
 import {
   DEFAULT,
   DefaultNamespace,
@@ -32,7 +32,7 @@ interface Entry {
   applications: number
 }
 
-const isName = Schema.is(Options.Name)
+const isName = Schema.is(Name)
 
 const textOf = (secret: Redacted.Redacted | string): string =>
   typeof secret === "string" ? secret : Redacted.value(secret)

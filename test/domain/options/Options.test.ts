@@ -412,7 +412,7 @@ describe("Options", () => {
         "W4 a TLS engine",
         "tlsEngine",
         { tlsEngine: "openssl" },
-        "tlsEngine: got \"openssl\"; this runtime serves no TLS engines; leave it out"
+        "tlsEngine: got \"openssl\"; this runtime has Node's own TLS engine and no other; leave it out"
       ]
     ]
     for (const [what, option, input, message] of cases) {
@@ -602,7 +602,7 @@ describe("Options", () => {
     }
     assert.deepStrictEqual(rows.get("queue.batch"), {
       option: "queue.batch",
-      description: "Postponed messages delivered at most in one batch",
+      description: "The most postponed messages that are delivered in one batch",
       unit: "messages",
       range: "a whole number from 1 to 32",
       default: "32",

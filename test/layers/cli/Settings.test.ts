@@ -205,7 +205,7 @@ describe("Settings", () => {
     [
       "what this runtime does not serve",
       { env: { SLUICE_TLS_ENGINE: "openssl" } },
-      "SLUICE_TLS_ENGINE: got \"openssl\"; this runtime serves no TLS engines; leave it out"
+      "SLUICE_TLS_ENGINE: got \"openssl\"; this runtime has Node's own TLS engine and no other; leave it out"
     ],
     [
       "a proxy that is not local, in the settings' own names",
