@@ -2,9 +2,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Lifecycle from "./support/lifecycle.ts"
+import * as Long from "./support/long.ts"
 
 /** Runs of each kind, after the first one: what is loaded or opened once stays. */
-const RUNS = 3
+const RUNS = Long.steps({ short: 1, long: 3 })
 
 describe("a host that starts, serves and stops leaves no handle, descriptor or thread", () => {
   for (const kind of Lifecycle.kindNames) {

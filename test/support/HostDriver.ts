@@ -901,7 +901,7 @@ export const usual = (driver: Driver): { readonly light: Weights; readonly heavy
     add: [3, driver.addWorker],
     delete: [3, driver.deleteWorker],
     attach: [4, driver.attach],
-    detach: [1, driver.detach],
+    detach: [2, driver.detach],
     rules: [5, driver.changeRules],
     stale: [5, driver.stale]
   }

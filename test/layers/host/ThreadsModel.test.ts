@@ -11,15 +11,16 @@ import type * as Handle from "../../../src/domain/state/Handle.ts"
 import * as Host from "../../../src/layers/Host.ts"
 import * as AppWorker from "../../../src/services/AppWorker.ts"
 import { SessionLayer } from "../../../src/services/SessionLayer.ts"
+import * as Long from "../../support/long.ts"
 import * as Random from "../../support/random.ts"
 import { assertNothingLeft, handleOf } from "../../support/Stage.ts"
 import { until } from "../../support/until.ts"
 
 const module = AppWorker.fromUrl(new URL("../../fixtures/misbehaving.ts", import.meta.url))
 
-const STEPS = 10_000
+const STEPS = Long.steps({ short: 1200, long: 10_000 })
 /** One step in so many concerns a worker, which takes long; the others are clients'. */
-const WORKER_STEPS = 125
+const WORKER_STEPS = Long.steps({ short: 40, long: 125 })
 const MOST_CLIENTS = 48
 const MOST_WORKERS = 4
 
@@ -129,53 +130,76 @@ it.live(
         client.destroy()
       })
 
+      const failure = (effect: Effect.Effect<void, { readonly reason: { readonly _tag: string } }>) =>
+        Effect.map(Effect.flip(effect), ({ reason }) => reason._tag)
+
+      /** What can be done with workers; what can't be done now is `false`. */
+      const workerSteps: Record<string, (handle: Handle.AppHandle) => Effect.Effect<boolean, unknown>> = {
+        add: Effect.fnUntraced(function*(handle) {
+          if (workers.size === MOST_WORKERS) return false
+          const kind = random(2) === 0 ? "thread" : "in-process"
+          const added = yield* host.addWorker(handle, { kind })
+          workers.set(added.mapIndex, { handle: added.handle, kind, restarts: 0 })
+          return true
+        }),
+        delete: Effect.fnUntraced(function*() {
+          const [worker, model] = pick(Array.from(workers).filter(([worker]) => worker !== 0)) ?? []
+          if (worker === undefined || model === undefined) return false
+          yield* host.deleteWorker(model.handle, { drain: false })
+          workers.delete(worker)
+          stale.push(model.handle)
+          yield* lost(worker)
+          return true
+        }),
+        deleteDefault: Effect.fnUntraced(function*() {
+          if (workers.size === 1) return false
+          assert.strictEqual(yield* failure(host.deleteWorker(workers.get(0)!.handle)), "DefaultWorker")
+          return true
+        }),
+        restart: Effect.fnUntraced(function*() {
+          const [worker, model] = pick(workers)!
+          yield* host.restartWorker(model.handle, { drain: false })
+          model.restarts++
+          yield* lost(worker)
+          return true
+        }),
+        crash: Effect.fnUntraced(function*() {
+          // what a worker on the host's loop throws is thrown in the host
+          const client = pick(Array.from(clients).filter(({ worker }) => workers.get(worker)!.kind === "thread"))
+          if (client === undefined) return false
+          const { worker } = client
+          const model = workers.get(worker)!
+          client.say("throw")
+          yield* lost(worker)
+          model.restarts++
+          yield* until("its next start", () =>
+            Effect.runSync(app).workers.some(({ mapIndex, restarts, state }) =>
+              mapIndex === worker && restarts === model.restarts && state === "RUNNING"
+            ))
+          return true
+        }),
+        stale: Effect.fnUntraced(function*() {
+          const old = pick(stale)
+          if (old === undefined) {
+            return false
+          }
+          assert.strictEqual(yield* failure(host.deleteWorker(old)), "NoSuchWorker")
+          assert.strictEqual(yield* failure(host.restartWorker(old)), "NoSuchWorker")
+          return true
+        })
+      }
+
+      /** Kinds of steps are dealt like cards, so that a short run has them all. */
+      const kinds = Object.keys(workerSteps)
+      const done = new Set<string>()
+      let deck: Array<string> = []
       const workerStep = Effect.fnUntraced(function*(handle: Handle.AppHandle) {
-        const [worker, model] = pick(workers)!
-        const failure = (effect: Effect.Effect<void, { readonly reason: { readonly _tag: string } }>) =>
-          Effect.map(Effect.flip(effect), ({ reason }) => reason._tag)
-        switch (random(5)) {
-          case 0: {
-            if (workers.size === MOST_WORKERS) return
-            const kind = random(2) === 0 ? "thread" : "in-process"
-            const added = yield* host.addWorker(handle, { kind })
-            workers.set(added.mapIndex, { handle: added.handle, kind, restarts: 0 })
-            return
-          }
-          case 1: {
-            if (worker === 0) {
-              if (workers.size > 1) assert.strictEqual(yield* failure(host.deleteWorker(model.handle)), "DefaultWorker")
-              return
-            }
-            yield* host.deleteWorker(model.handle, { drain: false })
-            workers.delete(worker)
-            stale.push(model.handle)
-            return yield* lost(worker)
-          }
-          case 2: {
-            yield* host.restartWorker(model.handle, { drain: false })
-            model.restarts++
-            return yield* lost(worker)
-          }
-          case 3: {
-            const [client] = ofWorker(worker)
-            // what a worker on the host's loop throws is thrown in the host
-            if (model.kind === "in-process" || client === undefined) return
-            client.say("throw")
-            yield* lost(worker)
-            model.restarts++
-            return yield* until("its next start", () =>
-              Effect.runSync(app).workers.some(({ mapIndex, restarts, state }) =>
-                mapIndex === worker && restarts === model.restarts && state === "RUNNING"
-              ))
-          }
-          default: {
-            const old = pick(stale)
-            if (old === undefined) {
-              return
-            }
-            assert.strictEqual(yield* failure(host.deleteWorker(old)), "NoSuchWorker")
-            assert.strictEqual(yield* failure(host.restartWorker(old)), "NoSuchWorker")
-          }
+        if (deck.length === 0) {
+          deck = [...kinds]
+        }
+        const [kind] = deck.splice(random(deck.length), 1)
+        if (yield* workerSteps[kind!]!(handle)) {
+          done.add(kind!)
         }
       })
 
@@ -199,11 +223,15 @@ it.live(
           yield* check(step)
         }
         yield* checkSessions()
+        assert.deepStrictEqual(
+          kinds.filter((kind) =>
+            !done.has(kind)
+          ),
+          [],
+          "kinds of steps that were not done"
+        )
       }).pipe(Effect.scoped)
-      yield* until("all clients to be told", () =>
-        Array.from(clients).every(({ closed }) =>
-          closed
-        ))
+      yield* until("all clients to be told", () => Array.from(clients).every(({ closed }) => closed))
       yield* assertNothingLeft({ host, network: { listening: [] } })
     }).pipe(Effect.scoped),
   120_000
