@@ -1,6 +1,27 @@
 /**
- * The states of an app worker, and which may follow which. Congested is no state: it is a flag beside them.
+ * The states of an app worker over all its starts, as a table. Congested is no state: it is a flag besides them.
+ *
+ * | state | meaning |
+ * |---|---|
+ * | `STARTING` | its stack is being built, its application is not ready yet |
+ * | `RUNNING` | it takes sessions |
+ * | `DRAINING` | it finishes what it has and takes nothing new; then it stops, or starts again |
+ * | `CRASHED` | it is gone by itself, or could not start; it is being taken apart |
+ * | `UNRESPONSIVE` | it was congested for too long and has been given up; it is being taken apart |
+ * | `BACKOFF` | it waits for its next start |
+ * | `STOPPED` | it is not started again |
+ *
+ * | event | meaning |
+ * |---|---|
+ * | `ready` | its application says that it serves |
+ * | `drain` | it is told to finish, or to stop |
+ * | `crash`, `hang` | it is gone, or can be counted as gone |
+ * | `backOff`, `start`, `stop` | what its supervisor does next |
+ *
+ * A worker that is gone stays so, whatever is said of it late. What else a state does not list can't happen in it, and is
+ * a defect.
  */
+import { StateMachine } from "./StateMachine.ts"
 
 export const workerStates = [
   "STARTING",
@@ -13,17 +34,43 @@ export const workerStates = [
 ] as const
 export type WorkerState = typeof workerStates[number]
 
-const next: Readonly<Record<WorkerState, ReadonlyArray<WorkerState>>> = {
-  STARTING: ["RUNNING", "DRAINING", "CRASHED", "STOPPED"],
-  RUNNING: ["DRAINING", "CRASHED", "UNRESPONSIVE", "STOPPED"],
-  DRAINING: ["STARTING", "STOPPED", "CRASHED", "UNRESPONSIVE"],
-  CRASHED: ["BACKOFF", "STOPPED"],
-  UNRESPONSIVE: ["BACKOFF", "STOPPED"],
-  BACKOFF: ["STARTING", "STOPPED"],
-  STOPPED: []
-}
+export type WorkerEvent = "ready" | "drain" | "crash" | "hang" | "backOff" | "start" | "stop"
 
-export const canFollow = (from: WorkerState, to: WorkerState): boolean => next[from].includes(to)
+export const machine = new StateMachine<WorkerState, WorkerEvent>("worker", "STARTING", {
+  STARTING: { ready: "RUNNING", drain: "DRAINING", crash: "CRASHED", hang: "UNRESPONSIVE" },
+  RUNNING: { drain: "DRAINING", crash: "CRASHED", hang: "UNRESPONSIVE" },
+  DRAINING: {
+    ready: "DRAINING",
+    drain: "DRAINING",
+    start: "STARTING",
+    stop: "STOPPED",
+    crash: "CRASHED",
+    hang: "UNRESPONSIVE"
+  },
+  CRASHED: {
+    ready: "CRASHED",
+    drain: "CRASHED",
+    crash: "CRASHED",
+    hang: "CRASHED",
+    backOff: "BACKOFF",
+    // told to restart at the very moment
+    start: "STARTING",
+    stop: "STOPPED"
+  },
+  UNRESPONSIVE: {
+    ready: "UNRESPONSIVE",
+    drain: "UNRESPONSIVE",
+    crash: "UNRESPONSIVE",
+    hang: "UNRESPONSIVE",
+    backOff: "BACKOFF",
+    start: "STARTING",
+    stop: "STOPPED"
+  },
+  BACKOFF: { start: "STARTING", stop: "STOPPED" },
+  STOPPED: {}
+})
+
+export const next = (state: WorkerState, event: WorkerEvent): WorkerState => machine.next(state, event)
 
 /** Whether a worker in this state may be given sessions, as far as its state goes. */
 export const takesSessions = (state: WorkerState): boolean => state === "RUNNING"

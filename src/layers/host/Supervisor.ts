@@ -103,7 +103,7 @@ export const make = (options: {
       Effect.sync(() => {
         live.end()
         slot.live = undefined
-        if (slot.state === "RUNNING" || slot.state === "STARTING") slot.move("CRASHED")
+        if (slot.state !== "DRAINING") slot.move("crash")
       })
     )
     const forGood = !WorkerState.comesBack(slot.state) && !slot.restarting
@@ -194,7 +194,7 @@ export const make = (options: {
     if (WorkerTls.startOf(options) !== undefined) yield* postCertificates(app, live)
 
     const gone = Effect.raceAllFirst([appWorker.exit, congestion.unresponsive, live.faulted]).pipe(
-      Effect.tapError(({ _tag }) => Effect.sync(() => slot.move(_tag === "Unresponsive" ? "UNRESPONSIVE" : "CRASHED")))
+      Effect.tapError(({ _tag }) => Effect.sync(() => slot.move(_tag === "Unresponsive" ? "hang" : "crash")))
     )
     const ready = appWorker.ready.pipe(Effect.timeoutOrElse({
       duration: options.worker.startTimeout,
@@ -207,7 +207,8 @@ export const make = (options: {
     const told = Effect.raceFirst(Deferred.await(slot.stop), Deferred.await(slot.restart))
     const stopping = yield* Effect.raceFirst(Effect.as(Effect.raceFirst(ready, gone), false), Effect.as(told, true))
     if (!stopping) {
-      slot.move("RUNNING")
+      slot.move("ready")
+      slot.hasRun = true
       // started again in the middle of it
       if (tables.draining) tellToDrain(live)
       yield* Deferred.succeed(slot.started, undefined)
@@ -216,7 +217,7 @@ export const make = (options: {
       tables.admit()
       yield* Effect.raceFirst(gone, told)
     }
-    slot.move("DRAINING")
+    slot.move("drain")
     congestion.send({ message: { _tag: "rpc", call: "stop", argument: 0 } })
     yield* appWorker.exit.pipe(Effect.timeoutOption(STOP_TIMEOUT), Effect.ignore)
   }, Effect.scoped)
@@ -241,6 +242,8 @@ export const make = (options: {
         ),
         Effect.result
       )
+      // what could not be built has no teardown that says so
+      if (Result.isFailure(result)) slot.move("crash")
       if (yield* Deferred.isDone(slot.stop)) break
       if (Result.isFailure(result)) {
         const failure: WorkerExit | Unresponsive = result.failure
@@ -253,7 +256,7 @@ export const make = (options: {
         const first = !asked && (yield* Deferred.fail(slot.started, exit))
         // a worker that has never run is not tried again
         if (first && !slot.hasRun) break
-        slot.move("BACKOFF")
+        slot.move("backOff")
         if (tables.now() - since > backoffMax) backoff = backoffBase
         yield* Effect.logWarning(
           `worker ${slot.mapIndex} of ${app.name} is gone and starts again in ${backoff} ms: ${failure.message}`
@@ -264,9 +267,9 @@ export const make = (options: {
       if (yield* Deferred.isDone(slot.restart)) slot.restart = Deferred.makeUnsafe()
       slot.restarting = false
       slot.restarts++
-      slot.move("STARTING")
+      slot.move("start")
     }
-    slot.move("STOPPED")
+    slot.move("stop")
     yield* listeners.vacate(slot, true)
     yield* Deferred.fail(slot.started, stopped)
   })
@@ -310,7 +313,7 @@ export const make = (options: {
       Effect.suspend(() => {
         const { live } = slot
         if (live === undefined) return Effect.void
-        slot.move("DRAINING")
+        slot.move("drain")
         tellToDrain(live)
         const gone = Effect.raceFirst(Deferred.await(slot.stop), Deferred.await(slot.restart))
         return Effect.raceFirst(live.empty.await, gone).pipe(

@@ -91,10 +91,9 @@ export class WorkerSlot {
     return this.#state
   }
 
-  move(to: WorkerState.WorkerState): void {
-    if (!WorkerState.canFollow(this.#state, to)) return
-    this.#state = to
-    if (to === "RUNNING") this.hasRun = true
+  /** The only place where the state changes. An event that can't happen in the state is a defect. */
+  move(event: WorkerState.WorkerEvent): void {
+    this.#state = WorkerState.next(this.#state, event)
   }
 
   /** Whether the worker may be offered a session now (M6, M15). */
