@@ -9,6 +9,7 @@ import type { Namespaces } from "../services/Namespaces.ts"
 import type { SessionLayer } from "../services/SessionLayer.ts"
 import type { SessionRules } from "../services/SessionRules.ts"
 import * as SessionLayerHost from "./host/SessionLayerHost.ts"
+import { layerDefault, type WorkerStack } from "./stack/WorkerStack.ts"
 import * as CertificatesMemory from "./stores/CertificatesMemory.ts"
 import * as NamespacesMemory from "./stores/NamespacesMemory.ts"
 import * as SessionRulesMemory from "./stores/SessionRulesMemory.ts"
@@ -24,7 +25,14 @@ export const layerSettings: Layer.Layer<SessionRules | Namespaces | Certificates
   CertificatesMemory.layer
 )
 
-export const layer: Layer.Layer<Services> = SessionLayerHost.layer.pipe(
+/**
+ * A host whose workers are started by a stack of layers that the program chooses: see `WorkerStack.layer` of
+ * `sluice/stack`.
+ */
+export const layerStack: Layer.Layer<Services, never, WorkerStack> = SessionLayerHost.layerStack.pipe(
   Layer.provide(TransportNode.layer),
   Layer.provideMerge(layerSettings)
 )
+
+/** A host whose workers have the default layers. */
+export const layer: Layer.Layer<Services> = layerStack.pipe(Layer.provide(layerDefault))

@@ -1,5 +1,5 @@
 /**
- * A running app worker: the application's module, launched with a session client on a thread or on the host's loop.
+ * A running app worker: the application's module on a thread or on the host's loop.
  *
  * @since 0.1.0
  */
@@ -36,9 +36,24 @@ export const fromUrl = (url: URL | string): AppModule => ({ _tag: "Url", url: St
  */
 export const fromLayer = (layer: Layer.Layer<never, unknown, Sessions>): AppModule => ({ _tag: "Layer", layer })
 
-/** Why a worker is no more, or never was. */
+/**
+ * The layers of a worker's stack that can be replaced, by the service that each provides.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const StackLayer = Schema.Literals(["SegmentManager", "Doorbell", "MessageQueue", "Congestion", "AppWorker"])
+export type StackLayer = typeof StackLayer.Type
+
+/**
+ * Why a worker is gone, or has never run.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
 export class WorkerExit extends Schema.TaggedError<WorkerExit>()("WorkerExit", {
   reason: Schema.Literals([
+    "LayerFailed",
     "ModuleMissing",
     "ModuleFailed",
     "NotAnApp",
@@ -47,7 +62,9 @@ export class WorkerExit extends Schema.TaggedError<WorkerExit>()("WorkerExit", {
     "OutOfMemory",
     "Exited"
   ]),
-  detail: Schema.String
+  detail: Schema.String,
+  /** With `LayerFailed`: which layer of the worker's stack could not be built. */
+  layer: Schema.optionalKey(StackLayer)
 }) {
   override get message(): string {
     return this.detail

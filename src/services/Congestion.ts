@@ -11,13 +11,10 @@ import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as SubscriptionRef from "effect/SubscriptionRef"
-import type { MessagePort } from "node:worker_threads"
 import type { IoKind, Message } from "../domain/memory/Message.ts"
-import type * as Segment from "../domain/memory/Segment.ts"
 import type { SessionHandle } from "../domain/state/Handle.ts"
 import type * as Ledger from "../domain/state/Ledger.ts"
-import type { DoorbellShape } from "./Doorbell.ts"
-import type { Moving } from "./Transport.ts"
+import type { Attachment } from "./Attachment.ts"
 
 /**
  * @category models
@@ -29,47 +26,6 @@ export type CongestionState = Data.TaggedEnum<{
   Congested: { readonly since: number }
 }>
 export const CongestionState = Data.taggedEnum<CongestionState>()
-
-/**
- * A way from one worker to another for cut-through sessions: the other's inbox, and a doorbell to it. Both ends of a
- * link are made together, see `Links`.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Link {
-  /** Number of the link among the worker's; never used twice in a worker's life. */
-  readonly number: number
-  /** The other worker's inbox. */
-  readonly inbox: SharedArrayBuffer
-  /** This worker's end of the doorbell: a port for a thread, the doorbell itself for a worker on the host's loop. */
-  readonly bell: MessagePort | DoorbellShape
-}
-
-/**
- * A certificate of the application and its key as PEM texts, for workers that end TLS themselves.
- *
- * @category models
- * @since 0.1.0
- */
-export interface PostedCertificate {
-  /** Names that it is found by. */
-  readonly hosts: ReadonlyArray<string>
-  readonly chain: string
-  readonly key: string
-}
-
-/**
- * What goes to the worker beside a message, before the message is visible (M5).
- *
- * @category models
- * @since 0.1.0
- */
-export type Attachment =
-  | { readonly _tag: "Segment"; readonly segment: Segment.Segment }
-  | { readonly _tag: "Link"; readonly link: Link }
-  | { readonly _tag: "Certificates"; readonly certificates: ReadonlyArray<PostedCertificate> }
-  | { readonly _tag: "Socket"; readonly session: SessionHandle; readonly socket: Moving }
 
 /**
  * A message on its way to the worker.

@@ -19,7 +19,7 @@ import type {
   WorkerIndex,
   WorkerMapIndex
 } from "../domain/state/Handle.ts"
-import type { AppModule } from "./AppWorker.ts"
+import { type AppModule, StackLayer } from "./AppWorker.ts"
 import { NoSuchNamespace, WrongSecret } from "./Namespaces.ts"
 import type { WorkerInfo } from "./Sessions.ts"
 
@@ -55,7 +55,9 @@ export class AlreadyAttached extends Schema.TaggedError<AlreadyAttached>()("Alre
 /** A worker did not come up. */
 export class WorkerFailed extends Schema.TaggedError<WorkerFailed>()("WorkerFailed", {
   worker: Schema.Int,
-  detail: Schema.String
+  detail: Schema.String,
+  /** The layer of the worker's stack that could not be built, where that is why. */
+  layer: Schema.optionalKey(StackLayer)
 }) {
   override get message(): string {
     return `worker ${this.worker} did not start: ${this.detail}`

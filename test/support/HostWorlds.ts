@@ -9,6 +9,7 @@ import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import * as Host from "../../src/layers/Host.ts"
 import * as SessionLayerHost from "../../src/layers/host/SessionLayerHost.ts"
+import * as AppWorkerInProcess from "../../src/layers/stack/AppWorkerInProcess.ts"
 import * as WorkerStack from "../../src/layers/stack/WorkerStack.ts"
 import * as AppWorkerScripted from "../../src/layers/testing/AppWorkerScripted.ts"
 import * as TransportMemory from "../../src/layers/testing/TransportMemory.ts"
@@ -17,6 +18,7 @@ import { Namespaces } from "../../src/services/Namespaces.ts"
 import { SessionLayer } from "../../src/services/SessionLayer.ts"
 import { SessionRules } from "../../src/services/SessionRules.ts"
 import { Sessions } from "../../src/services/Sessions.ts"
+import { WorkerPlan } from "../../src/services/WorkerPlan.ts"
 import type { AppSpec, Far, Life, Worker } from "./HostModel.ts"
 import * as Pattern from "./pattern.ts"
 import * as Puppet from "./Puppet.ts"
@@ -202,10 +204,15 @@ export const memory: Effect.Effect<World, never, Scope.Scope> = Effect.gen(funct
     lives.push(life)
   }
   const app = Puppet.app(birth, (puppet) => (word) => void words.push([born.get(puppet())!, word]))
-  const stack: SessionLayerHost.Stack = (options) =>
-    WorkerStack.layerInProcess(options, AppWorkerScripted.layer(scriptOf(options.info.app, options.info.worker)))
+  const appWorker = Layer.unwrap(
+    Effect.map(
+      WorkerPlan,
+      ({ info: { app, worker } }) => AppWorkerInProcess.layerWith(AppWorkerScripted.layer(scriptOf(app, worker)))
+    )
+  )
   const services = yield* Layer.build(
-    SessionLayerHost.layerStack(stack).pipe(
+    SessionLayerHost.layerStack.pipe(
+      Layer.provide(WorkerStack.layerInProcess({ appWorker })),
       Layer.provide(TransportMemory.layer(network)),
       Layer.provideMerge(Host.layerSettings)
     )

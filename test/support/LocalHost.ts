@@ -17,7 +17,7 @@ import { QueueProducer } from "../../src/domain/memory/QueueProducer.ts"
 import * as Segment from "../../src/domain/memory/Segment.ts"
 import * as SessionBlock from "../../src/domain/memory/SessionBlock.ts"
 import * as Handle from "../../src/domain/state/Handle.ts"
-import * as DoorbellLatch from "../../src/layers/stack/DoorbellLatch.ts"
+import * as Bells from "../../src/layers/stack/Bells.ts"
 import * as WorkerLoop from "../../src/layers/worker/WorkerLoop.ts"
 import type { DoorbellShape } from "../../src/services/Doorbell.ts"
 import type { Session, Sessions, WorkerInfo } from "../../src/services/Sessions.ts"
@@ -191,7 +191,7 @@ export class LocalHost {
   #link(from: Worker, to: Worker): number {
     const known = from.links.get(to)
     if (known !== undefined) return known
-    const [mine, theirs] = DoorbellLatch.makePairUnsafe()
+    const [mine, theirs] = Bells.pairUnsafe()
     const announce = (worker: Worker, peer: Worker, bell: DoorbellShape): number => {
       const number = worker.nextLink++
       worker.handedLinks.set(number, { inbox: peer.inbox, bell })
@@ -342,7 +342,7 @@ export const make = Effect.fnUntraced(
   function*(options: Options = {}): Effect.fn.Return<LocalHost, never, Scope.Scope> {
     const host = new LocalHost(options.sizes ?? { toServer: 4096, toClient: 4096 })
     for (let index = 0; index < (options.workers ?? 2); index++) {
-      const [hostSide, workerSide] = DoorbellLatch.makePairUnsafe()
+      const [hostSide, workerSide] = Bells.pairUnsafe()
       const worker = new Worker(index, options.firstSlot ?? 0, [hostSide, workerSide])
       host.workers.push(worker)
       yield* hostSide.listen(() => host.look(worker))

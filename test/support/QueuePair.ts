@@ -18,12 +18,12 @@ import type { QueueWriter } from "../../src/domain/memory/QueueProducer.ts"
 import * as Segment from "../../src/domain/memory/Segment.ts"
 import { defaults } from "../../src/domain/options/Options.ts"
 import * as Ledger from "../../src/domain/state/Ledger.ts"
+import * as Bells from "../../src/layers/stack/Bells.ts"
 import * as CongestionQueue from "../../src/layers/stack/CongestionQueue.ts"
-import * as DoorbellLatch from "../../src/layers/stack/DoorbellLatch.ts"
-import * as DoorbellPort from "../../src/layers/stack/DoorbellPort.ts"
 import * as MessageQueueSegment from "../../src/layers/stack/MessageQueueSegment.ts"
 import * as SegmentManagerMemory from "../../src/layers/stack/SegmentManagerMemory.ts"
-import { type Attachment, Congestion, type Sent } from "../../src/services/Congestion.ts"
+import { type Attachment, HandOver } from "../../src/services/Attachment.ts"
+import { Congestion, type Sent } from "../../src/services/Congestion.ts"
 import { Doorbell, type DoorbellShape } from "../../src/services/Doorbell.ts"
 import { MessageQueue } from "../../src/services/MessageQueue.ts"
 import { SegmentManager } from "../../src/services/SegmentManager.ts"
@@ -156,7 +156,7 @@ export const make = Effect.fnUntraced(function*(
   const scope = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
   const { port1, port2 } = new MessageChannel()
   const handedOver = new Set<number>()
-  const [hostSide, readerSide] = yield* DoorbellLatch.makePair
+  const [hostSide, readerSide] = Bells.pairUnsafe()
   const handOver = (attachment: Attachment): boolean => {
     if (options.reachable?.() === false || attachment._tag !== "Segment") return false
     const { buffer, hostBytes, index } = attachment.segment
@@ -180,9 +180,8 @@ export const make = Effect.fnUntraced(function*(
     }
   })
 
-  const services = yield* CongestionQueue.layer({
+  const services = yield* CongestionQueue.layerFrom({
     queue: { retryInterval: 10, batch: 32, postponedMessages: 65_536, postponedBytes: 1 << 24, ...options.queue },
-    handOver,
     ledger
   }).pipe(
     Layer.provideMerge(Layer.effect(
@@ -195,13 +194,14 @@ export const make = Effect.fnUntraced(function*(
         }
       }))
     )),
-    Layer.provideMerge(MessageQueueSegment.layer(geometry)),
+    Layer.provideMerge(MessageQueueSegment.layerFrom(geometry)),
     Layer.provideMerge(
       form === "thread"
         ? SegmentManagerMemory.layerShared(segment, geometry)
         : SegmentManagerMemory.layerPrivate(segment, geometry)
     ),
-    Layer.provide(Layer.succeed(Doorbell, form === "thread" ? DoorbellPort.make(port1) : hostSide)),
+    Layer.provide(Layer.succeed(HandOver, { give: handOver, flush: undefined })),
+    Layer.provide(Layer.succeed(Doorbell, form === "thread" ? Bells.ofPort(port1) : hostSide)),
     Layer.buildWithScope(scope)
   )
   const congestion = Context.get(services, Congestion)

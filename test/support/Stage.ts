@@ -19,6 +19,7 @@ import type * as Report from "../../src/domain/report/Report.ts"
 import * as Handle from "../../src/domain/state/Handle.ts"
 import * as Host from "../../src/layers/Host.ts"
 import * as SessionLayerHost from "../../src/layers/host/SessionLayerHost.ts"
+import * as AppWorkerInProcess from "../../src/layers/stack/AppWorkerInProcess.ts"
 import * as WorkerStack from "../../src/layers/stack/WorkerStack.ts"
 import * as AppWorkerScripted from "../../src/layers/testing/AppWorkerScripted.ts"
 import * as TransportMemory from "../../src/layers/testing/TransportMemory.ts"
@@ -29,6 +30,7 @@ import { type Application, type AttachFailed, SessionLayer } from "../../src/ser
 import { SessionRules } from "../../src/services/SessionRules.ts"
 import { type Session, Sessions, type WorkerInfo } from "../../src/services/Sessions.ts"
 import { Transport } from "../../src/services/Transport.ts"
+import { WorkerPlan } from "../../src/services/WorkerPlan.ts"
 import * as RawWorker from "./RawWorker.ts"
 import { settled, until } from "./until.ts"
 
@@ -249,16 +251,15 @@ const make = Effect.gen(function*() {
     if (raw === undefined) raws.set(key(worker, app), raw = new RawWorker.RawWorker())
     return raw
   }
-  const stack: SessionLayerHost.Stack = (options) => {
-    const { app, worker } = options.info
+  const appWorker = Layer.unwrap(Effect.map(WorkerPlan, ({ info: { app, worker } }) => {
     const scripted = raws.get(key(worker, app))
-    return WorkerStack.layerInProcess(
-      options,
+    return AppWorkerInProcess.layerWith(
       scripted === undefined ? AppWorkerScripted.layer(script(worker, app)) : RawWorker.layer(scripted)
     )
-  }
+  }))
   const services = yield* Layer.build(
-    SessionLayerHost.layerStack(stack).pipe(
+    SessionLayerHost.layerStack.pipe(
+      Layer.provide(WorkerStack.layerInProcess({ appWorker })),
       Layer.provide(Layer.provide(listens.layer, TransportMemory.layer(network))),
       Layer.provideMerge(Host.layerSettings)
     )

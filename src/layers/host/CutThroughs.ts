@@ -2,7 +2,8 @@
  * The cut-through sessions of a host (W16), and the links between its workers: over a link two workers wake each other
  * without the host.
  */
-import * as Links from "../stack/Links.ts"
+import type { LinkBell } from "../../services/Attachment.ts"
+import * as Bells from "../stack/Bells.ts"
 import { CutThrough, type Failure, type Outcome } from "./CutThrough.ts"
 import type { HostListener } from "./Listener.ts"
 import type { Tables } from "./Tables.ts"
@@ -45,7 +46,7 @@ export class CutThroughs {
   link(from: LiveWorker, to: LiveWorker): number {
     const known = from.links.get(to)
     if (known !== undefined) return known
-    const [mine, theirs] = Links.makePair(from.slot.kind, to.slot.kind)
+    const [mine, theirs] = Bells.linkPair(from.slot.kind, to.slot.kind)
     const number = this.#announce(from, to, mine)
     const back = this.#announce(to, from, theirs)
     to.links.set(from, back)
@@ -54,7 +55,7 @@ export class CutThroughs {
     return number
   }
 
-  #announce(worker: LiveWorker, peer: LiveWorker, bell: Links.Bell): number {
+  #announce(worker: LiveWorker, peer: LiveWorker, bell: LinkBell): number {
     const number = worker.nextLink()
     worker.announce(
       { _tag: "addLink", link: number },

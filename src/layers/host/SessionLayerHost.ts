@@ -49,15 +49,13 @@ import {
 import { SessionRules } from "../../services/SessionRules.ts"
 import type { WorkerInfo } from "../../services/Sessions.ts"
 import { Transport } from "../../services/Transport.ts"
-import * as WorkerStack from "../stack/WorkerStack.ts"
+import { layerDefault, WorkerStack } from "../stack/WorkerStack.ts"
 import * as Connects from "./Connects.ts"
 import * as Listeners from "./Listeners.ts"
 import * as Reports from "./Reports.ts"
 import * as Supervisor from "./Supervisor.ts"
 import { type AttachedApp, Tables } from "./Tables.ts"
 import type { HostRequests, WorkerSlot } from "./Worker.ts"
-
-export type { Stack } from "./Supervisor.ts"
 
 const sizesOf = ({ options }: AttachedApp) => ({
   firstSegmentBytes: options.segment.firstSegmentSize,
@@ -90,6 +88,10 @@ const decode = (input: unknown): Effect.Effect<Options.AppOptions, AttachFailed>
   )
 }
 
+/** A start that was waited for, and ended with this. */
+const workerFailed = ({ mapIndex }: WorkerSlot, { detail, layer }: WorkerExit): WorkerFailed =>
+  new WorkerFailed({ worker: mapIndex, detail, ...(layer === undefined ? {} : { layer }) })
+
 /** Why a worker of this kind can't run the module. */
 const unservable = (module: AppModule, kind: WorkerInfo["kind"]): UnsupportedConfig | undefined =>
   module._tag === "Layer" && kind === "thread"
@@ -99,7 +101,7 @@ const unservable = (module: AppModule, kind: WorkerInfo["kind"]): UnsupportedCon
     })
     : undefined
 
-const make = (stack: Supervisor.Stack) =>
+const make = (stack: WorkerStack["Service"]) =>
   Effect.gen(function*() {
     const transport = yield* Transport
     const rules = yield* SessionRules
@@ -163,7 +165,7 @@ const make = (stack: Supervisor.Stack) =>
         yield* workers.start(app, slot)
         yield* Effect.mapError(
           Deferred.await(slot.started),
-          (exit) => new WorkerFailed({ worker: slot.mapIndex, detail: exit.message })
+          (exit) => workerFailed(slot, exit)
         )
       })
 
@@ -379,7 +381,7 @@ const make = (stack: Supervisor.Stack) =>
       if (gone instanceof NoSuchWorker) return yield* failed("restart", gone)
       yield* Effect.mapError(
         workers.restart(slot),
-        (exit: WorkerExit) => failed("restart", new WorkerFailed({ worker: slot.mapIndex, detail: exit.message }))
+        (exit: WorkerExit) => failed("restart", workerFailed(slot, exit))
       )
     })
 
@@ -421,12 +423,13 @@ const make = (stack: Supervisor.Stack) =>
     })
   })
 
-/** The session layer with workers that are made by `stack`: for workers of another kind, or scripted ones. */
-export const layerStack = (
-  stack: Supervisor.Stack
-): Layer.Layer<SessionLayer, never, Transport | SessionRules | Namespaces | Certificates> =>
-  Layer.effect(SessionLayer, make(stack))
+/** The session layer of a host whose workers are started by a stack of layers that the program chooses. */
+export const layerStack: Layer.Layer<
+  SessionLayer,
+  never,
+  WorkerStack | Transport | SessionRules | Namespaces | Certificates
+> = Layer.effect(SessionLayer, Effect.flatMap(WorkerStack, make))
 
-export const layer: Layer.Layer<SessionLayer, never, Transport | SessionRules | Namespaces | Certificates> = layerStack(
-  WorkerStack.layer
-)
+/** The session layer of a host whose workers have the default layers. */
+export const layer: Layer.Layer<SessionLayer, never, Transport | SessionRules | Namespaces | Certificates> = layerStack
+  .pipe(Layer.provide(layerDefault))

@@ -13,7 +13,6 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
@@ -31,7 +30,7 @@ import { MessageQueue } from "../../services/MessageQueue.ts"
 import { SegmentManager } from "../../services/SegmentManager.ts"
 import type { WorkerInfo } from "../../services/Sessions.ts"
 import * as AppModules from "../adapters/node/AppModules.ts"
-import type * as WorkerStack from "../stack/WorkerStack.ts"
+import type { WorkerStack } from "../stack/WorkerStack.ts"
 import * as WorkerTls from "../worker/WorkerTls.ts"
 import type { Connects } from "./Connects.ts"
 import type { HostSession } from "./HostSession.ts"
@@ -47,9 +46,6 @@ const SAMPLE_INTERVAL = 1000
 
 /** For who waits for a start that will not be. */
 const stopped = new WorkerExit({ reason: "Exited", detail: "the worker was stopped" })
-
-/** How the stack of a worker is made. */
-export type Stack = (options: WorkerStack.StackOptions) => Layer.Layer<WorkerStack.WorkerServices>
 
 export interface Supervisor {
   /** A slot for a new worker of the application, at the lowest free number; `undefined` when the host has none left. */
@@ -77,7 +73,7 @@ export const make = (options: {
   readonly connects: Connects
   readonly requests: HostRequests
   readonly certificates: Certificates["Service"]
-  readonly stack: Stack
+  readonly stack: WorkerStack["Service"]
   readonly scope: Scope.Scope
 }): Supervisor => {
   const { certificates, connects, listeners, requests, scope, stack, tables } = options
@@ -150,7 +146,7 @@ export const make = (options: {
   /** One start of a worker: succeeds when it was told to stop or to restart, fails when it went by itself. */
   const runOnce = Effect.fnUntraced(function*(app: AttachedApp, slot: WorkerSlot) {
     const { options } = app
-    const services = yield* Layer.build(stack({
+    const services = yield* stack.build({
       app: options,
       endpoints: endpointsOf(options),
       module: app.module,
@@ -163,7 +159,7 @@ export const make = (options: {
         kind: slot.kind,
         restarts: slot.restarts
       }
-    }))
+    })
     const [segments, queue, congestion, appWorker] = yield* Effect.all([
       SegmentManager,
       MessageQueue,

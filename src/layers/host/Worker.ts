@@ -26,11 +26,12 @@ import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
 import * as WorkerState from "../../domain/state/WorkerState.ts"
 import { WorkerExit } from "../../services/AppWorker.ts"
-import type { Attachment, Congestion } from "../../services/Congestion.ts"
+import type { Attachment } from "../../services/Attachment.ts"
+import type { Congestion } from "../../services/Congestion.ts"
 import type { MessageQueue } from "../../services/MessageQueue.ts"
 import type { SegmentManager } from "../../services/SegmentManager.ts"
 import type { WorkerInfo } from "../../services/Sessions.ts"
-import * as Links from "../stack/Links.ts"
+import * as Bells from "../stack/Bells.ts"
 import type { HostSession } from "./HostSession.ts"
 import { type SharedSession, splice } from "./SharedSession.ts"
 
@@ -220,7 +221,7 @@ export class LiveWorker {
     const untold = this.#untold[attachment._tag]
     const cleanUp = (): void => {
       untold.add(number)
-      if (attachment._tag === "Link") Links.close(attachment.link.bell)
+      if (attachment._tag === "Link") Bells.closeLink(attachment.link.bell)
     }
     this.congestion.send({ message, attachment, live, cleanUp })
   }

@@ -9,13 +9,19 @@ import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import { type AppModule, AppWorker, WorkerExit } from "../../services/AppWorker.ts"
-import type { Link } from "../../services/Congestion.ts"
+import type { Link } from "../../services/Attachment.ts"
+import type { MessageQueue } from "../../services/MessageQueue.ts"
+import type { SegmentManager } from "../../services/SegmentManager.ts"
 import { Sessions } from "../../services/Sessions.ts"
+import { WorkerPlan } from "../../services/WorkerPlan.ts"
 import * as AppModules from "../adapters/node/AppModules.ts"
 import * as WorkerLoop from "../worker/WorkerLoop.ts"
 import { WorkerTls } from "../worker/WorkerTls.ts"
-import * as Links from "./Links.ts"
+import * as Bells from "./Bells.ts"
+import { WorkerChannel } from "./WorkerChannel.ts"
+import * as WorkerStart from "./WorkerStart.ts"
 
+/** What a worker on the host's loop is made of. */
 export interface InProcessOptions {
   readonly start: WorkerLoop.WorkerStart
   readonly module: AppModule
@@ -36,7 +42,8 @@ const crashed = (cause: Cause.Cause<unknown>): WorkerExit => {
     : new WorkerExit({ reason: "ModuleFailed", detail: `the application failed: ${AppModules.sentence(error)}` })
 }
 
-export const layer = (options: InProcessOptions): Layer.Layer<AppWorker> =>
+/** Runs the worker. */
+export const layerFrom = (options: InProcessOptions): Layer.Layer<AppWorker> =>
   Layer.effect(
     AppWorker,
     Effect.gen(function*() {
@@ -52,7 +59,7 @@ export const layer = (options: InProcessOptions): Layer.Layer<AppWorker> =>
         const receiveLink = (number: number, wake: () => void): WorkerLoop.ReceivedLink | undefined => {
           const handed = link(number)
           if (handed === undefined) return undefined
-          const bell = Links.doorbellOf(handed.bell)
+          const bell = Bells.ofLink(handed.bell)
           const fiber = listening(Effect.scoped(Effect.andThen(bell.listen(wake), Effect.never)))
           return { inbox: handed.inbox, ring: bell.ring, close: () => fiber.interruptUnsafe() }
         }
@@ -84,3 +91,42 @@ export const layer = (options: InProcessOptions): Layer.Layer<AppWorker> =>
       return AppWorker.of({ ready: Deferred.await(ready), exit: Deferred.await(exit) })
     })
   )
+
+/**
+ * Runs the worker of a plan by `run`, which is given what it is made of.
+ */
+export const layerWith = (
+  run: (options: InProcessOptions) => Layer.Layer<AppWorker>
+): Layer.Layer<AppWorker, WorkerExit, WorkerPlan | WorkerChannel | SegmentManager | MessageQueue> =>
+  Layer.unwrap(Effect.gen(function*() {
+    const { module } = yield* WorkerPlan
+    const { worker } = yield* WorkerChannel
+    const start = yield* WorkerStart.make
+    if (worker.place !== "in-process") {
+      return yield* new WorkerExit({
+        reason: "LayerFailed",
+        detail: "its channel leads to a thread",
+        layer: "AppWorker"
+      })
+    }
+    const { doorbell, handedOver } = worker
+    return run({
+      start,
+      module,
+      place: {
+        doorbell,
+        receive: handedOver.segment,
+        link: handedOver.link,
+        receiveCertificates: handedOver.certificates,
+        receiveSocket: (session) => handedOver.socket(session)?.take()
+      }
+    })
+  }))
+
+/**
+ * Runs the worker of a plan on the host's own loop.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = layerWith(layerFrom)

@@ -1,14 +1,14 @@
 /**
- * Congestion, backed by an Effect `Queue` of postponed messages.
+ * Congestion, backed by a queue of postponed messages.
  *
  * **How a message goes** Not congested: into the worker's queue at once. Otherwise, or when it does not fit, to the
  * end of the postponed messages, and the worker is congested until the last of them has been delivered. A fiber
  * delivers them: at most a batch at a time, from the head, up to the first that does not fit. Then it sleeps until the
  * worker has made room or the retry interval has passed, whichever is first.
  *
- * **Why nothing is lost** The head that did not fit stays beside the queue, not in the fiber: a fiber that dies is
- * started again and goes on with it. The fiber asks for room, then tries once more before it sleeps; and it sleeps on
- * the queue itself while nothing is postponed, so no count has to reach any particular value to wake it.
+ * **Why nothing is lost** The head that did not fit stays with the postponed messages, not in the fiber: a fiber that
+ * dies is started again and goes on with it. The fiber asks for room, then tries once more before it sleeps; and it
+ * sleeps on the messages themselves while nothing is postponed, so no count has to reach any particular value to wake it.
  *
  * @since 0.1.0
  */
@@ -18,349 +18,300 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
-import * as PubSub from "effect/PubSub"
-import * as Queue from "effect/Queue"
-import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as Message from "../../domain/memory/Message.ts"
 import * as Mq from "../../domain/memory/QueueMemory.ts"
 import type { QueueOptions } from "../../domain/options/QueueOptions.ts"
-import * as Handle from "../../domain/state/Handle.ts"
+import type * as Handle from "../../domain/state/Handle.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
-import {
-  type Attachment,
-  Congestion,
-  CongestionState,
-  type Outgoing,
-  type Sent,
-  Unresponsive
-} from "../../services/Congestion.ts"
+import { HandOver } from "../../services/Attachment.ts"
+import { Congestion, type Outgoing, type Sent, Unresponsive } from "../../services/Congestion.ts"
 import { MessageQueue } from "../../services/MessageQueue.ts"
-import * as MonotonicTime from "../../services/MonotonicTime.ts"
+import { WorkerPlan } from "../../services/WorkerPlan.ts"
+import { CongestionFlag } from "./CongestionFlag.ts"
+import { type Postponed, PostponedMessages } from "./PostponedMessages.ts"
+import { type ControlResult, QueueEntrance } from "./QueueEntrance.ts"
 
-interface PostponedIo {
-  readonly _tag: "Io"
-  readonly kind: Message.IoKind
-  readonly session: Handle.SessionHandle
-  readonly live: () => boolean
-  readonly bytes: number
-}
+type CongestionShape = Congestion["Service"]
 
-interface PostponedControl extends Pick<Outgoing, "attachment" | "live" | "cleanUp"> {
-  readonly _tag: "Control"
-  /** The message as it goes into the queue: whatever the sender does with its own afterwards, this one stays (M3). */
-  readonly words: Int32Array
-  readonly bytes: number
-}
-
-type Postponed = PostponedIo | PostponedControl
-
-const IO_BYTES = 16
-
+/** What congestion is made of beside the services below it. */
 export interface CongestionOptions {
   readonly queue: Pick<QueueOptions, "retryInterval" | "batch" | "postponedMessages" | "postponedBytes">
-  /** Gives a segment or a link to the worker before the message about it is visible; `false` when it can't be reached. */
-  readonly handOver: (attachment: Attachment) => boolean
-  /** The ledger to count in; it outlives the layer, so that a worker's restarts add up. */
+  /** The ledger to count in. */
   readonly ledger: Ledger.Messages
 }
 
-export const layer = (options: CongestionOptions): Layer.Layer<Congestion, never, MessageQueue> =>
-  Layer.effect(
-    Congestion,
-    Effect.gen(function*() {
-      const { batch, postponedBytes, postponedMessages, retryInterval } = options.queue
-      const { handOver, ledger } = options
-      const { geometry, takeWriter, toWorker } = yield* MessageQueue
-      const writer = takeWriter()
-      const now = yield* MonotonicTime.reader
-      const postponed = yield* Queue.bounded<Postponed>(postponedMessages)
-      const state = yield* SubscriptionRef.make<CongestionState>(CongestionState.Clear())
-      const unresponsive = yield* Deferred.make<never, Unresponsive>()
-      const roomMade = Latch.makeUnsafe(false)
-      const words = new Int32Array(Mq.CONTROL_WORDS)
-      const waitingIo = new Map<Message.IoKind, Set<Handle.SessionHandle>>()
+/** Bytes of an IO event. */
+const IO_BYTES = 16
 
-      /** Taken from the queue and still to be delivered. */
-      let head: Postponed | undefined
-      let count = 0
-      let bytes = 0
-      let highest = 0
-      let congested = false
-      let since = 0
-      let timesCongested = 0
-      let congestedMillis = 0
-      let closed = false
-      /** A segment could not be handed over. What is behind may be about it: it waits for `close`. */
-      let cut = false
-      let wantsRoom = false
+/** What a batch came to. */
+type BatchEnd = "empty" | "more" | "full" | "given-up"
 
-      const publish = (next: CongestionState): void => {
-        state.value = next
-        PubSub.publishUnsafe(state.pubsub, next)
+/** The congestion of one worker. What the service offers are properties of its own, so that a wrapper can spread it. */
+class CongestionQueue implements CongestionShape {
+  readonly ledger: Ledger.Messages
+  readonly state: CongestionShape["state"]
+  readonly #queue: QueueEntrance
+  readonly #options: CongestionOptions["queue"]
+  readonly #flag: CongestionFlag
+  readonly #postponed: PostponedMessages
+  readonly #unresponsive = Deferred.makeUnsafe<never, Unresponsive>()
+  readonly #roomMade = Latch.makeUnsafe(false)
+  readonly #words = new Int32Array(Mq.CONTROL_WORDS)
+  #closed = false
+  /** A segment could not be handed over. What is behind may be about it: it waits for `close`. */
+  #cut = false
+  #wantsRoom = false
+
+  constructor(
+    { ledger, queue: options }: CongestionOptions,
+    queue: QueueEntrance,
+    flag: CongestionFlag,
+    postponed: PostponedMessages
+  ) {
+    this.ledger = ledger
+    this.state = flag.state
+    this.#queue = queue
+    this.#options = options
+    this.#flag = flag
+    this.#postponed = postponed
+  }
+
+  // ---- sending
+
+  readonly send = ({ attachment, cleanUp, live, message }: Outgoing): Sent => {
+    this.ledger.sent++
+    if (this.#closed) return this.#release(cleanUp, "worker-gone")
+    const length = Message.encode(message, this.#words)
+    let kept = attachment
+    if (!this.#flag.raised) {
+      const result = this.#queue.control(this.#words, length, attachment)
+      if (result === Mq.Enqueued) return this.#delivered()
+      if (result === Mq.Closed) return this.#releaseClosed(cleanUp)
+      if (result === "hand-over-failed") {
+        this.#giveUp(result, 0)
+        return this.#release(cleanUp, result)
       }
+      if (result === "handed-over") kept = undefined
+    }
+    const words = this.#words.slice(0, length)
+    return this.#postpone({ _tag: "Control", words, attachment: kept, live, cleanUp, bytes: 4 * length })
+  }
 
-      const enterCongestion = (): void => {
-        congested = true
-        since = now()
-        timesCongested++
-        publish(CongestionState.Congested({ since }))
+  readonly sendIo = (kind: Message.IoKind, session: Handle.SessionHandle, live: () => boolean): Sent => {
+    // while it waits, another of its kind for its session is the same event
+    if (this.#flag.raised && this.#postponed.hasIo(kind, session)) return "postponed"
+    this.ledger.sent++
+    if (this.#closed) return this.#release(undefined, "worker-gone")
+    if (!this.#flag.raised) {
+      const result = this.#queue.io(kind, session)
+      if (result === Mq.Enqueued) return this.#delivered()
+      if (result === Mq.Closed) return this.#releaseClosed(undefined)
+    }
+    return this.#postpone({ _tag: "Io", kind, session, live, bytes: IO_BYTES })
+  }
+
+  #delivered(): Sent {
+    this.ledger.delivered++
+    return "delivered"
+  }
+
+  /** Only the worker can have closed its queue while we have not: it is not to be offered anything more. */
+  #releaseClosed(cleanUp: (() => void) | undefined): Sent {
+    this.#giveUp("queue-closed", 0)
+    return this.#release(cleanUp, "worker-gone")
+  }
+
+  #postpone(entry: Postponed): Sent {
+    const over = this.#postponed.over(entry.bytes)
+    if (over !== undefined) {
+      const { postponedBytes, postponedMessages } = this.#postponed.limits
+      this.#giveUp(over, over === "postponed-messages" ? postponedMessages : postponedBytes)
+      return this.#release(cleanUpOf(entry), "unresponsive")
+    }
+    this.ledger.postponed++
+    this.#postponed.add(entry)
+    // last, since whoever hears of it may send at once, and that goes behind
+    this.#flag.raise()
+    return "postponed"
+  }
+
+  #release(cleanUp: (() => void) | undefined, reason: Ledger.ReleaseReason): Sent {
+    this.ledger.released[reason]++
+    cleanUp?.()
+    return "released"
+  }
+
+  // ---- delivering what was postponed
+
+  /** Delivers for ever: asleep on the messages while nothing is postponed. */
+  get deliver(): Effect.Effect<never> {
+    // what a fiber that died has left comes first, if only the flag
+    return Effect.suspend(() => this.#flag.raised ? Effect.void : this.#postponed.come).pipe(
+      Effect.andThen(Effect.suspend(() => {
+        const end = this.#deliverBatch()
+        return end === "full" ? this.#awaitRoom() : this.#settle(end)
+      })),
+      Effect.forever
+    )
+  }
+
+  #awaitRoom(): Effect.Effect<void> {
+    this.#wantsRoom = true
+    this.#roomMade.closeUnsafe()
+    this.#queue.wantRoom()
+    // room that was made before it was asked for is not signalled: look again, then sleep
+    const again = this.#deliverBatch()
+    if (again !== "full") return this.#settle(again)
+    return this.#roomMade.await.pipe(Effect.timeoutOption(this.#options.retryInterval), Effect.asVoid)
+  }
+
+  #settle(end: Exclude<BatchEnd, "full">): Effect.Effect<void> {
+    this.#wantsRoom = false
+    if (end === "more") return Effect.yieldNow
+    if (end === "given-up") return Effect.never
+    this.#flag.lower()
+    return Effect.void
+  }
+
+  /** Delivers from the head until the batch is done, nothing is left, or one does not fit. */
+  #deliverBatch(): BatchEnd {
+    for (let dealtWith = 0; dealtWith < this.#options.batch; dealtWith++) {
+      if (this.#cut) return "given-up"
+      const entry = this.#postponed.head()
+      if (entry === undefined) return "empty"
+      if (entry.live !== undefined && !entry.live()) {
+        const isSegment = entry._tag === "Control" && entry.attachment?._tag === "Segment"
+        this.#releaseHead(entry, isSegment ? "segment-gone" : "session-gone")
+        continue
       }
-
-      const leaveCongestion = (): void => {
-        congested = false
-        congestedMillis += now() - since
-        publish(CongestionState.Clear())
+      const result = this.#enqueue(entry)
+      if (result === Mq.Enqueued) {
+        this.#dropHead(entry)
+        this.ledger.delivered++
+      } else if (result === Mq.Closed) {
+        if (!this.#closed) this.#giveUp("queue-closed", 0)
+        this.#releaseHead(entry, "worker-gone")
+      } else if (result === "hand-over-failed") {
+        this.#cut = true
+        this.#giveUp(result, 0)
+        this.#releaseHead(entry, result)
+      } else {
+        if (result === "handed-over" && entry._tag === "Control") entry.attachment = undefined
+        return "full"
       }
+    }
+    return this.#cut ? "given-up" : this.#postponed.count === 0 ? "empty" : "more"
+  }
 
-      const giveUp = (reason: Unresponsive["reason"], limit: number): void => {
-        closed = true
-        // not from inside a send or a delivery: whoever hears of it closes all this
-        queueMicrotask(() => Deferred.doneUnsafe(unresponsive, Exit.fail(new Unresponsive({ reason, limit }))))
+  #enqueue(entry: Postponed): ControlResult {
+    return entry._tag === "Io"
+      ? this.#queue.io(entry.kind, entry.session)
+      : this.#queue.control(entry.words, entry.words.length, entry.attachment)
+  }
+
+  #dropHead(entry: Postponed): void {
+    this.#postponed.drop(entry)
+    this.ledger.postponed--
+  }
+
+  #releaseHead(entry: Postponed, reason: Ledger.ReleaseReason): void {
+    this.#dropHead(entry)
+    this.#release(cleanUpOf(entry), reason)
+  }
+
+  readonly room = (): void => {
+    if (!this.roomGranted()) return
+    this.#wantsRoom = false
+    this.#roomMade.openUnsafe()
+  }
+
+  readonly roomGranted = (): boolean => this.#wantsRoom && !this.#queue.roomWanted
+
+  /** One that has been given up, or is gone, takes no sessions either. */
+  readonly congested = (): boolean => this.#flag.raised || this.#closed
+
+  // ---- the end
+
+  readonly unresponsive = Deferred.await(this.#unresponsive)
+
+  #giveUp(reason: Unresponsive["reason"], limit: number): void {
+    this.#closed = true
+    // not from inside a send or a delivery: whoever hears of it closes all this
+    queueMicrotask(() => Deferred.doneUnsafe(this.#unresponsive, Exit.fail(new Unresponsive({ reason, limit }))))
+  }
+
+  readonly close = Effect.suspend(() => {
+    this.#closed = true
+    const thrown = this.#releaseAll()
+    this.#flag.lower()
+    return thrown.length === 0
+      ? Effect.void
+      : Effect.logError("cleaning up after released messages failed", ...thrown)
+  })
+
+  /** Releases all that waits, and returns what clean-ups threw: one that does keeps no other from running. */
+  #releaseAll(): Array<unknown> {
+    const thrown: Array<unknown> = []
+    for (let entry = this.#postponed.head(); entry !== undefined; entry = this.#postponed.head()) {
+      try {
+        this.#releaseHead(entry, "worker-gone")
+      } catch (error) {
+        thrown.push(error)
       }
+    }
+    return thrown
+  }
 
-      const release = (cleanUp: (() => void) | undefined, reason: Ledger.ReleaseReason): Sent => {
-        ledger.released[reason]++
-        cleanUp?.()
-        return "released"
-      }
+  readonly statistics = (): ReturnType<CongestionShape["statistics"]> => ({
+    postponed: this.#postponed.count,
+    postponedBytes: this.#postponed.bytes,
+    highest: this.#postponed.highest,
+    timesCongested: this.#flag.times,
+    congestedMillis: this.#flag.millis
+  })
+}
 
-      /** Whether a control message fits. Nobody else writes to the queue, so what fits now does so at the next step. */
-      const controlFits = (): boolean =>
-        toWorker.depth >>> 0 < geometry.indexQueue && toWorker.controlDepth >>> 0 < geometry.controlRing
+const cleanUpOf = (entry: Postponed): (() => void) | undefined => entry._tag === "Control" ? entry.cleanUp : undefined
 
-      /** Hands over what goes with the message, then enqueues it. */
-      const enqueueControl = (
-        message: Int32Array,
-        length: number,
-        attachment: Attachment | undefined
-      ): Mq.EnqueueResult | "hand-over-failed" => {
-        if (attachment !== undefined) {
-          // once, and only with its message: the worker would keep a segment that it is told nothing of
-          if (!controlFits()) return Mq.Full
-          if (!handOver(attachment)) return "hand-over-failed"
-        }
-        return writer.control(message, length)
-      }
-
-      const enqueueIo = (kind: Message.IoKind, session: Handle.SessionHandle): Mq.EnqueueResult =>
-        writer.io(kind, Handle.index(session), Handle.generation(session), 0)
-
-      const cleanUpOf = (entry: Postponed): (() => void) | undefined =>
-        entry._tag === "Control" ? entry.cleanUp : undefined
-
-      const postpone = (entry: Postponed): Sent => {
-        const over = count >= postponedMessages
-          ? "postponed-messages" as const
-          : bytes + entry.bytes > postponedBytes
-          ? "postponed-bytes" as const
-          : undefined
-        if (over !== undefined) {
-          giveUp(over, over === "postponed-messages" ? postponedMessages : postponedBytes)
-          return release(cleanUpOf(entry), "unresponsive")
-        }
-        count++
-        bytes += entry.bytes
-        highest = Math.max(highest, count)
-        ledger.postponed++
-        if (entry._tag === "Io") {
-          let waiting = waitingIo.get(entry.kind)
-          if (waiting === undefined) waitingIo.set(entry.kind, waiting = new Set())
-          waiting.add(entry.session)
-        }
-        Queue.offerUnsafe(postponed, entry)
-        // last, since whoever hears of it may send at once, and that goes behind
-        if (!congested) enterCongestion()
-        return "postponed"
-      }
-
-      const send = ({ attachment, cleanUp, live, message }: Outgoing): Sent => {
-        ledger.sent++
-        if (closed) return release(cleanUp, "worker-gone")
-        const length = Message.encode(message, words)
-        if (!congested) {
-          const result = enqueueControl(words, length, attachment)
-          if (result === Mq.Enqueued) {
-            ledger.delivered++
-            return "delivered"
-          }
-          if (result === Mq.Closed) return releaseClosed(cleanUp)
-          if (result === "hand-over-failed") {
-            giveUp(result, 0)
-            return release(cleanUp, result)
-          }
-        }
-        return postpone({
-          _tag: "Control",
-          words: words.slice(0, length),
-          attachment,
-          live,
-          cleanUp,
-          bytes: 4 * length
-        })
-      }
-
-      /** Only the worker can have closed its queue while we have not: it is not to be offered anything more. */
-      const releaseClosed = (cleanUp: (() => void) | undefined): Sent => {
-        giveUp("queue-closed", 0)
-        return release(cleanUp, "worker-gone")
-      }
-
-      const sendIo = (kind: Message.IoKind, session: Handle.SessionHandle, live: () => boolean): Sent => {
-        if (congested) {
-          const waiting = waitingIo.get(kind)
-          if (waiting !== undefined && waiting.has(session)) return "postponed"
-        }
-        ledger.sent++
-        if (closed) return release(undefined, "worker-gone")
-        if (!congested) {
-          const result = enqueueIo(kind, session)
-          if (result === Mq.Enqueued) {
-            ledger.delivered++
-            return "delivered"
-          }
-          if (result === Mq.Closed) return releaseClosed(undefined)
-        }
-        return postpone({ _tag: "Io", kind, session, live, bytes: IO_BYTES })
-      }
-
-      const takeHead = (): Postponed | undefined => {
-        if (head === undefined) {
-          const exit = Queue.takeUnsafe(postponed)
-          if (exit !== undefined && Exit.isSuccess(exit)) head = exit.value
-        }
-        return head
-      }
-
-      const dropHead = (entry: Postponed): void => {
-        head = undefined
-        count--
-        bytes -= entry.bytes
-        ledger.postponed--
-        if (entry._tag === "Io") waitingIo.get(entry.kind)?.delete(entry.session)
-      }
-
-      const isLive = (entry: Postponed): boolean => entry.live === undefined || entry.live()
-
-      const releaseHead = (entry: Postponed, reason: Ledger.ReleaseReason): void => {
-        dropHead(entry)
-        release(cleanUpOf(entry), reason)
-      }
-
-      /** Releases all that waits, and returns what clean-ups threw: one that does keeps no other from running. */
-      const releaseAll = (): Array<unknown> => {
-        const thrown: Array<unknown> = []
-        for (let entry = takeHead(); entry !== undefined; entry = takeHead()) {
-          try {
-            releaseHead(entry, "worker-gone")
-          } catch (error) {
-            thrown.push(error)
-          }
-        }
-        return thrown
-      }
-
-      /** Delivers from the head until the batch is done, nothing is left, or one does not fit. */
-      const deliverBatch = (): "empty" | "more" | "full" | "given-up" => {
-        for (let dealtWith = 0; dealtWith < batch; dealtWith++) {
-          if (cut) return "given-up"
-          const entry = takeHead()
-          if (entry === undefined) return "empty"
-          if (!isLive(entry)) {
-            releaseHead(
-              entry,
-              entry._tag === "Control" && entry.attachment?._tag === "Segment" ? "segment-gone" : "session-gone"
-            )
-            continue
-          }
-          const result = entry._tag === "Io"
-            ? enqueueIo(entry.kind, entry.session)
-            : enqueueControl(entry.words, entry.words.length, entry.attachment)
-          if (result === Mq.Enqueued) {
-            dropHead(entry)
-            ledger.delivered++
-          } else if (result === Mq.Closed) {
-            if (!closed) giveUp("queue-closed", 0)
-            releaseHead(entry, "worker-gone")
-          } else if (result === "hand-over-failed") {
-            cut = true
-            giveUp(result, 0)
-            releaseHead(entry, result)
-          } else return "full"
-        }
-        return cut ? "given-up" : count === 0 ? "empty" : "more"
-      }
-
-      const awaitRoom = Effect.suspend(() => {
-        wantsRoom = true
-        roomMade.closeUnsafe()
-        toWorker.wantRoom()
-        // room that was made before it was asked for is not signalled: look again, then sleep
-        const again = deliverBatch()
-        if (again !== "full") return settle(again)
-        return roomMade.await.pipe(Effect.timeoutOption(retryInterval), Effect.asVoid)
-      })
-
-      const settle = (result: "empty" | "more" | "given-up"): Effect.Effect<void> => {
-        wantsRoom = false
-        if (result === "more") return Effect.yieldNow
-        if (result === "given-up") return Effect.never
-        if (congested) leaveCongestion()
-        return Effect.void
-      }
-
-      // asleep on the queue while nothing is postponed; what a fiber that died has left comes first, if only the flag
-      const deliver = Effect.suspend(() => congested ? Effect.void : Effect.asVoid(Queue.peek(postponed)))
-        .pipe(
-          Effect.andThen(Effect.suspend(() => {
-            const result = deliverBatch()
-            return result === "full" ? awaitRoom : settle(result)
-          })),
-          Effect.forever
-        )
-
-      yield* deliver.pipe(
-        Effect.catchCauseIf(
-          (cause) => !Cause.hasInterruptsOnly(cause),
-          (cause) =>
-            Effect.logError("postponed delivery failed and is started again", cause).pipe(Effect.delay(retryInterval))
-        ),
-        Effect.forever,
-        Effect.forkScoped
-      )
-
-      const close = Effect.suspend(() => {
-        closed = true
-        const thrown = releaseAll()
-        if (congested) leaveCongestion()
-        return thrown.length === 0
-          ? Effect.void
-          : Effect.logError("cleaning up after released messages failed", ...thrown)
-      })
-      yield* Effect.addFinalizer(() => close)
-
-      return Congestion.of({
-        send,
-        sendIo,
-        // who has been given up, or is gone, takes no sessions either
-        congested: () => congested || closed,
-        state,
-        room: () => {
-          if (wantsRoom && !toWorker.roomWanted) {
-            wantsRoom = false
-            roomMade.openUnsafe()
-          }
-        },
-        roomGranted: () => wantsRoom && !toWorker.roomWanted,
-        unresponsive: Deferred.await(unresponsive),
-        close,
-        statistics: () => ({
-          postponed: count,
-          postponedBytes: bytes,
-          highest,
-          timesCongested,
-          congestedMillis: congested ? congestedMillis + now() - since : congestedMillis
-        }),
-        ledger
-      })
-    })
+/** Starts a worker's congestion: its fiber delivers until the scope closes, and then all that waits is released. */
+const make = Effect.fnUntraced(function*(options: CongestionOptions) {
+  const congestion = new CongestionQueue(
+    options,
+    new QueueEntrance(yield* MessageQueue, yield* HandOver),
+    yield* CongestionFlag.make,
+    yield* PostponedMessages.make(options.queue)
   )
+  yield* congestion.deliver.pipe(
+    Effect.catchCauseIf(
+      (cause) => !Cause.hasInterruptsOnly(cause),
+      (cause) =>
+        Effect.logError("postponed delivery failed and is started again", cause).pipe(
+          Effect.delay(options.queue.retryInterval)
+        )
+    ),
+    Effect.forever,
+    Effect.forkScoped
+  )
+  yield* Effect.addFinalizer(() => congestion.close)
+  return Congestion.of(congestion)
+})
+
+/**
+ * Congestion with these options.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerFrom = (options: CongestionOptions): Layer.Layer<Congestion, never, MessageQueue | HandOver> =>
+  Layer.effect(Congestion, make(options))
+
+/**
+ * Congestion as the worker's plan says.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<Congestion, never, MessageQueue | HandOver | WorkerPlan> = Layer.effect(
+  Congestion,
+  Effect.flatMap(WorkerPlan, ({ app, ledger }) => make({ queue: app.queue, ledger }))
+)

@@ -1,26 +1,23 @@
 /**
- * Posts sockets to a worker's thread: those of a turn in one message, before the messages about them become visible
- * (M5). A post costs more than all else that is done for a connection.
+ * Hands over to a worker what goes beside its messages: over the port of a thread, or within the host's process.
  *
  * @since 0.1.0
  */
-import type { MessagePort, Transferable } from "node:worker_threads"
+import { MessagePort, type Transferable } from "node:worker_threads"
+import type * as Segment from "../../domain/memory/Segment.ts"
 import type { SessionHandle } from "../../domain/state/Handle.ts"
+import type { Attachment, HandOver, Link, PostedCertificate } from "../../services/Attachment.ts"
 import type { Moving } from "../../services/Transport.ts"
+import * as Bells from "./Bells.ts"
+import type { Posted, PostedSockets } from "./WorkerPort.ts"
+
+type HandOverShape = HandOver["Service"]
 
 /**
- * What is posted.
- *
- * @category models
- * @since 0.1.0
+ * To a thread. The sockets of a turn go in one post, before the messages about them become visible: a post costs more
+ * than all else that is done for a connection. A port to a thread that is gone swallows what is posted.
  */
-export interface HandedSockets {
-  readonly sockets: ReadonlyArray<object>
-  /** Their sessions, in the same order. */
-  readonly sessions: ReadonlyArray<SessionHandle>
-}
-
-export class SocketPost {
+export class HandOverPort implements HandOverShape {
   readonly #port: MessagePort
   #sessions: Array<SessionHandle> = []
   #moving: Array<Moving> = []
@@ -29,12 +26,37 @@ export class SocketPost {
     this.#port = port
   }
 
-  add(session: SessionHandle, moving: Moving): void {
-    this.#sessions.push(session)
-    this.#moving.push(moving)
+  readonly give = (attachment: Attachment): boolean => {
+    switch (attachment._tag) {
+      case "Segment": {
+        const { buffer, hostBytes, index } = attachment.segment
+        this.#post({ _tag: "Segment", segment: index, buffer, hostBytes })
+        return true
+      }
+      case "Link":
+        return this.#giveLink(attachment.link)
+      case "Certificates":
+        this.#post({ _tag: "Certificates", certificates: attachment.certificates })
+        return true
+      case "Socket":
+        this.#sessions.push(attachment.session)
+        this.#moving.push(attachment.socket)
+        return true
+    }
   }
 
-  /** Posts what has been added. A worker that is told of one that could not go, and finds none, says that it is gone. */
+  #giveLink({ bell, inbox, number }: Link): boolean {
+    if (!(bell instanceof MessagePort)) return false
+    try {
+      this.#post({ _tag: "Link", link: number, inbox, bell }, [bell])
+    } catch {
+      // the worker at the other end has gone just now, and its end of the doorbell with it: there is nobody to ring for
+      this.#post({ _tag: "Link", link: number, inbox, bell: undefined })
+    }
+    return true
+  }
+
+  /** Posts the sockets. A worker that is told of one that could not go, and finds none, says that it is gone. */
   readonly flush = (): void => {
     if (this.#moving.length === 0) return
     const sessions = this.#sessions
@@ -42,12 +64,12 @@ export class SocketPost {
     this.#sessions = []
     this.#moving = []
     try {
-      this.#post(sessions, moving.map(({ posted }) => posted))
+      this.#postSockets(sessions, moving.map(({ posted }) => posted))
     } catch {
       // alone, as sockets that are whole: then one that can't go keeps no other
       for (const [i, each] of moving.entries()) {
         try {
-          this.#post([sessions[i]!], [each.take()])
+          this.#postSockets([sessions[i]!], [each.take()])
         } catch {
           each.destroy()
         }
@@ -55,8 +77,52 @@ export class SocketPost {
     }
   }
 
-  #post(sessions: ReadonlyArray<SessionHandle>, sockets: ReadonlyArray<object>): void {
-    const handed: HandedSockets = { sessions, sockets }
-    this.#port.postMessage(handed, sockets as ReadonlyArray<Transferable> as Array<Transferable>)
+  #postSockets(sessions: ReadonlyArray<SessionHandle>, sockets: ReadonlyArray<object>): void {
+    this.#post({ _tag: "Sockets", sessions, sockets } satisfies PostedSockets, sockets as ReadonlyArray<Transferable>)
   }
+
+  #post(posted: Posted, transferred: ReadonlyArray<Transferable> = []): void {
+    this.#port.postMessage(posted, [...transferred])
+  }
+}
+
+/** To a worker on the host's loop: it is kept here until the worker takes it. */
+export class HandOverInProcess implements HandOverShape {
+  readonly #segments = new Map<number, Segment.Segment>()
+  readonly #links = new Map<number, Link>()
+  readonly #sockets = new Map<SessionHandle, Moving>()
+  #certificates: ReadonlyArray<PostedCertificate> = []
+  readonly flush: undefined
+
+  readonly give = (attachment: Attachment): boolean => {
+    if (attachment._tag === "Segment") this.#segments.set(attachment.segment.index, attachment.segment)
+    else if (attachment._tag === "Link") this.#links.set(attachment.link.number, attachment.link)
+    else if (attachment._tag === "Certificates") this.#certificates = attachment.certificates
+    else this.#sockets.set(attachment.session, attachment.socket)
+    return true
+  }
+
+  /** The memory of a segment, once. */
+  readonly segment = (index: number): Segment.Segment | undefined => taken(this.#segments, index)
+
+  /** The end of a link, once. */
+  readonly link = (number: number): Link | undefined => taken(this.#links, number)
+
+  /** The socket of a session, once. */
+  readonly socket = (session: SessionHandle): Moving | undefined => taken(this.#sockets, session)
+
+  /** The certificates that were given last. */
+  readonly certificates = (): ReadonlyArray<PostedCertificate> => this.#certificates
+
+  /** The worker is gone: nobody takes what is still here. */
+  close(): void {
+    for (const { bell } of this.#links.values()) Bells.closeLink(bell)
+    for (const socket of this.#sockets.values()) socket.destroy()
+  }
+}
+
+const taken = <K, A>(kept: Map<K, A>, key: K): A | undefined => {
+  const found = kept.get(key)
+  kept.delete(key)
+  return found
 }

@@ -5,25 +5,49 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
 import * as Inbox from "../../domain/memory/Inbox.ts"
 import { QueueConsumer } from "../../domain/memory/QueueConsumer.ts"
-import type * as Mq from "../../domain/memory/QueueMemory.ts"
-import { QueueProducer, type QueueWriter } from "../../domain/memory/QueueProducer.ts"
-import type { DoorbellShape } from "../../services/Doorbell.ts"
-import { Doorbell } from "../../services/Doorbell.ts"
+import type { Geometry, QueueMemory } from "../../domain/memory/QueueMemory.ts"
+import { type QueueOutlet, QueueProducer, type QueueWriter } from "../../domain/memory/QueueProducer.ts"
+import { LOCK_TRIES, QueueProducerShared } from "../../domain/memory/QueueProducerShared.ts"
+import { Doorbell, type DoorbellShape } from "../../services/Doorbell.ts"
 import { MessageQueue } from "../../services/MessageQueue.ts"
 import { SegmentManager } from "../../services/SegmentManager.ts"
+import { WorkerPlan } from "../../services/WorkerPlan.ts"
 
-/** The host's ends. Closing the layer closes both queues: whoever enqueues later is told so. */
-export const layer = (geometry: Mq.Geometry): Layer.Layer<MessageQueue, never, SegmentManager | Doorbell> =>
+/** Makes the host's end of the queue to the worker. */
+type MakeProducer = (memory: QueueMemory, geometry: Geometry, ring: () => void) => QueueWriter & QueueOutlet
+
+const single: MakeProducer = (memory, geometry, ring) => new QueueProducer(memory, geometry, ring)
+
+/** The writing end for whoever asks first. */
+const once = (writer: QueueWriter): () => QueueWriter => {
+  let taken = false
+  return () => {
+    if (taken) throw new Error("what writes to the worker's queue has been taken: it has one owner")
+    taken = true
+    return writer
+  }
+}
+
+/**
+ * The host's ends of queues with this geometry. Closing the layer closes both queues: whoever enqueues later is told so.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerFrom = (
+  geometry: Geometry,
+  produce: MakeProducer = single
+): Layer.Layer<MessageQueue, never, SegmentManager | Doorbell> =>
   Layer.effect(
     MessageQueue,
     Effect.gen(function*() {
       const { queues } = yield* SegmentManager
       const doorbell = yield* Doorbell
-      const toWorker = new QueueProducer(queues.toWorker, geometry, doorbell.ring)
+      const toWorker = produce(queues.toWorker, geometry, doorbell.ring)
       const toHost = new QueueConsumer(queues.toHost, geometry)
-      let writer: QueueWriter | undefined = toWorker
       yield* Effect.addFinalizer(() =>
         Effect.sync(() => {
           toWorker.close()
@@ -33,14 +57,7 @@ export const layer = (geometry: Mq.Geometry): Layer.Layer<MessageQueue, never, S
       return MessageQueue.of({
         geometry,
         toWorker,
-        takeWriter: () => {
-          if (writer === undefined) {
-            throw new Error("what writes to the worker's queue has been taken: it has one owner")
-          }
-          const taken = writer
-          writer = undefined
-          return taken
-        },
+        takeWriter: once(toWorker),
         toHost,
         inbox: new SharedArrayBuffer(Inbox.INBOX_BYTES),
         doorbell
@@ -48,10 +65,61 @@ export const layer = (geometry: Mq.Geometry): Layer.Layer<MessageQueue, never, S
     })
   )
 
+const planned = (produce: MakeProducer) =>
+  Layer.unwrap(
+    Effect.map(WorkerPlan, ({ app: { queue: { controlRing, indexQueue, ioRing } } }) =>
+      layerFrom({ indexQueue, ioRing, controlRing }, produce))
+  )
+
+/**
+ * The host's ends of queues as large as the application's options say. The host is the only producer of the queue to the
+ * worker, so no lock is taken.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<MessageQueue, never, SegmentManager | Doorbell | WorkerPlan> = planned(single)
+
+/**
+ * How the host's end takes the lock of a queue that has other producers too (M1).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const SharedOptions = Schema.Struct({
+  /** Which of the producers the host is: 1 to 2^31 - 1, and no other producer's. Default: 1. */
+  id: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 2 ** 31 - 1 }))),
+  /**
+   * Tries for a lock that is held, about 1 us apart, 1 to 1000. Default: 5. When all have failed the message is postponed
+   * as one that did not fit.
+   */
+  lockTries: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1000 })))
+})
+export type SharedOptions = typeof SharedOptions.Type
+
+/**
+ * The same for a queue to the worker that has several producers: the host is one of them, and takes the lock for every
+ * message. The others are `QueueProducerShared`s over the same memory, `queues.toWorker` of the `SegmentManager`.
+ *
+ * **Errors** Options out of their ranges fail the layer, and with it the worker's start.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerShared = (
+  options: SharedOptions = {}
+): Layer.Layer<MessageQueue, Schema.SchemaError, SegmentManager | Doorbell | WorkerPlan> =>
+  Layer.unwrap(
+    Effect.map(Schema.decodeUnknownEffect(SharedOptions)(options), ({ id = 1, lockTries: tries = LOCK_TRIES }) =>
+      planned((memory, geometry, ring) =>
+        new QueueProducerShared(memory, geometry, ring, { id, tries })
+      ))
+  )
+
 /** The worker's ends. */
 export const workerEnds = (
-  queues: { readonly toWorker: Mq.QueueMemory; readonly toHost: Mq.QueueMemory },
-  geometry: Mq.Geometry,
+  queues: { readonly toWorker: QueueMemory; readonly toHost: QueueMemory },
+  geometry: Geometry,
   doorbell: DoorbellShape
 ): { readonly inbound: QueueConsumer; readonly outbound: QueueProducer } => ({
   inbound: new QueueConsumer(queues.toWorker, geometry),

@@ -26,6 +26,7 @@ import {
   type SegmentEvents,
   SegmentManager
 } from "../../services/SegmentManager.ts"
+import { WorkerPlan } from "../../services/WorkerPlan.ts"
 
 interface Owned {
   readonly segment: Segment.Segment
@@ -414,6 +415,19 @@ const make = (
     }
   })
 }
+
+/**
+ * Segments where the worker's plan says that it runs: shared with its thread, or private to the host's process.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<SegmentManager, never, WorkerPlan> = Layer.unwrap(
+  Effect.map(
+    WorkerPlan,
+    ({ app, place }) => place === "thread" ? layerShared(app.segment, app.queue) : layerPrivate(app.segment, app.queue)
+  )
+)
 
 /** Segments that threads share. */
 export const layerShared = (options: SegmentOptions, geometry: Geometry): Layer.Layer<SegmentManager> =>

@@ -1,183 +1,232 @@
 /**
- * The layers of one worker, from its memory up: `SegmentManager → MessageQueue → Congestion → AppWorker`. Building the
- * stack starts the worker; closing its scope is the teardown, in reverse order.
+ * The layers of one worker, from its memory up, each of which can be replaced:
+ *
+ * ```
+ * AppWorker        runs the application
+ * Congestion       the one way into the worker's queue
+ * MessageQueue     the queues in the first segment       Doorbell  wakes whoever reads them
+ * SegmentManager   the memory
+ * ```
+ *
+ * Building them starts the worker; closing their scope is the teardown, in reverse order. They are built anew for every
+ * start of every worker, so nothing in them is shared unless it comes from outside.
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { MessageChannel, MessagePort } from "node:worker_threads"
-import type { Geometry } from "../../domain/memory/QueueMemory.ts"
-import type * as Segment from "../../domain/memory/Segment.ts"
-import type { AppOptions } from "../../domain/options/AppOptions.ts"
-import type * as Ledger from "../../domain/state/Ledger.ts"
-import type { AppModule, AppWorker } from "../../services/AppWorker.ts"
-import type { Attachment, Congestion, Link, PostedCertificate } from "../../services/Congestion.ts"
-import { Doorbell } from "../../services/Doorbell.ts"
-import { MessageQueue } from "../../services/MessageQueue.ts"
-import { SegmentManager } from "../../services/SegmentManager.ts"
-import type { WorkerInfo } from "../../services/Sessions.ts"
-import type { Moving } from "../../services/Transport.ts"
-import type * as WorkerLoop from "../worker/WorkerLoop.ts"
-import * as WorkerTls from "../worker/WorkerTls.ts"
+import type * as Scope from "effect/Scope"
+import { type AppWorker, type StackLayer, WorkerExit } from "../../services/AppWorker.ts"
+import type { HandOver } from "../../services/Attachment.ts"
+import type { Congestion } from "../../services/Congestion.ts"
+import type { Doorbell } from "../../services/Doorbell.ts"
+import type { MessageQueue } from "../../services/MessageQueue.ts"
+import type { SegmentManager } from "../../services/SegmentManager.ts"
+import { WorkerPlan } from "../../services/WorkerPlan.ts"
+import * as AppModules from "../adapters/node/AppModules.ts"
 import * as AppWorkerInProcess from "./AppWorkerInProcess.ts"
 import * as AppWorkerThread from "./AppWorkerThread.ts"
 import * as CongestionQueue from "./CongestionQueue.ts"
-import * as DoorbellLatch from "./DoorbellLatch.ts"
-import * as DoorbellPort from "./DoorbellPort.ts"
-import { SocketPost } from "./HandOver.ts"
-import * as Links from "./Links.ts"
 import * as MessageQueueSegment from "./MessageQueueSegment.ts"
 import * as SegmentManagerMemory from "./SegmentManagerMemory.ts"
+import * as WorkerChannel from "./WorkerChannel.ts"
 
+/**
+ * What the host works with.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type WorkerServices = SegmentManager | MessageQueue | Congestion | AppWorker
 
-export interface StackOptions {
-  readonly info: WorkerInfo
-  readonly app: AppOptions
-  readonly endpoints: ReadonlyArray<string>
-  readonly module: AppModule
-  readonly ledger: Ledger.Messages
+/**
+ * What the host says of a worker that is to start. Where it runs, the stack decides.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type StackPlan = Omit<WorkerPlan["Service"], "place">
+
+/**
+ * Starts workers for a host.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class WorkerStack extends Context.Service<WorkerStack, {
+  /**
+   * Builds the layers of a worker, which runs until the scope closes.
+   *
+   * **Errors** `WorkerExit` with reason `LayerFailed` and the name of the layer that failed, by an error or a defect.
+   */
+  readonly build: (plan: StackPlan) => Effect.Effect<Context.Context<WorkerServices>, WorkerExit, Scope.Scope>
+}>()("sluice/layers/stack/WorkerStack") {}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What fits
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * Layers that take the place of the default ones: by default `SegmentManagerMemory.layer`,
+ * `WorkerChannel.layerDoorbell`, `MessageQueueSegment.layer`, `CongestionQueue.layer` and {@link layerAppWorker}.
+ *
+ * **Details** A layer may use what is below it in the stack, the worker's {@link WorkerPlan}, its channel, and services of
+ * the program that it is part of. To wrap a default layer, provide it: a layer that uses `MessageQueue` and provides
+ * `MessageQueue`, with `Layer.provide(MessageQueueSegment.layer)`. It may fail with any error.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Replacements {
+  readonly segmentManager?: Layer.Layer<SegmentManager, any, any>
+  readonly doorbell?: Layer.Layer<Doorbell, any, any>
+  readonly messageQueue?: Layer.Layer<MessageQueue, any, any>
+  readonly congestion?: Layer.Layer<Congestion, any, any>
+  readonly appWorker?: Layer.Layer<AppWorker, any, any>
 }
 
-const geometryOf = ({ controlRing, indexQueue, ioRing }: AppOptions["queue"]): Geometry => ({
-  indexQueue,
-  ioRing,
-  controlRing
-})
-
-const startOf = Effect.fnUntraced(function*({ app, endpoints, info }: StackOptions) {
-  const { first } = yield* SegmentManager
-  const { inbox } = yield* MessageQueue
-  return {
-    info,
-    endpoints,
-    config: app.config,
-    geometry: geometryOf(app.queue),
-    buffer: first.buffer,
-    hostBytes: first.hostBytes,
-    inbox,
-    rxFifoSize: app.segment.rxFifoSize,
-    txFifoSize: app.segment.txFifoSize,
-    tls: WorkerTls.startOf(app),
-    trimInterval: app.segment.trimInterval
-  } satisfies WorkerLoop.WorkerStart
-})
-
-/** Posts it to the thread. A port to a thread that is gone swallows what is posted. */
-const post = (port: MessagePort, attachment: Exclude<Attachment, { readonly _tag: "Socket" }>): boolean => {
-  if (attachment._tag === "Certificates") {
-    port.postMessage({ certificates: attachment.certificates } satisfies AppWorkerThread.HandedOver)
-    return true
-  }
-  const send = (handed: AppWorkerThread.HandedOver, transferred: ReadonlyArray<MessagePort>): void =>
-    port.postMessage(handed, [...transferred])
-  if (attachment._tag === "Segment") {
-    const { buffer, hostBytes, index } = attachment.segment
-    send({ segment: index, buffer, hostBytes }, [])
-    return true
-  }
-  const { bell, inbox, number } = attachment.link
-  if (!(bell instanceof MessagePort)) return false
-  try {
-    send({ link: number, inbox, bell }, [bell])
-  } catch {
-    // the worker at the other end has gone just now, and its end of the doorbell with it: there is nobody to ring for
-    send({ link: number, inbox, bell: undefined }, [])
-  }
-  return true
+interface Provided {
+  readonly segmentManager: SegmentManager
+  readonly doorbell: Doorbell
+  readonly messageQueue: MessageQueue
+  readonly congestion: Congestion
+  readonly appWorker: AppWorker
 }
 
-const thread = (options: StackOptions, url: string): Layer.Layer<WorkerServices> => {
-  const { app, ledger } = options
-  return Layer.unwrap(Effect.sync(() => {
-    const { port1, port2 } = new MessageChannel()
-    // the thread's exit is seen by its worker's layer
-    const sockets = new SocketPost(port1)
-    const handOver = (attachment: Attachment): boolean => {
-      if (attachment._tag !== "Socket") return post(port1, attachment)
-      sockets.add(attachment.session, attachment.socket)
-      return true
-    }
-    const postSockets = Layer.effectDiscard(Effect.map(MessageQueue, ({ toWorker }) => {
-      toWorker.beforeVisible = sockets.flush
-    }))
-    const closePort = Layer.effectDiscard(Effect.addFinalizer(() => Effect.sync(() => port1.close())))
-    const worker = Layer.unwrap(
-      Effect.map(
-        startOf(options),
-        (start) => AppWorkerThread.layer({ start, url, port: port2, heapLimit: app.worker.heapLimitMiB })
+/** What each layer must not use: itself, and what is built after it. */
+interface Above {
+  readonly segmentManager: SegmentManager | MessageQueue | Congestion | AppWorker
+  readonly doorbell: SegmentManager | Doorbell | MessageQueue | Congestion | AppWorker
+  readonly messageQueue: MessageQueue | Congestion | AppWorker
+  readonly congestion: Congestion | AppWorker
+  readonly appWorker: AppWorker
+}
+
+/** Everything that the stack has for its layers. */
+type Inside = Provided[keyof Provided] | WorkerPlan | WorkerChannel.WorkerChannel | HandOver | Scope.Scope
+
+type Name<Service> = Service extends { readonly key: `sluice/services/${infer Name}` } ? Name : never
+
+/** Why a layer does not fit, as a text; `never` when it does. */
+type Misfit<K extends keyof Provided, Uses> = Extract<Uses, Above[K]> extends infer Wrong
+  ? Wrong extends Provided[K] ? `${K} uses ${Name<Wrong>} itself: give it the one that it wraps, with Layer.provide`
+  : `${K} uses ${Name<Wrong>}, which is built after it`
+  : never
+
+/**
+ * The layers themselves where they fit, and a text that says why not where they don't: the compiler shows it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Fits<Layers> = {
+  readonly [K in keyof Layers]: K extends keyof Provided
+    ? [Misfit<K, Services<Layers[K]>>] extends [never] ? Layers[K] : Misfit<K, Services<Layers[K]>>
+    : `there is no ${K & string} in the stack; it has ${keyof Provided}`
+}
+
+type Services<L> = L extends Layer.Layer<infer _Out, infer _Error, infer Services> ? Services : never
+
+/**
+ * What the layers use that is not in the stack: services of the program that the host is part of.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Outside<Layers> = Exclude<Services<Layers[keyof Layers]>, Inside>
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Building
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * Runs the application where the worker's plan says: on a thread, or on the host's own loop.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerAppWorker = Layer.unwrap(
+  Effect.map(WorkerPlan, ({ place }) => place === "thread" ? AppWorkerThread.layer : AppWorkerInProcess.layer)
+)
+
+/** A layer whose failure, or defect, says which one it is. */
+const named = <Out, R>(name: StackLayer, layer: Layer.Layer<Out, unknown, R>): Layer.Layer<Out, WorkerExit, R> =>
+  Layer.catchCause(layer, (cause) =>
+    Layer.unwrap(
+      Cause.hasInterrupts(cause) ? Effect.interrupt : Effect.fail(
+        new WorkerExit({
+          reason: "LayerFailed",
+          layer: name,
+          detail: `the ${name} layer of its stack failed: ${AppModules.sentence(Cause.squash(cause))}`
+        })
       )
-    )
-    return worker.pipe(
-      Layer.provideMerge(postSockets),
-      Layer.provideMerge(CongestionQueue.layer({ queue: app.queue, handOver, ledger })),
-      Layer.provideMerge(MessageQueueSegment.layer(app.queue)),
-      Layer.provideMerge(SegmentManagerMemory.layerShared(app.segment, app.queue)),
-      Layer.provide(Layer.succeed(Doorbell, DoorbellPort.make(port1))),
-      Layer.provideMerge(closePort)
-    )
-  }))
-}
-
-/** Runs an in-process worker, given its start, its module and its place. */
-export type InProcess = (options: AppWorkerInProcess.InProcessOptions) => Layer.Layer<AppWorker>
-
-/** The stack of a worker on the host's own loop. */
-export const layerInProcess = (
-  options: StackOptions,
-  appWorker: InProcess = AppWorkerInProcess.layer
-): Layer.Layer<WorkerServices> => {
-  const { app, ledger, module } = options
-  return Layer.unwrap(Effect.map(DoorbellLatch.makePair, ([hostSide, workerSide]) => {
-    const segments = new Map<number, Segment.Segment>()
-    const links = new Map<number, Link>()
-    const sockets = new Map<number, Moving>()
-    let certificates: ReadonlyArray<PostedCertificate> = []
-    const handOver = (attachment: Attachment): boolean => {
-      if (attachment._tag === "Segment") segments.set(attachment.segment.index, attachment.segment)
-      else if (attachment._tag === "Link") links.set(attachment.link.number, attachment.link)
-      else if (attachment._tag === "Certificates") certificates = attachment.certificates
-      else sockets.set(attachment.session, attachment.socket)
-      return true
-    }
-    const take = <A>(handedOver: Map<number, A>) => (number: number): A | undefined => {
-      const handed = handedOver.get(number)
-      handedOver.delete(number)
-      return handed
-    }
-    const closeHanded = Layer.effectDiscard(Effect.addFinalizer(() =>
-      Effect.sync(() => {
-        for (const { bell } of links.values()) Links.close(bell)
-        for (const socket of sockets.values()) socket.destroy()
-      })
     ))
-    const worker = Layer.unwrap(
-      Effect.map(startOf(options), (start) =>
-        appWorker({
-          start,
-          module,
-          place: {
-            doorbell: workerSide,
-            receive: take(segments),
-            link: take(links),
-            receiveCertificates: () => certificates,
-            receiveSocket: (session) => take(sockets)(session)?.take()
-          }
-        }))
-    )
-    return worker.pipe(
-      Layer.provideMerge(CongestionQueue.layer({ queue: app.queue, handOver, ledger })),
-      Layer.provideMerge(MessageQueueSegment.layer(app.queue)),
-      Layer.provideMerge(SegmentManagerMemory.layerPrivate(app.segment, app.queue)),
-      Layer.provide(Layer.succeed(Doorbell, hostSide)),
-      Layer.provideMerge(closeHanded)
-    )
-  }))
-}
 
-/** The stack of a worker of the kind that its application asks for. */
-export const layer = (options: StackOptions): Layer.Layer<WorkerServices> =>
-  options.info.kind === "thread" && options.module._tag === "Url"
-    ? thread(options, options.module.url)
-    : layerInProcess(options)
+const stackOf = (layers: Replacements) =>
+  named("AppWorker", layers.appWorker ?? layerAppWorker).pipe(
+    Layer.provideMerge(named("Congestion", layers.congestion ?? CongestionQueue.layer)),
+    Layer.provideMerge(named("MessageQueue", layers.messageQueue ?? MessageQueueSegment.layer)),
+    Layer.provideMerge(named("SegmentManager", layers.segmentManager ?? SegmentManagerMemory.layer)),
+    Layer.provideMerge(named("Doorbell", layers.doorbell ?? WorkerChannel.layerDoorbell)),
+    Layer.provideMerge(WorkerChannel.layerHandOver),
+    Layer.provideMerge(WorkerChannel.layer)
+  )
+
+const make = (
+  layers: Replacements,
+  placeOf: (plan: StackPlan) => WorkerPlan["Service"]["place"]
+): Layer.Layer<WorkerStack, never, any> =>
+  Layer.effect(
+    WorkerStack,
+    Effect.map(Effect.context<never>(), (outside) => {
+      const stack = stackOf(layers)
+      return WorkerStack.of({
+        build: (plan) => {
+          const worker = Layer.provide(stack, Layer.succeed(WorkerPlan, { ...plan, place: placeOf(plan) }))
+          return Effect.scope.pipe(
+            // a memo map of its own: two workers must not share what the same layer has made for one of them
+            Effect.flatMap((scope) => Layer.buildWithMemoMap(worker, Layer.makeMemoMapUnsafe(), scope)),
+            Effect.updateContext((context: Context.Context<Scope.Scope>) => Context.merge(outside, context))
+          )
+        }
+      })
+    })
+  )
+
+/**
+ * Workers of the kind that their application asks for, with these layers in the place of the default ones.
+ *
+ * **Details** Layers that don't fit are a type error, whose text says what is wrong. A layer that fails when a worker
+ * starts fails that start: `WorkerFailed` names the layer.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = <const Layers extends Replacements>(
+  layers: Layers & Fits<Layers>
+): Layer.Layer<WorkerStack, never, Outside<Layers>> =>
+  make(layers, ({ info, module }) => info.kind === "thread" && module._tag === "Url" ? "thread" : "in-process")
+
+/**
+ * The same, with all workers on the host's own loop, whatever their application asks for.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerInProcess = <const Layers extends Replacements>(
+  layers: Layers & Fits<Layers>
+): Layer.Layer<WorkerStack, never, Outside<Layers>> => layerInProcessUnsafe(layers)
+
+/** The same without a look at whether the layers fit: for whoever has looked. */
+export const layerInProcessUnsafe = (layers: Replacements): Layer.Layer<WorkerStack, never, any> =>
+  make(layers, () => "in-process")
+
+/**
+ * Workers of the kind that their application asks for, with the default layers.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerDefault: Layer.Layer<WorkerStack> = layer({})

@@ -18,7 +18,7 @@ import { AppWorker, WorkerExit } from "../../services/AppWorker.ts"
 import type { DoorbellShape } from "../../services/Doorbell.ts"
 import type { Session, Sessions } from "../../services/Sessions.ts"
 import * as AppWorkerInProcess from "../stack/AppWorkerInProcess.ts"
-import * as Links from "../stack/Links.ts"
+import * as Bells from "../stack/Bells.ts"
 
 /**
  * What a test tells a worker to do wrong. It holds for the worker's present start: the next one begins well-behaved,
@@ -276,12 +276,12 @@ export const layer = (script: Script) => (options: AppWorkerInProcess.InProcessO
           pace: script.pace,
           link: (number) => {
             const handed = link(number)
-            return handed && { inbox: handed.inbox, bell: script.bell(Links.doorbellOf(handed.bell)) }
+            return handed && { inbox: handed.inbox, bell: script.bell(Bells.ofLink(handed.bell)) }
           }
         },
         between: script.between
       }
-      const services = yield* Layer.build(AppWorkerInProcess.layer(scripted))
+      const services = yield* Layer.build(AppWorkerInProcess.layerFrom(scripted))
       const worker = Context.get(services, AppWorker)
       return AppWorker.of({
         ready: Effect.raceFirst(worker.ready, Deferred.await(crashed)),

@@ -16,9 +16,11 @@ import * as Layer from "effect/Layer"
 import * as TestClock from "effect/testing/TestClock"
 import type { AppModule } from "../../services/AppWorker.ts"
 import { SessionLayer } from "../../services/SessionLayer.ts"
+import { WorkerPlan } from "../../services/WorkerPlan.ts"
 import * as AppModules from "../adapters/node/AppModules.ts"
 import * as Host from "../Host.ts"
 import * as SessionLayerHost from "../host/SessionLayerHost.ts"
+import * as AppWorkerInProcess from "../stack/AppWorkerInProcess.ts"
 import * as WorkerStack from "../stack/WorkerStack.ts"
 import * as AppWorkerScripted from "./AppWorkerScripted.ts"
 import * as TransportMemory from "./TransportMemory.ts"
@@ -103,64 +105,79 @@ const makeLoad = () => {
 }
 
 /**
- * The host and its scripts. All workers run in-process, also those that their options would put on threads.
+ * The host and its scripts, with these layers in the stacks of its workers; see `WorkerStack.layer` of `sluice/stack`.
+ * All workers run in-process, also those that their options would put on threads, and the layer that runs them is the
+ * script's.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<Host.Services | HostScripted> = Layer.unwrap(Effect.gen(function*() {
-  const clock = yield* Clock.Clock
-  const network = new TransportMemory.Network()
-  const times = new Set<number>()
-  const scripts = new Map<string, Map<number, AppWorkerScripted.Script>>()
-  const load = makeLoad()
-  let first: string | undefined
+export const layerStack = <const Layers extends Omit<WorkerStack.Replacements, "appWorker">>(
+  layers: Layers & WorkerStack.Fits<Layers>
+): Layer.Layer<Host.Services | HostScripted, never, WorkerStack.Outside<Layers>> =>
+  Layer.unwrap(Effect.gen(function*() {
+    const clock = yield* Clock.Clock
+    const network = new TransportMemory.Network()
+    const times = new Set<number>()
+    const scripts = new Map<string, Map<number, AppWorkerScripted.Script>>()
+    const load = makeLoad()
+    let first: string | undefined
 
-  const scriptsOf = (app: string): Map<number, AppWorkerScripted.Script> => {
-    const known = scripts.get(app) ?? new Map<number, AppWorkerScripted.Script>()
-    scripts.set(app, known)
-    return known
-  }
-  const script = (worker: number, app = first): AppWorkerScripted.Script => {
-    if (app === undefined) throw new Error("there are no workers yet: attach an application first, or name it")
-    const known = scriptsOf(app).get(worker) ?? new AppWorkerScripted.Script()
-    scriptsOf(app).set(worker, known)
-    return known
-  }
-  const stack: SessionLayerHost.Stack = (options) => {
-    const { app, worker } = options.info
-    first ??= app
-    return Layer.unwrap(Effect.map(
-      load(options.module),
-      (module) => WorkerStack.layerInProcess({ ...options, module }, AppWorkerScripted.layer(script(worker, app)))
-    ))
-  }
-
-  /** Lets time pass while an application is detached: what it waits for must not wait for the test. */
-  const passTime = Effect.gen(function*() {
-    if (!("adjust" in clock)) return yield* Effect.never
-    return yield* Effect.forever(Effect.andThen(TestClock.adjust(LAST_STEP), settled))
-  })
-  const attach = (host: SessionLayer["Service"]): SessionLayer["Service"]["attach"] =>
-    Effect.fnUntraced(function*(options, module) {
-      let time: Fiber.Fiber<void> | undefined
-      // the last of the three to run
-      yield* Effect.addFinalizer(() => time === undefined ? Effect.void : Fiber.interrupt(time))
-      const app = yield* host.attach(options, module)
-      yield* Effect.addFinalizer(() =>
-        Effect.gen(function*() {
-          for (const script of scriptsOf(app.name).values()) script.behave()
-          time = yield* Effect.forkDetach(passTime)
-        })
+    const scriptsOf = (app: string): Map<number, AppWorkerScripted.Script> => {
+      const known = scripts.get(app) ?? new Map<number, AppWorkerScripted.Script>()
+      scripts.set(app, known)
+      return known
+    }
+    const script = (worker: number, app = first): AppWorkerScripted.Script => {
+      if (app === undefined) throw new Error("there are no workers yet: attach an application first, or name it")
+      const known = scriptsOf(app).get(worker) ?? new AppWorkerScripted.Script()
+      scriptsOf(app).set(worker, known)
+      return known
+    }
+    /** The worker's script, and its module loaded once for all. */
+    const appWorker = Layer.unwrap(Effect.gen(function*() {
+      const { info: { app, worker }, module } = yield* WorkerPlan
+      first ??= app
+      const loaded = yield* load(module)
+      return AppWorkerInProcess.layerWith((options) =>
+        AppWorkerScripted.layer(script(worker, app))({ ...options, module: loaded })
       )
-      return app
-    })
+    }))
 
-  return Layer.effect(SessionLayer, Effect.map(SessionLayer, (host) => ({ ...host, attach: attach(host) }))).pipe(
-    Layer.provide(SessionLayerHost.layerStack(stack)),
-    Layer.provide(TransportMemory.layer(network)),
-    Layer.provideMerge(Host.layerSettings),
-    Layer.provide(Layer.succeed(Clock.Clock, remembering(clock, times))),
-    Layer.merge(Layer.succeed(HostScripted, { network, script, settled, advance: advance(clock, times) }))
-  )
-}))
+    /** Lets time pass while an application is detached: what it waits for must not wait for the test. */
+    const passTime = Effect.gen(function*() {
+      if (!("adjust" in clock)) return yield* Effect.never
+      return yield* Effect.forever(Effect.andThen(TestClock.adjust(LAST_STEP), settled))
+    })
+    const attach = (host: SessionLayer["Service"]): SessionLayer["Service"]["attach"] =>
+      Effect.fnUntraced(function*(options, module) {
+        let time: Fiber.Fiber<void> | undefined
+        // the last of the three to run
+        yield* Effect.addFinalizer(() => time === undefined ? Effect.void : Fiber.interrupt(time))
+        const app = yield* host.attach(options, module)
+        yield* Effect.addFinalizer(() =>
+          Effect.gen(function*() {
+            for (const script of scriptsOf(app.name).values()) script.behave()
+            time = yield* Effect.forkDetach(passTime)
+          })
+        )
+        return app
+      })
+
+    return Layer.effect(SessionLayer, Effect.map(SessionLayer, (host) => ({ ...host, attach: attach(host) }))).pipe(
+      Layer.provide(SessionLayerHost.layerStack),
+      Layer.provide(WorkerStack.layerInProcessUnsafe({ ...layers, appWorker })),
+      Layer.provide(TransportMemory.layer(network)),
+      Layer.provideMerge(Host.layerSettings),
+      Layer.provide(Layer.succeed(Clock.Clock, remembering(clock, times))),
+      Layer.merge(Layer.succeed(HostScripted, { network, script, settled, advance: advance(clock, times) }))
+    )
+  }))
+
+/**
+ * The host and its scripts, with the default layers.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<Host.Services | HostScripted> = layerStack({})

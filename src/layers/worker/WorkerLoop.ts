@@ -28,7 +28,7 @@ import { Spin } from "../../domain/memory/Spin.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import * as Refusal from "../../domain/state/Refusal.ts"
-import type { PostedCertificate } from "../../services/Congestion.ts"
+import type { PostedCertificate } from "../../services/Attachment.ts"
 import type { DoorbellShape } from "../../services/Doorbell.ts"
 import {
   ConnectFailed,

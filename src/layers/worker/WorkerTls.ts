@@ -12,7 +12,7 @@ import type { SessionAbout } from "../../domain/memory/SessionAbout.ts"
 import * as ServerName from "../../domain/net/ServerName.ts"
 import type { ListenerOptions } from "../../domain/options/ListenerOptions.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
-import type { PostedCertificate } from "../../services/Congestion.ts"
+import type { PostedCertificate } from "../../services/Attachment.ts"
 import * as TlsContexts from "../transport/TlsContexts.ts"
 
 type TlsOptions = TlsContexts.ServerOptions & Pick<ListenerOptions, "handshakeTimeout" | "maxHandshakes">

@@ -7,6 +7,7 @@ import * as TestClock from "effect/testing/TestClock"
 import * as Message from "../../../src/domain/memory/Message.ts"
 import * as Host from "../../../src/layers/Host.ts"
 import * as SessionLayerHost from "../../../src/layers/host/SessionLayerHost.ts"
+import * as WorkerStack from "../../../src/layers/stack/WorkerStack.ts"
 import * as TransportMemory from "../../../src/layers/testing/TransportMemory.ts"
 import type { Peer } from "../../../src/layers/testing/TransportMemory.ts"
 import * as AppWorker from "../../../src/services/AppWorker.ts"
@@ -153,16 +154,20 @@ describe("a start", () => {
   it.effect("that the runtime refuses is a worker that did not start, not an attach that never ends", () =>
     Effect.gen(function*() {
       const network = new TransportMemory.Network()
-      const refused = () => Layer.effectDiscard(Effect.die(new Error("no more threads"))) as Layer.Layer<never> as never
+      const refused = Layer.effect(AppWorker.AppWorker, Effect.die(new Error("no more threads")))
       const services = yield* Layer.build(
-        SessionLayerHost.layerStack(refused).pipe(
+        SessionLayerHost.layerStack.pipe(
+          Layer.provide(WorkerStack.layer({ appWorker: refused })),
           Layer.provide(TransportMemory.layer(network)),
           Layer.provide(Host.layerSettings)
         )
       )
       const host = Context.get(services, SessionLayer)
       const error = yield* Effect.flip(host.attach(optionsOf(), new Actor().module))
-      assert.strictEqual(error.reason.message, "worker 0 did not start: no more threads")
+      assert.strictEqual(
+        error.reason.message,
+        "worker 0 did not start: the AppWorker layer of its stack failed: no more threads"
+      )
     }).pipe(Effect.scoped))
 })
 

@@ -12,7 +12,7 @@ import type * as Report from "../../../src/domain/report/Report.ts"
 import * as Handle from "../../../src/domain/state/Handle.ts"
 import * as SessionDuplex from "../../../src/layers/adapters/node/SessionDuplex.ts"
 import * as Host from "../../../src/layers/Host.ts"
-import { SocketPost } from "../../../src/layers/stack/HandOver.ts"
+import { HandOverPort } from "../../../src/layers/stack/HandOver.ts"
 import * as TcpMovable from "../../../src/layers/transport/TcpMovable.ts"
 import * as SocketSession from "../../../src/layers/worker/SocketSession.ts"
 import { SessionLayer } from "../../../src/services/SessionLayer.ts"
@@ -398,8 +398,8 @@ describe("sockets between threads", () => {
       const { port1, port2 } = new MessageChannel()
       const worker = new Worker("for (;;);", { eval: true, workerData: port2, transferList: [port2] })
       yield* Effect.promise(() => new Promise((resolve) => worker.once("online", resolve)))
-      const post = new SocketPost(port1)
-      post.add(Handle.make(0, 0), arrived[0]!.take()!)
+      const post = new HandOverPort(port1)
+      post.give({ _tag: "Socket", session: Handle.make(0, 0), socket: arrived[0]!.take()! })
       post.flush()
       assert.isFalse(peer.closed)
       yield* Effect.promise(() => worker.terminate())

@@ -4,8 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import { MessageChannel } from "node:worker_threads"
-import * as DoorbellLatch from "../../../src/layers/stack/DoorbellLatch.ts"
-import * as DoorbellPort from "../../../src/layers/stack/DoorbellPort.ts"
+import * as Bells from "../../../src/layers/stack/Bells.ts"
 import * as QueuePair from "../../support/QueuePair.ts"
 
 afterAll(QueuePair.stop)
@@ -19,13 +18,15 @@ const port = Effect.map(
         port2.close()
       })
   ),
-  ({ port1, port2 }) => [DoorbellPort.make(port1), DoorbellPort.make(port2)] as const
+  ({ port1, port2 }) => [Bells.ofPort(port1), Bells.ofPort(port2)] as const
 )
+
+const latches = Effect.sync(Bells.pairUnsafe)
 
 /** More turns of the loop than a ring takes. */
 const quiet = QueuePair.turns(30)
 
-for (const [kind, makePair] of [["latch", DoorbellLatch.makePair], ["port", port]] as const) {
+for (const [kind, makePair] of [["latch", latches], ["port", port]] as const) {
   describe(`Doorbell, ${kind}`, () => {
     it.effect("each side hears the other one's rings, and not its own", () =>
       Effect.gen(function*() {
@@ -122,7 +123,7 @@ for (const [kind, makePair] of [["latch", DoorbellLatch.makePair], ["port", port
 describe("Doorbell", () => {
   it.effect("a latch goes on after what it woke has failed", () =>
     Effect.gen(function*() {
-      const [a, b] = yield* DoorbellLatch.makePair
+      const [a, b] = yield* latches
       let heard = 0
       yield* b.listen(() => {
         if (++heard === 1) throw new Error("this listener throws")
@@ -140,7 +141,7 @@ describe("Doorbell", () => {
       const others: Array<unknown> = []
       port2.on("message", (message) => others.push(message))
       let heard = 0
-      yield* DoorbellPort.make(port2).listen(() => void heard++)
+      yield* Bells.ofPort(port2).listen(() => void heard++)
       for (const message of [{ segment: 1 }, null, "0", 1, false]) port1.postMessage(message)
       port1.postMessage(0)
       yield* QueuePair.until("the ring is heard", () => heard > 0)
@@ -154,9 +155,9 @@ describe("Doorbell", () => {
       const { port1, port2 } = new MessageChannel()
       port2.close()
       yield* QueuePair.turns(5)
-      DoorbellPort.make(port1).ring()
+      Bells.ofPort(port1).ring()
       port1.close()
-      DoorbellPort.make(port1).ring()
+      Bells.ofPort(port1).ring()
     }))
 
   it.live("a thread is woken by every ring that it sleeps for", () =>

@@ -4,10 +4,12 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import { MessagePort } from "node:worker_threads"
-import * as Links from "../../../src/layers/stack/Links.ts"
+import * as Bells from "../../../src/layers/stack/Bells.ts"
+import type { LinkBell } from "../../../src/services/Attachment.ts"
+import type { WorkerInfo } from "../../../src/services/Sessions.ts"
 import { settled, until } from "../../support/until.ts"
 
-const kinds: ReadonlyArray<readonly [Links.WorkerKind, Links.WorkerKind]> = [
+const kinds: ReadonlyArray<readonly [WorkerInfo["kind"], WorkerInfo["kind"]]> = [
   ["in-process", "in-process"],
   ["in-process", "thread"],
   ["thread", "in-process"],
@@ -15,9 +17,9 @@ const kinds: ReadonlyArray<readonly [Links.WorkerKind, Links.WorkerKind]> = [
 ]
 
 /** Listens to an end as its worker does; how often it was rung, and how it is rung from there. */
-const hold = Effect.fnUntraced(function*(bell: Links.Bell) {
+const hold = Effect.fnUntraced(function*(bell: LinkBell) {
   const heard = { rings: 0 }
-  const doorbell = Links.doorbellOf(bell)
+  const doorbell = Bells.ofLink(bell)
   yield* doorbell.listen(() => void heard.rings++)
   return { heard, ring: doorbell.ring }
 })
@@ -25,14 +27,14 @@ const hold = Effect.fnUntraced(function*(bell: Links.Bell) {
 for (const [a, b] of kinds) {
   describe(`Links, ${a} to ${b}`, () => {
     it("W16 a worker on a thread gets a port, which can be handed over, and one on the host's loop a doorbell", () => {
-      const pair = Links.makePair(a, b)
+      const pair = Bells.linkPair(a, b)
       assert.deepStrictEqual(pair.map((end) => end instanceof MessagePort), [a === "thread", b === "thread"])
-      Links.closePair(pair)
+      pair.forEach(Bells.closeLink)
     })
 
     it.live("W16 each end rings the other, and not from inside the ring", () =>
       Effect.gen(function*() {
-        const pair = Links.makePair(a, b)
+        const pair = Bells.linkPair(a, b)
         const one = yield* hold(pair[0])
         const two = yield* hold(pair[1])
         one.ring()
@@ -46,7 +48,7 @@ for (const [a, b] of kinds) {
 
     it.live("W16 a ring before the other worker has its end is heard when it has", () =>
       Effect.gen(function*() {
-        const pair = Links.makePair(a, b)
+        const pair = Bells.linkPair(a, b)
         const one = yield* hold(pair[0])
         one.ring()
         yield* settled
@@ -56,7 +58,7 @@ for (const [a, b] of kinds) {
 
     it.live("W12 an end whose worker has gone rings nobody, and does no harm", () =>
       Effect.gen(function*() {
-        const pair = Links.makePair(a, b)
+        const pair = Bells.linkPair(a, b)
         const one = yield* hold(pair[0])
         const scope = yield* Scope.make()
         const two = yield* Scope.provide(hold(pair[1]), scope)
@@ -67,8 +69,8 @@ for (const [a, b] of kinds) {
         two.ring()
         yield* settled
         assert.strictEqual(two.heard.rings, 0)
-        Links.closePair(pair)
-        Links.closePair(pair)
+        pair.forEach(Bells.closeLink)
+        pair.forEach(Bells.closeLink)
       }).pipe(Effect.scoped))
   })
 }

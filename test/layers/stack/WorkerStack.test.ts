@@ -6,10 +6,10 @@ import { MessageChannel } from "node:worker_threads"
 import * as Inbox from "../../../src/domain/memory/Inbox.ts"
 import { defaults } from "../../../src/domain/options/Options.ts"
 import * as Ledger from "../../../src/domain/state/Ledger.ts"
-import * as DoorbellLatch from "../../../src/layers/stack/DoorbellLatch.ts"
-import type * as Links from "../../../src/layers/stack/Links.ts"
+import * as Bells from "../../../src/layers/stack/Bells.ts"
 import * as WorkerStack from "../../../src/layers/stack/WorkerStack.ts"
 import * as AppWorker from "../../../src/services/AppWorker.ts"
+import type { LinkBell } from "../../../src/services/Attachment.ts"
 import { Congestion } from "../../../src/services/Congestion.ts"
 import { MessageQueue } from "../../../src/services/MessageQueue.ts"
 import type { WorkerInfo } from "../../../src/services/Sessions.ts"
@@ -18,20 +18,21 @@ import { settled, until } from "../../support/until.ts"
 
 /** The services of a worker that runs, and how a link is handed over to it. */
 const make = Effect.fnUntraced(function*(kind: WorkerInfo["kind"]) {
-  const services = yield* Layer.build(WorkerStack.layer({
+  const stack = Context.get(yield* Layer.build(WorkerStack.layerDefault), WorkerStack.WorkerStack)
+  const services = yield* stack.build({
     info: { ...worker, kind },
     app: { ...defaults, name: "app" },
     endpoints: [],
     module: AppWorker.fromUrl(new URL("../../fixtures/echo.ts", import.meta.url)),
     ledger: new Ledger.Messages()
-  }))
+  })
   const congestion = Context.get(services, Congestion)
   const { toWorker } = Context.get(services, MessageQueue)
   yield* Context.get(services, AppWorker.AppWorker).ready
   return {
     congestion,
     inbox: Context.get(services, MessageQueue).inbox,
-    send: (bell: Links.Bell) =>
+    send: (bell: LinkBell) =>
       congestion.send({
         message: { _tag: "addLink", link: 4 },
         attachment: { _tag: "Link", link: { number: 4, inbox: new SharedArrayBuffer(Inbox.INBOX_BYTES), bell } }
@@ -76,7 +77,7 @@ describe("WorkerStack", () => {
   it.live("M5 W20 a thread that is given a link which it can't hold is given up", () =>
     Effect.gen(function*() {
       const { congestion, send } = yield* make("thread")
-      assert.strictEqual(send(DoorbellLatch.makePairUnsafe()[0]), "released")
+      assert.strictEqual(send(Bells.pairUnsafe()[0]), "released")
       const gone = yield* Effect.flip(congestion.unresponsive)
       assert.strictEqual(gone.reason, "hand-over-failed")
     }).pipe(Effect.scoped))

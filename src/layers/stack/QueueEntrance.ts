@@ -1,0 +1,61 @@
+/**
+ * The way into a worker's queue: what goes beside a message is handed over before the message is visible (M5).
+ *
+ * Hot path: plain synchronous code.
+ */
+import type { IoKind } from "../../domain/memory/Message.ts"
+import * as Mq from "../../domain/memory/QueueMemory.ts"
+import type { QueueOutlet, QueueWriter } from "../../domain/memory/QueueProducer.ts"
+import * as Handle from "../../domain/state/Handle.ts"
+import type { Attachment, HandOver } from "../../services/Attachment.ts"
+import type { MessageQueue } from "../../services/MessageQueue.ts"
+
+/**
+ * What became of a control message: `handed-over` is one that did not fit after its attachment had gone, which happens
+ * where others write to the queue too.
+ */
+export type ControlResult = Mq.EnqueueResult | "hand-over-failed" | "handed-over"
+
+export class QueueEntrance {
+  readonly #queue: QueueOutlet
+  readonly #writer: QueueWriter
+  readonly #handOver: HandOver["Service"]
+
+  /** Takes the queue's writing end. */
+  constructor({ takeWriter, toWorker }: MessageQueue["Service"], handOver: HandOver["Service"]) {
+    this.#queue = toWorker
+    this.#writer = takeWriter()
+    this.#handOver = handOver
+    toWorker.beforeVisible = handOver.flush
+  }
+
+  io(kind: IoKind, session: Handle.SessionHandle): Mq.EnqueueResult {
+    return this.#writer.io(kind, Handle.index(session), Handle.generation(session), 0)
+  }
+
+  /** Hands over what goes with the message, then enqueues it. */
+  control(words: Int32Array, length: number, attachment: Attachment | undefined): ControlResult {
+    if (attachment === undefined) return this.#writer.control(words, length)
+    // once, and only with its message: the worker would keep a segment that it is told nothing of
+    if (!this.#controlFits()) return Mq.Full
+    if (!this.#handOver.give(attachment)) return "hand-over-failed"
+    const result = this.#writer.control(words, length)
+    return result === Mq.Enqueued || result === Mq.Closed ? result : "handed-over"
+  }
+
+  /** Whether a control message fits: at the next step too, where nobody else writes to the queue. */
+  #controlFits(): boolean {
+    const { controlDepth, depth, geometry } = this.#queue
+    return depth >>> 0 < geometry.indexQueue && controlDepth >>> 0 < geometry.controlRing
+  }
+
+  /** Asks the worker for room. After it, try once more: room that came before is not signalled. */
+  wantRoom(): void {
+    this.#queue.wantRoom()
+  }
+
+  /** Whether the worker has not answered {@link wantRoom} yet. */
+  get roomWanted(): boolean {
+    return this.#queue.roomWanted
+  }
+}

@@ -1,0 +1,29 @@
+/**
+ * What a worker is started with, from its plan and the layers below it.
+ */
+import * as Effect from "effect/Effect"
+import { MessageQueue } from "../../services/MessageQueue.ts"
+import { SegmentManager } from "../../services/SegmentManager.ts"
+import { WorkerPlan } from "../../services/WorkerPlan.ts"
+import type * as WorkerLoop from "../worker/WorkerLoop.ts"
+import * as WorkerTls from "../worker/WorkerTls.ts"
+
+export const make = Effect.gen(function*() {
+  const { app, endpoints, info } = yield* WorkerPlan
+  const { first } = yield* SegmentManager
+  const { geometry, inbox } = yield* MessageQueue
+  const start: WorkerLoop.WorkerStart = {
+    info,
+    endpoints,
+    config: app.config,
+    geometry,
+    buffer: first.buffer,
+    hostBytes: first.hostBytes,
+    inbox,
+    rxFifoSize: app.segment.rxFifoSize,
+    txFifoSize: app.segment.txFifoSize,
+    tls: WorkerTls.startOf(app),
+    trimInterval: app.segment.trimInterval
+  }
+  return start
+})

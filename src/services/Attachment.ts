@@ -1,0 +1,74 @@
+/**
+ * What goes to a worker beside a message: memory, links to other workers, sockets and certificates can't be written into
+ * a queue. They are handed over before the message about them is visible (M5).
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type { MessagePort } from "node:worker_threads"
+import type * as Segment from "../domain/memory/Segment.ts"
+import type { SessionHandle } from "../domain/state/Handle.ts"
+import type { DoorbellShape } from "./Doorbell.ts"
+import type { Moving } from "./Transport.ts"
+
+/**
+ * A way from one worker to another for cut-through sessions (W16): the other's inbox, and a doorbell to it. Both ends of
+ * a link are made together.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Link {
+  /** Number of the link among the worker's; never used twice in a worker's life. */
+  readonly number: number
+  /** The other worker's inbox. */
+  readonly inbox: SharedArrayBuffer
+  /** This worker's end of the doorbell. */
+  readonly bell: LinkBell
+}
+
+/**
+ * An end of the doorbell between two workers: a port for a thread, the doorbell itself for a worker on the host's loop.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type LinkBell = MessagePort | DoorbellShape
+
+/**
+ * A certificate of the application and its key as PEM texts, for workers that end TLS themselves.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface PostedCertificate {
+  /** Names that it is found by. */
+  readonly hosts: ReadonlyArray<string>
+  readonly chain: string
+  readonly key: string
+}
+
+/**
+ * What goes to the worker beside a message.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Attachment =
+  | { readonly _tag: "Segment"; readonly segment: Segment.Segment }
+  | { readonly _tag: "Link"; readonly link: Link }
+  | { readonly _tag: "Certificates"; readonly certificates: ReadonlyArray<PostedCertificate> }
+  | { readonly _tag: "Socket"; readonly session: SessionHandle; readonly socket: Moving }
+
+/**
+ * How attachments get to the worker. `Congestion` uses it, and nobody else.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class HandOver extends Context.Service<HandOver, {
+  /** Gives it to the worker, before the message about it is visible; `false` when the worker can't be reached. */
+  readonly give: (attachment: Attachment) => boolean
+  /** Called before messages become visible, where what was given goes together; absent where it goes at once. */
+  readonly flush: (() => void) | undefined
+}>()("sluice/services/HandOver") {}

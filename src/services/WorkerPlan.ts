@@ -1,0 +1,28 @@
+/**
+ * What one start of a worker is to be: the layers of its stack take their options from it.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type { AppOptions } from "../domain/options/AppOptions.ts"
+import type * as Ledger from "../domain/state/Ledger.ts"
+import type { AppModule } from "./AppWorker.ts"
+import type { WorkerInfo } from "./Sessions.ts"
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class WorkerPlan extends Context.Service<WorkerPlan, {
+  /** Which worker it is: its numbers, its application's name, and how often it was started. */
+  readonly info: WorkerInfo
+  /** The application's options. */
+  readonly app: AppOptions
+  /** Endpoint URIs that the application was told to serve. */
+  readonly endpoints: ReadonlyArray<string>
+  readonly module: AppModule
+  /** Where the worker runs. */
+  readonly place: WorkerInfo["kind"]
+  /** Counts its messages; it outlives the stack, so that a worker's starts add up. */
+  readonly ledger: Ledger.Messages
+}>()("sluice/services/WorkerPlan") {}
