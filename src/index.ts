@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-export * as SessionRule from "./domain/admission/RuleTable.ts"
+export * as SessionRule from "./domain/admission/SessionRule.ts"
 export * as Certificate from "./domain/net/Certificate.ts"
 export * as Endpoint from "./domain/net/Endpoint.ts"
 export * as ListenerOptions from "./domain/options/ListenerOptions.ts"

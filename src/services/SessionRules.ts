@@ -2,7 +2,7 @@
  * Session rules and denied sources of a host, which may change at any time. A change counts from the next decision on:
  * sessions that are there stay.
  *
- * What a rule matches and which of several holds is written in `domain/SessionRules.ts`.
+ * What a rule matches is written in `SessionRule.ts`, and which of several holds in `RuleTable.ts`.
  *
  * @since 0.1.0
  */
@@ -15,7 +15,7 @@ import {
   type RuleHandle,
   type RuleInput,
   type RuleVerdict
-} from "../domain/admission/RuleTable.ts"
+} from "../domain/admission/SessionRule.ts"
 import type { Prefix } from "../domain/net/Prefix.ts"
 
 /** There is a rule that matches the very same, or the source is denied already. */

@@ -10,7 +10,7 @@ import type * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Crypto from "node:crypto"
-import type { RuleHandle } from "../../src/domain/admission/RuleTable.ts"
+import type { RuleHandle } from "../../src/domain/admission/SessionRule.ts"
 import type { AppOptionsInput } from "../../src/domain/options/Options.ts"
 import * as Handle from "../../src/domain/state/Handle.ts"
 import {

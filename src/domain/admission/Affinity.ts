@@ -1,9 +1,9 @@
 /**
  * Which worker the connections of one key go to: rendezvous hashing.
  *
- * Each worker has a weight for each key, and a key goes to the worker that has the largest for it. So a key stays where
- * it is while its worker is there; a worker that comes takes its share from all the others, and one that goes leaves its
- * own to all of them. A worker is known by its number within its application, which it keeps over a restart.
+ * Each worker has a weight for each key, and a key goes to the worker with the largest weight. So a key stays where it
+ * is while its worker is there; a worker that comes takes its share from all the others, and one that goes leaves its
+ * share to all of them. A worker is known by its number within its application, which it keeps over a restart.
  */
 import type { Arrival } from "../options/ListenerOptions.ts"
 
@@ -19,12 +19,7 @@ const mix = (number: number): number => {
   return (mixed ^ mixed >>> 16) >>> 0
 }
 
-/**
- * A number for a key.
- *
- * @category hashing
- * @since 0.1.0
- */
+/** A number for a key. */
 export const hash = (key: string | number): number => {
   const text = String(key)
   let hash = FNV_BASIS
@@ -32,19 +27,9 @@ export const hash = (key: string | number): number => {
   return mix(hash)
 }
 
-/**
- * The weight of a worker for a key's {@link hash}.
- *
- * @category hashing
- * @since 0.1.0
- */
+/** The weight of a worker for a key's {@link hash}. */
 export const weight = (hash: number, worker: number): number => mix(hash ^ mix(Math.imul(worker + 1, GOLDEN)))
 
-/**
- * The peer's address, without its port; `undefined` for a peer that has none.
- *
- * @category keys
- * @since 0.1.0
- */
+/** The peer's address, without its port; `undefined` for a peer that has none. */
 export const source = ({ remote }: Pick<Arrival, "remote">): string | undefined =>
   /^(?:tcp|tls|udp):\/\/(.+):\d+$/.exec(remote)?.[1]

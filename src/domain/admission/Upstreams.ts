@@ -2,11 +2,12 @@
  * Where a proxy connects to: how many sessions each upstream has, and whether it can be reached, shared by all workers
  * of the application.
  *
- * A session goes to the upstream with the least sessions that is up; of equals, to the next after the last one chosen.
+ * A session goes to the upstream with the fewest sessions among those that are up; of equals, to the one that comes next
+ * after the last choice.
  *
  * **Health** An upstream is up until a connect to it fails. Then it is down for a backoff that doubles with each
- * failure, and after that one connect at a time is a trial: whoever takes it moves `UNTIL` on, so that nobody else does,
- * and a worker that dies with it only lets it run out. A connect that was begun before the state changed changes
+ * failure, and after that one connect at a time is a trial. The worker that takes it moves `UNTIL` on, so that no other
+ * worker does; if that worker dies, the trial runs out by itself. A connect that was begun before the state changed changes
  * nothing: a burst of connects that fail together is one failure.
  *
  * **Layout** (32-bit words)
@@ -20,7 +21,7 @@
  * | 4 + 4 i + 2 | `FAILURES` of upstream i, in a row; 0: it is up |
  * | 4 + 4 n + n w + i | sessions of worker w with upstream i, of n upstreams |
  *
- * Each worker counts in a row of its own, so that what one that died has counted goes when it begins again.
+ * Each worker counts in a row of its own, which it clears when it begins again after it has died.
  */
 
 const ROTOR = 0
@@ -41,7 +42,7 @@ export const allocate = (upstreams: number): SharedArrayBuffer =>
 
 /** How long an upstream is left alone, in milliseconds. */
 export interface Times {
-  /** After the first failure, and at most. */
+  /** After the first failure; it doubles with each one that follows, up to the second. */
   readonly backoffBase: number
   readonly backoffMax: number
   /** How long a trial may take. */
@@ -75,7 +76,7 @@ export class Upstreams {
     this.#times = times
   }
 
-  /** The worker begins: what its start before has counted is over. */
+  /** The worker begins: what its previous start has counted no longer counts. */
   begin(): void {
     for (let i = 0; i < this.#count; i++) Atomics.store(this.#words, this.#row + i, 0)
     const mine = (this.#row - this.#rows) / this.#count + 1
@@ -83,7 +84,7 @@ export class Upstreams {
   }
 
   get #workers(): number {
-    // the host looks, too, and does not trust what a worker may have written
+    // the host reads this too, and does not trust what a worker may have written
     return Math.min(Math.max(0, Atomics.load(this.#words, ROWS)), WORKERS)
   }
 
@@ -111,10 +112,10 @@ export class Upstreams {
     return Atomics.load(this.#words, REFUSED) >>> 0
   }
 
-  /** Where a session that has `tried` some in vain may go at the time `now`; `undefined`: nowhere. */
+  /** Where a session that has `tried` some in vain may go at the time `now`; `undefined` when there is nowhere. */
   choose(now: number, tried: ReadonlySet<number>): Choice | undefined {
     const first = (Atomics.add(this.#words, ROTOR, 1) >>> 0) % this.#count
-    let least: number | undefined
+    let fewest: number | undefined
     let sessions = Infinity
     for (let i = 0; i < this.#count; i++) {
       const upstream = (first + i) % this.#count
@@ -128,10 +129,10 @@ export class Upstreams {
       }
       const have = this.sessions(upstream)
       if (have >= sessions) continue
-      least = upstream
+      fewest = upstream
       sessions = have
     }
-    return least === undefined ? undefined : this.#take({ upstream: least, failures: 0, trial: undefined })
+    return fewest === undefined ? undefined : this.#take({ upstream: fewest, failures: 0, trial: undefined })
   }
 
   #take(choice: Choice): Choice {
@@ -161,7 +162,7 @@ export class Upstreams {
     if (this.failures(upstream) !== failures) return undefined
     const { backoffBase, backoffMax } = this.#times
     const backoff = Math.min(backoffMax, backoffBase * 2 ** failures)
-    // the time first: one that is down is never without
+    // the time first: an upstream that is down always has one
     Atomics.store(this.#until, this.#untilOf(upstream), BigInt(Math.ceil(now + backoff)))
     return this.#change(upstream, failures, Math.min(failures + 1, MOST_FAILURES)) ? backoff : undefined
   }
@@ -170,7 +171,7 @@ export class Upstreams {
     return Atomics.compareExchange(this.#words, HEAD + UPSTREAM_WORDS * upstream + FAILURES, from, to) === from
   }
 
-  /** The connect came to nothing for a reason that is not the upstream's: if it was a trial, another may follow. */
+  /** The connect came to nothing for a reason that does not lie with the upstream: if it was a trial, another may follow. */
   cancelled({ trial, upstream }: Choice): void {
     if (trial !== undefined) Atomics.compareExchange(this.#until, this.#untilOf(upstream), trial, 0n)
   }

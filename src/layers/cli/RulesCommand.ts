@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { Action, type RuleHandle } from "../../domain/admission/RuleTable.ts"
+import { Action, formatSide, type RuleHandle } from "../../domain/admission/SessionRule.ts"
 import * as Prefix from "../../domain/net/Prefix.ts"
 import { Name, NAME_RIGHT } from "../../domain/options/Name.ts"
 import * as Handle from "../../domain/state/Handle.ts"
@@ -19,14 +19,11 @@ import * as ControlClient from "../control/ControlClient.ts"
 import * as CommandInput from "./CommandInput.ts"
 import { type Column, json, orNone, tableOr, WIDTH } from "./Table.ts"
 
-const side = (prefix: string, port: number): string =>
-  port === 0 ? prefix : prefix.includes(":") ? `[${prefix}]:${port}` : `${prefix}:${port}`
-
 const columns: ReadonlyArray<Column<ListedRule>> = [
   { head: "Rule", cell: ({ handle }) => handle },
   { head: "On", cell: ({ rule: { on, transport } }) => transport === "any" ? on : `${on} ${transport}` },
-  { head: "Local", cell: ({ rule }) => side(rule.local, rule.localPort), least: 12 },
-  { head: "Remote", cell: ({ rule }) => side(rule.remote, rule.remotePort), least: 12 },
+  { head: "Local", cell: ({ rule }) => formatSide(rule.local, rule.localPort), least: 12 },
+  { head: "Remote", cell: ({ rule }) => formatSide(rule.remote, rule.remotePort), least: 12 },
   { head: "Action", cell: ({ rule }) => orNone(rule.action), least: 6 },
   { head: "Namespace", cell: ({ rule }) => orNone(rule.namespace ?? null), least: 9 },
   { head: "Tag", cell: ({ rule }) => orNone(rule.tag ?? null), least: 8 }

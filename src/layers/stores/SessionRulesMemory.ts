@@ -2,7 +2,8 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
-import * as Rules from "../../domain/admission/RuleTable.ts"
+import { MAX_DENIED, MAX_RULES, RuleTable } from "../../domain/admission/RuleTable.ts"
+import * as Rules from "../../domain/admission/SessionRule.ts"
 import * as Prefix from "../../domain/net/Prefix.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import { AlreadyExists, NoSuchRule, NotDenied, RuleError, SessionRules, TooMany } from "../../services/SessionRules.ts"
@@ -11,7 +12,7 @@ const failed = (operation: RuleError["operation"], reason: RuleError["reason"]) 
 
 /** No rules to begin with, and nobody denied. */
 export const layer: Layer.Layer<SessionRules> = Layer.sync(SessionRules, () => {
-  const table = new Rules.RuleTable()
+  const table = new RuleTable()
 
   return SessionRules.of({
     add: Effect.fn("SessionRules.add")(function*(input: Rules.RuleInput) {
@@ -21,7 +22,7 @@ export const layer: Layer.Layer<SessionRules> = Layer.sync(SessionRules, () => {
       )
       const added = table.add(rule)
       if (added === "exists") return yield* failed("add", new AlreadyExists({ what: Rules.format(rule) }))
-      if (added === "full") return yield* failed("add", new TooMany({ limit: Rules.MAX_RULES }))
+      if (added === "full") return yield* failed("add", new TooMany({ limit: MAX_RULES }))
       return added
     }),
     remove: Effect.fn("SessionRules.remove")(function*(handle: Rules.RuleHandle) {
@@ -35,7 +36,7 @@ export const layer: Layer.Layer<SessionRules> = Layer.sync(SessionRules, () => {
       )
       const refused = table.denySource(prefix)
       if (refused === "exists") return yield* failed("deny", new AlreadyExists({ what: prefix }))
-      if (refused === "full") return yield* failed("deny", new TooMany({ limit: Rules.MAX_DENIED }))
+      if (refused === "full") return yield* failed("deny", new TooMany({ limit: MAX_DENIED }))
     }),
     allowSource: Effect.fn("SessionRules.allowSource")(function*(input: string) {
       const prefix = Prefix.parse(input)

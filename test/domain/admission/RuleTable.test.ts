@@ -1,16 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
-import * as Rules from "../../../src/domain/admission/RuleTable.ts"
+import { MAX_RULES, RuleTable } from "../../../src/domain/admission/RuleTable.ts"
+import * as Rules from "../../../src/domain/admission/SessionRule.ts"
 import * as Prefix from "../../../src/domain/net/Prefix.ts"
 import * as Handle from "../../../src/domain/state/Handle.ts"
 import * as Random from "../../support/random.ts"
 
 const decoded = (input: unknown): Rules.Rule => Result.getOrThrow(Rules.decode(input))
-const problems = (input: unknown): ReadonlyArray<string> => Result.getOrThrow(Result.flip(Rules.decode(input))).problems
 
-const tableOf = (...rules: ReadonlyArray<Rules.RuleInput>): Rules.RuleTable => {
-  const table = new Rules.RuleTable()
+const tableOf = (...rules: ReadonlyArray<Rules.RuleInput>): RuleTable => {
+  const table = new RuleTable()
   for (const rule of rules) assert.isNumber(table.add(decoded(rule)))
   return table
 }
@@ -18,97 +17,16 @@ const tableOf = (...rules: ReadonlyArray<Rules.RuleInput>): Rules.RuleTable => {
 const HERE = "tcp://192.0.2.1:80"
 
 /** What becomes of a connection from `remote` to `local`, in a word. */
-const accept = (table: Rules.RuleTable, remote: string, local = HERE, namespace = "default"): string =>
+const accept = (table: RuleTable, remote: string, local = HERE, namespace = "default"): string =>
   word(table.decide("accept", namespace, local, remote))
 
-const connect = (table: Rules.RuleTable, remote: string, local = "", namespace = "default"): string =>
+const connect = (table: RuleTable, remote: string, local = "", namespace = "default"): string =>
   word(table.decide("connect", namespace, local, remote))
 
 const word = (verdict: Rules.RuleVerdict): string =>
   verdict._tag === "Redirect" ? verdict.app : verdict._tag === "Deny" ? `deny by ${verdict.by}` : "allow"
 
-describe("SessionRules", () => {
-  describe("a rule", () => {
-    it("matches everything but what it says", () => {
-      assert.deepStrictEqual(decoded({ action: "deny" }), {
-        on: "both",
-        transport: "any",
-        local: Prefix.any,
-        localPort: 0,
-        remote: Prefix.any,
-        remotePort: 0,
-        action: "deny"
-      })
-    })
-
-    it("is made of text, as it comes from flags, and is decoded to the same again", () => {
-      const rule = decoded({
-        on: "accept",
-        local: "0.0.0.0/0",
-        localPort: "80",
-        remote: "::ffff:10.0.0.0/104",
-        remotePort: 1024,
-        action: "app:billing",
-        namespace: "blue",
-        tag: "lan"
-      })
-      assert.strictEqual(rule.localPort, 80)
-      assert.strictEqual(rule.remote, "10.0.0.0/8")
-      assert.deepStrictEqual(decoded(rule), rule)
-      assert.deepStrictEqual(decoded(Schema.encodeSync(Rules.Rule)(rule)), rule)
-      assert.deepStrictEqual(decoded(JSON.parse(JSON.stringify(rule))), rule)
-    })
-
-    const refusals: ReadonlyArray<readonly [unknown, string]> = [
-      [{ action: "drop" }, `action: got "drop"; it must be "allow", "deny", or "app:" and the name of an application`],
-      [{ action: "app:" }, `action: got "app:"; it must be "allow", "deny", or "app:" and the name of an application`],
-      [{}, `action: the default is none; it must be "allow", "deny", or "app:" and the name of an application`],
-      [{ action: "deny", on: "listen" }, `on: got "listen"; it must be "accept", "connect" or "both"`],
-      [{ action: "deny", transport: "unix" }, `transport: got "unix"; it must be "any", "tcp", "tls" or "udp"`],
-      [{ action: "deny", remote: "lan" }, `remote: got "lan"; it must be ${Prefix.PREFIX_RIGHT}`],
-      [{ action: "deny", remote: 10 }, `remote: got 10; it must be ${Prefix.PREFIX_RIGHT}`],
-      [
-        { action: "deny", local: "10.1.2.3/8" },
-        `local: got "10.1.2.3/8"; it must be 10.0.0.0/8, or that address without a length`
-      ],
-      [
-        { action: "deny", localPort: 65536 },
-        "localPort: got 65536; it must be 0 (any), or a whole number from 1 to 65535"
-      ],
-      [
-        { action: "deny", remotePort: "http" },
-        `remotePort: got "http"; it must be 0 (any), or a whole number from 1 to 65535`
-      ],
-      [{ action: "deny", remotPort: 80 }, "remotPort: there is no such option; did you mean remotePort?"],
-      [
-        { action: "deny", tag: "" },
-        `tag: got ""; it must be a text of 1 to 64 characters, without control characters and outer spaces`
-      ],
-      ["deny", "options: got a value of type string; they must be an object"]
-    ]
-    for (const [input, message] of refusals) {
-      it(`is refused: ${message}`, () => {
-        assert.deepStrictEqual(problems(input), [message])
-      })
-    }
-
-    it("has all its problems told at once", () => {
-      assert.strictEqual(problems({ action: "drop", remote: "lan", on: "listen" }).length, 3)
-    })
-
-    it("is written in one line", () => {
-      assert.strictEqual(Rules.format(decoded({ action: "deny" })), "deny both any local any remote any")
-      assert.strictEqual(
-        Rules.format(decoded({ on: "accept", localPort: 80, remote: "10.0.0.0/8", action: "app:b", namespace: "n" })),
-        "app:b accept any local any:80 remote 10.0.0.0/8 namespace n"
-      )
-      assert.strictEqual(
-        Rules.format(decoded({ on: "connect", remote: "2001:db8::/32", remotePort: 443, action: "allow" })),
-        "allow connect any local any remote [2001:db8::/32]:443"
-      )
-    })
-  })
-
+describe("RuleTable", () => {
   describe("decides", () => {
     it("that everything is allowed while there are no rules", () => {
       const table = tableOf()
@@ -281,7 +199,7 @@ describe("SessionRules", () => {
             return host === "[2001:db8::1]"
         }
       }
-      const table = new Rules.RuleTable()
+      const table = new RuleTable()
       const model = new Map<Rules.RuleHandle, Rules.Rule>()
       const rank = (rule: Rules.Rule): number =>
         [
@@ -372,8 +290,8 @@ describe("SessionRules", () => {
     })
 
     it("are bounded in number", () => {
-      const table = new Rules.RuleTable()
-      for (let n = 0; n < Rules.MAX_RULES; n++) {
+      const table = new RuleTable()
+      for (let n = 0; n < MAX_RULES; n++) {
         assert.isNumber(table.add({ ...decoded({ action: "deny" }), remotePort: n + 1 }))
       }
       const rule = decoded({ remote: "10.0.0.0/8", action: "deny" })
@@ -396,7 +314,7 @@ describe("SessionRules", () => {
     })
 
     it("counts without a rule, and only while there is a source on it", () => {
-      const table = new Rules.RuleTable()
+      const table = new RuleTable()
       table.denySource(source("2001:db8::/32"))
       assert.isFalse(table.isEmpty)
       assert.strictEqual(accept(table, "tcp://[2001:db8::1]:1"), "deny by source")
@@ -407,7 +325,7 @@ describe("SessionRules", () => {
     })
 
     it("changes between decisions", () => {
-      const table = new Rules.RuleTable()
+      const table = new RuleTable()
       const verdicts = () => ["10.0.0.1", "11.0.0.1"].map((host) => accept(table, `tcp://${host}:1`) === "allow")
       table.denySource(source("10.0.0.0/8"))
       assert.deepStrictEqual(verdicts(), [false, true])
@@ -419,7 +337,7 @@ describe("SessionRules", () => {
     })
 
     it("knows prefixes, not addresses: what lies within one is not taken from it", () => {
-      const table = new Rules.RuleTable()
+      const table = new RuleTable()
       table.denySource(source("10.0.0.0/8"))
       assert.isFalse(table.allowSource(source("10.0.0.1")))
       assert.strictEqual(table.denySource(source("::ffff:10.0.0.0/104")), "exists")
@@ -430,7 +348,7 @@ describe("SessionRules", () => {
     })
 
     it("may hold every source", () => {
-      const table = new Rules.RuleTable()
+      const table = new RuleTable()
       table.denySource(source("any"))
       for (const host of ["10.0.0.1", "[::1]"]) assert.strictEqual(accept(table, `tcp://${host}:1`), "deny by source")
     })

@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
-import * as RuleTable from "../../../src/domain/admission/RuleTable.ts"
+import * as SessionRule from "../../../src/domain/admission/SessionRule.ts"
 import * as RulesCommand from "../../../src/layers/cli/RulesCommand.ts"
 
 const entry = (handle: string, input: unknown) => ({
   handle,
-  rule: Result.getOrThrow(RuleTable.decode(input))
+  rule: Result.getOrThrow(SessionRule.decode(input))
 })
 
 describe("RulesCommand", () => {

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import type { RuleHandle, RuleInput } from "../../../src/domain/admission/RuleTable.ts"
+import type { RuleHandle, RuleInput } from "../../../src/domain/admission/SessionRule.ts"
 import * as Handle from "../../../src/domain/state/Handle.ts"
 import * as SessionRulesMemory from "../../../src/layers/stores/SessionRulesMemory.ts"
 import { SessionRules } from "../../../src/services/SessionRules.ts"
