@@ -7,6 +7,7 @@
  *
  * This module is a hot path.
  */
+import { constVoid } from "effect/Function"
 import * as Net from "node:net"
 import { MessageChannel, type Transferable } from "node:worker_threads"
 import * as Address from "../../domain/net/Address.ts"
@@ -21,8 +22,6 @@ export interface TcpHandle {
   readonly close: () => void
 }
 
-const nothing = (): void => {}
-
 const has = (value: object, ...names: ReadonlyArray<string>): boolean =>
   names.every((name) => typeof (value as Record<string, unknown>)[name] === "function")
 
@@ -32,7 +31,7 @@ export const isHandle = (value: unknown): value is TcpHandle =>
   && has(value, "getpeername", "getsockname", "setNoDelay", "reset", "close")
 
 const reset = (handle: TcpHandle): void => {
-  if (handle.reset(nothing) !== 0) handle.close()
+  if (handle.reset(constVoid) !== 0) handle.close()
 }
 
 /** A socket of a handle that has arrived: half-open allowed, and nothing is read from it before somebody asks. */
@@ -93,7 +92,7 @@ export class TcpMovable implements MovableConnection {
       const { localAddress, localPort, remoteAddress, remotePort } = accepted.setNoDelay(true)
       this.remote = Address.uri(transport, remoteAddress, remotePort)
       this.local = local ?? Address.uri(transport, localAddress, localPort)
-      this.#moving = new MovingSocket(accepted.on("error", nothing))
+      this.#moving = new MovingSocket(accepted.on("error", constVoid))
       return
     }
     const out: { address?: string; port?: number } = {}

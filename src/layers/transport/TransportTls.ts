@@ -21,10 +21,14 @@ import {
   type TransportListenOptions,
   type TransportOf
 } from "../../services/Transport.ts"
+import * as SocketBreak from "./SocketBreak.ts"
+import { readByEvents, TcpConnection } from "./TcpConnection.ts"
+import * as TcpDial from "./TcpDial.ts"
 import * as TcpErrors from "./TcpErrors.ts"
+import * as TcpServer from "./TcpServer.ts"
 import * as TlsContexts from "./TlsContexts.ts"
 import * as TlsErrors from "./TlsErrors.ts"
-import * as TransportTcp from "./TransportTcp.ts"
+import type { TcpOptions } from "./TransportTcp.ts"
 
 const noCertificate = (endpoint: Endpoint.InetEndpoint): TransportError =>
   new TransportError({
@@ -65,25 +69,25 @@ const clientOptions = (
 
 /** What serves TLS endpoints. */
 export const make = (
-  options: Pick<TransportTcp.TcpOptions, "lingerTime" | "lookup"> = {}
+  options: Pick<TcpOptions, "lingerTime" | "lookup"> = {}
 ): TransportOf<TransportEndpointOf<"tls">> => {
-  const lingerTime = options.lingerTime ?? TransportTcp.LINGER_TIME
+  const lingerTime = options.lingerTime ?? SocketBreak.LINGER_TIME
   return {
-    immovable: TransportTcp.immovable,
+    immovable: TcpServer.immovable,
     listen: Effect.fnUntraced(function*(endpoint, listen) {
       if (listen.certificate(undefined) === undefined) return yield* noCertificate(endpoint)
-      const server = yield* TransportTcp.serverOf(endpoint, listen)
+      const server = yield* TcpServer.listen(endpoint, listen)
       // TLS ends where they go
       if (listen.listener.placement === "transfer") {
-        TransportTcp.acceptInet(server, listen, "tls", options)
-        return TransportTcp.boundTo(endpoint, server)
+        TcpServer.acceptInet(server, listen, "tls", options)
+        return TcpServer.boundTo(endpoint, server)
       }
       const acceptor = new TlsContexts.Acceptor(listen.listener, materialsOf(listen.certificate))
-      yield* TransportTcp.acceptAfter(server, { listen, transport: "tls", acceptor }, lingerTime)
-      return TransportTcp.boundTo(endpoint, server)
+      yield* TcpServer.acceptAfterHandshakes(server, { listen, transport: "tls", acceptor }, lingerTime)
+      return TcpServer.boundTo(endpoint, server)
     }),
     connect: (endpoint, { source, tls = {} } = {}) =>
-      TransportTcp.dial(endpoint, source, options, (below, resume) => {
+      TcpDial.dial(endpoint, source, options, (below, resume) => {
         const { localAddress, localPort, remoteAddress, remotePort } = below
         // where nobody listens, the system may give a connect the very port that it goes to, and it meets itself
         if (localPort === remotePort && localAddress === remoteAddress) {
@@ -99,13 +103,13 @@ export const make = (
         socket.on("error", onError)
         socket.once("secureConnect", () => {
           socket.off("error", onError)
-          const made = connection = new TransportTcp.TcpConnection(
-            TransportTcp.readByEvents(socket),
+          const made = connection = new TcpConnection(
+            readByEvents(socket),
             lingerTime,
             undefined,
             { transport: "tls", below, about: { tls: TlsContexts.aboutOf(socket) } }
           )
-          const error = TransportTcp.standing(made)
+          const error = TcpDial.standing(made)
           if (error === undefined) return resume(Effect.succeed(made))
           made.abort()
           resume(Effect.fail(TcpErrors.connectFailed(endpoint, source, error)))

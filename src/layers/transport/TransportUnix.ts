@@ -15,8 +15,10 @@ import {
   type TransportOf
 } from "../../services/Transport.ts"
 import * as UnixSocketFile from "../system/UnixSocketFile.ts"
+import * as SocketBreak from "./SocketBreak.ts"
+import { type ConnectionSetup, onread, TcpConnection } from "./TcpConnection.ts"
 import * as TcpErrors from "./TcpErrors.ts"
-import * as TransportTcp from "./TransportTcp.ts"
+import * as TcpServer from "./TcpServer.ts"
 import * as UnixErrors from "./UnixErrors.ts"
 
 type Unix = TransportEndpointOf<"unix">
@@ -24,8 +26,8 @@ type Unix = TransportEndpointOf<"unix">
 const UNNAMED = "unix://"
 
 /** What serves Unix sockets. */
-export const make = (options: Omit<TransportTcp.TcpOptions, "lookup"> = {}): TransportOf<Unix> => {
-  const lingerTime = options.lingerTime ?? TransportTcp.LINGER_TIME
+export const make = (options: TcpServer.AcceptOptions = {}): TransportOf<Unix> => {
+  const lingerTime = options.lingerTime ?? SocketBreak.LINGER_TIME
   return {
     listen: Effect.fnUntraced(function*(endpoint, listen) {
       const server = Net.createServer({ allowHalfOpen: true, pauseOnConnect: true })
@@ -46,19 +48,18 @@ export const make = (options: Omit<TransportTcp.TcpOptions, "lookup"> = {}): Tra
         (error: NodeJS.ErrnoException) => listen.acceptError(TcpErrors.acceptError(error.code), error.message)
       )
       const local = Endpoint.format(endpoint)
-      const known: TransportTcp.ConnectionAbout = { transport: "unix", local, remote: UNNAMED }
-      TransportTcp.acceptAll(
+      const setup: ConnectionSetup = { transport: "unix", local, remote: UNNAMED }
+      TcpServer.acceptAll(
         server,
         listen,
         options,
-        (accepted) => new TransportTcp.TcpConnection(TransportTcp.readable(accepted), lingerTime, local, known)
+        (accepted) => new TcpConnection(TcpServer.readable(accepted), lingerTime, local, setup)
       )
       return endpoint
     }),
     connect: (endpoint) =>
       Effect.callback<SharedConnection, TransportError>((resume) => {
-        let connection: TransportTcp.TcpConnection | undefined
-        const { onread } = TransportTcp
+        let connection: TcpConnection | undefined
         const socket = Net.connect({ path: endpoint.path, allowHalfOpen: true, onread } as Net.NetConnectOpts)
         const onError = (error: NodeJS.ErrnoException): void =>
           resume(Effect.fail(UnixErrors.connectFailed(endpoint, error)))
@@ -66,12 +67,12 @@ export const make = (options: Omit<TransportTcp.TcpOptions, "lookup"> = {}): Tra
         socket.once("error", onError)
         socket.once("connect", () => {
           socket.off("error", onError)
-          const known: TransportTcp.ConnectionAbout = {
+          const setup: ConnectionSetup = {
             transport: "unix",
             local: UNNAMED,
             remote: Endpoint.format(endpoint)
           }
-          connection = new TransportTcp.TcpConnection(socket, lingerTime, UNNAMED, known)
+          connection = new TcpConnection(socket, lingerTime, UNNAMED, setup)
           resume(Effect.succeed(connection))
         })
         return Effect.sync(() => {

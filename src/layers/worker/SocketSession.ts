@@ -10,15 +10,14 @@
  *
  * This module is a hot path: what listens to a stream is shared by all of them.
  */
+import { constVoid } from "effect/Function"
 import * as Net from "node:net"
 import type { Duplex } from "node:stream"
 import type { SessionAbout } from "../../domain/memory/SessionAbout.ts"
 import * as ConnectionLoss from "../../domain/net/ConnectionLoss.ts"
 import type * as Handle from "../../domain/state/Handle.ts"
 import type { Session, SessionHandler } from "../../services/Sessions.ts"
-
-/** Milliseconds that a connection which was given up may stand still before it is reset. */
-const LINGER_TIME = 5000
+import * as SocketBreak from "../transport/SocketBreak.ts"
 
 /** What it runs on: a socket, or what has all of a socket that it needs. */
 export type SocketStream = Duplex & Pick<Net.Socket, "setTimeout" | "destroySoon" | "resetAndDestroy">
@@ -79,7 +78,7 @@ export class SocketSession implements Session {
   reset: string | undefined
   readonly #owner: StreamOwner
   readonly #stream: OwnedStream
-  readonly #below: SocketStream
+  readonly #below: SocketStream | undefined
   /** What was received and not read: all of it but the first `#read` bytes of the first. */
   readonly #chunks: Array<Uint8Array> = []
   #read = 0
@@ -102,7 +101,7 @@ export class SocketSession implements Session {
     owner_: StreamOwner,
     stream: SocketStream,
     { about, local, remote, session }: StreamKnown,
-    below = stream
+    below?: SocketStream
   ) {
     this.#owner = owner_
     this.#below = below
@@ -272,7 +271,7 @@ export class SocketSession implements Session {
   #finish(): void {
     const stream = this.#stream
     if (this.#taken) return stream.destroySoon()
-    stream.setTimeout(LINGER_TIME, () => this.#break())
+    stream.setTimeout(SocketBreak.LINGER_TIME, () => this.#break())
     stream.end()
     this.#flow()
   }
@@ -295,19 +294,7 @@ export class SocketSession implements Session {
   }
 
   #break(): void {
-    const stream = this.#stream
-    if (stream.destroyed) return
-    // the system refuses to reset a socket while its end goes out, and the socket would then never close; the end goes
-    // out when all that was written has, which may never be
-    if (!stream.writableEnded || stream.writableFinished || stream.writableLength > 0) return this.#reset()
-    stream.once("finish", () => this.#reset())
-    // the end of TLS is bytes, which a peer that does not read never takes
-    if (this.#below !== stream) stream.setTimeout(LINGER_TIME, () => this.#below.destroy())
-  }
-
-  #reset(): void {
-    if (!this.#below.destroyed) this.#below.resetAndDestroy()
-    if (this.#below !== this.#stream) this.#stream.destroy()
+    SocketBreak.reset(this.#stream, this.#below, SocketBreak.LINGER_TIME)
   }
 
   splice(): boolean {
@@ -358,8 +345,8 @@ export class SocketSession implements Session {
     this.#forget()
     this.#gone = true
     this.#stream[owner] = undefined
-    this.#stream.on("error", ignore)
-    this.#reset()
+    this.#stream.on("error", constVoid)
+    SocketBreak.resetNow(this.#stream, this.#below)
     if (!this.#taken) this.handler?.closed?.(this, this.reset)
   }
 
@@ -390,8 +377,6 @@ export class SocketSession implements Session {
     return stream
   }
 }
-
-const ignore = (): void => {}
 
 /**
  * Takes the stream out of a session that has one of its own, with all that has not been read, for what is written for

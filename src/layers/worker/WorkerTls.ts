@@ -11,11 +11,12 @@ import type * as Tls from "node:tls"
 import type { SessionAbout } from "../../domain/memory/SessionAbout.ts"
 import * as ServerName from "../../domain/net/ServerName.ts"
 import type { ListenerOptions } from "../../domain/options/ListenerOptions.ts"
-import type * as Ledger from "../../domain/state/Ledger.ts"
+import type * as Refusal from "../../domain/state/Refusal.ts"
 import type { PostedCertificate } from "../../services/Attachment.ts"
+import { type HandshakeBounds, Handshakes } from "../transport/Handshakes.ts"
 import * as TlsContexts from "../transport/TlsContexts.ts"
 
-type TlsOptions = TlsContexts.ServerOptions & Pick<ListenerOptions, "handshakeTimeout" | "maxHandshakes">
+type TlsOptions = TlsContexts.ServerOptions & HandshakeBounds
 
 /** What a worker is started with that may have TLS to end. */
 export interface TlsStart {
@@ -57,23 +58,20 @@ const byName = (certificates: ReadonlyArray<WorkerCertificate>): ServerName.BySe
 
 const textOf = ({ chain, key }: PostedCertificate): string => `${chain}${key}`
 
-interface Listening {
+/** What the handshakes of one listener's sessions share. */
+interface ListenerTls {
   readonly acceptor: TlsContexts.Acceptor
-  readonly options: TlsOptions
-  underWay: number
+  readonly handshakes: Handshakes
 }
 
 /** How a handshake ends that does not become a session. */
-export type Failed = (reason: Extract<Ledger.RefuseReason, "tls-failed" | "handshake-time" | "handshake-limit">) => void
+export type Failed = (reason: Refusal.HandshakeReason) => void
 
 export type Done = (secure: Tls.TLSSocket, about: NonNullable<SessionAbout["tls"]>) => void
 
-/** Errors are told by the close that follows them. */
-const ignore = (): void => {}
-
 export class WorkerTls {
   readonly #start: TlsStart
-  readonly #listeners = new Map<string, Listening>()
+  readonly #listeners = new Map<string, ListenerTls>()
   #certificates: ReadonlyArray<WorkerCertificate> = []
   #byName = byName([])
 
@@ -95,41 +93,29 @@ export class WorkerTls {
   readonly #choose = (serverName: string | undefined): TlsContexts.Material | undefined =>
     this.#byName.choose(serverName)?.material
 
-  #listening(endpoint: string): Listening {
-    let listening = this.#listeners.get(endpoint)
-    if (listening === undefined) {
+  #tlsOf(endpoint: string): ListenerTls {
+    let tls = this.#listeners.get(endpoint)
+    if (tls === undefined) {
       const { all, own } = this.#start
       const options = Object.hasOwn(own, endpoint) ? own[endpoint]! : all
       const acceptor = new TlsContexts.Acceptor(options, this.#choose, this.#start.resumption)
-      this.#listeners.set(endpoint, listening = { acceptor, options, underWay: 0 })
+      this.#listeners.set(endpoint, tls = { acceptor, handshakes: new Handshakes(options) })
     }
-    return listening
+    return tls
   }
 
-  /** Begins a handshake on a stream of a session of the endpoint's. Just one of `done` and `failed` is called, later. */
-  begin(endpoint: string, stream: Net.Socket, done: Done, failed: Failed): void {
-    const listening = this.#listening(endpoint)
-    const { acceptor, options } = listening
-    let over = false
-    const finish = (): boolean => {
-      if (over) return false
-      over = true
-      clearTimeout(timer)
-      stream.off("close", onClose)
-      listening.underWay--
-      return true
-    }
-    const fail: Failed = (reason) => {
-      if (!finish()) return
-      if (!stream.destroyed) stream.resetAndDestroy()
-      failed(reason)
-    }
-    const onClose = (): void => fail("tls-failed")
-    const timer = setTimeout(() => fail("handshake-time"), options.handshakeTimeout)
-    stream.on("error", ignore)
-    stream.on("close", onClose)
-    if (listening.underWay++ >= options.maxHandshakes) return queueMicrotask(() => fail("handshake-limit"))
-    const began = acceptor.accept(stream, (secure) => finish() && done(secure, TlsContexts.aboutOf(secure)))
-    if (!began) queueMicrotask(() => fail("tls-failed"))
+  /** Begins a handshake on the socket of a session of the endpoint's. Either `done` or `failed` is called, later. */
+  begin(endpoint: string, socket: Net.Socket, done: Done, failed: Failed): void {
+    const { acceptor, handshakes } = this.#tlsOf(endpoint)
+    const handshake = handshakes.begin(
+      socket,
+      (why) => queueMicrotask(() => failed(why === "failed" ? "tls-failed" : why))
+    )
+    if (handshake.isOver) return
+    const began = acceptor.accept(
+      socket,
+      (secure) => handshake.finish() && done(secure, TlsContexts.aboutOf(secure))
+    )
+    if (!began) handshake.fail()
   }
 }

@@ -1,0 +1,417 @@
+/**
+ * One connection over a socket: of TCP, of TLS above one, or of a Unix socket's path.
+ *
+ * **Reading** Node can be told where to read to (`onread`). All connections that are idle, or whose reads are small,
+ * read into one scratch buffer, and the bytes are copied into the rx fifo: an idle connection holds no fifo memory. A
+ * connection whose last read was large has its next read go straight into the fifo. Where a socket can't be given
+ * `onread`, `data` events and a copy do the same. A full fifo stops the reading, and so the peer's window closes.
+ *
+ * **Writing** A stretch of the tx fifo is written to the socket without a copy, one at a time. Node may still be
+ * reading that memory until the write's callback, so the fifo's head moves only there. The system mostly takes a small
+ * write at once, which shows in nothing being left to write: then there is nothing to be called back for.
+ *
+ * Both directions and the end stand in one class, for all its length: the end waits for what is written, what is read
+ * depends on whether the connection is closing, and all of it is one object per connection.
+ *
+ * This module is a hot path: what listens to a socket is shared by all connections.
+ */
+import type * as Net from "node:net"
+import * as Fifo from "../../domain/memory/Fifo.ts"
+import type { SessionAbout } from "../../domain/memory/SessionAbout.ts"
+import * as Address from "../../domain/net/Address.ts"
+import * as ConnectionLoss from "../../domain/net/ConnectionLoss.ts"
+import type { ConnectionEnd, SharedConnection } from "../../services/Transport.ts"
+import * as SocketBreak from "./SocketBreak.ts"
+
+/** Bytes of the buffer that small reads of all connections go through. */
+const SCRATCH = 65536
+/** A read of at least this many bytes lets the next one go straight into the fifo. */
+const LARGE_READ = 8192
+
+/** A write of at least this many bytes is often more than the system takes at once. */
+const LARGE_WRITE = 16384
+
+// not a Buffer: a part of one takes three times as long to make
+const scratch = new Uint8Array(SCRATCH)
+const nothing = new Uint8Array(0)
+
+/** A socket's way back to its connection. What listens to a socket is shared by all of them: idle ones are many. */
+const owner = Symbol("connection")
+
+interface OwnedSocket extends Net.Socket {
+  [owner]?: TcpConnection
+  /** Not public: asked for an address, it answers without keeping it on the socket, as the socket itself does. */
+  readonly _handle?:
+    | { readonly [which in "getpeername" | "getsockname"]?: (out: Net.AddressInfo | object) => number }
+    | null
+}
+
+function onError(this: OwnedSocket, error: Error): void {
+  this[owner]?.onError(error)
+}
+
+function onEnd(this: OwnedSocket): void {
+  this[owner]?.onEnd()
+}
+
+function onClose(this: OwnedSocket): void {
+  this[owner]?.onClose()
+}
+
+function onData(this: OwnedSocket, bytes: Buffer): void {
+  this[owner]?.onData(bytes)
+}
+
+/** Has a socket read by events, once it is resumed. */
+export const readByEvents = (socket: Net.Socket): Net.Socket => socket.on("data", onData).pause()
+
+/** Whose read has just been dealt with. */
+let reading: TcpConnection | undefined
+
+/** Lets Node read into memory of ours. Right after each `callback` Node asks with `buffer` where the next read goes. */
+export const onread = {
+  buffer: (): Uint8Array => {
+    const connection = reading
+    reading = undefined
+    return connection === undefined ? scratch : connection.arm()
+  },
+  callback(this: OwnedSocket, bytes: number): boolean {
+    reading = this[owner]
+    return reading === undefined ? false : reading.onRead(bytes)
+  }
+}
+
+/** What is settled before a connection begins. */
+export interface ConnectionSetup {
+  readonly transport: "tcp" | "tls" | "unix"
+  /** Endpoint URIs, where they are not the socket's or are known already; of a Unix socket both. */
+  readonly remote?: string | undefined
+  readonly local?: string | undefined
+  readonly about?: SessionAbout | undefined
+  /** The socket below, where this is one of TLS: what the peer is to see as a reset, it has to do. */
+  readonly below?: Net.Socket | undefined
+}
+
+const PLAIN: ConnectionSetup = { transport: "tcp" }
+
+/** The addresses of a path's connection are known from the start, and never asked for. */
+const inetOf = (transport: ConnectionSetup["transport"]): "tcp" | "tls" => transport === "tls" ? "tls" : "tcp"
+
+/**
+ * A connection over a socket of TCP, of TLS above one, or of a path, which is paused and read by events or by
+ * {@link onread}.
+ */
+export class TcpConnection implements SharedConnection {
+  readonly _tag = "Shared"
+  onGone: (() => void) | undefined
+  readonly #lingerTime: number
+  readonly #socket: OwnedSocket
+  readonly #setup: ConnectionSetup
+  #end: ConnectionEnd | undefined
+  /** Where the armed read goes, when it goes straight into the fifo. */
+  #armed: Uint8Array | undefined
+  #large = false
+  /** What was read and has not found room yet. */
+  #left: Uint8Array | undefined
+  #paused = true
+  #resuming = false
+  #writing = 0
+  #ending = false
+  #closing = false
+  #error: NodeJS.ErrnoException | undefined
+  #onWritten: ((error?: Error | null) => void) | undefined
+  /** The addresses, once they were asked for: the system forgets them when the connection breaks. */
+  #remote: Address.PackedAddress | undefined
+  #local: Address.PackedAddress | undefined
+  /** Set when the socket has closed: why it broke, if it did. */
+  #closed: { readonly reset: string | undefined } | undefined
+
+  constructor(socket: Net.Socket, lingerTime: number, local?: Address.PackedAddress, setup = PLAIN) {
+    this.#lingerTime = lingerTime
+    this.#setup = setup
+    this.#remote = setup.remote
+    this.#local = setup.local ?? local
+    this.#socket = socket
+    this.#socket[owner] = this
+    socket.setNoDelay(true)
+    socket.on("error", onError)
+    socket.on("end", onEnd)
+    socket.on("close", onClose)
+  }
+
+  /** Asks for the addresses, for whoever asks later; `false` when the peer is gone already. */
+  keepAddresses(): boolean {
+    this.#local ??= this.#ask("getsockname")
+    this.#remote ??= this.#ask("getpeername")
+    return this.#remote !== undefined
+  }
+
+  get about(): SessionAbout | undefined {
+    return this.#setup.about
+  }
+
+  get remote(): string {
+    return Address.unpack(inetOf(this.#setup.transport), this.#remote ??= this.#ask("getpeername"))
+  }
+
+  get local(): string {
+    return Address.unpack(inetOf(this.#setup.transport), this.#local ??= this.#ask("getsockname"))
+  }
+
+  #ask(which: "getpeername" | "getsockname"): Address.PackedAddress | undefined {
+    const transport = inetOf(this.#setup.transport)
+    const out: { address?: string; port?: number } = {}
+    if (this.#socket._handle?.[which]?.(out) === 0) return Address.pack(transport, out.address, out.port)
+    const { localAddress, localPort, remoteAddress, remotePort } = this.#socket
+    return which === "getpeername"
+      ? Address.pack(transport, remoteAddress, remotePort)
+      : Address.pack(transport, localAddress, localPort)
+  }
+
+  open(end: ConnectionEnd): void {
+    this.#end = end
+    if (this.#closed !== undefined) return queueMicrotask(() => this.#sayClosed())
+    this.#paused = false
+    // one that was read from before may have told of its end already
+    if (this.#socket.readableEnded) queueMicrotask(() => this.onEnd())
+    this.#socket.resume()
+  }
+
+  #guard(step: () => void): void {
+    try {
+      step()
+    } catch (error) {
+      this.#broken(error)
+    }
+  }
+
+  #broken(error: unknown): void {
+    if (!(error instanceof Fifo.FifoCorrupt)) throw error
+    const end = this.#end
+    this.#end = undefined
+    this.abort()
+    queueMicrotask(() => end?.corrupt(error))
+  }
+
+  // ---- from the socket to the rx fifo
+
+  /** Where the next read goes; Node asks right after each read, and keeps it for the next one. */
+  arm(): Uint8Array {
+    try {
+      return this.#nextRead()
+    } catch (error) {
+      this.#broken(error)
+      return scratch
+    }
+  }
+
+  #nextRead(): Uint8Array {
+    this.#armed = undefined
+    if (this.#end === undefined || this.#closing) return scratch
+    const { rx } = this.#end
+    if (this.#paused) return scratch.subarray(0, Math.min(SCRATCH, rx.part))
+    const room = rx.room
+    if (this.#large && room >= LARGE_READ) {
+      const region = rx.reserve(SCRATCH)
+      if (region !== undefined && region.length >= LARGE_READ) return this.#armed = region
+      if (region !== undefined) rx.commit(0)
+    }
+    return room >= SCRATCH ? scratch : scratch.subarray(0, Math.max(1, room))
+  }
+
+  onRead(bytes: number): boolean {
+    const end = this.#end
+    if (end === undefined || this.#closing) return !this.#paused
+    try {
+      this.#large = bytes >= LARGE_READ
+      if (this.#armed !== undefined) {
+        this.#armed = undefined
+        end.rx.commit(bytes)
+      } else this.#take(end, scratch, bytes)
+      end.received()
+      this.#pauseIfFull(end)
+    } catch (error) {
+      this.#broken(error)
+    }
+    return !this.#paused
+  }
+
+  onData(bytes: Uint8Array): void {
+    this.#guard(() => {
+      const end = this.#end
+      if (end === undefined || this.#closing) return
+      this.#take(end, bytes, bytes.length)
+      end.received()
+      this.#pauseIfFull(end)
+      if (!this.#paused) return
+      this.#socket.pause()
+      // back to the socket: it tells of its end once it has no bytes, and what is left would come after that
+      if (this.#left !== undefined) this.#socket.unshift(this.#left)
+      this.#left = undefined
+    })
+  }
+
+  #take({ rx }: ConnectionEnd, from: Uint8Array, bytes: number): void {
+    const whole = bytes === from.length ? from : from.subarray(0, bytes)
+    const taken = rx.enqueue(whole)
+    if (taken < bytes) this.#left = new Uint8Array(whole.subarray(taken))
+  }
+
+  /** Stops reading while there is no room; whoever makes some calls {@link resume}. */
+  #pauseIfFull(end: ConnectionEnd): void {
+    const { rx } = end
+    while (this.#left !== undefined || rx.room === 0) {
+      const wait = rx.wait()
+      if (wait !== "ready") {
+        this.#paused = true
+        if (wait === "memory") end.starved()
+        return
+      }
+      const left = this.#left
+      this.#left = undefined
+      if (left === undefined) continue
+      this.#take(end, left, left.length)
+      // whoever made the room may have read all there was, and does not look again by itself
+      end.received()
+    }
+    this.#paused = false
+  }
+
+  resume(): void {
+    if (!this.#paused || this.#closing || this.#resuming) return
+    this.#resuming = true
+    queueMicrotask(() => this.#goOn())
+  }
+
+  /** Apart from the call that asked for it, since it tells of bytes. */
+  #goOn(): void {
+    this.#resuming = false
+    if (!this.#paused || this.#closing) return
+    this.#guard(() => {
+      const end = this.#end
+      if (end === undefined) return
+      const left = this.#left
+      this.#left = undefined
+      if (left !== undefined) {
+        this.#take(end, left, left.length)
+        end.received()
+      }
+      this.#pauseIfFull(end)
+      if (!this.#paused) this.#socket.resume()
+    })
+  }
+
+  onEnd(): void {
+    if (!this.#closing) this.#end?.ended()
+  }
+
+  // ---- from the tx fifo to the socket
+
+  send(): void {
+    try {
+      this.#end?.tx.clearEvent()
+      this.#pump()
+    } catch (error) {
+      this.#broken(error)
+    }
+  }
+
+  #pump(): void {
+    const end = this.#end
+    const socket = this.#socket
+    if (end === undefined) return
+    while (this.#writing === 0 && !socket.destroyed && socket.errored === null) {
+      const bytes = end.tx.peek()
+      if (bytes === undefined) {
+        if (this.#ending) socket.end()
+        return
+      }
+      // where the fifo's end is in between, one write of two parts
+      const rest = end.tx.rest(bytes.length)
+      const length = bytes.length + (rest?.length ?? 0)
+      if (rest !== undefined) {
+        socket.cork()
+        socket.write(bytes)
+      }
+      const last = rest ?? bytes
+      // TLS takes nothing at once
+      const isSmall = length < LARGE_WRITE && this.#setup.below === undefined
+      if (isSmall) {
+        socket.write(last)
+        if (rest !== undefined) socket.uncork()
+        if (socket.writableLength === 0) {
+          // apart from the call that wrote, as every event is
+          if (end.tx.drop(length)) queueMicrotask(() => this.#end?.room())
+          continue
+        }
+      }
+      this.#writing = length
+      this.#onWritten ??= (error) => this.#written(error)
+      // a small one is on its way already: what comes after it is written when it is
+      socket.write(isSmall ? nothing : last, this.#onWritten)
+      if (rest !== undefined && !isSmall) socket.uncork()
+    }
+  }
+
+  #written(error?: Error | null): void {
+    const written = this.#writing
+    this.#writing = 0
+    if (error || this.#socket.destroyed) return
+    this.#guard(() => {
+      if (this.#end?.tx.drop(written) === true) this.#end.room()
+      this.#pump()
+    })
+  }
+
+  end(): void {
+    this.#ending = true
+    this.#guard(() => this.#pump())
+  }
+
+  // the peer of a stream ends it
+  drain(): void {}
+
+  // a stream has no datagrams to drop
+  get dropped(): number {
+    return 0
+  }
+
+  close(): void {
+    if (this.#closing) return
+    this.#closing = true
+    this.#left = undefined
+    this.#armed = undefined
+    // what comes in now is dropped, for which no room is needed
+    this.#paused = false
+    // a peer that neither reads nor ends is not waited for without end
+    this.#socket.setTimeout(this.#lingerTime, () => this.abort())
+    this.#socket.resume()
+    this.end()
+  }
+
+  abort(): void {
+    this.#closing = true
+    const { below, transport } = this.#setup
+    // the system knows no reset of a path: what is broken just ends
+    if (this.#socket.connecting || transport === "unix") return void this.#socket.destroy()
+    SocketBreak.reset(this.#socket, below, this.#lingerTime)
+  }
+
+  onError(error: Error): void {
+    this.#error = error
+  }
+
+  onClose(): void {
+    const whole = this.#error === undefined && this.#socket.readableEnded && this.#socket.writableFinished
+    this.#closed = { reset: whole ? undefined : ConnectionLoss.sentence(this.#error) }
+    this.onGone?.()
+    this.onGone = undefined
+    this.#sayClosed()
+  }
+
+  #sayClosed(): void {
+    const end = this.#end
+    this.#end = undefined
+    end?.closed(this.#closed?.reset)
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * Connecting: a socket of TCP to an endpoint, for a connection of TCP or for TLS above it.
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Net from "node:net"
+import * as Endpoint from "../../domain/net/Endpoint.ts"
+import * as SystemError from "../../domain/net/SystemError.ts"
+import type { SharedConnection, TransportError } from "../../services/Transport.ts"
+import type { onread, TcpConnection } from "./TcpConnection.ts"
+import * as TcpErrors from "./TcpErrors.ts"
+
+/**
+ * Milliseconds that each address of a name has but the last, which has the system's time. Node gives an attempt up for
+ * good when it tries the next address, so this is long enough for a first packet that was lost to be sent again.
+ */
+const ATTEMPT_TIMEOUT = 2000
+
+export interface DialOptions {
+  /** How names become addresses; the system's way by default. */
+  readonly lookup?: Net.LookupFunction | undefined
+  /** Where the socket reads to, where that is not by events. */
+  readonly onread?: typeof onread
+}
+
+/** Any source address with no port is none to bind to: it only says which of a name's addresses count. */
+const connectOptions = (
+  endpoint: Endpoint.InetEndpoint,
+  source: Endpoint.InetEndpoint | undefined,
+  { lookup, onread }: DialOptions
+): Net.TcpNetConnectOpts => ({
+  host: endpoint.host,
+  port: endpoint.port,
+  allowHalfOpen: true,
+  autoSelectFamilyAttemptTimeout: ATTEMPT_TIMEOUT,
+  ...(onread !== undefined && { onread }),
+  ...(lookup !== undefined && { lookup }),
+  ...(source !== undefined && {
+    family: Endpoint.family(source) ?? 0,
+    ...(!Endpoint.isAnyHost(source.host) && { localAddress: source.host }),
+    ...(source.port !== 0 && { localPort: source.port })
+  })
+})
+
+/**
+ * Connects, and goes on with the socket, which is paused, in the same step: `then` is given what to call with the
+ * outcome, and returns what undoes it.
+ */
+export const dial = (
+  endpoint: Endpoint.InetEndpoint,
+  source: Endpoint.InetEndpoint | undefined,
+  options: DialOptions,
+  then: (
+    socket: Net.Socket,
+    resume: (outcome: Effect.Effect<SharedConnection, TransportError>) => void
+  ) => () => void
+): Effect.Effect<SharedConnection, TransportError> =>
+  Effect.callback<SharedConnection, TransportError>((resume) => {
+    const fail = (error: TransportError): void => resume(Effect.fail(error))
+    const fault = source === undefined ? undefined : TcpErrors.sourceFault(endpoint, source)
+    if (fault !== undefined) return fail(fault)
+    const onError = (error: NodeJS.ErrnoException) => fail(TcpErrors.connectFailed(endpoint, source, error))
+    const opened = Result.try({
+      try: () => Net.connect(connectOptions(endpoint, source, options)),
+      catch: (error) => error as NodeJS.ErrnoException
+    })
+    if (Result.isFailure(opened)) return onError(opened.failure)
+    const socket = opened.success
+    socket.pause()
+    socket.once("error", onError)
+    let undo = (): void => void socket.destroy()
+    socket.once("connect", () => {
+      socket.off("error", onError)
+      undo = then(socket, resume)
+    })
+    // an error that is under way finds its listener, and a fiber that hears of nothing any more
+    return Effect.sync(() => undo())
+  })
+
+/** What is wrong with a connection that has just been made, as the system would say it; `undefined` when it stands. */
+export const standing = (connection: TcpConnection): NodeJS.ErrnoException | undefined => {
+  if (!connection.keepAddresses()) return SystemError.make("ECONNRESET", "connect")
+  // where nobody listens, the system may give a connect the very port that it goes to, and it meets itself
+  return connection.local === connection.remote ? SystemError.make("ECONNREFUSED", "connect") : undefined
+}

@@ -1,0 +1,155 @@
+/**
+ * Accepting: a server that listens until its scope closes, and what becomes of the connections that it accepts.
+ *
+ * | `accept…` | for | connections |
+ * |---|---|---|
+ * | `acceptInet` | TCP, and TLS that ends in workers | begin at once, or move to the worker that claims them |
+ * | `acceptAfterHandshakes` | a PROXY header, or TLS that ends in the host | begin once that is behind them |
+ * | `acceptAll` | whatever is made of a connection | |
+ *
+ * Sockets of a server can't be given `onread` by public means, so connections are taken from the server's handle, before
+ * Node makes a socket of them. Where the runtime does not have it that way, they are taken as sockets.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as Net from "node:net"
+import * as Util from "node:util"
+import * as Address from "../../domain/net/Address.ts"
+import * as Endpoint from "../../domain/net/Endpoint.ts"
+import type { Connection, TransportError, TransportListenOptions } from "../../services/Transport.ts"
+import * as SocketBreak from "./SocketBreak.ts"
+import { onread, readByEvents, TcpConnection } from "./TcpConnection.ts"
+import * as TcpErrors from "./TcpErrors.ts"
+import { TcpHandshakes, type TcpHandshakesOptions } from "./TcpHandshake.ts"
+import * as TcpMovable from "./TcpMovable.ts"
+
+/** A server's handle, as far as it is used; it is not public, so every use asks first. */
+interface ServerHandle {
+  onconnection?: (this: unknown, status: number, handle: TcpMovable.TcpHandle | undefined) => void
+}
+
+/** Whether accepted connections read straight into their fifos. */
+export type Reading = "onread" | "copy"
+
+export interface AcceptOptions {
+  /** `"onread"` (default): read straight into fifos where the runtime allows it. `"copy"`: never. */
+  readonly reading?: Reading | undefined
+  /** Milliseconds that a connection which was given up may stand still before it is reset; default 5000. */
+  readonly lingerTime?: number | undefined
+  /** Called once per listener with the way that its connections are read. */
+  readonly onReading?: ((reading: Reading) => void) | undefined
+}
+
+/** A server that listens until the scope closes. What it accepts is paused. */
+export const listen = (
+  endpoint: Endpoint.InetEndpoint,
+  listen: TransportListenOptions
+): Effect.Effect<Net.Server, TransportError, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.callback<Net.Server, TransportError>((resume) => {
+      const server = Net.createServer({ allowHalfOpen: true, pauseOnConnect: true })
+      const onError = (error: NodeJS.ErrnoException) => resume(Effect.fail(TcpErrors.listenFailed(endpoint, error)))
+      server.once("error", onError)
+      const { backlog, ipv6Only } = listen
+      server.listen({ host: endpoint.host, port: endpoint.port, backlog, ipv6Only }, () => {
+        server.off("error", onError)
+        server.on(
+          "error",
+          (error: NodeJS.ErrnoException) => listen.acceptError(TcpErrors.acceptError(error.code), error.message)
+        )
+        resume(Effect.succeed(server))
+      })
+      // the lookup of a name takes its time
+      return Effect.sync(() => server.close())
+    }),
+    (server) => Effect.sync(() => server.close()),
+    { interruptible: true }
+  )
+
+/** Where a server listens: a name has become an address by now; there is none when the scope has closed meanwhile. */
+export const boundTo = <E extends Endpoint.InetEndpoint>(endpoint: E, server: Net.Server): E => {
+  const bound = server.address() as Net.AddressInfo | null
+  return bound === null ? endpoint : { ...endpoint, host: bound.address, port: bound.port }
+}
+
+/** Takes a server's connections that have something before their sessions. */
+export const acceptAfterHandshakes = (
+  server: Net.Server,
+  options: Omit<TcpHandshakesOptions, "arrived">,
+  lingerTime: number
+): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { listen, transport } = options
+    const handshakes = yield* Effect.acquireRelease(
+      Effect.sync(() =>
+        new TcpHandshakes({
+          ...options,
+          arrived: ({ socket, ...known }) => {
+            listen.accept(new TcpConnection(readByEvents(socket), lingerTime, undefined, { transport, ...known }))
+          }
+        })
+      ),
+      (handshakes) => Effect.sync(() => handshakes.close())
+    )
+    server.on("connection", (socket) => handshakes.take(socket))
+  })
+
+/** Why a listener's connections can't move to the threads of workers. */
+export const immovable = (_endpoint: Endpoint.InetEndpoint, { proxyTrust }: TransportListenOptions["listener"]) =>
+  proxyTrust.length > 0 ? "the host reads PROXY protocol headers (proxyTrust)" : TcpMovable.immovable()
+
+/** What a listener accepts, as a socket that is paused and reads where we say, or else by events. */
+export const readable = (accepted: Accepted): Net.Socket => {
+  if (accepted instanceof Net.Socket) return readByEvents(accepted)
+  const options = { handle: accepted, allowHalfOpen: true, pauseOnCreate: true, onread }
+  return new Net.Socket(options as unknown as Net.SocketConstructorOpts)
+}
+
+/** A connection as its listener's server gives it: as a handle where the runtime has it that way. */
+export type Accepted = Net.Socket | TcpMovable.TcpHandle
+
+/**
+ * Takes a server's connections as they are: from its handle, so that each gets one socket, and one that reads where we
+ * say, or none, where it moves; where the runtime does not have it that way, as the server gives them.
+ */
+export const acceptAll = (
+  server: Net.Server,
+  listen: TransportListenOptions,
+  { onReading, reading }: AcceptOptions,
+  connect: (accepted: Accepted) => Connection
+): void => {
+  const handle = (server as unknown as { readonly _handle?: ServerHandle })._handle
+  if (reading === "copy" || typeof handle?.onconnection !== "function") {
+    server.on("connection", (socket) => listen.accept(connect(socket)))
+    return onReading?.("copy")
+  }
+  handle.onconnection = (status, accepted) => {
+    if (status === 0 && accepted !== undefined) return listen.accept(connect(accepted))
+    const code = status === 0 ? undefined : Util.getSystemErrorName(status)
+    listen.acceptError(TcpErrors.acceptError(code), code ?? "no connection")
+  }
+  onReading?.("onread")
+}
+
+/** Takes the connections of a server of TCP: their bytes are read here, or they move. */
+export const acceptInet = (
+  server: Net.Server,
+  listen: TransportListenOptions,
+  transport: "tcp" | "tls",
+  options: AcceptOptions
+): void => {
+  const bound = server.address() as Net.AddressInfo | null
+  if (bound === null) return
+  // where the listener has one address, so have its connections
+  const local = Endpoint.isAnyHost(bound.address) ? undefined : Address.pack(transport, bound.address, bound.port)
+  const localUri = local === undefined ? undefined : Address.unpack(transport, local)
+  const { lingerTime = SocketBreak.LINGER_TIME } = options
+  acceptAll(
+    server,
+    listen,
+    options,
+    listen.listener.placement === "transfer"
+      ? (accepted) => new TcpMovable.TcpMovable(accepted, transport, localUri)
+      : (accepted) => new TcpConnection(readable(accepted), lingerTime, local)
+  )
+}
