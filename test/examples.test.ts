@@ -1,11 +1,15 @@
 /** The examples of the README and of docs/ are files that run: as they stand there, and on the package as it is published. */
 import { assert, describe, it } from "@effect/vitest"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
 import { spawn, spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Path from "node:path"
 import { text } from "node:stream/consumers"
 import { setTimeout as sleep } from "node:timers/promises"
+import * as Endpoint from "../src/domain/net/Endpoint.ts"
+import * as Settings from "../src/layers/cli/Settings.ts"
 import { control, findPort, root, serving } from "./support/serving.ts"
 
 const read = (path: string): string => Fs.readFileSync(Path.join(root, path), "utf8")
@@ -29,6 +33,28 @@ describe("examples", () => {
   it("the README has at most 150 lines", () => {
     assert.isAtMost(pages[0]!.trimEnd().split("\n").length, 150)
   })
+
+  it.effect("production/sluice.json is a configuration of serve, and each of its settings holds", () =>
+    Effect.gen(function*() {
+      const file = "examples/production/sluice.json"
+      const { app, decoded } = yield* Settings.resolve({}, Path.join(root, file)).pipe(
+        Effect.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env: {} })))
+      )
+      assert.strictEqual(app, "app.js")
+      const { admission, name, segment, worker, workers } = decoded
+      const listen = decoded.listen.map(Endpoint.format)
+      const held = { ...admission, ...segment, ...worker, listen, name, workers, app }
+      const written = JSON.parse(read(file)) as Record<string, unknown>
+      const units: Record<string, number> = {
+        "5 millis": 5,
+        "5 seconds": 5000,
+        "10 seconds": 10_000,
+        "256 MiB": 2 ** 28
+      }
+      for (const [key, value] of Object.entries(written)) {
+        assert.deepStrictEqual(held[key as keyof typeof held], units[value as string] ?? value, key)
+      }
+    }))
 
   it("composed.ts serves hello.ts with two workers", async () => {
     const port = await findPort()
