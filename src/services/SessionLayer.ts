@@ -233,7 +233,7 @@ export class SessionLayer extends Context.Service<SessionLayer, {
    * `options` is decoded with `Options.decodeApp`.
    */
   readonly attach: (
-    options: unknown,
+    options: AppOptionsInput,
     module: AppModule,
     extras?: AttachExtras
   ) => Effect.Effect<Application, AttachFailed, Scope.Scope>

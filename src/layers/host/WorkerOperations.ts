@@ -1,0 +1,116 @@
+/**
+ * What is done to workers at run time (W11): one more is added, one is deleted or started again.
+ */
+import * as Effect from "effect/Effect"
+import * as Handle from "../../domain/state/Handle.ts"
+import {
+  DefaultWorker,
+  Draining,
+  MAX_WORKERS,
+  NoSuchApp,
+  NoSuchWorker,
+  TooManyWorkers,
+  type Worker,
+  type WorkerFailed,
+  WorkerOperationFailed
+} from "../../services/SessionLayer.ts"
+import type { WorkerInfo } from "../../services/Sessions.ts"
+import { type Applications, sizesOf, unservable } from "./Applications.ts"
+import type { Supervisor } from "./Supervisor.ts"
+import type { AttachedApp, Tables } from "./Tables.ts"
+import type { WorkerSlot } from "./Worker.ts"
+
+const workerOf = (app: AttachedApp, { handle, index, kind, mapIndex }: WorkerSlot): Worker => ({
+  handle,
+  index,
+  mapIndex,
+  kind,
+  ...sizesOf(app)
+})
+
+const failed =
+  (operation: WorkerOperationFailed["operation"]) => (reason: WorkerOperationFailed["reason"]): WorkerOperationFailed =>
+    new WorkerOperationFailed({ operation, reason })
+
+interface DrainOptions {
+  readonly drain?: boolean | undefined
+}
+
+export class WorkerOperations {
+  readonly #tables: Tables
+  readonly #applications: Applications
+  readonly #workers: Supervisor
+
+  constructor(tables: Tables, applications: Applications, workers: Supervisor) {
+    this.#tables = tables
+    this.#applications = applications
+    this.#workers = workers
+  }
+
+  readonly add = Effect.fn("SessionLayer.addWorker")({ self: this }, function*(
+    handle: Handle.AppHandle,
+    options: { readonly kind?: WorkerInfo["kind"] | undefined } = {}
+  ) {
+    const app = yield* this.#applications.get(handle)
+    // with the last of its workers it is going, too
+    if ([...app.slots.values()].every(({ deleting }) => deleting)) {
+      return yield* new NoSuchApp({ wanted: Handle.format(handle) })
+    }
+    if (this.#tables.draining) return yield* new Draining()
+    const kind = options.kind ?? app.options.worker.kind
+    const unserved = unservable(app.module, kind)
+    if (unserved !== undefined) return yield* unserved
+    return yield* Effect.uninterruptibleMask((restore) =>
+      Effect.suspend((): Effect.Effect<Worker, TooManyWorkers | WorkerFailed> => {
+        const slot = app.slots.size < MAX_WORKERS ? this.#workers.add(app, kind) : undefined
+        if (slot === undefined) return Effect.fail(new TooManyWorkers({ app: app.name, limit: MAX_WORKERS }))
+        return restore(this.#workers.startAndWait(app, slot)).pipe(
+          Effect.onError(() => this.#workers.stop(app, slot)),
+          Effect.map(() => workerOf(app, slot))
+        )
+      })
+    )
+  }, Effect.mapError(failed("add")))
+
+  readonly delete = Effect.fn("SessionLayer.deleteWorker")({ self: this }, function*(
+    handle: Handle.WorkerHandle,
+    { drain = true }: DrainOptions = {}
+  ) {
+    const { app, slot } = yield* this.#get(handle)
+    const others = [...app.slots.values()].filter((other) => other !== slot && !other.deleting)
+    if (slot.mapIndex === 0 && others.length > 0) return yield* new DefaultWorker({ app: app.name })
+    slot.deleting = true
+    const isLast = others.length === 0
+    const remove = isLast ? this.#applications.detach(app) : this.#workers.stop(app, slot)
+    // the application goes with the last one, which others that are being deleted have not finished for yet
+    const drained = isLast ? this.#workers.drainAll(app) : this.#workers.drain(slot)
+    // interrupted while it drains, it goes at once: there is no way back for a worker that was told to finish
+    yield* Effect.ensuring(drain ? drained : Effect.void, remove)
+  }, Effect.mapError(failed("delete")))
+
+  readonly restart = Effect.fn("SessionLayer.restartWorker")({ self: this }, function*(
+    handle: Handle.WorkerHandle,
+    { drain = true }: DrainOptions = {}
+  ) {
+    const { slot } = yield* this.#get(handle)
+    if (this.#tables.draining) return yield* new Draining()
+    const restart = this.#workers.restart(slot)
+    if (drain) yield* Effect.onInterrupt(this.#workers.drain(slot), () => Effect.ignore(restart))
+    // deleted or detached while it drained
+    yield* this.#get(handle)
+    yield* restart
+  }, Effect.mapError(failed("restart")))
+
+  /** The worker of a handle and its application, unless it is gone or going. */
+  #get(
+    handle: Handle.WorkerHandle
+  ): Effect.Effect<{ readonly slot: WorkerSlot; readonly app: AttachedApp }, NoSuchWorker> {
+    return Effect.suspend(() => {
+      const slot = this.#tables.workers.get(handle)
+      const app = slot === undefined ? undefined : this.#tables.apps.at(slot.app.index)
+      return slot === undefined || app === undefined || app.detaching || slot.deleting
+        ? Effect.fail(new NoSuchWorker({ worker: Handle.format(handle) }))
+        : Effect.succeed({ slot, app })
+    })
+  }
+}

@@ -1,0 +1,224 @@
+/**
+ * One start of a worker: its stack is built in a scope of its own, it runs until it is told to stop or goes by itself,
+ * and it is taken apart.
+ *
+ * **The teardown** (W12) has an order, and each of its steps is a span, `SessionLayer.teardown/<step>`. The closing of
+ * the stack's own layers follows it: the queues, then the segments.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+import * as Endpoint from "../../domain/net/Endpoint.ts"
+import * as WorkerState from "../../domain/state/WorkerState.ts"
+import { AppWorker, WorkerExit } from "../../services/AppWorker.ts"
+import type { Certificates } from "../../services/Certificates.ts"
+import { Congestion, type Unresponsive } from "../../services/Congestion.ts"
+import { MessageQueue } from "../../services/MessageQueue.ts"
+import { SegmentManager } from "../../services/SegmentManager.ts"
+import type { WorkerStack } from "../stack/WorkerStack.ts"
+import * as WorkerTls from "../worker/WorkerTls.ts"
+import type { Connects } from "./Connects.ts"
+import type { HostSession } from "./HostSession.ts"
+import type { Listeners } from "./Listeners.ts"
+import type { AttachedApp, Tables } from "./Tables.ts"
+import { type HostRequests, LiveWorker, type WorkerSlot } from "./Worker.ts"
+
+/** Milliseconds that a worker which was told to stop is waited for before its thread is ended. */
+const STOP_TIMEOUT = 2000
+
+/** Milliseconds between two looks at whether a worker makes progress. */
+const SAMPLE_INTERVAL = 1000
+
+/** What a start needs of the host. */
+export interface RunHost {
+  readonly tables: Tables
+  readonly listeners: Listeners
+  readonly connects: Connects
+  readonly requests: HostRequests
+  readonly certificates: Certificates["Service"]
+  readonly stack: WorkerStack["Service"]
+}
+
+/** What applications are told to serve: what they listen on, and any port for each transport that they proxy (W18). */
+const endpointsOf = ({ listen, proxiedTransports }: AttachedApp["options"]): ReadonlyArray<string> => [
+  ...listen.map(Endpoint.format),
+  ...(proxiedTransports.includes("tcp") ? Endpoint.anyPorts.map(Endpoint.format) : [])
+]
+
+const isCutThrough = ({ connection }: HostSession): boolean => connection._tag === "CutThrough"
+
+/** Tells the worker to finish what it has. */
+export const tellToDrain = ({ congestion, sessions }: LiveWorker): void => {
+  congestion.send({ message: { _tag: "rpc", call: "drain", argument: 0 } })
+  for (const session of sessions) session.drain()
+}
+
+export class WorkerRun {
+  readonly #host: RunHost
+  readonly #app: AttachedApp
+  readonly #slot: WorkerSlot
+
+  constructor(host: RunHost, app: AttachedApp, slot: WorkerSlot) {
+    this.#host = host
+    this.#app = app
+    this.#slot = slot
+  }
+
+  /** Succeeds when the worker was told to stop or to restart, fails when it went by itself; then nothing is left of it. */
+  get run(): Effect.Effect<void, WorkerExit | Unresponsive> {
+    return Effect.scoped(Effect.flatMap(this.#build, (parts) => this.#serve(parts)))
+  }
+
+  /** The worker with its stack, in the scope; its queue is read from now on. */
+  get #build() {
+    const { connects, requests, stack, tables } = this.#host
+    const app = this.#app
+    const slot = this.#slot
+    return Effect.gen({ self: this }, function*() {
+      const services = yield* stack.build({
+        app: app.options,
+        endpoints: endpointsOf(app.options),
+        module: app.module,
+        ledger: slot.messages,
+        info: {
+          app: app.name,
+          appIndex: app.index,
+          workerIndex: slot.index,
+          worker: slot.mapIndex,
+          kind: slot.kind,
+          restarts: slot.restarts
+        }
+      })
+      const [segments, queue, congestion, appWorker] = yield* Effect.provide(
+        Effect.all([SegmentManager, MessageQueue, Congestion, AppWorker]),
+        services
+      )
+      const live = new LiveWorker(slot, { segments, queue, congestion }, requests, tables.now)
+      yield* connects.admit(live)
+      slot.live = live
+      yield* Effect.addFinalizer(() => this.#teardown(live))
+      yield* queue.doorbell.listen(live.wake)
+      live.wake()
+      yield* this.#watch(live)
+      if (WorkerTls.startOf(app.options) !== undefined) yield* this.#postCertificates(live)
+      return { live, appWorker }
+    })
+  }
+
+  /** What is done for a worker now and then, while it lives. */
+  #watch(live: LiveWorker): Effect.Effect<void, never, Scope.Scope> {
+    const { tables } = this.#host
+    const every = (millis: number, look: () => void) =>
+      Effect.sync(look).pipe(Effect.repeat(Schedule.spaced(millis)), Effect.forkScoped)
+    return Effect.all([
+      every(this.#app.options.segment.trimInterval, () => live.trim()),
+      // sampled, so that a report can tell how long a worker has stood still
+      every(SAMPLE_INTERVAL, () => live.sinceProgress),
+      SubscriptionRef.changes(live.congestion.state).pipe(
+        Stream.runForEach((state) => Effect.sync(() => state._tag === "Clear" && tables.admit())),
+        Effect.forkScoped
+      )
+    ], { discard: true })
+  }
+
+  /** Posts the application's certificates to a worker that may end TLS, at once and after changes. */
+  #postCertificates({ congestion }: LiveWorker): Effect.Effect<void, never, Scope.Scope> {
+    return this.#host.certificates.changes(this.#app.handle).pipe(
+      Stream.runForEach((entries) =>
+        Effect.sync(() => {
+          const posted = entries.map(({ certificate: { chain, hosts, key } }) => ({
+            hosts,
+            chain,
+            key: Redacted.value(key)
+          }))
+          congestion.send({
+            message: { _tag: "certificates", count: posted.length },
+            attachment: { _tag: "Certificates", certificates: posted }
+          })
+        })
+      ),
+      // an application that is being detached has none
+      Effect.ignore,
+      Effect.forkScoped,
+      Effect.asVoid
+    )
+  }
+
+  /** From the worker's start until it is told to stop, and has stopped. */
+  readonly #serve = Effect.fnUntraced({ self: this }, function*(
+    { appWorker, live }: { readonly live: LiveWorker; readonly appWorker: AppWorker["Service"] }
+  ) {
+    const { listeners, tables } = this.#host
+    const slot = this.#slot
+    const { startTimeout } = this.#app.options.worker
+    const gone = Effect.raceAllFirst([appWorker.exit, live.congestion.unresponsive, live.faulted]).pipe(
+      Effect.tapError(({ _tag }) => Effect.sync(() => slot.move(_tag === "Unresponsive" ? "hang" : "crash")))
+    )
+    const ready = appWorker.ready.pipe(Effect.timeoutOrElse({
+      duration: startTimeout,
+      orElse: () =>
+        new WorkerExit({
+          reason: "StartTimeout",
+          detail: `the application was not ready within ${startTimeout} ms`
+        })
+    }))
+    const told = Effect.raceFirst(Deferred.await(slot.stop), Deferred.await(slot.restart))
+    const stopping = yield* Effect.raceFirst(Effect.as(Effect.raceFirst(ready, gone), false), Effect.as(told, true))
+    if (!stopping) {
+      slot.move("ready")
+      slot.hasRun = true
+      // started again in the middle of it
+      if (tables.draining) tellToDrain(live)
+      yield* Deferred.succeed(slot.started, undefined)
+      // what the start before listened on and this one does not
+      yield* listeners.vacate(slot, true)
+      tables.admit()
+      yield* Effect.raceFirst(gone, told)
+    }
+    slot.move("drain")
+    live.congestion.send({ message: { _tag: "rpc", call: "stop", argument: 0 } })
+    yield* appWorker.exit.pipe(Effect.timeoutOption(STOP_TIMEOUT), Effect.ignore)
+  })
+
+  /** W12, in its order. */
+  readonly #teardown = Effect.fnUntraced({ self: this }, function*(live: LiveWorker) {
+    const { connects, listeners } = this.#host
+    const slot = this.#slot
+    const step = <A>(name: string, effect: Effect.Effect<A>) =>
+      Effect.withSpan(effect, `SessionLayer.teardown/${name}`, { attributes: { worker: slot.index } })
+    const drop = (which: (session: HostSession) => boolean) =>
+      Effect.sync(() => {
+        for (const session of live.sessions) if (which(session)) session.drop()
+      })
+
+    yield* step(
+      "notifications",
+      Effect.sync(() => {
+        live.end()
+        slot.live = undefined
+        if (slot.state !== "DRAINING") slot.move("crash")
+      })
+    )
+    const forGood = !WorkerState.comesBack(slot.state) && !slot.restarting
+    yield* step("listeners", listeners.leaveAll(live, forGood))
+    yield* step("half-open", connects.cancelAll(live))
+    yield* step(
+      "connects",
+      Effect.andThen(
+        drop((session) => !isCutThrough(session) && session.origin.listener === undefined),
+        Effect.sync(() => live.segments.release("connects"))
+      )
+    )
+    yield* step("sessions", drop((session) => !isCutThrough(session)))
+    yield* step("local-listeners", listeners.vacate(slot, forGood))
+    yield* step(
+      "local-sessions",
+      Effect.andThen(drop(() => true), Effect.sync(() => connects.cutThroughs.unlink(live)))
+    )
+    yield* step("messages", live.congestion.close)
+  })
+}
