@@ -5,6 +5,7 @@
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import { parentPort, workerData } from "node:worker_threads"
@@ -13,7 +14,8 @@ import * as NodeListen from "./layers/adapters/node/NodeListen.ts"
 import * as Bells from "./layers/stack/Bells.ts"
 import { type ThreadData, ThreadInlet, type ThreadStatus } from "./layers/stack/WorkerPort.ts"
 import * as TcpMovable from "./layers/transport/TcpMovable.ts"
-import * as WorkerLoop from "./layers/worker/WorkerLoop.ts"
+import * as SessionsService from "./layers/worker/SessionsService.ts"
+import type { ReceivedLink } from "./layers/worker/WorkerPlace.ts"
 import { WorkerExit } from "./services/AppWorker.ts"
 import { Sessions } from "./services/Sessions.ts"
 
@@ -24,7 +26,7 @@ const SPIN = 40
 
 const inlet = new ThreadInlet(port)
 
-const receiveLink = (number: number, wake: () => void): WorkerLoop.ReceivedLink | undefined => {
+const receiveLink = (number: number, wake: () => void): ReceivedLink | undefined => {
   const handed = inlet.link(number)
   if (handed === undefined) return undefined
   const { bell, inbox } = handed
@@ -50,9 +52,9 @@ const failed = (cause: Cause.Cause<unknown>): Effect.Effect<void> => {
 }
 
 const run = Effect.gen(function*() {
-  const stop = yield* Deferred.make<void>()
+  const stop = yield* Deferred.make<void, WorkerExit>()
   const logError = Effect.runForkWith(yield* Effect.context<never>())
-  const { client, sessions } = yield* WorkerLoop.make(start, {
+  const { loop, sessions } = yield* SessionsService.make(start, {
     doorbell: Bells.ofPort(port),
     receive: (segment) => inlet.segment(segment),
     receiveLink,
@@ -61,9 +63,10 @@ const run = Effect.gen(function*() {
     tls: start.tls === undefined ? undefined : new (yield* loadTls).WorkerTls(start.tls),
     spin: SPIN,
     stop: () => void Deferred.doneUnsafe(stop, Effect.void),
-    report: (error) => void logError(Effect.logError("an application's session handler threw", error))
+    report: (error) => void logError(Effect.logError("an application's session handler threw", error)),
+    fault: (detail) => void Deferred.doneUnsafe(stop, Exit.fail(new WorkerExit({ reason: "Crashed", detail })))
   })
-  client.wake()
+  loop.wake()
   const app = yield* AppModules.load({ _tag: "Url", url }, yield* NodeListen.make(sessions))
   yield* Layer.build(Layer.provide(app, Layer.succeed(Sessions, sessions)))
   yield* status({ _tag: "Ready" })

@@ -13,6 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import type * as Net from "node:net"
 import type { SessionAbout } from "../domain/memory/SessionAbout.ts"
 import type { AppIndex, ListenerHandle, SessionHandle, WorkerIndex, WorkerMapIndex } from "../domain/state/Handle.ts"
 import * as Refusal from "../domain/state/Refusal.ts"
@@ -51,10 +52,12 @@ export interface Session {
   /** Endpoint URIs of the peer and of this end. */
   readonly remote: string
   readonly local: string
-  /** What is known of it beside that: TLS, and the proxy that it came by. */
+  /** What else is known of it: how TLS ended, and the proxy that it came by. */
   readonly about: SessionAbout
   /** Whether the peer is another worker of this host, and the bytes go from one to the other without the host (W16). */
   readonly cutThrough: boolean
+  /** Whether what it carries are datagrams: then it is used with `SessionDatagrams`, which keeps them apart. */
+  readonly datagrams: boolean
   /** Set it to hear of edges; what is there already is not announced again. */
   handler: SessionHandler | undefined
   /** Bytes that can be read now. */
@@ -101,6 +104,12 @@ export interface Session {
    * or has broken, and when one carries datagrams and the other does not.
    */
   splice(other: Session): boolean
+  /**
+   * Takes the socket out of a session that has moved to this worker with one of its own, with all that has not been read
+   * yet, for what is written for sockets. The session hears no edges any more, and is closed when the socket is.
+   * `undefined` when it has none, or has ended already.
+   */
+  takeSocket(): Net.Socket | undefined
 }
 
 /**

@@ -18,7 +18,9 @@ import * as Segment from "../../src/domain/memory/Segment.ts"
 import * as SessionBlock from "../../src/domain/memory/SessionBlock.ts"
 import * as Handle from "../../src/domain/state/Handle.ts"
 import * as Bells from "../../src/layers/stack/Bells.ts"
-import * as WorkerLoop from "../../src/layers/worker/WorkerLoop.ts"
+import * as SessionsService from "../../src/layers/worker/SessionsService.ts"
+import type { WorkerLoop } from "../../src/layers/worker/WorkerLoop.ts"
+import type { WorkerStart } from "../../src/layers/worker/WorkerPlace.ts"
 import type { DoorbellShape } from "../../src/services/Doorbell.ts"
 import type { Session, Sessions, WorkerInfo } from "../../src/services/Sessions.ts"
 import { settled } from "./until.ts"
@@ -34,7 +36,9 @@ export class Worker {
   readonly segments = new Map<number, Segment.Segment>()
   /** Rings of other workers that this one has heard. */
   rings = 0
-  client!: WorkerLoop.WorkerLoop
+  loop!: WorkerLoop
+  /** What the host is said to have written that makes no sense. */
+  readonly faults: Array<string> = []
   sessions!: Sessions["Service"]
   /** What the application's handlers have thrown. */
   readonly thrown: Array<unknown> = []
@@ -46,7 +50,7 @@ export class Worker {
   readonly closedLinks: Array<number> = []
   readonly toWorker: QueueProducer
   readonly toHost: QueueConsumer
-  readonly start: WorkerLoop.WorkerStart
+  readonly start: WorkerStart
   readonly workerSide: DoorbellShape
   nextSegment = 1
   nextLink = 0
@@ -319,7 +323,7 @@ export class LocalHost {
 
   /** The worker is gone: whoever it was connected to gets a reset, and its links go. */
   crash(worker: Worker): void {
-    worker.client.detach()
+    worker.loop.detach()
     for (const side of this.#sides.values()) {
       const { peer } = side
       if (side.worker !== worker || side.over || peer === undefined) continue
@@ -347,7 +351,7 @@ export const make = Effect.fnUntraced(
       host.workers.push(worker)
       yield* hostSide.listen(() => host.look(worker))
       const run = yield* FiberSet.makeRuntime<never, never, never>()
-      const { client, sessions } = yield* WorkerLoop.make(worker.start, {
+      const { loop, sessions } = yield* SessionsService.make(worker.start, {
         doorbell: workerSide,
         receive: (segment) => worker.handedSegments.get(segment),
         receiveSocket: () => undefined,
@@ -371,11 +375,12 @@ export const make = Effect.fnUntraced(
         },
         spin: 0,
         stop: () => {},
-        report: (error) => void worker.thrown.push(error)
+        report: (error) => void worker.thrown.push(error),
+        fault: (detail) => void worker.faults.push(detail)
       })
-      worker.client = client
+      worker.loop = loop
       worker.sessions = sessions
-      client.wake()
+      loop.wake()
       host.look(worker)
     }
     yield* Effect.orDie(host.workers[0]!.sessions.listen(endpoint, (session) => host.accept(session)))

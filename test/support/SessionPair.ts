@@ -8,6 +8,7 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Endpoint from "../../src/domain/net/Endpoint.ts"
 import * as Handle from "../../src/domain/state/Handle.ts"
 import {
   ConnectFailed,
@@ -70,6 +71,9 @@ export class End implements Session {
   /** Which of `end`, `close`, `abort` took effect, in order. */
   readonly calls: Array<"end" | "close" | "abort"> = []
   readonly cutThrough = false
+  get datagrams(): boolean {
+    return Endpoint.transportOf(this.local) === "udp"
+  }
   /** The connection is gone for both ends. */
   gone = false
   peer!: End
@@ -172,6 +176,7 @@ export class End implements Session {
     this.#blocked = true
     return 0
   }
+  takeSocket(): undefined {}
   splice(): boolean {
     return false
   }

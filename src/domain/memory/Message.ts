@@ -63,7 +63,7 @@ const shapes = {
     listener: "listener",
     segment: "u32",
     offset: "u32",
-    // where the text of what is known of it lies, see `SessionText`; no bytes when there is none
+    // where what else is known of it lies, see `SessionAbout`; no bytes when there is nothing
     aboutSegment: "u32",
     aboutOffset: "u32",
     aboutBytes: "u32",

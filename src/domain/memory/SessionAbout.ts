@@ -1,5 +1,8 @@
 /**
- * What is known of a session beside its addresses: how TLS ended, and which proxy it came by.
+ * What is known of a session besides its addresses: how TLS ended, and which proxy it came by.
+ *
+ * On its way to a worker it is JSON, in a block of the host's arena that the message about the session names. The block
+ * is freed once the worker has claimed the session, or is done with it.
  */
 import * as Schema from "effect/Schema"
 
@@ -24,7 +27,7 @@ export const TlsPeer = Schema.Struct({
 export type TlsPeer = typeof TlsPeer.Type
 
 /**
- * What is known of a session beside its addresses.
+ * What is known of a session besides its addresses.
  *
  * @category models
  * @since 0.1.0
@@ -54,3 +57,25 @@ export const SessionAbout = Schema.Struct({
   }))
 })
 export type SessionAbout = typeof SessionAbout.Type
+
+/** The most bytes that it takes on its way. */
+const LONGEST = 16_384
+
+const decoder = new TextDecoder()
+
+/** For the many sessions of which nothing else is known. */
+export const nothing: SessionAbout = {}
+
+/** `undefined` when there is nothing to say. What would be too long is told without the peer's certificate. */
+export const encode = (about: SessionAbout | undefined): Uint8Array | undefined => {
+  if (about === undefined) return undefined
+  const bytes = Buffer.from(JSON.stringify(about))
+  if (bytes.length <= LONGEST || about.tls === undefined) return bytes
+  const { peer: _, ...tls } = about.tls
+  return Buffer.from(JSON.stringify({ ...about, tls }))
+}
+
+/** Reads what the host has written. */
+export const decode = (bytes: Uint8Array): SessionAbout =>
+  // shared memory can't be decoded in place
+  bytes.length === 0 ? nothing : JSON.parse(decoder.decode(new Uint8Array(bytes))) as SessionAbout

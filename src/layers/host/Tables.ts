@@ -13,8 +13,8 @@ import type * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import { LocalTable } from "../../domain/admission/LocalTable.ts"
+import * as SessionAbout from "../../domain/memory/SessionAbout.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
-import * as SessionText from "../../domain/memory/SessionText.ts"
 import type * as Endpoint from "../../domain/net/Endpoint.ts"
 import type { ListenerOptions } from "../../domain/options/ListenerOptions.ts"
 import type * as Report from "../../domain/report/Report.ts"
@@ -121,7 +121,7 @@ export class Tables {
       moves: isMovable,
       inTls: isMovable && connection.inTls
     })
-    const text = SessionText.encode(connection.about)
+    const text = SessionAbout.encode(connection.about)
     const textPlace = text === undefined ? undefined : manager.allocate(text.length)
     const home = { worker, origin, place, since: this.now() }
     const about = text === undefined || textPlace === undefined ? undefined : { place: textPlace, bytes: text.length }

@@ -6,6 +6,7 @@
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import { type AppModule, AppWorker, WorkerExit } from "../../services/AppWorker.ts"
@@ -15,7 +16,8 @@ import type { SegmentManager } from "../../services/SegmentManager.ts"
 import { Sessions } from "../../services/Sessions.ts"
 import { WorkerPlan } from "../../services/WorkerPlan.ts"
 import * as AppModules from "../adapters/node/AppModules.ts"
-import * as WorkerLoop from "../worker/WorkerLoop.ts"
+import * as SessionsService from "../worker/SessionsService.ts"
+import type * as WorkerPlace from "../worker/WorkerPlace.ts"
 import { WorkerTls } from "../worker/WorkerTls.ts"
 import * as Bells from "./Bells.ts"
 import { WorkerChannel } from "./WorkerChannel.ts"
@@ -23,10 +25,10 @@ import * as WorkerStart from "./WorkerStart.ts"
 
 /** What a worker on the host's loop is made of. */
 export interface InProcessOptions {
-  readonly start: WorkerLoop.WorkerStart
+  readonly start: WorkerPlace.WorkerStart
   readonly module: AppModule
   readonly place:
-    & Pick<WorkerLoop.WorkerPlace, "doorbell" | "receive" | "pace" | "receiveCertificates" | "receiveSocket">
+    & Pick<WorkerPlace.WorkerPlace, "doorbell" | "receive" | "pace" | "receiveCertificates" | "receiveSocket">
     & {
       /** A link that the host has handed over. */
       readonly link: (number: number) => Pick<Link, "inbox" | "bell"> | undefined
@@ -49,30 +51,31 @@ export const layerFrom = (options: InProcessOptions): Layer.Layer<AppWorker> =>
     Effect.gen(function*() {
       const ready = yield* Deferred.make<void, WorkerExit>()
       const exit = yield* Deferred.make<never, WorkerExit>()
-      const stop = yield* Deferred.make<void>()
+      const stop = yield* Deferred.make<void, WorkerExit>()
       const logError = Effect.runForkWith(yield* Effect.context<never>())
       let detach = (): void => {}
 
       const app = Effect.gen(function*() {
         const { link, ...place } = options.place
         const listening = yield* FiberSet.makeRuntime<never, never, never>()
-        const receiveLink = (number: number, wake: () => void): WorkerLoop.ReceivedLink | undefined => {
+        const receiveLink = (number: number, wake: () => void): WorkerPlace.ReceivedLink | undefined => {
           const handed = link(number)
           if (handed === undefined) return undefined
           const bell = Bells.ofLink(handed.bell)
           const fiber = listening(Effect.scoped(Effect.andThen(bell.listen(wake), Effect.never)))
           return { inbox: handed.inbox, ring: bell.ring, close: () => fiber.interruptUnsafe() }
         }
-        const { client, sessions } = yield* WorkerLoop.make(options.start, {
+        const { loop, sessions } = yield* SessionsService.make(options.start, {
           ...place,
           receiveLink,
           tls: options.start.tls && new WorkerTls(options.start.tls),
           spin: 0,
           stop: () => void Deferred.doneUnsafe(stop, Effect.void),
-          report: (error) => void logError(Effect.logError("an application's session handler threw", error))
+          report: (error) => void logError(Effect.logError("an application's session handler threw", error)),
+          fault: (detail) => void Deferred.doneUnsafe(stop, Exit.fail(new WorkerExit({ reason: "Crashed", detail })))
         })
-        detach = () => client.detach()
-        client.wake()
+        detach = () => loop.detach()
+        loop.wake()
         const app = yield* AppModules.load(options.module)
         yield* Layer.build(Layer.provide(app, Layer.succeed(Sessions, options.between?.(sessions) ?? sessions)))
         yield* Deferred.succeed(ready, undefined)

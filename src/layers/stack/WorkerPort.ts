@@ -17,11 +17,11 @@ import { type MessagePort, receiveMessageOnPort } from "node:worker_threads"
 import type { SessionHandle } from "../../domain/state/Handle.ts"
 import { WorkerExit } from "../../services/AppWorker.ts"
 import type { PostedCertificate } from "../../services/Attachment.ts"
-import type * as WorkerLoop from "../worker/WorkerLoop.ts"
+import type * as WorkerPlace from "../worker/WorkerPlace.ts"
 
 /** What the thread finds in `workerData`. */
 export interface ThreadData {
-  readonly start: WorkerLoop.WorkerStart
+  readonly start: WorkerPlace.WorkerStart
   readonly url: string
   readonly port: MessagePort
 }

@@ -5,14 +5,14 @@ import * as Effect from "effect/Effect"
 import { MessageQueue } from "../../services/MessageQueue.ts"
 import { SegmentManager } from "../../services/SegmentManager.ts"
 import { WorkerPlan } from "../../services/WorkerPlan.ts"
-import type * as WorkerLoop from "../worker/WorkerLoop.ts"
+import type * as WorkerPlace from "../worker/WorkerPlace.ts"
 import * as WorkerTls from "../worker/WorkerTls.ts"
 
 export const make = Effect.gen(function*() {
   const { app, endpoints, info } = yield* WorkerPlan
   const { first } = yield* SegmentManager
   const { geometry, inbox } = yield* MessageQueue
-  const start: WorkerLoop.WorkerStart = {
+  const start: WorkerPlace.WorkerStart = {
     info,
     endpoints,
     config: app.config,

@@ -188,7 +188,7 @@ export class Script implements WorkerScript {
     this.#blocked = true
   }
 
-  /** See `WorkerLoop.Place`. */
+  /** See `WorkerPlace`. */
   readonly pace = (): ((look: () => void) => void) | undefined => this.#delay > 0 ? this.#next : undefined
 
   readonly #next = (look: () => void): void => {

@@ -11,28 +11,29 @@
  * has found them, or the writer is told that the session takes no more.
  *
  * The other worker is not trusted. Positions and places that make no sense cost this session, and nothing else.
- *
- * @since 0.1.0
  */
 import * as CutThroughSegment from "../../domain/memory/CutThroughSegment.ts"
 import * as Fifo from "../../domain/memory/Fifo.ts"
 import type * as Inbox from "../../domain/memory/Inbox.ts"
 import type * as Message from "../../domain/memory/Message.ts"
 import type { Segment } from "../../domain/memory/Segment.ts"
+import * as SessionAbout from "../../domain/memory/SessionAbout.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
-import * as SessionText from "../../domain/memory/SessionText.ts"
-import { FifoSession, type Outbound } from "./FifoSession.ts"
+import { type FifoMemory, type FifoOwner, FifoSession } from "./FifoSession.ts"
 
-export type About = Pick<
-  Message.Of<"localAccepted">,
-  "local" | "remote" | "session" | "slot" | "peerSlot" | "rxBytes" | "txBytes"
->
+/** What a session needs of its worker. */
+export interface CutThroughOwner extends FifoOwner {
+  /** The session's place in the inbox may be another's from here on. */
+  leftInbox(session: CutThroughSession): void
+}
 
 /** No fifo of a cut-through session allocates, and each has its own bound. */
-const memory = {
+const memory: FifoMemory = {
   rxFifoSize: 0,
   txFifoSize: 0,
   view: () => undefined,
+  hot: () => {},
+  starved: () => {},
   blocks: {
     allocate: () => undefined,
     free: () => {},
@@ -45,6 +46,7 @@ const memory = {
 export class CutThroughSession extends FifoSession {
   /** Its place in this worker's inbox. */
   readonly slot: number
+  readonly #inbox: CutThroughOwner
   readonly #side: SessionBlock.Side
   readonly #segment: Segment
   readonly #sizes: CutThroughSegment.Sizes
@@ -53,16 +55,23 @@ export class CutThroughSession extends FifoSession {
   /** The other worker wrote what makes no sense. */
   #corrupt = false
 
-  constructor(outbound: Outbound, side: SessionBlock.Side, segment: Segment, peer: Inbox.Sender, about: About) {
-    super(outbound, memory, segment, 0, { ...about, about: SessionText.nothing })
-    this.slot = about.slot
+  constructor(
+    owner: CutThroughOwner,
+    side: SessionBlock.Side,
+    segment: Segment,
+    peer: Inbox.Sender,
+    { local, peerSlot, remote, rxBytes, session, slot, txBytes }: Message.Of<"localAccepted" | "localConnected">
+  ) {
+    super(owner, memory, segment, 0, { handle: session, remote, local, about: SessionAbout.nothing })
+    this.slot = slot
+    this.#inbox = owner
     this.#side = side
     this.#segment = segment
     this.#sizes = side === "server"
-      ? { toServer: about.rxBytes, toClient: about.txBytes }
-      : { toServer: about.txBytes, toClient: about.rxBytes }
+      ? { toServer: rxBytes, toClient: txBytes }
+      : { toServer: txBytes, toClient: rxBytes }
     this.#peer = peer
-    this.#peerSlot = about.peerSlot
+    this.#peerSlot = peerSlot
   }
 
   override get cutThrough(): boolean {
@@ -177,13 +186,18 @@ export class CutThroughSession extends FifoSession {
   }
 
   /** The other worker has set this session's bit: for bytes, for room, or for nothing. */
-  look(): void {
+  override look(): void {
     this.lookForBytes()
     if (this.tx?.waiting === false) this.onWritable()
   }
 
   lookForBytes(): void {
     if (this.rx?.takeEvent() === true) this.onReadable()
+  }
+
+  protected override released(): void {
+    super.released()
+    this.#inbox.leftInbox(this)
   }
 
   override onReset(reason: string): void {

@@ -6,44 +6,39 @@
  * connection broke. From then on their memory may be another session's, so nothing here touches it.
  *
  * What is different where the peer is another worker is in `CutThroughSession`.
- *
- * @since 0.1.0
  */
 import * as Fifo from "../../domain/memory/Fifo.ts"
 import * as Message from "../../domain/memory/Message.ts"
 import type { Segment } from "../../domain/memory/Segment.ts"
 import type { SessionAbout } from "../../domain/memory/SessionAbout.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
-import * as Handle from "../../domain/state/Handle.ts"
+import * as Endpoint from "../../domain/net/Endpoint.ts"
+import type * as Handle from "../../domain/state/Handle.ts"
 import type { Session, SessionHandler } from "../../services/Sessions.ts"
-import { isDatagrams } from "./SessionDatagrams.ts"
+import type { Outbox } from "./Outbox.ts"
+import type { SessionIdentity, WorkerSession } from "./WorkerSession.ts"
 
-/** The memory that the sessions of a worker share. */
-export interface Memory {
+/** The memory that a session's fifos are in. */
+export interface FifoMemory {
+  /** Bytes that an rx fifo and a tx fifo hold. */
   readonly rxFifoSize: number
   readonly txFifoSize: number
   readonly view: Fifo.View
   readonly blocks: Fifo.Blocks
-}
-
-/** What a session needs of its worker's client. */
-export interface Outbound {
-  /** Sends an IO event about the session. */
-  readonly io: (kind: Message.IoKind, index: number, generation: number) => void
-  readonly control: (message: Message.Message) => void
   /** The session holds tx memory now: look at it when idle memory is given back. */
-  readonly hot: (session: FifoSession) => void
+  hot(session: FifoSession): void
   /** The session has bytes to write and there is no memory for them. */
-  readonly starved: (session: FifoSession) => void
-  readonly released: (session: FifoSession) => void
+  starved(session: FifoSession): void
 }
 
-/** What is known of a session when it begins. */
-export type SessionFacts = Pick<Message.Of<"accepted">, "local" | "remote" | "session"> & {
-  readonly about: SessionAbout
+/** What a session needs of its worker besides. */
+export interface FifoOwner {
+  readonly outbox: Pick<Outbox, "io" | "control">
+  /** The session has let go of its fifos. */
+  released(session: FifoSession): void
 }
 
-export class FifoSession implements Session {
+export class FifoSession implements WorkerSession {
   readonly handle: Handle.SessionHandle
   readonly remote: string
   readonly local: string
@@ -51,8 +46,8 @@ export class FifoSession implements Session {
   handler: SessionHandler | undefined
   ended = false
   reset: string | undefined
-  readonly #outbound: Outbound
-  readonly #memory: Memory
+  readonly #owner: FifoOwner
+  readonly #memory: FifoMemory
   readonly #segment: Segment
   readonly #offset: number
   // the fifos' ends are made when bytes first move: an idle session does without them
@@ -67,22 +62,22 @@ export class FifoSession implements Session {
   #gone = false
   /** A write was cut short. */
   #blocked = false
-  /** Whether the client looks at it when idle memory is given back, and whether it was written to since. */
+  /** Whether the worker looks at it when idle memory is given back, and whether it was written to since. */
   #hot = false
   #written = false
 
   constructor(
-    outbound: Outbound,
-    memory: Memory,
+    owner: FifoOwner,
+    memory: FifoMemory,
     segment: Segment,
     offset: number,
-    { about, local, remote, session }: SessionFacts
+    { about, handle, local, remote }: SessionIdentity
   ) {
-    this.#outbound = outbound
+    this.#owner = owner
     this.#memory = memory
     this.#segment = segment
     this.#offset = offset
-    this.handle = session
+    this.handle = handle
     this.remote = remote
     this.local = local
     this.about = about
@@ -90,6 +85,10 @@ export class FifoSession implements Session {
 
   get cutThrough(): boolean {
     return false
+  }
+
+  get datagrams(): boolean {
+    return Endpoint.transportOf(this.local) === "udp"
   }
 
   get rxBound(): number {
@@ -122,7 +121,7 @@ export class FifoSession implements Session {
   }
 
   #io(kind: Message.IoKind): void {
-    this.#outbound.io(kind, Handle.index(this.handle), Handle.generation(this.handle))
+    this.#owner.outbox.io(kind, this.handle)
   }
 
   get available(): number {
@@ -200,7 +199,7 @@ export class FifoSession implements Session {
 
   #block(wait: Fifo.Wait): void {
     this.#blocked = true
-    if (wait === "memory") this.#outbound.starved(this)
+    if (wait === "memory") this.#memory.starved(this)
   }
 
   /** Tells the peer that bytes which it waits for have been read. */
@@ -213,7 +212,7 @@ export class FifoSession implements Session {
     this.#written = true
     if (!this.#hot) {
       this.#hot = true
-      this.#outbound.hot(this)
+      this.#memory.hot(this)
     }
     if (tx.raiseEvent()) this.#io(Message.Tx)
   }
@@ -221,7 +220,7 @@ export class FifoSession implements Session {
   end(): void {
     if (this.#txEnded || this.#spliced) return
     this.#txEnded = true
-    if (!this.#gone) this.#outbound.control({ _tag: "end", session: this.handle })
+    if (!this.#gone) this.#owner.outbox.control({ _tag: "end", session: this.handle })
   }
 
   close(): void {
@@ -236,10 +235,10 @@ export class FifoSession implements Session {
     if (!(other instanceof FifoSession) || other === this) return false
     if (!this.#canSplice || !other.#canSplice) return false
     // datagrams stand in a fifo with their lengths, which a stream would take for bytes
-    if (isDatagrams(this) !== isDatagrams(other)) return false
+    if (this.datagrams !== other.datagrams) return false
     this.#spliced = true
     other.#spliced = true
-    this.#outbound.control({ _tag: "splice", session: this.handle, other: other.handle })
+    this.#owner.outbox.control({ _tag: "splice", session: this.handle, other: other.handle })
     return true
   }
 
@@ -252,7 +251,7 @@ export class FifoSession implements Session {
     this.#givenUp = true
     this.#txEnded = true
     if (this.#gone) this.#release()
-    else this.#outbound.control({ _tag: how, session: this.handle })
+    else this.#owner.outbox.control({ _tag: how, session: this.handle })
   }
 
   /** The host says that there are bytes to read. The flag goes first: what comes after it is announced again. */
@@ -290,13 +289,23 @@ export class FifoSession implements Session {
     }
   }
 
+  /** Its worker forgets it. */
+  protected released(): void {
+    this.#owner.released(this)
+  }
+
+  /** Nothing: what its peer does comes by way of the host, which says so. */
+  look(): void {}
+
+  takeSocket(): undefined {}
+
   #release(): void {
     const wanted = !this.#givenUp && this.reset === undefined && this.available > 0
     if (wanted || this.#released) return
     this.#txEnd?.free()
     this.#letGo()
-    this.#outbound.released(this)
-    this.#outbound.control({ _tag: "release", session: this.handle })
+    this.released()
+    this.#owner.outbox.control({ _tag: "release", session: this.handle })
   }
 
   #letGo(): void {

@@ -14,7 +14,6 @@
  * @since 0.1.0
  */
 import * as Datagram from "../../domain/memory/Datagram.ts"
-import * as Endpoint from "../../domain/net/Endpoint.ts"
 import type { Session } from "../../services/Sessions.ts"
 
 const { HEADER } = Datagram
@@ -37,7 +36,7 @@ const senseless = new WeakSet<Session>()
  * @category guards
  * @since 0.1.0
  */
-export const isDatagrams = (session: Session): boolean => Endpoint.transportOf(session.local) === "udp"
+export const isDatagrams = (session: Session): boolean => session.datagrams
 
 /**
  * Bytes of the largest message that the session can send. A datagram of that size is larger than most networks carry in

@@ -6,7 +6,7 @@
  * room for below the bound of a tx fifo. There is no message to the host but the last: that the connection is gone.
  *
  * The stream begins to flow when the application has been given the session, unless it has taken the stream by then
- * (see {@link streamOf}): what is written for sockets works on the socket itself.
+ * (see {@link SocketSession.takeSocket}): what is written for sockets works on the socket itself.
  *
  * This module is a hot path: what listens to a stream is shared by all of them.
  */
@@ -16,8 +16,9 @@ import type { Duplex } from "node:stream"
 import type { SessionAbout } from "../../domain/memory/SessionAbout.ts"
 import * as ConnectionLoss from "../../domain/net/ConnectionLoss.ts"
 import type * as Handle from "../../domain/state/Handle.ts"
-import type { Session, SessionHandler } from "../../services/Sessions.ts"
+import type { SessionHandler } from "../../services/Sessions.ts"
 import * as SocketBreak from "../transport/SocketBreak.ts"
+import type { SessionIdentity, WorkerSession } from "./WorkerSession.ts"
 
 /** What it runs on: a socket, or what has all of a socket that it needs. */
 export type SocketStream = Duplex & Pick<Net.Socket, "setTimeout" | "destroySoon" | "resetAndDestroy">
@@ -30,14 +31,6 @@ export interface StreamOwner {
   readonly guard: (session: SocketSession, edge: (session: SocketSession) => void) => void
   /** The connection is gone. */
   readonly gone: (session: SocketSession) => void
-}
-
-/** What is known of a session when it begins. */
-export interface StreamKnown {
-  readonly session: Handle.SessionHandle
-  readonly remote: string
-  readonly local: string
-  readonly about: SessionAbout
 }
 
 const owner = Symbol("session")
@@ -67,12 +60,13 @@ const sayWritable = (session: SocketSession): void => session.handler?.writable?
 const sayEnded = (session: SocketSession): void => session.handler?.ended?.(session)
 const sayClosed = (session: SocketSession): void => session.handler?.closed?.(session, session.reset)
 
-export class SocketSession implements Session {
+export class SocketSession implements WorkerSession {
   readonly handle: Handle.SessionHandle
   readonly remote: string
   readonly local: string
   readonly about: SessionAbout
   readonly cutThrough = false
+  readonly datagrams = false
   handler: SessionHandler | undefined
   ended = false
   reset: string | undefined
@@ -100,13 +94,13 @@ export class SocketSession implements Session {
   constructor(
     owner_: StreamOwner,
     stream: SocketStream,
-    { about, local, remote, session }: StreamKnown,
+    { about, handle, local, remote }: SessionIdentity,
     below?: SocketStream
   ) {
     this.#owner = owner_
     this.#below = below
     this.#stream = stream
-    this.handle = session
+    this.handle = handle
     this.remote = remote
     this.local = local
     this.about = about
@@ -354,15 +348,11 @@ export class SocketSession implements Session {
   onReadable(): void {}
   onWritable(): void {}
   onCleanup(): void {}
+  look(): void {}
 
-  /** Whether the stream is a socket of Node's. */
-  get isSocket(): boolean {
-    return this.#stream instanceof Net.Socket
-  }
-
-  /** See {@link streamOf}. */
-  take(): SocketStream | undefined {
+  takeSocket(): Net.Socket | undefined {
     const stream = this.#stream
+    if (!(stream instanceof Net.Socket)) return undefined
     if (this.#taken) return stream
     if (this.closed || this.ended || this.#txEnded || stream.destroyed) return undefined
     this.#taken = true
@@ -377,15 +367,3 @@ export class SocketSession implements Session {
     return stream
   }
 }
-
-/**
- * Takes the stream out of a session that has one of its own, with all that has not been read, for what is written for
- * sockets. The session hears no edges any more, and is closed when the stream is. `undefined` when there is none, or
- * it has ended already.
- */
-export const streamOf = (session: Session): SocketStream | undefined =>
-  session instanceof SocketSession ? session.take() : undefined
-
-/** As {@link streamOf}, where it is a socket of Node's. */
-export const socketOf = (session: Session): Net.Socket | undefined =>
-  session instanceof SocketSession && session.isSocket ? session.take() as Net.Socket | undefined : undefined

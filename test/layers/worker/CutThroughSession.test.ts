@@ -40,7 +40,7 @@ const scenario = (
       held.clear()
       yield* settled
       assert.strictEqual(host.segments, 0)
-      for (const { client } of host.workers) assert.strictEqual(client.sessions, 0)
+      for (const { loop } of host.workers) assert.strictEqual(loop.open, 0)
     }).pipe(Effect.scoped))
 
 /** What tests leave open. */
@@ -264,7 +264,7 @@ describe("cut-through sessions", () => {
           yield* settled
           assert.deepStrictEqual(ends[to].edges, ["readable 10", "closed: the worker has gone"])
           assert.deepStrictEqual(ends[from].edges, ["closed: the worker was detached"])
-          assert.strictEqual(stays.client.sessions, 0)
+          assert.strictEqual(stays.loop.open, 0)
           assert.strictEqual(stays.closedLinks.length, 1)
           assert.strictEqual(gone.closedLinks.length, 1)
         })
@@ -386,7 +386,7 @@ describe("cut-through sessions", () => {
       }
       yield* settled
       assert.strictEqual(host.segments, 0)
-      assert.strictEqual(server!.client.sessions, 0)
+      assert.strictEqual(server!.loop.open, 0)
     }).pipe(Effect.scoped))
 
   it.effect("W16 a connect that nobody waits for any more is given up when it succeeds", () =>
@@ -450,7 +450,7 @@ describe("cut-through sessions", () => {
   scenario("W16 a worker that is detached closes its sessions and its links", (ends, host) =>
     Effect.sync(() => {
       const [server] = host.workers
-      server!.client.detach()
+      server!.loop.detach()
       assert.deepStrictEqual(ends.server.edges, ["closed: the worker was detached"])
       assert.strictEqual(ends.server.session.available, 0)
       assert.strictEqual(ends.server.session.write(bytes(1)), -1)
@@ -648,7 +648,7 @@ describe("cut-through sessions with a worker that can't be trusted", () => {
         for (const ends of [good, bad]) for (const side of sides) ends[side].session.abort()
         yield* settled
         assert.strictEqual(host.segments, 0)
-        for (const { client } of host.workers) assert.strictEqual(client.sessions, 0)
+        for (const { loop } of host.workers) assert.strictEqual(loop.open, 0)
         yield* TestClock.adjust(5000)
       }).pipe(Effect.scoped),
     { arbitrary: { runs: 60 } }

@@ -19,7 +19,6 @@ import type * as Net from "node:net"
 import { Duplex } from "node:stream"
 import * as Endpoint from "../../../domain/net/Endpoint.ts"
 import type { Session, SessionHandler } from "../../../services/Sessions.ts"
-import * as SocketSession from "../../worker/SocketSession.ts"
 
 /** Bytes that are copied out of a fifo at a time; as many as a stream holds by default. */
 const CHUNK = 65_536
@@ -416,7 +415,7 @@ export type DuplexStream = SessionDuplex | Net.Socket
  * @since 0.1.0
  */
 export const fromSession = (session: Session, options?: SessionDuplexOptions): DuplexStream => {
-  const socket = SocketSession.socketOf(session)
+  const socket = session.takeSocket()
   if (socket === undefined) return new SessionDuplex(session, options)
   socket.allowHalfOpen = options?.allowHalfOpen ?? true
   return socket

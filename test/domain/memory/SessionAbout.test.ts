@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as SessionText from "../../../src/domain/memory/SessionText.ts"
+import * as SessionAbout from "../../../src/domain/memory/SessionAbout.ts"
 
 const tls = { protocol: "TLSv1.3", cipher: "TLS_AES_128_GCM_SHA256", resumed: false, authorized: false }
 const peer = {
@@ -12,23 +12,23 @@ const peer = {
   validTo: 1
 }
 
-describe("SessionText", () => {
+describe("SessionAbout", () => {
   it("what is known of a session is read as it was written, also from shared memory", () => {
     const about = { tls: { ...tls, serverName: "ä.example", peer }, proxy: { remote: "tcp://a:1", local: "tcp://b:2" } }
-    const text = SessionText.encode(about)!
+    const text = SessionAbout.encode(about)!
     const shared = new Uint8Array(new SharedArrayBuffer(text.length))
     shared.set(text)
-    assert.deepStrictEqual(SessionText.decode(shared), about)
+    assert.deepStrictEqual(SessionAbout.decode(shared), about)
   })
 
   it("of a session of which nothing is known there is no text", () => {
-    assert.isUndefined(SessionText.encode(undefined))
-    assert.strictEqual(SessionText.decode(new Uint8Array(0)), SessionText.nothing)
+    assert.isUndefined(SessionAbout.encode(undefined))
+    assert.strictEqual(SessionAbout.decode(new Uint8Array(0)), SessionAbout.nothing)
   })
 
   it("a certificate that would make it too long is left out", () => {
-    const text = SessionText.encode({ tls: { ...tls, peer: { ...peer, names: "DNS:x, ".repeat(4000) } } })!
+    const text = SessionAbout.encode({ tls: { ...tls, peer: { ...peer, names: "DNS:x, ".repeat(4000) } } })!
     assert.isBelow(text.length, 16_384)
-    assert.deepStrictEqual(SessionText.decode(text), { tls })
+    assert.deepStrictEqual(SessionAbout.decode(text), { tls })
   })
 })

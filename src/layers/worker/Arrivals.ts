@@ -1,0 +1,198 @@
+/**
+ * Sessions that come to a worker: what the host offers it for its listeners, from the offer to the application.
+ *
+ * ```
+ * accepted ─► claimed ─┬─ over fifos ───────────────────────────────► the application
+ *                      └─ moves ─ moved: its socket is here ─┬──────► the application
+ *                                                            └─ TLS ─► the application, or `insecure`
+ * localAccepted ─► claimed ─────────────────────────────────────────► the application
+ * ```
+ *
+ * An offer is claimed in one place, by one compare-and-swap in its block: it may have been taken back, and then it is
+ * nothing to this worker, which says that it has come past it.
+ */
+import * as Result from "effect/Result"
+import type * as Net from "node:net"
+import * as Message from "../../domain/memory/Message.ts"
+import type * as Segment from "../../domain/memory/Segment.ts"
+import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
+import * as Endpoint from "../../domain/net/Endpoint.ts"
+import type * as Handle from "../../domain/state/Handle.ts"
+import type { Session } from "../../services/Sessions.ts"
+import type { Outbox } from "./Outbox.ts"
+import type { PeerLinks } from "./PeerLinks.ts"
+import type { SocketSession } from "./SocketSession.ts"
+import type { WorkerMemory } from "./WorkerMemory.ts"
+import type { WorkerPlace } from "./WorkerPlace.ts"
+import type { SessionIdentity } from "./WorkerSession.ts"
+import type { WorkerSessions } from "./WorkerSessions.ts"
+
+type Accept = (session: Session) => void
+
+/** A listener that this worker has a seat at. */
+interface Seat {
+  readonly accept: Accept
+  /** Its endpoint as it was asked for, in one spelling: TLS has its options by that. */
+  readonly endpoint: string
+}
+
+/** A session that was claimed, and whose socket is on its way here. */
+interface Moving {
+  readonly identity: SessionIdentity
+  readonly seat: Seat
+  /** Whether TLS ends here. */
+  readonly inTls: boolean
+}
+
+export class Arrivals {
+  readonly #place: Pick<WorkerPlace, "receiveSocket" | "tls">
+  readonly #sessions: WorkerSessions
+  readonly #memory: WorkerMemory
+  readonly #links: PeerLinks
+  readonly #outbox: Outbox
+  readonly #seats = new Map<Handle.ListenerHandle, Seat>()
+  readonly #moving = new Map<Handle.SessionHandle, Moving>()
+  /** The sockets on which TLS handshakes are under way. */
+  readonly #handshakes = new Map<Handle.SessionHandle, Net.Socket>()
+
+  constructor(
+    place: Pick<WorkerPlace, "receiveSocket" | "tls">,
+    sessions: WorkerSessions,
+    memory: WorkerMemory,
+    links: PeerLinks
+  ) {
+    this.#place = place
+    this.#sessions = sessions
+    this.#memory = memory
+    this.#links = links
+    this.#outbox = sessions.outbox
+  }
+
+  /** Claimed sessions whose sockets are on their way here. */
+  get moving(): number {
+    return this.#moving.size
+  }
+
+  // ---- listeners
+
+  listen(listener: Handle.ListenerHandle, endpoint: string, accept: Accept): void {
+    const spelled = Result.match(Endpoint.parse(endpoint), {
+      onFailure: () => endpoint,
+      onSuccess: Endpoint.format
+    })
+    this.#seats.set(listener, { accept, endpoint: spelled })
+  }
+
+  /** What the listener's sessions have become so far goes on. */
+  unlisten(listener: Handle.ListenerHandle): void {
+    this.#seats.delete(listener)
+  }
+
+  // ---- offers
+
+  /** A session of a connection is on offer. */
+  accepted(message: Message.Of<"accepted">): void {
+    const { listener, offset, session: handle } = message
+    const seat = this.#seats.get(listener)
+    const segment = this.#memory.segment(message.segment)
+    if (seat === undefined || segment === undefined || !this.#claims(segment, offset)) return this.#passed(handle)
+    const identity = this.#sessions.identityOf(message)
+    const { inTls = false, moves } = SessionBlock.kind(segment, offset)
+    if (moves) {
+      this.#moving.set(handle, { identity, seat, inTls })
+      return this.#claimed(handle)
+    }
+    const session = this.#sessions.openFifos(identity, segment, offset)
+    this.#claimed(handle)
+    this.#sessions.guard(session, seat.accept)
+  }
+
+  /** A session with another worker is on offer. */
+  localAccepted(message: Message.Of<"localAccepted">): void {
+    const seat = this.#seats.get(message.listener)
+    const segment = this.#memory.segment(message.segment)
+    const peer = this.#links.sender(message.link)
+    if (seat === undefined || segment === undefined || peer === undefined || !this.#claims(segment, 0)) {
+      return this.#passed(message.session)
+    }
+    const session = this.#sessions.openCutThrough(message, "server", segment, peer)
+    this.#claimed(message.session)
+    this.#sessions.guard(session, seat.accept)
+  }
+
+  /** The one place where an offer is claimed; `false` when it has been taken back. */
+  #claims(segment: Segment.Segment, offset: number): boolean {
+    return SessionBlock.endOffer(segment, offset, SessionBlock.CLAIMED)
+  }
+
+  #claimed(session: Handle.SessionHandle): void {
+    this.#outbox.io(Message.Claimed, session)
+  }
+
+  #passed(session: Handle.SessionHandle): void {
+    this.#outbox.io(Message.Passed, session)
+  }
+
+  // ---- sessions whose sockets move here
+
+  /** The socket of a session that was claimed is here. */
+  moved(handle: Handle.SessionHandle): void {
+    const moving = this.#moving.get(handle)
+    if (moving === undefined) return
+    this.#moving.delete(handle)
+    const socket = this.#place.receiveSocket(handle)
+    if (socket === undefined) return this.#gone(handle)
+    if (moving.inTls) return this.#secure(socket, moving)
+    this.#start(this.#sessions.openSocket(moving.identity, socket), moving.seat)
+  }
+
+  /** The host ends a session whose handshake is under way: it is not waited for. */
+  breakHandshake(handle: Handle.SessionHandle): void {
+    this.#handshakes.get(handle)?.resetAndDestroy()
+  }
+
+  /** Has the handshake done, and gives the application the session behind it. */
+  #secure(below: Net.Socket, { identity, seat }: Moving): void {
+    const { tls } = this.#place
+    const { handle } = identity
+    // of another application's listener, whose workers end TLS: this one's do not
+    if (tls === undefined) {
+      below.resetAndDestroy()
+      this.#outbox.control({ _tag: "insecure", session: handle, reason: "tls-failed" })
+      return this.#gone(handle)
+    }
+    const over = (): boolean => this.#handshakes.delete(handle)
+    this.#handshakes.set(handle, below)
+    tls.begin(
+      seat.endpoint,
+      below,
+      (secure, about) => {
+        if (!over()) return
+        const behind = { ...identity, about: { ...identity.about, tls: about } }
+        this.#start(this.#sessions.openSocket(behind, secure, below), seat)
+      },
+      (reason) => {
+        if (over()) this.#outbox.control({ _tag: "insecure", session: handle, reason })
+        this.#gone(handle)
+      }
+    )
+  }
+
+  #start(session: SocketSession, { accept }: Seat): void {
+    this.#sessions.guard(session, accept)
+    session.start()
+  }
+
+  #gone(handle: Handle.SessionHandle): void {
+    this.#outbox.io(Message.Gone, handle)
+  }
+
+  /** Nobody comes any more: the host is gone, or has given this worker up. */
+  detach(): void {
+    for (const handle of this.#moving.keys()) this.#place.receiveSocket(handle)?.resetAndDestroy()
+    this.#moving.clear()
+    for (const below of this.#handshakes.values()) below.resetAndDestroy()
+    this.#handshakes.clear()
+    this.#seats.clear()
+  }
+}

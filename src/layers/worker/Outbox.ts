@@ -1,0 +1,84 @@
+/**
+ * What a worker says to the host: straight into the queue, or, while that is full, in order behind what waits already.
+ *
+ * Sessions bound what waits: each has few messages to say. This module is a hot path: plain synchronous code.
+ */
+import * as Message from "../../domain/memory/Message.ts"
+import * as Mq from "../../domain/memory/QueueMemory.ts"
+import type { QueueProducer } from "../../domain/memory/QueueProducer.ts"
+import * as Handle from "../../domain/state/Handle.ts"
+
+/** An IO event that did not fit into the queue. */
+interface WaitingIo {
+  readonly _tag: "Io"
+  readonly kind: Message.IoKind
+  readonly session: Handle.SessionHandle
+}
+
+export class Outbox {
+  readonly #queue: QueueProducer
+  readonly #waiting: Array<WaitingIo | Message.Message> = []
+  readonly #words = new Int32Array(Mq.CONTROL_WORDS)
+  #closed = false
+
+  constructor(queue: QueueProducer) {
+    this.#queue = queue
+  }
+
+  /** Says that there is something to look at in a session. */
+  io(kind: Message.IoKind, session: Handle.SessionHandle): void {
+    if (this.#closed) return
+    if (this.#waiting.length === 0 && this.#enqueueIo(kind, session) !== Mq.Full) return
+    this.#postpone({ _tag: "Io", kind, session })
+  }
+
+  control(message: Message.Message): void {
+    if (this.#closed) return
+    if (this.#waiting.length === 0 && this.#enqueue(message) !== Mq.Full) return
+    this.#postpone(message)
+  }
+
+  /** What is said from here to {@link uncork} becomes visible, and rings, together. */
+  cork(): void {
+    this.#queue.cork()
+    this.#flush()
+  }
+
+  uncork(): void {
+    this.#queue.uncork()
+  }
+
+  /** The host hears nothing any more. */
+  close(): void {
+    this.#closed = true
+    this.#waiting.length = 0
+  }
+
+  #enqueueIo(kind: Message.IoKind, session: Handle.SessionHandle): Mq.EnqueueResult {
+    return this.#queue.io(kind, Handle.index(session), Handle.generation(session), 0)
+  }
+
+  #enqueue(message: WaitingIo | Message.Message): Mq.EnqueueResult {
+    return message._tag === "Io"
+      ? this.#enqueueIo(message.kind, message.session)
+      : this.#queue.control(this.#words, Message.encode(message, this.#words))
+  }
+
+  #postpone(message: WaitingIo | Message.Message): void {
+    this.#waiting.push(message)
+    this.#flush()
+  }
+
+  /** Sends what waits, as far as it fits; asks for room, then looks again, since room made before is not signalled. */
+  #flush(): void {
+    for (let asked = false;; asked = true) {
+      let sent = 0
+      while (sent < this.#waiting.length && this.#enqueue(this.#waiting[sent]!) !== Mq.Full) sent++
+      if (sent > 0) this.#waiting.splice(0, sent)
+      if (this.#waiting.length === 0 || asked) return
+      // the host can only make room of what it sees
+      this.#queue.flush()
+      this.#queue.wantRoom()
+    }
+  }
+}

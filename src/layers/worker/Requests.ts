@@ -1,0 +1,58 @@
+/**
+ * What a worker has asked of the host and not been answered yet. Each request has a number, and the answer the same.
+ */
+import type * as Message from "../../domain/memory/Message.ts"
+import type { Outbox } from "./Outbox.ts"
+
+export type Request = Message.Of<"listen" | "unlisten" | "connect">
+
+/** The host's answer. */
+export type Reply = Message.Of<"bound" | "unlistened" | "connected" | "localConnected" | "failed">
+
+/** Hears the answer; `undefined` when the worker is detached first. */
+export type Answered = (reply: Reply | undefined) => void
+
+const nothing = (): void => {}
+
+export class Requests {
+  readonly #outbox: Outbox
+  readonly #waiting = new Map<number, Answered>()
+  #next = 0
+  #detached = false
+
+  constructor(outbox: Outbox) {
+    this.#outbox = outbox
+  }
+
+  /** Asks, with a number of its own. Returns how to take it back: the host is told so of a connect, and nobody hears. */
+  ask(message: (request: number) => Request, answered: Answered): () => void {
+    if (this.#detached) {
+      answered(undefined)
+      return nothing
+    }
+    const request = this.#next++ >>> 0
+    this.#waiting.set(request, answered)
+    const sent = message(request)
+    this.#outbox.control(sent)
+    return () => {
+      if (!this.#waiting.delete(request) || sent._tag !== "connect") return
+      this.#outbox.control({ _tag: "cancelConnect", request })
+    }
+  }
+
+  /** The host has answered; `false` when whoever asked has given up meanwhile, or nobody did. */
+  answer(reply: Reply): boolean {
+    const answered = this.#waiting.get(reply.request)
+    if (answered === undefined) return false
+    this.#waiting.delete(reply.request)
+    answered(reply)
+    return true
+  }
+
+  /** Nobody answers any more. */
+  detach(): void {
+    this.#detached = true
+    for (const answered of this.#waiting.values()) answered(undefined)
+    this.#waiting.clear()
+  }
+}

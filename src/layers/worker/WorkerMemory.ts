@@ -1,0 +1,125 @@
+/**
+ * The segments of a worker, and the memory in them that it allocates tx fifos from.
+ *
+ * When that runs out, the worker asks for a segment, once until it is answered or {@link WorkerMemory.trim} comes by; the
+ * sessions that could not write wait. When some has come free, or a segment has come, they may try again. A segment that
+ * was added goes back once nothing in it is in use.
+ */
+import * as Fifo from "../../domain/memory/Fifo.ts"
+import * as Segment from "../../domain/memory/Segment.ts"
+import type { FifoMemory, FifoSession } from "./FifoSession.ts"
+import type { Outbox } from "./Outbox.ts"
+import type { WorkerPlace, WorkerStart } from "./WorkerPlace.ts"
+import type { Guard } from "./WorkerSession.ts"
+
+const writable = (session: FifoSession): void => session.onWritable()
+
+export class WorkerMemory implements FifoMemory {
+  readonly rxFifoSize: number
+  readonly txFifoSize: number
+  readonly #receive: WorkerPlace["receive"]
+  readonly #outbox: Outbox
+  readonly #guard: Guard
+  readonly #segments = new Map<number, Segment.Segment>()
+  readonly #arenas: Segment.Arenas
+  /** Segments with an arena of this worker's that can go back. */
+  readonly #added = new Set<number>()
+  /** Sessions that hold tx memory, and those that wait for some. */
+  readonly #hot = new Set<FifoSession>()
+  readonly #starved = new Set<FifoSession>()
+  #asked = false
+
+  constructor(
+    { buffer, hostBytes, rxFifoSize, txFifoSize }: WorkerStart,
+    receive: WorkerPlace["receive"],
+    outbox: Outbox,
+    guard: Guard
+  ) {
+    this.rxFifoSize = rxFifoSize
+    this.txFifoSize = txFifoSize
+    this.#receive = receive
+    this.#outbox = outbox
+    this.#guard = guard
+    const first = Segment.make(0, buffer, hostBytes)
+    this.#segments.set(0, first)
+    this.#arenas = new Segment.Arenas((index) => this.#segments.get(index)!.bytes)
+    this.#arenas.add(0, Segment.workerArena(first))
+  }
+
+  segment(index: number): Segment.Segment | undefined {
+    return this.#segments.get(index)
+  }
+
+  readonly view = (index: number): Uint8Array | undefined => this.#segments.get(index)?.bytes
+
+  readonly blocks: Fifo.Blocks = {
+    allocate: (bytes) => {
+      // memory is short when more than half of it is in use
+      const short = bytes > Fifo.LARGE_BLOCK && this.#arenas.used * 2 > this.#arenas.capacity
+      const place = short ? undefined : this.#arenas.allocate(bytes)
+      if (place === undefined && !this.#asked) {
+        this.#asked = true
+        this.#outbox.control({ _tag: "needSegment", bytes: Math.min(bytes, Fifo.LARGE_BLOCK) })
+      }
+      return place
+    },
+    free: (place) => {
+      this.#arenas.free(place)
+      if (this.#starved.size > 0) queueMicrotask(this.#feed)
+    },
+    view: (index) => this.#segments.get(index)!.bytes
+  }
+
+  hot(session: FifoSession): void {
+    this.#hot.add(session)
+  }
+
+  starved(session: FifoSession): void {
+    this.#starved.add(session)
+  }
+
+  /** The session has let go of its memory. */
+  forget(session: FifoSession): void {
+    this.#hot.delete(session)
+    this.#starved.delete(session)
+  }
+
+  /** The host has handed a segment over. */
+  add(index: number): void {
+    const handed = this.#receive(index)
+    if (handed === undefined) return
+    const segment = Segment.make(index, handed.buffer, handed.hostBytes)
+    this.#segments.set(index, segment)
+    this.#outbox.control({ _tag: "segmentMapped", segment: index })
+    if (handed.hostBytes === handed.buffer.byteLength) return
+    this.#arenas.add(index, Segment.workerArena(segment))
+    this.#added.add(index)
+    this.#asked = false
+    queueMicrotask(this.#feed)
+  }
+
+  /** The host has taken a segment back. */
+  remove(index: number): void {
+    this.#segments.delete(index)
+  }
+
+  /** Memory has come free: sessions that waited for some may try again. */
+  readonly #feed = (): void => {
+    const starved = [...this.#starved]
+    this.#starved.clear()
+    for (const session of starved) this.#guard(session, writable)
+  }
+
+  /** Gives back the memory of fifos that were not written to since the last call. */
+  trim(): void {
+    // a request that was refused may be made again
+    this.#asked = false
+    for (const session of this.#hot) if (session.trim()) this.#hot.delete(session)
+    for (const index of this.#added) {
+      if (!this.#arenas.isEmpty(index)) continue
+      this.#added.delete(index)
+      this.#arenas.remove(index)
+      this.#outbox.control({ _tag: "segmentUnused", segment: index })
+    }
+  }
+}

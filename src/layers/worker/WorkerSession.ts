@@ -1,0 +1,36 @@
+/**
+ * A session as its worker holds it, whatever its bytes go through: fifos that the host has the other ends of
+ * (`FifoSession`), rings that another worker has the other ends of (`CutThroughSession`), or a socket (`SocketSession`).
+ *
+ * The `on…` are what the host says of it. Each may call the application, so they are called through a {@link Guard}.
+ */
+import type { Session } from "../../services/Sessions.ts"
+
+export interface WorkerSession extends Session {
+  onReadable(): void
+  onWritable(): void
+  onEnded(): void
+  onReset(reason: string): void
+  /** The host's last word on the session. */
+  onCleanup(): void
+  /** The host is gone, or has given this worker up: nothing can be sent or freed any more. */
+  onDetached(): void
+  /** Takes in what a peer that does not come past the host has done. */
+  look(): void
+}
+
+/** Which session it is, and what is known of it when it begins. */
+export type SessionIdentity = Pick<Session, "handle" | "remote" | "local" | "about">
+
+/** Runs an edge of the application. One that throws costs its session, not the worker. */
+export type Guard = <S extends Session>(session: S, edge: (session: S) => void) => void
+
+/** `report` hears what an edge has thrown. */
+export const makeGuard = (report: (error: unknown) => void): Guard => (session, edge) => {
+  try {
+    edge(session)
+  } catch (error) {
+    session.abort()
+    report(error)
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * The sessions of a worker, by their slots in the host's table: how each kind of them begins, and that it is over.
+ */
+import type * as Inbox from "../../domain/memory/Inbox.ts"
+import * as Message from "../../domain/memory/Message.ts"
+import type * as Segment from "../../domain/memory/Segment.ts"
+import * as SessionAbout from "../../domain/memory/SessionAbout.ts"
+import type * as SessionBlock from "../../domain/memory/SessionBlock.ts"
+import * as Handle from "../../domain/state/Handle.ts"
+import type { Session } from "../../services/Sessions.ts"
+import { type CutThroughOwner, CutThroughSession } from "./CutThroughSession.ts"
+import { FifoSession } from "./FifoSession.ts"
+import type { Outbox } from "./Outbox.ts"
+import type { PeerLinks } from "./PeerLinks.ts"
+import { SocketSession, type SocketStream, type StreamOwner } from "./SocketSession.ts"
+import type { WorkerMemory } from "./WorkerMemory.ts"
+import type { Guard, SessionIdentity, WorkerSession } from "./WorkerSession.ts"
+
+/** The reply that a connect has become a session. */
+export type Connected = Message.Of<"connected" | "localConnected">
+
+const detached = (session: WorkerSession): void => session.onDetached()
+
+export class WorkerSessions implements CutThroughOwner, StreamOwner {
+  readonly outbox: Outbox
+  readonly guard: Guard
+  readonly #memory: WorkerMemory
+  readonly #links: PeerLinks
+  readonly #sessions = new Map<number, WorkerSession>()
+  /** The local endpoint of the session that came last. */
+  #local = ""
+
+  constructor(outbox: Outbox, memory: WorkerMemory, links: PeerLinks, guard: Guard) {
+    this.outbox = outbox
+    this.guard = guard
+    this.#memory = memory
+    this.#links = links
+  }
+
+  get size(): number {
+    return this.#sessions.size
+  }
+
+  get rxFifoSize(): number {
+    return this.#memory.rxFifoSize
+  }
+
+  get txFifoSize(): number {
+    return this.#memory.txFifoSize
+  }
+
+  /** The session of a handle; a stale one has none. */
+  get(handle: Handle.SessionHandle): WorkerSession | undefined {
+    const session = this.#sessions.get(Handle.index(handle))
+    return session?.handle === handle ? session : undefined
+  }
+
+  /** The same, for the two halves of a handle. */
+  at(index: number, generation: number): WorkerSession | undefined {
+    const session = this.#sessions.get(index)
+    return session !== undefined && Handle.generation(session.handle) === generation ? session : undefined
+  }
+
+  // ---- how they begin
+
+  /** Which session a message tells of. What it says of where more is written down is read here. */
+  identityOf(message: Message.Of<"accepted" | "connected">): SessionIdentity {
+    // one text for all sessions of an endpoint
+    if (message.local !== this.#local) this.#local = message.local
+    const { aboutBytes, aboutOffset, aboutSegment, remote, session } = message
+    const bytes = aboutBytes === 0 ? undefined : this.#memory.view(aboutSegment)
+    const about = bytes === undefined
+      ? SessionAbout.nothing
+      : SessionAbout.decode(bytes.subarray(aboutOffset, aboutOffset + aboutBytes))
+    return { handle: session, remote, local: this.#local, about }
+  }
+
+  openFifos(identity: SessionIdentity, segment: Segment.Segment, offset: number): FifoSession {
+    return this.#enter(new FifoSession(this, this.#memory, segment, offset, identity))
+  }
+
+  openCutThrough(
+    message: Message.Of<"localAccepted" | "localConnected">,
+    side: SessionBlock.Side,
+    segment: Segment.Segment,
+    peer: Inbox.Sender
+  ): CutThroughSession {
+    const session = this.#enter(new CutThroughSession(this, side, segment, peer, message))
+    this.#links.enter(session)
+    return session
+  }
+
+  /** `below` is the socket under `stream`, where that is TLS. */
+  openSocket(identity: SessionIdentity, stream: SocketStream, below?: SocketStream): SocketSession {
+    return this.#enter(new SocketSession(this, stream, identity, below))
+  }
+
+  /** The session of a connect that has succeeded; none when its segment or its link is not here. */
+  openConnected(reply: Connected): Session | undefined {
+    const segment = this.#memory.segment(reply.segment)
+    if (segment === undefined) return undefined
+    if (reply._tag === "connected") return this.openFifos(this.identityOf(reply), segment, reply.offset)
+    const peer = this.#links.sender(reply.link)
+    return peer === undefined ? undefined : this.openCutThrough(reply, "client", segment, peer)
+  }
+
+  #enter<S extends WorkerSession>(session: S): S {
+    this.#sessions.set(Handle.index(session.handle), session)
+    return session
+  }
+
+  // ---- how they end
+
+  released(session: FifoSession): void {
+    this.#sessions.delete(Handle.index(session.handle))
+    this.#memory.forget(session)
+  }
+
+  leftInbox(session: CutThroughSession): void {
+    this.#links.leave(session)
+  }
+
+  gone({ handle }: SocketSession): void {
+    this.#sessions.delete(Handle.index(handle))
+    this.outbox.io(Message.Gone, handle)
+  }
+
+  /** Ends all of them: the host is gone, or has given this worker up. */
+  detach(): void {
+    for (const session of this.#sessions.values()) this.guard(session, detached)
+    this.#sessions.clear()
+  }
+}
