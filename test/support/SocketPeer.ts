@@ -79,7 +79,7 @@ export class SocketPeer {
   async untilStopped(): Promise<void> {
     for (let unsent = -1; unsent !== this.socket.writableLength;) {
       unsent = this.socket.writableLength
-      await sleep(250)
+      await sleep(100)
     }
     if (this.socket.writableLength === 0) throw new Error("all of it went out")
   }

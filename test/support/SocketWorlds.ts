@@ -51,17 +51,11 @@ const sessions = (options: Partial<AppOptionsInput>): Layer.Layer<World> =>
         AppWorker.fromUrl(new URL("../fixtures/socket-subject.ts", import.meta.url))
       ))
       const clean = Effect.gen(function*() {
-        let left = 1
-        yield* Effect.repeat(
-          Effect.gen(function*() {
-            const report = yield* host.report
-            left = report.apps[0]!.workers[0]!.sessions + report.apps[0]!.listeners.length
-            assert.deepStrictEqual(report.imbalances, [])
-            yield* Effect.sleep("20 millis")
-          }),
-          { while: () => left > 0, times: 250 }
-        )
-        assert.strictEqual(left, 0, "sessions and listeners that are left")
+        yield* until("no session and no listener is left", () => {
+          const { apps: [app] } = Effect.runSync(host.report)
+          return app!.workers[0]!.sessions + app!.listeners.length === 0
+        })
+        assert.deepStrictEqual((yield* host.report).imbalances, [])
       })
       return { orders, clean }
     })
