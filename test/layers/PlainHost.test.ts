@@ -107,7 +107,7 @@ describe("plain host", () => {
 
   it("detaches one application and keeps the others: what is in hand finishes, or is reset when told so", async () => {
     await using host = await Sluice.start()
-    const attach = (name: string) => host.attach({ name, listen: [anywhere], workers: 3 }, fixture("handler.ts"))
+    const attach = (name: string) => host.attach({ name, listen: [anywhere], workers: 2 }, fixture("handler.ts"))
     const [kept, gentle, abrupt] = [await attach("kept"), await attach("gentle"), await attach("abrupt")]
     const [finishing, breaking] = [await slow(gentle), await slow(abrupt)]
     const detached = gentle.detach()

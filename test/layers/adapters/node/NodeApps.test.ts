@@ -26,7 +26,7 @@ interface Where {
 
 const places: ReadonlyArray<Where> = [
   { kind: "thread", workers: 1 },
-  { kind: "thread", workers: 3 },
+  { kind: "thread", workers: 2 },
   { kind: "in-process", workers: 1 },
   { kind: "in-process", workers: 2 }
 ]
