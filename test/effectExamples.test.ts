@@ -90,7 +90,7 @@ class Member {
 
 const numbers = (count: number): ReadonlyArray<number> => Array.from({ length: count }, (_, n) => n)
 
-for (const workers of [1, 3]) {
+for (const workers of [1, 2]) {
   describe(`on ${workers} ${workers === 1 ? "worker" : "workers"}`, () => {
     it("rpc.ts answers JSON-RPC, and its client", () =>
       serve("rpc", workers, async (port) => {

@@ -77,7 +77,7 @@ describe("examples", () => {
     }
   })
 
-  for (const workers of [1, 3]) {
+  for (const workers of [1, 2]) {
     const serve = (file: string, test: (port: number) => Promise<void>) =>
       serving([
         "dist/main.js",

@@ -1,7 +1,8 @@
-/** Builds the package once before the suite: the examples import it by its name. */
-import { execFileSync } from "node:child_process"
+/** Builds the package once before the suite, since the examples import it by its name, and fills the compile cache. */
+import { execFile } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import { promisify } from "node:util"
 
 const root = Path.join(import.meta.dirname, "../..")
 
@@ -10,12 +11,15 @@ const newest = (folder: string): number =>
     .filter((entry) => entry.isFile())
     .reduce((time, entry) => Math.max(time, Fs.statSync(Path.join(entry.parentPath, entry.name)).mtimeMs), 0)
 
-export default (): void => {
+const run = (...args: ReadonlyArray<string>) => promisify(execFile)(process.execPath, args, { cwd: root })
+
+const build = async (): Promise<void> => {
   const built = Path.join(root, "dist/main.js")
   if (Fs.existsSync(built) && Fs.statSync(built).mtimeMs > newest(Path.join(root, "src"))) return
   Fs.rmSync(Path.join(root, "dist"), { recursive: true, force: true })
-  execFileSync(process.execPath, [Path.join(root, "node_modules/typescript/bin/tsc"), "-p", "tsconfig.build.json"], {
-    cwd: root,
-    stdio: "inherit"
-  })
+  await run("node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json")
+}
+
+export default async (): Promise<void> => {
+  await Promise.all([build(), run("test/support/warm.ts")])
 }

@@ -111,34 +111,38 @@ const scenarioOf = (placement: Report.ListenerReport["placement"]) =>
 
 describe.each(["shared", "transfer"] as const)("workers on threads, placement %s", (placement) => {
   const scenario = scenarioOf(placement)
+  /** What a worker is told, and what is said of its death. */
   const deaths = [
-    ["throws", "throw", /^the worker crashed: a bug$/],
-    ["calls process.exit", "exit", /^the worker's thread exited with code 3$/],
-    ["runs out of memory", "exhaust", /^the worker ran out of memory$/]
+    ["throw", /^the worker crashed: a bug$/],
+    ["exit", /^the worker's thread exited with code 3$/],
+    ["exhaust", /^the worker ran out of memory$/]
   ] as const
 
-  for (const [how, line, failure] of deaths) {
-    scenario(
-      `W1 W12 a worker that ${how}: its sessions are closed, others go on, and it is started again`,
-      { worker: { heapLimitMiB: 64 } },
-      (stage) =>
-        Effect.gen(function*() {
+  scenario(
+    "W1 W12 a worker that throws, calls process.exit or runs out of memory: its sessions are closed, others go on, and "
+      + "it is started again",
+    { worker: { heapLimitMiB: 64 } },
+    (stage) =>
+      Effect.gen(function*() {
+        for (const [died, [line, failure]] of deaths.entries()) {
           const [mine, others] = yield* stage.dialBoth(3)
           mine[1]!.say(line)
           yield* until("its sessions to be closed", () => mine.every(({ closed }) => closed))
           for (const client of others) assert.strictEqual(yield* client.ask("still here"), "still here")
-          yield* until("a restart", () => stage.worker(0).state === "RUNNING" && stage.worker(0).restarts === 1)
+          yield* until("a restart", () => stage.worker(0).state === "RUNNING" && stage.worker(0).restarts === died + 1)
           assert.match(stage.worker(0).lastFailure!, failure)
           assert.strictEqual(stage.worker(0).sessions, 0)
           assert.strictEqual(stage.worker(1).sessions, others.length)
           assert.strictEqual(stage.worker(1).restarts, 0)
           assert.deepStrictEqual(stage.report().imbalances, [])
           // it takes its turn again
-          const [again] = yield* stage.dialBoth(1)
-          assert.strictEqual(again[0]!.worker, "0.1")
-        })
-    )
-  }
+          const [again, more] = yield* stage.dialBoth(1)
+          assert.strictEqual(again[0]!.worker, `0.${died + 1}`)
+          for (const client of [...again, ...others, ...more]) client.destroy()
+          yield* until("no session to be left", () => stage.report().sessions === 0)
+        }
+      })
+  )
 
   // a worker that has the sockets itself is sent nothing by its peers that could fill its queue
   const fills = placement === "shared" ? scenario : undefined
