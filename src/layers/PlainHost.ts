@@ -30,6 +30,7 @@ import type { AppIndex, WorkerHandle } from "../domain/state/Handle.ts"
 import * as HandleText from "../domain/state/HandleText.ts"
 import * as AppWorker from "../services/AppWorker.ts"
 import type { ControlError } from "../services/ControlApi.ts"
+import * as OwnScope from "../services/OwnScope.ts"
 import { type Application, AttachFailed, Draining, SessionLayer } from "../services/SessionLayer.ts"
 import * as NodeApps from "./adapters/node/NodeApps.ts"
 import * as ControlServer from "./control/ControlServer.ts"
@@ -161,21 +162,18 @@ class RunningHost implements PlainHost {
 
   async attach(options: AppOptionsInput, app: AppInput): Promise<PlainApp> {
     const module = moduleOf(app)
-    const attached = Effect.gen({ self: this }, function*() {
-      const scope = yield* Scope.fork(this.#scope)
-      const host = yield* SessionLayer
-      const application = yield* host.attach(optionsOf(options, module), module).pipe(
-        Scope.provide(scope),
-        Effect.onError(() => Scope.close(scope, Exit.void))
-      )
-      const { apps } = yield* host.report
-      const { listeners } = apps.find(({ index }) => index === application.index)!
-      return new RunningApp(
-        application,
-        listeners.map(({ endpoint }) => endpoint),
-        (drain) => this.#end(drain ? drained(application) : Effect.void, Scope.close(scope, Exit.void))
-      )
-    })
+    const attached = OwnScope.under(this.#scope, (scope) =>
+      Effect.gen({ self: this }, function*() {
+        const host = yield* SessionLayer
+        const application = yield* host.attach(optionsOf(options, module), module)
+        const { apps } = yield* host.report
+        const { listeners } = apps.find(({ index }) => index === application.index)!
+        return new RunningApp(
+          application,
+          listeners.map(({ endpoint }) => endpoint),
+          (drain) => this.#end(drain ? drained(application) : Effect.void, Scope.close(scope, Exit.void))
+        )
+      }))
     try {
       if (this.#stopped === undefined) return await this.runtime.runPromise(attached)
     } catch (error) {

@@ -20,6 +20,7 @@ import * as Http from "node:http"
 import * as Https from "node:https"
 import { isIPv6 } from "node:net"
 import type { Duplex } from "node:stream"
+import * as OwnScope from "../../../services/OwnScope.ts"
 import { ConnectFailed, type ConnectOptions, type Session, Sessions } from "../../../services/Sessions.ts"
 import { SessionDuplex } from "../node/SessionDuplex.ts"
 
@@ -102,15 +103,12 @@ class Dialer {
     const scope = Scope.makeUnsafe()
     const close = (): void => void Effect.runFork(Scope.close(scope, Exit.void))
     const fiber = Effect.runFork(
-      Scope.provide(this.#sessions.connect(this.#endpoint(request, defaultPort), this.#options.connect), scope)
+      OwnScope.into(scope, this.#sessions.connect(this.#endpoint(request, defaultPort), this.#options.connect))
     )
     this.#connecting.add(fiber)
     fiber.addObserver((exit) => {
       this.#connecting.delete(fiber)
-      if (Exit.isFailure(exit)) {
-        close()
-        return connected(failed(exit.cause))
-      }
+      if (Exit.isFailure(exit)) return connected(failed(exit.cause))
       const duplex = new SessionDuplex(exit.value)
       duplex.once("close", close)
       connected(null, duplex)

@@ -23,6 +23,7 @@ import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
+import * as OwnScope from "../../../services/OwnScope.ts"
 import {
   type ConnectFailed,
   type ConnectOptions,
@@ -427,13 +428,11 @@ export const connect = (endpoint: string, options?: ConnectOptions): Effect.Effe
       Effect.suspend(() => {
         // not the reader's own: the session outlives that until what was written is on its way
         const scope = Scope.makeUnsafe()
-        return sessions.connect(endpoint, options).pipe(
-          Scope.provide(scope),
+        return OwnScope.into(scope, sessions.connect(endpoint, options)).pipe(
           Effect.mapBoth({
             onFailure: notOpened,
             onSuccess: (session) => ({ session, over: () => void Effect.runFork(Scope.close(scope, Exit.void)) })
-          }),
-          Effect.onError(() => Scope.close(scope, Exit.void))
+          })
         )
       }),
       false

@@ -28,6 +28,7 @@ import * as Http from "node:http"
 import * as Https from "node:https"
 import type * as Net from "node:net"
 import * as Endpoint from "../../../domain/net/Endpoint.ts"
+import * as OwnScope from "../../../services/OwnScope.ts"
 import { type Listener, ListenFailed, noEndpoint, type Session, type Sessions } from "../../../services/Sessions.ts"
 import * as SessionDuplex from "./SessionDuplex.ts"
 
@@ -266,23 +267,23 @@ export class NodeServer {
     this.#state = "opening"
     this.#early = []
     this.#shared.served.add(this)
-    return Effect.forEach(endpoints, (endpoint) => this.#sessions.listen(endpoint, this.#accept)).pipe(
+    const opened = Effect.forEach(endpoints, (endpoint) => this.#sessions.listen(endpoint, this.#accept)).pipe(
       Effect.map((listeners) => this.#onListening(scope, listeners)),
       Effect.tap(
         this.#sessions.draining.pipe(Effect.andThen(Effect.sync(() => this.drain())), Effect.forkScoped)
       ),
-      Scope.provide(scope),
-      Effect.onError(() => {
-        if (this.#scope === scope && this.#state === "opening") {
-          this.#state = "closed"
-          this.#scope = undefined
-          this.#shared.served.delete(this)
-          for (const session of this.#early ?? []) session.abort()
-          this.#early = undefined
-        }
-        return Scope.close(scope, Exit.void)
-      })
+      Effect.onError(() => Effect.sync(() => this.#onOpenFailed(scope)))
     )
+    return OwnScope.into(scope, opened)
+  }
+
+  #onOpenFailed(scope: Scope.Closeable): void {
+    if (this.#scope !== scope || this.#state !== "opening") return
+    this.#state = "closed"
+    this.#scope = undefined
+    this.#shared.served.delete(this)
+    for (const session of this.#early ?? []) session.abort()
+    this.#early = undefined
   }
 
   #onListening(scope: Scope.Closeable, listeners: ReadonlyArray<Listener>): ReadonlyArray<string> {

@@ -21,6 +21,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
+import * as OwnScope from "../../../services/OwnScope.ts"
 import { type ConnectOptions, type ListenOptions, Sessions, type WorkerInfo } from "../../../services/Sessions.ts"
 import * as NodeApps from "./NodeApps.ts"
 import * as SessionDuplex from "./SessionDuplex.ts"
@@ -90,27 +91,24 @@ export const layer = (start: (worker: PlainWorker) => unknown): NodeApps.AppLaye
       config: sessions.config,
       draining: draining.signal,
       listen: (endpoint, connection, options) =>
-        run(Effect.gen(function*() {
-          const own = yield* Scope.fork(scope)
-          const { local } = yield* sessions.listen(endpoint, (session) => {
-            const stream = SessionDuplex.fromSession(session, { allowHalfOpen: false })
-            stream.on("error", ignore)
-            connection(stream)
-          }, options).pipe(Scope.provide(own), Effect.onError(() => Scope.close(own, Exit.void)))
-          const close = () => run(Scope.close(own, Exit.void))
-          return { local, close, [Symbol.asyncDispose]: close }
-        })),
+        run(OwnScope.under(scope, (own) =>
+          Effect.gen(function*() {
+            const { local } = yield* sessions.listen(endpoint, (session) => {
+              const stream = SessionDuplex.fromSession(session, { allowHalfOpen: false })
+              stream.on("error", ignore)
+              connection(stream)
+            }, options)
+            const close = () => run(Scope.close(own, Exit.void))
+            return { local, close, [Symbol.asyncDispose]: close }
+          }))),
       connect: (endpoint, options) =>
-        run(Effect.gen(function*() {
-          const own = yield* Scope.fork(scope)
-          const session = yield* sessions.connect(endpoint, options).pipe(
-            Scope.provide(own),
-            Effect.onError(() => Scope.close(own, Exit.void))
-          )
-          const stream = SessionDuplex.fromSession(session, { allowHalfOpen: false })
-          stream.on("close", () => void run(Scope.close(own, Exit.void)))
-          return stream
-        })),
+        run(OwnScope.under(scope, (own) =>
+          Effect.gen(function*() {
+            const session = yield* sessions.connect(endpoint, options)
+            const stream = SessionDuplex.fromSession(session, { allowHalfOpen: false })
+            stream.on("close", () => void run(Scope.close(own, Exit.void)))
+            return stream
+          }))),
       serve: (app) =>
         run(Effect.asVoid(
           Layer.buildWithScope(Layer.provide(NodeApps.layer(app), Layer.succeed(Sessions, sessions)), scope)
