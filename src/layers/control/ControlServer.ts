@@ -255,8 +255,7 @@ const ruleGroup = HttpApiBuilder.group(
       // what it is not is found out there
       .handle(
         "add",
-        ({ payload }) =>
-          Effect.map(rules.add(payload as unknown as RuleInput), (handle) => ({ handle: Handle.format(handle) }))
+        ({ payload }) => Effect.map(rules.add(payload as RuleInput), (handle) => ({ handle: Handle.format(handle) }))
       )
       .handle("remove", ({ params }) => rules.remove(params.rule))
   })

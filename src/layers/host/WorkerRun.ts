@@ -20,7 +20,7 @@ import { Congestion, type Unresponsive } from "../../services/Congestion.ts"
 import { MessageQueue } from "../../services/MessageQueue.ts"
 import { SegmentManager } from "../../services/SegmentManager.ts"
 import type { WorkerStack } from "../stack/WorkerStack.ts"
-import * as WorkerTls from "../worker/WorkerTls.ts"
+import * as TlsStart from "../transport/TlsStart.ts"
 import type { Connects } from "./Connects.ts"
 import type { HostSession } from "./HostSession.ts"
 import type { Listeners } from "./Listeners.ts"
@@ -104,7 +104,7 @@ export class WorkerRun {
       yield* queue.doorbell.listen(live.wake)
       live.wake()
       yield* this.#watch(live)
-      if (WorkerTls.startOf(app.options) !== undefined) yield* this.#postCertificates(live)
+      if (TlsStart.startOf(app.options) !== undefined) yield* this.#postCertificates(live)
       return { live, appWorker }
     })
   }

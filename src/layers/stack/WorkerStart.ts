@@ -5,8 +5,8 @@ import * as Effect from "effect/Effect"
 import { MessageQueue } from "../../services/MessageQueue.ts"
 import { SegmentManager } from "../../services/SegmentManager.ts"
 import { WorkerPlan } from "../../services/WorkerPlan.ts"
+import * as TlsStart from "../transport/TlsStart.ts"
 import type * as WorkerPlace from "../worker/WorkerPlace.ts"
-import * as WorkerTls from "../worker/WorkerTls.ts"
 
 export const make = Effect.gen(function*() {
   const { app, endpoints, info } = yield* WorkerPlan
@@ -22,7 +22,7 @@ export const make = Effect.gen(function*() {
     inbox,
     rxFifoSize: app.segment.rxFifoSize,
     txFifoSize: app.segment.txFifoSize,
-    tls: WorkerTls.startOf(app),
+    tls: TlsStart.startOf(app),
     trimInterval: app.segment.trimInterval
   }
   return start

@@ -21,6 +21,7 @@ import type { SessionAbout } from "../../domain/memory/SessionAbout.ts"
 import * as Address from "../../domain/net/Address.ts"
 import * as ConnectionLoss from "../../domain/net/ConnectionLoss.ts"
 import type { ConnectionEnd, SharedConnection } from "../../services/Transport.ts"
+import * as NodeHandle from "./NodeHandle.ts"
 import * as SocketBreak from "./SocketBreak.ts"
 
 /** Bytes of the buffer that small reads of all connections go through. */
@@ -38,12 +39,8 @@ const nothing = new Uint8Array(0)
 /** A socket's way back to its connection. What listens to a socket is shared by all of them: idle ones are many. */
 const owner = Symbol("connection")
 
-interface OwnedSocket extends Net.Socket {
+interface OwnedSocket extends NodeHandle.HandledSocket {
   [owner]?: TcpConnection
-  /** Not public: asked for an address, it answers without keeping it on the socket, as the socket itself does. */
-  readonly _handle?:
-    | { readonly [which in "getpeername" | "getsockname"]?: (out: Net.AddressInfo | object) => number }
-    | null
 }
 
 function onError(this: OwnedSocket, error: Error): void {
@@ -159,13 +156,8 @@ export class TcpConnection implements SharedConnection {
   }
 
   #ask(which: "getpeername" | "getsockname"): Address.PackedAddress | undefined {
-    const transport = inetOf(this.#setup.transport)
-    const out: { address?: string; port?: number } = {}
-    if (this.#socket._handle?.[which]?.(out) === 0) return Address.pack(transport, out.address, out.port)
-    const { localAddress, localPort, remoteAddress, remotePort } = this.#socket
-    return which === "getpeername"
-      ? Address.pack(transport, remoteAddress, remotePort)
-      : Address.pack(transport, localAddress, localPort)
+    const { address, port } = NodeHandle.addressOf(this.#socket, which)
+    return Address.pack(inetOf(this.#setup.transport), address, port)
   }
 
   open(end: ConnectionEnd): void {

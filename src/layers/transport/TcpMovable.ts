@@ -12,46 +12,28 @@ import * as Net from "node:net"
 import { MessageChannel, type Transferable } from "node:worker_threads"
 import * as Address from "../../domain/net/Address.ts"
 import type { MovableConnection, Moving } from "../../services/Transport.ts"
+import * as NodeHandle from "./NodeHandle.ts"
 
-/** A connection's handle, as far as it is used; it is not public. */
-export interface TcpHandle {
-  readonly getpeername: (out: object) => number
-  readonly getsockname: (out: object) => number
-  readonly setNoDelay: (enable: boolean) => number
-  readonly reset: (done: () => void) => number
-  readonly close: () => void
-}
-
-const has = (value: object, ...names: ReadonlyArray<string>): boolean =>
-  names.every((name) => typeof (value as Record<string, unknown>)[name] === "function")
-
-/** Whether it is a handle as this module knows them. */
-export const isHandle = (value: unknown): value is TcpHandle =>
-  typeof value === "object" && value !== null
-  && has(value, "getpeername", "getsockname", "setNoDelay", "reset", "close")
-
-const reset = (handle: TcpHandle): void => {
+const reset = (handle: NodeHandle.TcpHandle): void => {
   if (handle.reset(constVoid) !== 0) handle.close()
 }
 
-/** A socket of a handle that has arrived: half-open allowed, and nothing is read from it before somebody asks. */
+/** The socket of what has arrived on another thread; `undefined` for what is neither a socket nor a handle. */
 export const socketOf = (arrived: unknown): Net.Socket | undefined => {
   if (arrived instanceof Net.Socket) return arrived
-  if (!isHandle(arrived)) return undefined
-  const options = { handle: arrived, allowHalfOpen: true, manualStart: true }
-  return new Net.Socket(options as unknown as Net.SocketConstructorOpts)
+  return NodeHandle.isTcpHandle(arrived) ? NodeHandle.socketOf(arrived) : undefined
 }
 
 class MovingHandle implements Moving {
-  readonly posted: TcpHandle
+  readonly posted: NodeHandle.TcpHandle
   #socket: Net.Socket | undefined
 
-  constructor(handle: TcpHandle) {
+  constructor(handle: NodeHandle.TcpHandle) {
     this.posted = handle
   }
 
   take(): Net.Socket {
-    return this.#socket ??= socketOf(this.posted)!
+    return this.#socket ??= NodeHandle.socketOf(this.posted)
   }
 
   destroy(): void {
@@ -86,7 +68,7 @@ export class TcpMovable implements MovableConnection {
   readonly local: string
   #moving: Moving | undefined
 
-  constructor(accepted: TcpHandle | Net.Socket, transport: "tcp" | "tls", local?: string) {
+  constructor(accepted: NodeHandle.TcpHandle | Net.Socket, transport: "tcp" | "tls", local?: string) {
     this.inTls = transport === "tls"
     if (accepted instanceof Net.Socket) {
       const { localAddress, localPort, remoteAddress, remotePort } = accepted.setNoDelay(true)
@@ -131,7 +113,8 @@ const tryOut = (): string | undefined => {
   const { port1, port2 } = new MessageChannel()
   const socket = new Net.Socket()
   try {
-    port1.postMessage(socket, [socket as unknown as Transferable])
+    const transferred: Array<object> = [socket]
+    port1.postMessage(socket, transferred as Array<Transferable>)
     return undefined
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "ERR_WORKER_HANDLE_NOT_TRANSFERABLE"

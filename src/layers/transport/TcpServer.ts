@@ -17,16 +17,12 @@ import * as Util from "node:util"
 import * as Address from "../../domain/net/Address.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import type { Connection, TransportError, TransportListenOptions } from "../../services/Transport.ts"
+import * as NodeHandle from "./NodeHandle.ts"
 import * as SocketBreak from "./SocketBreak.ts"
 import { onread, readByEvents, TcpConnection } from "./TcpConnection.ts"
 import * as TcpErrors from "./TcpErrors.ts"
 import { TcpHandshakes, type TcpHandshakesOptions } from "./TcpHandshake.ts"
 import * as TcpMovable from "./TcpMovable.ts"
-
-/** A server's handle, as far as it is used; it is not public, so every use asks first. */
-interface ServerHandle {
-  onconnection?: (this: unknown, status: number, handle: TcpMovable.TcpHandle | undefined) => void
-}
 
 /** Whether accepted connections read straight into their fifos. */
 export type Reading = "onread" | "copy"
@@ -100,13 +96,11 @@ export const immovable = (_endpoint: Endpoint.InetEndpoint, { proxyTrust }: Tran
 
 /** What a listener accepts, as a socket that is paused and reads where we say, or else by events. */
 export const readable = (accepted: Accepted): Net.Socket => {
-  if (accepted instanceof Net.Socket) return readByEvents(accepted)
-  const options = { handle: accepted, allowHalfOpen: true, pauseOnCreate: true, onread }
-  return new Net.Socket(options as unknown as Net.SocketConstructorOpts)
+  return accepted instanceof Net.Socket ? readByEvents(accepted) : NodeHandle.socketOf(accepted, onread)
 }
 
 /** A connection as its listener's server gives it: as a handle where the runtime has it that way. */
-export type Accepted = Net.Socket | TcpMovable.TcpHandle
+export type Accepted = Net.Socket | NodeHandle.TcpHandle
 
 /**
  * Takes a server's connections as they are: from its handle, so that each gets one socket, and one that reads where we
@@ -118,8 +112,8 @@ export const acceptAll = (
   { onReading, reading }: AcceptOptions,
   connect: (accepted: Accepted) => Connection
 ): void => {
-  const handle = (server as unknown as { readonly _handle?: ServerHandle })._handle
-  if (reading === "copy" || typeof handle?.onconnection !== "function") {
+  const handle = NodeHandle.serverHandle(server)
+  if (reading === "copy" || handle === undefined) {
     server.on("connection", (socket) => listen.accept(connect(socket)))
     return onReading?.("copy")
   }

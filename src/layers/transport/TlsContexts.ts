@@ -14,6 +14,7 @@ import * as Tls from "node:tls"
 import type { SessionAbout, TlsPeer } from "../../domain/memory/SessionAbout.ts"
 import * as Certificate from "../../domain/net/Certificate.ts"
 import type { ListenerOptions } from "../../domain/options/ListenerOptions.ts"
+import * as NodeHandle from "./NodeHandle.ts"
 
 /** A certificate and its key as TLS takes them. */
 export interface Material {
@@ -74,9 +75,6 @@ class Sessions {
   }
 }
 
-/** The socket below one of TLS. Not public: an event of the server tells only of the one above. */
-type Layered = Tls.TLSSocket & { readonly _parent?: Net.Socket }
-
 /** Does handshakes. */
 export class Acceptor {
   readonly #choose: (serverName: string | undefined) => Material | undefined
@@ -108,8 +106,8 @@ export class Acceptor {
         else answer(null, this.#contextOf(material))
       }
     })
-    this.#server.on("secureConnection", (socket: Layered) => {
-      const below = socket._parent
+    this.#server.on("secureConnection", (socket: Tls.TLSSocket) => {
+      const below = NodeHandle.below(socket)
       if (below === undefined) return
       socket.allowHalfOpen = true
       this.#waiting.get(below)?.(socket)

@@ -8,7 +8,8 @@ import type * as Handle from "../../domain/state/Handle.ts"
 import type { PostedCertificate } from "../../services/Attachment.ts"
 import type { DoorbellShape } from "../../services/Doorbell.ts"
 import type { WorkerInfo } from "../../services/Sessions.ts"
-import type { TlsStart, WorkerTls } from "./WorkerTls.ts"
+import type { TlsStart } from "../transport/TlsStart.ts"
+import type { WorkerTls } from "./WorkerTls.ts"
 
 /** What a worker is started with; everything in it can be posted to a thread. */
 export interface WorkerStart {

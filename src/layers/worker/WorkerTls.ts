@@ -2,52 +2,19 @@
  * TLS that ends in a worker: handshakes on sessions that it has claimed, with the certificates of its application.
  *
  * The host posts the certificates when the worker starts, and again when they change; handshakes from then on show the
- * new ones. All workers of an application share the keys of tickets, so a client is resumed by whichever it comes to.
- * Connections move there for it: where they can't, TLS ends in the host. Handshakes are bounded in number and time as in the host, by the same options, per worker and listener.
+ * new ones. Connections move to the worker for it: where they can't, TLS ends in the host. Handshakes are bounded in
+ * number and time as in the host, by the same options, per worker and listener.
  */
 import { X509Certificate } from "node:crypto"
 import type * as Net from "node:net"
 import type * as Tls from "node:tls"
 import type { SessionAbout } from "../../domain/memory/SessionAbout.ts"
 import * as ServerName from "../../domain/net/ServerName.ts"
-import type { ListenerOptions } from "../../domain/options/ListenerOptions.ts"
 import type * as Refusal from "../../domain/state/Refusal.ts"
 import type { PostedCertificate } from "../../services/Attachment.ts"
-import { type HandshakeBounds, Handshakes } from "../transport/Handshakes.ts"
+import { Handshakes } from "../transport/Handshakes.ts"
 import * as TlsContexts from "../transport/TlsContexts.ts"
-
-type TlsOptions = TlsContexts.ServerOptions & HandshakeBounds
-
-/** What a worker is started with that may have TLS to end. */
-export interface TlsStart {
-  readonly resumption: TlsContexts.Resumption
-  readonly all: TlsOptions
-  /** Those of single endpoints, by their URIs. */
-  readonly own: Readonly<Record<string, TlsOptions>>
-}
-
-/** The options that handshakes have a use for: what can be posted of a listener's. */
-const optionsOf = (
-  { alpn, clientAuthorities, clientCertificate, handshakeTimeout, maxHandshakes }: ListenerOptions
-): TlsOptions => ({ alpn, clientAuthorities, clientCertificate, handshakeTimeout, maxHandshakes })
-
-/** Whether workers end TLS of a listener with these options, where connections can move. */
-const endsIn = ({ placement, tlsIn }: Pick<ListenerOptions, "placement" | "tlsIn">): boolean =>
-  placement === "transfer" || tlsIn === "worker"
-
-// an application's options are one object for all its workers
-const resumptions = new WeakMap<object, TlsContexts.Resumption>()
-
-/** What workers of an application with these options are started with; `undefined` when none of them ends TLS. */
-export const startOf = (
-  app: { readonly listener: ListenerOptions; readonly listeners: Readonly<Record<string, ListenerOptions>> }
-): TlsStart | undefined => {
-  if (![app.listener, ...Object.values(app.listeners)].some(endsIn)) return undefined
-  let resumption = resumptions.get(app)
-  if (resumption === undefined) resumptions.set(app, resumption = TlsContexts.makeResumption())
-  const own = Object.entries(app.listeners).map(([endpoint, options]) => [endpoint, optionsOf(options)] as const)
-  return { resumption, all: optionsOf(app.listener), own: Object.fromEntries(own) }
-}
+import type { TlsStart } from "../transport/TlsStart.ts"
 
 interface WorkerCertificate extends ServerName.Named {
   readonly material: PostedCertificate

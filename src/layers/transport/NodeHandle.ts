@@ -1,0 +1,77 @@
+/**
+ * What is used of Node's sockets and is not public: the handles below servers, connections and sockets of TLS.
+ *
+ * Every use asks first whether the runtime has it, and each has another way where it hasn't: connections are taken as
+ * sockets, read by `data` events, asked for their addresses as sockets, and move as sockets.
+ */
+import * as Net from "node:net"
+import type * as Tls from "node:tls"
+
+type Addressed = "getpeername" | "getsockname"
+
+/** A connection's handle, as far as it is used. */
+export interface TcpHandle {
+  readonly getpeername: (out: object) => number
+  readonly getsockname: (out: object) => number
+  readonly setNoDelay: (enable: boolean) => number
+  readonly reset: (done: () => void) => number
+  readonly close: () => void
+}
+
+/** A server's handle. */
+export interface ServerHandle {
+  onconnection: (this: unknown, status: number, handle: TcpHandle | undefined) => void
+}
+
+const isFunction = (value: object, name: string): boolean => typeof Reflect.get(value, name) === "function"
+
+const isObject = (value: unknown): value is object => typeof value === "object" && value !== null
+
+export const isTcpHandle = (value: unknown): value is TcpHandle =>
+  isObject(value)
+  && ["getpeername", "getsockname", "setNoDelay", "reset", "close"].every((name) => isFunction(value, name))
+
+const isServerHandle = (value: unknown): value is ServerHandle => isObject(value) && isFunction(value, "onconnection")
+
+/** The handle of a server that listens. */
+export const serverHandle = (server: Net.Server): ServerHandle | undefined => {
+  const handle: unknown = Reflect.get(server, "_handle")
+  return isServerHandle(handle) ? handle : undefined
+}
+
+/**
+ * A socket of a connection's handle: half-open allowed, and nothing is read from it before somebody asks. `onread` is
+ * where Node is to read to.
+ */
+export const socketOf = (handle: TcpHandle, onread?: object): Net.Socket => {
+  const options: object = onread === undefined
+    ? { handle, allowHalfOpen: true, manualStart: true }
+    : { handle, allowHalfOpen: true, pauseOnCreate: true, onread }
+  return new Net.Socket(options)
+}
+
+/** A socket with the handle that it may have. */
+export interface HandledSocket extends Net.Socket {
+  readonly _handle?: { readonly [which in Addressed]?: (out: object) => number } | null
+}
+
+/**
+ * An address of a socket; `undefined` when it has none any more. Its handle is asked where there is one: it does not
+ * keep the answer, as the socket does, and there are many sockets.
+ */
+export const addressOf = (
+  socket: HandledSocket,
+  which: Addressed
+): { readonly address?: string | undefined; readonly port?: number | undefined } => {
+  const out: { address?: string; port?: number } = {}
+  if (socket._handle?.[which]?.(out) === 0) return out
+  return which === "getpeername"
+    ? { address: socket.remoteAddress, port: socket.remotePort }
+    : { address: socket.localAddress, port: socket.localPort }
+}
+
+/** The socket below one of TLS: an event of the server tells only of the one above. */
+export const below = (socket: Tls.TLSSocket): Net.Socket | undefined => {
+  const parent: unknown = Reflect.get(socket, "_parent")
+  return parent instanceof Net.Socket ? parent : undefined
+}

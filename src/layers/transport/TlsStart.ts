@@ -1,0 +1,38 @@
+/**
+ * What a worker is started with so that it can end TLS: what its host settles for all workers of an application.
+ */
+import type { ListenerOptions } from "../../domain/options/ListenerOptions.ts"
+import type { HandshakeBounds } from "./Handshakes.ts"
+import * as TlsContexts from "./TlsContexts.ts"
+
+export type TlsOptions = TlsContexts.ServerOptions & HandshakeBounds
+
+export interface TlsStart {
+  /** Shared by all workers, so a client is resumed by whichever it comes to. */
+  readonly resumption: TlsContexts.Resumption
+  readonly all: TlsOptions
+  /** Those of single endpoints, by their URIs. */
+  readonly own: Readonly<Record<string, TlsOptions>>
+}
+
+/** The options that handshakes have a use for: what can be posted of a listener's. */
+const optionsOf = (
+  { alpn, clientAuthorities, clientCertificate, handshakeTimeout, maxHandshakes }: ListenerOptions
+): TlsOptions => ({ alpn, clientAuthorities, clientCertificate, handshakeTimeout, maxHandshakes })
+
+/** Whether workers end TLS of a listener with these options, where connections can move. */
+const endsIn = ({ placement, tlsIn }: ListenerOptions): boolean => placement === "transfer" || tlsIn === "worker"
+
+// an application's options are one object for all its workers
+const resumptions = new WeakMap<object, TlsContexts.Resumption>()
+
+/** What workers of an application with these options are started with; `undefined` when none of them ends TLS. */
+export const startOf = (
+  app: { readonly listener: ListenerOptions; readonly listeners: Readonly<Record<string, ListenerOptions>> }
+): TlsStart | undefined => {
+  if (![app.listener, ...Object.values(app.listeners)].some(endsIn)) return undefined
+  let resumption = resumptions.get(app)
+  if (resumption === undefined) resumptions.set(app, resumption = TlsContexts.makeResumption())
+  const own = Object.entries(app.listeners).map(([endpoint, options]) => [endpoint, optionsOf(options)] as const)
+  return { resumption, all: optionsOf(app.listener), own: Object.fromEntries(own) }
+}
