@@ -128,6 +128,35 @@ describe("examples", () => {
     assert.strictEqual(ended, 0)
   })
 
+  it("stack.ts serves upper.ts on threads with layers of its own, and has counted the messages to them", async () => {
+    const port = await findPort()
+    const child = spawn(process.execPath, ["examples/stack.ts", `tcp://127.0.0.1:${port}`], { cwd: root })
+    const ended = new Promise((resolve) => child.once("close", resolve))
+    let said = ""
+    child.stdout.on("data", (chunk: Buffer) => said += chunk.toString())
+    child.stderr.on("data", (chunk: Buffer) => said += chunk.toString())
+    const ask = (words: string): Promise<string | undefined> => {
+      const socket = Net.connect({ port, host: "127.0.0.1", allowHalfOpen: true })
+      socket.end(words)
+      return text(socket).catch(() => undefined)
+    }
+    try {
+      for (let tries = 0; await ask("ready?") === undefined; tries++) {
+        assert.isBelow(tries, 200, said)
+        assert.isNull(child.exitCode, said)
+        await sleep(50)
+      }
+      for (let i = 0; i < 4; i++) {
+        assert.strictEqual(await ask("all of it ".repeat(10_000)), "ALL OF IT ".repeat(10_000))
+      }
+    } finally {
+      child.kill("SIGTERM")
+      await ended
+    }
+    // of each session at least its offer, its bytes, its end, and that it is gone
+    assert.isAtLeast(Number(/enqueued: (\d+)/.exec(said)?.[1]), 20, said)
+  })
+
   it("W16 local.ts: one application asks another by name", async () => {
     const child = spawn(process.execPath, ["examples/local.ts"], { cwd: root, stdio: ["ignore", "pipe", "pipe"] })
     const ended = new Promise<number | null>((resolve) => child.once("exit", resolve))

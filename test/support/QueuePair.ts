@@ -36,6 +36,8 @@ export const forms: ReadonlyArray<Form> = ["in-process", "thread"]
 export interface Options {
   readonly geometry?: Partial<Mq.Geometry>
   readonly queue?: Partial<CongestionQueue.CongestionOptions["queue"]>
+  /** How often the host tries a held lock: the queue has other producers too. */
+  readonly lockTries?: number
   /** Whether a segment can be handed over. */
   readonly reachable?: () => boolean
   /** Whether the steps of the host are kept; `true` unless said. */
@@ -55,6 +57,8 @@ export interface QueuePair {
   readonly queue: MessageQueue["Service"]
   /** What congestion writes with. */
   readonly writer: QueueWriter
+  /** The memory of the queue. */
+  readonly memory: Mq.QueueMemory
   readonly ledger: Ledger.Messages
   readonly steps: ReadonlyArray<Step>
   /** Reads at most this many messages. */
@@ -194,7 +198,10 @@ export const make = Effect.fnUntraced(function*(
         }
       }))
     )),
-    Layer.provideMerge(MessageQueueSegment.layerFrom(geometry)),
+    Layer.provideMerge(MessageQueueSegment.layerFrom(
+      geometry,
+      options.lockTries === undefined ? undefined : MessageQueueSegment.shared({ lockTries: options.lockTries })
+    )),
     Layer.provideMerge(
       form === "thread"
         ? SegmentManagerMemory.layerShared(segment, geometry)
@@ -211,7 +218,7 @@ export const make = Effect.fnUntraced(function*(
   const ends = form === "thread"
     ? yield* onThread(memory, geometry, port2)
     : yield* Scope.provide(inProcess(memory, geometry, readerSide, handedOver), scope)
-  return { congestion, queue, writer: writer!, ledger, steps, ...ends, end: Scope.close(scope, Exit.void) }
+  return { congestion, queue, writer: writer!, memory, ledger, steps, ...ends, end: Scope.close(scope, Exit.void) }
 })
 
 const always = (): boolean => true

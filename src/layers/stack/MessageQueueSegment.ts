@@ -11,15 +11,27 @@ import { QueueConsumer } from "../../domain/memory/QueueConsumer.ts"
 import type { Geometry, QueueMemory } from "../../domain/memory/QueueMemory.ts"
 import { type QueueOutlet, QueueProducer, type QueueWriter } from "../../domain/memory/QueueProducer.ts"
 import { LOCK_TRIES, QueueProducerShared } from "../../domain/memory/QueueProducerShared.ts"
+import { WorkerExit } from "../../services/AppWorker.ts"
 import { Doorbell, type DoorbellShape } from "../../services/Doorbell.ts"
 import { MessageQueue } from "../../services/MessageQueue.ts"
 import { SegmentManager } from "../../services/SegmentManager.ts"
 import { WorkerPlan } from "../../services/WorkerPlan.ts"
 
-/** Makes the host's end of the queue to the worker. */
-type MakeProducer = (memory: QueueMemory, geometry: Geometry, ring: () => void) => QueueWriter & QueueOutlet
+/**
+ * Makes the host's end of the queue to the worker.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type MakeProducer = (memory: QueueMemory, geometry: Geometry, ring: () => void) => QueueWriter & QueueOutlet
 
+/** The host is the only producer. */
 const single: MakeProducer = (memory, geometry, ring) => new QueueProducer(memory, geometry, ring)
+
+/** The host is one of several producers. */
+export const shared =
+  ({ id = 1, lockTries: tries = LOCK_TRIES }: SharedOptions = {}): MakeProducer => (memory, geometry, ring) =>
+    new QueueProducerShared(memory, geometry, ring, { id, tries })
 
 /** The writing end for whoever asks first. */
 const once = (writer: QueueWriter): () => QueueWriter => {
@@ -108,12 +120,13 @@ export type SharedOptions = typeof SharedOptions.Type
  */
 export const layerShared = (
   options: SharedOptions = {}
-): Layer.Layer<MessageQueue, Schema.SchemaError, SegmentManager | Doorbell | WorkerPlan> =>
-  Layer.unwrap(
-    Effect.map(Schema.decodeUnknownEffect(SharedOptions)(options), ({ id = 1, lockTries: tries = LOCK_TRIES }) =>
-      planned((memory, geometry, ring) =>
-        new QueueProducerShared(memory, geometry, ring, { id, tries })
-      ))
+): Layer.Layer<MessageQueue, WorkerExit, SegmentManager | Doorbell | WorkerPlan> =>
+  Schema.decodeUnknownEffect(SharedOptions)(options).pipe(
+    Effect.map((decoded) => planned(shared(decoded))),
+    Effect.mapError(({ message }) =>
+      new WorkerExit({ reason: "LayerFailed", detail: message.replaceAll(/\s*\n\s*/g, " "), layer: "MessageQueue" })
+    ),
+    Layer.unwrap
   )
 
 /** The worker's ends. */

@@ -79,13 +79,7 @@ export class WorkerStack extends Context.Service<WorkerStack, {
  * @category models
  * @since 0.1.0
  */
-export interface Replacements {
-  readonly segmentManager?: Layer.Layer<SegmentManager, any, any>
-  readonly doorbell?: Layer.Layer<Doorbell, any, any>
-  readonly messageQueue?: Layer.Layer<MessageQueue, any, any>
-  readonly congestion?: Layer.Layer<Congestion, any, any>
-  readonly appWorker?: Layer.Layer<AppWorker, any, any>
-}
+export type Replacements = { readonly [K in keyof Provided]?: Layer.Layer<any, any, any> }
 
 interface Provided {
   readonly segmentManager: SegmentManager
@@ -110,10 +104,12 @@ type Inside = Provided[keyof Provided] | WorkerPlan | WorkerChannel.WorkerChanne
 type Name<Service> = Service extends { readonly key: `sluice/services/${infer Name}` } ? Name : never
 
 /** Why a layer does not fit, as a text; `never` when it does. */
-type Misfit<K extends keyof Provided, Uses> = Extract<Uses, Above[K]> extends infer Wrong
-  ? Wrong extends Provided[K] ? `${K} uses ${Name<Wrong>} itself: give it the one that it wraps, with Layer.provide`
+type Misfit<K extends keyof Provided, L> = [Provided[K]] extends [Provides<L>] ? Misuse<K, Extract<Uses<L>, Above[K]>>
+  : `${K} must provide ${Name<Provided[K]>}, and this layer does not`
+
+type Misuse<K extends keyof Provided, Wrong> = Wrong extends Provided[K]
+  ? `${K} uses ${Name<Wrong>} itself: give it the one that it wraps, with Layer.provide`
   : `${K} uses ${Name<Wrong>}, which is built after it`
-  : never
 
 /**
  * The layers themselves where they fit, and a text that says why not where they don't: the compiler shows it.
@@ -123,11 +119,12 @@ type Misfit<K extends keyof Provided, Uses> = Extract<Uses, Above[K]> extends in
  */
 export type Fits<Layers> = {
   readonly [K in keyof Layers]: K extends keyof Provided
-    ? [Misfit<K, Services<Layers[K]>>] extends [never] ? Layers[K] : Misfit<K, Services<Layers[K]>>
+    ? [Misfit<K, Layers[K]>] extends [never] ? Layers[K] : Misfit<K, Layers[K]>
     : `there is no ${K & string} in the stack; it has ${keyof Provided}`
 }
 
-type Services<L> = L extends Layer.Layer<infer _Out, infer _Error, infer Services> ? Services : never
+type Provides<L> = L extends Layer.Layer<infer Out, infer _Error, infer _In> ? Out : never
+type Uses<L> = L extends Layer.Layer<infer _Out, infer _Error, infer In> ? In : never
 
 /**
  * What the layers use that is not in the stack: services of the program that the host is part of.
@@ -135,7 +132,7 @@ type Services<L> = L extends Layer.Layer<infer _Out, infer _Error, infer Service
  * @category models
  * @since 0.1.0
  */
-export type Outside<Layers> = Exclude<Services<Layers[keyof Layers]>, Inside>
+export type Outside<Layers> = Exclude<Uses<Layers[keyof Layers]>, Inside>
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Building
@@ -164,7 +161,10 @@ const named = <Out, R>(name: StackLayer, layer: Layer.Layer<Out, unknown, R>): L
       )
     ))
 
-const stackOf = (layers: Replacements) =>
+/** Layers that fit. */
+type Stack = { readonly [K in keyof Provided]?: Layer.Layer<Provided[K], any, any> }
+
+const stackOf = (layers: Stack) =>
   named("AppWorker", layers.appWorker ?? layerAppWorker).pipe(
     Layer.provideMerge(named("Congestion", layers.congestion ?? CongestionQueue.layer)),
     Layer.provideMerge(named("MessageQueue", layers.messageQueue ?? MessageQueueSegment.layer)),
@@ -175,7 +175,7 @@ const stackOf = (layers: Replacements) =>
   )
 
 const make = (
-  layers: Replacements,
+  layers: Stack,
   placeOf: (plan: StackPlan) => WorkerPlan["Service"]["place"]
 ): Layer.Layer<WorkerStack, never, any> =>
   Layer.effect(
@@ -220,7 +220,7 @@ export const layerInProcess = <const Layers extends Replacements>(
 ): Layer.Layer<WorkerStack, never, Outside<Layers>> => layerInProcessUnsafe(layers)
 
 /** The same without a look at whether the layers fit: for whoever has looked. */
-export const layerInProcessUnsafe = (layers: Replacements): Layer.Layer<WorkerStack, never, any> =>
+export const layerInProcessUnsafe = (layers: Stack): Layer.Layer<WorkerStack, never, any> =>
   make(layers, () => "in-process")
 
 /**

@@ -10,6 +10,7 @@ import * as TestClock from "effect/testing/TestClock"
 import * as Message from "../../../src/domain/memory/Message.ts"
 import * as Mq from "../../../src/domain/memory/QueueMemory.ts"
 import { QueueProducer } from "../../../src/domain/memory/QueueProducer.ts"
+import { QueueProducerShared } from "../../../src/domain/memory/QueueProducerShared.ts"
 import * as Segment from "../../../src/domain/memory/Segment.ts"
 import * as Handle from "../../../src/domain/state/Handle.ts"
 import * as Ledger from "../../../src/domain/state/Ledger.ts"
@@ -980,6 +981,68 @@ for (const form of QueuePair.forms) {
           { _tag: "Clear" }
         ])
       }))
+
+    describe("several producers", () => {
+      const LOCK = 48
+      const lockOf = ({ memory, queue }: QueuePair.QueuePair) => {
+        const words = Mq.words(memory, queue.geometry)
+        return { hold: () => Atomics.store(words, LOCK, 9), release: () => Atomics.store(words, LOCK, 0) }
+      }
+
+      it.effect("M1 M3 a message that finds the lock held is postponed, in order, and goes at the next try", () =>
+        Effect.gen(function*() {
+          const pair = yield* make({ lockTries: 5, queue: { retryInterval: 10 } })
+          const lock = lockOf(pair)
+          assert.strictEqual(QueuePair.sendNumbered(pair, 0), "delivered")
+          lock.hold()
+          assert.strictEqual(QueuePair.sendNumbered(pair, 1), "postponed")
+          assert.strictEqual(enqueues(pair)[1]!.result, Mq.Locked)
+          yield* asleep
+          lock.release()
+          assert.strictEqual(QueuePair.sendNumbered(pair, 2), "postponed")
+          yield* TestClock.adjust(10)
+          assert.deepStrictEqual(QueuePair.numbers(yield* readAll(pair)), [0, 1, 2])
+          assert.isFalse(pair.congestion.congested())
+          balanced(pair)
+        }))
+
+      it.effect("M5 what goes with a message that finds the lock held is handed over once", () =>
+        Effect.gen(function*() {
+          const pair = yield* make({ lockTries: 5, queue: { retryInterval: 10 } })
+          const lock = lockOf(pair)
+          const segment = segmentOf(7)
+          lock.hold()
+          const sent = pair.congestion.send({ message: announcement(segment), attachment: attached(segment) })
+          assert.strictEqual(sent, "postponed")
+          yield* TestClock.adjust(30)
+          lock.release()
+          yield* TestClock.adjust(10)
+          assert.deepStrictEqual(yield* readAll(pair), [announcement(segment)])
+          assert.strictEqual(pair.steps.filter(({ _tag }) => _tag === "hand-over").length, 1)
+          assert.strictEqual((yield* pair.report).unused, 0)
+          balanced(pair)
+        }))
+
+      it.effect("M1 what another producer enqueues comes in between, and takes none of the host's messages away", () =>
+        Effect.gen(function*() {
+          const pair = yield* make({ lockTries: 5 })
+          const other = new QueueProducerShared(pair.memory, pair.queue.geometry, pair.queue.doorbell.ring, {
+            id: 2,
+            tries: 5
+          })
+          const handle = session(1000)
+          for (const number of range(0, 20)) {
+            QueuePair.sendNumbered(pair, 2 * number)
+            assert.strictEqual(other.io(Message.Rx, Handle.index(handle), Handle.generation(handle), 0), Mq.Enqueued)
+          }
+          assert.strictEqual(pair.queue.toWorker.depth, 40)
+          const read = yield* readAll(pair)
+          assert.strictEqual(read.filter((one) => one._tag === "Io" && one.session === handle).length, 20)
+          const mine = read.filter((one) => one._tag !== "Io" || one.session !== handle)
+          assert.deepStrictEqual(QueuePair.numbers(mine), range(0, 20).map((number) => 2 * number))
+          balanced(pair)
+        }))
+    })
 
     describe("conservation", () => {
       const slots = Schema.Literals([1, 1, 2, 4, 16])
