@@ -4,6 +4,7 @@ import { Arena } from "../../../src/domain/memory/Arena.ts"
 import * as Fifo from "../../../src/domain/memory/Fifo.ts"
 import { Bell } from "../../support/Bell.ts"
 import type { Setup } from "../../support/fifoThread.ts"
+import * as Long from "../../support/long.ts"
 import * as Pattern from "../../support/pattern.ts"
 import * as Random from "../../support/random.ts"
 import * as Threads from "../../support/threads.ts"
@@ -107,6 +108,30 @@ const interrupted = <A>(
   }
 }
 
+const kinds = new Long.Kinds([
+  "refuse",
+  "enqueue all",
+  "enqueue some",
+  "enqueue none",
+  "reserve",
+  "reserve none",
+  "commit",
+  "commit nothing",
+  "drop some",
+  "drop all",
+  "peek nothing",
+  "read some",
+  "read nothing",
+  "trim",
+  "trim in vain",
+  "wait: ready",
+  "wait: memory",
+  "wait for some room",
+  "wait for any room",
+  "told",
+  "move"
+])
+
 /** A run of random steps against positions in the pattern: what was written and not read is what is in the fifo. */
 const simulate = (bound: number, at: number, seed: number, steps: number, refusal: number) => {
   const random = Random.make(seed)
@@ -123,6 +148,7 @@ const simulate = (bound: number, at: number, seed: number, steps: number, refusa
   const told = (tell: boolean) => {
     const room = bound - (written - read)
     if (waiting === undefined) return
+    if (tell) kinds.did("told")
     if (waiting > 0) assert.strictEqual(tell, room >= waiting, `told at ${room} bytes of room, wanted ${waiting}`)
     // at the latest when there is nothing left to read
     else assert.isTrue(tell || written > read, "was never told")
@@ -133,6 +159,7 @@ const simulate = (bound: number, at: number, seed: number, steps: number, refusa
     const size = written - read
     const answer = producer.wait(free)
     waiting = undefined
+    if (answer === "ready" || answer === "memory") kinds.did(`wait: ${answer}`)
     if (answer === "ready") {
       assert.isBelow(size, bound)
       assert.strictEqual(producer.enqueue(Pattern.at(written, 1)), 1, "it was ready and took nothing")
@@ -141,6 +168,7 @@ const simulate = (bound: number, at: number, seed: number, steps: number, refusa
       assert.isTrue(size === 0 && refusal > 0)
     } else {
       assert.isAbove(size, 0, "nobody will read an empty fifo")
+      kinds.did(size === bound ? "wait for some room" : "wait for any room")
       if (size === bound) waiting = Math.max(1, Math.min(free, bound))
       else {
         assert.isTrue(refusal > 0 || fifo.arena.blocks === 2, "neither memory nor an epoch to be read is in the way")
@@ -150,10 +178,14 @@ const simulate = (bound: number, at: number, seed: number, steps: number, refusa
   }
   for (let step = 0; step < steps; step++) {
     const kind = random(20)
-    if (kind === 0) refusing = random(2) * refusal
+    if (kind === 0) {
+      refusing = random(2) * refusal
+      if (refusing > 0) kinds.did("refuse")
+    }
     if (kind < 5 && reserved === undefined) {
       const length = sizes()
       const taken = producer.enqueue(Pattern.at(written, length))
+      kinds.did(taken === 0 ? "enqueue none" : taken < length ? "enqueue some" : "enqueue all")
       assert.isAtMost(taken, Math.min(length, bound - (written - read)))
       // without refusals it is short for the bound's sake only, or because the bytes before are still to be read
       if (refusal === 0 && producer.memory <= bound && fifo.held() === producer.memory && written === read) {
@@ -164,11 +196,13 @@ const simulate = (bound: number, at: number, seed: number, steps: number, refusa
     } else if (kind < 7 && reserved === undefined) {
       const length = sizes()
       reserved = producer.reserve(length)
+      kinds.did(reserved === undefined ? "reserve none" : "reserve")
       if (reserved !== undefined) {
         assert.isTrue(reserved.length >= 1 && reserved.length <= Math.min(length, bound - (written - read)))
       }
     } else if (kind < 9 && reserved !== undefined) {
       const length = random(4) === 0 ? 0 : 1 + random(reserved.length)
+      kinds.did(length === 0 ? "commit nothing" : "commit")
       reserved.set(Pattern.at(written, length))
       producer.commit(length)
       reserved = undefined
@@ -178,10 +212,12 @@ const simulate = (bound: number, at: number, seed: number, steps: number, refusa
       const max = sizes()
       const bytes = consumer.peek(max)
       assert.strictEqual(bytes === undefined, written === read)
+      if (bytes === undefined) kinds.did("peek nothing")
       if (bytes !== undefined) {
         assert.isTrue(bytes.length >= 1 && bytes.length <= Math.min(max, written - read))
         assert.isTrue(Pattern.isAt(bytes, read), "peek found other bytes")
         const dropped = random(3) === 0 ? bytes.length : 1 + random(bytes.length)
+        kinds.did(dropped === bytes.length ? "drop all" : "drop some")
         read += dropped
         told(consumer.drop(dropped))
       }
@@ -189,12 +225,14 @@ const simulate = (bound: number, at: number, seed: number, steps: number, refusa
       const target = new Uint8Array(random(3) === 0 ? bound : sizes()).fill(0xaa)
       const from = random(2) * Math.min(2, target.length)
       const answer = consumer.read(target, from)
+      kinds.did(answer.bytes === 0 ? "read nothing" : "read some")
       assert.strictEqual(answer.bytes, Math.min(target.length - from, written - read))
       assert.isTrue(Pattern.isAt(target.subarray(from, from + answer.bytes), read), "read found other bytes")
       read += answer.bytes
       if (answer.bytes > 0) told(answer.tell)
     } else if (kind < 16) {
       const trimmed = producer.trim()
+      kinds.did(trimmed ? "trim" : "trim in vain")
       assert.strictEqual(trimmed, producer.memory === 0)
       if (reserved === undefined) assert.strictEqual(trimmed, written === read)
       if (trimmed) assert.strictEqual(fifo.held(), 0)
@@ -203,6 +241,7 @@ const simulate = (bound: number, at: number, seed: number, steps: number, refusa
     } else {
       // the session has moved: another thread reads on
       consumer = fifo.consume()
+      kinds.did("move")
     }
     assert.strictEqual(producer.size, written - read)
     assert.strictEqual(consumer.size, written - read)
@@ -224,22 +263,26 @@ describe("Fifo", () => {
     "agrees with a plain list of bytes for every small bound, over the ends of its 32-bit positions",
     [Schema.Literals([1, 2, 4, 8, 64, 1024]), At, seeds],
     ([bound, at, seed]) => simulate(bound, at, seed, 300, 0),
-    { arbitrary: { runs: 200 } }
+    Long.runs(200)
   )
 
   it.prop(
     "agrees with a plain list of bytes while it grows by blocks, over the ends of its 32-bit positions",
     [Schema.Literals([4096, 8192, 16_384, 65_536, 262_144]), At, seeds],
     ([bound, at, seed]) => simulate(bound, at, seed, 200, 0),
-    { arbitrary: { runs: 200 } }
+    Long.runs(200)
   )
 
   it.prop(
     "agrees with a plain list of bytes when memory is refused at random, and every wait ends",
     [Schema.Literals([1, 4, 64, 4096, 8192, 16_384, 65_536]), At, seeds, ints(1, 10)],
     ([bound, at, seed, refusal]) => simulate(bound, at, seed, 300, refusal),
-    { arbitrary: { runs: 300 } }
+    Long.runs(300)
   )
+
+  it("the runs above did every kind of step, with every answer that there is", () => {
+    assert.deepStrictEqual(kinds.left, [])
+  })
 
   it("holds nothing when it is new, a small block for its first bytes, and the larger the more is in it", () => {
     const { producer, consumer } = make(65_536)

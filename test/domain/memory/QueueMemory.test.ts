@@ -7,6 +7,7 @@ import type { Geometry } from "../../../src/domain/memory/QueueMemory.ts"
 import { QueueProducer } from "../../../src/domain/memory/QueueProducer.ts"
 import { QueueProducerShared } from "../../../src/domain/memory/QueueProducerShared.ts"
 import { Bell } from "../../support/Bell.ts"
+import * as Long from "../../support/long.ts"
 import type { Setup as Sharer } from "../../support/queueSharer.ts"
 import type { Setup as Traffic } from "../../support/queueTraffic.ts"
 import * as Random from "../../support/random.ts"
@@ -88,6 +89,27 @@ const triesIn = (body: () => void): number => {
 }
 
 describe("MessageQueue", () => {
+  const kinds = new Long.Kinds([
+    "io Enqueued",
+    "io Full",
+    "io Closed",
+    "control Enqueued",
+    "control Full",
+    "control Closed",
+    "drain some",
+    "drain nothing",
+    "cork",
+    "uncork",
+    "sleep",
+    "stay awake",
+    "wake",
+    "ring",
+    "want room",
+    "grant room",
+    "grant nothing",
+    "close"
+  ])
+
   it.prop(
     "M1 agrees with a plain list for every geometry from one slot, over the ends of its 32-bit positions",
     [Slots, Slots, Slots, At, At, At, Schema.Literals([0, 1]), ints(0, 0x7fff_ffff)],
@@ -107,7 +129,10 @@ describe("MessageQueue", () => {
       const publish = () => {
         if (corked > 0) return
         visible = waiting.length
-        if (idle) rings++
+        if (idle) {
+          rings++
+          kinds.did("ring")
+        }
         idle = false
       }
       for (let step = 0; step < 300; step++) {
@@ -123,6 +148,7 @@ describe("MessageQueue", () => {
             : producer.control(message, words.length)
           message.fill(-1)
           assert.strictEqual(result, closed ? Closed : isFull ? Full : Enqueued)
+          kinds.did(`${io ? "io" : "control"} ${closed ? "Closed" : isFull ? "Full" : "Enqueued"}`)
           if (result === Enqueued) {
             waiting.push({ io, words })
             publish()
@@ -130,32 +156,40 @@ describe("MessageQueue", () => {
         } else if (kind < 14) {
           const max = 1 + random(4)
           const count = Math.min(max, visible)
+          kinds.did(count > 0 ? "drain some" : "drain nothing")
           assert.strictEqual(consumer.drain(max, sink), count)
           assert.deepStrictEqual(received.splice(0), waiting.splice(0, count).map((entry) => entry.words))
           visible -= count
         } else if (kind === 14 && tries === 0) {
           producer.cork()
           corked++
+          kinds.did("cork")
         } else if (kind === 15 && corked > 0) {
           producer.uncork()
+          kinds.did("uncork")
           if (--corked === 0 && visible < waiting.length) publish()
         } else if (kind === 16) {
           assert.strictEqual(consumer.sleep(), visible === 0)
           idle = visible === 0
+          kinds.did(idle ? "sleep" : "stay awake")
         } else if (kind === 17) {
           consumer.wake()
           idle = false
+          kinds.did("wake")
         } else if (kind === 18) {
           if (random(2) === 0) {
             producer.wantRoom()
             wanted = true
+            kinds.did("want room")
           } else {
             assert.strictEqual(consumer.grantRoom(), wanted)
+            kinds.did(wanted ? "grant room" : "grant nothing")
             wanted = false
           }
         } else if (kind === 19 && step > 250) {
           producer.close()
           closed = true
+          kinds.did("close")
         }
         assert.strictEqual(consumer.depth, visible)
         assert.strictEqual(producer.depth, waiting.length)
@@ -170,8 +204,12 @@ describe("MessageQueue", () => {
       assert.deepStrictEqual(received, waiting.map((entry) => entry.words))
       assert.isTrue(queue.intact())
     },
-    { arbitrary: { runs: 250 } }
+    Long.runs(250)
   )
+
+  it("M1 the runs above did every kind of step, with every answer that there is", () => {
+    assert.deepStrictEqual(kinds.left, [])
+  })
 
   it("M1 is full when its index queue is, its IO ring is, or its control ring is, whichever the message needs", () => {
     const message = Int32Array.of(1)
@@ -546,27 +584,29 @@ describe("MessageQueue, several producers", () => {
 })
 
 describe("MessageQueue, over threads", () => {
-  it("M1 loses, repeats, reorders and spoils none of a million messages, and no wake-up either way", async () => {
+  const MESSAGES = Long.steps({ short: 200_000, long: 1_000_000 })
+
+  it(`M1 loses, repeats, reorders and spoils none of ${MESSAGES} messages, and no wake-up either way`, async () => {
     const geometry = { indexQueue: 16, ioRing: 8, controlRing: 2 }
     const memory = new SharedArrayBuffer(QueueMemory.byteLength(geometry))
     const words = new Int32Array(memory)
     // every position passes 2^32 on the way
-    for (const word of [TAIL, HEAD]) words[word] = -500_000
-    for (const word of [IO_TAIL, IO_HEAD]) words[word] = -400_000
-    for (const word of [CONTROL_TAIL, CONTROL_HEAD]) words[word] = -100_000
+    for (const word of [TAIL, HEAD]) words[word] = -MESSAGES / 2
+    for (const word of [IO_TAIL, IO_HEAD]) words[word] = -(2 * MESSAGES) / 5
+    for (const word of [CONTROL_TAIL, CONTROL_HEAD]) words[word] = -MESSAGES / 10
     const setup: Traffic = {
       memory,
       geometry,
       doorbell: Bell.memory(),
       roomBell: Bell.memory(),
-      messages: 1_000_000,
+      messages: MESSAGES,
       seed: 42
     }
     const [consumed, produced] = await Threads.run<Record<string, number>>([
       Threads.start("queueConsumer.ts", setup),
       Threads.start("queueProducer.ts", setup)
     ])
-    assert.strictEqual(consumed!.sequence, 1_000_000)
+    assert.strictEqual(consumed!.sequence, MESSAGES)
     assert.isAbove(consumed!.sleeps!, 0)
     assert.isAbove(produced!.waits!, 0)
   })
