@@ -27,7 +27,10 @@ export const hash = (key: string | number): number => {
   return mix(hash)
 }
 
-/** The weight of a worker for a key's {@link hash}. */
+/** More than any weight. */
+export const ABOVE_ALL = 2 ** 32
+
+/** The weight of a worker for a key's {@link hash}: less than {@link ABOVE_ALL}, and another one for each worker. */
 export const weight = (hash: number, worker: number): number => mix(hash ^ mix(Math.imul(worker + 1, GOLDEN)))
 
 /** The peer's address, without its port; `undefined` for a peer that has none. */

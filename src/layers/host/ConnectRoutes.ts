@@ -12,8 +12,7 @@ import * as Endpoint from "../../domain/net/Endpoint.ts"
 import type { SessionRules } from "../../services/SessionRules.ts"
 import type { Failure } from "./CutThrough.ts"
 import type { HostListener } from "./Listener.ts"
-import type { Listeners } from "./Listeners.ts"
-import type { Listening, Tables } from "./Tables.ts"
+import type { Tables } from "./Tables.ts"
 import type { LiveWorker } from "./Worker.ts"
 
 export type Route =
@@ -32,14 +31,12 @@ type Parsed = ReturnType<typeof Endpoint.parse>
 export class ConnectRoutes {
   readonly #tables: Tables
   readonly #rules: SessionRules["Service"]
-  readonly #listeners: Listeners
   /** The last endpoint that was connected to: many connects go to the same one. */
   #last: { readonly text: string; readonly parsed: Parsed } | undefined
 
-  constructor(tables: Tables, rules: SessionRules["Service"], listeners: Listeners) {
+  constructor(tables: Tables, rules: SessionRules["Service"]) {
     this.#tables = tables
     this.#rules = rules
-    this.#listeners = listeners
   }
 
   /** Where the connect goes, by what it says and by what there is now. */
@@ -77,14 +74,14 @@ export class ConnectRoutes {
       if (verdict._tag === "Deny") return nowhere("rule-denied", verdict.by)
       // an application that is sent to itself goes where it wanted to: a proxy would never get out
       if (verdict._tag === "Redirect" && verdict.app !== name) {
-        const target = this.#listeners.firstOf(verdict.app)
+        const target = this.#tables.listenerOf(verdict.app)
         return target === undefined
           ? nowhere("no-listener", `a rule sends it to ${verdict.app}, which does not listen`)
-          : { _tag: "Local", listener: target.listener }
+          : { _tag: "Local", listener: target }
       }
     }
     const found = this.#localListener(worker, endpoint)
-    if (found !== undefined) return { _tag: "Local", listener: found.listener }
+    if (found !== undefined) return { _tag: "Local", listener: found }
     if (Endpoint.isTransport(endpoint)) {
       return options.scope.global
         ? { _tag: "Global", endpoint, source }
@@ -96,11 +93,11 @@ export class ConnectRoutes {
   }
 
   /** The local listener that a connect finds: a proxy never finds one of its own (W18). */
-  #localListener(worker: LiveWorker, endpoint: Endpoint.Endpoint): Listening | undefined {
+  #localListener(worker: LiveWorker, endpoint: Endpoint.Endpoint): HostListener | undefined {
     const { app } = worker.slot
     if (!app.options.scope.local) return undefined
     const isProxy = app.options.proxiedTransports.length > 0
-    const eligible = (entry: Listening) => entry.status === "bound" && !(isProxy && entry.app === app)
+    const eligible = (listener: HostListener) => listener.state === "BOUND" && !(isProxy && listener.app === app)
     return this.#tables.locals(app.options.namespace).lookup(endpoint, eligible)
   }
 }

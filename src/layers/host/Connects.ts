@@ -21,7 +21,6 @@ import { ConnectRoutes, type Route } from "./ConnectRoutes.ts"
 import { connectOrigin, type Failure, type Outcome } from "./CutThrough.ts"
 import { CutThroughs } from "./CutThroughs.ts"
 import type { HostListener } from "./Listener.ts"
-import type { Listeners } from "./Listeners.ts"
 import * as Replies from "./Replies.ts"
 import { Tables } from "./Tables.ts"
 import type { HalfOpen, LiveWorker } from "./Worker.ts"
@@ -82,13 +81,12 @@ export class Connects {
     readonly tables: Tables
     readonly transport: Transport["Service"]
     readonly rules: SessionRules["Service"]
-    readonly listeners: Listeners
     /** Runs an effect apart from the caller, for the host's life. */
     readonly run: (effect: Effect.Effect<void>) => void
   }) {
     this.#tables = options.tables
     this.#transport = options.transport
-    this.#routes = new ConnectRoutes(options.tables, options.rules, options.listeners)
+    this.#routes = new ConnectRoutes(options.tables, options.rules)
     this.#run = options.run
     this.cutThroughs = new CutThroughs(options.tables, whyNoConnect)
   }

@@ -20,6 +20,7 @@ import type * as Refusal from "../../domain/state/Refusal.ts"
 import * as SessionState from "../../domain/state/SessionState.ts"
 import type { Connection } from "../../services/Transport.ts"
 import type { CutThroughEnd } from "./CutThroughEnd.ts"
+import type { ListenerTicket } from "./Listener.ts"
 import type { SharedSession } from "./SharedSession.ts"
 import type { LiveWorker } from "./Worker.ts"
 
@@ -40,7 +41,7 @@ export interface Origin {
   takeBack(session: HostSession): void
   /** The peer has given up: what is on offer is taken back, and nobody else gets it. */
   giveUp(session: HostSession): void
-  /** The session no longer counts: it is free, or its offer was taken back. Said once. */
+  /** A session that the worker had is free. */
   sessionFreed(): void
 }
 
@@ -63,10 +64,8 @@ export abstract class HostSession {
   readonly place: Fifo.BlockPlace
   readonly since: number
   abstract readonly connection: Arriving
-  /** Whether the worker let the session's offer run out. */
-  late = false
-  /** Whether its claim was seen before the worker's word of it was read. */
-  claimCounted = false
+  /** The connection's turn at the listener that it came from, until the worker's word of the claim has been read. */
+  ticket: ListenerTicket | undefined
   readonly segment: Segment
   #state: SessionState.SessionState = "CREATED"
   #liveCheck: (() => boolean) | undefined
@@ -267,18 +266,18 @@ export abstract class HostSession {
     this.move(event)
     this.freeMemory()
     // first: whoever waits may take its place
-    this.#uncount()
+    if (this.#uncount()) this.origin.sessionFreed()
     this.worker.forget(this)
   }
 
   protected abstract freeMemory(): void
 
-  /** It takes no place in any limit from here on. */
-  #uncount(): void {
-    if (!this.#counted) return
+  /** It takes no place in any limit from here on; `false` when it took none. */
+  #uncount(): boolean {
+    if (!this.#counted) return false
     this.#counted = false
     this.worker.slot.app.sessions--
-    this.origin.sessionFreed()
     this.worker.sessionLeft()
+    return true
   }
 }

@@ -1,229 +1,295 @@
 /**
- * Admission: what becomes of a connection between its arrival and its claim by a worker (M6, M15).
+ * A listener of a host: where it listens, its workers, and what becomes of the connections that arrive.
+ *
+ * What becomes of them {@link Admission} decides, and the listener does it: it makes sessions in the memory of workers,
+ * offers them and takes them back, keeps the one timer that admission needs, and tells it what only the host can know.
  *
  * ```
- * arrive ─ rules ─ limits ─┬─ offer to the next worker that takes offers ─┬─ claimed
- *                          │                       ▲                      ├─ not claimed in time: revoked, and again ─┐
- *                          │                       └──────────────────────┼───────────────────────────────────────────┤
- *                          └─ nobody takes offers ─┬─ hold ───────────────┘  (bounded number, bounded time)           │
- *                                                  └─ refuse (reset)  ◄───────────────────────────────────────────────┘
+ * transport ── arrive ── rules ── Admission ──┬── offer: a session in the worker's memory ── its queue
+ *                                             ├── hold: the connection waits, unread
+ *                                             └── refuse: the connection is broken
  * ```
  *
- * A worker that let an offer run out is behind by at least that offer, so it is offered nothing more until it has come
- * past it: only the first connection that meets a blocked worker waits for the revocation.
- *
- * **Affinity** Connections of one key prefer the worker that {@link Affinity} gives the key, and of those that are left
- * the next best: one that takes no offers is passed over as ever (M6). A connection that was held, or whose offer was
- * taken back, is matched again with the workers that there are then.
- *
- * @since 0.1.0
+ * Every accepted connection comes through here.
  */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Queue from "effect/Queue"
-import type * as Scope from "effect/Scope"
+import type * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import * as Admission from "../../domain/admission/Admission.ts"
 import * as Affinity from "../../domain/admission/Affinity.ts"
+import type { Lag } from "../../domain/admission/Lag.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
-import type { AdmissionOptions } from "../../domain/options/AdmissionOptions.ts"
-import type { ListenerOptions } from "../../domain/options/ListenerOptions.ts"
+import * as Endpoint from "../../domain/net/Endpoint.ts"
+import * as ListenerOptions from "../../domain/options/ListenerOptions.ts"
 import * as Handle from "../../domain/state/Handle.ts"
-import * as Ledger from "../../domain/state/Ledger.ts"
+import type * as Ledger from "../../domain/state/Ledger.ts"
+import * as ListenerState from "../../domain/state/ListenerState.ts"
 import type * as Refusal from "../../domain/state/Refusal.ts"
-import * as MonotonicTime from "../../services/MonotonicTime.ts"
+import * as WorkerState from "../../domain/state/WorkerState.ts"
+import type { SessionRules } from "../../services/SessionRules.ts"
+import { Alarm } from "./Alarm.ts"
 import type { Arriving, HostSession, Origin } from "./HostSession.ts"
-import type { LiveWorker, WorkerSlot } from "./Worker.ts"
+import type { Tables } from "./Tables.ts"
+import type { LiveWorker, SlotApp, WorkerSlot } from "./Worker.ts"
 
-/** A connection that waits for a worker. */
-interface Held {
-  readonly connection: Arriving
-  /** Time of `MonotonicTime` at which it is refused. */
-  readonly until: number
-  over: boolean
+/** One start of a worker, as a member of a listener. */
+export class ListenerMember implements Admission.Member {
+  readonly worker: LiveWorker
+  readonly #user: string
+
+  /** `user`: the listener, as a user of the worker's segment managers. */
+  constructor(worker: LiveWorker, user: string) {
+    this.worker = worker
+    this.#user = user
+  }
+
+  get number(): number {
+    return this.worker.slot.mapIndex
+  }
+  get running(): boolean {
+    const { slot } = this.worker
+    return slot.live === this.worker && WorkerState.takesSessions(slot.state)
+  }
+  get congested(): boolean {
+    return this.worker.congestion.congested()
+  }
+  get sessions(): number {
+    return this.worker.sessions.size
+  }
+  get growing(): boolean {
+    return this.worker.segments.acquire(this.#user).growing
+  }
+  get lag(): Lag {
+    return this.worker.lag
+  }
+  get offers(): Ledger.Offers {
+    return this.worker.slot.offers
+  }
 }
 
-/** An offer that runs. */
-interface Running {
-  readonly session: HostSession
-  readonly until: number
-}
+/** A connection's turn at a listener. */
+export type ListenerTicket = Admission.Ticket<Arriving, ListenerMember, HostSession>
 
-/** A worker's seat at a listener. */
-export interface Member {
-  readonly slot: WorkerSlot
-  /** The start of the worker that listens; `undefined` between two starts. */
-  live: LiveWorker | undefined
-}
-
-/** What session rules make of a connection that arrives: nothing, a refusal, or another application's listener. */
-export type Verdict = undefined | Ledger.RefuseReason | HostListener
-
-/** What a listener needs of the host. */
+/** What listeners need of their host. */
 export interface ListenerHost {
-  /** What the session rules say. */
-  readonly judge: (connection: Arriving) => Verdict
-  /** A session for the connection in the worker's memory, if there is room for one. */
-  readonly createSession: (
-    worker: LiveWorker,
-    listener: HostListener,
-    connection: Arriving
-  ) => HostSession | undefined
-  /** Whether the application has as many sessions as it may. */
-  readonly isFull: () => boolean
-  readonly draining: () => boolean
-  /** Which connections go to the same worker. */
-  readonly affinity: ListenerOptions["affinity"]
-  readonly warn: (message: string) => void
+  readonly tables: Tables
+  readonly rules: SessionRules["Service"]
+  /** Runs an effect for the host's life. */
+  readonly fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+  readonly scope: Scope.Scope
 }
 
 export class HostListener implements Origin {
   readonly handle: Handle.ListenerHandle
-  /** The URI that was asked for: by it other workers join. */
-  readonly requested: string
-  readonly appIndex: number
-  /** The URI with the port that was given. */
-  local = ""
-  /** The workers that serve it. One that is to be started again keeps its seat, which is empty meanwhile. */
-  readonly members = new Map<Handle.WorkerMapIndex, Member>()
-  readonly arrivals = new Ledger.Arrivals()
-  sessions = 0
+  readonly app: SlotApp
+  /** The worker that asked for it first. */
+  readonly opener: LiveWorker
+  /** What was asked for, by which other workers join; and its URI. */
+  readonly requested: Endpoint.Endpoint
+  readonly requestedUri: string
+  /** What it listens on: the same with the port that was given; and its URI. */
+  bound: Endpoint.Endpoint
+  boundUri: string
+  /** Where the sockets of its connections are, once that is known. */
+  placement: ListenerOptions.ListenerOptions["placement"] = "shared"
+  /** The listener's name as a user of segment managers. */
+  readonly user: string
+  readonly admission: Admission.Admission<Arriving, ListenerMember, HostSession>
+  readonly scope: Scope.Closeable
+  /** The transport's part, which ends first: at unlisten, and when the host drains. */
+  readonly transport: Scope.Closeable
+  /** Done when it is no longer binding, and when nothing is left of it. */
+  readonly settled = Deferred.makeUnsafe<void>()
+  readonly closed = Deferred.makeUnsafe<void>()
   readonly #host: ListenerHost
-  readonly #options: AdmissionOptions
-  readonly #clock: () => number
-  readonly #offers: Queue.Queue<Running>
-  readonly #holds: Queue.Queue<Held>
-  #held: Array<Held> = []
-  #last = -1
-  /** Hashes of the keys of connections that are not claimed yet: each is asked for once. */
-  readonly #keys = new WeakMap<Arriving, number | undefined>()
+  readonly #affinity: ListenerOptions.ListenerOptions["affinity"]
+  readonly #alarm: Alarm
+  #state: ListenerState.ListenerState = "BINDING"
   #warned = false
 
-  constructor(
-    handle: Handle.ListenerHandle,
-    requested: string,
-    appIndex: number,
-    options: AdmissionOptions,
-    host: ListenerHost,
-    clock: () => number,
-    queues: Queues
-  ) {
+  constructor(handle: Handle.ListenerHandle, opener: LiveWorker, requested: Endpoint.Endpoint, host: ListenerHost) {
+    const { app } = opener.slot
     this.handle = handle
-    this.requested = requested
-    this.appIndex = appIndex
-    this.#options = options
+    this.app = app
+    this.opener = opener
+    this.requested = this.bound = requested
+    this.requestedUri = this.boundUri = Endpoint.format(requested)
+    this.user = `listener ${Handle.format(handle)}`
+    this.scope = Scope.forkUnsafe(host.scope)
+    this.transport = Scope.forkUnsafe(this.scope)
     this.#host = host
-    this.#clock = clock
-    this.#offers = queues.offers
-    this.#holds = queues.holds
+    this.#affinity = ListenerOptions.of(app.options, this.requestedUri).affinity
+    this.admission = new Admission.Admission(app.options.admission, app, this.#affinity !== "none")
+    this.#alarm = new Alarm(host.tables.now, host.fork, this.#ring)
   }
 
   get listener(): Handle.ListenerHandle {
     return this.handle
   }
 
-  /** The listener's name as a user of segment managers. */
-  get user(): string {
-    return `listener ${Handle.format(this.handle)}`
+  get state(): ListenerState.ListenerState {
+    return this.#state
+  }
+
+  /** The only place where the state changes. An event that can't happen in the state is a defect. */
+  move(event: ListenerState.ListenerEvent): void {
+    this.#state = ListenerState.next(this.#state, event)
+  }
+
+  // ---- workers
+
+  /** The worker's start takes its seat, and is offered what waits. */
+  join(worker: LiveWorker): void {
+    worker.segments.acquire(this.user)
+    this.admission.join(new ListenerMember(worker, this.user))
+  }
+
+  /** The worker leaves its seat, which may be kept for its next start; `false` when it had none here. */
+  leave({ app, mapIndex }: WorkerSlot, keep: boolean): boolean {
+    return this.app === app && this.admission.leave(mapIndex, keep)
+  }
+
+  /** All workers leave at once; answers which. */
+  dissolve(): ReadonlyArray<LiveWorker> {
+    return this.admission.dissolve().map(({ worker }) => worker)
+  }
+
+  /** Whether no seat is left. */
+  get isVacant(): boolean {
+    return this.admission.seats.length === 0
+  }
+
+  /** Whether this start of the worker has a seat. */
+  has(worker: LiveWorker): boolean {
+    return this.app === worker.slot.app && this.admission.member(worker.slot.mapIndex)?.worker === worker
+  }
+
+  /** The worker has left: its offers go to others, and its manager, for this listener, to whoever listens next. */
+  takeBackAll(worker: LiveWorker): void {
+    for (const session of worker.sessions) if (session.origin === this) this.takeBack(session)
+    worker.segments.release(this.user)
   }
 
   // ---- arrival
 
   readonly arrive = (connection: Arriving): void => {
-    this.arrivals.arrived++
-    const verdict = this.#host.judge(connection)
-    if (verdict === undefined) return this.take(connection)
-    if (typeof verdict === "string") return this.#refuse(connection, verdict)
-    this.arrivals.redirected++
-    verdict.arrivals.arrived++
-    verdict.take(connection)
+    const { rules, tables } = this.#host
+    // rules on cut-through sessions are the connect's
+    if (rules.isEmpty || connection._tag === "CutThrough") return this.#take(connection)
+    const verdict = rules.decide("accept", this.app.options.namespace, connection.local, connection.remote)
+    if (verdict._tag === "Deny") {
+      return this.#deny(connection, verdict.by === "source" ? "source-denied" : "rule-denied")
+    }
+    if (verdict._tag === "Allow") return this.#take(connection)
+    const target = tables.listenerOf(verdict.app)
+    if (target === undefined) return this.#deny(connection, "no-listener")
+    if (target.app === this.app) return this.#take(connection)
+    this.admission.redirected()
+    target.#take(connection)
   }
 
   /** Counts a peer that was sent away before it became a connection. */
   turnAway(reason: Ledger.RefuseReason): void {
-    this.arrivals.arrived++
-    this.arrivals.refused[reason]++
+    this.admission.turnedAway(reason)
   }
 
-  /** Takes a connection that no rule forbids. */
-  take(connection: Arriving): void {
-    const limit = this.#host.draining() ? "draining" : this.#limit
-    if (limit !== undefined) this.#refuse(connection, limit)
-    // those that wait came first
-    else if (this.#held.length > 0 || !this.#place(connection)) this.#hold(connection)
+  #deny(connection: Arriving, reason: Ledger.RefuseReason): void {
+    this.admission.turnedAway(reason)
+    refuse(connection, reason)
   }
 
-  /** Which limit allows no further session. */
-  get #limit(): Ledger.RefuseReason | undefined {
-    if (this.#host.isFull()) return "host-limit"
-    return this.sessions >= this.#options.maxSessionsPerListener ? "listener-limit" : undefined
+  #take(connection: Arriving): void {
+    this.#follow(this.admission.arrive(connection, this.#host.tables.now()))
   }
 
-  /** Offers the connection to the next worker that takes offers; `false` when there is none, or a limit is reached. */
-  #place(connection: Arriving): boolean {
-    if (this.#limit !== undefined) return false
-    const key = this.#host.affinity === "none" ? undefined : this.#keyOf(connection)
-    const tried = new Set<LiveWorker>()
-    // one that has no memory, or none yet, leaves it to the next
-    for (let tries = this.members.size; tries > 0; tries--) {
-      const worker = key === undefined ? this.#next() : this.#preferred(key, tried)
-      if (worker === undefined) return false
-      const session = this.#host.createSession(worker, this, connection)
-      if (session === undefined) continue
-      this.#offer(session)
-      return true
-    }
-    return false
-  }
+  // ---- what admission decides
 
-  #offer(session: HostSession): void {
-    const { slot } = session.worker
-    this.sessions++
-    slot.offers.offered++
-    slot.offers.pending++
-    this.arrivals.offered++
-    session.offer(this.handle, () => this.undelivered(session))
-    Queue.offerUnsafe(this.#offers, { session, until: this.#clock() + this.#options.revokeAfter })
-  }
-
-  /** The rotor: the next member after the last one that takes offers. */
-  #next(): LiveWorker | undefined {
-    const members = [...this.members.values()]
-    for (let i = 1; i <= members.length; i++) {
-      const at = (this.#last + i) % members.length
-      const { live, slot } = members[at]!
-      if (live !== undefined && live === slot.live && slot.takesOffers) {
-        this.#last = at
-        return live
+  /** Does what the ticket says. */
+  #follow(ticket: ListenerTicket): void {
+    const { admission } = this
+    const { connection } = ticket
+    for (;;) {
+      switch (ticket.state) {
+        case "asking":
+          admission.keyed(ticket, this.#keyOf(connection), this.#host.tables.now())
+          break
+        case "offering":
+          if (this.#offer(ticket)) return
+          admission.noMemory(ticket, this.#host.tables.now())
+          break
+        case "held":
+          connection.onGone = () => this.#gone(ticket)
+          return this.#alarm.set(admission.nextDeadline())
+        case "refused":
+          connection.onGone = undefined
+          return refuse(connection, ticket.reason!)
+        default:
+          return
       }
     }
-    return undefined
   }
 
-  /** The member that the key prefers of those that take offers and were not tried. */
-  #preferred(key: number, tried: Set<LiveWorker>): LiveWorker | undefined {
-    let preferred: LiveWorker | undefined
-    let most = -1
-    for (const { live, slot } of this.members.values()) {
-      if (live === undefined || live !== slot.live || !slot.takesOffers || tried.has(live)) continue
-      const weight = Affinity.weight(key, slot.mapIndex)
-      if (weight <= most) continue
-      most = weight
-      preferred = live
+  /** Offers the connection to the worker that was chosen; `false` when there is no memory for a session. */
+  #offer(ticket: ListenerTicket): boolean {
+    const { connection } = ticket
+    const { worker } = ticket.member!
+    const { tables } = this.#host
+    const session = connection._tag === "CutThrough"
+      ? connection.owner.offerTo(worker, this)
+      : tables.createSession(worker, this.user, this, connection)
+    if (session === undefined) return false
+    connection.onGone = undefined
+    session.ticket = ticket
+    this.admission.offered(ticket, session, session.since)
+    session.offer(this.handle, () => this.passed(session))
+    this.#alarm.set(this.admission.nextDeadline())
+    return true
+  }
+
+  #gone(ticket: ListenerTicket): void {
+    ticket.connection.onGone = undefined
+    this.admission.gone(ticket)
+  }
+
+  /** Workers may take more than before: connections that wait get their turn. */
+  admit(): void {
+    let ticket: ListenerTicket | undefined
+    do {
+      ticket = this.admission.admit()
+      if (ticket === undefined) return
+      this.#follow(ticket)
+      // without memory the first one goes on waiting, and all others with it
+    } while (ticket.state !== "held")
+  }
+
+  readonly #ring = (): number => {
+    const { admission } = this
+    const now = this.#host.tables.now()
+    for (let ticket; (ticket = admission.handle(now)) !== undefined;) {
+      if (ticket.state !== "offered") this.#follow(ticket)
+      // unless the worker has claimed it, of which its word has not been read yet
+      else if (ticket.session!.endOffer(SessionBlock.REVOKED)) this.#follow(admission.revoked(ticket, now))
     }
-    if (preferred !== undefined) tried.add(preferred)
-    return preferred
+    return admission.nextDeadline()
   }
 
-  /** The hash of the connection's key; `undefined` when it has none and goes to the next worker. */
-  #keyOf(connection: Arriving): number | undefined {
-    if (this.#keys.has(connection)) return this.#keys.get(connection)
-    const key = this.#askKey(connection)
-    const hash = key === undefined ? undefined : Affinity.hash(key)
-    this.#keys.set(connection, hash)
-    return hash
+  /** Takes nothing any more, and refuses whoever waits. */
+  stop(reason: Ledger.RefuseReason): void {
+    this.admission.stop(reason)
+    this.admit()
   }
 
-  #askKey(connection: Arriving): string | number | undefined {
-    const { affinity } = this.#host
-    const { about, local, remote } = connection
+  /** Nothing is due any more. */
+  end(): void {
+    this.#alarm.stop()
+  }
+
+  // ---- affinity
+
+  /** The connection's affinity key; `undefined` when it has none. */
+  #keyOf({ about, local, remote }: Arriving): string | number | undefined {
+    const affinity = this.#affinity
     if (typeof affinity !== "function") return Affinity.source({ remote })
     try {
       const key: unknown = affinity({ remote, local, serverName: about?.tls?.serverName })
@@ -238,220 +304,77 @@ export class HostListener implements Origin {
   #warn(fault: string): void {
     if (this.#warned) return
     this.#warned = true
-    this.#host.warn(
-      `the affinity function of ${this.local} gives no text and no number: ${fault}; `
+    this.#host.fork(Effect.logWarning(
+      `the affinity function of ${this.boundUri} gives no text and no number: ${fault}; `
         + "such connections go to the next worker, and this is said once"
-    )
+    ))
   }
 
-  /** Nobody takes offers: the listener's policy decides (M6). A connection that waited before goes to the front. */
-  #hold(connection: Arriving, front = false): void {
-    if (this.#options.policy === "refuse" && !this.#isGrowing) return this.#refuse(connection, this.#whyNobody())
-    if (this.arrivals.held >= this.#options.holdMax) return this.#refuse(connection, "hold-full")
-    const held: Held = { connection, until: this.#clock() + this.#options.holdTime, over: false }
-    connection.onGone = () => {
-      if (held.over) return
-      this.#unhold(held)
-      this.arrivals.withdrawn++
-      // those behind the first that waits go with it: they count for no bound, and may be many
-      while (this.#held[0]?.over === true) this.#held.shift()
-    }
-    this.arrivals.held++
-    if (front) this.#held.unshift(held)
-    else this.#held.push(held)
-    Queue.offerUnsafe(this.#holds, held)
-  }
-
-  #unhold(held: Held): void {
-    held.over = true
-    held.connection.onGone = undefined
-    this.arrivals.held--
-  }
-
-  /** Whether memory is on its way to a member that would take the connection: that is worth a wait by any policy. */
-  get #isGrowing(): boolean {
-    if (this.#limit !== undefined) return false
-    return [...this.members.values()].some(({ live, slot }) =>
-      live !== undefined && live === slot.live && slot.takesOffers && live.segments.acquire(this.user).growing
-    )
-  }
-
-  /** Why no member takes offers, for who is refused. */
-  #whyNobody(): Ledger.RefuseReason {
-    if (this.#limit !== undefined) return this.#limit
-    const running = [...this.members.values()].filter(({ live, slot }) =>
-      live !== undefined && slot.state === "RUNNING"
-    )
-    if (running.length === 0) return "no-worker"
-    if (running.every(({ slot }) => slot.isFull)) return "worker-limit"
-    return running.some(({ live }) => live!.congested) ? "congested" : "no-memory"
-  }
-
-  #refuse(connection: Arriving, reason: Ledger.RefuseReason): void {
-    this.arrivals.refused[reason]++
-    if (connection._tag === "CutThrough") connection.refuse(reason)
-    else connection.abort()
-  }
-
-  /** Places held connections, first come first served, while there is a worker for them. */
-  admit(): void {
-    while (this.#held.length > 0) {
-      const held = this.#held[0]!
-      if (held.over) {
-        this.#held.shift()
-        continue
-      }
-      // it waits no more before it is placed: an offer that comes back at once is held anew, in front of it
-      const { onGone } = held.connection
-      this.#unhold(held)
-      if (this.#place(held.connection)) continue
-      held.connection.onGone = onGone
-      held.over = false
-      this.arrivals.held++
-      return
-    }
-  }
-
-  /** Refuses a held connection whose time is over. */
-  expire(held: Held): void {
-    if (held.over) return
-    this.#unhold(held)
-    this.#held = this.#held.filter((other) => other !== held)
-    this.#refuse(held.connection, this.#host.draining() ? "draining" : "hold-time")
-  }
-
-  // ---- the offer's end
+  // ---- what becomes of an offer
 
   /** The worker has it. Bytes move from here on. */
   claimed(session: HostSession): void {
+    const { ticket } = session
     session.forgetAbout()
-    if (session.claimCounted) session.claimCounted = false
-    else this.#claim(session)
+    if (ticket?.state === "offered") this.#claim(session, ticket)
+    else if (ticket?.state !== "claimed") {
+      return session.worker.fault("the worker claimed a session that was not on offer to it")
+    }
+    session.ticket = undefined
   }
 
-  #claim(session: HostSession): void {
-    if (!session.claimed()) return session.worker.fault("the worker claimed a session that was not on offer to it")
-    session.worker.slot.offers.pending--
-    session.worker.slot.offers.claimed++
-    this.arrivals.offered--
-    this.arrivals.claimed++
+  #claim(session: HostSession, ticket: ListenerTicket): void {
+    session.claimed()
+    this.admission.claimed(ticket)
     session.open()
   }
 
-  /** A session that was claimed did not become one in its worker; `false` when that can't be. */
   insecure(session: HostSession, reason: Refusal.HandshakeReason): boolean {
     if (!session.insecure()) return false
-    this.arrivals.claimed--
-    this.arrivals.refused[reason]++
+    this.admission.insecure(reason)
     return true
-  }
-
-  /** The revoke time is over: another worker gets the connection, unless this one has claimed it. */
-  expireOffer(session: HostSession): void {
-    if (session.state === "ACCEPTING") this.revoke(session)
-  }
-
-  /** Takes the offer back and finds the connection another worker; `false` when the worker had claimed it. */
-  revoke(session: HostSession): boolean {
-    if (!session.endOffer(SessionBlock.REVOKED)) return false
-    session.late = true
-    session.worker.fellBehind()
-    session.worker.slot.offers.revoked++
-    this.#offerElsewhere(session)
-    return true
-  }
-
-  /** Takes the offer back because the worker is not to have it any more; `false` when it had claimed it. */
-  #withdraw(session: HostSession): boolean {
-    if (!session.endOffer(SessionBlock.WITHDRAWN)) return false
-    session.worker.slot.offers.withdrawn++
-    this.#offerElsewhere(session)
-    return true
-  }
-
-  /** Whoever connected wants it no more: the offer is taken back, and nobody else gets it. */
-  giveUp(session: HostSession): void {
-    if (session.state !== "ACCEPTING" || !session.endOffer(SessionBlock.WITHDRAWN)) return
-    session.worker.slot.offers.withdrawn++
-    session.worker.slot.offers.pending--
-    this.arrivals.offered--
-    this.arrivals.withdrawn++
-    // it took a place in the limits, which somebody may wait for
-    this.admit()
-  }
-
-  #offerElsewhere({ connection, worker }: HostSession): void {
-    worker.slot.offers.pending--
-    this.arrivals.offered--
-    if (this.#host.draining()) this.#refuse(connection, "draining")
-    else if (!this.#place(connection)) this.#hold(connection, true)
   }
 
   /** The worker takes no offers here any more: one that runs goes to another, unless the worker has claimed it. */
   takeBack(session: HostSession): void {
-    if (session.state !== "ACCEPTING" || this.#withdraw(session)) return
+    const { ticket } = session
+    if (ticket?.state !== "offered" || this.#withdraw(session, ticket)) return
     // the worker's word of it has not been read: count it as what it is
-    this.#claim(session)
-    session.claimCounted = true
+    this.#claim(session, ticket)
+  }
+
+  #withdraw(session: HostSession, ticket: ListenerTicket): boolean {
+    if (!session.endOffer(SessionBlock.WITHDRAWN)) return false
+    this.#follow(this.admission.withdrawn(ticket, this.#host.tables.now()))
+    return true
+  }
+
+  giveUp(session: HostSession): void {
+    const { ticket } = session
+    if (ticket?.state !== "offered" || !session.endOffer(SessionBlock.WITHDRAWN)) return
+    this.admission.gaveUp(ticket)
+    // it took a place in the limits, which somebody may wait for
+    this.admit()
   }
 
   /** The worker has come past an offer that was taken back, or it will never see it: the slot is free. */
   passed(session: HostSession): void {
+    const { ticket } = session
+    if (ticket === undefined) return
     // a worker that does not know the listener any more comes past an offer that still runs
-    if (session.state === "ACCEPTING") this.#withdraw(session)
+    if (ticket.state === "offered") this.#withdraw(session, ticket)
     if (session.state !== "REVOKED") return
-    if (session.late) session.worker.caughtUp()
+    this.admission.passed(ticket, this.#host.tables.now())
     session.pass()
   }
 
-  /** The offer's message was released undelivered. */
-  undelivered(session: HostSession): void {
-    this.passed(session)
-  }
-
   sessionFreed(): void {
-    this.sessions--
-  }
-
-  /** Refuses whoever waits: the listener is closing. */
-  refuseHeld(reason: Ledger.RefuseReason): void {
-    for (const held of this.#held) {
-      if (held.over) continue
-      this.#unhold(held)
-      this.#refuse(held.connection, reason)
-    }
-    this.#held = []
+    this.admission.freed()
   }
 }
 
-/** Calls `over` for each entry whose time has come, in order; entries are queued in the order of their times. */
-const watch = <A extends { readonly until: number }>(
-  queue: Queue.Queue<A>,
-  clock: () => number,
-  isOver: (entry: A) => boolean,
-  over: (entry: A) => void
-): Effect.Effect<never> =>
-  Queue.take(queue).pipe(
-    Effect.flatMap((entry) => {
-      const left = entry.until - clock()
-      if (isOver(entry)) return Effect.void
-      const end = Effect.sync(() => over(entry))
-      return left > 0 ? Effect.delay(end, left) : end
-    }),
-    Effect.forever
-  )
-
-/** The queues that a listener's timers read. */
-export const makeQueues = Effect.all({ offers: Queue.unbounded<Running>(), holds: Queue.unbounded<Held>() })
-export type Queues = Effect.Success<typeof makeQueues>
-
-/** Ends offers and holds whose time is over, for the scope's life. */
-export const runTimers = Effect.fnUntraced(function*(
-  listener: HostListener,
-  { holds, offers }: Queues
-): Effect.fn.Return<void, never, Scope.Scope> {
-  const now = yield* MonotonicTime.reader
-  const expireOffer = ({ session }: Running) => listener.expireOffer(session)
-  yield* Effect.forkScoped(watch(offers, now, ({ session }) => session.state !== "ACCEPTING", expireOffer))
-  yield* Effect.forkScoped(watch(holds, now, (held) => held.over, (held) => listener.expire(held)))
-})
+const refuse = (connection: Arriving, reason: Ledger.RefuseReason): void => {
+  // a peer on this host hears why
+  if (connection._tag === "CutThrough") connection.refuse(reason)
+  else connection.abort()
+}

@@ -16,7 +16,8 @@ import type { SessionLayer } from "../../services/SessionLayer.ts"
 import { CutThrough } from "./CutThrough.ts"
 import type { CutThroughs } from "./CutThroughs.ts"
 import type { HostSession } from "./HostSession.ts"
-import type { AttachedApp, Listening, Tables } from "./Tables.ts"
+import type { HostListener } from "./Listener.ts"
+import type { AttachedApp, Tables } from "./Tables.ts"
 import type { HalfOpen, LiveWorker, WorkerSlot } from "./Worker.ts"
 
 type Reports = Pick<SessionLayer["Service"], "report" | "sessions" | "connects" | "locals" | "segments" | "queues">
@@ -71,8 +72,8 @@ const workerReport = (slot: WorkerSlot): Report.WorkerReport => {
     timesCongested: congestion?.timesCongested ?? 0,
     congestedMillis: Math.round(congestion?.congestedMillis ?? 0),
     behind: {
-      offers: live?.behind.offers ?? 0,
-      times: live?.behind.times ?? 0,
+      offers: live?.lag.offers ?? 0,
+      times: live?.lag.times ?? 0,
       millis: Math.round(live?.behindMillis ?? 0)
     },
     lastProgressMillis: Math.round(live?.sinceProgress ?? 0),
@@ -87,23 +88,26 @@ const workerReport = (slot: WorkerSlot): Report.WorkerReport => {
   }
 }
 
-const listenerReport = ({ app, listener, placement }: Listening): Report.ListenerReport => ({
-  handle: Handle.format(listener.handle),
-  app: app.name,
-  appIndex: app.index,
-  client: app.client,
-  endpoint: listener.local,
-  requested: listener.requested,
-  scopes: scopesOf(app.options),
-  placement,
-  workers: [...listener.members.keys()],
-  managers: [...listener.members.values()].flatMap(({ live, slot }) => {
-    const manager = live?.segments.managers().find(({ users }) => users.includes(listener.user))
-    return manager === undefined ? [] : [{ worker: slot.mapIndex, manager: manager.index }]
-  }),
-  sessions: listener.sessions,
-  arrivals: copyOf.arrivals(listener.arrivals)
-})
+const listenerReport = (listener: HostListener): Report.ListenerReport => {
+  const { admission, app, boundUri, handle, placement, requestedUri, user } = listener
+  return {
+    handle: Handle.format(handle),
+    app: app.name,
+    appIndex: app.index,
+    client: app.client,
+    endpoint: boundUri,
+    requested: requestedUri,
+    scopes: scopesOf(app.options),
+    placement,
+    workers: admission.seats.map(({ number }) => number),
+    managers: admission.seats.flatMap(({ member, number }) => {
+      const manager = member?.worker.segments.managers().find(({ users }) => users.includes(user))
+      return manager === undefined ? [] : [{ worker: number, manager: manager.index }]
+    }),
+    sessions: admission.sessions,
+    arrivals: copyOf.arrivals(admission.arrivals)
+  }
+}
 
 const directionReport = (
   queue: Pick<QueueOutlet, "depth" | "ioDepth" | "controlDepth" | "idle" | "geometry">,
@@ -235,7 +239,7 @@ export const make = (options: {
       certificates: yield* certificatesReport(app),
       status: app.status(Math.round(tables.now())),
       workers: [...app.slots.values()].map(workerReport),
-      listeners: [...tables.listeners].filter((entry) => entry.app === app && entry.status !== "binding")
+      listeners: [...tables.listeners].filter((listener) => listener.app === app && listener.state !== "BINDING")
         .map(listenerReport)
     } satisfies Report.AppReport
   })
@@ -252,8 +256,8 @@ export const make = (options: {
       Ledger.add(ledger.messages, messages)
       Ledger.add(ledger.offers, offers)
     }
-    for (const { listener: { arrivals, local } } of tables.listeners) {
-      imbalances.push(...Ledger.imbalances(`listener ${local}`, { arrivals }))
+    for (const { admission: { arrivals }, boundUri } of tables.listeners) {
+      imbalances.push(...Ledger.imbalances(`listener ${boundUri}`, { arrivals }))
       Ledger.add(ledger.arrivals, arrivals)
     }
     imbalances.push(...Ledger.imbalances("host", ledger))
@@ -332,12 +336,12 @@ export const make = (options: {
     connects: Effect.sync(() => ofLive(connectsOf)),
     locals: Effect.sync(() => ({
       listeners: [...tables.namespaces].flatMap(([namespace, table]) =>
-        [...table].map(([endpoint, { app, listener }]) => ({
+        [...table].map(([endpoint, { app, handle }]) => ({
           namespace,
           endpoint,
           app: app.name,
           appIndex: app.index,
-          listener: Handle.format(listener.handle)
+          listener: Handle.format(handle)
         }))
       ),
       sessions: [...cutThroughs.connected].flatMap(localSession),

@@ -26,7 +26,7 @@ import { Transport } from "../../services/Transport.ts"
 import { layerDefault, WorkerStack } from "../stack/WorkerStack.ts"
 import { Applications } from "./Applications.ts"
 import { Connects } from "./Connects.ts"
-import * as Listeners from "./Listeners.ts"
+import { Listeners } from "./Listeners.ts"
 import * as Reports from "./Reports.ts"
 import { Supervisor } from "./Supervisor.ts"
 import { Tables } from "./Tables.ts"
@@ -45,8 +45,8 @@ const make = (stack: WorkerStack["Service"]) =>
     const run = (effect: Effect.Effect<void>): void => void runFork(effect)
     const tables = new Tables(yield* MonotonicTime.reader)
     const startedAt = tables.now()
-    const listeners = Listeners.make({ tables, transport, rules, certificates, run, scope })
-    const connects = new Connects({ tables, transport, rules, listeners, run })
+    const listeners = new Listeners({ tables, transport, rules, certificates, fork: runFork, scope })
+    const connects = new Connects({ tables, transport, rules, run })
 
     /** Where what workers ask for goes. */
     const requests: HostRequests = {

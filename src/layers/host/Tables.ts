@@ -15,8 +15,6 @@ import type * as Scope from "effect/Scope"
 import { LocalTable } from "../../domain/admission/LocalTable.ts"
 import * as SessionAbout from "../../domain/memory/SessionAbout.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
-import type * as Endpoint from "../../domain/net/Endpoint.ts"
-import type { ListenerOptions } from "../../domain/options/ListenerOptions.ts"
 import type * as Report from "../../domain/report/Report.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
@@ -44,31 +42,10 @@ export interface AttachedApp extends SlotApp {
   detaching: boolean
 }
 
-/** A listener, and how to end it. */
-export interface Listening {
-  readonly listener: HostListener
-  readonly app: SlotApp
-  /** What was asked for, and what it became: the same with the port that was given. */
-  readonly requested: Endpoint.Endpoint
-  bound: Endpoint.Endpoint
-  /** Where the sockets of its connections are, once that is known. */
-  placement: ListenerOptions["placement"]
-  /** The worker that asked for it first. */
-  readonly opener: LiveWorker
-  readonly scope: Scope.Closeable
-  /** The transport's part, which ends first: at unlisten, and when the host drains. */
-  readonly transport: Scope.Closeable
-  /** `binding`: until the transport has said that it listens. */
-  status: "binding" | "bound" | "closing"
-  /** Done when it is no longer `binding`, and when nothing is left of it. */
-  readonly settled: Deferred.Deferred<void>
-  readonly closed: Deferred.Deferred<void>
-}
-
 export class Tables {
   readonly apps = new Handle.Pool<Handle.AppHandle, AttachedApp>()
   readonly workers = new Handle.Pool<Handle.WorkerHandle, WorkerSlot>()
-  readonly listeners = new Handle.Pool<Handle.ListenerHandle, Listening>()
+  readonly listeners = new Handle.Pool<Handle.ListenerHandle, HostListener>()
   readonly sessions = new Handle.Pool<Handle.SessionHandle, HostSession>()
   /** Open while no application has a session. */
   readonly noSessions = Latch.makeUnsafe(true)
@@ -82,20 +59,20 @@ export class Tables {
   draining = false
   /** Milliseconds of `MonotonicTime`. */
   readonly now: () => number
-  readonly #locals = new Map<string, LocalTable<Listening>>()
+  readonly #locals = new Map<string, LocalTable<HostListener>>()
 
   constructor(now: () => number) {
     this.now = now
   }
 
   /** The local table of a namespace. */
-  locals(namespace: string): LocalTable<Listening> {
+  locals(namespace: string): LocalTable<HostListener> {
     let table = this.#locals.get(namespace)
     if (table === undefined) this.#locals.set(namespace, table = new LocalTable())
     return table
   }
 
-  get namespaces(): Iterable<readonly [name: string, table: LocalTable<Listening>]> {
+  get namespaces(): Iterable<readonly [name: string, table: LocalTable<HostListener>]> {
     return this.#locals
   }
 
@@ -152,7 +129,13 @@ export class Tables {
 
   /** Somebody may take sessions again: connections that are held get their turn. */
   admit(): void {
-    for (const { listener } of this.listeners) listener.admit()
+    for (const listener of this.listeners) listener.admit()
+  }
+
+  /** The first listener of an application, which rules that name the application lead to. */
+  listenerOf(app: string): HostListener | undefined {
+    for (const listener of this.listeners) if (listener.app.name === app && listener.state === "BOUND") return listener
+    return undefined
   }
 
   static isFull(app: SlotApp): boolean {

@@ -14,6 +14,7 @@ import * as Deferred from "effect/Deferred"
 import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
+import { Lag } from "../../domain/admission/Lag.ts"
 import * as Fifo from "../../domain/memory/Fifo.ts"
 import * as Inbox from "../../domain/memory/Inbox.ts"
 import * as Message from "../../domain/memory/Message.ts"
@@ -97,15 +98,6 @@ export class WorkerSlot {
     this.#state = WorkerState.next(this.#state, event)
   }
 
-  /** Whether the worker may be offered a session now (M6, M15). */
-  get takesOffers(): boolean {
-    const { live } = this
-    return live !== undefined
-      && WorkerState.takesSessions(this.#state)
-      && !live.congested
-      && !this.isFull
-  }
-
   /** Whether the worker has as many sessions as it may. */
   get isFull(): boolean {
     return (this.live?.sessions.size ?? 0) >= this.app.options.admission.maxSessionsPerWorker
@@ -156,8 +148,8 @@ export class LiveWorker {
   readonly links = new Map<LiveWorker, number>()
   /** Open while the worker has no sessions. */
   readonly empty = Latch.makeUnsafe(true)
-  /** Offers that were taken back and that the worker has not come past yet: it is behind by at least these. */
-  readonly behind = { offers: 0, times: 0, millis: 0, since: 0 }
+  /** How far it is behind with what listeners have offered it. */
+  readonly lag = new Lag()
   /** Sessions that hold rx memory. */
   readonly hot = new Set<SharedSession>()
   /** Sessions that wait for rx memory. */
@@ -256,27 +248,12 @@ export class LiveWorker {
 
   /** Whether the worker has fallen behind: messages for it are postponed, or it has let an offer run out. */
   get congested(): boolean {
-    return this.congestion.congested() || this.behind.offers > 0
+    return this.congestion.congested() || this.lag.offers > 0
   }
 
   /** Milliseconds, in total, in which the worker was behind with an offer. */
   get behindMillis(): number {
-    const { millis, offers, since } = this.behind
-    return offers > 0 ? millis + this.#clock() - since : millis
-  }
-
-  /** An offer to the worker was taken back, because it had not claimed it in time. */
-  fellBehind(): void {
-    const { behind } = this
-    if (behind.offers++ > 0) return
-    behind.times++
-    behind.since = this.#clock()
-  }
-
-  /** The worker has come past an offer that was taken back. */
-  caughtUp(): void {
-    const { behind } = this
-    if (--behind.offers === 0) behind.millis += this.#clock() - behind.since
+    return this.lag.millis(this.#clock())
   }
 
   /** Milliseconds since the worker last took a message, or had none to take. */

@@ -118,7 +118,7 @@ describe("listeners", () => {
       taken.close()
       yield* listen(actor.run(1))
       yield* listen(actor.run(0))
-      assert.deepStrictEqual((yield* stage.listener).workers, [1, 0])
+      assert.deepStrictEqual((yield* stage.listener).workers, [0, 1])
     }))
 
   scenario(
@@ -421,7 +421,7 @@ describe("unlisten", () => {
         }
         // and it may come back
         yield* listen(actor.run(0))
-        assert.deepStrictEqual((yield* stage.listener).workers, [1, 0])
+        assert.deepStrictEqual((yield* stage.listener).workers, [0, 1])
       })
   )
 

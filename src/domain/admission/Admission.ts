@@ -1,0 +1,479 @@
+/**
+ * Admission: what becomes of a connection between its arrival at a listener and its claim by a worker (M6, M15, W10).
+ *
+ * ```
+ * arrive ─ limits ─┬─ offer to the next worker that takes sessions ─┬─ claimed
+ *                  │                       ▲                        ├─ not claimed in time: revoked, and again ─┐
+ *                  │                       └────────────────────────┼───────────────────────────────────────────┤
+ *                  └─ no worker takes any ─┬─ hold ─────────────────┘  (bounded number, bounded time)           │
+ *                                          └─ refuse, with a reason  ◄──────────────────────────────────────────┘
+ * ```
+ *
+ * There is no I/O here, no clock and no timer. Whoever owns an admission reports what happens and is answered with a
+ * {@link Ticket}, whose state says what is to be done about its connection. Time comes in as a number, in milliseconds
+ * that only go forward; {@link Admission.nextDeadline} says when {@link Admission.handle} has something to do next.
+ * What only the owner can know it reports back: that no memory could be had for a session, and who won when an offer
+ * was to be taken back, the host or the worker that was claiming it.
+ *
+ * **Which worker** Without a key the rotor decides (W10): the next higher number after the worker that was last given a
+ * session, whoever has come or gone since. With a key it is the worker that {@link Affinity} gives the key, or else the
+ * next best. A worker that takes no sessions now is passed over in either case.
+ *
+ * **Who is first** Held connections are served in the order of their arrival, and nobody overtakes them. A connection
+ * whose offer was taken back goes before all of them.
+ *
+ * This is on the path of every accept: one object per offer, and no other allocation.
+ */
+import type { AdmissionOptions } from "../options/AdmissionOptions.ts"
+import * as Ledger from "../state/Ledger.ts"
+import * as Affinity from "./Affinity.ts"
+import { Deadlines, Timed } from "./Deadlines.ts"
+import type { Lag } from "./Lag.ts"
+import { Line, type Waiting } from "./Line.ts"
+
+/** A worker as a listener sees it. Its properties are read when something is decided. */
+export interface Member {
+  /** Its number within its application, which it keeps over a restart. */
+  readonly number: number
+  /** Whether it is there, and neither starting nor finishing. */
+  readonly running: boolean
+  /** Whether messages wait for room in its queue (M3). */
+  readonly congested: boolean
+  /** Sessions that it has, those of offers included that it has still to come past. */
+  readonly sessions: number
+  /** Whether memory is on its way to it. */
+  readonly growing: boolean
+  /** How far it is behind with offers: one that is behind is as good as congested (M15). */
+  readonly lag: Lag
+  /** Where its offers are counted. */
+  readonly offers: Ledger.Offers
+}
+
+/** A place at a listener. One whose worker is to be started again is kept, and is empty meanwhile. */
+export interface Seat<M> {
+  readonly number: number
+  readonly member: M | undefined
+}
+
+/**
+ * | state | what is to be done |
+ * |---|---|
+ * | `asking` | find the connection's affinity key: {@link Admission.keyed} |
+ * | `offering` | make a session in the memory of `member` and offer it: {@link Admission.offered}, {@link Admission.noMemory} |
+ * | `offered` | nothing, unless {@link Admission.handle} returned it: then its time is over, and it is to be taken back |
+ * | `held` | nothing: the connection waits, unread |
+ * | `refused` | refuse the connection for `reason` |
+ * | `claimed` | the worker has it |
+ * | `over` | nothing: another ticket stands for the connection, or it is gone |
+ */
+export type TicketState = "asking" | "offering" | "offered" | "held" | "refused" | "claimed" | "over"
+
+/**
+ * The turn of a connection: in line, or on offer to one worker. When the offer is taken back, the connection gets
+ * another ticket. Only the admission changes it.
+ */
+export class Ticket<C, M, S> extends Timed<Ticket<C, M, S>> implements Waiting<Ticket<C, M, S>> {
+  readonly connection: C
+  state: TicketState = "held"
+  /** The worker that it is offered to. */
+  member: M | undefined
+  /** The session that was made for the offer. */
+  session: S | undefined
+  /** Why it is refused. */
+  reason: Ledger.RefuseReason | undefined
+  /** Whether the worker let the offer run out. */
+  late = false
+  /** Whether it was on offer before: then it goes before those that never were. */
+  readonly returned: boolean
+  /** Whether it needs no key, or has been asked for it, and the key's hash. */
+  isKnown: boolean
+  key: number | undefined
+  /** Whether it stands in line. */
+  waits = false
+  ahead: Ticket<C, M, S> | undefined = undefined
+  behind: Ticket<C, M, S> | undefined = undefined
+  /** How many seats the rotor has looked at for it. */
+  looked = 0
+  /** The weight for its key of the worker that was tried last; those to be tried have less. */
+  below = Affinity.ABOVE_ALL
+
+  constructor(connection: C, isKnown: boolean, key: number | undefined, returned: boolean) {
+    super()
+    this.connection = connection
+    this.isKnown = isKnown
+    this.key = key
+    this.returned = returned
+  }
+}
+
+/**
+ * The admission of one listener.
+ *
+ * `C` is a connection, `M` a worker's membership, `S` a session: nothing is asked of `C` and `S` here.
+ */
+export class Admission<C, M extends Member, S> {
+  /** What has become of the connections (M14). */
+  readonly arrivals = new Ledger.Arrivals()
+  readonly #options: AdmissionOptions
+  readonly #app: { readonly sessions: number }
+  readonly #hasKeys: boolean
+  #sessions = 0
+  /** In the order of their numbers. */
+  readonly #seats: Array<{ readonly number: number; member: M | undefined }> = []
+  /** The number that was last given a session, and where the rotor begins: at the first seat of a higher one. */
+  #last = -1
+  #first = 0
+  readonly #offers = new Deadlines<Ticket<C, M, S>>()
+  readonly #holds = new Deadlines<Ticket<C, M, S>>()
+  readonly #line = new Line<Ticket<C, M, S>>()
+  #stopped: Ledger.RefuseReason | undefined
+
+  /**
+   * `app`: the application, whose sessions all its listeners and connects share. `hasKeys`: whether connections have
+   * affinity keys, which are then asked for.
+   */
+  constructor(options: AdmissionOptions, app: { readonly sessions: number }, hasKeys: boolean) {
+    this.#options = options
+    this.#app = app
+    this.#hasKeys = hasKeys
+  }
+
+  /** Sessions that came from here and are not free, offers included that run. */
+  get sessions(): number {
+    return this.#sessions
+  }
+
+  // ---- workers
+
+  /** The places of the workers that serve the listener, by their numbers. */
+  get seats(): ReadonlyArray<Seat<M>> {
+    return this.#seats
+  }
+
+  /** The worker of that number that serves the listener now. */
+  member(number: number): M | undefined {
+    return this.#seats.find((seat) => seat.number === number)?.member
+  }
+
+  /** A worker takes its seat: a new one, or the one that was kept for it. */
+  join(member: M): void {
+    const { number } = member
+    const seats = this.#seats
+    let at = 0
+    while (at < seats.length && seats[at]!.number < number) at++
+    const seat = seats[at]
+    if (seat?.number === number) seat.member = member
+    else seats.splice(at, 0, { number, member })
+    this.#turn()
+  }
+
+  /**
+   * A worker leaves its seat, which is kept for its next start if `keep` says so. `false` when there is no such seat. The
+   * worker's offers are still to be taken back.
+   */
+  leave(number: number, keep: boolean): boolean {
+    const at = this.#seats.findIndex((seat) => seat.number === number)
+    if (at < 0) return false
+    if (keep) this.#seats[at]!.member = undefined
+    else this.#seats.splice(at, 1)
+    this.#turn()
+    return true
+  }
+
+  /** All workers leave at once; answers those that were there. */
+  dissolve(): ReadonlyArray<M> {
+    return this.#seats.splice(0).flatMap(({ member }) => member ?? [])
+  }
+
+  /** Sets the rotor to the first seat whose number is higher than the last (W10). */
+  #turn(): void {
+    const seats = this.#seats
+    this.#first = 0
+    for (let at = 0; at < seats.length; at++) {
+      if (seats[at]!.number <= this.#last) continue
+      this.#first = at
+      return
+    }
+  }
+
+  // ---- arrival
+
+  /** A connection arrives that no rule forbids. */
+  arrive(connection: C, now: number): Ticket<C, M, S> {
+    this.arrivals.arrived++
+    const ticket = new Ticket<C, M, S>(connection, !this.#hasKeys, undefined, false)
+    const reason = this.#stopped ?? this.#limit
+    if (reason !== undefined) this.#refuse(ticket, reason)
+    // those that wait came first
+    else if (this.#line.first !== undefined) this.#settle(ticket, now)
+    else this.#place(ticket, now)
+    return ticket
+  }
+
+  /** A connection arrived, or a peer that did not become one, and was sent away for a reason that is not decided here. */
+  turnedAway(reason: Ledger.RefuseReason): void {
+    this.arrivals.arrived++
+    this.arrivals.refused[reason]++
+  }
+
+  /** A connection arrived that a rule sends to another application's listener, where it arrives as well. */
+  redirected(): void {
+    this.arrivals.arrived++
+    this.arrivals.redirected++
+  }
+
+  /** Answers `asking`: the connection's affinity key; `undefined` when it has none, and goes to the next worker. */
+  keyed(ticket: Ticket<C, M, S>, key: string | number | undefined, now: number): void {
+    ticket.isKnown = true
+    ticket.key = key === undefined ? undefined : Affinity.hash(key)
+    this.#choose(ticket, now)
+  }
+
+  /** Answers `offering`: there is no memory for a session in that worker, or none yet, so the next one is tried. */
+  noMemory(ticket: Ticket<C, M, S>, now: number): void {
+    this.#choose(ticket, now)
+  }
+
+  /** Answers `offering`: there is a session, and it is on offer from now on. Called before the worker is told. */
+  offered(ticket: Ticket<C, M, S>, session: S, now: number): void {
+    const member = ticket.member!
+    if (ticket.waits) this.#leaveLine(ticket)
+    if (ticket.key === undefined) {
+      this.#last = member.number
+      this.#turn()
+    }
+    ticket.state = "offered"
+    ticket.session = session
+    this.#sessions++
+    member.offers.offered++
+    member.offers.pending++
+    this.arrivals.offered++
+    this.#offers.add(ticket, now + this.#options.revokeAfter)
+  }
+
+  // ---- the end of an offer
+
+  /** The worker has claimed the session. */
+  claimed(ticket: Ticket<C, M, S>): void {
+    this.#endOffer(ticket, "claimed")
+    ticket.member!.offers.claimed++
+    this.arrivals.claimed++
+  }
+
+  /** The offer's time was over, and it was taken back. The ticket that is answered is the connection's next one. */
+  revoked(ticket: Ticket<C, M, S>, now: number): Ticket<C, M, S> {
+    const { lag, offers } = ticket.member!
+    this.#endOffer(ticket, "over")
+    this.#sessions--
+    ticket.late = true
+    lag.fellBehind(now)
+    offers.revoked++
+    return this.#again(ticket, now)
+  }
+
+  /** The offer was taken back because the worker is not to have it any more. */
+  withdrawn(ticket: Ticket<C, M, S>, now: number): Ticket<C, M, S> {
+    this.#endOffer(ticket, "over")
+    this.#sessions--
+    ticket.member!.offers.withdrawn++
+    return this.#again(ticket, now)
+  }
+
+  /** The offer was taken back because the peer has given up. */
+  gaveUp(ticket: Ticket<C, M, S>): void {
+    this.#endOffer(ticket, "over")
+    this.#sessions--
+    ticket.member!.offers.withdrawn++
+    this.arrivals.withdrawn++
+  }
+
+  /** The worker has come past an offer that had been taken back. */
+  passed(ticket: Ticket<C, M, S>, now: number): void {
+    if (ticket.late) ticket.member!.lag.caughtUp(now)
+    ticket.late = false
+  }
+
+  /** A session that was claimed did not become one: its handshake failed in the worker. */
+  insecure(reason: Ledger.RefuseReason): void {
+    this.arrivals.claimed--
+    this.arrivals.refused[reason]++
+  }
+
+  /** A session that was claimed is free. */
+  freed(): void {
+    this.#sessions--
+  }
+
+  // ---- those that wait
+
+  /** The peer of a held connection is gone. */
+  gone(ticket: Ticket<C, M, S>): void {
+    this.#leaveLine(ticket)
+    ticket.state = "over"
+    this.arrivals.withdrawn++
+  }
+
+  /**
+   * Workers may take more than before, or the admission has stopped: the next of those that wait for which something is
+   * to be done; `undefined` when the first of them still waits. To be called until then.
+   */
+  admit(): Ticket<C, M, S> | undefined {
+    const ticket = this.#line.first
+    // one that is not held is being placed in this very moment
+    if (ticket?.state !== "held") return undefined
+    if (this.#stopped !== undefined) {
+      this.#leaveLine(ticket)
+      this.#refuse(ticket, this.#stopped)
+    } else this.#place(ticket, 0)
+    return ticket.waits && ticket.state === "held" ? undefined : ticket
+  }
+
+  /**
+   * Time has passed. Answers the next ticket whose time is over: an offer is to be taken back, and reported as `revoked`
+   * if that came before the worker's claim; a held connection is to be refused. To be called until it answers
+   * `undefined`.
+   */
+  handle(now: number): Ticket<C, M, S> | undefined {
+    const offers = this.#offers.next
+    const holds = this.#holds.next
+    // at the same time: a place that is free now can be had by a connection that comes back
+    if (offers < holds) return this.#offers.take(now)
+    const ticket = this.#holds.take(now)
+    if (ticket === undefined) return undefined
+    this.#leaveLine(ticket)
+    this.#refuse(ticket, "hold-time")
+    return ticket
+  }
+
+  /** When there is something to {@link handle}; `Infinity` when nothing waits for time to pass. */
+  nextDeadline(): number {
+    return Math.min(this.#offers.next, this.#holds.next)
+  }
+
+  /** From now on nothing is taken: what arrives, waits or comes back is refused for this reason. The first one stands. */
+  stop(reason: Ledger.RefuseReason): void {
+    this.#stopped ??= reason
+  }
+
+  // ---- decisions
+
+  /** Which limit allows no further session. */
+  get #limit(): Ledger.RefuseReason | undefined {
+    if (this.#app.sessions >= this.#options.maxSessions) return "host-limit"
+    return this.#sessions >= this.#options.maxSessionsPerListener ? "listener-limit" : undefined
+  }
+
+  #isFull(member: M): boolean {
+    return member.sessions >= this.#options.maxSessionsPerWorker
+  }
+
+  /** Whether the worker takes a session now (M6, M15). */
+  #takes(member: M): boolean {
+    return member.running && !member.congested && member.lag.offers === 0 && !this.#isFull(member)
+  }
+
+  /** Begins to look for a worker for the connection. */
+  #place(ticket: Ticket<C, M, S>, now: number): void {
+    ticket.looked = 0
+    ticket.below = Affinity.ABOVE_ALL
+    if (this.#limit !== undefined) this.#settle(ticket, now)
+    else if (!ticket.isKnown) ticket.state = "asking"
+    else this.#choose(ticket, now)
+  }
+
+  /** Goes on to the next worker that takes the connection. */
+  #choose(ticket: Ticket<C, M, S>, now: number): void {
+    const member = ticket.key === undefined ? this.#next(ticket) : this.#preferred(ticket, ticket.key)
+    if (member === undefined) return this.#settle(ticket, now)
+    ticket.state = "offering"
+    ticket.member = member
+  }
+
+  /** The rotor: of the seats that were not looked at, the next one whose worker takes sessions (W10). */
+  #next(ticket: Ticket<C, M, S>): M | undefined {
+    const seats = this.#seats
+    while (ticket.looked < seats.length) {
+      const { member } = seats[(this.#first + ticket.looked) % seats.length]!
+      ticket.looked++
+      if (member !== undefined && this.#takes(member)) return member
+    }
+    return undefined
+  }
+
+  /** Of the workers that take sessions and were not tried, the one that the key gives the largest weight. */
+  #preferred(ticket: Ticket<C, M, S>, key: number): M | undefined {
+    let preferred: M | undefined
+    let most = -1
+    for (const { member, number } of this.#seats) {
+      if (member === undefined || !this.#takes(member)) continue
+      const weight = Affinity.weight(key, number)
+      if (weight >= ticket.below || weight <= most) continue
+      most = weight
+      preferred = member
+    }
+    if (preferred !== undefined) ticket.below = most
+    return preferred
+  }
+
+  /** No worker takes the connection: it goes on waiting, or the listener's policy decides (M6). */
+  #settle(ticket: Ticket<C, M, S>, now: number): void {
+    ticket.state = "held"
+    if (ticket.waits) return
+    if (this.#options.policy === "refuse" && !this.#isGrowing) return this.#refuse(ticket, this.#whyNobody)
+    if (this.arrivals.held >= this.#options.holdMax) return this.#refuse(ticket, "hold-full")
+    ticket.waits = true
+    this.arrivals.held++
+    if (ticket.returned) this.#line.pushFront(ticket)
+    else this.#line.pushBack(ticket)
+    this.#holds.add(ticket, now + this.#options.holdTime)
+  }
+
+  /** Whether memory is on its way to a worker that would take the connection: that is worth a wait by any policy. */
+  get #isGrowing(): boolean {
+    return this.#limit === undefined
+      && this.#seats.some(({ member }) => member !== undefined && this.#takes(member) && member.growing)
+  }
+
+  /** Why no worker takes a session. */
+  get #whyNobody(): Ledger.RefuseReason {
+    const limit = this.#limit
+    if (limit !== undefined) return limit
+    let reason: Ledger.RefuseReason = "no-worker"
+    let areFull = true
+    for (const { member } of this.#seats) {
+      if (member?.running !== true) continue
+      if (reason === "no-worker") reason = "no-memory"
+      if (member.congested || member.lag.offers > 0) reason = "congested"
+      if (!this.#isFull(member)) areFull = false
+    }
+    return reason !== "no-worker" && areFull ? "worker-limit" : reason
+  }
+
+  #refuse(ticket: Ticket<C, M, S>, reason: Ledger.RefuseReason): void {
+    ticket.state = "refused"
+    ticket.reason = reason
+    this.arrivals.refused[reason]++
+  }
+
+  #leaveLine(ticket: Ticket<C, M, S>): void {
+    ticket.waits = false
+    this.#line.remove(ticket)
+    this.#holds.remove(ticket)
+    this.arrivals.held--
+  }
+
+  #endOffer(ticket: Ticket<C, M, S>, state: "claimed" | "over"): void {
+    ticket.state = state
+    this.#offers.remove(ticket)
+    ticket.member!.offers.pending--
+    this.arrivals.offered--
+  }
+
+  /** The connection of an offer that was taken back gets another turn. */
+  #again({ connection, isKnown, key }: Ticket<C, M, S>, now: number): Ticket<C, M, S> {
+    const ticket = new Ticket<C, M, S>(connection, isKnown, key, true)
+    if (this.#stopped === undefined) this.#place(ticket, now)
+    else this.#refuse(ticket, this.#stopped)
+    return ticket
+  }
+}

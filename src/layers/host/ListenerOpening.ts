@@ -1,0 +1,138 @@
+/**
+ * The opening of a listener: whether the application may listen there, who is in its way, and what makes it listen.
+ *
+ * In global scope the transport listens; in local scope the listener stands in its namespace's local table, where the
+ * connects of other workers find it (W16, W17). An application with both scopes has both.
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Scope from "effect/Scope"
+import * as Message from "../../domain/memory/Message.ts"
+import * as Endpoint from "../../domain/net/Endpoint.ts"
+import * as ListenerOptions from "../../domain/options/ListenerOptions.ts"
+import * as Refusal from "../../domain/state/Refusal.ts"
+import type { Certificates } from "../../services/Certificates.ts"
+import type { Transport } from "../../services/Transport.ts"
+import type { HostListener, ListenerHost } from "./Listener.ts"
+import type { SlotApp } from "./Worker.ts"
+
+/** Why there is no listener. */
+export type NoListener = Refusal.Refusal<Refusal.ListenReason>
+
+/** What opening listeners takes. */
+export interface OpeningHost extends ListenerHost {
+  readonly transport: Transport["Service"]
+  readonly certificates: Certificates["Service"]
+}
+
+/** Why the application may not listen there at all. */
+export const outOfScope = (app: SlotApp, endpoint: Endpoint.Endpoint): string | undefined => {
+  if (endpoint._tag === "local" && !app.options.scope.local) {
+    return "local endpoints are for applications with local scope (scope.local)"
+  }
+  if (Endpoint.isAnyPort(endpoint) && !app.options.proxiedTransports.includes("tcp")) {
+    return "any port is for proxies of that transport (proxiedTransports)"
+  }
+  return undefined
+}
+
+/** Whether two applications' listeners on one endpoint are in each other's way, and how that is called. */
+export const conflict = (
+  endpoint: Endpoint.Endpoint,
+  mine: SlotApp,
+  theirs: SlotApp
+): "AlreadyListening" | "AddressInUse" | undefined => {
+  const global = mine.options.scope.global && theirs.options.scope.global
+  if (global && Endpoint.isTransport(endpoint)) return "AlreadyListening"
+  const shared = mine.options.scope.local && theirs.options.scope.local
+  return shared && mine.options.namespace === theirs.options.namespace ? "AddressInUse" : undefined
+}
+
+/** Enters the listener in its namespace's local table, if the application has local scope. Answers why that fails. */
+const enterLocally = ({ tables }: ListenerHost, listener: HostListener, endpoint: Endpoint.Endpoint) => {
+  const { namespace, scope } = listener.app.options
+  const locals = tables.locals(namespace)
+  if (!scope.local || locals.get(endpoint) === listener || locals.add(endpoint, listener)) return undefined
+  const none: NoListener = {
+    reason: "AddressInUse",
+    detail: `another listener has ${Endpoint.format(endpoint)} in the local scope of namespace ${namespace}`
+  }
+  return none
+}
+
+/** Takes the listener out of its namespace's local table. */
+export const leaveLocally = ({ tables }: ListenerHost, listener: HostListener): void => {
+  const locals = tables.locals(listener.app.options.namespace)
+  for (const endpoint of [listener.requested, listener.bound]) {
+    if (locals.get(endpoint) === listener) locals.remove(endpoint)
+  }
+}
+
+/** Where the sockets of the listener's connections will be. Says so when it is not where the application asked for. */
+const place = Effect.fnUntraced(function*(
+  { transport }: OpeningHost,
+  requested: Endpoint.TransportEndpoint,
+  asked: ListenerOptions.ListenerOptions
+): Effect.fn.Return<ListenerOptions.ListenerOptions["placement"]> {
+  const leavesTls = requested._tag === "tls" && asked.tlsIn === "worker"
+  if (asked.placement !== "transfer" && !leavesTls) return "shared"
+  const why = transport.immovable === undefined
+    ? "they are no sockets that could be moved"
+    : transport.immovable(requested, asked)
+  if (why === undefined) return "transfer"
+  yield* Effect.logWarning(
+    `the connections of ${Endpoint.format(requested)} stay in the host (placement "shared" instead of "transfer"${
+      requested._tag === "tls" ? ", and TLS ends there" : ""
+    }): ${why}`
+  )
+  return "shared"
+})
+
+/** Opens a listener in its scopes; answers why not. */
+export const open = Effect.fnUntraced(function*(
+  host: OpeningHost,
+  listener: HostListener,
+  message: Message.Of<"listen">
+): Effect.fn.Return<NoListener | undefined> {
+  const { app, requested } = listener
+  const { admission, namespace, scope } = app.options
+  const { certificates, fork, rules, transport } = host
+  const isEphemeral = Endpoint.isEphemeral(requested)
+  if (!Endpoint.isTransport(requested)) return enterLocally(host, listener, requested)
+  if (!scope.global) {
+    if (!isEphemeral) return enterLocally(host, listener, requested)
+    return {
+      reason: "AddressNotAvailable",
+      detail: "port 0 is for the system to choose, which local scope does not ask"
+    }
+  }
+  const taken = isEphemeral ? undefined : enterLocally(host, listener, requested)
+  if (taken !== undefined) return taken
+  const asked = ListenerOptions.of(app.options, listener.requestedUri)
+  listener.placement = yield* place(host, requested, asked)
+  const bound = yield* transport.listen(requested, {
+    backlog: message.backlog === 0 ? admission.backlog : message.backlog,
+    ipv6Only: (message.flags & Message.IPV6_ONLY) !== 0,
+    listener: { ...asked, placement: listener.placement },
+    certificate: (serverName) => certificates.choose(app.handle, serverName),
+    isDenied: (remote, local) => {
+      if (rules.isEmpty) return false
+      const verdict = rules.decide("accept", namespace, local, remote)
+      if (verdict._tag !== "Deny" || verdict.by !== "source") return false
+      listener.turnAway("source-denied")
+      return true
+    },
+    refused: (reason) => listener.turnAway(reason),
+    dropped: (reason) => listener.admission.arrivals.dropped[reason]++,
+    accept: listener.arrive,
+    acceptError: (error, detail) =>
+      fork(Effect.logWarning(`accept on ${listener.boundUri} failed and is tried again: ${error} (${detail})`))
+  }).pipe(Scope.provide(listener.transport), Effect.result)
+  if (Result.isFailure(bound)) {
+    const { detail, reason } = bound.failure
+    return { reason: Refusal.ofListen[reason], detail }
+  }
+  listener.bound = bound.success
+  listener.boundUri = Endpoint.format(bound.success)
+  return isEphemeral ? enterLocally(host, listener, bound.success) : undefined
+})

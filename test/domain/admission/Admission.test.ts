@@ -1,0 +1,507 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Affinity from "../../../src/domain/admission/Affinity.ts"
+import type { AdmissionOptions } from "../../../src/domain/options/AdmissionOptions.ts"
+import * as Ledger from "../../../src/domain/state/Ledger.ts"
+import { Desk, DeskWorker } from "../../support/AdmissionDesk.ts"
+
+/** One rule: what happens, step by step, and what is done about it. */
+interface Rule {
+  readonly rule: string
+  readonly options?: Partial<AdmissionOptions>
+  /** Numbers of the workers that serve from the start on; 0 to 2 by default. */
+  readonly workers?: ReadonlyArray<number>
+  readonly steps: ReadonlyArray<readonly [what: string, done: string]>
+}
+
+/** Applies steps such as `arrive a b` or `congest 0` to a desk. Connections have letters, workers have numbers. */
+const perform = (desk: Desk, workers: Map<string, DeskWorker>, step: string): void => {
+  const [verb, ...names] = step.split(" ")
+  const worker = (name: string): DeskWorker => workers.get(name)!
+  for (const name of names) {
+    switch (verb) {
+      case "arrive":
+        desk.arrive({ name })
+        break
+      case "time":
+        desk.pass(Number(name))
+        break
+      case "claim":
+        desk.claim(name)
+        break
+      case "take":
+        desk.offered.get(name)!.taken = true
+        break
+      case "free":
+        desk.free(name)
+        break
+      case "past":
+        desk.comePast(desk.stale.find(({ connection }) => connection.name === name)!)
+        break
+      case "gone":
+        desk.go(name)
+        break
+      case "giveUp":
+        desk.giveUp(name)
+        break
+      case "join":
+        workers.set(name, new DeskWorker(Number(name)))
+        desk.admission.join(worker(name))
+        desk.admit()
+        break
+      case "leave":
+      case "restart":
+        desk.leave(worker(name), verb === "restart")
+        break
+      case "congest":
+        worker(name).congested = true
+        break
+      case "ease":
+        worker(name).congested = false
+        desk.admit()
+        break
+      case "drain":
+        worker(name).running = false
+        break
+      case "none":
+      case "growing":
+      case "some":
+        worker(name).memory = verb
+        desk.admit()
+        break
+      case "app":
+        desk.app.sessions += Number(name)
+        desk.admit()
+        break
+      case "stop":
+        desk.stop(name === "draining" ? "draining" : "no-worker")
+        break
+      default:
+        throw new Error(`"${verb}" is no step`)
+    }
+  }
+}
+
+const rules: ReadonlyArray<Rule> = [
+  // ---- which worker
+  {
+    rule:
+      "W10 each session goes to the next higher number after the one that was last given a session, and round again",
+    steps: [["arrive a b c d", "a>0 b>1 c>2 d>0"]]
+  },
+  {
+    rule: "W10 a worker that has left is not missed: after 0, 1, 2 comes 3, although 0 has left",
+    workers: [0, 1, 2, 3],
+    steps: [["arrive a b c", "a>0 b>1 c>2"], ["claim a b c", "a claimed b claimed c claimed"], ["leave 0", ""], [
+      "arrive d e",
+      "d>3 e>1"
+    ]]
+  },
+  {
+    rule: "W10 after the worker that was last given a session has left comes the one after it",
+    workers: [0, 1, 2, 3],
+    steps: [["arrive a b", "a>0 b>1"], ["claim a b", "a claimed b claimed"], ["leave 1", ""], [
+      "arrive c d e",
+      "c>2 d>3 e>0"
+    ]]
+  },
+  {
+    rule: "W10 after the highest has left the rotor goes round",
+    steps: [["arrive a b c", "a>0 b>1 c>2"], ["claim a b c", "a claimed b claimed c claimed"], ["leave 2", ""], [
+      "arrive d",
+      "d>0"
+    ]]
+  },
+  {
+    rule: "W10 a worker that has come takes its turn by its number, whenever it came",
+    workers: [3, 1],
+    steps: [["arrive a", "a>1"], ["join 2 0", ""], ["arrive b c d e", "b>2 c>3 d>0 e>1"]]
+  },
+  {
+    rule: "W10 a worker that starts again keeps its turn",
+    steps: [["arrive a", "a>0"], ["claim a", "a claimed"], ["restart 1", ""], ["arrive b", "b>2"], ["join 1", ""], [
+      "arrive c d",
+      "c>0 d>1"
+    ]]
+  },
+  {
+    rule: "W10 a worker without memory is passed over, and the turn is that of the one that was given the session",
+    steps: [["none 0", ""], ["arrive a b c", "a>1 b>2 c>1"]]
+  },
+  {
+    rule: "M6 a congested worker is offered nothing; the next one is",
+    steps: [["congest 0 1", ""], ["arrive a b", "a>2 b>2"], ["ease 0", ""], ["arrive c", "c>0"]]
+  },
+  {
+    rule: "M6 a worker that finishes, or has no seat, is offered nothing",
+    steps: [["drain 0", ""], ["leave 1", ""], ["arrive a b", "a>2 b>2"]]
+  },
+  {
+    rule: "M6 a worker has no more than its sessions",
+    options: { maxSessionsPerWorker: 1 },
+    workers: [0, 1],
+    steps: [["arrive a b c", "a>0 b>1 c held"], ["claim a", "a claimed"], ["free a", "c>0"]]
+  },
+
+  // ---- no worker
+  {
+    rule: "M6 when no worker takes any, connections are held, and served in their order",
+    workers: [0],
+    steps: [["congest 0", ""], ["arrive a b", "a held b held"], ["ease 0", "a>0 b>0"]]
+  },
+  {
+    rule: "M6 nobody overtakes those that are held, though a worker takes sessions",
+    workers: [0],
+    steps: [["none 0", ""], ["arrive a", "a held"], ["gone a", ""], ["growing 0", ""], ["arrive b", "b held"], [
+      "arrive c",
+      "c held"
+    ], ["some 0", "b>0 c>0"]]
+  },
+  {
+    rule: "M6 as many as holdMax are held",
+    options: { holdMax: 2 },
+    workers: [0],
+    steps: [["congest 0", ""], ["arrive a b c", "a held b held c refused hold-full"], ["gone a", ""], [
+      "arrive d",
+      "d held"
+    ]]
+  },
+  {
+    rule: "M6 a connection is held for holdTime and no longer",
+    options: { holdTime: 300 },
+    workers: [0],
+    steps: [
+      ["congest 0", ""],
+      ["arrive a", "a held"],
+      ["time 100", ""],
+      ["arrive b", "b held"],
+      ["time 199", ""],
+      [
+        "time 1",
+        "a refused hold-time"
+      ],
+      ["time 99", ""],
+      ["time 1", "b refused hold-time"]
+    ]
+  },
+  {
+    rule: "M6 by policy refuse, congestion is the reason",
+    options: { policy: "refuse" },
+    steps: [["congest 0 1 2", ""], ["arrive a", "a refused congested"]]
+  },
+  {
+    rule: "M6 by policy refuse, that all that run have their sessions is the reason",
+    options: { policy: "refuse", maxSessionsPerWorker: 1 },
+    workers: [0, 1],
+    steps: [["arrive a b", "a>0 b>1"], ["congest 1", ""], ["arrive c", "c refused worker-limit"]]
+  },
+  {
+    rule: "M6 by policy refuse, that no worker runs is the reason",
+    options: { policy: "refuse" },
+    workers: [0, 1],
+    steps: [["drain 0", ""], ["restart 1", ""], ["arrive a", "a refused no-worker"]]
+  },
+  {
+    rule: "M6 by policy refuse, memory that can't be had is the reason; memory that is on its way is waited for",
+    options: { policy: "refuse" },
+    workers: [0],
+    steps: [
+      ["none 0", ""],
+      ["arrive a", "a refused no-memory"],
+      ["growing 0", ""],
+      ["arrive b c", "b held c held"],
+      [
+        "none 0",
+        ""
+      ],
+      ["arrive d", "d refused no-memory"],
+      ["some 0", "b>0 c>0"]
+    ]
+  },
+
+  // ---- limits
+  {
+    rule: "M6 the listener has no more than its sessions",
+    options: { maxSessionsPerListener: 2 },
+    steps: [["arrive a b c", "a>0 b>1 c refused listener-limit"], ["claim a", "a claimed"], ["free a", ""], [
+      "arrive d e",
+      "d>2 e refused listener-limit"
+    ]]
+  },
+  {
+    rule: "M6 the application has no more than its sessions, wherever they come from",
+    options: { maxSessions: 3 },
+    steps: [["app 2", ""], ["arrive a b", "a>0 b refused host-limit"], ["app -1", ""], ["arrive c", "c>1"]]
+  },
+  {
+    rule: "M6 those that are held wait for a place in the limits",
+    options: { maxSessions: 1 },
+    workers: [0],
+    steps: [["congest 0", ""], ["arrive a b", "a held b held"], ["ease 0", "a>0"], ["claim a", "a claimed"], [
+      "free a",
+      "b>0"
+    ]]
+  },
+  {
+    rule: "M15 a connection that comes back is not refused for a limit that it was within",
+    options: { maxSessionsPerListener: 1 },
+    steps: [["arrive a", "a>0"], ["time 5", "a revoked a>1"]]
+  },
+  {
+    rule: "M15 a connection that comes back while the limit is used up is held",
+    options: { maxSessions: 2 },
+    steps: [["arrive a", "a>0"], ["app 2", ""], ["time 5", "a revoked a held"], ["app -1", "a>1"]]
+  },
+
+  // ---- offers that end
+  {
+    rule: "M15 an offer that is not claimed within revokeAfter goes to another worker",
+    steps: [["arrive a", "a>0"], ["time 4", ""], ["time 1", "a revoked a>1"], ["claim a", "a claimed"], ["time 50", ""]]
+  },
+  {
+    rule: "M15 a worker that let an offer run out is offered nothing more before it has come past it",
+    workers: [0, 1],
+    steps: [["arrive a", "a>0"], ["time 5", "a revoked a>1"], ["arrive b c", "b>1 c>1"], ["past a", ""], [
+      "arrive d",
+      "d>0"
+    ]]
+  },
+  {
+    rule: "M15 an offer that the worker has claimed is not revoked, whenever its word of it is read",
+    steps: [["arrive a", "a>0"], ["take a", ""], ["time 50", ""], ["claim a", "a claimed"]]
+  },
+  {
+    rule: "M15 an offer that comes back stands before those that wait, and the one that came back last before all",
+    workers: [0],
+    steps: [
+      ["arrive a b", "a>0 b>0"],
+      ["congest 0", ""],
+      ["arrive c", "c held"],
+      [
+        "time 5",
+        "a revoked a held b revoked b held"
+      ],
+      ["ease 0", ""],
+      ["past a", ""],
+      ["past b", "b>0 a>0 c>0"]
+    ]
+  },
+  {
+    rule: "M15 a connection that comes back finds the hold full, and is refused",
+    options: { holdMax: 1 },
+    workers: [0],
+    steps: [["arrive a", "a>0"], ["congest 0", ""], ["arrive b", "b held"], ["time 5", "a revoked a refused hold-full"]]
+  },
+  {
+    rule: "M15 a place in the hold that is free at the very moment is had by the connection that comes back",
+    options: { holdMax: 1, holdTime: 5 },
+    workers: [0],
+    steps: [["arrive a", "a>0"], ["congest 0", ""], ["arrive b", "b held"], [
+      "time 5",
+      "b refused hold-time a revoked a held"
+    ]]
+  },
+  {
+    rule: "M15 by policy refuse, a connection that comes back is refused when no worker takes it",
+    options: { policy: "refuse" },
+    workers: [0],
+    steps: [["arrive a", "a>0"], ["time 5", "a revoked a refused congested"]]
+  },
+  {
+    rule: "M15 a held connection that is offered at last has the whole revoke time",
+    workers: [0, 1],
+    steps: [["congest 0 1", ""], ["arrive a", "a held"], ["time 4", ""], ["ease 0", "a>0"], ["ease 1", ""], [
+      "time 4",
+      ""
+    ], [
+      "time 1",
+      "a revoked a>1"
+    ]]
+  },
+  {
+    rule: "W12 the offers of a worker that leaves go to others, and those that it has claimed are its own",
+    steps: [["arrive a b c d", "a>0 b>1 c>2 d>0"], ["take d", ""], ["leave 0", "a>1 d claimed"], ["past a", ""]]
+  },
+  {
+    rule: "W16 an offer whose client gives up is nobody's, and its place in the limits is free",
+    options: { maxSessionsPerListener: 2, maxSessionsPerWorker: 1 },
+    workers: [0, 1],
+    steps: [["arrive a", "a>0"], ["congest 1", ""], ["arrive b", "b held"], ["giveUp a", ""], ["past a", "b>0"]]
+  },
+
+  // ---- the end
+  {
+    rule: "M6 a listener that stops refuses those that wait and those that arrive",
+    workers: [0],
+    steps: [
+      ["congest 0", ""],
+      ["arrive a b", "a held b held"],
+      [
+        "stop draining",
+        "a refused draining b refused draining"
+      ],
+      ["ease 0", ""],
+      ["arrive c", "c refused draining"],
+      ["stop closing", ""],
+      ["arrive d", "d refused draining"]
+    ]
+  },
+  {
+    rule: "M15 while it stops, a claim counts, and an offer that comes back is refused",
+    steps: [["arrive a b", "a>0 b>1"], ["stop draining", ""], ["claim a", "a claimed"], [
+      "time 5",
+      "b revoked b refused draining"
+    ]]
+  },
+  {
+    rule: "M6 a listener without workers that closes refuses those that wait",
+    workers: [],
+    steps: [["arrive a", "a held"], ["stop closing", "a refused no-worker"]]
+  }
+]
+
+describe("admission", () => {
+  for (const { options, rule, steps, workers: numbers = [0, 1, 2] } of rules) {
+    it(rule, () => {
+      const desk = new Desk(options)
+      const workers = new Map<string, DeskWorker>()
+      for (const number of numbers) perform(desk, workers, `join ${number}`)
+      for (const [step, done] of steps) {
+        perform(desk, workers, step)
+        assert.strictEqual(desk.take().join(" "), done, step)
+        const { arrivals } = desk.admission
+        assert.deepStrictEqual(Ledger.imbalances(step, { arrivals }), [])
+        for (const { offers } of workers.values()) assert.deepStrictEqual(Ledger.imbalances(step, { offers }), [])
+      }
+    })
+  }
+})
+
+describe("affinity", () => {
+  const keyed = (numbers: ReadonlyArray<number>, options: Partial<AdmissionOptions> = {}) => {
+    const desk = new Desk(options, true)
+    const workers = numbers.map((number) => new DeskWorker(number))
+    for (const worker of workers) desk.admission.join(worker)
+    return { desk, workers }
+  }
+  /** The workers by their weights for the key, best first. */
+  const ranked = (key: string, numbers: ReadonlyArray<number>): ReadonlyArray<number> =>
+    [...numbers].sort((a, b) => Affinity.weight(Affinity.hash(key), b) - Affinity.weight(Affinity.hash(key), a))
+  const numbers = [0, 1, 2, 3, 4]
+
+  it("M6 connections of one key go to the worker that is best for it, and to the next best while it takes none", () => {
+    const { desk, workers } = keyed(numbers)
+    for (const key of ["ann", "ben", "cat", "dan"]) {
+      const ranks = ranked(key, numbers)
+      for (const [at, number] of ranks.entries()) {
+        desk.arrive({ name: `${key}${at}`, key })
+        assert.deepStrictEqual(desk.take(), [`${key}${at}>${number}`])
+        workers[number]!.congested = true
+      }
+      for (const worker of workers) worker.congested = false
+    }
+  })
+
+  it("M6 one without memory leaves it to the next best, down to the last", () => {
+    const { desk, workers } = keyed(numbers)
+    const ranks = ranked("ann", numbers)
+    for (const number of ranks.slice(0, 4)) workers[number]!.memory = "none"
+    desk.arrive({ name: "a", key: "ann" })
+    assert.deepStrictEqual(desk.take(), [`a>${ranks[4]}`])
+    workers[ranks[4]!]!.memory = "none"
+    desk.arrive({ name: "b", key: "ann" })
+    assert.deepStrictEqual(desk.take(), ["b held"])
+  })
+
+  it("W10 a connection without a key goes to the next worker, and those with one do not turn the rotor", () => {
+    const { desk } = keyed([0, 1, 2])
+    desk.arrive({ name: "a" })
+    desk.arrive({ name: "b", key: "ann" })
+    desk.arrive({ name: "c" })
+    const [a, , c] = desk.take()
+    assert.deepStrictEqual([a, c], ["a>0", "c>1"])
+  })
+
+  it("M15 a key is asked for once, when it is needed, and goes with the connection when it comes back", () => {
+    const { desk, workers } = keyed([0, 1, 2], { maxSessionsPerListener: 1 })
+    const [best, next] = ranked("ann", [0, 1, 2])
+    desk.arrive({ name: "a", key: "ann" })
+    desk.arrive({ name: "refused", key: "ann" })
+    desk.pass(5)
+    assert.deepStrictEqual(desk.take(), [`a>${best}`, "refused refused listener-limit", "a revoked", `a>${next}`])
+    for (const worker of workers) worker.congested = true
+    desk.pass(5)
+    for (const worker of workers) worker.congested = false
+    desk.admit()
+    assert.deepStrictEqual(desk.asked, ["a"])
+  })
+})
+
+describe("what is counted", () => {
+  it("M14 each connection is counted once, by what became of it", () => {
+    const desk = new Desk({ maxSessionsPerListener: 3, holdMax: 1 })
+    const workers = [new DeskWorker(0), new DeskWorker(1)]
+    for (const worker of workers) desk.admission.join(worker)
+    for (const name of ["a", "b"]) desk.arrive({ name })
+    desk.claim("b")
+    desk.pass(5)
+    desk.giveUp("a")
+    desk.admission.turnedAway("rule-denied")
+    desk.admission.redirected()
+    desk.admission.insecure("tls-failed")
+    workers[1]!.congested = true
+    for (const name of ["c", "d"]) desk.arrive({ name })
+    const { arrivals } = desk.admission
+    assert.deepStrictEqual({ ...arrivals, refused: {}, dropped: {} }, {
+      arrived: 6,
+      claimed: 0,
+      withdrawn: 1,
+      redirected: 1,
+      held: 1,
+      offered: 0,
+      refused: {},
+      dropped: {}
+    })
+    const { "hold-full": full, "rule-denied": denied, "tls-failed": failed } = arrivals.refused
+    assert.deepStrictEqual([full, denied, failed], [1, 1, 1])
+    assert.deepStrictEqual(workers.map(({ offers }) => ({ ...offers })), [
+      { offered: 1, claimed: 0, revoked: 1, withdrawn: 0, pending: 0 },
+      { offered: 2, claimed: 1, revoked: 0, withdrawn: 1, pending: 0 }
+    ])
+    assert.strictEqual(desk.admission.sessions, 1)
+  })
+
+  it("M12 a worker is behind from the first offer that ran out until it has come past the last", () => {
+    const desk = new Desk()
+    const [slow, quick] = [new DeskWorker(0), new DeskWorker(1)]
+    desk.admission.join(slow)
+    desk.arrive({ name: "a" })
+    desk.arrive({ name: "b" })
+    desk.admission.join(quick)
+    desk.pass(5)
+    for (const name of ["a", "b"]) desk.claim(name)
+    desk.pass(20)
+    assert.deepStrictEqual([slow.lag.offers, slow.lag.times, slow.lag.millis(desk.now)], [2, 1, 20])
+    for (const session of desk.stale.slice()) {
+      desk.comePast(session)
+      desk.pass(10)
+    }
+    assert.deepStrictEqual([slow.lag.offers, slow.lag.times, slow.lag.millis(desk.now)], [0, 1, 30])
+  })
+
+  it("M15 nothing is due while nothing waits for time to pass", () => {
+    const desk = new Desk({ revokeAfter: 5, holdTime: 300 })
+    const worker = new DeskWorker(0)
+    desk.admission.join(worker)
+    assert.strictEqual(desk.admission.nextDeadline(), Infinity)
+    desk.arrive({ name: "a" })
+    assert.strictEqual(desk.admission.nextDeadline(), 5)
+    worker.congested = true
+    desk.pass(1)
+    desk.arrive({ name: "b" })
+    assert.strictEqual(desk.admission.nextDeadline(), 5)
+    desk.claim("a")
+    assert.strictEqual(desk.admission.nextDeadline(), 301)
+    desk.go("b")
+    assert.strictEqual(desk.admission.nextDeadline(), Infinity)
+  })
+})

@@ -1,0 +1,208 @@
+/**
+ * The owner of an admission, in plain code: it does what the tickets say, at times that a test gives, with workers that
+ * have what a test says. What becomes of connections it writes down.
+ */
+import * as Admission from "../../src/domain/admission/Admission.ts"
+import { Lag } from "../../src/domain/admission/Lag.ts"
+import type { AdmissionOptions } from "../../src/domain/options/AdmissionOptions.ts"
+import * as Options from "../../src/domain/options/Options.ts"
+import * as Ledger from "../../src/domain/state/Ledger.ts"
+
+/** A worker: plain data that a test changes. */
+export class DeskWorker implements Admission.Member {
+  readonly number: number
+  running = true
+  congested = false
+  sessions = 0
+  /** What comes of a request for memory: some, none, or none until it has grown. */
+  memory: "some" | "none" | "growing" = "some"
+  readonly lag = new Lag()
+  readonly offers: Ledger.Offers
+
+  constructor(number: number, offers = new Ledger.Offers()) {
+    this.number = number
+    this.offers = offers
+  }
+
+  get growing(): boolean {
+    return this.memory === "growing"
+  }
+}
+
+/** A session that was made for an offer. */
+export interface DeskSession {
+  readonly connection: Connection
+  readonly worker: DeskWorker
+  readonly ticket: Ticket
+  /** The worker has claimed it, of which its word has not been read. */
+  taken: boolean
+}
+
+export interface Connection {
+  readonly name: string
+  readonly key?: string | undefined
+}
+
+type Ticket = Admission.Ticket<Connection, DeskWorker, DeskSession>
+
+export class Desk {
+  readonly admission: Admission.Admission<Connection, DeskWorker, DeskSession>
+  readonly app = { sessions: 0 }
+  now = 0
+  /** What has been done since {@link take} was called last: `a>0`, `a held`, `a refused congested`. */
+  #log: Array<string> = []
+  /** Connections that are held, and sessions on offer, claimed, or taken back and not passed yet. */
+  readonly held = new Map<string, Ticket>()
+  readonly offered = new Map<string, DeskSession>()
+  readonly claimed = new Map<string, DeskSession>()
+  readonly stale: Array<DeskSession> = []
+  /** Keys that were asked for. */
+  readonly asked: Array<string> = []
+
+  constructor(options: Partial<AdmissionOptions> = {}, hasKeys = false) {
+    const all = { ...Options.defaults.admission, ...options }
+    this.admission = new Admission.Admission(all, this.app, hasKeys)
+  }
+
+  take(): ReadonlyArray<string> {
+    const log = this.#log
+    this.#log = []
+    return log
+  }
+
+  #follow(ticket: Ticket): void {
+    const { connection } = ticket
+    const { name } = connection
+    for (;;) {
+      switch (ticket.state) {
+        case "asking":
+          this.asked.push(name)
+          this.admission.keyed(ticket, connection.key, this.now)
+          break
+        case "offering": {
+          const worker = ticket.member!
+          if (worker.memory !== "some") {
+            this.admission.noMemory(ticket, this.now)
+            break
+          }
+          const session = { connection, worker, ticket, taken: false }
+          this.held.delete(name)
+          this.offered.set(name, session)
+          worker.sessions++
+          this.app.sessions++
+          this.admission.offered(ticket, session, this.now)
+          this.#log.push(`${name}>${worker.number}`)
+          return
+        }
+        case "held":
+          if (!this.held.has(name)) this.#log.push(`${name} held`)
+          this.held.set(name, ticket)
+          return
+        case "refused":
+          this.held.delete(name)
+          this.#log.push(`${name} refused ${ticket.reason}`)
+          return
+        default:
+          return
+      }
+    }
+  }
+
+  arrive(connection: Connection): void {
+    this.#follow(this.admission.arrive(connection, this.now))
+  }
+
+  /** The host has read the worker's word of its claim. */
+  claim(name: string): void {
+    const session = this.offered.get(name)!
+    this.offered.delete(name)
+    this.claimed.set(name, session)
+    this.admission.claimed(session.ticket)
+    this.#log.push(`${name} claimed`)
+  }
+
+  /** The compare-and-swap that takes an offer back; `false` when the worker was first. */
+  #end(session: DeskSession): boolean {
+    if (session.taken) return false
+    this.offered.delete(session.connection.name)
+    this.stale.push(session)
+    this.app.sessions--
+    return true
+  }
+
+  /** Time passes, and what is due is done at its time. */
+  pass(millis: number): void {
+    const end = this.now + millis
+    for (let next; (next = this.admission.nextDeadline()) <= end;) {
+      this.now = Math.max(this.now, next)
+      this.ring()
+    }
+    this.now = end
+  }
+
+  /** What is due by now is done. */
+  ring(): void {
+    for (let ticket; (ticket = this.admission.handle(this.now)) !== undefined;) {
+      if (ticket.state !== "offered") this.#follow(ticket)
+      else if (this.#end(ticket.session!)) {
+        this.#log.push(`${ticket.connection.name} revoked`)
+        this.#follow(this.admission.revoked(ticket, this.now))
+      }
+    }
+  }
+
+  /** The worker leaves; what is on offer to it is taken back. */
+  leave(worker: DeskWorker, keep = false): void {
+    this.admission.leave(worker.number, keep)
+    for (const session of Array.from(this.offered.values())) {
+      if (session.worker !== worker) continue
+      if (!this.#end(session)) this.claim(session.connection.name)
+      else this.#follow(this.admission.withdrawn(session.ticket, this.now))
+    }
+  }
+
+  /** The worker comes past an offer that was taken back. */
+  comePast(session: DeskSession): void {
+    this.stale.splice(this.stale.indexOf(session), 1)
+    this.admission.passed(session.ticket, this.now)
+    session.worker.sessions--
+    this.admit()
+  }
+
+  /** A session that was claimed is over. */
+  free(name: string): void {
+    const { worker } = this.claimed.get(name)!
+    this.claimed.delete(name)
+    worker.sessions--
+    this.app.sessions--
+    this.admission.freed()
+    this.admit()
+  }
+
+  /** The peer goes away while it is held. */
+  go(name: string): void {
+    const ticket = this.held.get(name)!
+    this.held.delete(name)
+    this.admission.gone(ticket)
+  }
+
+  /** The peer gives up while it is on offer. */
+  giveUp(name: string): void {
+    const session = this.offered.get(name)!
+    if (!this.#end(session)) return
+    this.admission.gaveUp(session.ticket)
+    this.admit()
+  }
+
+  admit(): void {
+    for (let ticket; (ticket = this.admission.admit()) !== undefined;) {
+      this.#follow(ticket)
+      if (ticket.state === "held") return
+    }
+  }
+
+  stop(reason: Ledger.RefuseReason): void {
+    this.admission.stop(reason)
+    this.admit()
+  }
+}
