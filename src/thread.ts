@@ -9,6 +9,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import { parentPort, workerData } from "node:worker_threads"
+import * as Thrown from "./domain/report/Thrown.ts"
 import * as AppModules from "./layers/adapters/node/AppModules.ts"
 import * as NodeListen from "./layers/adapters/node/NodeListen.ts"
 import * as Bells from "./layers/stack/Bells.ts"
@@ -47,7 +48,7 @@ const failed = (cause: Cause.Cause<unknown>): Effect.Effect<void> => {
     : status({
       _tag: "Failed",
       reason: "ModuleFailed",
-      detail: `the application failed: ${AppModules.sentence(error)}`
+      detail: `the application failed: ${Thrown.sentenceOf(error)}`
     })
 }
 

@@ -8,14 +8,13 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Fifo from "../../src/domain/memory/Fifo.ts"
 import * as Message from "../../src/domain/memory/Message.ts"
-import type { QueueConsumer, Sink } from "../../src/domain/memory/QueueConsumer.ts"
+import { QueueConsumer, type Sink } from "../../src/domain/memory/QueueConsumer.ts"
 import * as Mq from "../../src/domain/memory/QueueMemory.ts"
-import type { QueueProducer } from "../../src/domain/memory/QueueProducer.ts"
+import { QueueProducer } from "../../src/domain/memory/QueueProducer.ts"
 import * as Segment from "../../src/domain/memory/Segment.ts"
 import * as SessionBlock from "../../src/domain/memory/SessionBlock.ts"
 import * as Handle from "../../src/domain/state/Handle.ts"
 import type * as AppWorkerInProcess from "../../src/layers/stack/AppWorkerInProcess.ts"
-import * as MessageQueueSegment from "../../src/layers/stack/MessageQueueSegment.ts"
 import { AppWorker, WorkerExit } from "../../src/services/AppWorker.ts"
 
 export interface Heard {
@@ -44,10 +43,10 @@ export class RawWorker {
 
   begin(options: AppWorkerInProcess.InProcessOptions): void {
     const { buffer, geometry, hostBytes, rxFifoSize } = options.start
-    const ends = MessageQueueSegment.workerEnds(Segment.queues(buffer, geometry), geometry, options.place.doorbell)
+    const { toHost, toWorker } = Segment.queues(buffer, geometry)
     this.#options = options
-    this.#inbound = ends.inbound
-    this.#outbound = ends.outbound
+    this.#inbound = new QueueConsumer(toWorker, geometry)
+    this.#outbound = new QueueProducer(toHost, geometry, options.place.doorbell.ring)
     this.rxFifoSize = rxFifoSize
     this.starts++
     this.segments.clear()

@@ -11,13 +11,13 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
+import * as Thrown from "../../domain/report/Thrown.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
 import { WorkerExit } from "../../services/AppWorker.ts"
 import type { Unresponsive } from "../../services/Congestion.ts"
 import { WorkerFailed } from "../../services/SessionLayer.ts"
 import type { WorkerInfo } from "../../services/Sessions.ts"
-import * as AppModules from "../adapters/node/AppModules.ts"
 import type { AttachedApp } from "./Tables.ts"
 import { WorkerSlot } from "./Worker.ts"
 import { type RunHost, tellToDrain, WorkerRun } from "./WorkerRun.ts"
@@ -72,7 +72,7 @@ export class Supervisor {
       const result = yield* new WorkerRun(this.#host, app, slot).run.pipe(
         // a thread or its memory that can't be had is thrown by the runtime
         Effect.catchDefect((defect) =>
-          Effect.fail(new WorkerExit({ reason: "Crashed", detail: AppModules.sentence(defect) }))
+          Effect.fail(new WorkerExit({ reason: "Crashed", detail: Thrown.sentenceOf(defect) }))
         ),
         Effect.result
       )

@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
+import * as Thrown from "../../domain/report/Thrown.ts"
 import { type AppModule, AppWorker, WorkerExit } from "../../services/AppWorker.ts"
 import type { Link } from "../../services/Attachment.ts"
 import type { MessageQueue } from "../../services/MessageQueue.ts"
@@ -41,7 +42,7 @@ const crashed = (cause: Cause.Cause<unknown>): WorkerExit => {
   const error = Cause.squash(cause)
   return error instanceof WorkerExit
     ? error
-    : new WorkerExit({ reason: "ModuleFailed", detail: `the application failed: ${AppModules.sentence(error)}` })
+    : new WorkerExit({ reason: "ModuleFailed", detail: `the application failed: ${Thrown.sentenceOf(error)}` })
 }
 
 /** Runs the worker. */

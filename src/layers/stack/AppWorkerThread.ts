@@ -10,11 +10,12 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Worker } from "node:worker_threads"
+import * as SystemError from "../../domain/net/SystemError.ts"
+import * as Thrown from "../../domain/report/Thrown.ts"
 import { AppWorker, WorkerExit } from "../../services/AppWorker.ts"
 import type { MessageQueue } from "../../services/MessageQueue.ts"
 import type { SegmentManager } from "../../services/SegmentManager.ts"
 import { WorkerPlan } from "../../services/WorkerPlan.ts"
-import * as AppModules from "../adapters/node/AppModules.ts"
 import { WorkerChannel } from "./WorkerChannel.ts"
 import { isThreadStatus, type ThreadData } from "./WorkerPort.ts"
 import * as WorkerStart from "./WorkerStart.ts"
@@ -22,9 +23,9 @@ import * as WorkerStart from "./WorkerStart.ts"
 const bootstrap = new URL(`../../thread${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url)
 
 const crashed = (error: unknown): WorkerExit =>
-  AppModules.codeOf(error) === "ERR_WORKER_OUT_OF_MEMORY"
+  SystemError.codeOf(error) === "ERR_WORKER_OUT_OF_MEMORY"
     ? new WorkerExit({ reason: "OutOfMemory", detail: "the worker ran out of memory" })
-    : new WorkerExit({ reason: "Crashed", detail: `the worker crashed: ${AppModules.sentence(error)}` })
+    : new WorkerExit({ reason: "Crashed", detail: `the worker crashed: ${Thrown.sentenceOf(error)}` })
 
 /**
  * Runs the worker of a plan on a thread of its own.

@@ -12,7 +12,7 @@ import type { Geometry, QueueMemory } from "../../domain/memory/QueueMemory.ts"
 import { type QueueOutlet, QueueProducer, type QueueWriter } from "../../domain/memory/QueueProducer.ts"
 import { LOCK_TRIES, QueueProducerShared } from "../../domain/memory/QueueProducerShared.ts"
 import { WorkerExit } from "../../services/AppWorker.ts"
-import { Doorbell, type DoorbellShape } from "../../services/Doorbell.ts"
+import { Doorbell } from "../../services/Doorbell.ts"
 import { MessageQueue } from "../../services/MessageQueue.ts"
 import { SegmentManager } from "../../services/SegmentManager.ts"
 import { WorkerPlan } from "../../services/WorkerPlan.ts"
@@ -128,13 +128,3 @@ export const layerShared = (
     ),
     Layer.unwrap
   )
-
-/** The worker's ends. */
-export const workerEnds = (
-  queues: { readonly toWorker: QueueMemory; readonly toHost: QueueMemory },
-  geometry: Geometry,
-  doorbell: DoorbellShape
-): { readonly inbound: QueueConsumer; readonly outbound: QueueProducer } => ({
-  inbound: new QueueConsumer(queues.toWorker, geometry),
-  outbound: new QueueProducer(queues.toHost, geometry, doorbell.ring)
-})

@@ -18,6 +18,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import * as Thrown from "../../domain/report/Thrown.ts"
 import { type AppWorker, type StackLayer, WorkerExit } from "../../services/AppWorker.ts"
 import type { HandOver } from "../../services/Attachment.ts"
 import type { Congestion } from "../../services/Congestion.ts"
@@ -25,7 +26,6 @@ import type { Doorbell } from "../../services/Doorbell.ts"
 import type { MessageQueue } from "../../services/MessageQueue.ts"
 import type { SegmentManager } from "../../services/SegmentManager.ts"
 import { WorkerPlan } from "../../services/WorkerPlan.ts"
-import * as AppModules from "../adapters/node/AppModules.ts"
 import * as AppWorkerInProcess from "./AppWorkerInProcess.ts"
 import * as AppWorkerThread from "./AppWorkerThread.ts"
 import * as CongestionQueue from "./CongestionQueue.ts"
@@ -156,7 +156,7 @@ const named = <Out, R>(name: StackLayer, layer: Layer.Layer<Out, unknown, R>): L
         new WorkerExit({
           reason: "LayerFailed",
           layer: name,
-          detail: `the ${name} layer of its stack failed: ${AppModules.sentence(Cause.squash(cause))}`
+          detail: `the ${name} layer of its stack failed: ${Thrown.sentenceOf(Cause.squash(cause))}`
         })
       )
     ))
