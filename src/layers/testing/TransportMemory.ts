@@ -36,7 +36,7 @@ import {
   TransportError,
   type TransportListenOptions
 } from "../../services/Transport.ts"
-import * as TcpErrors from "../transport/TcpErrors.ts"
+import * as InetErrors from "../transport/InetErrors.ts"
 import * as Transports from "../transport/Transports.ts"
 
 /** The first of the ports that are given where none was asked for. */
@@ -691,7 +691,7 @@ export const layer = (network: Network): Layer.Layer<Transport> =>
       connect: (endpoint, options = {}) =>
         Effect.callback<SharedConnection, TransportError>((resume) => {
           const { source } = options
-          const fault = source === undefined ? undefined : TcpErrors.sourceFault(named(endpoint), source)
+          const fault = source === undefined ? undefined : InetErrors.sourceFault(named(endpoint), source)
           if (fault !== undefined) return resume(Effect.fail(fault))
           const cancel = network.connect(endpoint, options, (result) =>
             resume(

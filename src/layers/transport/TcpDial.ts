@@ -7,8 +7,8 @@ import * as Net from "node:net"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import * as SystemError from "../../domain/net/SystemError.ts"
 import type { SharedConnection, TransportError } from "../../services/Transport.ts"
+import * as InetErrors from "./InetErrors.ts"
 import type { onread, TcpConnection } from "./TcpConnection.ts"
-import * as TcpErrors from "./TcpErrors.ts"
 
 /**
  * Milliseconds that each address of a name has but the last, which has the system's time. Node gives an attempt up for
@@ -57,9 +57,9 @@ export const dial = (
 ): Effect.Effect<SharedConnection, TransportError> =>
   Effect.callback<SharedConnection, TransportError>((resume) => {
     const fail = (error: TransportError): void => resume(Effect.fail(error))
-    const fault = source === undefined ? undefined : TcpErrors.sourceFault(endpoint, source)
+    const fault = source === undefined ? undefined : InetErrors.sourceFault(endpoint, source)
     if (fault !== undefined) return fail(fault)
-    const onError = (error: NodeJS.ErrnoException) => fail(TcpErrors.connectFailed(endpoint, source, error))
+    const onError = (error: NodeJS.ErrnoException) => fail(InetErrors.connectFailed(endpoint, source, error))
     const opened = Result.try({
       try: () => Net.connect(connectOptions(endpoint, source, options)),
       catch: (error) => error as NodeJS.ErrnoException

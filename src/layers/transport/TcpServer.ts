@@ -17,10 +17,10 @@ import * as Util from "node:util"
 import * as Address from "../../domain/net/Address.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import type { Connection, TransportError, TransportListenOptions } from "../../services/Transport.ts"
+import * as InetErrors from "./InetErrors.ts"
 import * as NodeHandle from "./NodeHandle.ts"
 import * as SocketBreak from "./SocketBreak.ts"
 import { onread, readByEvents, TcpConnection } from "./TcpConnection.ts"
-import * as TcpErrors from "./TcpErrors.ts"
 import { TcpHandshakes, type TcpHandshakesOptions } from "./TcpHandshake.ts"
 import * as TcpMovable from "./TcpMovable.ts"
 
@@ -44,14 +44,14 @@ export const listen = (
   Effect.acquireRelease(
     Effect.callback<Net.Server, TransportError>((resume) => {
       const server = Net.createServer({ allowHalfOpen: true, pauseOnConnect: true })
-      const onError = (error: NodeJS.ErrnoException) => resume(Effect.fail(TcpErrors.listenFailed(endpoint, error)))
+      const onError = (error: NodeJS.ErrnoException) => resume(Effect.fail(InetErrors.listenFailed(endpoint, error)))
       server.once("error", onError)
       const { backlog, ipv6Only } = listen
       server.listen({ host: endpoint.host, port: endpoint.port, backlog, ipv6Only }, () => {
         server.off("error", onError)
         server.on(
           "error",
-          (error: NodeJS.ErrnoException) => listen.acceptError(TcpErrors.acceptError(error.code), error.message)
+          (error: NodeJS.ErrnoException) => listen.acceptError(InetErrors.acceptError(error.code), error.message)
         )
         resume(Effect.succeed(server))
       })
@@ -120,7 +120,7 @@ export const acceptAll = (
   handle.onconnection = (status, accepted) => {
     if (status === 0 && accepted !== undefined) return listen.accept(connect(accepted))
     const code = status === 0 ? undefined : Util.getSystemErrorName(status)
-    listen.acceptError(TcpErrors.acceptError(code), code ?? "no connection")
+    listen.acceptError(InetErrors.acceptError(code), code ?? "no connection")
   }
   onReading?.("onread")
 }

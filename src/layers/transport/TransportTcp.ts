@@ -7,10 +7,10 @@
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type { Transport, TransportEndpointOf, TransportOf } from "../../services/Transport.ts"
+import * as InetErrors from "./InetErrors.ts"
 import * as SocketBreak from "./SocketBreak.ts"
 import { onread, TcpConnection } from "./TcpConnection.ts"
 import * as TcpDial from "./TcpDial.ts"
-import * as TcpErrors from "./TcpErrors.ts"
 import * as TcpServer from "./TcpServer.ts"
 import * as Transports from "./Transports.ts"
 
@@ -51,7 +51,7 @@ export const make = (options: TcpOptions = {}): TransportOf<TransportEndpointOf<
         if (error === undefined) resume(Effect.succeed(connection))
         else {
           connection.abort()
-          resume(Effect.fail(TcpErrors.connectFailed(endpoint, source, error)))
+          resume(Effect.fail(InetErrors.connectFailed(endpoint, source, error)))
         }
         return () => connection.abort()
       })

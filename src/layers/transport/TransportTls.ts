@@ -21,10 +21,10 @@ import {
   type TransportListenOptions,
   type TransportOf
 } from "../../services/Transport.ts"
+import * as InetErrors from "./InetErrors.ts"
 import * as SocketBreak from "./SocketBreak.ts"
 import { readByEvents, TcpConnection } from "./TcpConnection.ts"
 import * as TcpDial from "./TcpDial.ts"
-import * as TcpErrors from "./TcpErrors.ts"
 import * as TcpServer from "./TcpServer.ts"
 import * as TlsContexts from "./TlsContexts.ts"
 import * as TlsErrors from "./TlsErrors.ts"
@@ -93,7 +93,7 @@ export const make = (
         if (localPort === remotePort && localAddress === remoteAddress) {
           below.destroy()
           const error = SystemError.make("ECONNREFUSED", "connect")
-          resume(Effect.fail(TcpErrors.connectFailed(endpoint, source, error)))
+          resume(Effect.fail(InetErrors.connectFailed(endpoint, source, error)))
           return () => {}
         }
         let connection: SharedConnection | undefined
@@ -112,7 +112,7 @@ export const make = (
           const error = TcpDial.standing(made)
           if (error === undefined) return resume(Effect.succeed(made))
           made.abort()
-          resume(Effect.fail(TcpErrors.connectFailed(endpoint, source, error)))
+          resume(Effect.fail(InetErrors.connectFailed(endpoint, source, error)))
         })
         return () => {
           if (connection === undefined) below.destroy()

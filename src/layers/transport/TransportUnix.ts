@@ -15,9 +15,9 @@ import {
   type TransportOf
 } from "../../services/Transport.ts"
 import * as UnixSocketFile from "../system/UnixSocketFile.ts"
+import * as InetErrors from "./InetErrors.ts"
 import * as SocketBreak from "./SocketBreak.ts"
 import { type ConnectionSetup, onread, TcpConnection } from "./TcpConnection.ts"
-import * as TcpErrors from "./TcpErrors.ts"
 import * as TcpServer from "./TcpServer.ts"
 import * as UnixErrors from "./UnixErrors.ts"
 
@@ -45,7 +45,7 @@ export const make = (options: TcpServer.AcceptOptions = {}): TransportOf<Unix> =
       )
       server.on(
         "error",
-        (error: NodeJS.ErrnoException) => listen.acceptError(TcpErrors.acceptError(error.code), error.message)
+        (error: NodeJS.ErrnoException) => listen.acceptError(InetErrors.acceptError(error.code), error.message)
       )
       const local = Endpoint.format(endpoint)
       const setup: ConnectionSetup = { transport: "unix", local, remote: UNNAMED }

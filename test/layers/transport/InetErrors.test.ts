@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Endpoint from "../../../src/domain/net/Endpoint.ts"
-import * as TcpErrors from "../../../src/layers/transport/TcpErrors.ts"
+import * as InetErrors from "../../../src/layers/transport/InetErrors.ts"
 import { hasIPv6 } from "../../support/TransportWorlds.ts"
 
 const at = (text: string): Endpoint.InetEndpoint => Endpoint.inetOf(text)!
@@ -13,13 +13,13 @@ const system = (code: string, syscall = "connect", address?: string): SystemErro
   Object.assign(new Error(`${syscall} ${code}`), { code, syscall, ...(address !== undefined && { address }) })
 
 const connect = (error: NodeJS.ErrnoException, options: { readonly to?: string; readonly source?: string } = {}) =>
-  TcpErrors.connectFailed(
+  InetErrors.connectFailed(
     at(options.to ?? "tcp://192.0.2.1:80"),
     options.source === undefined ? undefined : at(options.source),
     error
   )
 
-const listen = (error: NodeJS.ErrnoException, on = "tcp://192.0.2.1:80") => TcpErrors.listenFailed(at(on), error)
+const listen = (error: NodeJS.ErrnoException, on = "tcp://192.0.2.1:80") => InetErrors.listenFailed(at(on), error)
 
 describe("connect", () => {
   for (
@@ -159,7 +159,7 @@ describe("listen", () => {
 })
 
 describe("source", () => {
-  const fault = (to: string, source: string) => TcpErrors.sourceFault(at(to), at(source))
+  const fault = (to: string, source: string) => InetErrors.sourceFault(at(to), at(source))
 
   it("an address of the destination's family, or of either for a name, is right", () => {
     assert.isUndefined(fault("tcp://192.0.2.1:80", "tcp://192.0.2.2:0"))

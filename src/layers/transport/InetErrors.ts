@@ -1,12 +1,12 @@
 /**
- * What the system's errors mean: a reason and a sentence that says what to do about it.
+ * What the system's errors mean for listens and connects over IP: a reason, and a sentence that says what to do about it.
  *
  * The same code means different things in different places. `EADDRNOTAVAIL` of a bind is an address that is not this
  * machine's; of a connect it is a source port that the very same connection has already, or no port left to connect
- * from, or no address of that family. So it counts which call failed, and whether a source was asked for.
+ * from, or no address of that family. So it matters which call failed, and whether a source was asked for.
  *
- * A name may have several addresses, and each attempt an error of its own. What is told is the one that got furthest: a
- * host that refused says more than an address that there is no way to.
+ * A name may have several addresses, and each attempt an error of its own. The one that got furthest is told: a host that
+ * refused says more than an address that cannot be reached.
  */
 import * as Os from "node:os"
 import * as Endpoint from "../../domain/net/Endpoint.ts"

@@ -1,0 +1,290 @@
+/**
+ * One session over UDP: the datagrams that come from one address, and those that go back to it.
+ *
+ * In the fifos each datagram stands whole, as `Datagram` says. One that finds no room in the rx fifo waits: `udpPending`
+ * of them in a session, and 16 MiB in all sessions of a socket. What comes beyond that is dropped and counted.
+ *
+ * This module is a hot path. What a worker writes is copied before it is sent, so its fifo is free at once.
+ */
+import * as Datagram from "../../domain/memory/Datagram.ts"
+import * as Fifo from "../../domain/memory/Fifo.ts"
+import * as ConnectionLoss from "../../domain/net/ConnectionLoss.ts"
+import type { ListenerOptions } from "../../domain/options/ListenerOptions.ts"
+import type * as Ledger from "../../domain/state/Ledger.ts"
+import type { ConnectionEnd, SharedConnection } from "../../services/Transport.ts"
+import type { UdpSocket } from "./UdpSocket.ts"
+
+/** The most bytes that datagrams which wait may have in all sessions of a socket. */
+const WAITING_BYTES = 16 << 20
+
+/** Milliseconds without a datagram after which a session ends when its worker is to finish what it has. */
+const DRAIN_IDLE = 500
+
+const TAKEN_BACK = "bytes that were there were taken back"
+
+/** What of a listener's options is for its sessions. */
+type UdpSettings = Pick<ListenerOptions, "udpIdleTimeout" | "udpPending">
+
+// one for all: nothing is done between the use of it and the next
+const header = new Uint8Array(Datagram.HEADER)
+
+export class UdpConnection implements SharedConnection {
+  readonly _tag = "Shared"
+  readonly about = undefined
+  onGone: (() => void) | undefined
+  /** Datagrams that were dropped. */
+  dropped = 0
+  readonly key: string
+  readonly remote: string
+  /** Where its datagrams go; `undefined` where the socket is connected. */
+  readonly address: string | undefined
+  readonly port: number
+  readonly #socket: UdpSocket
+  readonly #settings: UdpSettings
+  #end: ConnectionEnd | undefined
+  /** What has come and is not in the rx fifo yet. */
+  #waiting: Array<Uint8Array> = []
+  #resuming = false
+  /** Bytes of the datagram that is read from the tx fifo, when its header has been. */
+  #length: number | undefined
+  /** Nothing more comes: it was idle for too long. */
+  #idle = false
+  #ending = false
+  #closing = false
+  #timer: NodeJS.Timeout | undefined
+  #closed: { readonly reset: string | undefined } | undefined
+
+  constructor(
+    socket: UdpSocket,
+    key: string,
+    remote: string,
+    address: string | undefined,
+    port: number,
+    settings: UdpSettings
+  ) {
+    this.#socket = socket
+    this.#settings = settings
+    this.key = key
+    this.remote = remote
+    this.address = address
+    this.port = port
+  }
+
+  get local(): string {
+    return this.#socket.local
+  }
+
+  open(end: ConnectionEnd): void {
+    this.#end = end
+    if (this.#closed !== undefined) return queueMicrotask(() => this.#sayClosed())
+    this.#timer = setTimeout(() => this.#onIdle(), this.#settings.udpIdleTimeout)
+    this.resume()
+  }
+
+  #guard(step: () => void): void {
+    try {
+      step()
+    } catch (error) {
+      if (!(error instanceof Fifo.FifoCorrupt)) throw error
+      const end = this.#end
+      this.#end = undefined
+      this.#finish(undefined)
+      queueMicrotask(() => end?.corrupt(error))
+    }
+  }
+
+  #drop(reason: Ledger.DropReason): void {
+    this.dropped++
+    this.#socket.dropped(reason)
+  }
+
+  // ---- from the socket to the rx fifo
+
+  receive(bytes: Uint8Array): void {
+    if (this.#closing) return
+    this.#timer?.refresh()
+    const end = this.#end
+    if (end === undefined || this.#waiting.length > 0) return this.#wait(bytes)
+    this.#guard(() => {
+      if (this.#put(end, bytes)) return end.received()
+      this.#wait(bytes)
+      this.#flush(end)
+    })
+  }
+
+  /** Puts a datagram into the fifo, whole; `false` when there is no room for it now. */
+  #put({ rx }: ConnectionEnd, bytes: Uint8Array): boolean {
+    const length = Datagram.HEADER + bytes.length
+    if (length > rx.bound) this.#drop("oversized")
+    else {
+      if (!rx.fits(length)) return false
+      rx.enqueue(Datagram.writeLength(header, bytes.length))
+      rx.enqueue(bytes)
+    }
+    return true
+  }
+
+  #wait(bytes: Uint8Array): void {
+    if (this.#waiting.length >= this.#settings.udpPending || this.#socket.waiting + bytes.length > WAITING_BYTES) {
+      return this.#drop(this.#end === undefined ? "not-claimed" : "no-room")
+    }
+    this.#waiting.push(bytes)
+    this.#socket.waiting += bytes.length
+  }
+
+  /** Puts what waits into the fifo, as far as there is room; whoever makes some calls {@link resume}. */
+  #flush(end: ConnectionEnd): void {
+    const { rx } = end
+    let received = false
+    for (let bytes = this.#waiting[0]; bytes !== undefined; bytes = this.#waiting[0]) {
+      const length = Datagram.HEADER + bytes.length
+      const wait = length > rx.bound ? "ready" : rx.waitWhole(length)
+      if (wait === "memory") end.starved()
+      if (wait !== "ready") break
+      this.#waiting.shift()
+      this.#socket.waiting -= bytes.length
+      this.#put(end, bytes)
+      received = true
+    }
+    if (received) end.received()
+  }
+
+  resume(): void {
+    if (this.#resuming || this.#waiting.length === 0) return
+    this.#resuming = true
+    queueMicrotask(() => {
+      this.#resuming = false
+      const end = this.#end
+      if (end !== undefined && !this.#closing && this.#closed === undefined) this.#guard(() => this.#flush(end))
+    })
+  }
+
+  #discard(reason?: Ledger.DropReason): void {
+    for (const { length } of this.#waiting) {
+      this.#socket.waiting -= length
+      if (reason !== undefined) this.#drop(reason)
+    }
+    this.#waiting = []
+  }
+
+  drain(): void {
+    if (this.#timer === undefined || this.#idle || this.#closed !== undefined) return
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.#onIdle(), Math.min(this.#settings.udpIdleTimeout, DRAIN_IDLE))
+  }
+
+  /** Nothing has come or gone for a while: at first that is the peer's end, and once more the connection's. */
+  #onIdle(): void {
+    if (this.#idle || this.#closing) return this.#finish(undefined)
+    this.#idle = true
+    this.#discard("no-room")
+    this.#socket.forget(this)
+    this.#timer?.refresh()
+    this.#end?.ended()
+    if (this.#ending) this.send()
+  }
+
+  // ---- from the tx fifo to the socket
+
+  send(): void {
+    this.#guard(() => {
+      this.#end?.tx.clearEvent()
+      this.#pump()
+    })
+  }
+
+  #pump(): void {
+    let tell = false
+    while (this.#end !== undefined && this.#closed === undefined) {
+      const { tx } = this.#end
+      if (this.#length === undefined) {
+        if (tx.size < Datagram.HEADER) {
+          this.#sentAll()
+          break
+        }
+        tell = tx.read(header).tell || tell
+        this.#length = Datagram.readLength(header)
+      }
+      const length = this.#length
+      if (length > tx.bound - Datagram.HEADER) {
+        this.#finish("the application wrote something else than datagrams; see SessionDatagrams")
+        break
+      }
+      if (tx.size < length) {
+        this.#sentAll()
+        break
+      }
+      if (this.#socket.isBlocked(this)) break
+      tell = this.#sendOne(tx, length) || tell
+    }
+    // apart from the call that wrote, as every event is
+    if (tell) queueMicrotask(() => this.#end?.room())
+  }
+
+  /** Sends what is next in the fifo; the answer is that of the fifo's `drop`. */
+  #sendOne(tx: Fifo.FifoConsumer, length: number): boolean {
+    this.#length = undefined
+    this.#timer?.refresh()
+    if (length <= Datagram.LARGEST_UDP) {
+      // a copy: the system may take its time, and so the fifo is free at once
+      const bytes = new Uint8Array(length)
+      const read = tx.read(bytes)
+      if (read.bytes < length) throw new Fifo.FifoCorrupt(TAKEN_BACK)
+      this.#socket.send(bytes, this)
+      return read.tell
+    }
+    this.#drop("too-large")
+    let tell = false
+    for (let left = length; left > 0;) {
+      const part = tx.peek(left)
+      if (part === undefined) throw new Fifo.FifoCorrupt(TAKEN_BACK)
+      tell = tx.drop(part.length) || tell
+      left -= part.length
+    }
+    return tell
+  }
+
+  /** All that is there whole has been sent: what is left of an end can be done. */
+  #sentAll(): void {
+    if (this.#closing || (this.#ending && this.#idle)) this.#finish(undefined)
+  }
+
+  end(): void {
+    this.#ending = true
+    this.#guard(() => this.#pump())
+  }
+
+  close(): void {
+    this.#closing = true
+    this.#discard()
+    this.end()
+  }
+
+  abort(): void {
+    this.#finish(ConnectionLoss.GIVEN_UP)
+  }
+
+  /** The system says that the peer is not to be reached. */
+  broken(error: NodeJS.ErrnoException): void {
+    this.#finish(ConnectionLoss.sentence(error))
+  }
+
+  #finish(reset: string | undefined): void {
+    if (this.#closed !== undefined) return
+    this.#closed = { reset }
+    clearTimeout(this.#timer)
+    this.#discard()
+    this.#socket.leave(this)
+    queueMicrotask(() => {
+      this.onGone?.()
+      this.onGone = undefined
+      this.#sayClosed()
+    })
+  }
+
+  #sayClosed(): void {
+    const end = this.#end
+    this.#end = undefined
+    end?.closed(this.#closed?.reset)
+  }
+}
