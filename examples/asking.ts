@@ -1,4 +1,4 @@
-// An app module that talks to another application of its host: a session like any other, here as a Node stream.
+// An app module that talks to another application of its host, over a session like any other, here as a Node stream.
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { text } from "node:stream/consumers"

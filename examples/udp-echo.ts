@@ -6,7 +6,7 @@ const echo = (session: Sessions.Session): void => {
     readable: () => {
       for (;;) {
         const datagram = SessionDatagrams.receive(session)
-        // one for which there is no room is lost, as datagrams may be
+        // a datagram for which there is no room is lost, as datagrams may be
         if (datagram === undefined || SessionDatagrams.send(session, datagram) === "closed") return
       }
     },

@@ -1,4 +1,4 @@
-// An app module on sessions themselves: answers each chunk in upper case, with backpressure both ways.
+// An app module that works on sessions: it answers each chunk in upper case, with backpressure both ways.
 import { Sessions } from "sluice/worker"
 
 const upper = (session: Sessions.Session): void => {

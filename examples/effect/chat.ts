@@ -1,6 +1,6 @@
-// A chat over WebSocket. Its members sit on whichever worker has their connection, so there is a room for the workers:
-// worker 0 keeps it, and each worker has a session to it, from thread to thread without a socket. What a member says
-// goes to the room, and from there to all workers, which tell their members. Needs local scope beside the global one.
+// A chat over WebSocket. Each member is on the worker that has the member's connection, so the workers meet in a room:
+// worker 0 keeps it, and every worker has a session to it, from thread to thread without a socket. What a member says
+// goes to the room, and from there to all workers, which tell their members. Needs local scope besides the global one.
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
@@ -20,7 +20,7 @@ const received = (session: Sessions.Session, take: (text: Uint8Array) => void): 
   }
 }
 
-/** A worker that can't keep up is put out, and comes in again; what was said meanwhile it has missed. */
+/** A worker that can't keep up is put out and comes back; it has missed what was said meanwhile. */
 const Room = Layer.effectDiscard(Effect.gen(function*() {
   const sessions = yield* Sessions.Sessions
   if (sessions.worker.worker !== 0) return
@@ -42,7 +42,7 @@ const Room = Layer.effectDiscard(Effect.gen(function*() {
 const Chat = HttpRouter.use(Effect.fnUntraced(function*(router) {
   const sessions = yield* Sessions.Sessions
   const number = sessions.worker.worker
-  // a member that can't keep up misses the oldest of what it has not read
+  // a member that can't keep up misses the oldest messages that it has not read
   const said = yield* PubSub.sliding<string>(256)
   const tellMembers = (text: Uint8Array): void => void PubSub.publishUnsafe(said, decoder.decode(text))
   const joined = yield* Deferred.make<void>()
@@ -59,7 +59,7 @@ const Chat = HttpRouter.use(Effect.fnUntraced(function*(router) {
     })
   })
   const inRoom = Effect.scoped(stay).pipe(Effect.ignore, Effect.repeat(Schedule.spaced("50 millis")))
-  // a worker that is drained is left by all: members that come again come to another one
+  // all leave a worker that is being drained: members that connect again get another one
   yield* Effect.forkScoped(Effect.raceFirst(inRoom, sessions.draining))
 
   const member = Effect.gen(function*() {

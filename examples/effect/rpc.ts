@@ -1,4 +1,4 @@
-// JSON-RPC, a request a line, on Effect's RpcServer: in every worker, on all endpoints of the application.
+// JSON-RPC, one request a line, on Effect's RpcServer: in every worker, on all endpoints of the application.
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Rpc, RpcGroup, RpcSerialization, RpcServer } from "effect/rpc"

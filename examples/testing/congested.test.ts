@@ -1,4 +1,4 @@
-// No worker can take a connection. How many wait, for how long, and what are the others told?
+// No worker can take a connection. How many wait, for how long, and what happens to the others?
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { AppWorker, SessionLayer } from "sluice"
@@ -26,25 +26,25 @@ it.effect("while all workers are congested three connections wait, for a second,
 
     for (const worker of [0, 1]) script(worker).block()
     const clients = Array.from({ length: 5 }, dial)
-    // their offers run out, and one more that is made to worker 1 after worker 0: three are held, two have no room
+    // the offers to both run out, and so does the one that went from worker 0 to worker 1: three are held, two have no room
     yield* advance("10 millis")
     assert.isTrue((yield* host.report).apps[0]!.workers.every(({ congested }) => congested))
     assert.strictEqual((yield* arrivals).held, 3)
     assert.strictEqual((yield* arrivals).refused["hold-full"], 2)
     assert.strictEqual(clients.filter(({ refused }) => refused).length, 2)
 
-    // one that waits gives up, so there is room for another
+    // a client that waits gives up, so there is room for another
     clients.find(({ closed }) => !closed)!.reset()
     yield* settled
     const late = dial()
-    // the others are held since their offers ran out, 5 ms after the beginning
+    // the others have been held since their offers ran out, 5 ms after the beginning
     yield* advance("994 millis")
     assert.strictEqual((yield* arrivals).held, 3)
     yield* advance("1 millis")
     assert.strictEqual((yield* arrivals).refused["hold-time"], 2)
     assert.strictEqual((yield* arrivals).held, 1)
 
-    // whoever still waits is served as soon as a worker can
+    // the client that still waits is served as soon as a worker can
     script(1).release()
     yield* settled
     assert.strictEqual(late.received().toString(), "1.0 hello\n")

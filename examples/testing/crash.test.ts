@@ -1,4 +1,4 @@
-// A worker crashes. Who is cut off, who is not, and when is it back?
+// A worker crashes. Who is cut off, who is not, and when is the worker back?
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { AppWorker, SessionLayer } from "sluice"
@@ -29,7 +29,7 @@ it.effect("a crash resets the worker's sessions, moves its offers, and is over a
     assert.strictEqual(zero.received().toString(), "0.0 a\n")
     assert.strictEqual(one.received().toString(), "1.0 b\n")
 
-    // the next message for worker 1 is the offer of a connection: it dies of it, and worker 0 gets the connection
+    // the next message for worker 1 offers it a connection: the worker dies of it, and worker 0 gets the connection
     script(1).crashAtNextMessage("a bug")
     const moved = [say("c"), say("d")]
     yield* settled
@@ -46,7 +46,7 @@ it.effect("a crash resets the worker's sessions, moves its offers, and is over a
     yield* settled
     assert.deepStrictEqual(again.map((client) => client.received().toString()), ["1.1 e\n", "0.0 f\n"])
 
-    // a second crash soon after waits twice as long
+    // after a second crash the wait is twice as long
     script(1).crash()
     yield* advance("199 millis")
     assert.deepStrictEqual(yield* states, ["RUNNING", "BACKOFF"])

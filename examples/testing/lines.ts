@@ -1,4 +1,4 @@
-// An app module under test: a protocol of lines. Each comes back with the worker's number and its starts before this one.
+// An app module under test: each line comes back with the worker's number and how often that worker was started again.
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { createInterface } from "node:readline"
@@ -8,7 +8,7 @@ export default Layer.unwrap(Effect.map(Sessions.Sessions, ({ worker }) =>
   Sessions.layerAccept((session) => {
     const stream = new SessionDuplex.SessionDuplex(session)
     const lines = createInterface({ input: stream })
-    // a connection that breaks is no error of this program
+    // a connection that breaks is not an error of this program
     lines.on("error", () => {})
     lines.on("line", (line) => stream.write(`${worker.worker}.${worker.restarts} ${line}\n`))
     lines.on("close", () => stream.end())

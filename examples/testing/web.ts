@@ -1,4 +1,4 @@
-// An app module under test: HTTP, and each answer says which worker it comes from.
+// An app module under test: HTTP, where each answer says which worker it comes from.
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { SessionHttpServer, Sessions } from "sluice/worker"
