@@ -1,6 +1,6 @@
 /**
  * What is left of 10,000 connections and 20 worker crashes: connections with `Connection: close` are opened 100 at a
- * time, and now and then one lets its worker throw where nobody catches it, or exit. Afterwards every counter must be
+ * time, and now and then one makes its worker throw an exception that nobody catches, or exit. Afterwards every counter must be
  * where it was before, and only connections may have failed that were under way at a crash. "Before" is after a first
  * run of the same.
  *
@@ -138,8 +138,8 @@ console.log(
     + `${restarts} restarts; resident memory grew by ${growth} MiB`
 )
 console.log(
-  `${failed.length} others failed${failed.length === 0 ? "" : ` (${errors.join(", ")})`}, `
-    + `${unexplained.length} of them not at a crash; ${refusals} refused by the host`
+  `${failed.length} other connections failed${failed.length === 0 ? "" : ` (${errors.join(", ")})`}, `
+    + `${unexplained.length} of them at no crash; ${refusals} refused by the host`
 )
 
 for (const name of names) {

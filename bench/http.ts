@@ -1,6 +1,6 @@
 /**
- * HTTP keep-alive through a thread worker, next to a bare `net` responder with the same handler; then the same with
- * 100 us of processor time per request and two workers, next to one bare process.
+ * HTTP keep-alive through a thread worker, compared with a bare `net` responder with the same handler; then the same with
+ * 100 us of processor time per request and two workers, compared with one bare process.
  *
  * Needs wrk. `node bench/http.ts`: about a minute.
  */
@@ -44,4 +44,4 @@ const [cpuSluice, cpuBare, cpuRatio] = plain.cpu
 Bench.line("  processor time per request, us", cpuSluice.toFixed(1), cpuBare.toFixed(1), cpuRatio, "at most 1.40")
 const burning = await compare(2, 100)
 const [two, one, gain] = burning.rate
-Bench.line("100 us each, 2 workers, requests/s", two.toFixed(0), one.toFixed(0), gain, "at least 1.70")
+Bench.line("100 us of work, 2 workers, req/s", two.toFixed(0), one.toFixed(0), gain, "at least 1.70")

@@ -1,6 +1,6 @@
 /**
- * Memory of 10,000 connections that are open and idle: how much a host with two thread workers grows by them, next to
- * a bare `net` server that keeps them with the same handlers. Both are warmed up and settled before. Then one of the
+ * Memory of 10,000 connections that are open and idle: how much a host with two thread workers grows by them, compared
+ * with a bare `net` server that keeps them with the same handlers. Both are warmed up and settled before. Then one of the
  * connections uploads 64 MiB to an application that reads nothing until its fifo is full: a busy session among ten
  * thousand idle ones has its whole bound.
  *
@@ -69,14 +69,18 @@ await Bench.stop(net)
 Bench.header("net")
 const KiB = (bytes: number) => (bytes / 1024).toFixed(2)
 Bench.line(`${CONNECTIONS} idle, growth, MiB`, KiB(ours / 1024), KiB(bare / 1024), ours / bare, "at most 1.50")
-Bench.line("  for each connection, KiB", KiB(ours / CONNECTIONS), KiB(bare / CONNECTIONS), ours / bare, "")
-console.log(`sessions open: ${sessions}; segment memory for each: ${perSession.toFixed(0)} bytes (goal: at most 1024)`)
-console.log(`one busy among them: its fifo came to hold ${busy.most} of ${FIFO} bytes, and ${busy.bytes} arrived`)
+Bench.line("  per connection, KiB", KiB(ours / CONNECTIONS), KiB(bare / CONNECTIONS), ours / bare, "")
+console.log(
+  `sessions open: ${sessions}; segment memory per session: ${perSession.toFixed(0)} bytes (goal: at most 1024)`
+)
+console.log(
+  `one busy session among them: its fifo held up to ${busy.most} of ${FIFO} bytes, and ${busy.bytes} bytes arrived`
+)
 Bench.expect(sessions === CONNECTIONS, `${sessions} sessions were open, not ${CONNECTIONS}`)
 Bench.expect(ours <= 1.5 * bare, `the growth is ${(ours / bare).toFixed(2)} times the bare server's, more than 1.50`)
 Bench.expect(
   perSession <= 1024,
   `an idle session holds ${perSession.toFixed(0)} bytes of segment memory, more than 1024`
 )
-Bench.expect(busy.most === FIFO, `the busy session's fifo came to hold ${busy.most} bytes, not ${FIFO}`)
+Bench.expect(busy.most === FIFO, `the fifo of the busy session held up to ${busy.most} bytes, not ${FIFO}`)
 Bench.expect(busy.bytes === UPLOAD, `${busy.bytes} bytes arrived of ${UPLOAD}`)

@@ -1,6 +1,6 @@
 /**
- * Bulk bytes through the proxy: iperf3 to the server, from it (`-R`), and over four connections; next to a bare Node
- * proxy, HAProxy in one thread, and no proxy.
+ * Bulk bytes through the proxy: iperf3 to the server, from it (`-R`), and over four connections; compared with a bare
+ * Node proxy, HAProxy in one thread, and no proxy.
  *
  * Goal: at least the rate of the bare proxy.
  * Needs iperf3. `node bench/proxy-iperf.ts`: about two minutes.

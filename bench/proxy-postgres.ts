@@ -1,6 +1,6 @@
 /**
  * PostgreSQL through the proxy: pgbench's built-in queries (`-S`) over connections that stay, and with a connection for
- * each transaction (`-C`); next to a bare Node proxy, HAProxy in one thread, and no proxy.
+ * each transaction (`-C`); compared with a bare Node proxy, HAProxy in one thread, and no proxy.
  *
  * Goal: at least the transactions a second of the bare proxy, and no error.
  * Needs PostgreSQL with pgbench; a server does not run as root, so root runs it as the user `postgres`.

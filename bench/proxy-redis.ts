@@ -1,6 +1,6 @@
 /**
  * Redis through the proxy: all tests of redis-benchmark, with one request at a time on each of 50 connections, and with
- * 16; next to a bare Node proxy, HAProxy in one thread, and no proxy.
+ * 16; compared with a bare Node proxy, HAProxy in one thread, and no proxy.
  *
  * Goal: at least the requests a second of the bare proxy, as the geometric mean over the tests, and no error.
  * Needs redis-server and redis-benchmark. `node bench/proxy-redis.ts`: about seven minutes.

@@ -1,5 +1,5 @@
 /**
- * The message queue with its doorbell next to `postMessage`: one way in both directions, and round trips.
+ * The message queue with its doorbell, compared with `postMessage`: one way in both directions, and round trips.
  *
  * Run it with `node bench/queue.ts`; it takes some ten seconds. All figures are medians over rounds in which the two
  * take turns, so their ratio holds on a busy machine too; the absolute figures do not.

@@ -1,7 +1,7 @@
 /**
  * New connections while one of two workers blocks its event loop for 1 s in every 2 s: a client process opens 200 a
  * second for 10 s, each connects, asks once, reads the whole response and closes. The time is from `connect()` to the
- * response's last byte. Next to `node:cluster` with two workers, the same handler and the same blocking.
+ * response's last byte. Compared with `node:cluster` with two workers, the same handler and the same blocking.
  *
  * Goal: no failures, p99 at most 10 ms, none over 50 ms. `node bench/stall.ts`: about 25 s.
  */
@@ -37,11 +37,11 @@ const p50 = ({ latencies }: Result) => Bench.percentile(latencies, 0.5)
 const p99 = ({ latencies }: Result) => Bench.percentile(latencies, 0.99)
 const max = ({ latencies }: Result) => Math.max(...latencies)
 console.log(`${PER_SECOND * SECONDS} connections, one of two workers blocked for 1 s in every 2 s`)
-console.log(`failures: ${a.failures} (goal: 0), cluster ${b.failures}`)
+console.log(`failures: ${a.failures} (goal: 0); cluster: ${b.failures}`)
 compare("  p50, ms", p50, "")
 compare("  p99, ms", p99, "at most 10 ms")
 compare("  max, ms", max, "at most 50 ms")
-console.log(`offers taken back: ${ledger.offers.revoked} of ${ledger.offers.offered}`)
+console.log(`offers revoked: ${ledger.offers.revoked} of ${ledger.offers.offered}`)
 Bench.expect(a.failures === 0, "a connection failed")
 Bench.expect(p99(a) <= 10, `p99 is ${p99(a).toFixed(1)} ms, more than 10`)
 Bench.expect(max(a) <= 50, `the longest took ${max(a).toFixed(1)} ms, more than 50`)

@@ -1,6 +1,6 @@
 /**
  * 10,000 connections at once over TLS that is ended in the host, with two thread workers that echo: opened some at a time
- * from several source addresses, each exchanges a line, and all are held open together. Next to a bare `tls` server.
+ * from several source addresses, each exchanges a line, and all are held open together. Compared with a bare `tls` server.
  *
  * Goal: none fails, all are sessions at once, and with the last of them every counter is where it was. Needs some 10,100
  * open files per process (`ulimit -n`). `node bench/tls.ts`: about a minute.
@@ -94,7 +94,7 @@ Bench.header("tls")
 const KiB = (bytes: number) => (bytes / 1024).toFixed(2)
 const compare = (what: string, a: number, b: number, print: (value: number) => string) =>
   Bench.line(what, print(a), print(b), a / b, "")
-console.log(`${CONNECTIONS} connections over TLS at once; sessions of the host then: ${ours.found}`)
+console.log(`${CONNECTIONS} connections over TLS at once; sessions in the host at that time: ${ours.found}`)
 compare("  memory per connection, KiB", ours.perConnection, bare.perConnection, KiB)
 compare("  CPU per connection, ms", ours.cpu * 1000, bare.cpu * 1000, (ms) => ms.toFixed(2))
 compare("  connections a second", ours.perSecond, bare.perSecond, (n) => n.toFixed(0))
@@ -102,5 +102,5 @@ console.log(`before: ${JSON.stringify(before)}`)
 console.log(`after:  ${JSON.stringify(after)}; main thread: ${JSON.stringify(handles)}`)
 console.log(`refused: ${JSON.stringify(last.ledger.arrivals.refused)}`)
 Bench.expect(ours.failures === 0, `${ours.failures} connections failed`)
-Bench.expect(ours.found === CONNECTIONS, `${ours.found} sessions at once`)
-Bench.expect(JSON.stringify(after) === JSON.stringify(before), "something was left")
+Bench.expect(ours.found === CONNECTIONS, `${ours.found} sessions at once, not ${CONNECTIONS}`)
+Bench.expect(JSON.stringify(after) === JSON.stringify(before), "something is left behind")

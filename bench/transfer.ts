@@ -1,5 +1,5 @@
 /**
- * Connections that move to their workers (placement `transfer`), next to `node:cluster`: the same request listener on
+ * Connections that move to their workers (placement `transfer`), compared with `node:cluster`: the same request listener on
  * Node's HTTP server, two workers each, in one run. New connections (`Connection: close`), keep-alive requests, and
  * new connections while one of the two workers blocks its event loop for 1 s in every 2 s (see `bench/stall.ts`).
  *
@@ -13,8 +13,8 @@ const SECONDS = 2
 const PER_SECOND = 200
 const STALL_SECONDS = 10
 /**
- * With all processors busy a turn of a worker's loop takes longer than the 5 ms after which an offer goes elsewhere by
- * default, and there is nobody else who is less busy. 20 ms are still well within the third goal.
+ * With all processors busy, a turn of a worker's loop takes longer than the 5 ms after which an offer is revoked by
+ * default, and no other worker is less busy. 20 ms are still well within the third goal.
  */
 const OPTIONS = JSON.stringify({ listener: { placement: "transfer" }, admission: { revokeAfter: 20 } })
 
@@ -67,8 +67,8 @@ const compare = (what: string, figure: (visits: Visits) => number, goal: string)
 compare("a worker blocked: p99, ms", p99, "")
 compare("a worker blocked: slowest, ms", max, "at most 50 ms")
 
-Bench.expect(connections[2] >= 1.5, `${connections[2].toFixed(2)} times the connections, less than 1.5`)
+Bench.expect(connections[2] >= 1.5, `${connections[2].toFixed(2)} times the connections, less than 1.50`)
 // as it is printed: to a hundredth
-Bench.expect(Math.round(requests[2] * 100) >= 100, `${requests[2].toFixed(2)} times the requests, less than as many`)
+Bench.expect(Math.round(requests[2] * 100) >= 100, `${requests[2].toFixed(2)} of the requests, less than 1.00`)
 Bench.expect(a.failures === 0, "a connection failed")
 Bench.expect(max(a) <= 50, `the longest took ${max(a).toFixed(1)} ms, more than 50`)

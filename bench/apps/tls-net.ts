@@ -1,4 +1,4 @@
-/** A bare `tls` server that echoes, next to which the host is measured. */
+/** A bare `tls` server that echoes, with which the host is compared. */
 import * as Fs from "node:fs"
 import * as Tls from "node:tls"
 

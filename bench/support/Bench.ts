@@ -1,8 +1,8 @@
 /**
  * What the benchmarks share: servers in processes of their own, what they cost, and tables.
  *
- * Machines are noisy, so a figure is measured next to its peer's in the same run, in turn, several times over, and the
- * medians are printed with their ratio.
+ * Machines are noisy, so a figure and the one it is compared with are measured in turn, several times over, in the same
+ * run, and the medians are printed with their ratio.
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process"
 import * as Fs from "node:fs"

@@ -67,7 +67,7 @@ const listens = (port: number): Promise<boolean> =>
     socket.on("error", () => resolve(false))
   })
 
-/** A port of 127.0.0.1 that nobody had a moment ago. */
+/** A port of 127.0.0.1 that was free a moment ago. */
 export const freePort = (): Promise<number> =>
   new Promise((resolve) => {
     const server = Net.createServer()
@@ -84,7 +84,7 @@ export const temporary = (): string => {
   return path
 }
 
-/** The path of a program; `undefined`, and a word about it, when the machine has none. */
+/** The path of a program; `undefined`, with a message, when the machine has none. */
 export const find = (name: string, ...more: ReadonlyArray<string>): string | undefined => {
   const folders = [...(process.env.PATH ?? "").split(":"), "/usr/sbin", ...more]
   const found = folders.map((folder) => Path.join(folder, name)).find((path) => Fs.existsSync(path))
@@ -207,7 +207,7 @@ export const table = (
   results: ReadonlyMap<string, Result>,
   digits = 0
 ): number => {
-  const head = [...ways.map(({ name }) => name), "to pipe"].map((text) => text.padStart(WIDTH)).join("")
+  const head = [...ways.map(({ name }) => name), "vs pipe"].map((text) => text.padStart(WIDTH)).join("")
   console.log(`\n${title.padEnd(36)}${head}`)
   const ratios: Array<number> = []
   for (const name of Object.keys(results.get("direct")!.best)) {
@@ -220,7 +220,7 @@ export const table = (
   const cpu = ways.map(({ name, pid }) => pid === undefined ? "" : (results.get(name)!.cpu * 1e6).toFixed(1))
   const cpuRatio = results.get("sluice")!.cpu / results.get("pipe")!.cpu
   console.log(
-    `${`  the proxy's us for a ${unit}`.padEnd(36)}${cpu.map((text) => text.padStart(WIDTH)).join("")}${
+    `${`  processor us per ${unit}`.padEnd(36)}${cpu.map((text) => text.padStart(WIDTH)).join("")}${
       cpuRatio.toFixed(2).padStart(WIDTH)
     }`
   )
