@@ -10,6 +10,7 @@ import { text } from "node:stream/consumers"
 import { setTimeout as sleep } from "node:timers/promises"
 import * as Endpoint from "../src/domain/net/Endpoint.ts"
 import * as Settings from "../src/layers/cli/Settings.ts"
+import { has } from "./support/programs.ts"
 import { control, findPort, root, serving } from "./support/serving.ts"
 
 const read = (path: string): string => Fs.readFileSync(Path.join(root, path), "utf8")
@@ -194,9 +195,6 @@ describe("examples", () => {
     ))
 })
 
-const hasSocat = spawnSync("socat", ["-V"]).error === undefined
-const hasCurl = spawnSync("curl", ["-V"]).error === undefined
-
 /** Serves an example on a path beside a port, and gives the path. */
 const servingAt = (example: string, test: (path: string) => void, ...args: ReadonlyArray<string>) => {
   const socket = control()
@@ -215,7 +213,7 @@ const servingAt = (example: string, test: (path: string) => void, ...args: Reado
 }
 
 describe("examples over sockets of other kinds", () => {
-  it.runIf(hasCurl || process.env.CI !== undefined)(
+  it.runIf(has("curl"))(
     "hello.ts answers curl at a Unix socket with the given mode",
     () =>
       servingAt(
@@ -230,7 +228,7 @@ describe("examples over sockets of other kinds", () => {
       )
   )
 
-  it.runIf(hasSocat || process.env.CI !== undefined)(
+  it.runIf(has("socat"))(
     "upper.ts answers socat at a Unix socket",
     () =>
       servingAt("upper.ts", (path) => {
@@ -240,7 +238,7 @@ describe("examples over sockets of other kinds", () => {
       })
   )
 
-  it.runIf(hasSocat || process.env.CI !== undefined)("udp-echo.ts sends socat its datagram back", () =>
+  it.runIf(has("socat"))("udp-echo.ts sends socat its datagram back", () =>
     serving(
       ["dist/main.js", "serve", "examples/udp-echo.ts", "--listen", "udp://127.0.0.1:0", "--control", control()],
       (port) => {

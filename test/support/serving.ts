@@ -25,7 +25,7 @@ export const serving = async (
     for (let tries = 0; !/listening on \S+:\d+/.test(said); tries++) {
       assert.isBelow(tries, 600, said)
       assert.isNull(child.exitCode, said)
-      await sleep(50)
+      await sleep(20)
     }
     await test(Number(/listening on \S+:(\d+)/.exec(said)![1]))
   } finally {
