@@ -68,7 +68,7 @@ const run = Effect.gen(function*() {
     fault: (detail) => void Deferred.doneUnsafe(stop, Exit.fail(new WorkerExit({ reason: "Crashed", detail })))
   })
   loop.wake()
-  const app = yield* AppModules.load({ _tag: "Url", url }, yield* NodeListen.make(sessions))
+  const app = yield* AppModules.load({ _tag: "Url", url }, yield* NodeListen.make(sessions, start.suggested === true))
   yield* Layer.build(Layer.provide(app, Layer.succeed(Sessions, sessions)))
   yield* status({ _tag: "Ready" })
   yield* Deferred.await(stop)

@@ -219,6 +219,11 @@ export interface AttachExtras {
    * somebody looks, so it should be cheap; what it tells of its workers it has from memory that it shares with them.
    */
   readonly status?: ((now: number) => Report.Status) | undefined
+  /**
+   * Endpoint URIs to serve when the options name none; none by default. A program that listens by itself on a worker's
+   * thread keeps to the endpoints that it names.
+   */
+  readonly listen?: ReadonlyArray<string> | undefined
 }
 
 /**

@@ -20,6 +20,8 @@ export class WorkerPlan extends Context.Service<WorkerPlan, {
   readonly app: AppOptions
   /** Endpoint URIs that the application was told to serve. */
   readonly endpoints: ReadonlyArray<string>
+  /** Whether its options name none of them: a program that listens by itself then listens where it says. */
+  readonly suggested: boolean
   readonly module: AppModule
   /** Where the worker runs. */
   readonly place: WorkerInfo["kind"]

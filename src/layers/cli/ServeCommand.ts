@@ -214,7 +214,7 @@ export const make = (
       const given = { ...input.settings, app: Option.getOrUndefined(input.app) }
       const settings = yield* Settings.resolve(given, Option.getOrUndefined(input.config))
       const url = settings.app === undefined ? env.defaultApp.href : yield* moduleUrl(settings.app)
-      yield* run(env.host, settings, url)
+      yield* run(env.host, settings, url, { listen: settings.decoded.scope.global ? [Settings.DEFAULT_LISTEN] : [] })
     })
   ).pipe(
     Command.withDescription(

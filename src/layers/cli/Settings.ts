@@ -355,7 +355,8 @@ const path = (given: Given | undefined): Result.Result<string | undefined, strin
 
 /** The application without a module of its own is the default one, on its default endpoint. */
 const DEFAULT_NAME = "http"
-const DEFAULT_LISTEN = "tcp://127.0.0.1:8080"
+/** Where an application is served that says nothing about it. */
+export const DEFAULT_LISTEN = "tcp://127.0.0.1:8080"
 
 const serve: Program<undefined> = {
   settings,

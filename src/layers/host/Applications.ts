@@ -180,7 +180,7 @@ export class Applications {
     options: Options.AppOptions,
     module: AppModule,
     namespace: Scope.Closeable,
-    { status = () => [] }: AttachExtras
+    { listen = [], status = () => [] }: AttachExtras
   ): Effect.Effect<AttachedApp, AttachFailed> {
     return Effect.suspend(() => {
       let name = ""
@@ -198,6 +198,7 @@ export class Applications {
           options,
           module,
           status,
+          fallback: listen,
           namespace,
           sessions: 0,
           slots: new Map(),

@@ -32,6 +32,8 @@ export interface AttachedApp extends SlotApp {
   readonly module: AppModule
   /** What it shows of itself at a time of the clock. */
   readonly status: (now: number) => Report.Status
+  /** Endpoint URIs to serve when its options name none. */
+  readonly fallback: ReadonlyArray<string>
   readonly slots: Map<Handle.WorkerMapIndex, WorkerSlot>
   readonly supervisors: Map<WorkerSlot, Fiber.Fiber<void>>
   /** Its stay in its namespace, which ends with it. */

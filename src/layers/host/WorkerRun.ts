@@ -19,7 +19,7 @@ import type { Certificates } from "../../services/Certificates.ts"
 import { Congestion, type Unresponsive } from "../../services/Congestion.ts"
 import { MessageQueue } from "../../services/MessageQueue.ts"
 import { SegmentManager } from "../../services/SegmentManager.ts"
-import type { WorkerStack } from "../stack/WorkerStack.ts"
+import type { StackPlan, WorkerStack } from "../stack/WorkerStack.ts"
 import * as TlsStart from "../transport/TlsStart.ts"
 import type { Connects } from "./Connects.ts"
 import type { HostSession } from "./HostSession.ts"
@@ -44,10 +44,14 @@ export interface RunHost {
 }
 
 /** What applications are told to serve: what they listen on, and any port for each transport that they proxy (W18). */
-const endpointsOf = ({ listen, proxiedTransports }: AttachedApp["options"]): ReadonlyArray<string> => [
-  ...listen.map(Endpoint.format),
-  ...(proxiedTransports.includes("tcp") ? Endpoint.anyPorts.map(Endpoint.format) : [])
-]
+const endpointsOf = (
+  { fallback, options: { listen, proxiedTransports } }: AttachedApp
+): Pick<StackPlan, "endpoints" | "suggested"> => {
+  const named = [...listen, ...(proxiedTransports.includes("tcp") ? Endpoint.anyPorts : [])]
+  return named.length > 0
+    ? { endpoints: named.map(Endpoint.format), suggested: false }
+    : { endpoints: fallback, suggested: true }
+}
 
 const isCutThrough = ({ connection }: HostSession): boolean => connection._tag === "CutThrough"
 
@@ -81,7 +85,7 @@ export class WorkerRun {
     return Effect.gen({ self: this }, function*() {
       const services = yield* stack.build({
         app: app.options,
-        endpoints: endpointsOf(app.options),
+        ...endpointsOf(app),
         module: app.module,
         ledger: slot.messages,
         info: {

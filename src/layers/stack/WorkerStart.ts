@@ -9,12 +9,13 @@ import * as TlsStart from "../transport/TlsStart.ts"
 import type * as WorkerPlace from "../worker/WorkerPlace.ts"
 
 export const make = Effect.gen(function*() {
-  const { app, endpoints, info } = yield* WorkerPlan
+  const { app, endpoints, info, suggested } = yield* WorkerPlan
   const { first } = yield* SegmentManager
   const { geometry, inbox } = yield* MessageQueue
   const start: WorkerPlace.WorkerStart = {
     info,
     endpoints,
+    suggested,
     config: app.config,
     geometry,
     buffer: first.buffer,

@@ -15,6 +15,8 @@ import type { WorkerTls } from "./WorkerTls.ts"
 export interface WorkerStart {
   readonly info: WorkerInfo
   readonly endpoints: ReadonlyArray<string>
+  /** Whether a program that listens by itself listens where it says, and not on these. */
+  readonly suggested?: boolean | undefined
   readonly config: unknown
   readonly geometry: Mq.Geometry
   /** Its first segment, with the queues, and where its own arena begins there. */

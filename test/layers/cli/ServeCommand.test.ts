@@ -1,11 +1,20 @@
 /** `sluice serve`: what it refuses, and how it ends. */
+import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as TestConsole from "effect/testing/TestConsole"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Path from "node:path"
 import * as Report from "../../../src/domain/report/Report.ts"
+import * as Sluice from "../../../src/layers/cli/Sluice.ts"
+import * as CertificatesMemory from "../../../src/layers/stores/CertificatesMemory.ts"
+import * as SessionRulesMemory from "../../../src/layers/stores/SessionRulesMemory.ts"
+import { AttachFailed, Draining } from "../../../src/services/SessionLayer.ts"
 import * as Cli from "../../support/Cli.ts"
+import * as FakeSessionLayer from "../../support/FakeSessionLayer.ts"
 import * as TcpClient from "../../support/TcpClient.ts"
 import * as TempDirectory from "../../support/TempDirectory.ts"
 
@@ -164,5 +173,42 @@ describe("sluice serve", () => {
       const { code, stderr } = yield* serving.result
       assert.strictEqual(code, 0, stderr)
       assert.isFalse(Fs.existsSync(serving.control))
+    }))
+})
+
+/** What the host is told about endpoints by `serve` with these arguments. */
+const toldOf = (...args: ReadonlyArray<string>) =>
+  Effect.gen(function*() {
+    const control = Path.join(yield* TempDirectory.make, "control.sock")
+    let told: unknown
+    const host = FakeSessionLayer.layer({
+      attach: ({ listen = [] }, _, extras) =>
+        Effect.suspend(() => {
+          told = { listen, otherwise: extras?.listen }
+          return Effect.fail(new AttachFailed({ reason: new Draining() }))
+        })
+    })
+    const run = Sluice.run(Layer.mergeAll(host, SessionRulesMemory.layer, CertificatesMemory.layer))
+    assert.strictEqual(yield* run(["serve", ...args, "--control", control]), 1)
+    return told
+  }).pipe(
+    Effect.provide([NodeServices.layer, ConfigProvider.layer(ConfigProvider.fromEnv({ env: {} })), TestConsole.layer])
+  )
+
+describe("sluice serve without --listen", () => {
+  const byDefault = ["tcp://127.0.0.1:8080"]
+
+  it.effect("has the default endpoint for an application that names none", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* toldOf(echo), { listen: [], otherwise: byDefault })
+      const listen = "tcp://127.0.0.1:9090"
+      assert.deepStrictEqual(yield* toldOf(echo, "--listen", listen), { listen: [listen], otherwise: byDefault })
+    }))
+
+  it.effect("has none for an application in local scope only, where no socket would lead to it", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* toldOf(echo, "--scope-local"), { listen: [], otherwise: [] })
+      const both = yield* toldOf(echo, "--scope-local", "--scope-global")
+      assert.deepStrictEqual(both, { listen: [], otherwise: byDefault })
     }))
 })

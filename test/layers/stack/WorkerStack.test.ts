@@ -34,6 +34,7 @@ const make = Effect.fnUntraced(function*(kind: WorkerInfo["kind"]) {
     info: { ...worker, kind },
     app: { ...defaults, name: "app" },
     endpoints: [],
+    suggested: false,
     module: AppWorker.fromUrl(new URL("../../fixtures/echo.ts", import.meta.url)),
     ledger: new Ledger.Messages()
   })

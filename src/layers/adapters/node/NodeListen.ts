@@ -3,8 +3,8 @@
  *
  * A program that knows nothing of workers makes a server and calls `listen`. On a worker's thread that call is answered
  * as `node:cluster` answers it in its workers: the host listens, once for all workers, and the server gets its
- * connections from there. It listens where the host was told to, and where the host was told nothing, where the program
- * says. That is the first server's; others listen where the program says. With `exclusive: true` the call is Node's own.
+ * connections from there. The first server listens where the host was told to; where the host was told nothing, or has
+ * only a default, it listens where the program says. Others listen where the program says. With `exclusive: true` the call is Node's own.
  *
  * For this the thread's `net.Server.prototype.listen` is replaced. A thread belongs to one worker, so nobody else's
  * servers are meant by it; on the host's own loop nothing is replaced, and nothing for applications that are layers.
@@ -40,16 +40,20 @@ const isExclusive = (options: unknown): boolean =>
   Predicate.hasProperty(options, "exclusive") && options.exclusive === true
 
 /**
- * Replaces `listen` on this thread. The servers are closed with the scope.
+ * Replaces `listen` on this thread. The servers are closed with the scope. `suggested`: the endpoints that the host has
+ * are a default, for applications that do not listen by themselves.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const make = Effect.fnUntraced(
-  function*(sessions: Sessions["Service"]): Effect.fn.Return<Listens, never, Scope.Scope> {
+  function*(
+    sessions: Sessions["Service"],
+    suggested: boolean
+  ): Effect.fn.Return<Listens, never, Scope.Scope> {
     const servers = new Set<NodeServer.NodeServer>()
     const first = yield* Deferred.make<void, unknown>()
-    let taken = sessions.endpoints.length === 0
+    let taken = suggested || sessions.endpoints.length === 0
     const own = Net.Server.prototype.listen
     const listen = function(this: Net.Server, ...args: Array<any>): Net.Server {
       if (isExclusive(args[0])) return Reflect.apply(own, this, args)

@@ -295,6 +295,25 @@ describe("a program that listens by itself", () => {
       assert.strictEqual(body.toString(), "hello\n")
     })))
 
+  it.live("listens where it says when the host has only a default, which is for programs that do not listen", () =>
+    onHost(Effect.gen(function*() {
+      const host = yield* SessionLayer
+      const byDefault = { listen: ["tcp://127.0.0.3:0"] }
+      const attach = (name: string, listen: ReadonlyArray<string> = []) =>
+        host.attach(
+          { name: `${name} ${listen.length}`, workers: 1, listen },
+          AppWorker.fromUrl(new URL(`../../../fixtures/node/${name}`, import.meta.url)),
+          byDefault
+        )
+      yield* attach("listens-late.cjs")
+      yield* attach("handler.ts")
+      yield* attach("handler.ts", ["tcp://127.0.0.4:0"])
+      const hosts = (yield* host.report).apps.map(({ listeners }) =>
+        listeners.map(({ endpoint }) => new URL(endpoint).hostname)
+      )
+      assert.deepStrictEqual(hosts, [["127.0.0.1"], ["127.0.0.3"], ["127.0.0.4"]])
+    })))
+
   it.live("that can't listen does not start", () =>
     onHost(Effect.gen(function*() {
       const host = yield* SessionLayer
