@@ -57,7 +57,7 @@ export class CutThroughs {
 
   #announce(worker: LiveWorker, peer: LiveWorker, bell: LinkBell): number {
     const number = worker.nextLink()
-    worker.announce(
+    worker.announcements.announce(
       { _tag: "addLink", link: number },
       { _tag: "Link", link: { number, inbox: peer.queue.inbox, bell } },
       () => peer.slot.live === peer
@@ -72,7 +72,7 @@ export class CutThroughs {
       const link = peer.links.get(worker)
       if (peer === worker || link === undefined) continue
       peer.links.delete(worker)
-      peer.withdraw({ _tag: "deleteLink", link })
+      peer.announcements.withdraw({ _tag: "deleteLink", link })
     }
     worker.links.clear()
   }

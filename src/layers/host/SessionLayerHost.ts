@@ -27,11 +27,11 @@ import { layerDefault, WorkerStack } from "../stack/WorkerStack.ts"
 import { Applications } from "./Applications.ts"
 import { Connects } from "./Connects.ts"
 import { Listeners } from "./Listeners.ts"
-import * as Reports from "./Reports.ts"
+import { Reports } from "./Reports.ts"
 import { Supervisor } from "./Supervisor.ts"
 import { Tables } from "./Tables.ts"
-import type { HostRequests } from "./Worker.ts"
 import { WorkerOperations } from "./WorkerOperations.ts"
+import type { HostRequests } from "./WorkerReader.ts"
 import { tellToDrain } from "./WorkerRun.ts"
 
 const make = (stack: WorkerStack["Service"]) =>
@@ -44,7 +44,6 @@ const make = (stack: WorkerStack["Service"]) =>
     const runFork = yield* FiberSet.makeRuntime<never, void, never>()
     const run = (effect: Effect.Effect<void>): void => void runFork(effect)
     const tables = new Tables(yield* MonotonicTime.reader)
-    const startedAt = tables.now()
     const listeners = new Listeners({ tables, transport, rules, certificates, fork: runFork, scope })
     const connects = new Connects({ tables, transport, rules, run })
 
@@ -67,6 +66,8 @@ const make = (stack: WorkerStack["Service"]) =>
     const workers = new Supervisor({ tables, listeners, connects, requests, certificates, stack }, scope)
     const applications = new Applications({ tables, listeners, workers, namespaces, certificates })
     const operations = new WorkerOperations(tables, applications, workers)
+
+    const reports = new Reports(tables, connects.cutThroughs, certificates)
 
     const drain = Effect.gen(function*() {
       tables.draining = true
@@ -98,7 +99,7 @@ const make = (stack: WorkerStack["Service"]) =>
           return Effect.sync(() => how === "close" ? session.close() : session.abort())
         }),
       drain,
-      ...Reports.make({ tables, cutThroughs: connects.cutThroughs, certificates, startedAt })
+      ...reports.all
     })
   })
 

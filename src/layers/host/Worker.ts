@@ -2,13 +2,10 @@
  * A worker as the host holds it.
  *
  * {@link WorkerSlot} is the worker over all its starts: its numbers, its state, its ledger. {@link LiveWorker} is one
- * start: the services of its stack, its sessions, and the reading of its queue. When a start ends, everything that
- * belonged to it ends with it; the slot stays for the next one.
+ * start: the services of its stack and its sessions. When a start ends, everything that belonged to it ends with it; the
+ * slot stays for the next one. The two stand in one file because each leads to the other.
  *
- * The host does not trust what a worker writes: a message about a session that is not the worker's, or that makes no
- * sense, is a fault, and the worker is given up.
- *
- * @since 0.1.0
+ * What the worker says is read by {@link WorkerReader}.
  */
 import * as Deferred from "effect/Deferred"
 import type * as Effect from "effect/Effect"
@@ -17,26 +14,22 @@ import * as Latch from "effect/Latch"
 import { Lag } from "../../domain/admission/Lag.ts"
 import * as Fifo from "../../domain/memory/Fifo.ts"
 import * as Inbox from "../../domain/memory/Inbox.ts"
-import * as Message from "../../domain/memory/Message.ts"
-import type { Sink } from "../../domain/memory/QueueConsumer.ts"
-import * as Mq from "../../domain/memory/QueueMemory.ts"
 import type { QueueOutlet } from "../../domain/memory/QueueProducer.ts"
-import { ReadLoop } from "../../domain/memory/ReadLoop.ts"
 import type { AppOptions } from "../../domain/options/AppOptions.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
 import * as WorkerState from "../../domain/state/WorkerState.ts"
 import { WorkerExit } from "../../services/AppWorker.ts"
-import type { Attachment } from "../../services/Attachment.ts"
 import type { Congestion } from "../../services/Congestion.ts"
 import type { MessageQueue } from "../../services/MessageQueue.ts"
 import type { SegmentManager } from "../../services/SegmentManager.ts"
 import type { WorkerInfo } from "../../services/Sessions.ts"
-import * as Bells from "../stack/Bells.ts"
+import { Announcements } from "./Announcements.ts"
 import type { HostSession } from "./HostSession.ts"
-import { type SharedSession, splice } from "./SharedSession.ts"
+import type { SharedSession } from "./SharedSession.ts"
+import { type HostRequests, WorkerReader } from "./WorkerReader.ts"
 
-/** Edges that are held back at most before the worker hears of them. */
+/** The most edges that are held back before the worker hears of them. */
 const GATHER = 16
 
 /** What a worker's slot knows of its application. */
@@ -65,7 +58,7 @@ export class WorkerSlot {
   restart = Deferred.makeUnsafe<void>()
   /** Done when the present start has succeeded or failed; a new one with each start that was asked for. */
   started = Deferred.makeUnsafe<void, WorkerExit>()
-  /** It is being deleted: nobody finds it any more. */
+  /** It is being deleted: nobody finds it from here on. */
   deleting = false
   /** Whether its listeners keep its seat when it stops. */
   restarting = false
@@ -104,22 +97,6 @@ export class WorkerSlot {
   }
 }
 
-/** What a live worker asks of the host. */
-export interface HostRequests {
-  readonly listen: (worker: LiveWorker, message: Message.Of<"listen">) => void
-  readonly unlisten: (worker: LiveWorker, message: Message.Of<"unlisten">) => void
-  readonly connect: (worker: LiveWorker, message: Message.Of<"connect">) => void
-  readonly cancelConnect: (worker: LiveWorker, message: Message.Of<"cancelConnect">) => void
-  /** The session of a handle, if it is not stale. */
-  readonly session: (handle: Handle.SessionHandle) => HostSession | undefined
-  /** An application has one session less; its slot may still be in use. */
-  readonly left: () => void
-  /** A session's slot is free. */
-  readonly freed: (session: HostSession) => void
-  /** The worker may take sessions again, or more of them. */
-  readonly available: () => void
-}
-
 /** A connect under way. */
 export interface HalfOpen {
   readonly request: number
@@ -132,15 +109,14 @@ export interface HalfOpen {
   readonly timeout: number
 }
 
-/** What a worker is given to keep. */
-type Announced = Exclude<Attachment, { readonly _tag: "Socket" | "Certificates" }>
-
 /** One start of a worker. */
 export class LiveWorker {
   readonly slot: WorkerSlot
   readonly segments: SegmentManager["Service"]
   readonly queue: MessageQueue["Service"]
   readonly congestion: Congestion["Service"]
+  /** The segments and links that the worker is given to keep. */
+  readonly announcements: Announcements
   readonly sessions = new Set<HostSession>()
   /** Connects under way, by request. */
   readonly halfOpen = new Map<number, HalfOpen>()
@@ -154,7 +130,7 @@ export class LiveWorker {
   readonly hot = new Set<SharedSession>()
   /** Sessions that wait for rx memory. */
   readonly starved = new Set<SharedSession>()
-  /** Lets those pass who wait for memory, each time that there is some again. */
+  /** Opens for a moment each time that there is memory again: for whatever waits for some. */
   readonly memory = Latch.makeUnsafe(false)
   readonly #host: HostRequests
   readonly #clock: () => number
@@ -164,13 +140,11 @@ export class LiveWorker {
   readonly view: Fifo.View = (segment) => this.segments.segment(segment)?.bytes
   #position = 0
   #progress: number
-  readonly #reading: ReadLoop
+  readonly #reader: WorkerReader
   #gathered = 0
   #nextLink = 0
   #nextSlot = 0
   readonly #freeSlots: Array<number> = []
-  /** Numbers of those whose message was released: the worker does not know them. */
-  readonly #untold: Record<Announced["_tag"], Set<number>> = { Segment: new Set(), Link: new Set() }
 
   constructor(
     slot: WorkerSlot,
@@ -186,13 +160,14 @@ export class LiveWorker {
     this.segments = services.segments
     this.queue = services.queue
     this.congestion = services.congestion
+    this.announcements = new Announcements(services.congestion)
     this.#host = host
     this.#clock = clock
     this.#progress = clock()
-    this.#reading = this.#readLoop()
+    this.#reader = new WorkerReader(this, host)
     this.segments.connect({
       announce: (segment) =>
-        this.announce(
+        this.announcements.announce(
           {
             _tag: "addSegment",
             segment: segment.index,
@@ -202,34 +177,14 @@ export class LiveWorker {
           { _tag: "Segment", segment },
           () => this.segments.segment(segment.index) !== undefined
         ),
-      withdraw: (segment) => this.withdraw({ _tag: "deleteSegment", segment: segment.index }),
+      withdraw: (segment) => this.announcements.withdraw({ _tag: "deleteSegment", segment: segment.index }),
       available: () => this.#feed()
     })
   }
 
-  /** Hands a segment or a link over, with the message about it, while it is `live` (W20). */
-  announce(message: Message.Of<"addSegment" | "addLink">, attachment: Announced, live: () => boolean): void {
-    const number = message._tag === "addSegment" ? message.segment : message.link
-    const untold = this.#untold[attachment._tag]
-    const cleanUp = (): void => {
-      untold.add(number)
-      if (attachment._tag === "Link") Bells.closeLink(attachment.link.bell)
-    }
-    this.congestion.send({ message, attachment, live, cleanUp })
-  }
-
-  /** Tells the worker that it is no more, if it was ever told of it. */
-  withdraw(message: Message.Of<"deleteSegment" | "deleteLink">): void {
-    const isSegment = message._tag === "deleteSegment"
-    const number = isSegment ? message.segment : message.link
-    const untold = this.#untold[isSegment ? "Segment" : "Link"]
-    // what is postponed is looked at again when it is its turn: the message before it is delivered then, or released
-    if (!untold.delete(number)) this.congestion.send({ message, live: () => !untold.delete(number) })
-  }
-
   /** Reads the worker's queue; for every ring. */
   get wake(): () => void {
-    return this.#reading.wake
+    return this.#reader.wake
   }
 
   /** Fails when the worker has written what no worker writes. */
@@ -267,32 +222,6 @@ export class LiveWorker {
     return this.#clock() - this.#progress
   }
 
-  /** Reads what the worker says. What it says is mostly answered: together, and with the sockets that go with it. */
-  #readLoop(): ReadLoop {
-    const { doorbell, toHost, toWorker } = this.queue
-    return new ReadLoop({
-      begin: () => toWorker.cork(),
-      read: (max) => {
-        const count = toHost.drain(max, this.#sink)
-        if (toHost.grantRoom()) doorbell.ring()
-        this.congestion.room()
-        return count
-      },
-      sleep: () => {
-        if (!toHost.sleep()) return false
-        // room may have been made while we were going to sleep, and nobody rings for it twice
-        if (!this.congestion.roomGranted()) return true
-        toHost.wake()
-        return false
-      },
-      finish: () => toWorker.uncork(),
-      failed: (error) => {
-        if (!(error instanceof Mq.QueueCorrupt || error instanceof Fifo.FifoCorrupt)) throw error
-        this.fault(`the worker's queue is corrupt: ${error.message}`)
-      }
-    }, doorbell.soon)
-  }
-
   /**
    * Holds back what is sent in this turn of the loop, so that it becomes visible, and rings, together. For the edges
    * of connections: many are ready in one turn.
@@ -313,7 +242,7 @@ export class LiveWorker {
     this.sample()
   }
 
-  /** Slots of both queues in use at most, as far as anybody has looked: once a turn under load. */
+  /** The most slots of both queues that were in use when somebody looked: once a turn under load. */
   readonly highest = { toWorker: { index: 0, io: 0, control: 0 }, toHost: { index: 0, io: 0, control: 0 } }
 
   sample(): void {
@@ -328,92 +257,6 @@ export class LiveWorker {
     highest.index = Math.max(highest.index, depth)
     highest.io = Math.max(highest.io, ioDepth)
     highest.control = Math.max(highest.control, controlDepth)
-  }
-
-  readonly #sink: Sink = {
-    io: (kind, index, generation) => {
-      const session = this.#mine(Handle.make(index, generation))
-      // late events of a session that has been freed are dropped (W1)
-      if (session === undefined) return
-      if (kind === Message.Tx) session.send()
-      else if (kind === Message.Drained) session.resume()
-      else if (kind === Message.Claimed) session.origin.claimed(session)
-      else if (kind === Message.Passed) session.origin.passed(session)
-      else if (kind === Message.Gone) this.#gone(session)
-      else this.fault(`the worker sent an IO event of kind ${kind}`)
-    },
-    control: (words, start, length) => {
-      const message = Message.decode(words, start, length)
-      if (message === undefined) return this.fault("the worker sent a message that can't be read")
-      this.#receive(message)
-    }
-  }
-
-  #gone(session: HostSession): void {
-    if (!session.gone()) {
-      this.fault(`the worker gave session ${Handle.format(session.handle)} up, which it does not have`)
-    }
-  }
-
-  #mine(handle: Handle.SessionHandle): HostSession | undefined {
-    const session = this.#host.session(handle)
-    if (session === undefined || session.worker === this) return session
-    this.fault(`the worker sent a message about session ${Handle.format(handle)}, which is another worker's`)
-    return undefined
-  }
-
-  #receive(message: Message.Message): void {
-    switch (message._tag) {
-      case "listen":
-        return this.#host.listen(this, message)
-      case "unlisten":
-        return this.#host.unlisten(this, message)
-      case "connect":
-        return this.#host.connect(this, message)
-      case "cancelConnect":
-        return this.#host.cancelConnect(this, message)
-      case "end":
-        return this.#mine(message.session)?.end()
-      case "close":
-        return this.#mine(message.session)?.close()
-      case "abort":
-        return this.#mine(message.session)?.abort()
-      case "release": {
-        const session = this.#mine(message.session)
-        if (session !== undefined && !session.released()) {
-          this.fault(`the worker let go of session ${Handle.format(message.session)} while it was open`)
-        }
-        return
-      }
-      case "splice":
-        return this.#splice(message)
-      case "insecure": {
-        const session = this.#mine(message.session)
-        if (session?.origin.insecure(session, message.reason) === false) {
-          this.fault("the worker says of a session that its handshake failed, which had none")
-        }
-        return
-      }
-      case "segmentMapped":
-        return this.segments.mapped(message.segment)
-      case "segmentUnused":
-        return this.segments.unused(message.segment)
-      case "needSegment":
-        return void this.segments.addForWorker(message.bytes)
-      default:
-        return this.fault(`the worker sent the message "${message._tag}", which only the host sends`)
-    }
-  }
-
-  #splice(message: Message.Of<"splice">): void {
-    const session = this.#mine(message.session)
-    const other = this.#mine(message.other)
-    if (session === undefined || other === undefined) {
-      // one of them has been dropped meanwhile, or is another worker's, which is a fault
-      return (session ?? other)?.abort()
-    }
-    const wrong = splice(session, other)
-    if (wrong !== undefined) this.fault(`the worker joined ${wrong}`)
   }
 
   /** There is memory again: sessions that wait for some read on, and held connections may be placed. */
@@ -436,7 +279,7 @@ export class LiveWorker {
     }
   }
 
-  /** Sessions that the worker has, or may claim. An offer that was taken back is neither. */
+  /** Sessions that the worker has, or may claim. One whose offer was taken back is neither. */
   get sessionCount(): number {
     let count = 0
     for (const { state } of this.sessions) if (state !== "REVOKED") count++
@@ -480,7 +323,7 @@ export class LiveWorker {
 
   /** Stops reading the worker's queue: it is gone, or has been given up. */
   end(): void {
-    this.#reading.end()
+    this.#reader.end()
     this.#over.openUnsafe()
   }
 }

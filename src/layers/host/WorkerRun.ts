@@ -25,7 +25,8 @@ import type { Connects } from "./Connects.ts"
 import type { HostSession } from "./HostSession.ts"
 import type { Listeners } from "./Listeners.ts"
 import type { AttachedApp, Tables } from "./Tables.ts"
-import { type HostRequests, LiveWorker, type WorkerSlot } from "./Worker.ts"
+import { LiveWorker, type WorkerSlot } from "./Worker.ts"
+import type { HostRequests } from "./WorkerReader.ts"
 
 /** Milliseconds that a worker which was told to stop is waited for before its thread is ended. */
 const STOP_TIMEOUT = 2000

@@ -1,0 +1,154 @@
+/**
+ * What a host tells of its workers: of themselves, their queues and their memory.
+ */
+import type { QueueOutlet } from "../../domain/memory/QueueProducer.ts"
+import type * as Report from "../../domain/report/Report.ts"
+import * as Handle from "../../domain/state/Handle.ts"
+import * as Ledger from "../../domain/state/Ledger.ts"
+import type { LiveWorker, WorkerSlot } from "./Worker.ts"
+
+/** The columns that say whose something is. */
+export const ofWorker = ({ app, handle, mapIndex }: WorkerSlot) => ({
+  app: app.name,
+  appIndex: app.index,
+  worker: mapIndex,
+  workerHandle: Handle.format(handle)
+})
+
+export const workerReport = (slot: WorkerSlot): Report.WorkerReport => {
+  const { app, live } = slot
+  const { controlRing, indexQueue, ioRing } = app.options.queue
+  const toWorker = live?.queue.toWorker
+  const congestion = live?.congestion.statistics()
+  const segments = live?.segments.statistics()
+  return {
+    handle: Handle.format(slot.handle),
+    workerIndex: slot.index,
+    appIndex: app.index,
+    mapIndex: slot.mapIndex,
+    client: app.client,
+    kind: slot.kind,
+    state: slot.state,
+    congested: live?.congested ?? false,
+    // not those whose offer was taken back, though they have a slot until the worker has come past it
+    sessions: live?.sessionCount ?? 0,
+    restarts: slot.restarts,
+    lastFailure: slot.lastFailure ?? null,
+    queue: {
+      index: { used: toWorker?.depth ?? 0, size: indexQueue },
+      io: { used: toWorker?.ioDepth ?? 0, size: ioRing },
+      control: { used: toWorker?.controlDepth ?? 0, size: controlRing }
+    },
+    postponed: {
+      now: congestion?.postponed ?? 0,
+      bytes: congestion?.postponedBytes ?? 0,
+      highest: congestion?.highest ?? 0
+    },
+    timesCongested: congestion?.timesCongested ?? 0,
+    congestedMillis: Math.round(congestion?.congestedMillis ?? 0),
+    behind: {
+      offers: live?.lag.offers ?? 0,
+      times: live?.lag.times ?? 0,
+      millis: Math.round(live?.behindMillis ?? 0)
+    },
+    lastProgressMillis: Math.round(live?.sinceProgress ?? 0),
+    segments: {
+      count: segments?.count ?? 0,
+      bytes: segments?.bytes ?? 0,
+      hostBytes: segments?.hostBytes ?? 0,
+      used: segments?.used ?? 0
+    },
+    messages: Ledger.add(new Ledger.Messages(), slot.messages),
+    offers: Ledger.add(new Ledger.Offers(), slot.offers)
+  }
+}
+
+const directionReport = (
+  queue: Pick<QueueOutlet, "depth" | "ioDepth" | "controlDepth" | "idle" | "geometry">,
+  highest: { readonly index: number; readonly io: number; readonly control: number },
+  sums: { readonly enqueued: number; readonly drained: number }
+): Report.Direction => {
+  const { controlRing, indexQueue, ioRing } = queue.geometry
+  return {
+    index: { used: queue.depth, highest: highest.index, size: indexQueue },
+    io: { used: queue.ioDepth, highest: highest.io, size: ioRing },
+    control: { used: queue.controlDepth, highest: highest.control, size: controlRing },
+    ...sums,
+    idle: queue.idle
+  }
+}
+
+export const queueReport = (live: LiveWorker): Report.QueueReport => {
+  const { toHost, toWorker } = live.queue
+  live.sample()
+  return {
+    ...ofWorker(live.slot),
+    congested: live.congested,
+    postponed: live.congestion.statistics().postponed,
+    toWorker: directionReport(toWorker, live.highest.toWorker, {
+      enqueued: toWorker.enqueued,
+      drained: toWorker.enqueued - toWorker.depth
+    }),
+    toHost: directionReport(toHost, live.highest.toHost, {
+      enqueued: toHost.drained + toHost.depth,
+      drained: toHost.drained
+    })
+  }
+}
+
+const sum = <A>(all: ReadonlyArray<A>, of: (one: A) => number): number => all.reduce((total, one) => total + of(one), 0)
+
+/** The segment managers of a worker, in the order host, worker, local: who allocates in the segments. */
+export const managersReport = (live: LiveWorker): ReadonlyArray<Report.SegmentManagerReport> => {
+  const { segments, slot } = live
+  const { highWatermark, lowWatermark } = slot.app.options.segment
+  const common = { ...ofWorker(slot), highWatermark, lowWatermark }
+  const hosts = segments.managers().map((manager): Report.SegmentManagerReport => {
+    const capacity = sum(manager.segments, ({ capacity }) => capacity)
+    const used = sum(manager.segments, ({ used }) => used)
+    return {
+      ...common,
+      kind: "host",
+      manager: manager.index,
+      users: manager.users,
+      count: manager.segments.length,
+      bytes: sum(manager.segments, ({ bytes }) => bytes),
+      segments: manager.segments.map(({ bytes, capacity, hostBytes, index, protected: kept, used }) => ({
+        index,
+        bytes,
+        hostBytes,
+        used,
+        free: capacity - used,
+        protected: kept
+      })),
+      blocks: [...manager.blocks].map(([size, count]) => ({ size, count })).sort((a, b) => a.size - b.size),
+      usedPercent: capacity === 0 ? 0 : 100 * used / capacity,
+      growing: manager.growing
+    }
+  })
+  const unknown = { manager: null, users: [], blocks: [], usedPercent: null, growing: false }
+  const added = segments.ofWorker()
+  const workers: ReadonlyArray<Report.SegmentManagerReport> = added.length === 0 ? [] : [{
+    ...common,
+    ...unknown,
+    kind: "worker",
+    count: added.length,
+    bytes: sum(added, ({ buffer }) => buffer.byteLength),
+    segments: added.map(({ buffer, hostBytes, index }) => ({
+      index,
+      bytes: buffer.byteLength,
+      hostBytes,
+      used: null,
+      free: null,
+      protected: false
+    }))
+  }]
+  const local = segments.local.statistics()
+  return [
+    ...hosts,
+    ...workers,
+    ...(local.count === 0 ? [] : [
+      { ...common, ...unknown, kind: "local" as const, count: local.count, bytes: local.bytes, segments: [] }
+    ])
+  ]
+}
