@@ -1,0 +1,132 @@
+/**
+ * Allocates for one user from the host's arenas of some segments, and decides when there are to be more of them, or
+ * fewer.
+ *
+ * **How it grows** A manager that is more than `highWatermark` full, or that had to refuse an allocation, adds a
+ * segment if the application's limits allow and the block would fit into it. A segment is allocated from once the
+ * worker has said that it has it, so nothing can refer to a segment that the worker does not know (W20).
+ *
+ * **How it shrinks** An added segment without a block goes as soon as the rest of its manager is at most `lowWatermark`
+ * full. A manager whose user has gone does not begin anew: it goes, with its segments, when its last block is freed.
+ */
+import { type BlockPlace, LARGE_BLOCK } from "../../domain/memory/Fifo.ts"
+import * as Segment from "../../domain/memory/Segment.ts"
+import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
+import type { Manager, ManagerReport } from "../../services/SegmentManager.ts"
+import type { SegmentOwner, WorkerSegments } from "./WorkerSegments.ts"
+
+export class MemoryManager implements Manager, SegmentOwner {
+  readonly index: number
+  readonly arenas: Segment.Arenas
+  readonly view: (segment: number) => Uint8Array
+  readonly #memory: WorkerSegments
+  readonly #onGone: (manager: MemoryManager) => void
+  readonly #added = new Set<number>()
+  /** Those of the added segments that have no block. */
+  readonly #empty = new Set<number>()
+  /** Added, but the worker has not said that it has it. */
+  #growing: Segment.Segment | undefined
+  #refused = false
+  /** Bytes of arena that are kept whatever is in them. */
+  #reserved = 0
+  /** Its user has gone. */
+  #ending = false
+
+  constructor(index: number, memory: WorkerSegments, onGone: (manager: MemoryManager) => void) {
+    this.index = index
+    this.#memory = memory
+    this.#onGone = onGone
+    this.view = memory.view
+    this.arenas = new Segment.Arenas(memory.view)
+  }
+
+  get growing(): boolean {
+    return this.#growing !== undefined
+  }
+
+  allocate(bytes: number): BlockPlace | undefined {
+    if (bytes > LARGE_BLOCK && this.#memory.isShort) return undefined
+    const place = this.arenas.allocate(bytes)
+    if (place === undefined) this.#refused = true
+    else this.#empty.delete(place.segment)
+    if (place === undefined || this.arenas.used * 100 > this.arenas.capacity * this.#memory.options.highWatermark) {
+      this.#growing ??= this.#memory.grow("host", place === undefined ? bytes : 0, this)
+    }
+    return place
+  }
+
+  /** Adds segments, one after the other, until there is room for this many bytes or the limits are reached. */
+  reserve(bytes: number): void {
+    this.#reserved = bytes
+    if (this.arenas.capacity < bytes) {
+      this.#growing ??= this.#memory.grow("host", SessionBlock.SESSION_BLOCK_BYTES, this)
+    }
+  }
+
+  free(place: BlockPlace): void {
+    this.untake(place)
+    if (this.#refused) {
+      this.#refused = false
+      this.#memory.available()
+    }
+    this.#shrink()
+  }
+
+  untake(place: BlockPlace): void {
+    this.arenas.free(place)
+    if (this.#added.has(place.segment) && this.arenas.isEmpty(place.segment)) this.#empty.add(place.segment)
+  }
+
+  mapped(segment: Segment.Segment): void {
+    // said twice it would be allocated from twice
+    if (segment !== this.#growing) return
+    this.#growing = undefined
+    this.#added.add(segment.index)
+    this.#empty.add(segment.index)
+    this.arenas.add(segment.index, Segment.hostArena(segment))
+    this.#refused = false
+    this.reserve(this.#reserved)
+    this.#memory.available()
+    // an empty one is not yet one too many: whoever was refused tries again
+    if (this.#ending && this.arenas.used === 0) this.#shrink()
+  }
+
+  /** Removes the added segments without a block, as far as the others have room to spare or nothing is to come. */
+  #shrink(): void {
+    const { arenas } = this
+    const over = this.#ending && arenas.used === 0
+    for (const index of this.#empty) {
+      const rest = arenas.capacity - this.#memory.segment(index)!.buffer.byteLength
+      const spare = rest > 0 && rest >= this.#reserved && arenas.used * 100 <= rest * this.#memory.options.lowWatermark
+      if (!spare && !over) continue
+      this.#added.delete(index)
+      this.#empty.delete(index)
+      arenas.remove(index)
+      this.#memory.remove(index)
+    }
+    if (over && this.#growing === undefined) this.#onGone(this)
+  }
+
+  describe(first: Segment.Segment): Pick<ManagerReport, "segments" | "blocks"> {
+    const segments: Array<ManagerReport["segments"][number]> = []
+    const blocks = new Map<number, number>()
+    for (const segment of this.#memory.of(this)) {
+      const arena = this.arenas.arena(segment.index)
+      segments.push({
+        index: segment.index,
+        bytes: segment.buffer.byteLength,
+        hostBytes: segment.hostBytes,
+        capacity: arena?.capacity ?? 0,
+        used: arena?.used ?? 0,
+        protected: segment === first
+      })
+      for (const [size, count] of arena?.bySize ?? []) blocks.set(size, (blocks.get(size) ?? 0) + count)
+    }
+    return { segments, blocks }
+  }
+
+  end(): void {
+    this.#ending = true
+    this.#shrink()
+  }
+}

@@ -1,0 +1,178 @@
+/**
+ * The segments of one worker: made within the application's memory limit, announced to the worker before anything refers
+ * to them, and withdrawn when nothing does (W20).
+ */
+import { Arena } from "../../domain/memory/Arena.ts"
+import * as Segment from "../../domain/memory/Segment.ts"
+import type { SegmentOptions } from "../../domain/options/SegmentOptions.ts"
+import type { LocalSegments, SegmentEvents } from "../../services/SegmentManager.ts"
+import { KeptMemory } from "./KeptMemory.ts"
+
+/** Whose arena a segment is; none where it is the worker's. */
+export interface SegmentOwner {
+  /** The worker has the segment's memory. */
+  mapped(segment: Segment.Segment): void
+}
+
+interface Owned {
+  readonly segment: Segment.Segment
+  readonly owner: SegmentOwner | undefined
+}
+
+export class WorkerSegments {
+  readonly options: SegmentOptions
+  readonly #allocate: (bytes: number) => ArrayBufferLike
+  readonly #owned = new Map<number, Owned>()
+  readonly #local = new Map<number, Segment.Segment>()
+  /** Those of the local segments that count for the limit, with their peers. */
+  readonly #created = new Map<number, object | undefined>()
+  /** Memory of local segments that are gone. */
+  readonly #kept = new KeptMemory()
+  #localBytes = 0
+  #bytes = 0
+  #next = 0
+  #announced = false
+  /** Whether a segment was refused because of the limit since one was removed. */
+  #limited = false
+  events: SegmentEvents | undefined
+
+  constructor(options: SegmentOptions, allocate: (bytes: number) => ArrayBufferLike) {
+    this.options = options
+    this.#allocate = allocate
+  }
+
+  /** Bytes of the segments for sessions of connections. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  get count(): number {
+    return this.#owned.size
+  }
+
+  segment(index: number): Segment.Segment | undefined {
+    return this.#owned.get(index)?.segment ?? this.#local.get(index)
+  }
+
+  owner(index: number): SegmentOwner | undefined {
+    return this.#owned.get(index)?.owner
+  }
+
+  /** The segments of an owner; without one, the worker's. */
+  *of(owner?: SegmentOwner): IterableIterator<Segment.Segment> {
+    for (const owned of this.#owned.values()) if (owned.owner === owner) yield owned.segment
+  }
+
+  readonly view = (index: number): Uint8Array => {
+    const owned = this.#owned.get(index)
+    if (owned === undefined) throw new Error(`no segment ${index}`)
+    return owned.segment.bytes
+  }
+
+  first(hostBytes: (bytes: number) => number, owner: SegmentOwner): Segment.Segment {
+    return this.#create(this.options.firstSegmentSize, hostBytes(this.options.firstSegmentSize), owner)
+  }
+
+  /**
+   * Adds a segment within the limits and tells the worker; `undefined` when they don't allow one, or when it would not
+   * hold a block of `wanted` bytes.
+   */
+  grow(side: "host" | "worker", wanted: number, owner: SegmentOwner | undefined): Segment.Segment | undefined {
+    const bytes = this.options.addSegmentSize
+    if (bytes < Arena.rounded(wanted)) return undefined
+    const segment = this.#within(bytes, () => this.#create(bytes, side === "host" ? bytes : 0, owner))
+    if (segment !== undefined) this.events?.announce(segment)
+    return segment
+  }
+
+  /** Makes a segment, unless the limit or the machine forbids it. */
+  #within(bytes: number, make: () => Segment.Segment): Segment.Segment | undefined {
+    const over = this.#bytes + this.#localBytes + bytes - this.options.memoryLimit
+    if (over > 0) {
+      this.#limited = true
+      return undefined
+    }
+    this.#kept.giveUp(over + this.#kept.bytes)
+    try {
+      return make()
+    } catch (error) {
+      // the machine has no more: the same as a limit
+      if (error instanceof RangeError) return undefined
+      throw error
+    }
+  }
+
+  /** Segments of cut-through sessions. None of them is anyone's arena: all of one is its session's. */
+  readonly local: LocalSegments = {
+    create: (bytes, peer) => {
+      const kept = peer === undefined ? undefined : this.#kept.take(peer, bytes)
+      const segment = this.#within(bytes, () => this.#enter(kept ?? new SharedArrayBuffer(bytes)))
+      if (segment === undefined) return undefined
+      this.#localBytes += bytes
+      this.#created.set(segment.index, peer)
+      this.events?.announce(segment)
+      return segment
+    },
+    adopt: (buffer) => {
+      const segment = this.#enter(buffer)
+      this.events?.announce(segment)
+      return segment
+    },
+    free: (index, keep = false) => {
+      const segment = this.#local.get(index)
+      if (segment === undefined) return
+      const peer = this.#created.get(index)
+      this.#local.delete(index)
+      if (this.#created.delete(index)) this.#localBytes -= segment.buffer.byteLength
+      if (keep && peer !== undefined) this.#kept.keep(peer, segment.buffer as SharedArrayBuffer)
+      this.events?.withdraw(segment)
+      this.#unlimited()
+    },
+    forget: (peer) => this.#kept.forget(peer),
+    statistics: () => ({ count: this.#local.size, bytes: this.#localBytes, kept: this.#kept.bytes })
+  }
+
+  #enter(buffer: ArrayBufferLike): Segment.Segment {
+    const segment = Segment.make(this.#next++, buffer, buffer.byteLength)
+    this.#local.set(segment.index, segment)
+    return segment
+  }
+
+  #create(bytes: number, hostBytes: number, owner: SegmentOwner | undefined): Segment.Segment {
+    const segment = Segment.make(this.#next++, this.#allocate(bytes), hostBytes)
+    this.#owned.set(segment.index, { segment, owner })
+    this.#bytes += bytes
+    return segment
+  }
+
+  remove(index: number): void {
+    const owned = this.#owned.get(index)
+    if (owned === undefined) return
+    this.#owned.delete(index)
+    this.#bytes -= owned.segment.buffer.byteLength
+    this.events?.withdraw(owned.segment)
+    this.#unlimited()
+  }
+
+  /** Whoever was refused a segment at the limit may have one now. */
+  #unlimited(): void {
+    if (!this.#limited) return
+    this.#limited = false
+    this.available()
+  }
+
+  /** Whether the worker is near its limit: then what is left is for those that have little. */
+  get isShort(): boolean {
+    return (this.#bytes + this.#localBytes) * 100 > this.options.memoryLimit * this.options.lowWatermark
+  }
+
+  /** Says that there is memory, once for all that is freed in one go, and never from inside a free. */
+  available(): void {
+    if (this.#announced) return
+    this.#announced = true
+    queueMicrotask(() => {
+      this.#announced = false
+      this.events?.available()
+    })
+  }
+}
