@@ -1,0 +1,181 @@
+/**
+ * A connection of a host to a peer in memory.
+ *
+ * There are no timers and no I/O: what either side does is looked at in a microtask, and one microtask carries all that
+ * was done until then.
+ */
+import * as Fifo from "../../domain/memory/Fifo.ts"
+import type { ConnectionEnd, ConnectionEvents, SharedConnection } from "../../services/Transport.ts"
+import type { ScriptedPeer } from "./MemoryPeer.ts"
+
+/** What is said of a connection that the host has given up. */
+export const GIVEN_UP = "the connection was given up"
+const HOST_RESET = "the host reset the connection"
+export const PEER_RESET = "the peer reset the connection"
+
+const noEvents: ConnectionEvents = {
+  received() {},
+  room() {},
+  starved() {},
+  ended() {},
+  closed() {},
+  corrupt() {}
+}
+
+export class MemoryConnection implements SharedConnection {
+  readonly _tag = "Shared"
+  readonly about = undefined
+  readonly dropped = 0
+  readonly remote: string
+  readonly local: string
+  onGone: (() => void) | undefined
+  readonly #peer: ScriptedPeer
+  #rx: Fifo.FifoProducer | undefined
+  #end: ConnectionEnd | undefined
+  #events = noEvents
+  /** The rx fifo has no room, or there is no memory for it. */
+  #paused = false
+  #ending = false
+  #closing = false
+  #aborted = false
+  #rxEnded = false
+  #txEnded = false
+  #gone: { readonly reset: string | undefined } | undefined
+  #scheduled = false
+
+  constructor(peer: ScriptedPeer) {
+    this.remote = peer.local
+    this.local = peer.remote
+    this.#peer = peer
+    peer.connection = this
+  }
+
+  /** Asked for each time: a session that is joined with another changes it. */
+  get #tx(): Fifo.FifoConsumer | undefined {
+    return this.#end?.tx
+  }
+
+  open(end: ConnectionEnd): void {
+    this.#events = end
+    if (this.#gone !== undefined) return queueMicrotask(() => this.#sayClosed())
+    this.#rx = end.rx
+    this.#end = end
+    this.#peer.opened = true
+    this.schedule()
+  }
+
+  resume(): void {
+    if (!this.#paused || this.#closing) return
+    this.#paused = false
+    this.schedule()
+  }
+
+  send(): void {
+    this.#tx?.clearEvent()
+    this.schedule()
+  }
+
+  end(): void {
+    this.#ending = true
+    this.schedule()
+  }
+
+  close(): void {
+    this.#closing = true
+    this.end()
+  }
+
+  drain(): void {}
+
+  abort(): void {
+    this.#closing = true
+    this.#aborted = true
+    this.schedule()
+  }
+
+  schedule(): void {
+    if (this.#scheduled || this.#gone !== undefined) return
+    this.#scheduled = true
+    queueMicrotask(this.#run)
+  }
+
+  /** All that happens on the connection happens here. */
+  readonly #run = (): void => {
+    this.#scheduled = false
+    try {
+      if (!this.#broken()) this.#receive()
+      if (!this.#broken()) this.#transmit()
+      if (!this.#broken() && this.#rxEnded && this.#txEnded) this.#over(undefined, undefined)
+    } catch (error) {
+      if (!(error instanceof Fifo.FifoCorrupt)) throw error
+      const events = this.#events
+      this.abort()
+      events.corrupt(error)
+    }
+  }
+
+  /** Whether the connection is gone, or goes now: either side may have broken it in what it was just told. */
+  #broken(): boolean {
+    if (this.#gone !== undefined) return true
+    if (this.#aborted) this.#over(GIVEN_UP, HOST_RESET)
+    else if (this.#peer.sentReset) this.#over(PEER_RESET, PEER_RESET)
+    else return false
+    return true
+  }
+
+  #receive(): void {
+    const peer = this.#peer
+    const rx = this.#rx
+    if (this.#closing) peer.discard()
+    else if (rx !== undefined) this.#fill(rx)
+    if (this.#closing ? !peer.sentEnd : rx === undefined || !peer.sentEnd || peer.unsent > 0) return
+    if (this.#rxEnded) return
+    this.#rxEnded = true
+    if (!this.#closing) this.#events.ended()
+  }
+
+  #fill(rx: Fifo.FifoProducer): void {
+    const peer = this.#peer
+    let moved = false
+    let starved = false
+    while (!this.#paused && peer.unsent > 0) {
+      moved = peer.fill(rx) || moved
+      if (peer.unsent === 0) break
+      const wait = rx.wait()
+      this.#paused = wait !== "ready"
+      starved = wait === "memory"
+    }
+    if (moved) this.#events.received()
+    if (starved && !this.#closing) this.#events.starved()
+  }
+
+  #transmit(): void {
+    const peer = this.#peer
+    let room = false
+    for (let bytes; peer.window > 0 && (bytes = this.#tx?.peek(peer.window)) !== undefined;) {
+      peer.take(bytes)
+      room = this.#tx!.drop(bytes.length) || room
+    }
+    if (room) this.#events.room()
+    if (!this.#ending || this.#txEnded || this.#aborted || (this.#tx?.size ?? 0) > 0) return
+    this.#txEnded = true
+    peer.ended = true
+    peer.tell()
+  }
+
+  #over(reset: string | undefined, broken: string | undefined): void {
+    this.#gone = { reset }
+    this.#peer.over(broken)
+    this.onGone?.()
+    this.onGone = undefined
+    this.#sayClosed()
+  }
+
+  #sayClosed(): void {
+    const events = this.#events
+    this.#events = noEvents
+    this.#rx = undefined
+    this.#end = undefined
+    events.closed(this.#gone?.reset)
+  }
+}
