@@ -188,8 +188,8 @@ describe("Inbox", () => {
           ;[, reached] = interrupted(words, point, () => {
             throw new Error("dead")
           }, () => dead.signal(40))
-        } catch {
-          // it is
+        } catch (error) {
+          assert.strictEqual((error as Error).message, "dead")
         }
         if (!reached) break
         // the host tells of its death, which wakes

@@ -155,9 +155,10 @@ describe("Doorbell", () => {
       const { port1, port2 } = new MessageChannel()
       port2.close()
       yield* QueuePair.turns(5)
-      Bells.ofPort(port1).ring()
+      const ring = () => Bells.ofPort(port1).ring()
+      assert.doesNotThrow(ring)
       port1.close()
-      Bells.ofPort(port1).ring()
+      assert.doesNotThrow(ring)
     }))
 
   it.live("a thread is woken by every ring that it sleeps for", () =>

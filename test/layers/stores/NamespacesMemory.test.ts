@@ -84,7 +84,9 @@ describe("Namespaces", () => {
       const { add, enter } = yield* Namespaces
       yield* add({ name: "text", secret: "hunter2" })
       yield* add({ name: "redacted", secret: Redacted.make("hunter2") })
-      for (const name of ["text", "redacted"]) yield* enter(name, Redacted.make("hunter2"))
+      for (const name of ["text", "redacted"]) {
+        assert.strictEqual((yield* enter(name, Redacted.make("hunter2"))).name, name)
+      }
     }).pipe(Effect.scoped, fresh))
 
   it.effect("W3 a secret is shown nowhere", () =>

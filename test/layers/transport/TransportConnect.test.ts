@@ -279,12 +279,18 @@ const suite = (name: string, makeWorld: () => World): void => {
     test("W14 a refusal that is under way when its connect is cancelled is heard by nobody", (world) =>
       Effect.gen(function*() {
         const local = yield* freed(world)
-        for (let turns = 0; turns < 5; turns++) {
-          const fiber = yield* Effect.forkChild(connect(local), { startImmediately: true })
-          for (let i = 0; i < turns; i++) yield* Effect.promise(() => Promise.resolve())
-          fiber.interruptUnsafe()
-        }
+        const fibers = yield* Effect.forEach([0, 1, 2, 3, 4], (turns) =>
+          Effect.gen(function*() {
+            const fiber = yield* Effect.forkChild(connect(local), { startImmediately: true })
+            for (let i = 0; i < turns; i++) yield* Effect.promise(() => Promise.resolve())
+            fiber.interruptUnsafe()
+            return fiber
+          }))
         yield* settled
+        // each is over, by the one or the other, and none by a defect
+        const exits = fibers.map((fiber) => fiber.pollUnsafe() ?? assert.fail("it hangs"))
+        assert.isTrue(Exit.hasInterrupts(exits[0]!))
+        for (const exit of exits) assert.isTrue(Exit.hasInterrupts(exit) !== Exit.hasFails(exit))
       }))
 
     test("W14 the source of a half-open connect is in use until it is cancelled", (world) =>

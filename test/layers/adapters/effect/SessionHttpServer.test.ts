@@ -363,6 +363,7 @@ describe("SessionHttpServer", () => {
         const client = raw(dial())
         client.duplex.write(get("/"))
         await once(client.duplex, "end")
+        assert.strictEqual(client.heard, "")
         client.duplex.destroy()
       }))
   })
