@@ -1,7 +1,8 @@
 /**
  * Bulk bytes: a client process sends 2 GiB over one connection, and over four, to an application on one thread worker
  * that drops everything, with fifos of the default size and of 64 KiB; compared with a bare `net` server that counts
- * what comes. The server says at the end of each connection how much it got. For information the other way round as well.
+ * what comes. The server says at the end of each connection how much it got. For information the other way round as
+ * well.
  *
  * Goal: an upload with the default fifos at least 0.8 times as fast as to the bare server.
  * `node bench/bulk.ts`: about a minute.

@@ -1,8 +1,8 @@
 /**
  * What is left of 10,000 connections and 20 worker crashes: connections with `Connection: close` are opened 100 at a
- * time, and now and then one makes its worker throw an exception that nobody catches, or exit. Afterwards every counter must be
- * where it was before, and only connections may have failed that were under way at a crash. "Before" is after a first
- * run of the same.
+ * time, and now and then one makes its worker throw an exception that nobody catches, or exit. Afterwards every counter
+ * must be where it was before, and only connections may have failed that were under way at a crash. "Before" is after a
+ * first run of the same.
  *
  * Goal: sessions 0, segments and handles as before, no imbalances, resident memory grown by less than 40 MiB, every
  * worker running. Only if the memory has grown by more is the run repeated, at most twice: a leak would grow on.

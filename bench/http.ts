@@ -1,6 +1,6 @@
 /**
- * HTTP keep-alive through a thread worker, compared with a bare `net` responder with the same handler; then the same with
- * 100 us of processor time per request and two workers, compared with one bare process.
+ * HTTP keep-alive through a thread worker, compared with a bare `net` responder with the same handler; then the same
+ * with 100 us of processor time per request and two workers, compared with one bare process.
  *
  * Needs wrk. `node bench/http.ts`: about a minute.
  */

@@ -1,7 +1,7 @@
 /**
  * Memory of 10,000 connections that are open and idle: how much a host with two thread workers grows by them, compared
- * with a bare `net` server that keeps them with the same handlers. Both are warmed up and settled before. Then one of the
- * connections uploads 64 MiB to an application that reads nothing until its fifo is full: a busy session among ten
+ * with a bare `net` server that keeps them with the same handlers. Both are warmed up and settled before. Then one of
+ * the connections uploads 64 MiB to an application that reads nothing until its fifo is full: a busy session among ten
  * thousand idle ones has its whole bound.
  *
  * Goal: at most 1.5 times the bare server's growth, at most 1 KiB of segment memory for each idle session.

@@ -1,12 +1,11 @@
 /**
- * Cut-through sessions between two workers on threads, compared with loopback TCP by `node:net` between the same two threads:
- * bytes a second in writes of 64 KiB, and round trips of 64 bytes. The receiver drops the bytes where they lie in the
- * fifo, which is how it gets at them without a copy, or copies them out, for information.
+ * Cut-through sessions between two workers on threads, compared with loopback TCP by `node:net` between the same two
+ * threads: bytes a second in writes of 64 KiB, and round trips of 64 bytes. The receiver drops the bytes where they lie
+ * in the fifo, which is how it gets at them without a copy, or copies them out, for information.
  *
  * Goal: at least 5 times the throughput, and at most half the round trip (p50). The round trip needs a core for each of
- * the two threads: where another process takes one, the threads take turns, neither waits for the other without sleeping,
- * and a round trip takes some 0.8 of TCP's.
- * `node bench/local.ts`: half a minute.
+ * the two threads: where another process takes one, the threads take turns, neither waits for the other without
+ * sleeping, and a round trip takes some 0.8 of TCP's. `node bench/local.ts`: half a minute.
  */
 import * as Effect from "effect/Effect"
 import * as Host from "../src/layers/Host.ts"

@@ -1,7 +1,7 @@
 /**
- * A million messages to an in-process worker that reads at random times, through a queue of 64 slots, under `TestClock`:
- * the same seed twice, and every event of both runs in one digest each. Nothing may be lost, repeated or out of order,
- * and the two runs must be the same to the last event.
+ * A million messages to an in-process worker that reads at random times, through a queue of 64 slots, under
+ * `TestClock`: the same seed twice, and every event of both runs in one digest each. Nothing may be lost, repeated or
+ * out of order, and the two runs must be the same to the last event.
  *
  * `node bench/replay.ts [seed]`: about a minute.
  */

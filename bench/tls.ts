@@ -1,9 +1,10 @@
 /**
- * 10,000 connections at once over TLS that is ended in the host, with two thread workers that echo: opened some at a time
- * from several source addresses, each exchanges a line, and all are held open together. Compared with a bare `tls` server.
+ * 10,000 connections at once over TLS that is ended in the host, with two thread workers that echo: opened some at a
+ * time from several source addresses, each exchanges a line, and all are held open together. Compared with a bare `tls`
+ * server.
  *
- * Goal: none fails, all are sessions at once, and with the last of them every counter is where it was. Needs some 10,100
- * open files per process (`ulimit -n`). `node bench/tls.ts`: about a minute.
+ * Goal: none fails, all are sessions at once, and with the last of them every counter is where it was. Needs some
+ * 10,100 open files per process (`ulimit -n`). `node bench/tls.ts`: about a minute.
  */
 import * as Fs from "node:fs"
 import type * as Report from "../src/domain/report/Report.ts"

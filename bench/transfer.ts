@@ -1,7 +1,8 @@
 /**
- * Connections that move to their workers (placement `transfer`), compared with `node:cluster`: the same request listener on
- * Node's HTTP server, two workers each, in one run. New connections (`Connection: close`), keep-alive requests, and
- * new connections while one of the two workers blocks its event loop for 1 s in every 2 s (see `bench/stall.ts`).
+ * Connections that move to their workers (placement `transfer`), compared with `node:cluster`: the same request
+ * listener on Node's HTTP server, two workers each, in one run. New connections (`Connection: close`), keep-alive
+ * requests, and new connections while one of the two workers blocks its event loop for 1 s in every 2 s (see
+ * `bench/stall.ts`).
  *
  * Goals: 1.5 times the connections, as many requests, and no connection over 50 ms while a worker is blocked.
  * Needs wrk. `node bench/transfer.ts`: about a minute.
