@@ -16,7 +16,7 @@ import { control, findPort, root, serving } from "./support/serving.ts"
 const read = (path: string): string => Fs.readFileSync(Path.join(root, path), "utf8")
 const pages = ["README.md", ...Fs.readdirSync(Path.join(root, "docs")).map((name) => `docs/${name}`)].map(read)
 const examples = Fs.readdirSync(Path.join(root, "examples"), { recursive: true, encoding: "utf8" })
-  .filter((name) => Fs.statSync(Path.join(root, "examples", name)).isFile())
+  .filter((name) => !name.endsWith(".md") && Fs.statSync(Path.join(root, "examples", name)).isFile())
 
 const shouting = [
   ["express.ts", "Express", "text/plain", "all of it"],
