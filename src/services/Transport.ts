@@ -10,6 +10,8 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Net from "node:net"
 import type * as Fifo from "../domain/memory/Fifo.ts"
+import type { FifoConsumer } from "../domain/memory/FifoConsumer.ts"
+import type { FifoProducer } from "../domain/memory/FifoProducer.ts"
 import type { SessionAbout } from "../domain/memory/SessionAbout.ts"
 import type { InetEndpoint, TransportEndpoint } from "../domain/net/Endpoint.ts"
 import type { ListenerOptions } from "../domain/options/ListenerOptions.ts"
@@ -36,8 +38,8 @@ export interface ConnectionEvents {
 
 /** The session that a connection moves bytes for: the host's ends of its fifos, made when they are first asked for. */
 export interface ConnectionEnd extends ConnectionEvents {
-  readonly rx: Fifo.FifoProducer
-  readonly tx: Fifo.FifoConsumer
+  readonly rx: FifoProducer
+  readonly tx: FifoConsumer
 }
 
 /**

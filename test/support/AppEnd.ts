@@ -4,7 +4,9 @@
  */
 import { assert } from "@effect/vitest"
 import { Arena } from "../../src/domain/memory/Arena.ts"
-import * as Fifo from "../../src/domain/memory/Fifo.ts"
+import type * as Fifo from "../../src/domain/memory/Fifo.ts"
+import { FifoConsumer } from "../../src/domain/memory/FifoConsumer.ts"
+import { FifoProducer } from "../../src/domain/memory/FifoProducer.ts"
 import * as Segment from "../../src/domain/memory/Segment.ts"
 import * as SessionBlock from "../../src/domain/memory/SessionBlock.ts"
 import type { Connection, ConnectionEvents, SharedConnection } from "../../src/services/Transport.ts"
@@ -24,10 +26,10 @@ export class AppEnd implements ConnectionEvents {
   /** Events that came from inside a call: there must be none. */
   readonly inside: Array<string> = []
   readonly words: Int32Array
-  readonly rx: Fifo.FifoConsumer
-  readonly tx: Fifo.FifoProducer
-  readonly #rxHost: Fifo.FifoProducer
-  readonly #txHost: Fifo.FifoConsumer
+  readonly rx: FifoConsumer
+  readonly tx: FifoProducer
+  readonly #rxHost: FifoProducer
+  readonly #txHost: FifoConsumer
   /** Whether there is memory for the rx fifo. */
   refuse = false
   /** Set by the last event. */
@@ -56,10 +58,10 @@ export class AppEnd implements ConnectionEvents {
     const rx = SessionBlock.rx(segment, block)
     const tx = SessionBlock.tx(segment, block)
     const view: Fifo.View = () => segment.bytes
-    this.#rxHost = new Fifo.FifoProducer(rx, bound, blocks)
-    this.rx = new Fifo.FifoConsumer(rx, bound, view)
-    this.tx = new Fifo.FifoProducer(tx, bound, blocks)
-    this.#txHost = new Fifo.FifoConsumer(tx, bound, view)
+    this.#rxHost = new FifoProducer(rx, bound, blocks)
+    this.rx = new FifoConsumer(rx, bound, view)
+    this.tx = new FifoProducer(tx, bound, blocks)
+    this.#txHost = new FifoConsumer(tx, bound, view)
   }
 
   /** Runs a call to the connection; no event may come from inside it. */

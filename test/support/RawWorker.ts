@@ -6,7 +6,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Fifo from "../../src/domain/memory/Fifo.ts"
+import { FifoConsumer } from "../../src/domain/memory/FifoConsumer.ts"
 import * as Message from "../../src/domain/memory/Message.ts"
 import { QueueConsumer, type Sink } from "../../src/domain/memory/QueueConsumer.ts"
 import * as Mq from "../../src/domain/memory/QueueMemory.ts"
@@ -103,8 +103,8 @@ export class RawWorker {
   }
 
   /** The session's rx fifo. */
-  rx({ offset, segment }: Offered): Fifo.FifoConsumer {
-    return new Fifo.FifoConsumer(
+  rx({ offset, segment }: Offered): FifoConsumer {
+    return new FifoConsumer(
       SessionBlock.rx(this.segments.get(segment)!, offset),
       this.rxFifoSize,
       (index) => this.segments.get(index)?.bytes

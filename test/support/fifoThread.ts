@@ -1,7 +1,9 @@
 /** The two sides of a fifo between threads: 64 MiB or so of a known pattern in pieces of all sizes. */
 import { parentPort, workerData } from "node:worker_threads"
 import { Arena } from "../../src/domain/memory/Arena.ts"
-import * as Fifo from "../../src/domain/memory/Fifo.ts"
+import type * as Fifo from "../../src/domain/memory/Fifo.ts"
+import { FifoConsumer } from "../../src/domain/memory/FifoConsumer.ts"
+import { FifoProducer } from "../../src/domain/memory/FifoProducer.ts"
 import { Bell } from "./Bell.ts"
 import * as Pattern from "./pattern.ts"
 import * as Random from "./random.ts"
@@ -52,8 +54,8 @@ const produce = () => {
     view: () => bytes
   }
   const producer = setup.whole
-    ? Fifo.FifoProducer.whole(places, bound, bytes, { segment: 0, offset: 0 })
-    : new Fifo.FifoProducer(places, bound, blocks)
+    ? FifoProducer.whole(places, bound, bytes, { segment: 0, offset: 0 })
+    : new FifoProducer(places, bound, blocks)
   for (let at = 0; at < total;) {
     const length = Math.min(sizes(), total - at)
     let taken = 0
@@ -88,7 +90,7 @@ const produce = () => {
 }
 
 const consume = () => {
-  const consumer = new Fifo.FifoConsumer(places, bound, (segment) => segment === 0 ? bytes : undefined)
+  const consumer = new FifoConsumer(places, bound, (segment) => segment === 0 ? bytes : undefined)
   const target = new Uint8Array(2 * bound)
   let at = 0
   let sleeps = 0

@@ -13,6 +13,8 @@
  * segment goes with its session.
  */
 import * as Fifo from "./Fifo.ts"
+import { FifoConsumer } from "./FifoConsumer.ts"
+import { FifoProducer } from "./FifoProducer.ts"
 import type { Segment } from "./Segment.ts"
 import * as SessionBlock from "./SessionBlock.ts"
 
@@ -34,21 +36,21 @@ const ring = (segment: Segment, to: SessionBlock.Side, sizes: Sizes): Fifo.Block
 }
 
 /** What the side reads from. */
-export const rx = (segment: Segment, side: SessionBlock.Side, { toClient, toServer }: Sizes): Fifo.FifoConsumer =>
+export const rx = (segment: Segment, side: SessionBlock.Side, { toClient, toServer }: Sizes): FifoConsumer =>
   side === "server"
-    ? new Fifo.FifoConsumer(SessionBlock.rx(segment, 0), toServer, () => segment.bytes)
-    : new Fifo.FifoConsumer(SessionBlock.tx(segment, 0), toClient, () => segment.bytes)
+    ? new FifoConsumer(SessionBlock.rx(segment, 0), toServer, () => segment.bytes)
+    : new FifoConsumer(SessionBlock.tx(segment, 0), toClient, () => segment.bytes)
 
 /** What the side writes to; made once. */
-export const tx = (segment: Segment, side: SessionBlock.Side, sizes: Sizes): Fifo.FifoProducer =>
+export const tx = (segment: Segment, side: SessionBlock.Side, sizes: Sizes): FifoProducer =>
   side === "server"
-    ? Fifo.FifoProducer.whole(
+    ? FifoProducer.whole(
       SessionBlock.tx(segment, 0),
       sizes.toClient,
       segment.bytes,
       ring(segment, "client", sizes)
     )
-    : Fifo.FifoProducer.whole(
+    : FifoProducer.whole(
       SessionBlock.rx(segment, 0),
       sizes.toServer,
       segment.bytes,

@@ -10,6 +10,8 @@
  * This module is a hot path.
  */
 import * as Fifo from "../../domain/memory/Fifo.ts"
+import { FifoConsumer } from "../../domain/memory/FifoConsumer.ts"
+import { FifoProducer } from "../../domain/memory/FifoProducer.ts"
 import * as Message from "../../domain/memory/Message.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
@@ -35,15 +37,15 @@ export const splice = (one: HostSession, other: HostSession): string | undefined
 
 export class SharedSession extends ConnectionSession implements ConnectionEnd {
   readonly connection: SharedConnection
-  #rx: Fifo.FifoProducer | undefined
-  #tx: Fifo.FifoConsumer | undefined
+  #rx: FifoProducer | undefined
+  #tx: FifoConsumer | undefined
   #hot = false
   #received = false
   /** The worker has ended its side. */
   #ended = false
   /** The session that it is joined with, and the reading end of that session's rx fifo. */
   #other: SharedSession | undefined
-  #through: Fifo.FifoConsumer | undefined
+  #through: FifoConsumer | undefined
 
   constructor(
     handle: Handle.SessionHandle,
@@ -58,17 +60,17 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
 
   // the fifos' ends are made when bytes first move: an idle session does without them
 
-  get rx(): Fifo.FifoProducer {
-    return this.#rx ??= new Fifo.FifoProducer(
+  get rx(): FifoProducer {
+    return this.#rx ??= new FifoProducer(
       SessionBlock.rx(this.segment, this.place.offset),
       this.worker.slot.app.options.segment.rxFifoSize,
       this.blocks
     )
   }
 
-  get tx(): Fifo.FifoConsumer {
+  get tx(): FifoConsumer {
     if (this.#through !== undefined) return this.#through
-    const tx = this.#tx ??= new Fifo.FifoConsumer(
+    const tx = this.#tx ??= new FifoConsumer(
       SessionBlock.tx(this.segment, this.place.offset),
       this.worker.slot.app.options.segment.txFifoSize,
       this.worker.view
@@ -79,8 +81,8 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
   }
 
   /** The reading end of the rx fifo, in place of the worker's. */
-  #taken(): Fifo.FifoConsumer {
-    return new Fifo.FifoConsumer(SessionBlock.rx(this.segment, this.place.offset), this.rx.bound, this.worker.view)
+  #taken(): FifoConsumer {
+    return new FifoConsumer(SessionBlock.rx(this.segment, this.place.offset), this.rx.bound, this.worker.view)
   }
 
   /** A fifo that no byte has come to is not made for this. */

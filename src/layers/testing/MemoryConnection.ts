@@ -5,6 +5,8 @@
  * was done until then.
  */
 import * as Fifo from "../../domain/memory/Fifo.ts"
+import type { FifoConsumer } from "../../domain/memory/FifoConsumer.ts"
+import type { FifoProducer } from "../../domain/memory/FifoProducer.ts"
 import type { ConnectionEnd, ConnectionEvents, SharedConnection } from "../../services/Transport.ts"
 import type { ScriptedPeer } from "./MemoryPeer.ts"
 
@@ -30,7 +32,7 @@ export class MemoryConnection implements SharedConnection {
   readonly local: string
   onGone: (() => void) | undefined
   readonly #peer: ScriptedPeer
-  #rx: Fifo.FifoProducer | undefined
+  #rx: FifoProducer | undefined
   #end: ConnectionEnd | undefined
   #events = noEvents
   /** The rx fifo has no room, or there is no memory for it. */
@@ -51,7 +53,7 @@ export class MemoryConnection implements SharedConnection {
   }
 
   /** Asked for each time: a session that is joined with another changes it. */
-  get #tx(): Fifo.FifoConsumer | undefined {
+  get #tx(): FifoConsumer | undefined {
     return this.#end?.tx
   }
 
@@ -134,7 +136,7 @@ export class MemoryConnection implements SharedConnection {
     if (!this.#closing) this.#events.ended()
   }
 
-  #fill(rx: Fifo.FifoProducer): void {
+  #fill(rx: FifoProducer): void {
     const peer = this.#peer
     let moved = false
     let starved = false

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type * as Fifo from "../../domain/memory/Fifo.ts"
+import type { FifoProducer } from "../../domain/memory/FifoProducer.ts"
 
 /**
  * The other end of a connection of the host.
@@ -122,7 +122,7 @@ export class ScriptedPeer implements Peer {
   // ---- the connection's side
 
   /** Puts what fits into the fifo; whether anything did. */
-  fill(rx: Fifo.FifoProducer): boolean {
+  fill(rx: FifoProducer): boolean {
     let moved = false
     for (let chunk; (chunk = this.#outgoing[0]) !== undefined;) {
       const taken = rx.enqueue(chunk, this.#taken)

@@ -8,6 +8,7 @@
  */
 import * as Datagram from "../../domain/memory/Datagram.ts"
 import * as Fifo from "../../domain/memory/Fifo.ts"
+import type { FifoConsumer } from "../../domain/memory/FifoConsumer.ts"
 import * as ConnectionLoss from "../../domain/net/ConnectionLoss.ts"
 import type { ListenerOptions } from "../../domain/options/ListenerOptions.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
@@ -222,7 +223,7 @@ export class UdpConnection implements SharedConnection {
   }
 
   /** Sends what is next in the fifo; the answer is that of the fifo's `drop`. */
-  #sendOne(tx: Fifo.FifoConsumer, length: number): boolean {
+  #sendOne(tx: FifoConsumer, length: number): boolean {
     this.#length = undefined
     this.#timer?.refresh()
     if (length <= Datagram.LARGEST_UDP) {

@@ -14,6 +14,8 @@
  */
 import * as CutThroughSegment from "../../domain/memory/CutThroughSegment.ts"
 import * as Fifo from "../../domain/memory/Fifo.ts"
+import type { FifoConsumer } from "../../domain/memory/FifoConsumer.ts"
+import type { FifoProducer } from "../../domain/memory/FifoProducer.ts"
 import type * as Inbox from "../../domain/memory/Inbox.ts"
 import type * as Message from "../../domain/memory/Message.ts"
 import type { Segment } from "../../domain/memory/Segment.ts"
@@ -86,19 +88,19 @@ export class CutThroughSession extends FifoSession {
     return this.#side === "server" ? this.#sizes.toClient : this.#sizes.toServer
   }
 
-  protected override get rx(): Fifo.FifoConsumer | undefined {
+  protected override get rx(): FifoConsumer | undefined {
     return this.#corrupt ? undefined : super.rx
   }
 
-  protected override get tx(): Fifo.FifoProducer | undefined {
+  protected override get tx(): FifoProducer | undefined {
     return this.#corrupt ? undefined : super.tx
   }
 
-  protected override makeRx(): Fifo.FifoConsumer {
+  protected override makeRx(): FifoConsumer {
     return CutThroughSegment.rx(this.#segment, this.#side, this.#sizes)
   }
 
-  protected override makeTx(): Fifo.FifoProducer {
+  protected override makeTx(): FifoProducer {
     return CutThroughSegment.tx(this.#segment, this.#side, this.#sizes)
   }
 
@@ -106,7 +108,7 @@ export class CutThroughSession extends FifoSession {
     this.#peer.signal(this.#peerSlot)
   }
 
-  protected override announce(tx: Fifo.FifoProducer): void {
+  protected override announce(tx: FifoProducer): void {
     if (tx.raiseEvent()) this.#peer.signal(this.#peerSlot)
   }
 

@@ -7,7 +7,9 @@
  *
  * What is different where the peer is another worker is in `CutThroughSession`.
  */
-import * as Fifo from "../../domain/memory/Fifo.ts"
+import type * as Fifo from "../../domain/memory/Fifo.ts"
+import { FifoConsumer } from "../../domain/memory/FifoConsumer.ts"
+import { FifoProducer, type Wait } from "../../domain/memory/FifoProducer.ts"
 import * as Message from "../../domain/memory/Message.ts"
 import type { Segment } from "../../domain/memory/Segment.ts"
 import type { SessionAbout } from "../../domain/memory/SessionAbout.ts"
@@ -51,8 +53,8 @@ export class FifoSession implements WorkerSession {
   readonly #segment: Segment
   readonly #offset: number
   // the fifos' ends are made when bytes first move: an idle session does without them
-  #rxEnd: Fifo.FifoConsumer | undefined
-  #txEnd: Fifo.FifoProducer | undefined
+  #rxEnd: FifoConsumer | undefined
+  #txEnd: FifoProducer | undefined
   #released = false
   /** `end`, `close` or `abort` was called. */
   #txEnded = false
@@ -100,24 +102,24 @@ export class FifoSession implements WorkerSession {
   }
 
   /** The fifos' ends; `undefined` once they have been let go of. */
-  protected get rx(): Fifo.FifoConsumer | undefined {
+  protected get rx(): FifoConsumer | undefined {
     if (this.#released || this.#spliced) return undefined
     return this.#rxEnd ??= this.makeRx()
   }
 
-  protected get tx(): Fifo.FifoProducer | undefined {
+  protected get tx(): FifoProducer | undefined {
     if (this.#released) return undefined
     return this.#txEnd ??= this.makeTx()
   }
 
-  protected makeRx(): Fifo.FifoConsumer {
+  protected makeRx(): FifoConsumer {
     const { rxFifoSize, view } = this.#memory
-    return new Fifo.FifoConsumer(SessionBlock.rx(this.#segment, this.#offset), rxFifoSize, view)
+    return new FifoConsumer(SessionBlock.rx(this.#segment, this.#offset), rxFifoSize, view)
   }
 
-  protected makeTx(): Fifo.FifoProducer {
+  protected makeTx(): FifoProducer {
     const { blocks, txFifoSize } = this.#memory
-    return new Fifo.FifoProducer(SessionBlock.tx(this.#segment, this.#offset), txFifoSize, blocks)
+    return new FifoProducer(SessionBlock.tx(this.#segment, this.#offset), txFifoSize, blocks)
   }
 
   #io(kind: Message.IoKind): void {
@@ -197,7 +199,7 @@ export class FifoSession implements WorkerSession {
     return length
   }
 
-  #block(wait: Fifo.Wait): void {
+  #block(wait: Wait): void {
     this.#blocked = true
     if (wait === "memory") this.#memory.starved(this)
   }
@@ -208,7 +210,7 @@ export class FifoSession implements WorkerSession {
   }
 
   /** Tells the peer of bytes, unless it has been told and has not looked yet. */
-  protected announce(tx: Fifo.FifoProducer): void {
+  protected announce(tx: FifoProducer): void {
     this.#written = true
     if (!this.#hot) {
       this.#hot = true

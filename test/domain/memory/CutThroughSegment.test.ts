@@ -2,6 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import * as CutThroughSegment from "../../../src/domain/memory/CutThroughSegment.ts"
 import * as Fifo from "../../../src/domain/memory/Fifo.ts"
+import { FifoConsumer } from "../../../src/domain/memory/FifoConsumer.ts"
+import type { FifoProducer } from "../../../src/domain/memory/FifoProducer.ts"
 import * as Segment from "../../../src/domain/memory/Segment.ts"
 import * as SessionBlock from "../../../src/domain/memory/SessionBlock.ts"
 import { Bell } from "../../support/Bell.ts"
@@ -45,7 +47,7 @@ describe("CutThrough", () => {
       const segment = make(sizes, at)
       const both = { server: ends(segment, "server", sizes), client: ends(segment, "client", sizes) }
       // `until`: the bytes that must have been read before the writer is told
-      const way = (tx: Fifo.FifoProducer, rx: Fifo.FifoConsumer, bound: number, from: number) => ({
+      const way = (tx: FifoProducer, rx: FifoConsumer, bound: number, from: number) => ({
         tx,
         rx,
         bound,
@@ -139,7 +141,7 @@ describe("CutThrough", () => {
     const { rx, tx } = ends(segment, "client", sizes)
     const view: Fifo.View = () => segment.bytes
     tx.enqueue(Pattern.at(0, 8))
-    assert.isTrue(Pattern.isAt(new Fifo.FifoConsumer(SessionBlock.rx(segment, 0), 64, view).peek()!, 0))
+    assert.isTrue(Pattern.isAt(new FifoConsumer(SessionBlock.rx(segment, 0), 64, view).peek()!, 0))
     assert.isTrue(tx.raiseEvent())
     assert.isFalse(tx.raiseEvent())
     const server = ends(segment, "server", sizes)

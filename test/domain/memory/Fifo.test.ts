@@ -2,6 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import { Arena } from "../../../src/domain/memory/Arena.ts"
 import * as Fifo from "../../../src/domain/memory/Fifo.ts"
+import { FifoConsumer } from "../../../src/domain/memory/FifoConsumer.ts"
+import { FifoProducer, type Wait } from "../../../src/domain/memory/FifoProducer.ts"
 import { Bell } from "../../support/Bell.ts"
 import type { Setup } from "../../support/fifoThread.ts"
 import * as Long from "../../support/long.ts"
@@ -55,9 +57,9 @@ const make = (bound: number, at = 0, refuses: () => boolean = () => false) => {
     },
     view: () => memory
   }
-  const producer = new Fifo.FifoProducer(places, bound, blocks)
+  const producer = new FifoProducer(places, bound, blocks)
   const view: Fifo.View = (segment) => segment === 3 ? memory : undefined
-  const consume = () => new Fifo.FifoConsumer(places, bound, view)
+  const consume = () => new FifoConsumer(places, bound, view)
   const intact = () =>
     words.every((word, i) =>
       word === CANARY || (i >= PRODUCER && i < PRODUCER + Fifo.PRODUCER_WORDS) ||
@@ -500,7 +502,7 @@ describe("Fifo, waiting", () => {
         for (let point = 0; point < 6; point++) {
           const { producer, consumer, words } = make(64, -7)
           producer.enqueue(Pattern.at(0, 64))
-          let answer: Fifo.Wait | undefined
+          let answer: Wait | undefined
           const dropped = interrupted(words, point, before, () => {
             answer = producer.wait(32)
           }, () => consumer.drop(read))

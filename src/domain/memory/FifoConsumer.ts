@@ -1,0 +1,141 @@
+/**
+ * The reading end of a byte fifo; see `Fifo` for how it grows and for the layout. There is one per fifo.
+ *
+ * Hot path: plain synchronous code.
+ */
+import {
+  EPOCH,
+  EPOCH_WORDS,
+  EPOCHS,
+  EVENT,
+  FifoCorrupt,
+  HEAD,
+  TAIL,
+  type View,
+  WANT,
+  WANT_AT,
+  type Words
+} from "./Fifo.ts"
+
+export class FifoConsumer {
+  /** Bytes that the fifo holds at most; a power of two. */
+  readonly bound: number
+  readonly #words: Int32Array
+  readonly #producer: number
+  readonly #consumer: number
+  readonly #flags: number
+  readonly #view: View
+  #head: number
+  #epoch: number
+  #size = 0
+  #bytes: Uint8Array | undefined
+
+  constructor(words: Words, bound: number, view: View) {
+    this.bound = bound
+    this.#words = words.words
+    this.#producer = words.producer
+    this.#consumer = words.consumer
+    this.#flags = words.flags
+    this.#view = view
+    this.#head = Atomics.load(this.#words, this.#consumer + HEAD)
+    this.#epoch = 0
+  }
+
+  /** Bytes of the block that was last read from; 0 before the first read. */
+  get memory(): number {
+    return this.#bytes?.length ?? 0
+  }
+
+  /** Bytes in the fifo. */
+  get size(): number {
+    const size = (Atomics.load(this.#words, this.#producer + TAIL) - this.#head) | 0
+    if (size < 0 || size > this.bound) throw new FifoCorrupt(`a fifo of ${this.bound} bytes claims to hold ${size}`)
+    return size
+  }
+
+  /**
+   * The next bytes that lie together in memory, at most `max`, or `undefined` when there are none. They stay valid
+   * until they are {@link drop}ped.
+   */
+  peek(max: number = this.bound): Uint8Array | undefined {
+    const waiting = this.size
+    if (waiting === 0) return undefined
+    let until = waiting
+    const epoch = Atomics.load(this.#words, this.#producer + EPOCH)
+    if (epoch !== this.#epoch) {
+      const at = this.#producer + EPOCHS
+      const ahead = (this.#words[at + (epoch & 1) * EPOCH_WORDS]! - this.#head) | 0
+      // an epoch whose predecessor is over may have begun gigabytes ago, which would look like being ahead
+      const over = ahead > this.bound || this.#words[at + ((epoch - 1) & 1) * EPOCH_WORDS + 3] === 0
+      if (ahead <= 0 || over) this.#enter(epoch)
+      else {
+        if (ahead < until) until = ahead
+        if (((epoch - 1) | 0) !== this.#epoch) this.#enter((epoch - 1) | 0)
+      }
+    }
+    if (this.#bytes === undefined) throw new FifoCorrupt("a fifo holds bytes and has no block")
+    const at = this.#head & (this.#size - 1)
+    return this.#bytes.subarray(at, at + Math.min(until, max, this.#size - at))
+  }
+
+  /**
+   * What lies together after the first `length` bytes, of which {@link peek} has just shown the last: the other part of
+   * what is there where the block's end is in between. `undefined` when there is none, or it is in another block.
+   */
+  rest(length: number): Uint8Array | undefined {
+    const waiting = this.size - length
+    if (waiting <= 0 || Atomics.load(this.#words, this.#producer + EPOCH) !== this.#epoch) return undefined
+    const at = (this.#head + length) & (this.#size - 1)
+    return this.#bytes?.subarray(at, at + Math.min(waiting, this.#size - at))
+  }
+
+  #enter(epoch: number): void {
+    const at = this.#producer + EPOCHS + (epoch & 1) * EPOCH_WORDS
+    const segment = this.#words[at + 1]!
+    const offset = this.#words[at + 2]!
+    const size = this.#words[at + 3]!
+    const bytes = this.#view(segment)
+    if (
+      bytes === undefined || size <= 0 || (size & (size - 1)) !== 0 || offset < 0 || offset + size > bytes.length
+    ) {
+      throw new FifoCorrupt(`a fifo's block is said to be at ${offset} of segment ${segment}, ${size} bytes long`)
+    }
+    this.#epoch = epoch
+    this.#size = size
+    this.#bytes = bytes.subarray(offset, offset + size)
+  }
+
+  /** Copies what fits into `target` from `from` on and frees it; the answer is {@link drop}'s. */
+  read(target: Uint8Array, from = 0): { readonly bytes: number; readonly tell: boolean } {
+    let at = from
+    let tell = false
+    while (at < target.length) {
+      const bytes = this.peek(target.length - at)
+      if (bytes === undefined) break
+      target.set(bytes, at)
+      at += bytes.length
+      tell = this.drop(bytes.length) || tell
+    }
+    return { bytes: at - from, tell }
+  }
+
+  /** Frees the first `length` bytes for the producer. `true` when it waits for just that: then tell it, once. */
+  drop(length: number): boolean {
+    this.#head = (this.#head + length) | 0
+    Atomics.store(this.#words, this.#consumer + HEAD, this.#head)
+    const flags = this.#flags
+    if (Atomics.load(this.#words, flags + WANT) === 0) return false
+    if (((this.#head - this.#words[flags + WANT_AT]!) | 0) < 0) return false
+    return Atomics.compareExchange(this.#words, flags + WANT, 1, 0) === 1
+  }
+
+  /** Clears the event flag. Look at the fifo after it, never before: bytes that come in between raise a new event. */
+  clearEvent(): void {
+    Atomics.store(this.#words, this.#flags + EVENT, 0)
+  }
+
+  /** Clears the event flag and answers whether it was set, where one who is woken has to find out what for. */
+  takeEvent(): boolean {
+    return Atomics.exchange(this.#words, this.#flags + EVENT, 0) !== 0
+  }
+}
