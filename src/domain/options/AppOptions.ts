@@ -55,7 +55,8 @@ const CertificateInput = Schema.declare(
  * - `proxiedTransports`: transports for which this application is a proxy; none (W18).
  * - `tlsEngine`: name of a TLS engine; none, which is Node's own. This runtime has no other, so that a name is well formed
  *   and not served (W4).
- * - `listen`: endpoints in their text form; none. The application is told of them and listens itself.
+ * - `listen`: endpoints in their text form; none. The application is told of them and listens itself. `sluice serve` has
+ *   a default for applications that name no endpoints of their own.
  * - `listener`: see `ListenerOptions`; how its listeners take connections in.
  * - `listeners`: by endpoint in its text form, what holds there instead of `listener`, the whole group; none.
  * - `certificates`: for its TLS listeners, each a `Certificate.Input`, in the order of preference; none (W19). They are
@@ -121,7 +122,7 @@ export const AppOptions = Schema.Struct({
   listen: Schema.Array(Endpoint.EndpointFromString).pipe(
     Schema.withDecodingDefaultType(Effect.succeed([]))
   ).annotate(described({
-    description: "Endpoints that the application is told to serve",
+    description: "Endpoints to serve",
     form: "list",
     value: "uri",
     right: "a list of endpoint URIs such as \"tcp://127.0.0.1:8080\"",

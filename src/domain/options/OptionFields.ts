@@ -88,7 +88,12 @@ export const print = (unit: Unit, value: number): string => {
   }
 }
 
-/** How a value is written after a flag or in the environment: as it is, as several, or as something to switch on. */
+/**
+ * How a value is written after a flag or in the environment: as it is, as several, or as something to switch on.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type Form = "text" | "list" | "switch"
 
 /** What an option is, apart from its schema: the source of its messages, of help texts and of its documentation. */

@@ -24,14 +24,14 @@
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { AppOptions } from "./AppOptions.ts"
-import { infosOf, type Unit } from "./OptionFields.ts"
+import { type Form, infosOf, type Unit } from "./OptionFields.ts"
 import * as OptionProblems from "./OptionProblems.ts"
 import { OptionsError, type OptionsErrorReason } from "./OptionsError.ts"
 
 export { AdmissionOptions } from "./AdmissionOptions.ts"
 export { AppOptions, type AppOptionsInput } from "./AppOptions.ts"
 export { Name, NAME_RIGHT } from "./Name.ts"
-export type { Unit } from "./OptionFields.ts"
+export type { Form, Unit } from "./OptionFields.ts"
 export { OptionsError, OptionsErrorReason } from "./OptionsError.ts"
 export { QueueOptions, queueSegmentSize } from "./QueueOptions.ts"
 export { ScopeOptions } from "./ScopeOptions.ts"
@@ -48,6 +48,9 @@ export interface Documentation {
   /** Path of the option, for example `queue.indexQueue`. */
   readonly option: string
   readonly description: string
+  readonly form: Form
+  /** What one value is called in a help text, for example `size`. */
+  readonly value: string
   readonly unit: Unit | undefined
   /** What a right value is, with its bounds. */
   readonly range: string
@@ -65,6 +68,8 @@ export interface Documentation {
 export const documentation: ReadonlyArray<Documentation> = infosOf(AppOptions.fields).map(([option, info]) => ({
   option,
   description: info.description,
+  form: info.form,
+  value: info.value,
   unit: info.unit,
   range: info.right,
   default: info.default,

@@ -40,7 +40,7 @@ export const SegmentOptions = Schema.Struct({
     default: 4 * MiB,
     zero: "no growth",
     requirement: "W4",
-    description: "Size of each segment that is added when the others are full"
+    description: "Size of each segment that is added when the others fill up"
   }),
   rxFifoSize: number({
     unit: "bytes",
@@ -96,7 +96,8 @@ export const SegmentOptions = Schema.Struct({
     max: 99,
     default: 50,
     description:
-      "How full the others may be for a segment without a block to be removed, and how much of the memory limit may be used before fifos grow by 64 KiB at most"
+      "How full the others may be when a segment without a block is removed; beyond this share of the memory "
+      + "limit, fifos get no blocks of more than 64 KiB"
   })
 }).check(
   Schema.makeFilter(({ firstSegmentSize, memoryLimit }) =>

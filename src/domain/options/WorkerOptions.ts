@@ -58,7 +58,7 @@ export const WorkerOptions = Schema.Struct({
     unit: "MiB",
     min: 16,
     max: 1_048_576,
-    absent: "none: what Node chooses",
+    absent: "what Node chooses",
     description: "The largest heap that one worker thread may have"
   })
 }).check(

@@ -9,12 +9,14 @@ import * as Option from "effect/Option"
 import * as ProxyConfig from "../../apps/proxy/ProxyConfig.ts"
 import { infosOf } from "../../domain/options/OptionFields.ts"
 import * as ServeCommand from "./ServeCommand.ts"
+import * as Setting from "./Setting.ts"
 import * as Settings from "./Settings.ts"
 
 const metavars: Readonly<Record<string, string>> = { to: "uri", sendProxy: "none|v1|v2" }
 
-const own: ReadonlyArray<Settings.Setting> = infosOf(ProxyConfig.ProxyOptions.fields).map(([key, info]) =>
-  Settings.setting(key, {
+/** The settings of a proxy that other applications do not have. */
+export const own: ReadonlyArray<Setting.Setting> = infosOf(ProxyConfig.ProxyOptions.fields).map(([key, info]) =>
+  Setting.setting(key, {
     option: undefined,
     form: key === "to" ? "list" : "text",
     metavar: metavars[key] ?? "time",
@@ -35,7 +37,7 @@ const program: Settings.Program<ProxyConfig.ProxyOptions> = {
   settings: [
     ...own,
     // what the module is told is made of the settings
-    ...Settings.hostSettings.filter(({ key }) => key !== "config").map((setting) => ({
+    ...Setting.hostSettings.filter(({ key }) => key !== "config").map((setting) => ({
       ...setting,
       description: descriptions[setting.key] ?? setting.description
     }))

@@ -21,6 +21,7 @@ import { type AttachExtras, SessionLayer } from "../../services/SessionLayer.ts"
 import type { SessionRules } from "../../services/SessionRules.ts"
 import * as ControlPath from "../control/ControlPath.ts"
 import * as ControlServer from "../control/ControlServer.ts"
+import * as Setting from "./Setting.ts"
 import * as Settings from "./Settings.ts"
 import { Signals } from "./Signals.ts"
 import * as TlsFiles from "./TlsFiles.ts"
@@ -128,7 +129,7 @@ const serve = Effect.fnUntraced(function*(
   )
 })
 
-const flagOf = ({ description, flag, form, metavar }: Settings.Setting): Flag.Flag<unknown> => {
+const flagOf = ({ description, flag, form, metavar }: Setting.Setting): Flag.Flag<unknown> => {
   switch (form) {
     case "switch":
       return Flag.Boolean(flag!).pipe(Flag.withDescription(description), Flag.optional, Flag.map(Option.getOrUndefined))
@@ -155,7 +156,7 @@ const flagOf = ({ description, flag, form, metavar }: Settings.Setting): Flag.Fl
  * @category flags
  * @since 0.1.0
  */
-export const flagsOf = (settings: ReadonlyArray<Settings.Setting>): Record<string, Flag.Flag<unknown>> =>
+export const flagsOf = (settings: ReadonlyArray<Setting.Setting>): Record<string, Flag.Flag<unknown>> =>
   Object.fromEntries(settings.flatMap((setting) => setting.flag === undefined ? [] : [[setting.key, flagOf(setting)]]))
 
 /**
@@ -208,13 +209,13 @@ export const make = (
         Argument.optional
       ),
       config: configFlag,
-      settings: flagsOf(Settings.settings)
+      settings: flagsOf(Setting.settings)
     },
     Effect.fnUntraced(function*(input) {
       const given = { ...input.settings, app: Option.getOrUndefined(input.app) }
       const settings = yield* Settings.resolve(given, Option.getOrUndefined(input.config))
       const url = settings.app === undefined ? env.defaultApp.href : yield* moduleUrl(settings.app)
-      yield* run(env.host, settings, url, { listen: settings.decoded.scope.global ? [Settings.DEFAULT_LISTEN] : [] })
+      yield* run(env.host, settings, url, { listen: settings.decoded.scope.global ? [Setting.DEFAULT_LISTEN] : [] })
     })
   ).pipe(
     Command.withDescription(

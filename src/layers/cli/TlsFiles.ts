@@ -14,6 +14,7 @@ import * as Schema from "effect/Schema"
 import * as Fs from "node:fs/promises"
 import * as Certificate from "../../domain/net/Certificate.ts"
 import * as SystemError from "../../domain/net/SystemError.ts"
+import { sentenceOf } from "../../domain/report/Thrown.ts"
 
 /**
  * A certificate with its chain, and its key.
@@ -41,8 +42,6 @@ export class BadFile extends Schema.TaggedError<BadFile>()("BadFile", {
   }
 }
 
-const sentence = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause)).split("\n", 1)[0]!
-
 const read = (path: string): Effect.Effect<string, BadFile> =>
   Effect.tryPromise({
     try: async () => {
@@ -54,7 +53,7 @@ const read = (path: string): Effect.Effect<string, BadFile> =>
     catch: (cause) =>
       new BadFile({
         path,
-        detail: SystemError.kindOf(cause) === "NotFound" ? "does not exist" : `can't be read: ${sentence(cause)}`
+        detail: SystemError.kindOf(cause) === "NotFound" ? "does not exist" : `can't be read: ${sentenceOf(cause)}`
       })
   })
 

@@ -603,6 +603,8 @@ describe("Options", () => {
     assert.deepStrictEqual(rows.get("queue.batch"), {
       option: "queue.batch",
       description: "The most postponed messages that are delivered in one batch",
+      form: "text",
+      value: "number",
       unit: "messages",
       range: "a whole number from 1 to 32",
       default: "32",

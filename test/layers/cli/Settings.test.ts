@@ -5,6 +5,7 @@ import * as Redacted from "effect/Redacted"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as Options from "../../../src/domain/options/Options.ts"
+import * as Setting from "../../../src/layers/cli/Setting.ts"
 import * as Settings from "../../../src/layers/cli/Settings.ts"
 import * as TempDirectory from "../../support/TempDirectory.ts"
 
@@ -57,7 +58,7 @@ describe("Settings", () => {
   it.effect("have one name in three spellings", () =>
     Effect.gen(function*() {
       const spelling = (key: string) => {
-        const { flag, variable } = Settings.settings.find((setting) => setting.key === key)!
+        const { flag, variable } = Setting.settings.find((setting) => setting.key === key)!
         return [flag, variable]
       }
       assert.deepStrictEqual(spelling("revokeAfter"), ["revoke-after", "SLUICE_REVOKE_AFTER"])
@@ -81,13 +82,13 @@ describe("Settings", () => {
 
   it.effect("are all there: every option, each name once, in every source", () =>
     Effect.gen(function*() {
-      const options = Settings.settings.flatMap(({ option }) => option ?? [])
+      const options = Setting.settings.flatMap(({ option }) => option ?? [])
       assert.deepStrictEqual(options.toSorted(), Options.documentation.map(({ option }) => option).toSorted())
       for (const name of ["key", "flag", "variable"] as const) {
-        const names = Settings.settings.flatMap((setting) => setting[name] ?? [])
+        const names = Setting.settings.flatMap((setting) => setting[name] ?? [])
         assert.strictEqual(new Set(names).size, names.length)
       }
-      const secret = Settings.settings.find(({ key }) => key === "secret")
+      const secret = Setting.settings.find(({ key }) => key === "secret")
       assert.isUndefined(secret?.flag)
       const { decoded } = yield* resolve({ env: { SLUICE_SECRET: "hush" } })
       assert.strictEqual(Redacted.value(decoded.secret!), "hush")
@@ -124,10 +125,10 @@ describe("Settings", () => {
         const { namespace, scope } = (yield* resolve(source)).decoded
         assert.deepStrictEqual({ namespace, scope }, { namespace: "blue", scope: { global: true, local: true } })
       }
-      const flags = Settings.settings.flatMap(({ flag }) => flag ?? [])
+      const flags = Setting.settings.flatMap(({ flag }) => flag ?? [])
       assert.includeMembers(flags, ["namespace", "scope-local", "scope-global", "connect-timeout", "max-half-open"])
       for (const key of ["secret", "config", "proxiedTransports", "tlsEngine"]) {
-        assert.isUndefined(Settings.settings.find((setting) => setting.key === key)?.flag, key)
+        assert.isUndefined(Setting.settings.find((setting) => setting.key === key)?.flag, key)
       }
     }))
 
@@ -138,7 +139,7 @@ describe("Settings", () => {
       // in the environment the name is that of the file
       const told = yield* complaint({ env: { SLUICE_CONFIG: "/no/such.json" } })
       assert.strictEqual(told, "configuration file /no/such.json does not exist")
-      assert.isUndefined(Settings.settings.find(({ key }) => key === "config")?.variable)
+      assert.isUndefined(Setting.settings.find(({ key }) => key === "config")?.variable)
     }))
 
   it.effect("take an empty variable as none", () =>

@@ -1,0 +1,45 @@
+/**
+ * Settings that name files with certificates, keys and authorities, and the options that these files are for.
+ */
+import * as Effect from "effect/Effect"
+import { assign, type Given, invalid, type InvalidSettings, paths } from "./Given.ts"
+import * as TlsFiles from "./TlsFiles.ts"
+
+const bad = ({ source }: Given) => ({ message }: TlsFiles.BadFile): InvalidSettings => invalid(`${source}: ${message}`)
+
+/** Certificates, keys and authorities, read from files into the options that they are for. */
+export const read = Effect.fnUntraced(function*(
+  given: ReadonlyMap<string, Given>,
+  input: Record<string, unknown>
+): Effect.fn.Return<ReadonlyArray<TlsFiles.Pair>, InvalidSettings> {
+  const pathsOf = (key: string) => Effect.mapError(Effect.fromResult(paths(given.get(key))), (text) => invalid(text))
+  const certificates = yield* pathsOf("tlsCert")
+  const keys = yield* pathsOf("tlsKey")
+  if (certificates.length !== keys.length) {
+    const { source } = (given.get("tlsCert") ?? given.get("tlsKey"))!
+    return yield* invalid(
+      `${source}: each certificate needs a key, and there are ${certificates.length} certificates and ${keys.length} keys`
+    )
+  }
+  const pairs = certificates.map((certificate, index) => ({ certificate, key: keys[index]! }))
+  if (pairs.length > 0) {
+    const read = yield* Effect.forEach(pairs, TlsFiles.readPair).pipe(Effect.mapError(bad(given.get("tlsCert")!)))
+    assign(input, "certificates", [...read, ...(Array.isArray(input.certificates) ? input.certificates : [])])
+  }
+  const clients = yield* pathsOf("clientCa")
+  if (clients.length > 0) {
+    const read = yield* Effect.forEach(clients, TlsFiles.readAuthorities).pipe(
+      Effect.mapError(bad(given.get("clientCa")!))
+    )
+    assign(input, "listener.clientAuthorities", read)
+    if (!given.has("clientCertificate")) assign(input, "listener.clientCertificate", "require")
+  }
+  const servers = yield* pathsOf("serverCa")
+  if (servers.length > 0) {
+    const read = yield* Effect.forEach(servers, TlsFiles.readAuthorities).pipe(
+      Effect.mapError(bad(given.get("serverCa")!))
+    )
+    assign(input, "tlsClient.authorities", read)
+  }
+  return pairs
+})

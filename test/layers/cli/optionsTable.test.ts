@@ -1,0 +1,22 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Fs from "node:fs"
+import * as Options from "../../../src/domain/options/Options.ts"
+import * as Setting from "../../../src/layers/cli/Setting.ts"
+import * as optionsTable from "../../support/optionsTable.ts"
+
+describe("docs/options.md", () => {
+  it("is what the schemas of the options say; npm run docs:options writes it anew", () => {
+    assert.strictEqual(Fs.readFileSync(optionsTable.file, "utf8"), optionsTable.text)
+  })
+
+  it("has each option once, and each name by which it can be set", () => {
+    for (const { option } of Options.documentation) {
+      assert.strictEqual(optionsTable.text.split(`\n| \`${option}\` |`).length, 2, option)
+    }
+    for (const { flag, key, variable } of Setting.settings) {
+      if (flag !== undefined) assert.include(optionsTable.text, `| \`--${flag}\` |`)
+      if (variable !== undefined) assert.include(optionsTable.text, `| \`${variable}\` |`)
+      assert.include(optionsTable.text, `| \`${key}\` |`)
+    }
+  })
+})
