@@ -15,10 +15,20 @@ import * as NamespacesMemory from "./stores/NamespacesMemory.ts"
 import * as SessionRulesMemory from "./stores/SessionRulesMemory.ts"
 import * as TransportNode from "./transport/TransportNode.ts"
 
-/** What a host offers to the program that it is part of. */
+/**
+ * What a host offers to the program that it is part of.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type Services = SessionLayer | SessionRules | Namespaces | Certificates
 
-/** What is set at run time, empty to begin with: no rules, the default namespace, no certificates. */
+/**
+ * What is set at run time, empty to begin with: no rules, the default namespace, no certificates.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
 export const layerSettings: Layer.Layer<SessionRules | Namespaces | Certificates> = Layer.mergeAll(
   SessionRulesMemory.layer,
   NamespacesMemory.layer,
@@ -28,11 +38,19 @@ export const layerSettings: Layer.Layer<SessionRules | Namespaces | Certificates
 /**
  * A host whose workers are started by a stack of layers that the program chooses: see `WorkerStack.layer` of
  * `sluice/stack`.
+ *
+ * @category layers
+ * @since 0.1.0
  */
 export const layerStack: Layer.Layer<Services, never, WorkerStack> = SessionLayerHost.layerStack.pipe(
   Layer.provide(TransportNode.layer),
   Layer.provideMerge(layerSettings)
 )
 
-/** A host whose workers have the default layers. */
+/**
+ * A host whose workers have the default layers.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
 export const layer: Layer.Layer<Services> = layerStack.pipe(Layer.provide(layerDefault))

@@ -41,7 +41,7 @@ import * as HostLayer from "./Host.ts"
  * @since 0.1.0
  */
 export interface StartOptions {
-  /** Path of a socket for `sluice show` and the other commands; without one there is none. */
+  /** Path of a socket for `sluice show` and the other commands; without one, there is no such socket. */
   readonly control?: string | undefined
 }
 
@@ -51,8 +51,8 @@ export interface StartOptions {
  */
 export interface StopOptions {
   /**
-   * Whether what is in hand may finish, at most the application's `drainTimeout`; what is left then is reset. Default
-   * `true`.
+   * Whether what is in hand may finish, for the application's `drainTimeout` and no longer; what is left then is reset.
+   * Default `true`.
    */
   readonly drain?: boolean | undefined
 }

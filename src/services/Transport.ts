@@ -20,13 +20,18 @@ import type * as Ledger from "../domain/state/Ledger.ts"
 import * as Refusal from "../domain/state/Refusal.ts"
 import type { CertificateEntry } from "./Certificates.ts"
 
-/** What the transport says of a connection. Never called from inside a call to the connection. */
+/**
+ * What the transport says of a connection. Never called from inside a call to the connection.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface ConnectionEvents {
   /** Bytes were put into the rx fifo. */
   received(): void
   /** Bytes were taken from the tx fifo, and its producer waits for just that. */
   room(): void
-  /** The rx fifo needs memory that there is none of: call {@link SharedConnection.resume} when there may be some. */
+  /** There is no memory for the rx fifo: call {@link SharedConnection.resume} when there may be some again. */
   starved(): void
   /** The peer has ended its side, after the last byte in the rx fifo. */
   ended(): void
@@ -36,7 +41,12 @@ export interface ConnectionEvents {
   corrupt(error: Fifo.FifoCorrupt): void
 }
 
-/** The session that a connection moves bytes for: the host's ends of its fifos, made when they are first asked for. */
+/**
+ * The session that a connection moves bytes for: the host's ends of its fifos, made when they are first asked for.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface ConnectionEnd extends ConnectionEvents {
   readonly rx: FifoProducer
   readonly tx: FifoConsumer
@@ -117,7 +127,12 @@ export interface MovableConnection extends AnyConnection {
  */
 export type Connection = SharedConnection | MovableConnection
 
-/** Failed operations of a transport. */
+/**
+ * Failed operations of a transport.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
 export class TransportError extends Schema.TaggedError<TransportError>()("TransportError", {
   operation: Schema.Literals(["listen", "connect"]),
   endpoint: Schema.String,
@@ -129,9 +144,18 @@ export class TransportError extends Schema.TaggedError<TransportError>()("Transp
   }
 }
 
-/** What is wrong with one accept; the listener goes on. */
+/**
+ * What is wrong with one accept; the listener goes on.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type AcceptError = "EMFILE" | "ENFILE" | "ENOBUFS" | "ENOMEM" | "ECONNABORTED" | "other"
 
+/**
+ * @category options
+ * @since 0.1.0
+ */
 export interface TransportListenOptions {
   /** Connections that the kernel keeps until they are accepted. */
   readonly backlog: number
@@ -151,6 +175,10 @@ export interface TransportListenOptions {
   readonly acceptError: (error: AcceptError, detail: string) => void
 }
 
+/**
+ * @category options
+ * @since 0.1.0
+ */
 export interface TransportConnectOptions {
   /**
    * Where to connect from: an address of this machine, of the family of where the connect goes; port 0 for any. What is

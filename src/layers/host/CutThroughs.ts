@@ -42,7 +42,7 @@ export class CutThroughs {
     return () => cutThrough.cancel()
   }
 
-  /** The number of `from`'s link to `to`, which is made when there is none. */
+  /** The number of `from`'s link to `to`, which is made if there is no link yet. */
   link(from: LiveWorker, to: LiveWorker): number {
     const known = from.links.get(to)
     if (known !== undefined) return known

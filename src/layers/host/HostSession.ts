@@ -35,7 +35,10 @@ export interface Origin {
   claimed(session: HostSession): void
   /** The worker has come past the session's offer, which had been taken back. */
   passed(session: HostSession): void
-  /** The TLS handshake, which the worker makes, has failed there; `false` when the session has none, or it was said before. */
+  /**
+   * The TLS handshake, which the worker makes, has failed there; `false` when the session has no handshake there, or the
+   * failure was said before.
+   */
   insecure(session: HostSession, reason: Refusal.HandshakeReason): boolean
   /** The worker is going: what is on offer to it goes elsewhere. */
   takeBack(session: HostSession): void
@@ -224,12 +227,12 @@ export abstract class HostSession {
   /** The worker is to finish what it has. */
   drain(): void {}
 
-  /** The TLS handshake has failed in the worker; `false` when it has none there, or has said so before. */
+  /** The TLS handshake has failed in the worker; `false` when there was no handshake, or it has said so before. */
   insecure(): boolean {
     return false
   }
 
-  /** The connection that the worker was given is gone; `false` when it was given none. */
+  /** The connection that the worker was given is gone; `false` when it was given no connection. */
   gone(): boolean {
     return false
   }

@@ -1,7 +1,5 @@
 /**
  * The host's answers to what a worker has asked for.
- *
- * @since 0.1.0
  */
 import type * as Message from "../../domain/memory/Message.ts"
 import type * as Refusal from "../../domain/state/Refusal.ts"

@@ -160,7 +160,7 @@ export class Reports {
           warning: info.warning
         }))
       ),
-      // an application that is being detached has none left
+      // an application that is being detached has no certificates left
       Effect.orElseSucceed((): ReadonlyArray<Report.CertificateReport> => [])
     )
   }

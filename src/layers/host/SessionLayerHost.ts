@@ -5,13 +5,15 @@
  * Tables            what there is
  * Applications      attach, find, detach           WorkerOperations  add, delete, restart at run time
  * Supervisor        keeps workers running          WorkerRun         one start of a worker, and its teardown
- * Worker            its slot, its queue, its words
+ * Worker            what there is of it            WorkerReader      what it says
  * Listeners         listen, unlisten               Listener          admission at one listener
  * Connects          connects, rules, half-open     CutThroughs       cut-through sessions, links between workers
- * HostSession       one session, by its kind       Reports           what is told of it all
+ * HostSession       one session, by its kind       Reports           what is told about all of it
  * ```
  *
- * Nothing here waits on a worker. What a worker sends is read by `LiveWorker`, and goes to the part that it is for.
+ * Nothing here waits on a worker. What a worker sends is read by `WorkerReader`, and goes to the part that it is for.
+ *
+ * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
@@ -103,13 +105,23 @@ const make = (stack: WorkerStack["Service"]) =>
     })
   })
 
-/** The session layer of a host whose workers are started by a stack of layers that the program chooses. */
+/**
+ * The session layer of a host whose workers are started by a stack of layers that the program chooses.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
 export const layerStack: Layer.Layer<
   SessionLayer,
   never,
   WorkerStack | Transport | SessionRules | Namespaces | Certificates
 > = Layer.effect(SessionLayer, Effect.flatMap(WorkerStack, make))
 
-/** The session layer of a host whose workers have the default layers. */
+/**
+ * The session layer of a host whose workers have the default layers.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
 export const layer: Layer.Layer<SessionLayer, never, Transport | SessionRules | Namespaces | Certificates> = layerStack
   .pipe(Layer.provide(layerDefault))

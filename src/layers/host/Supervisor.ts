@@ -43,7 +43,7 @@ export class Supervisor {
     this.#scope = scope
   }
 
-  /** A slot for a new worker of the application, at the lowest free number; `undefined` when the host has none left. */
+  /** A slot for a new worker of the application, at the lowest free number; `undefined` when the host has no slot left. */
   add(app: AttachedApp, kind: WorkerInfo["kind"]): WorkerSlot | undefined {
     let number = 0
     while (app.slots.has(Handle.WorkerMapIndex(number))) number++

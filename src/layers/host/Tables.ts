@@ -2,10 +2,7 @@
  * What a host holds: applications, workers, listeners and sessions, each in a table whose handles carry generations, and
  * a local table per namespace.
  *
- * Plain data. The modules around it act on it: `Listeners`, `Connects`, `Supervisor`, `SessionLayerHost`;
- * `HostReport` tells of it.
- *
- * @since 0.1.0
+ * Plain data. The modules around it act on it, and `Reports` tells of it.
  */
 import type * as Deferred from "effect/Deferred"
 import type * as Effect from "effect/Effect"
@@ -30,7 +27,7 @@ import type { LiveWorker, SlotApp, WorkerSlot } from "./Worker.ts"
 /** An application, its workers, and the fibers that keep them. */
 export interface AttachedApp extends SlotApp {
   readonly module: AppModule
-  /** What it shows of itself at a time of the clock. */
+  /** What it shows about itself, at a time in milliseconds. */
   readonly status: (now: number) => Report.Status
   /** Endpoint URIs to serve when its options name none. */
   readonly fallback: ReadonlyArray<string>
@@ -85,7 +82,7 @@ export class Tables {
     return count
   }
 
-  /** A session of the worker in the memory that its manager for `user` gives; `undefined` when there is none. */
+  /** A session of the worker in the memory that its manager for `user` gives; `undefined` when there is no memory. */
   createSession(
     worker: LiveWorker,
     user: string,

@@ -98,7 +98,10 @@ export const queueReport = (live: LiveWorker): Report.QueueReport => {
 
 const sum = <A>(all: ReadonlyArray<A>, of: (one: A) => number): number => all.reduce((total, one) => total + of(one), 0)
 
-/** The segment managers of a worker, in the order host, worker, local: who allocates in the segments. */
+/**
+ * The segment managers of a worker. Their kind says who allocates in the segments: the host, the worker, or, for `local`,
+ * the two workers of a cut-through session.
+ */
 export const managersReport = (live: LiveWorker): ReadonlyArray<Report.SegmentManagerReport> => {
   const { segments, slot } = live
   const { highWatermark, lowWatermark } = slot.app.options.segment

@@ -146,7 +146,7 @@ export class WorkerRun {
           })
         })
       ),
-      // an application that is being detached has none
+      // an application that is being detached has no certificates
       Effect.ignore,
       Effect.forkScoped,
       Effect.asVoid

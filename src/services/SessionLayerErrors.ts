@@ -1,0 +1,211 @@
+/**
+ * Why the session layer does not do what it is asked for: one error for each operation or look-up, with a tagged reason
+ * where there are several.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import { StackLayer } from "./AppWorker.ts"
+import { NoSuchNamespace, WrongSecret } from "./Namespaces.ts"
+
+/**
+ * Neither a name nor a client was given, or an option can't be what it is.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidValue extends Schema.TaggedError<InvalidValue>()("InvalidValue", {
+  option: Schema.String,
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `${this.option}: ${this.detail}`
+  }
+}
+
+/**
+ * The host can't serve this configuration.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class UnsupportedConfig extends Schema.TaggedError<UnsupportedConfig>()("UnsupportedConfig", {
+  option: Schema.String,
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `${this.option}: ${this.detail}`
+  }
+}
+
+/**
+ * An application of this name or client is attached.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class AlreadyAttached extends Schema.TaggedError<AlreadyAttached>()("AlreadyAttached", {
+  name: Schema.String
+}) {
+  override get message(): string {
+    return `an application called ${this.name} is attached already`
+  }
+}
+
+/**
+ * A worker did not come up.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class WorkerFailed extends Schema.TaggedError<WorkerFailed>()("WorkerFailed", {
+  worker: Schema.Int,
+  detail: Schema.String,
+  /** The layer of the worker's stack that could not be built, where that is why. */
+  layer: Schema.optionalKey(StackLayer)
+}) {
+  override get message(): string {
+    return `worker ${this.worker} did not start: ${this.detail}`
+  }
+}
+
+/**
+ * The host is draining and takes no applications.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class Draining extends Schema.TaggedError<Draining>()("Draining", {}) {
+  override get message(): string {
+    return "the host is shutting down"
+  }
+}
+
+/**
+ * @category errors
+ * @since 0.1.0
+ */
+export class AttachFailed extends Schema.TaggedError<AttachFailed>()("AttachFailed", {
+  reason: Schema.Union([
+    InvalidValue,
+    UnsupportedConfig,
+    AlreadyAttached,
+    NoSuchNamespace,
+    WrongSecret,
+    WorkerFailed,
+    Draining
+  ])
+}) {
+  override get message(): string {
+    return `can't attach the application: ${this.reason.message}`
+  }
+}
+
+/**
+ * No application answers to this name, client or index (W2).
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NoSuchApp extends Schema.TaggedError<NoSuchApp>()("NoSuchApp", {
+  wanted: Schema.String
+}) {
+  override get message(): string {
+    return `no application ${this.wanted}`
+  }
+}
+
+/**
+ * The handle is of no worker that there is: it was never one, or the worker is gone.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NoSuchWorker extends Schema.TaggedError<NoSuchWorker>()("NoSuchWorker", {
+  worker: Schema.String
+}) {
+  override get message(): string {
+    return `no worker ${this.worker}`
+  }
+}
+
+/**
+ * The handle is of no listener that there is.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NoSuchListener extends Schema.TaggedError<NoSuchListener>()("NoSuchListener", {
+  listener: Schema.String
+}) {
+  override get message(): string {
+    return `no listener ${this.listener}`
+  }
+}
+
+/**
+ * The handle is of no session that there is.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NoSuchSession extends Schema.TaggedError<NoSuchSession>()("NoSuchSession", {
+  session: Schema.String
+}) {
+  override get message(): string {
+    return `no session ${this.session}`
+  }
+}
+
+/**
+ * The default worker, number 0, goes last (W11).
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class DefaultWorker extends Schema.TaggedError<DefaultWorker>()("DefaultWorker", {
+  app: Schema.String
+}) {
+  override get message(): string {
+    return `the default worker of ${this.app} can't be deleted while others live; delete them first, or detach ${this.app}`
+  }
+}
+
+/**
+ * The application has as many workers as it may.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TooManyWorkers extends Schema.TaggedError<TooManyWorkers>()("TooManyWorkers", {
+  app: Schema.String,
+  limit: Schema.Int
+}) {
+  override get message(): string {
+    return `${this.app} has ${this.limit} workers, which is the limit`
+  }
+}
+
+/**
+ * A worker could not be added, deleted or restarted. Nothing has changed, but for a worker that was to be restarted and
+ * did not start: that one is tried again, as one that crashed.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class WorkerOperationFailed extends Schema.TaggedError<WorkerOperationFailed>()("WorkerOperationFailed", {
+  operation: Schema.Literals(["add", "delete", "restart"]),
+  reason: Schema.Union([
+    NoSuchApp,
+    NoSuchWorker,
+    DefaultWorker,
+    TooManyWorkers,
+    UnsupportedConfig,
+    WorkerFailed,
+    Draining
+  ])
+}) {
+  override get message(): string {
+    return `can't ${this.operation} the worker: ${this.reason.message}`
+  }
+}
