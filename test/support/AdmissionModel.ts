@@ -1,0 +1,270 @@
+/**
+ * Admission once more, as plainly as can be: arrays, and everything is looked up anew at each step. It knows of no
+ * tickets and no links, and it is slow.
+ */
+import * as Affinity from "../../src/domain/admission/Affinity.ts"
+import type { AdmissionOptions } from "../../src/domain/options/AdmissionOptions.ts"
+
+export class ModelWorker {
+  readonly number: number
+  running = true
+  congested = false
+  memory: "some" | "none" | "growing" = "some"
+  sessions = 0
+  /** Offers that ran out and that it has not come past. */
+  late = 0
+  readonly counts: { offered: number; claimed: number; revoked: number; withdrawn: number; pending: number }
+
+  constructor(number: number, counts = { offered: 0, claimed: 0, revoked: 0, withdrawn: 0, pending: 0 }) {
+    this.number = number
+    this.counts = counts
+  }
+}
+
+interface Caller {
+  readonly name: string
+  readonly key: string | undefined
+}
+
+interface Waiting extends Caller {
+  readonly until: number
+  /** Which came first, of two that wait until the same time. */
+  readonly turn: number
+}
+
+interface Offer extends Caller {
+  readonly worker: ModelWorker
+  /** `undefined` when its time was over, but the worker had claimed it. */
+  until: number | undefined
+  readonly turn: number
+  taken: boolean
+}
+
+export class AdmissionModel {
+  readonly #options: AdmissionOptions
+  readonly #hasKeys: boolean
+  now = 0
+  appSessions = 0
+  sessions = 0
+  stopped: string | undefined
+  #last = -1
+  #turns = 0
+  /** By number; a seat whose worker is to start again is `undefined`. */
+  readonly seats = new Map<number, ModelWorker | undefined>()
+  /** In the order in which they are served. */
+  waiting: Array<Waiting> = []
+  offers: Array<Offer> = []
+  stale: Array<{ readonly name: string; readonly worker: ModelWorker; readonly late: boolean }> = []
+  claimed: Array<{ readonly name: string; readonly worker: ModelWorker }> = []
+  readonly counts = { arrived: 0, claimed: 0, withdrawn: 0, refused: 0 }
+  #log: Array<string> = []
+
+  constructor(options: AdmissionOptions, hasKeys: boolean) {
+    this.#options = options
+    this.#hasKeys = hasKeys
+  }
+
+  take(): ReadonlyArray<string> {
+    const log = this.#log
+    this.#log = []
+    return log
+  }
+
+  // ---- who takes what
+
+  #limit(): string | undefined {
+    if (this.appSessions >= this.#options.maxSessions) return "host-limit"
+    return this.sessions >= this.#options.maxSessionsPerListener ? "listener-limit" : undefined
+  }
+
+  #isFull(worker: ModelWorker): boolean {
+    return worker.sessions >= this.#options.maxSessionsPerWorker
+  }
+
+  #present(): ReadonlyArray<ModelWorker> {
+    return [...this.seats.values()].filter((worker) => worker !== undefined)
+  }
+
+  #takers(): ReadonlyArray<ModelWorker> {
+    return this.#present().filter((worker) =>
+      worker.running && !worker.congested && worker.late === 0 && !this.#isFull(worker)
+    )
+  }
+
+  /** The takers, the one first that is to be tried first. */
+  #ranked({ key }: Caller): ReadonlyArray<ModelWorker> {
+    const takers = this.#takers().toSorted((a, b) => a.number - b.number)
+    if (this.#hasKeys && key !== undefined) {
+      const hash = Affinity.hash(key)
+      return takers.toSorted((a, b) => Affinity.weight(hash, b.number) - Affinity.weight(hash, a.number))
+    }
+    const higher = takers.filter(({ number }) => number > this.#last)
+    return [...higher, ...takers.filter((taker) => !higher.includes(taker))]
+  }
+
+  /** Offers the connection to a worker; `false` when none takes it. */
+  #place(caller: Caller): boolean {
+    if (this.#limit() !== undefined) return false
+    const worker = this.#ranked(caller).find(({ memory }) => memory === "some")
+    if (worker === undefined) return false
+    if (!this.#hasKeys || caller.key === undefined) this.#last = worker.number
+    const { key, name } = caller
+    this.offers.push({
+      name,
+      key,
+      worker,
+      until: this.now + this.#options.revokeAfter,
+      turn: this.#turns++,
+      taken: false
+    })
+    worker.sessions++
+    worker.counts.offered++
+    worker.counts.pending++
+    this.appSessions++
+    this.sessions++
+    this.#log.push(`${name}>${worker.number}`)
+    return true
+  }
+
+  #refuse({ name }: Caller, reason: string): void {
+    this.counts.refused++
+    this.#log.push(`${name} refused ${reason}`)
+  }
+
+  #whyNobody(): string {
+    const limit = this.#limit()
+    if (limit !== undefined) return limit
+    const running = this.#present().filter((worker) => worker.running)
+    if (running.length === 0) return "no-worker"
+    if (running.every((worker) => this.#isFull(worker))) return "worker-limit"
+    return running.some(({ congested, late }) => congested || late > 0) ? "congested" : "no-memory"
+  }
+
+  #hold(caller: Caller, where: "front" | "back"): void {
+    const grows = this.#limit() === undefined && this.#takers().some(({ memory }) => memory === "growing")
+    if (this.#options.policy === "refuse" && !grows) return this.#refuse(caller, this.#whyNobody())
+    if (this.waiting.length >= this.#options.holdMax) return this.#refuse(caller, "hold-full")
+    const { key, name } = caller
+    const entry = { name, key, until: this.now + this.#options.holdTime, turn: this.#turns++ }
+    this.waiting = where === "front" ? [entry, ...this.waiting] : [...this.waiting, entry]
+    this.#log.push(`${name} held`)
+  }
+
+  /** Takes an offer back and, unless the peer has given up, finds the connection another place. */
+  #takeBack(offer: Offer, why: "revoked" | "withdrawn" | "given up"): void {
+    const { worker } = offer
+    this.offers = this.offers.filter((other) => other !== offer)
+    this.stale.push({ name: offer.name, worker, late: why === "revoked" })
+    worker.counts.pending--
+    worker.counts[why === "revoked" ? "revoked" : "withdrawn"]++
+    this.appSessions--
+    this.sessions--
+    if (why === "revoked") {
+      worker.late++
+      this.#log.push(`${offer.name} revoked`)
+    }
+    if (why === "given up") this.counts.withdrawn++
+    else if (this.stopped !== undefined) this.#refuse(offer, this.stopped)
+    else if (!this.#place(offer)) this.#hold(offer, "front")
+  }
+
+  // ---- what happens
+
+  arrive(caller: Caller): void {
+    this.counts.arrived++
+    const reason = this.stopped ?? this.#limit()
+    if (reason !== undefined) this.#refuse(caller, reason)
+    else if (this.waiting.length > 0 || !this.#place(caller)) this.#hold(caller, "back")
+  }
+
+  admit(): void {
+    while (this.waiting.length > 0) {
+      const [first, ...others] = this.waiting
+      if (this.stopped !== undefined) this.#refuse(first!, this.stopped)
+      else if (!this.#place(first!)) return
+      this.waiting = others
+    }
+  }
+
+  claim(name: string): void {
+    const offer = this.offers.find((offer) => offer.name === name)!
+    this.offers = this.offers.filter((other) => other !== offer)
+    this.claimed.push({ name, worker: offer.worker })
+    offer.worker.counts.pending--
+    offer.worker.counts.claimed++
+    this.counts.claimed++
+    this.#log.push(`${name} claimed`)
+  }
+
+  deadline(): number {
+    const times = [...this.waiting, ...this.offers].flatMap(({ until }) => until ?? [])
+    return Math.min(Infinity, ...times)
+  }
+
+  pass(millis: number): void {
+    const end = this.now + millis
+    while (this.deadline() <= end) {
+      this.now = this.deadline()
+      const first = <A extends { readonly until: number | undefined; readonly turn: number }>(all: ReadonlyArray<A>) =>
+        all.filter(({ until }) => until === this.now).toSorted((a, b) => a.turn - b.turn)[0]
+      const waiting = first(this.waiting)
+      if (waiting !== undefined) {
+        this.waiting = this.waiting.filter((other) => other !== waiting)
+        this.#refuse(waiting, "hold-time")
+        continue
+      }
+      const offer = first(this.offers)!
+      if (offer.taken) offer.until = undefined
+      else this.#takeBack(offer, "revoked")
+    }
+    this.now = end
+  }
+
+  join(worker: ModelWorker): void {
+    this.seats.set(worker.number, worker)
+    this.admit()
+  }
+
+  leave(worker: ModelWorker, keep: boolean): void {
+    if (keep) this.seats.set(worker.number, undefined)
+    else this.seats.delete(worker.number)
+    for (const offer of this.offers) {
+      if (offer.worker !== worker) continue
+      if (offer.taken) this.claim(offer.name)
+      else this.#takeBack(offer, "withdrawn")
+    }
+  }
+
+  comePast(at: number): void {
+    const [session] = this.stale.splice(at, 1)
+    session!.worker.sessions--
+    if (session!.late) session!.worker.late--
+    this.admit()
+  }
+
+  free(name: string): void {
+    const session = this.claimed.find((session) => session.name === name)!
+    this.claimed = this.claimed.filter((other) => other !== session)
+    session.worker.sessions--
+    this.appSessions--
+    this.sessions--
+    this.admit()
+  }
+
+  go(name: string): void {
+    this.waiting = this.waiting.filter((waiting) => waiting.name !== name)
+    this.counts.withdrawn++
+  }
+
+  giveUp(name: string): void {
+    const offer = this.offers.find((offer) => offer.name === name)!
+    if (offer.taken) return
+    this.#takeBack(offer, "given up")
+    this.admit()
+  }
+
+  stop(reason: string): void {
+    this.stopped ??= reason
+    this.admit()
+  }
+}
