@@ -3,27 +3,27 @@
  *
  * A half-open connect belongs to its worker: it is counted, shown, and cancelled with it. The worker always hears of the
  * result, unless it has taken the request back. Where a connect goes is decided by {@link ConnectRoutes}.
- *
- * Most connects have the application's own timeout, so the one that began first is the one that is over first, and a
- * fiber per worker waits for that; only those with a timeout of their own have a timer each.
+ * All connects of a worker have one timer.
  */
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as FiberMap from "effect/FiberMap"
-import * as Latch from "effect/Latch"
 import * as Result from "effect/Result"
+import { Deadlines } from "../../domain/admission/Deadlines.ts"
 import type * as Message from "../../domain/memory/Message.ts"
 import * as Refusal from "../../domain/state/Refusal.ts"
 import type { SessionRules } from "../../services/SessionRules.ts"
 import type { SharedConnection, Transport } from "../../services/Transport.ts"
+import { Alarm } from "./Alarm.ts"
 import type { ConnectionSession } from "./ConnectionSession.ts"
 import { ConnectRoutes, type Route } from "./ConnectRoutes.ts"
 import { connectOrigin, type Failure, type Outcome } from "./CutThrough.ts"
 import { CutThroughs } from "./CutThroughs.ts"
+import { HalfOpen } from "./HalfOpen.ts"
 import type { HostListener } from "./Listener.ts"
 import * as Replies from "./Replies.ts"
 import { Tables } from "./Tables.ts"
-import type { HalfOpen, LiveWorker } from "./Worker.ts"
+import type { LiveWorker } from "./Worker.ts"
 
 /** The name under which connects use their worker's memory. */
 const USER = "connects"
@@ -32,17 +32,14 @@ const USER = "connects"
 interface Connecting {
   readonly fibers: FiberMap.FiberMap<number, void>
   readonly fork: (request: number, effect: Effect.Effect<void>) => Fiber.Fiber<void>
-  /** Open while there may be some with the application's own timeout. */
-  readonly begun: Latch.Latch
+  /** When each has failed. */
+  readonly deadlines: Deadlines<HalfOpen>
+  readonly alarm: Alarm
 }
 
 const NO_MEMORY: Failure = { reason: "no-memory", detail: "the worker's segments are full" }
 
 const timedOut = ({ timeout }: HalfOpen): Failure => ({ reason: "TimedOut", detail: `no answer within ${timeout} ms` })
-
-/** Whether the worker's own fiber looks after the connect's time. */
-const isUsual = (worker: LiveWorker, half: HalfOpen): boolean =>
-  half.timeout === worker.slot.app.options.admission.connectTimeout
 
 /** Why the worker may not have another session that it asks for. */
 const whyNoConnect = (worker: LiveWorker): Failure | undefined => {
@@ -74,7 +71,7 @@ export class Connects {
   readonly #tables: Tables
   readonly #transport: Transport["Service"]
   readonly #routes: ConnectRoutes
-  readonly #run: (effect: Effect.Effect<void>) => void
+  readonly #fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   readonly #connecting = new Map<LiveWorker, Connecting>()
 
   constructor(options: {
@@ -82,12 +79,12 @@ export class Connects {
     readonly transport: Transport["Service"]
     readonly rules: SessionRules["Service"]
     /** Runs an effect apart from the caller, for the host's life. */
-    readonly run: (effect: Effect.Effect<void>) => void
+    readonly fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   }) {
     this.#tables = options.tables
     this.#transport = options.transport
     this.#routes = new ConnectRoutes(options.tables, options.rules)
-    this.#run = options.run
+    this.#fork = options.fork
     this.cutThroughs = new CutThroughs(options.tables, whyNoConnect)
   }
 
@@ -95,34 +92,34 @@ export class Connects {
   readonly admit = Effect.fnUntraced({ self: this }, function*(worker: LiveWorker) {
     const fibers = yield* FiberMap.make<number, void>()
     const fork = yield* FiberMap.runtime(fibers)()
-    const entry = { fibers, fork, begun: Latch.makeUnsafe(false) }
-    this.#connecting.set(worker, entry)
-    yield* Effect.forkScoped(this.#watch(worker, entry))
+    const deadlines = new Deadlines<HalfOpen>()
+    const alarm = new Alarm(this.#tables.now, this.#fork, () => this.#timeOut(worker, fibers, deadlines))
+    yield* Effect.addFinalizer(() => Effect.sync(() => alarm.stop()))
+    this.#connecting.set(worker, { fibers, fork, deadlines, alarm })
   })
 
   connect(worker: LiveWorker, message: Message.Of<"connect">): void {
     const entry = this.#connecting.get(worker)
     if (entry === undefined) return
-    const { endpoint, request, source, timeout } = message
+    const { request, timeout } = message
     const why = whyNotBegin(worker, request)
     if (why !== undefined) return Replies.refuse(worker, request, why.reason, why.detail)
-    const half: HalfOpen = {
-      request,
-      endpoint,
-      source,
-      scope: "global",
-      since: this.#tables.now(),
-      timeout: timeout === 0 ? worker.slot.app.options.admission.connectTimeout : timeout
-    }
+    const since = this.#tables.now()
+    const half = new HalfOpen(
+      message,
+      since,
+      timeout === 0 ? worker.slot.app.options.admission.connectTimeout : timeout
+    )
     worker.halfOpen.set(request, half)
-    entry.begun.openUnsafe()
-    entry.fork(request, this.#settle(worker, half))
+    entry.deadlines.add(half, since + half.timeout)
+    entry.fork(request, this.#settle(worker, entry, half))
+    entry.alarm.set(entry.deadlines.next)
   }
 
   /** The worker takes a request back. */
   cancel(worker: LiveWorker, { request }: Message.Of<"cancelConnect">): void {
     const entry = this.#connecting.get(worker)
-    if (entry !== undefined) this.#run(FiberMap.remove(entry.fibers, request))
+    if (entry !== undefined) this.#fork(FiberMap.remove(entry.fibers, request))
   }
 
   /** Cancels all connects of the worker and takes no more (W12). */
@@ -137,16 +134,15 @@ export class Connects {
   // ---- one connect
 
   /** From the request to the answer. */
-  #settle(worker: LiveWorker, half: HalfOpen): Effect.Effect<void> {
-    const made = this.#follow(worker, half, this.#routes.of(worker, half))
-    const timed: Effect.Effect<Outcome> = isUsual(worker, half)
-      ? made
-      : Effect.timeoutOrElse(made, { duration: half.timeout, orElse: () => Effect.succeed(timedOut(half)) })
-    return timed.pipe(
+  #settle(worker: LiveWorker, { deadlines }: Connecting, half: HalfOpen): Effect.Effect<void> {
+    return this.#follow(worker, half, this.#routes.of(worker, half)).pipe(
       Effect.map((outcome) => {
         if (outcome !== undefined) Replies.refuse(worker, half.request, outcome.reason, outcome.detail)
       }),
-      Effect.ensuring(Effect.sync(() => worker.halfOpen.delete(half.request)))
+      Effect.ensuring(Effect.sync(() => {
+        deadlines.remove(half)
+        worker.halfOpen.delete(half.request)
+      }))
     )
   }
 
@@ -218,28 +214,23 @@ export class Connects {
 
   // ---- time
 
-  /** Ends the connects whose time is over, each in its turn. */
-  #watch(worker: LiveWorker, { begun, fibers }: Connecting): Effect.Effect<never> {
-    const firstUsual = (): HalfOpen | undefined => {
-      for (const half of worker.halfOpen.values()) if (isUsual(worker, half)) return half
-      return undefined
-    }
-    return begun.await.pipe(
-      Effect.andThen(Effect.suspend(() => {
-        const first = firstUsual()
-        if (first === undefined) {
-          begun.closeUnsafe()
-          return Effect.void
-        }
-        const left = first.since + first.timeout - this.#tables.now()
-        if (left > 0) return Effect.sleep(left)
-        const { detail, reason } = timedOut(first)
-        return Effect.andThen(
-          FiberMap.remove(fibers, first.request),
-          Effect.sync(() => Replies.refuse(worker, first.request, reason, detail))
-        )
-      })),
-      Effect.forever
-    )
+  /** Ends the connects whose time is over. Answers when the next one's is. */
+  #timeOut(worker: LiveWorker, fibers: Connecting["fibers"], deadlines: Deadlines<HalfOpen>): number {
+    const now = this.#tables.now()
+    for (let half; (half = deadlines.take(now)) !== undefined;) this.#fork(this.#giveUp(worker, fibers, half))
+    return deadlines.next
+  }
+
+  /** Ends a connect whose time is over, and tells the worker when nothing is left of it. */
+  #giveUp(worker: LiveWorker, fibers: Connecting["fibers"], half: HalfOpen): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      // it may have been answered at the last moment
+      if (worker.halfOpen.get(half.request) !== half) return Effect.void
+      const { detail, reason } = timedOut(half)
+      return Effect.andThen(
+        FiberMap.remove(fibers, half.request),
+        Effect.sync(() => Replies.refuse(worker, half.request, reason, detail))
+      )
+    })
   }
 }

@@ -47,7 +47,7 @@ const make = (stack: WorkerStack["Service"]) =>
     const run = (effect: Effect.Effect<void>): void => void runFork(effect)
     const tables = new Tables(yield* MonotonicTime.reader)
     const listeners = new Listeners({ tables, transport, rules, certificates, fork: runFork, scope })
-    const connects = new Connects({ tables, transport, rules, run })
+    const connects = new Connects({ tables, transport, rules, fork: runFork })
 
     /** Where what workers ask for goes. */
     const requests: HostRequests = {

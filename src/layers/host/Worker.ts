@@ -25,6 +25,7 @@ import type { MessageQueue } from "../../services/MessageQueue.ts"
 import type { SegmentManager } from "../../services/SegmentManager.ts"
 import type { WorkerInfo } from "../../services/Sessions.ts"
 import { Announcements } from "./Announcements.ts"
+import type { HalfOpen } from "./HalfOpen.ts"
 import type { HostSession } from "./HostSession.ts"
 import type { SharedSession } from "./SharedSession.ts"
 import { type HostRequests, WorkerReader } from "./WorkerReader.ts"
@@ -95,18 +96,6 @@ export class WorkerSlot {
   get isFull(): boolean {
     return (this.live?.sessions.size ?? 0) >= this.app.options.admission.maxSessionsPerWorker
   }
-}
-
-/** A connect under way. */
-export interface HalfOpen {
-  readonly request: number
-  readonly endpoint: string
-  /** Where it comes from; empty when the system chooses. */
-  readonly source: string
-  scope: "local" | "global"
-  /** Time of `MonotonicTime` at which it began, and milliseconds after which it fails. */
-  readonly since: number
-  readonly timeout: number
 }
 
 /** One start of a worker. */

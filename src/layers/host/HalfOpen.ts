@@ -1,0 +1,24 @@
+/** A connect under way (W14). Its deadline is that of its result. */
+import { Timed } from "../../domain/admission/Deadlines.ts"
+import type * as Message from "../../domain/memory/Message.ts"
+
+export class HalfOpen extends Timed<HalfOpen> {
+  readonly request: number
+  readonly endpoint: string
+  /** Where it comes from; empty when the system chooses. */
+  readonly source: string
+  scope: "local" | "global" = "global"
+  /** Milliseconds of `MonotonicTime` at which it began. */
+  readonly since: number
+  /** Milliseconds after which it fails. */
+  readonly timeout: number
+
+  constructor({ endpoint, request, source }: Message.Of<"connect">, since: number, timeout: number) {
+    super()
+    this.request = request
+    this.endpoint = endpoint
+    this.source = source
+    this.since = since
+    this.timeout = timeout
+  }
+}
