@@ -12,7 +12,7 @@ import * as Certificate from "../domain/net/Certificate.ts"
 import type { AppHandle, CertificateHandle } from "../domain/state/Handle.ts"
 
 /**
- * Certificates that an application may have.
+ * The most certificates that an application may have.
  *
  * @category constants
  * @since 0.1.0
@@ -20,12 +20,12 @@ import type { AppHandle, CertificateHandle } from "../domain/state/Handle.ts"
 export const MAX_PER_APPLICATION = 1024
 
 /**
- * Why nothing was done: what `Certificate.Reason` says of the input, or one of these.
+ * Why nothing was done: what `Certificate.CertificateReason` says of the input, or one of these.
  *
  * **Details**
  *
- * - `NoSuchApp`: the application is not attached, or not any more.
- * - `NoSuchCertificate`: there is no certificate at this handle, or not any more.
+ * - `NoSuchApp`: the application is not attached, or no longer.
+ * - `NoSuchCertificate`: there is no certificate at this handle, or no longer.
  * - `TooMany`: the application has as many as it may.
  *
  * Handles are told in their text form, `slot.generation`.
@@ -33,16 +33,16 @@ export const MAX_PER_APPLICATION = 1024
  * @category errors
  * @since 0.1.0
  */
-export const Refusal = Schema.TaggedUnion({
+export const CertificateRefusal = Schema.TaggedUnion({
   NoSuchApp: { app: Schema.String },
   NoSuchCertificate: { certificate: Schema.String },
   TooMany: { limit: Schema.Int }
 })
-export type Refusal = typeof Refusal.Type
+export type CertificateRefusal = typeof CertificateRefusal.Type
 
-const isRefusal = Schema.is(Refusal)
+const isRefusal = Schema.is(CertificateRefusal)
 
-const explain = Refusal.match({
+const explain = CertificateRefusal.match({
   NoSuchApp: ({ app }) => `there is no application ${app}`,
   NoSuchCertificate: ({ certificate }) => `there is no certificate ${certificate}`,
   TooMany: ({ limit }) => `the application has ${limit} certificates, which is the limit; remove one first`
@@ -55,7 +55,7 @@ const explain = Refusal.match({
  * @since 0.1.0
  */
 export class CertificateError extends Schema.TaggedError<CertificateError>()("CertificateError", {
-  reason: Schema.Union([Certificate.Reason, Refusal])
+  reason: Schema.Union([Certificate.CertificateReason, CertificateRefusal])
 }) {
   override get message(): string {
     return isRefusal(this.reason) ? explain(this.reason) : Certificate.explain(this.reason)
@@ -103,13 +103,14 @@ export class Certificates extends Context.Service<Certificates, {
   /** The application's certificates, first added first, with warnings as of now. */
   readonly of: (app: AppHandle) => Effect.Effect<ReadonlyArray<CertificateEntry>, CertificateError>
   /**
-   * What {@link of} says, at once and after changes; it ends when the store is closed. Who is slow misses what was in
-   * between, never the last.
+   * What {@link of} says, at once and after changes; it ends when the store is closed. A slow
+   * subscriber misses what was in between, never the last.
    */
   readonly changes: (app: AppHandle) => Stream.Stream<ReadonlyArray<CertificateEntry>, CertificateError>
   /**
    * The certificate for a handshake: the first added that has the server's name, else the first with a wildcard for it,
-   * else the first; `undefined` when there is none. For every handshake: it does not look through all of them.
+   * else the first; `undefined` when there are no certificates. It runs for every handshake, and does not look through
+   * all of them.
    */
   readonly choose: (app: AppHandle, serverName: string | undefined) => CertificateEntry | undefined
 }>()("sluice/services/Certificates") {}

@@ -18,7 +18,7 @@
  * | `GET`, `POST`, `DELETE /v1/denied` | denied sources |
  *
  * Workers, sessions, listeners and rules are given by their handles, as text: `12.3`. An operation that waits for
- * sessions to end answers when it is done, and goes on when whoever asked for it leaves.
+ * sessions to end answers when it is done, and goes on when the client that asked for it leaves.
  *
  * @since 0.1.0
  */
@@ -95,7 +95,7 @@ export type AddedWorker = typeof AddedWorker.Type
 
 const worker = { worker: HandleText.HandleFromString<WorkerHandle>() }
 
-/** Whether sessions are ended at once; else they are waited for, at most the application's drain timeout. */
+/** Whether sessions are ended at once. If not, they are waited for, up to the application's drain timeout. */
 const now = { now: Schema.optional(Schema.Boolean) }
 
 /**
@@ -127,8 +127,8 @@ export class WorkerGroup extends HttpApiGroup.make("workers")
 const { appIndex: _, ...filter } = Report.SessionFilter.fields
 
 /**
- * Sessions that are told of at most, and when it is not said how many: writing them down takes the host's loop some
- * microseconds each.
+ * How many sessions an answer lists: the most, and the default. Writing them down takes the host's loop some microseconds
+ * each.
  *
  * @category constants
  * @since 0.1.0

@@ -1,8 +1,8 @@
 /**
  * Namespaces: what applications attach to, each with a local table of its own (W3, W17).
  *
- * `default` is always there, without a secret. The others are added and removed while the host runs. Who enters one that
- * has a secret must know it.
+ * `default` is always there, without a secret. The others are added and removed while the host runs. To enter one
+ * that has a secret, an application must know it.
  *
  * @since 0.1.0
  */
@@ -68,7 +68,7 @@ export class WrongSecret extends Schema.TaggedError<WrongSecret>()("WrongSecret"
 }
 
 /**
- * A namespace. Its secret is not among what is known of it.
+ * A namespace, without its secret.
  *
  * @category models
  * @since 0.1.0
@@ -81,7 +81,7 @@ export interface Namespace {
 }
 
 /**
- * A namespace to be.
+ * A namespace that is to be added.
  *
  * @category models
  * @since 0.1.0
@@ -89,7 +89,7 @@ export interface Namespace {
 export interface NamespaceInput {
   /** As in `Options.Name`: 1 to 64 characters. */
   readonly name: string
-  /** Not empty; without one, whoever attaches must give none either. */
+  /** Not empty. A namespace without a secret is entered without one. */
   readonly secret?: Redacted.Redacted | string | undefined
 }
 
@@ -113,7 +113,7 @@ export class Namespaces extends Context.Service<Namespaces, {
   readonly list: Effect.Effect<ReadonlyArray<Namespace>>
   /**
    * Counts the caller among the namespace's applications until the scope closes. The secret must be the namespace's;
-   * where it has none, none may be given.
+   * a namespace without a secret is entered without one.
    */
   readonly enter: (
     name: string,

@@ -77,7 +77,7 @@ export const uri = (transport: "tcp" | "tls" | "udp", address = "0.0.0.0", port 
 const INET = /^[a-z]+:\/\/(?:\[([^\]]+)\]|([^[\]:/]+)):(\d{1,5})$/i
 const UNIX = /^unix:\/\//i
 
-/** Host and port of an endpoint URI, whatever its transport; `undefined` where it has none. */
+/** Host and port of an endpoint URI, whatever its transport; `undefined` where it has no port. */
 export const hostPort = (uri: string): HostPort | undefined => {
   const [, bracketed, bare, port] = INET.exec(uri) ?? []
   const host = bracketed ?? bare

@@ -67,7 +67,7 @@ export type Warning = typeof Warning.Type
  *
  * **Details**
  *
- * Subject and issuer are written `CN=…, O=…`, empty when the certificate has none. `names` are its subject alternative
+ * Subject and issuer are written `CN=…, O=…`, empty when the certificate has no such name. `names` are its subject alternative
  * names, a name with unusual characters as a JSON string, IP addresses in their short form. Times are milliseconds since
  * the epoch; `chain` is the number of certificates, the leaf included.
  *
@@ -116,7 +116,7 @@ export interface Certificate {
  *
  * - `InvalidInput`: the input, or a field of it, is not what {@link Input} says; values are never told.
  * - `TooLarge`: more than {@link limits} allow, in bytes or certificates.
- * - `NotACertificate`: there is none, or the one at `index` can't be read.
+ * - `NotACertificate`: there is no certificate in it, or the one at `index` can't be read.
  * - `NotAKey`: there is no private key, or it can't be read.
  * - `WrongPassphrase`: the key is encrypted, and the passphrase is missing or does not open it.
  * - `KeyMismatch`: the key does not belong to the leaf.
@@ -125,7 +125,7 @@ export interface Certificate {
  * @category errors
  * @since 0.1.0
  */
-export const Reason = Schema.TaggedUnion({
+export const CertificateReason = Schema.TaggedUnion({
   InvalidInput: { field: Schema.String, detail: Schema.String },
   TooLarge: {
     field: Schema.Literals(["certificate", "key", "passphrase"]),
@@ -138,7 +138,7 @@ export const Reason = Schema.TaggedUnion({
   KeyMismatch: { subject: Schema.String },
   ChainBroken: { index: Schema.Int, subject: Schema.String, previous: Schema.String }
 })
-export type Reason = typeof Reason.Type
+export type CertificateReason = typeof CertificateReason.Type
 
 /**
  * A reason as a sentence.
@@ -146,7 +146,7 @@ export type Reason = typeof Reason.Type
  * @category errors
  * @since 0.1.0
  */
-export const explain: (reason: Reason) => string = Reason.match({
+export const explain: (reason: CertificateReason) => string = CertificateReason.match({
   InvalidInput: ({ detail, field }) => `${field}: ${detail}`,
   TooLarge: ({ field, limit, unit }) => `${field}: it is too large; at most ${limit} ${unit}`,
   NotACertificate: ({ detail, index }) => `certificate: ${index === 0 ? "" : `number ${index + 1} in it: `}${detail}`,
@@ -159,7 +159,7 @@ export const explain: (reason: Reason) => string = Reason.match({
     `the leaf comes first, then the one that issued it, and so on`
 })
 
-const fail = (reason: Reason): Result.Result<never, Reason> => Result.fail(reason)
+const fail = (reason: CertificateReason): Result.Result<never, CertificateReason> => Result.fail(reason)
 
 /** The errors of OpenSSL are thrown, and what they say is not for users. */
 const attempt = <A>(f: () => A): A | undefined => Result.getOrUndefined(Result.try(f))
@@ -223,7 +223,7 @@ const fieldOf = (issue: SchemaIssue.Issue): string | undefined => {
   }
 }
 
-const invalid = (issue: SchemaIssue.Issue | undefined): Reason => {
+const invalid = (issue: SchemaIssue.Issue | undefined): CertificateReason => {
   const field = issue === undefined ? undefined : fieldOf(issue)
   if (field === undefined) {
     return { _tag: "InvalidInput", field: "input", detail: "it must be an object with certificate and key" }
@@ -245,10 +245,10 @@ const tooLarge = (
   field: "certificate" | "key" | "passphrase",
   text: string,
   limit: number
-): Result.Result<void, Reason> =>
+): Result.Result<void, CertificateReason> =>
   Buffer.byteLength(text) > limit ? fail({ _tag: "TooLarge", field, limit, unit: "bytes" }) : Result.void
 
-const readChain = (text: string): Result.Result<ReadonlyArray<X509Certificate>, Reason> => {
+const readChain = (text: string): Result.Result<ReadonlyArray<X509Certificate>, CertificateReason> => {
   const broken = (index: number, detail: string) => fail({ _tag: "NotACertificate", index, detail })
   const all = Pem.blocksOf(text)
   if (all === undefined) return broken(0, "a PEM block in it is cut off")
@@ -289,7 +289,7 @@ export const isAuthorities = (text: string): boolean => {
 const issued = (issuer: X509Certificate, certificate: X509Certificate): boolean =>
   attempt(() => certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)) === true
 
-const readKey = (text: string, passphrase: string | undefined): Result.Result<KeyObject, Reason> => {
+const readKey = (text: string, passphrase: string | undefined): Result.Result<KeyObject, CertificateReason> => {
   const broken = (detail: string) => fail({ _tag: "NotAKey", detail })
   const blocks = Pem.blocksOf(text)
   if (blocks === undefined) return broken("a PEM block in it is cut off")
@@ -323,7 +323,7 @@ const belongs = (key: KeyObject, leaf: X509Certificate): boolean =>
  * **Details**
  *
  * `input` is an {@link Input}. A leaf that is not valid now is taken, with a warning: it may become valid, and one that
- * has just expired is better than none.
+ * has just expired is better than no certificate.
  *
  * **Gotchas**
  *
@@ -333,7 +333,7 @@ const belongs = (key: KeyObject, leaf: X509Certificate): boolean =>
  * @category decoding
  * @since 0.1.0
  */
-export const decode = (input: unknown, now: number): Result.Result<Certificate, Reason> =>
+export const decode = (input: unknown, now: number): Result.Result<Certificate, CertificateReason> =>
   Result.gen(function*() {
     // a value that can't even be looked at, as a wiped Redacted, throws
     const decoded = attempt(() => decodeInput(input)) ?? Result.fail(undefined)

@@ -14,7 +14,7 @@ const sentences: Partial<Record<SystemError.SystemErrorKind, string>> = {
 /** It ended without an error, and not in order. */
 export const GIVEN_UP = "the connection was given up"
 
-/** The sentence for an error of its socket, or for none. */
+/** The sentence for the error of a socket that has closed, or for a close without an error. */
 export const sentence = (error: Error | undefined): string => {
   if (error === undefined) return GIVEN_UP
   const kind = SystemError.kindOf(error)

@@ -10,8 +10,7 @@
  * unix:///run/app.sock     unix://app.sock
  * ```
  *
- * There is no path beside that, query, fragment or userinfo, and the port is always written; port 0 asks the system for a free
- * one. A host is an IPv4 literal, an IPv6 literal or a name; it is kept as it was written, and resolving a name is the
+ * There is no other path, no query, fragment or userinfo. The port is always written; port 0 asks the system for a free one. A host is an IPv4 literal, an IPv6 literal or a name; it is kept as it was written, and resolving a name is the
  * transport's work. A name may not end in a number: `127.1`, `256.0.0.1` and `0x7f000001` are read as addresses by
  * some resolvers and refused by others, so here they are refused with a reason.
  *
@@ -22,6 +21,9 @@
  * tcp://0.0.0.0:*          every port of every address, one form for each family: what a proxy listens on
  * tcp://[::]:*
  * ```
+ *
+ * The kinds of endpoint, their one text form with all that can be wrong with it, and which endpoints stand for others are
+ * one concept, for all its length: whoever adds a kind has to answer each of these.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -97,7 +99,7 @@ export const LocalName = Schema.String.check(
   Schema.isPattern(/^[a-z0-9._-]{1,64}$/i, { expected: `1 to 64 letters, digits, ".", "_" and "-"` })
 )
 
-/** Bytes of a Unix socket's path at most: what the system's address of one has room for, less the byte that ends it. */
+/** The most bytes that a Unix socket's path may have: the size of the system's `sun_path`, less the zero at its end. */
 const LONGEST_PATH = 107
 
 const isPath = (text: string): boolean =>
@@ -163,7 +165,7 @@ export type TransportEndpoint = typeof TransportEndpoint.Type
  *
  * - `UnknownTransport`: there is no such transport.
  * - `MissingTransport`: the text does not start with a transport and `://`.
- * - `UnexpectedPart`: userinfo, a path, a query or a fragment; an endpoint has none of them.
+ * - `UnexpectedPart`: userinfo, a path, a query or a fragment; an endpoint has no such part.
  * - `InvalidHost`, `InvalidPort`, `InvalidName`, `InvalidPath`: what stands there is not a host, a port, a local
  *   endpoint's name or a Unix socket's path; an empty text when it is missing.
  * - `AnyPortOfOneHost`: `*` for the port, and a host other than `0.0.0.0` and `[::]`.
@@ -479,7 +481,7 @@ export const transportOf = (text: string): TransportName => {
 }
 
 /**
- * The address and port of an endpoint's text; `undefined` where it has none.
+ * The endpoint of a text, if it has an address and a port.
  *
  * @category decoding
  * @since 0.1.0

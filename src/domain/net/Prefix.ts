@@ -26,7 +26,7 @@ import * as Address from "./Address.ts"
 export const Prefix = Schema.String.pipe(Schema.brand("Prefix"))
 export type Prefix = typeof Prefix.Type
 
-/** Every address, and what has none. */
+/** Every address, and whatever has no address. */
 export const any = "any" as Prefix
 
 /** What is right, to follow "must be". */
@@ -124,7 +124,7 @@ export class PrefixSet {
     this.#some[family] = true
   }
 
-  /** Whether one of the prefixes holds for the address, or for what has none. */
+  /** Whether one of the prefixes holds for the address; without an address only `any` does. */
   has(address: AddressBits | undefined): boolean {
     if (this.#any) return true
     if (address === undefined || !this.#some[address.family]) return false

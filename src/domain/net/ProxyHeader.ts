@@ -12,7 +12,7 @@
  * 16      source address, destination address, source port, destination port; then type, length and value of more
  * ```
  *
- * A header is read whole or not at all. What is in it beside the addresses is checked for its form and passed over; a
+ * A header is read whole or not at all. What is in it besides the addresses is checked for its form and passed over; a
  * checksum is held against the bytes.
  */
 import * as NetAddress from "effect/net/NetAddress"
@@ -32,7 +32,7 @@ export interface ProxyEnds {
  * **Details**
  *
  * - `Incomplete`: it may become a header, of `needed` bytes at least.
- * - `Invalid`: it is none, whatever may follow.
+ * - `Invalid`: it is not a header, whatever may follow.
  * - `Header`: the first `bytes` are one. `ends` is `undefined` where the proxy speaks for itself or does not know them:
  *   then the connection's own addresses are the right ones.
  */
@@ -51,7 +51,7 @@ const invalid = (detail: string): Parsed => ({ _tag: "Invalid", detail })
 // ---------------------------------------------------------------------------------------------------------------------
 
 const NAME = Buffer.from("PROXY ", "latin1")
-/** Bytes of a header at most, with its line end. */
+/** The most bytes of a header of version 1, with its line end. */
 const LONGEST_LINE = 107
 /** `PROXY UNKNOWN` and a line end. */
 const SHORTEST_LINE = 15
@@ -187,7 +187,7 @@ const agree = (bytes: Uint8Array, with_: Uint8Array): boolean => {
   return true
 }
 
-/** Bytes of a header at most, in either version. */
+/** The most bytes of a header, in either version. */
 export const LONGEST = PREAMBLE + 65535
 
 /**

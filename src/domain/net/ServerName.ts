@@ -109,7 +109,7 @@ export class ByServerName<A> {
 
   /**
    * The first entry that has the name, else the first with a wildcard for it, else the first of all, which is also the
-   * one for clients that name no server; `undefined` when there are none.
+   * one for clients that name no server; `undefined` when there are no entries.
    */
   choose(serverName: string | undefined): A | undefined {
     if (serverName === undefined) return this.#first

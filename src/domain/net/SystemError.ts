@@ -55,7 +55,7 @@ export type SystemErrorKind = typeof kinds[SystemErrorCode]
 
 const isKnown = (code: string): code is SystemErrorCode => Object.hasOwn(kinds, code)
 
-/** The code of an error; empty when it has none, or is no error. */
+/** The code of an error; empty for whatever has no code. */
 export const codeOf = (cause: unknown): string =>
   typeof cause === "object" && cause !== null && "code" in cause ? String(cause.code) : ""
 
@@ -68,6 +68,6 @@ export const kindOf = (cause: unknown): SystemErrorKind | undefined => {
 /** The system's own words. */
 export const messageOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
 
-/** An error as the system would give it, where it is us who find out. */
+/** An error as the system would give it, for what we find out ourselves. */
 export const make = (code: SystemErrorCode, syscall: string): NodeJS.ErrnoException =>
   Object.assign(new Error(`${syscall} ${code}`), { code, syscall })

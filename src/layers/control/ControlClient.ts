@@ -27,13 +27,13 @@ const fromResponse = (path: string, error: HttpClientError.HttpClientError | Sch
     case "PermissionDenied":
       return fail("PermissionDenied", "it belongs to another user")
     default:
-      // what Node's parser says of an answer that is no HTTP
+      // the codes of Node's parser, for an answer that is no HTTP
       if (SystemError.codeOf(reason.cause).startsWith("HPE_")) return fail("NotAHost", "its answer was not HTTP")
       return ControlPath.fromSystem(path, reason.cause)
   }
 }
 
-/** What a host can be asked. */
+/** The requests that a host answers. */
 export type ControlApiClient = HttpApiClient.ForApi<typeof ControlApi>
 
 type Broken = HttpClientError.HttpClientError | Schema.SchemaError
@@ -42,10 +42,10 @@ const isBroken = (error: { readonly _tag: string }): error is Broken =>
   error._tag === "HttpClientError" || error._tag === "SchemaError"
 
 /**
- * Asks the host on the socket at `path`. What the host refuses is its own error.
+ * Asks the host on the socket at `path`. A refusal of the host keeps its own error.
  *
- * **Details** An answer comes within 10 seconds, or it is `TimedOut`. With `patient` there is no such bound: for what
- * waits until sessions have ended, which the host bounds.
+ * An answer comes within 10 seconds, or the error is `TimedOut`. With `patient` there is no such bound: it is for
+ * operations that wait until sessions have ended, whose time the host bounds.
  */
 export const ask = Effect.fnUntraced(
   function*<A, E extends { readonly _tag: string }>(
@@ -55,7 +55,7 @@ export const ask = Effect.fnUntraced(
   ): Effect.fn.Return<A, Exclude<E, Broken> | ControlError> {
     yield* ControlPath.check(path, { create: false })
     const timedOut = new ControlError({ path, reason: "TimedOut", detail: `${TIMEOUT} s` })
-    // the name of the machine is of no use on a socket, but a request has one
+    // a request names a machine, which means nothing on a Unix socket
     const answer = HttpApiClient.make(ControlApi, { baseUrl: "http://localhost" }).pipe(
       Effect.flatMap(request),
       Effect.mapError((error) => isBroken(error) ? fromResponse(path, error) : error as Exclude<E, Broken>)

@@ -5,11 +5,11 @@
  *
  * - The socket's file has mode 0600 before it is at its path, and is taken and left as `UnixSocketFile` says: of two
  *   hosts that start at once one serves, and a host that stops leaves the socket of its successor alone.
- * - A socket that is left over from a host that is gone is replaced. One that answers is a host's own, and a file that
- *   is no socket is somebody's: both stay as they are.
- * - A peer that is slow, sends nonsense or too much is cut off in bounded time. The number of connections is bounded.
- * - What waits for sessions to end, deleting a worker for one, is not the asking connection's: it goes on when that is
- *   lost, so that nobody loses sessions by losing a terminal. It ends when the server closes.
+ * - A socket that a host left behind when it died is replaced. A socket that answers, and a file that is no socket, stay
+ *   as they are.
+ * - A peer that is slow, or sends nonsense or too much, is cut off in bounded time. The number of connections is bounded.
+ * - An operation that waits for sessions to end, such as deleting a worker, goes on when the connection that asked for it
+ *   is lost: nobody loses sessions by losing a terminal. It ends when the server closes.
  *
  * @since 0.1.0
  */
@@ -106,7 +106,7 @@ const server = (path: string, idleTimeout: number) =>
       const http = yield* NodeHttpServer.make(() => node, { gracefulShutdownTimeout: GRACE }).pipe(
         Effect.mapError((error) => ControlPath.fromSystem(path, error.cause))
       )
-      // once closed, Node no longer looks for requests that are late: whoever is left would keep it from closing
+      // once closed, Node no longer looks for late requests, and a connection that is left would keep it from closing
       yield* Effect.addFinalizer(() => Effect.sync(() => node.closeAllConnections()))
       return http
     })
@@ -128,7 +128,7 @@ const hostGroup = HttpApiBuilder.group(
 
 const INDEX = /^(?:0|[1-9]\d{0,7})$/
 
-/** The application of this name, else the one of this index. */
+/** The application with this name, or else the one with this index. */
 const find = (host: SessionLayer["Service"], wanted: string): Effect.Effect<Application, NoSuchApp> =>
   host.find(wanted).pipe(
     Effect.catchTag(
@@ -137,14 +137,14 @@ const find = (host: SessionLayer["Service"], wanted: string): Effect.Effect<Appl
     )
   )
 
-/** Nothing is heard on the connection until it is done, however long that takes. */
+/** The connection is silent until the operation is done, however long that takes. */
 const patiently = <A, E>(request: HttpServerRequest, effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
   Effect.andThen(
     Effect.sync(() => NodeHttpServerRequest.toIncomingMessage(request).socket.setTimeout(0)),
     effect
   )
 
-/** Runs what is begun to its end, whether or not anybody waits for it. */
+/** Runs an operation to its end, whether or not its client still waits for it. */
 const makeRun = Effect.map(
   Effect.scope,
   (scope) => <A, E>(request: HttpServerRequest, effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
@@ -180,7 +180,7 @@ const workerGroup = HttpApiBuilder.group(
     const host = yield* SessionLayer
     const run = yield* makeRun
     return handlers
-      // not run to its end: a worker that does not come up can be given up
+      // not run to its end: a client can give up on a worker that does not come up
       .handle("add", ({ params, payload, request }) =>
         patiently(
           request,
@@ -201,7 +201,7 @@ const workerGroup = HttpApiBuilder.group(
   })
 )
 
-/** A number may be of a worker to come; a handle that is out of date is an error, here as everywhere. */
+/** A worker's number may be that of one to come; a handle that is out of date is an error, as everywhere. */
 const checkWorker = Effect.fnUntraced(function*(host: SessionLayer["Service"], worker: string | undefined) {
   if (worker?.includes(".") !== true) return
   const { apps } = yield* host.report
@@ -252,7 +252,7 @@ const ruleGroup = HttpApiBuilder.group(
             (entries) => entries.map(({ handle, rule }) => ({ handle: Handle.format(handle), rule }))
           )
       )
-      // what it is not is found out there
+      // not checked yet: `add` decodes it
       .handle(
         "add",
         ({ payload }) => Effect.map(rules.add(payload as RuleInput), (handle) => ({ handle: Handle.format(handle) }))

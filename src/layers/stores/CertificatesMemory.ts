@@ -1,10 +1,10 @@
 /**
  * The store of certificates in the memory of the host (W19).
  *
- * A change is one synchronous step: what is decoded is put in place in the same turn in which its application and its
- * handle were found, so nothing can be half done or done to an application that has just gone. Subscribers are told
- * that there is a change, not what it is, and look for themselves: so the order in which they hear of changes does not
- * matter, and one bit is enough for those that are slow.
+ * A change is one synchronous step: the application and the handle are found, the input is decoded and put in place in
+ * one turn, so nothing can be half done, or done to an application that has just gone. Subscribers are told that there
+ * is a change, not what it is, and look for themselves: so the order in which they hear of changes does not matter, and
+ * one bit is enough for those that are slow.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -19,13 +19,13 @@ import type { AppHandle, CertificateHandle } from "../../domain/state/Handle.ts"
 import {
   type CertificateEntry,
   CertificateError,
+  type CertificateRefusal,
   Certificates,
-  MAX_PER_APPLICATION,
-  type Refusal
+  MAX_PER_APPLICATION
 } from "../../services/Certificates.ts"
 
-/** A slot of the table: whose it is, and what is in it now. */
-interface Held {
+/** A place in the table: the store that it belongs to, and the certificate that is in it now. */
+interface CertificatePlace {
   readonly store: Store
   entry: CertificateEntry
 }
@@ -34,8 +34,8 @@ type News = "changed" | "closed"
 
 /** The certificates of one application. */
 class Store {
-  /** In the order in which they were added: that of the slots is another once some have been removed. */
-  readonly #held = new Map<CertificateHandle, Held>()
+  /** In the order in which they were added. Handles have another order once some have been removed. */
+  readonly #place = new Map<CertificateHandle, CertificatePlace>()
   readonly news: PubSub.PubSub<News>
   /** Made when it is asked for, since many may be added before. */
   #byName: ServerName.ByServerName<CertificateEntry> | undefined
@@ -45,28 +45,28 @@ class Store {
   }
 
   get size(): number {
-    return this.#held.size
+    return this.#place.size
   }
 
   get handles(): IterableIterator<CertificateHandle> {
-    return this.#held.keys()
+    return this.#place.keys()
   }
 
   /** A new certificate, or new content of one that is here, which keeps its place. */
-  put(held: Held, entry: CertificateEntry): void {
-    held.entry = entry
-    this.#held.set(entry.handle, held)
+  put(place: CertificatePlace, entry: CertificateEntry): void {
+    place.entry = entry
+    this.#place.set(entry.handle, place)
     this.#byName = undefined
   }
 
   drop(handle: CertificateHandle): void {
-    this.#held.delete(handle)
+    this.#place.delete(handle)
     this.#byName = undefined
   }
 
   list(now: number): ReadonlyArray<CertificateEntry> {
     return Array.from(
-      this.#held.values(),
+      this.#place.values(),
       ({ entry }) => ({ ...entry, info: Certificate.infoAt(entry.certificate, now) })
     )
   }
@@ -77,11 +77,11 @@ class Store {
   }
 
   *#entries(): IterableIterator<CertificateEntry> {
-    for (const { entry } of this.#held.values()) yield entry
+    for (const { entry } of this.#place.values()) yield entry
   }
 }
 
-const refuse = (reason: Certificate.Reason | Refusal): Result.Result<never, CertificateError> =>
+const refuse = (reason: Certificate.CertificateReason | CertificateRefusal): Result.Result<never, CertificateError> =>
   Result.fail(new CertificateError({ reason }))
 
 const decode = (input: unknown, now: number): Result.Result<Certificate.Certificate, CertificateError> =>
@@ -96,18 +96,18 @@ const warn = ({ handle, info }: CertificateEntry): Effect.Effect<void> =>
 
 const make = Effect.gen(function*() {
   const stores = new Map<AppHandle, Store>()
-  const table = new Handle.Pool<CertificateHandle, Held>()
+  const table = new Handle.Pool<CertificateHandle, CertificatePlace>()
 
   const storeOf = (app: AppHandle): Result.Result<Store, CertificateError> => {
     const store = stores.get(app)
     return store === undefined ? refuse({ _tag: "NoSuchApp", app: Handle.format(app) }) : Result.succeed(store)
   }
 
-  const heldAt = (handle: CertificateHandle): Result.Result<Held, CertificateError> => {
-    const held = table.get(handle)
-    return held === undefined
+  const placeAt = (handle: CertificateHandle): Result.Result<CertificatePlace, CertificateError> => {
+    const place = table.get(handle)
+    return place === undefined
       ? refuse({ _tag: "NoSuchCertificate", certificate: Handle.format(handle) })
-      : Result.succeed(held)
+      : Result.succeed(place)
   }
 
   const open = (app: AppHandle): Effect.Effect<void> =>
@@ -116,7 +116,7 @@ const make = Effect.gen(function*() {
       if (stores.has(app)) return
       const store = new Store(news)
       stores.set(app, store)
-      // kept for those who will subscribe
+      // kept for later subscribers
       yield* PubSub.publish(news, "changed")
     }).pipe(Effect.uninterruptible)
 
@@ -129,7 +129,7 @@ const make = Effect.gen(function*() {
       PubSub.endUnsafe(store.news, "closed")
     })
 
-  /** A step that changes a store, and the news of it, which no interruption can separate. */
+  /** Changes a store and tells of it; no interruption comes in between. */
   const change = <A>(
     step: (now: number) => Result.Result<{ readonly store: Store; readonly value: A }, CertificateError>
   ): Effect.Effect<A, CertificateError> =>
@@ -143,16 +143,16 @@ const make = Effect.gen(function*() {
     const entry = yield* change((now) =>
       Result.gen(function*() {
         const store = yield* storeOf(app)
-        const tooMany: Refusal = { _tag: "TooMany", limit: MAX_PER_APPLICATION }
+        const tooMany: CertificateRefusal = { _tag: "TooMany", limit: MAX_PER_APPLICATION }
         if (store.size >= MAX_PER_APPLICATION) return yield* refuse(tooMany)
         const certificate = yield* decode(input, now)
-        const held = table.allocate((handle): Held => ({
+        const place = table.allocate((handle): CertificatePlace => ({
           store,
           entry: { handle, info: certificate.info, certificate }
         }))
-        if (held === undefined) return yield* refuse(tooMany)
-        store.put(held, held.entry)
-        return { store, value: held.entry }
+        if (place === undefined) return yield* refuse(tooMany)
+        store.put(place, place.entry)
+        return { store, value: place.entry }
       })
     )
     yield* warn(entry)
@@ -162,10 +162,10 @@ const make = Effect.gen(function*() {
   const replace = Effect.fn("Certificates.replace")(function*(handle: CertificateHandle, input: unknown) {
     const entry = yield* change((now) =>
       Result.gen(function*() {
-        const held = yield* heldAt(handle)
+        const place = yield* placeAt(handle)
         const certificate = yield* decode(input, now)
-        held.store.put(held, { handle, info: certificate.info, certificate })
-        return { store: held.store, value: held.entry }
+        place.store.put(place, { handle, info: certificate.info, certificate })
+        return { store: place.store, value: place.entry }
       })
     )
     yield* warn(entry)
@@ -173,7 +173,7 @@ const make = Effect.gen(function*() {
 
   const remove = Effect.fn("Certificates.remove")((handle: CertificateHandle) =>
     change(() =>
-      Result.map(heldAt(handle), ({ store }) => {
+      Result.map(placeAt(handle), ({ store }) => {
         table.free(handle)
         store.drop(handle)
         return { store, value: undefined }

@@ -1,8 +1,8 @@
 /**
  * Namespaces in the memory of the host.
  *
- * A secret is kept as its digest and compared in constant time, so neither what is kept nor how long a comparison takes
- * says anything of it.
+ * Of a secret only a digest is kept, which is compared in constant time: neither the digest nor the time that a
+ * comparison takes says anything of the secret.
  *
  * @since 0.1.0
  */
@@ -37,7 +37,7 @@ const isName = Schema.is(Name)
 const textOf = (secret: Redacted.Redacted | string): string =>
   typeof secret === "string" ? secret : Redacted.value(secret)
 
-/** The digest of no secret is that of the empty text, which is no secret. */
+/** Without a secret it is the digest of the empty text, which no secret can be. */
 const digestOf = (secret: Redacted.Redacted | string | undefined): Buffer =>
   createHash("sha256").update(secret === undefined ? "" : textOf(secret)).digest()
 
@@ -76,7 +76,7 @@ const make = (): Namespaces["Service"] => {
     }),
     list: Effect.sync(() => Array.from(entries.values(), publicOf)),
     enter: Effect.fn("Namespaces.enter")(function*(name: string, secret?: Redacted.Redacted) {
-      // looked up and counted in one step, between which it can't be removed
+      // looked up and counted in one step: it can't be removed in between
       const enter = Effect.suspend((): Effect.Effect<Entry, NoSuchNamespace | WrongSecret> => {
         const entry = entries.get(name)
         if (entry === undefined) return Effect.fail(new NoSuchNamespace({ namespace: name }))
@@ -91,7 +91,7 @@ const make = (): Namespaces["Service"] => {
 }
 
 /**
- * The default namespace alone.
+ * Only the default namespace.
  *
  * @category layers
  * @since 0.1.0
@@ -99,7 +99,7 @@ const make = (): Namespaces["Service"] => {
 export const layer: Layer.Layer<Namespaces> = Layer.sync(Namespaces, make)
 
 /**
- * The default namespace, and these.
+ * The default namespace and the given ones.
  *
  * @category layers
  * @since 0.1.0

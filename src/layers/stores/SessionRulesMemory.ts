@@ -10,7 +10,7 @@ import { AlreadyExists, NoSuchRule, NotDenied, RuleError, SessionRules, TooMany 
 
 const failed = (operation: RuleError["operation"], reason: RuleError["reason"]) => new RuleError({ operation, reason })
 
-/** No rules to begin with, and nobody denied. */
+/** A host starts without rules and with an empty deny list. */
 export const layer: Layer.Layer<SessionRules> = Layer.sync(SessionRules, () => {
   const table = new RuleTable()
 

@@ -145,7 +145,7 @@ const lookAt = (path: string): Fs.BigIntStats | undefined => Fs.lstatSync(path, 
 
 const fail = (reason: UnixPathReason): Step<never> => Effect.fail(reason)
 
-/** Removes a socket that nobody answers; `false` when there was none. */
+/** Removes a socket that nobody answers; `false` when there was nothing to remove. */
 const clear = Effect.fnUntraced(function*(path: string, den: Den): Effect.fn.Return<boolean, UnixPathReason> {
   const asked = yield* attempt(() => lookAt(path))
   if (asked === undefined) return false

@@ -7,11 +7,10 @@
 import * as Fifo from "../../domain/memory/Fifo.ts"
 import type { FifoConsumer } from "../../domain/memory/FifoConsumer.ts"
 import type { FifoProducer } from "../../domain/memory/FifoProducer.ts"
+import * as ConnectionLoss from "../../domain/net/ConnectionLoss.ts"
 import type { ConnectionEnd, ConnectionEvents, SharedConnection } from "../../services/Transport.ts"
 import type { ScriptedPeer } from "./MemoryPeer.ts"
 
-/** What is said of a connection that the host has given up. */
-export const GIVEN_UP = "the connection was given up"
 const HOST_RESET = "the host reset the connection"
 export const PEER_RESET = "the peer reset the connection"
 
@@ -119,7 +118,7 @@ export class MemoryConnection implements SharedConnection {
   /** Whether the connection is gone, or goes now: either side may have broken it in what it was just told. */
   #broken(): boolean {
     if (this.#gone !== undefined) return true
-    if (this.#aborted) this.#over(GIVEN_UP, HOST_RESET)
+    if (this.#aborted) this.#over(ConnectionLoss.GIVEN_UP, HOST_RESET)
     else if (this.#peer.sentReset) this.#over(PEER_RESET, PEER_RESET)
     else return false
     return true

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Result from "effect/Result"
+import * as ConnectionLoss from "../../domain/net/ConnectionLoss.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import type {
   SharedConnection,
@@ -12,7 +13,7 @@ import type {
   TransportListenOptions
 } from "../../services/Transport.ts"
 import { type Bindable, covers, loopback, type MemoryEndpoint, named, parse, reached } from "./MemoryAddress.ts"
-import { GIVEN_UP, MemoryConnection, PEER_RESET } from "./MemoryConnection.ts"
+import { MemoryConnection, PEER_RESET } from "./MemoryConnection.ts"
 import { type Peer, ScriptedPeer } from "./MemoryPeer.ts"
 
 /** The first and the last of the ports that are given where none was asked for. */
@@ -226,7 +227,7 @@ export class Network {
     return () => {
       if (peer.connection !== undefined) return peer.connection.abort()
       peer.sentReset = true
-      peer.over(GIVEN_UP)
+      peer.over(ConnectionLoss.GIVEN_UP)
     }
   }
 

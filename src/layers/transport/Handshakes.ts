@@ -2,8 +2,8 @@
  * Handshakes of one listener that are under way, bounded in number, and each in its time as a whole, however it is
  * spent: a peer that sends a byte now and then gets no more of it.
  *
- * Whatever ends one early ends it alone: its socket is broken, its timer cleared, and its end told by one reason. What is
- * said within a handshake is somebody else's: the host's are in `TcpHandshake`, a worker's in `WorkerTls`.
+ * Whatever ends one early ends it alone: its socket is broken, its timer cleared, and its end told by one reason. What
+ * happens within a handshake is said elsewhere: in the host in `TcpHandshake`, in a worker in `WorkerTls`.
  */
 import { constVoid } from "effect/Function"
 import type * as Net from "node:net"
@@ -76,7 +76,7 @@ export class Handshake {
     return true
   }
 
-  /** Leaves the errors of the socket to whoever has it next. */
+  /** Leaves the errors of the socket to its next owner. */
   release(): void {
     this.socket.off("error", constVoid)
   }

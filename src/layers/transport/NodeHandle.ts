@@ -56,8 +56,8 @@ export interface HandledSocket extends Net.Socket {
 }
 
 /**
- * An address of a socket; `undefined` when it has none any more. Its handle is asked where there is one: it does not
- * keep the answer, as the socket does, and there are many sockets.
+ * An address of a socket; `undefined` once the connection is gone. The handle is asked where there is one: a socket would
+ * keep the answer, and there are many sockets.
  */
 export const addressOf = (
   socket: HandledSocket,

@@ -136,7 +136,7 @@ export class TcpConnection implements SharedConnection {
     socket.on("close", onClose)
   }
 
-  /** Asks for the addresses, for whoever asks later; `false` when the peer is gone already. */
+  /** Keeps the addresses, which the system forgets when the connection breaks; `false` when the peer is gone already. */
   keepAddresses(): boolean {
     this.#local ??= this.#ask("getsockname")
     this.#remote ??= this.#ask("getpeername")
@@ -249,7 +249,7 @@ export class TcpConnection implements SharedConnection {
     if (taken < bytes) this.#left = new Uint8Array(whole.subarray(taken))
   }
 
-  /** Stops reading while there is no room; whoever makes some calls {@link resume}. */
+  /** Stops reading while there is no room; {@link resume} is called when there is some. */
   #pauseIfFull(end: ConnectionEnd): void {
     const { rx } = end
     while (this.#left !== undefined || rx.room === 0) {
@@ -263,7 +263,7 @@ export class TcpConnection implements SharedConnection {
       this.#left = undefined
       if (left === undefined) continue
       this.#take(end, left, left.length)
-      // whoever made the room may have read all there was, and does not look again by itself
+      // the reader that made room may have read all there was, and does not look again by itself
       end.received()
     }
     this.#paused = false

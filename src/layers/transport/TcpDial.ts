@@ -11,8 +11,8 @@ import * as InetErrors from "./InetErrors.ts"
 import type { onread, TcpConnection } from "./TcpConnection.ts"
 
 /**
- * Milliseconds that each address of a name has but the last, which has the system's time. Node gives an attempt up for
- * good when it tries the next address, so this is long enough for a first packet that was lost to be sent again.
+ * Milliseconds for each address of a name but the last, which has as long as the system gives it. Node gives an attempt
+ * up for good when it tries the next address, so this is long enough for a first packet that was lost to be sent again.
  */
 const ATTEMPT_TIMEOUT = 2000
 
@@ -23,7 +23,7 @@ export interface DialOptions {
   readonly onread?: typeof onread
 }
 
-/** Any source address with no port is none to bind to: it only says which of a name's addresses count. */
+/** A source that is any address and no port is not bound to: it only says which of a name's addresses count. */
 const connectOptions = (
   endpoint: Endpoint.InetEndpoint,
   source: Endpoint.InetEndpoint | undefined,
@@ -43,8 +43,8 @@ const connectOptions = (
 })
 
 /**
- * Connects, and goes on with the socket, which is paused, in the same step: `then` is given what to call with the
- * outcome, and returns what undoes it.
+ * Connects, and hands the socket, which is paused, to `then` in the same step. `then` calls its `resume` with the outcome,
+ * and returns what undoes it.
  */
 export const dial = (
   endpoint: Endpoint.InetEndpoint,
@@ -73,7 +73,7 @@ export const dial = (
       socket.off("error", onError)
       undo = then(socket, resume)
     })
-    // an error that is under way finds its listener, and a fiber that hears of nothing any more
+    // an error that is under way still finds its listener, whose fiber no longer hears it
     return Effect.sync(() => undo())
   })
 

@@ -1,9 +1,9 @@
 /**
  * TCP connections that are to move to the thread of the worker that claims them. Nothing is read from them here.
  *
- * A connection that a listener's handle has given is kept as that handle: a socket is made of it where it arrives, and
- * none before, which makes the move half as dear. Where the runtime does not have a listener's connections as handles,
- * or refuses to post one, it is a socket.
+ * A connection that came from its listener's handle stays a handle: only where it arrives is a socket made of it, which
+ * halves the cost of the move. Where the runtime does not give connections as handles, or refuses to post one, it is a
+ * socket.
  *
  * This module is a hot path.
  */
@@ -99,8 +99,8 @@ export class TcpMovable implements MovableConnection {
 }
 
 /**
- * Why this runtime can't move sockets to other threads; `undefined` when it can. It is tried once: a runtime that can
- * refuses a socket without a connection in words of its own.
+ * Why this runtime can't move sockets to other threads; `undefined` when it can. It is tried once, with a socket that has
+ * no connection: a runtime that can move sockets refuses it by a code of its own.
  */
 export const immovable = (): string | undefined => {
   tried ??= { why: tryOut() }

@@ -5,7 +5,7 @@
  * |---|---|---|
  * | `acceptInet` | TCP, and TLS that ends in workers | begin at once, or move to the worker that claims them |
  * | `acceptAfterHandshakes` | a PROXY header, or TLS that ends in the host | begin once that is behind them |
- * | `acceptAll` | whatever is made of a connection | |
+ * | `acceptAll` | Unix sockets, and what the others are made of | are made by the caller |
  *
  * Sockets of a server can't be given `onread` by public means, so connections are taken from the server's handle, before
  * Node makes a socket of them. Where the runtime does not have it that way, they are taken as sockets.
@@ -55,20 +55,20 @@ export const listen = (
         )
         resume(Effect.succeed(server))
       })
-      // the lookup of a name takes its time
+      // interrupted while a name is looked up
       return Effect.sync(() => server.close())
     }),
     (server) => Effect.sync(() => server.close()),
     { interruptible: true }
   )
 
-/** Where a server listens: a name has become an address by now; there is none when the scope has closed meanwhile. */
+/** Where a server listens: a name has become an address. The endpoint as it was, when the scope has closed meanwhile. */
 export const boundTo = <E extends Endpoint.InetEndpoint>(endpoint: E, server: Net.Server): E => {
   const bound = server.address() as Net.AddressInfo | null
   return bound === null ? endpoint : { ...endpoint, host: bound.address, port: bound.port }
 }
 
-/** Takes a server's connections that have something before their sessions. */
+/** Takes a server's connections, of which each has a PROXY header or a TLS handshake before its session. */
 export const acceptAfterHandshakes = (
   server: Net.Server,
   options: Omit<TcpHandshakesOptions, "arrived">,
@@ -103,8 +103,8 @@ export const readable = (accepted: Accepted): Net.Socket => {
 export type Accepted = Net.Socket | NodeHandle.TcpHandle
 
 /**
- * Takes a server's connections as they are: from its handle, so that each gets one socket, and one that reads where we
- * say, or none, where it moves; where the runtime does not have it that way, as the server gives them.
+ * Takes a server's connections from its handle: those that are read here get one socket, which reads where we say, and
+ * those that move get none. Where the runtime does not have it that way, they are taken as sockets.
  */
 export const acceptAll = (
   server: Net.Server,

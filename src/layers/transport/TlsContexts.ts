@@ -1,12 +1,13 @@
 /**
  * TLS on the server's side: handshakes on sockets that have been accepted, and what is known of a peer afterwards.
  *
- * Made from PEM texts and options alone, so that it is of use on any thread: the host that ends TLS itself, and a worker
- * that it has left the handshake to.
+ * It needs PEM texts and options alone, so it works on any thread: in a host that ends TLS itself, and in a worker that
+ * the host has left the handshake to.
  *
- * Certificates are asked for anew with each handshake, and what is made of one is kept as long as it is the same object:
- * who replaces a certificate has the new one in the next handshake, and established sessions stay as they are. Sessions
- * are resumed by tickets, for which all acceptors that share their keys are one, and by their ids for clients without.
+ * An acceptor asks for a certificate with each handshake, and keeps the secure context that it makes of one as long as
+ * it is given the same object: after a certificate is replaced, the next handshake shows the new one, and established
+ * sessions stay as they are. Sessions are resumed by tickets, across all acceptors that share ticket keys, and by their
+ * ids for clients that take no tickets.
  */
 import * as Crypto from "node:crypto"
 import type * as Net from "node:net"
@@ -27,14 +28,14 @@ export interface Material {
 /** What of a listener's options goes into handshakes. */
 export type ServerOptions = Pick<ListenerOptions, "alpn" | "clientCertificate" | "clientAuthorities">
 
-/** What acceptors share that are to resume each other's sessions. It is as secret as a key. */
+/** What acceptors share so that they can resume each other's sessions. It is as secret as a key. */
 export interface Resumption {
   readonly ticketKeys: Uint8Array
   readonly context: string
 }
 
 const TICKET_KEYS = 48
-/** Bytes of a session's context at most, which OpenSSL sets. */
+/** The most bytes that OpenSSL allows for the context of a session. */
 const CONTEXT = 32
 
 export const makeResumption = (): Resumption => ({
@@ -50,17 +51,17 @@ export const contextOptions = (
 ): Tls.SecureContextOptions & { readonly ticketKeys: Buffer } => ({
   cert: chain,
   key,
-  // none at all would be all that the runtime knows
+  // left out, it would mean all authorities that the runtime knows
   ca: [...clientAuthorities],
   sessionIdContext: context,
   ticketKeys: Buffer.from(ticketKeys)
 })
 
-/** Sessions of clients without tickets that are kept at most. */
+/** The most sessions that are kept of clients without tickets. */
 const MOST_SESSIONS = 4096
 
-/** The bytes of the sessions of clients that have no use for tickets, by id; the oldest go first. */
-class Sessions {
+/** The sessions of clients that take no tickets, by their ids; the oldest go first. */
+class SessionCache {
   readonly #byId = new Map<string, Buffer>()
 
   keep(id: Buffer, session: Buffer): void {
@@ -92,10 +93,10 @@ export class Acceptor {
   ) {
     this.#choose = choose
     this.#contextOptions = (material) => contextOptions(material, options, resumption)
-    const sessions = new Sessions()
+    const sessions = new SessionCache()
     this.#server = Tls.createServer({
       pauseOnConnect: true,
-      // who asks for a handshake watches its time; without a word from us Node ends it after two minutes
+      // the caller bounds the time of a handshake; left to itself, Node would end it after two minutes
       handshakeTimeout: 2 ** 31 - 1,
       requestCert: options.clientCertificate !== "none",
       rejectUnauthorized: options.clientCertificate === "require",

@@ -1,4 +1,7 @@
-/** What the errors of a TLS handshake mean, for whoever connects: a sentence that says what to do about it. */
+/**
+ * What a failed TLS handshake means to a client: a sentence that says what to do about it. The codes are OpenSSL's and
+ * Node's; those of the system are in `SystemError`.
+ */
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import * as SystemError from "../../domain/net/SystemError.ts"
 import { TransportError } from "../../services/Transport.ts"

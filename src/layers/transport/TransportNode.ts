@@ -1,5 +1,5 @@
 /**
- * The transports of Node, each in a module of its own.
+ * The transports that a host serves by default: TCP, TLS, UDP and Unix sockets, by Node.
  *
  * @since 0.1.0
  */

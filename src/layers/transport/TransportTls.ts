@@ -1,8 +1,9 @@
 /**
- * TLS over TCP, ended in the host: workers have the bytes as they were before encryption.
+ * TLS over TCP. Where it ends in the host, workers get the bytes as they were before encryption; with the placement
+ * `transfer` it ends in the worker that the connection moves to, see `WorkerTls`.
  *
- * A connection is a session only after its handshake, so a worker is never asked to take one that may not become any.
- * What is bounded until then, and how it ends, is in `Handshakes`; certificates and resumption are in `TlsContexts`.
+ * A connection becomes a session only after its handshake, so a worker is never offered one that may fail there.
+ * `TcpHandshake` takes it that far, within the bounds of `Handshakes`; certificates and resumption are in `TlsContexts`.
  *
  * A connect checks the server: its certificate must be for the very name or address that is connected to.
  */
@@ -60,7 +61,7 @@ const clientOptions = (
   { alpn, authorities, verify }: Partial<TlsClientOptions>
 ): Tls.ConnectionOptions => ({
   host: endpoint.host,
-  // an address is no name to ask for; it is held against the certificate all the same
+  // a server can't be asked for by its address, but the certificate is checked for it all the same
   ...(Net.isIP(endpoint.host) === 0 && { servername: endpoint.host }),
   rejectUnauthorized: verify ?? true,
   ...(authorities !== undefined && authorities.length > 0 && { ca: [...authorities] }),
@@ -77,7 +78,7 @@ export const make = (
     listen: Effect.fnUntraced(function*(endpoint, listen) {
       if (listen.certificate(undefined) === undefined) return yield* noCertificate(endpoint)
       const server = yield* TcpServer.listen(endpoint, listen)
-      // TLS ends where they go
+      // TLS ends in the worker
       if (listen.listener.placement === "transfer") {
         TcpServer.acceptInet(server, listen, "tls", options)
         return TcpServer.boundTo(endpoint, server)

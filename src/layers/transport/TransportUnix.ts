@@ -1,9 +1,9 @@
 /**
  * Unix sockets: TCP's connections, over a path.
  *
- * A listener takes its path as {@link UnixSocketFile} says, with the permissions of its `unixMode`. The peer of an
- * accepted connection has no address: its endpoint is written `unix://`, which is none that could be connected to. There
- * is no reset either: a connection that is broken ends, and its peer reads an end.
+ * A listener takes its path as `UnixSocketFile` says, with the permissions of its `unixMode`. The peer of an accepted
+ * connection has no address: its endpoint is written `unix://`, and can't be connected to. There is no reset either: a
+ * connection that is broken ends, and its peer reads an end.
  */
 import * as Effect from "effect/Effect"
 import * as Net from "node:net"

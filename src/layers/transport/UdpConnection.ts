@@ -26,7 +26,7 @@ const TAKEN_BACK = "bytes that were there were taken back"
 /** What of a listener's options is for its sessions. */
 type UdpSettings = Pick<ListenerOptions, "udpIdleTimeout" | "udpPending">
 
-// one for all: nothing is done between the use of it and the next
+// one for all sessions: it is filled and used in one step
 const header = new Uint8Array(Datagram.HEADER)
 
 export class UdpConnection implements SharedConnection {
@@ -133,7 +133,7 @@ export class UdpConnection implements SharedConnection {
     this.#socket.waiting += bytes.length
   }
 
-  /** Puts what waits into the fifo, as far as there is room; whoever makes some calls {@link resume}. */
+  /** Puts what waits into the fifo, as far as there is room; {@link resume} is called when there is more. */
   #flush(end: ConnectionEnd): void {
     const { rx } = end
     let received = false

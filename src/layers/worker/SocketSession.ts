@@ -1,14 +1,14 @@
 /**
  * A session over a stream that its worker has itself: a socket that has moved to it, or one of TLS that ends here.
  *
- * For its application it is as one over fifos. What comes in is kept here until it is read, at most the bound of an rx
- * fifo and one read of the socket; then the stream is paused, and the peer's window closes. A write takes what there is
- * room for below the bound of a tx fifo. There is no message to the host but the last: that the connection is gone.
+ * To its application it looks like a session over fifos. What comes in is kept here until it is read: once it reaches
+ * the bound of an rx fifo, the stream is paused, and the peer's window closes. A write takes what there is room for below
+ * the bound of a tx fifo. The host hears of one thing only: that the connection is gone.
  *
  * The stream begins to flow when the application has been given the session, unless it has taken the stream by then
  * (see {@link SocketSession.takeSocket}): what is written for sockets works on the socket itself.
  *
- * This module is a hot path: what listens to a stream is shared by all of them.
+ * This module is a hot path: what listens to a stream is shared by all sessions.
  */
 import { constVoid } from "effect/Function"
 import * as Net from "node:net"
@@ -20,10 +20,10 @@ import type { SessionHandler } from "../../services/Sessions.ts"
 import * as SocketBreak from "../transport/SocketBreak.ts"
 import type { SessionIdentity, WorkerSession } from "./WorkerSession.ts"
 
-/** What it runs on: a socket, or what has all of a socket that it needs. */
+/** What it runs on: a socket, or a stream that has all of a socket that it needs. */
 export type SocketStream = Duplex & Pick<Net.Socket, "setTimeout" | "destroySoon" | "resetAndDestroy">
 
-/** What a session needs of its worker's client. */
+/** What a session needs of its worker. */
 export interface StreamOwner {
   readonly rxFifoSize: number
   readonly txFifoSize: number
@@ -83,14 +83,14 @@ export class SocketSession implements WorkerSession {
   #txEnded = false
   #givenUp = false
   #gone = false
-  /** Bytes of room for which a write that was cut short waits; 0 when none does. */
+  /** Bytes of room that a write which was cut short waits for; 0 when no write waits. */
   #awaited = 0
   #onWritten: (() => void) | undefined
   #error: NodeJS.ErrnoException | undefined
-  /** Why the host has broken it. */
+  /** Why the host broke it, in a sentence. */
   #why: string | undefined
 
-  /** `below` is what `stream` is above, where that is TLS: what the peer is to see as a reset, it has to do. */
+  /** `below` is the socket below `stream`, where that is one of TLS: a reset has to come from the lowest one. */
   constructor(
     owner_: StreamOwner,
     stream: SocketStream,
@@ -115,7 +115,7 @@ export class SocketSession implements WorkerSession {
     this.#flowing = true
     this.#stream.on("data", onData)
     this.#stream.on("end", onEnd)
-    // TLS may have said so before there was anybody to hear it
+    // a stream of TLS may have ended before this session listened
     if (this.#stream.readableEnded) queueMicrotask(() => this.onEnd())
     this.#stream.resume()
   }
@@ -240,7 +240,7 @@ export class SocketSession implements WorkerSession {
     this.#stream.write(copy, this.#onWritten ??= () => this.#written())
   }
 
-  /** Never from inside the call that wrote. */
+  /** Never called within the call that wrote. */
   #written(): void {
     if (this.#awaited === 0 || this.#room < this.#awaited) return
     this.#awaited = 0
@@ -261,7 +261,7 @@ export class SocketSession implements WorkerSession {
     if (!this.#gone) this.#finish()
   }
 
-  /** Sends what was written, drops what comes in, and waits for the peer's end, but not without end. */
+  /** Sends what was written, drops what comes in, and waits for the peer's end, for a bounded time. */
   #finish(): void {
     const stream = this.#stream
     if (this.#taken) return stream.destroySoon()
@@ -318,7 +318,7 @@ export class SocketSession implements WorkerSession {
 
   // ---- what the host says
 
-  /** The host ends it, in order: as its own {@link close}, whatever the application does. */
+  /** The host ends it in order, as {@link close} does. */
   onEnded(): void {
     if (!this.#gone) {
       this.#txEnded = true

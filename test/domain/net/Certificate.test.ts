@@ -228,7 +228,7 @@ describe("Certificate", () => {
     it(`W19 refuses ${what} for a certificate`, () => {
       const reason = refused({ certificate, key })
       assert.strictEqual(reason._tag, "NotACertificate")
-      assert.strictEqual((reason as Extract<Certificate.Reason, { _tag: "NotACertificate" }>).index, index)
+      assert.strictEqual((reason as Extract<Certificate.CertificateReason, { _tag: "NotACertificate" }>).index, index)
       assert.include(Certificate.explain(reason), right)
     })
   }
