@@ -18,18 +18,14 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as DatagramSocket from "effect/socket/DatagramSocket"
-import * as Address from "../../../domain/net/Address.ts"
 import {
   type ConnectFailed,
   type ConnectOptions,
   type ListenFailed,
   noEndpoint,
-  type Session,
-  type SessionHandler,
   Sessions
 } from "../../../services/Sessions.ts"
-import * as SessionDatagrams from "../../worker/SessionDatagrams.ts"
-import { lost } from "../node/SessionDuplex.ts"
+import { addressOf, DatagramPeer, DatagramPeers } from "./DatagramPeers.ts"
 
 /**
  * @category options
@@ -47,103 +43,6 @@ export interface DatagramOptions {
 export interface DatagramListenOptions extends DatagramOptions {
   /** Default: the first `udp` endpoint that the host was told to serve with this application, else the first of all. */
   readonly endpoint?: string | undefined
-}
-
-type Done = (error?: DatagramSocket.DatagramSocketError) => void
-
-const notSent = (kind: DatagramSocket.IoErrorKind, cause: Error): DatagramSocket.DatagramSocketError =>
-  new DatagramSocket.DatagramSocketError({ reason: new DatagramSocket.DatagramSocketWriteError({ kind, cause }) })
-
-/** One peer: takes datagrams from its session, and sends them on it. */
-class Peer implements SessionHandler {
-  readonly host: string
-  readonly port: number
-  readonly session: Session
-  readonly #onPacket: DatagramSocket.BackingEvents["onPacket"]
-  readonly #onGone: (peer: Peer) => void
-  /** What waits for room, oldest first. */
-  #waiting: Array<{ readonly payload: Uint8Array; readonly done: Done }> = []
-
-  constructor(
-    session: Session,
-    { host, port }: Address.HostPort,
-    onPacket: DatagramSocket.BackingEvents["onPacket"],
-    onGone: (peer: Peer) => void
-  ) {
-    this.session = session
-    this.host = host
-    this.port = port
-    this.#onPacket = onPacket
-    this.#onGone = onGone
-    session.handler = this
-    // it may have spoken, or gone, before
-    this.readable()
-    if (session.closed) this.closed()
-  }
-
-  readable(): void {
-    const { session } = this
-    for (;;) {
-      const payload = SessionDatagrams.receive(session)
-      if (payload === undefined) break
-      this.#onPacket(payload, this.host, this.port)
-    }
-    // a stream's end: no more will come, and nobody is there to be answered
-    if (session.ended) this.close()
-  }
-
-  ended(): void {
-    this.readable()
-  }
-
-  writable(): void {
-    for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
-      const outcome = this.#send(next.payload)
-      if (outcome === "full") return
-      this.#waiting.shift()
-      next.done(outcome)
-    }
-  }
-
-  closed(): void {
-    this.close()
-  }
-
-  send(payload: Uint8Array, done: Done): void {
-    const outcome = this.#waiting.length > 0 ? "full" : this.#send(payload)
-    if (outcome === "full") this.#waiting.push({ payload, done })
-    else done(outcome)
-  }
-
-  #send(payload: Uint8Array): DatagramSocket.DatagramSocketError | "full" | undefined {
-    const { session } = this
-    const outcome = SessionDatagrams.send(session, payload)
-    switch (outcome) {
-      case "full":
-        return outcome
-      case "sent":
-        return undefined
-      case "too-large": {
-        const largest = SessionDatagrams.largest(session)
-        const detail = `a datagram of ${payload.length} bytes; this session carries at most ${largest}`
-        return notSent("MessageTooLarge", new Error(detail))
-      }
-      case "closed":
-        return notSent("Unreachable", lost("write", session))
-    }
-  }
-
-  /** Gives the session up: what was sent is still delivered. */
-  close(): void {
-    const { session } = this
-    if (session.handler !== this) return
-    session.handler = undefined
-    session.close()
-    this.#onGone(this)
-    const waiting = this.#waiting
-    this.#waiting = []
-    for (const { done } of waiting) done(notSent("Unreachable", lost("write", session)))
-  }
 }
 
 const joinMulticast: DatagramSocket.BackingSocket["joinMulticast"] = () =>
@@ -190,49 +89,6 @@ const notOpened = (error: ListenFailed | ConnectFailed): DatagramSocket.Datagram
   }
 }
 
-const key = (host: string, port: number): string => `${host} ${port}`
-
-/** Where no address is, the URI is the host: it is shown, and it finds the way back. */
-const addressOf = (uri: string): Address.HostPort => Address.hostPort(uri) ?? { host: uri, port: 0 }
-
-/** The sessions of one open reader. */
-class Peers {
-  readonly #byAddress = new Map<string, Peer>()
-  readonly #events: DatagramSocket.BackingEvents
-  /** Peers in local scope have been given so many ports. */
-  #ports = 0
-  #closed = false
-
-  constructor(events: DatagramSocket.BackingEvents) {
-    this.#events = events
-  }
-
-  readonly add = (session: Session): void => {
-    if (this.#closed) return session.close()
-    const { host, port } = addressOf(session.remote)
-    const address = { host, port: port === 0 ? ++this.#ports : port }
-    const name = key(address.host, address.port)
-    // the host has let an idle session go, and its peer has come back before this worker heard of it
-    this.#byAddress.get(name)?.close()
-    const peer = new Peer(session, address, this.#events.onPacket, (gone) => {
-      if (this.#byAddress.get(name) === gone) this.#byAddress.delete(name)
-    })
-    if (session.handler === peer) this.#byAddress.set(name, peer)
-  }
-
-  readonly send: DatagramSocket.BackingSocket["send"] = (payload, destination, done) => {
-    const { host, port } = destination!
-    const peer = this.#byAddress.get(key(host, port))
-    if (peer !== undefined) return peer.send(payload, done)
-    done(notSent("Unreachable", new Error(`this worker has no session with ${host} port ${port}`)))
-  }
-
-  close(): void {
-    this.#closed = true
-    for (const peer of this.#byAddress.values()) peer.close()
-  }
-}
-
 /**
  * A server's socket. Acquiring its reader listens; the end of the reader's scope ends the listener and the sessions.
  *
@@ -251,7 +107,7 @@ export const listen = (
       const { endpoints } = sessions
       const endpoint = options.endpoint ?? endpoints.find((uri) => uri.startsWith("udp:")) ?? endpoints[0]
       if (endpoint === undefined) return yield* notOpened(noEndpoint())
-      const peers = new Peers(events)
+      const peers = new DatagramPeers(events)
       yield* Effect.addFinalizer(() => Effect.sync(() => peers.close()))
       const listener = yield* Effect.mapError(sessions.listen(endpoint, peers.add), notOpened)
       return {
@@ -281,7 +137,7 @@ export const connect = (
       const sessions = yield* Sessions
       const session = yield* Effect.mapError(sessions.connect(endpoint, options), notOpened)
       const remote = addressOf(session.remote)
-      const peer = new Peer(session, remote, events.onPacket, events.onClose)
+      const peer = new DatagramPeer(session, remote, events.onPacket, events.onClose)
       const send: DatagramSocket.BackingSocket["send"] = (payload, _destination, done) => peer.send(payload, done)
       return {
         address: addressOf(session.local),

@@ -13,8 +13,6 @@
  * CommonJS module exports counts the same.
  *
  * None of these needs the packages that it is about: they are told by what they have.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -23,30 +21,21 @@ import type * as Http from "node:http"
 import * as Net from "node:net"
 import { Sessions } from "../../../services/Sessions.ts"
 import { serve } from "../effect/SessionHttpServer.ts"
-import * as NodeServer from "./NodeServer.ts"
+import * as AdoptedServer from "./AdoptedServer.ts"
 
 /**
  * What is launched in a worker.
- *
- * @category models
- * @since 0.1.0
  */
 export type AppLayer = Layer.Layer<never, unknown, Sessions>
 
 /**
  * A function that answers requests. What it throws, or its promise is rejected with, is answered with status 500 and
  * logged; where the answer has begun, its connection is closed.
- *
- * @category models
- * @since 0.1.0
  */
 export type RequestHandler = (request: Http.IncomingMessage, response: Http.ServerResponse) => unknown
 
 /**
  * An instance of Fastify, as far as it matters here.
- *
- * @category models
- * @since 0.1.0
  */
 export interface ReadiedServer {
   readonly server: Net.Server
@@ -56,9 +45,6 @@ export interface ReadiedServer {
 
 /**
  * What can be served.
- *
- * @category models
- * @since 0.1.0
  */
 export type Servable = AppLayer | RequestHandler | Net.Server | ReadiedServer
 
@@ -83,12 +69,12 @@ const isHandler = (value: unknown): value is RequestHandler => isFunction(value)
 
 /** Whether the value is something that {@link layer} makes an application of. */
 export const isServable = (value: unknown): value is Servable =>
-  Layer.isLayer(value) || (value instanceof Net.Server && !NodeServer.isListening(value)) || isReadied(value) ||
+  Layer.isLayer(value) || (value instanceof Net.Server && !AdoptedServer.isListening(value)) || isReadied(value) ||
   isHandler(value)
 
 const onServer = (server: Net.Server): AppLayer =>
   Layer.effectDiscard(
-    Effect.flatMap(Sessions, (sessions) => NodeServer.adopt(server, sessions).listenScoped())
+    Effect.flatMap(Sessions, (sessions) => AdoptedServer.adopt(server, sessions).listenScoped())
   )
 
 /** Its hooks for an end are run with the end of a thread. On the host's loop it belongs to the program there. */
@@ -97,7 +83,7 @@ const onReady = (app: ReadiedServer): AppLayer =>
     const sessions = yield* Sessions
     yield* Effect.promise(() => app.ready())
     if (sessions.worker.kind === "thread") yield* Effect.addFinalizer(() => Effect.promise(() => app.close()))
-    yield* NodeServer.adopt(app.server, sessions).listenScoped()
+    yield* AdoptedServer.adopt(app.server, sessions).listenScoped()
   }))
 
 const failed = (response: Http.ServerResponse): void => {
@@ -127,9 +113,6 @@ const onHandler = (handler: RequestHandler): AppLayer =>
 
 /**
  * The application that something is.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const layer = (app: Servable): AppLayer =>
   Layer.isLayer(app)
@@ -146,9 +129,6 @@ const layerConnection = (connection: (socket: Net.Socket) => void): AppLayer =>
 
 /**
  * Finds the application in what a module exports, or says what is wrong with that, to stand behind the module's name.
- *
- * @category combinators
- * @since 0.1.0
  */
 export const find = (exports: Readonly<Record<string, unknown>>): Effect.Effect<AppLayer, string> =>
   Effect.suspend(() => {

@@ -8,8 +8,6 @@
  *
  * For this the thread's `net.Server.prototype.listen` is replaced. A thread belongs to one worker, so nobody else's
  * servers are meant by it; on the host's own loop nothing is replaced, and nothing for applications that are layers.
- *
- * @since 0.1.0
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -17,13 +15,11 @@ import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import * as Net from "node:net"
 import type { Sessions } from "../../../services/Sessions.ts"
-import * as NodeServer from "./NodeServer.ts"
+import * as AdoptedServer from "./AdoptedServer.ts"
+import type { NodeServer } from "./NodeServer.ts"
 
 /**
  * The servers that a program listens with.
- *
- * @category models
- * @since 0.1.0
  */
 export interface Listens {
   /** Whether there has been one. */
@@ -42,22 +38,19 @@ const isExclusive = (options: unknown): boolean =>
 /**
  * Replaces `listen` on this thread. The servers are closed with the scope. `suggested`: the endpoints that the host has
  * are a default, for applications that do not listen by themselves.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const make = Effect.fnUntraced(
   function*(
     sessions: Sessions["Service"],
     suggested: boolean
   ): Effect.fn.Return<Listens, never, Scope.Scope> {
-    const servers = new Set<NodeServer.NodeServer>()
+    const servers = new Set<NodeServer>()
     const first = yield* Deferred.make<void, unknown>()
     let taken = suggested || sessions.endpoints.length === 0
     const own = Net.Server.prototype.listen
     const listen = function(this: Net.Server, ...args: Array<any>): Net.Server {
       if (isExclusive(args[0])) return Reflect.apply(own, this, args)
-      const server = NodeServer.adopt(this, sessions)
+      const server = AdoptedServer.adopt(this, sessions)
       if (servers.size === 0) {
         const failed = (error: Error): void => void Deferred.doneUnsafe(first, Effect.fail(error))
         this.once("error", failed)

@@ -5,7 +5,7 @@
  * which is where Node's own sockets come in: whatever the server does with a connection, it does with this one.
  * {@link NodeServer} keeps the connections and the listeners, and answers for the server what would else be asked of
  * its own handle. A server of this package's own delegates to it (`SessionHttpServer`); one that a program has made for
- * itself is changed on the spot, see {@link adopt}.
+ * itself is changed on the spot (`AdoptedServer`).
  *
  * **How it stops** `close` and a drain by the host have the same effect on connections of an HTTP server: those that
  * are idle are closed, a response whose head is still to be written says `Connection: close`, and a connection that was
@@ -13,11 +13,7 @@
  * until the second look, one to two seconds. A connection that was upgraded is its owner's to close, and so is one of a
  * server that does not speak HTTP.
  *
- * **Several workers, one server** In-process workers share the modules they are made of, and with them a server that a
- * module exports. Each has connections of its own, and stops on its own: what Node does to all connections of the
- * server is kept from those of other workers.
- *
- * @since 0.1.0
+ * Workers may share a server: see `SharedServer`. Listening and stopping are one state machine, and so one class.
  */
 import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
@@ -27,111 +23,20 @@ import * as Scope from "effect/Scope"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import type * as Net from "node:net"
-import * as Endpoint from "../../../domain/net/Endpoint.ts"
 import * as OwnScope from "../../../services/OwnScope.ts"
-import { type Listener, ListenFailed, noEndpoint, type Session, type Sessions } from "../../../services/Sessions.ts"
+import {
+  type Listener,
+  type ListenFailed,
+  noEndpoint,
+  type Session,
+  type Sessions
+} from "../../../services/Sessions.ts"
+import * as ListenForms from "./ListenForms.ts"
 import * as SessionDuplex from "./SessionDuplex.ts"
+import * as SharedServer from "./SharedServer.ts"
 
 /** Milliseconds between two looks at the connections that are left while the server stops. */
 const LOOK_INTERVAL = 1000
-
-const CODES: Record<ListenFailed["reason"]["_tag"], string> = {
-  InvalidEndpoint: "EINVAL",
-  AlreadyListening: "EADDRINUSE",
-  AddressInUse: "EADDRINUSE",
-  AddressNotAvailable: "EADDRNOTAVAIL",
-  PermissionDenied: "EACCES",
-  OutOfScope: "EACCES",
-  NoMemory: "ENOMEM",
-  NoCertificate: "EINVAL",
-  TransportFailed: "EIO",
-  Detached: "ENOTCONN"
-}
-
-/** A connection's error that nobody listens for is its end, and no more than that. */
-const ignore = (): void => {}
-
-const OWNER = Symbol("owner")
-
-/** A connection knows its owner, and asks before it lets itself be destroyed. */
-type Connection = SessionDuplex.DuplexStream & { [OWNER]: NodeServer }
-
-/** What the workers that share a server know of it. */
-interface Shared {
-  readonly served: Set<NodeServer>
-  /** Responses that are not at their end, as far as they are looked at. */
-  readonly responses: Set<Http.ServerResponse>
-  /** Looks at a response, once responses are looked at. */
-  attend: ((response: Http.ServerResponse) => void) | undefined
-  /** Whose idle connections Node closes now. */
-  closing: NodeServer | undefined
-}
-
-const shared = new WeakMap<Net.Server, Shared>()
-
-/** Node 26 counts a connection that has sent nothing yet as idle, Node 24 does not. Here it is not. */
-const isKept = (connection: Connection): boolean => {
-  const owner = connection[OWNER]
-  const closing = shared.get(owner.server)?.closing
-  return closing !== undefined && (closing !== owner || connection.bytesRead === 0)
-}
-
-function destroyUnlessKept(this: Connection, error?: Error): Connection {
-  if (isKept(this)) return this
-  Reflect.apply((Object.getPrototypeOf(this) as Connection).destroy, this, [error])
-  return this
-}
-
-function onConnectionClose(this: Connection): void {
-  this[OWNER].gone(this)
-}
-
-/** Whose connection a response goes to; that is not known where TLS is between the two. */
-const ownerOf = (response: Http.ServerResponse): NodeServer | undefined =>
-  (response.req.socket as unknown as Partial<Connection> | null)?.[OWNER]
-
-/** What Node's HTTP keeps at a connection: the response that is being written. Not public: there may be none. */
-interface Busy {
-  readonly _httpMessage?: Http.ServerResponse | null
-}
-
-/** What is known of a server, from the first time on that it is asked for. */
-const watch = (server: Net.Server): Shared => {
-  const known = shared.get(server)
-  if (known !== undefined) return known
-  const state: Shared = { served: new Set(), responses: new Set(), closing: undefined, attend: undefined }
-  shared.set(server, state)
-  // where TLS is between the two it is not known whose connection a response goes to: all of them are looked at
-  if (server instanceof Https.Server) attend(server, state)
-  return state
-}
-
-/**
- * Looks at the responses that the server makes from here on, on whatever event it makes them: one that is written while
- * the server stops ends its connection. It costs each request something, so it begins when a server stops.
- */
-const attend = (server: Net.Server, state: Shared): (response: Http.ServerResponse) => void => {
-  if (state.attend !== undefined) return state.attend
-  const onClose = function(this: Http.ServerResponse): void {
-    state.responses.delete(this)
-    for (const served of state.served) if (served.stopping) served.settleSoon()
-  }
-  const begun = (response: Http.ServerResponse): void => {
-    if (state.responses.has(response)) return
-    state.responses.add(response)
-    response.on("close", onClose)
-    const owner = ownerOf(response)
-    if (owner === undefined ? [...state.served].some(({ stopping }) => stopping) : owner.stopping) {
-      response.shouldKeepAlive = false
-    }
-  }
-  const emit = server.emit
-  server.emit = function(this: Net.Server, name: string, ...args: Array<any>): boolean {
-    if (name === "request" || name === "checkContinue" || name === "checkExpectation") begun(args[1])
-    return emit.call(this, name, ...args)
-  }
-  return state.attend = begun
-}
 
 /** Servers whose connections can be idle. */
 type HttpServer = Http.Server | Https.Server
@@ -139,39 +44,19 @@ type HttpServer = Http.Server | Https.Server
 const isHttp = (server: Net.Server): server is HttpServer =>
   server instanceof Http.Server || server instanceof Https.Server
 
-/** The endpoint of a port, with the address in brackets where it needs them. */
-const tcp = (host: unknown, port: unknown): string =>
-  Endpoint.format({ _tag: "tcp", host: typeof host === "string" && host !== "" ? host : "0.0.0.0", port: Number(port) })
-
-/** What Node's forms of `listen` mean here. */
-const endpointsOf = (args: ReadonlyArray<unknown>, all: ReadonlyArray<string>): ReadonlyArray<string> => {
-  const [first, second] = args
-  if (first === undefined || first === null || typeof first === "function") return all
-  if (typeof first === "number") return [tcp(second, first)]
-  if (typeof first === "string") {
-    if (first.includes("://")) return [first]
-    return /^\d+$/.test(first) ? [tcp(second, first)] : [`unix://${first}`]
-  }
-  const { host, path, port } = first as Net.ListenOptions
-  return [path === undefined ? tcp(host, port ?? 0) : `unix://${path}`]
-}
-
 /**
  * A server's part in one worker.
  *
  * **Details** The members that have the names of Node's do what Node's do, see `SessionHttpServer`. `base` is the class
  * of the server, whose own `close` and `closeIdleConnections` these stand before.
- *
- * @category models
- * @since 0.1.0
  */
 export class NodeServer {
   readonly server: Net.Server
   readonly #base: Net.Server
   readonly #sessions: Sessions["Service"]
-  readonly #shared: Shared
+  readonly #shared: SharedServer.SharedServer
   readonly #streams: SessionDuplex.SessionDuplexOptions
-  readonly #open = new Set<Connection>()
+  readonly #open = new Set<SharedServer.Connection>()
   #state: "closed" | "opening" | "listening" | "closing" = "closed"
   #draining = false
   #scope: Scope.Closeable | undefined
@@ -182,7 +67,7 @@ export class NodeServer {
   #attempt = 0
   #looks: NodeJS.Timeout | undefined
   /** Connections that had sent nothing at the last look. */
-  #silent = new Set<Connection>()
+  #silent = new Set<SharedServer.Connection>()
   #settling = false
   #onClosed: Array<() => void> = []
 
@@ -190,7 +75,7 @@ export class NodeServer {
     this.server = server
     this.#base = base
     this.#sessions = sessions
-    this.#shared = watch(server)
+    this.#shared = SharedServer.watch(server)
     const { allowHalfOpen, highWaterMark } = server as Net.ServerOpts
     // Node's HTTP server writes a last answer and destroys with the error at once
     this.#streams = { allowHalfOpen, highWaterMark, abortOnError: !isHttp(server) }
@@ -212,12 +97,7 @@ export class NodeServer {
 
   address(): Net.AddressInfo | string | null {
     const local = this.#listeners[0]?.local
-    if (local === undefined) return null
-    const endpoint = Endpoint.inetOf(local)
-    // of a Unix socket Node says the path
-    if (endpoint === undefined) return local.replace(/^unix:\/\//, "")
-    const { host, port } = endpoint
-    return { address: host, port, family: host.includes(":") ? "IPv6" : "IPv4" }
+    return local === undefined ? null : ListenForms.addressOf(local)
   }
 
   // ---- listening
@@ -227,13 +107,10 @@ export class NodeServer {
     this.#assertClosed()
     if (callback !== undefined) this.server.once("listening", callback as () => void)
     const attempt = ++this.#attempt
-    const fiber = Effect.runFork(this.#listen(endpointsOf(args, this.#sessions.endpoints)))
+    const fiber = Effect.runFork(this.#listen(ListenForms.endpointsOf(args, this.#sessions.endpoints)))
     fiber.addObserver((exit) => {
       if (Exit.isSuccess(exit) || attempt !== this.#attempt) return
-      const cause = Cause.squash(exit.cause)
-      const detail = cause instanceof Error ? cause.message : String(cause)
-      const code = cause instanceof ListenFailed ? CODES[cause.reason._tag] : "EIO"
-      const error = Object.assign(new Error(`listen ${code}: ${detail}`, { cause }), { code, syscall: "listen" })
+      const error = ListenForms.errorOf(Cause.squash(exit.cause))
       process.nextTick(() => this.server.emit("error", error))
     })
   }
@@ -312,19 +189,14 @@ export class NodeServer {
   }
 
   #serve(session: Session): void {
-    const connection = Object.assign(SessionDuplex.fromSession(session, this.#streams), {
-      [OWNER]: this,
-      destroy: destroyUnlessKept
-    }) as Connection
-    connection.on("error", ignore)
-    connection.once("close", onConnectionClose)
+    const connection = SharedServer.own(SessionDuplex.fromSession(session, this.#streams), this)
     this.#open.add(connection)
     if (this.stopping) this.#look()
     this.server.emit("connection", connection)
   }
 
   /** A connection is no more. */
-  gone(connection: Connection): void {
+  gone(connection: SharedServer.Connection): void {
     this.#open.delete(connection)
     this.#settled()
   }
@@ -361,14 +233,14 @@ export class NodeServer {
 
   #stop(): void {
     if (isHttp(this.server)) {
-      const begun = attend(this.server, this.#shared)
+      const begun = SharedServer.attend(this.server, this.#shared)
       for (const connection of this.#open) {
-        const response = (connection as Busy)._httpMessage
-        if (response) begun(response)
+        const response = SharedServer.responseOf(connection)
+        if (response !== undefined) begun(response)
       }
     }
     for (const response of this.#shared.responses) {
-      if ((ownerOf(response) ?? this) === this) response.shouldKeepAlive = false
+      if ((SharedServer.ownerOf(response) ?? this) === this) response.shouldKeepAlive = false
     }
     this.closeIdleConnections()
     this.#look()
@@ -414,7 +286,7 @@ export class NodeServer {
     if (this.#looks !== undefined || this.#open.size === 0 || !isHttp(this.server)) return
     this.#looks = setInterval(() => {
       this.closeIdleConnections()
-      const silent = new Set<Connection>()
+      const silent = new Set<SharedServer.Connection>()
       for (const connection of this.#open) {
         if (connection.bytesRead > 0) continue
         if (this.#silent.has(connection)) connection.destroy()
@@ -453,71 +325,4 @@ export class NodeServer {
       })
     )
   }
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Servers of other programs
-// ---------------------------------------------------------------------------------------------------------------------
-
-/** Makes the server answer for its connections, as long as a worker serves it. */
-const change = (server: Net.Server, { served }: Shared): void => {
-  const base = Object.getPrototypeOf(server) as Net.Server
-  const first = (): NodeServer | undefined => served.values().next().value
-  const methods = {
-    listen(...args: Array<any>): Net.Server {
-      const one = first()
-      if (one === undefined) return Reflect.apply(base.listen, server, args) as Net.Server
-      one.listen(args)
-      return server
-    },
-    address: () => first()?.address() ?? base.address.call(server),
-    close(callback?: (error?: Error) => void): Net.Server {
-      if (served.size === 0) return base.close.call(server, callback)
-      let told = callback
-      for (const one of served) {
-        one.close(told)
-        told = undefined
-      }
-      return server
-    },
-    getConnections(callback: (error: Error | null, count: number) => void): Net.Server {
-      const one = first()
-      if (one === undefined) return base.getConnections.call(server, callback)
-      one.getConnections(callback)
-      return server
-    },
-    closeIdleConnections(): void {
-      for (const one of served) one.closeIdleConnections()
-    }
-  }
-  for (const [name, value] of Object.entries(methods)) {
-    if (name in server) Object.defineProperty(server, name, { configurable: true, writable: true, value })
-  }
-  Object.defineProperty(server, "listening", {
-    configurable: true,
-    get: () => first()?.listening ?? Reflect.get(base, "listening", server)
-  })
-}
-
-/**
- * Whether the server has sockets of its own that it listens with.
- *
- * @category guards
- * @since 0.1.0
- */
-export const isListening = (server: Net.Server): boolean =>
-  Reflect.get(Object.getPrototypeOf(server) as Net.Server, "listening", server)
-
-/**
- * The part of this worker in a server that a program has made: what the server is asked and told from here on, by the
- * program too, it is asked and told about sessions.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const adopt = (server: Net.Server, sessions: Sessions["Service"]): NodeServer => {
-  const known = shared.has(server)
-  const adopted = new NodeServer(server, Object.getPrototypeOf(server), sessions)
-  if (!known) change(server, shared.get(server)!)
-  return adopted
 }

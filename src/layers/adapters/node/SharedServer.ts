@@ -1,0 +1,115 @@
+/**
+ * What the workers that share one of Node's servers know of it: who serves it, whose connection is whose, and which
+ * responses are under way.
+ *
+ * In-process workers share the modules they are made of, and with them a server that a module exports. Each has
+ * connections of its own, and stops on its own: what Node does to all connections of the server is kept from those of
+ * other workers. So a connection knows its owner, and asks before it lets itself be destroyed.
+ */
+import type * as Http from "node:http"
+import * as Https from "node:https"
+import type * as Net from "node:net"
+import type { NodeServer } from "./NodeServer.ts"
+import type { DuplexStream } from "./SessionDuplex.ts"
+
+const OWNER = Symbol("owner")
+
+/** A connection knows its owner, and asks before it lets itself be destroyed. */
+export type Connection = DuplexStream & { [OWNER]: NodeServer }
+
+/** What the workers that share a server know of it. */
+export interface SharedServer {
+  readonly served: Set<NodeServer>
+  /** Responses that are not at their end, as far as they are looked at. */
+  readonly responses: Set<Http.ServerResponse>
+  /** Looks at a response, once responses are looked at. */
+  attend: ((response: Http.ServerResponse) => void) | undefined
+  /** Whose idle connections Node closes now. */
+  closing: NodeServer | undefined
+}
+
+const shared = new WeakMap<Net.Server, SharedServer>()
+
+/** Node 26 counts a connection that has sent nothing yet as idle, Node 24 does not. Here it is not. */
+const isKept = (connection: Connection): boolean => {
+  const owner = connection[OWNER]
+  const closing = shared.get(owner.server)?.closing
+  return closing !== undefined && (closing !== owner || connection.bytesRead === 0)
+}
+
+function destroyUnlessKept(this: Connection, error?: Error): Connection {
+  if (isKept(this)) return this
+  Reflect.apply((Object.getPrototypeOf(this) as Connection).destroy, this, [error])
+  return this
+}
+
+function onConnectionClose(this: Connection): void {
+  this[OWNER].gone(this)
+}
+
+/** A connection's error that nobody listens for is its end, and no more than that. */
+const ignore = (): void => {}
+
+/** Makes the stream a connection of this worker's: it hears of its end, and nobody else destroys it. */
+export const own = (stream: DuplexStream, owner: NodeServer): Connection => {
+  const connection = Object.assign(stream, { [OWNER]: owner, destroy: destroyUnlessKept }) as Connection
+  connection.on("error", ignore)
+  connection.once("close", onConnectionClose)
+  return connection
+}
+
+const isOwned = (socket: object | null): socket is Connection => socket !== null && OWNER in socket
+
+/** Whose connection a response goes to; that is not known where TLS is between the two. */
+export const ownerOf = ({ req: { socket } }: Http.ServerResponse): NodeServer | undefined =>
+  isOwned(socket) ? socket[OWNER] : undefined
+
+/** What Node's HTTP keeps at a connection: the response that is being written. Not public: there may be none. */
+interface Busy {
+  readonly _httpMessage?: Http.ServerResponse | null
+}
+
+/** The response that is being written on a connection. */
+export const responseOf = (connection: Connection): Http.ServerResponse | undefined =>
+  (connection as Busy)._httpMessage ?? undefined
+
+/** What is known of a server, from the first time on that it is asked for. */
+export const watch = (server: Net.Server): SharedServer => {
+  const known = shared.get(server)
+  if (known !== undefined) return known
+  const state: SharedServer = { served: new Set(), responses: new Set(), closing: undefined, attend: undefined }
+  shared.set(server, state)
+  // where TLS is between the two it is not known whose connection a response goes to: all of them are looked at
+  if (server instanceof Https.Server) attend(server, state)
+  return state
+}
+
+/**
+ * Looks at the responses that the server makes from here on, on whatever event it makes them: one that is written while
+ * the server stops ends its connection. It costs each request something, so it begins when a server stops.
+ */
+export const attend = (server: Net.Server, state: SharedServer): (response: Http.ServerResponse) => void => {
+  if (state.attend !== undefined) return state.attend
+  const onClose = function(this: Http.ServerResponse): void {
+    state.responses.delete(this)
+    for (const served of state.served) if (served.stopping) served.settleSoon()
+  }
+  const begun = (response: Http.ServerResponse): void => {
+    if (state.responses.has(response)) return
+    state.responses.add(response)
+    response.on("close", onClose)
+    const owner = ownerOf(response)
+    if (owner === undefined ? [...state.served].some(({ stopping }) => stopping) : owner.stopping) {
+      response.shouldKeepAlive = false
+    }
+  }
+  const emit = server.emit
+  server.emit = function(this: Net.Server, name: string, ...args: Array<any>): boolean {
+    if (name === "request" || name === "checkContinue" || name === "checkExpectation") begun(args[1])
+    return emit.call(this, name, ...args)
+  }
+  return state.attend = begun
+}
+
+/** Whether workers serve the server, or have. */
+export const isShared = (server: Net.Server): boolean => shared.has(server)
