@@ -1,5 +1,5 @@
 /**
- * What goes to a worker beside a message: memory, links to other workers, sockets and certificates can't be written into
+ * What goes to a worker with a message: memory, links to other workers, sockets and certificates can't be written into
  * a queue. They are handed over before the message about them is visible (M5).
  *
  * @since 0.1.0
@@ -49,7 +49,7 @@ export interface PostedCertificate {
 }
 
 /**
- * What goes to the worker beside a message.
+ * What goes to the worker with a message.
  *
  * @category models
  * @since 0.1.0

@@ -2,7 +2,7 @@
  * The one way to a worker's queue (M2), and what happens when the worker does not keep up.
  *
  * A message that does not fit is postponed, and the worker is **congested**: everything for it is postponed behind,
- * so that order is kept (M3), until a supervised fiber has delivered all of it in batches of at most 32 (M4).
+ * so that order is kept (M3), until a supervised fiber has delivered all of it in batches of up to 32 (M4).
  *
  * @since 0.1.0
  */
@@ -43,7 +43,12 @@ export interface Outgoing {
   readonly cleanUp?: (() => void) | undefined
 }
 
-/** The postponed messages have reached their bound (M9), or a segment could not be handed over (M5). */
+/**
+ * The postponed messages have reached their bound (M9), or a segment could not be handed over (M5).
+ *
+ * @category errors
+ * @since 0.1.0
+ */
 export class Unresponsive extends Schema.TaggedError<Unresponsive>()("Unresponsive", {
   reason: Schema.Literals(["postponed-messages", "postponed-bytes", "hand-over-failed", "queue-closed"]),
   limit: Schema.Int
@@ -62,6 +67,10 @@ export class Unresponsive extends Schema.TaggedError<Unresponsive>()("Unresponsi
   }
 }
 
+/**
+ * @category models
+ * @since 0.1.0
+ */
 export type Sent = "delivered" | "postponed" | "released"
 
 /**

@@ -10,6 +10,10 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 
+/**
+ * @category models
+ * @since 0.1.0
+ */
 export interface DoorbellShape {
   /** Wakes the other side. Synchronous; never runs what it wakes inside the call. */
   readonly ring: () => void

@@ -18,7 +18,7 @@ export interface Manager extends Fifo.Blocks {
   readonly index: number
   /** Whether a segment is on its way to the worker, which can be allocated from once it is there. */
   readonly growing: boolean
-  /** Gives back what was allocated just now and is not needed: that is no news for who waits for memory. */
+  /** Gives back what was allocated just now and is not needed: that is no news for those who wait for memory. */
   readonly untake: (place: Fifo.BlockPlace) => void
 }
 
@@ -38,7 +38,7 @@ export interface SegmentEvents {
 }
 
 /**
- * What a manager has, for who looks into the host.
+ * What a manager has, for whoever inspects the host.
  *
  * @category models
  * @since 0.1.0
@@ -68,9 +68,9 @@ export interface ManagerReport {
  * Segments of cut-through sessions (W6, W16): one for each, which the workers at its two ends share. Both are told of it
  * before anything that refers to it, and that it is gone.
  *
- * The memory of one that is gone may be kept for the next session with the same peer: the runtime does not see that it is
- * large, and would give it back at some time or other only. It never goes to another peer, whom one that has kept hold of
- * it might still write to. What is kept counts for the memory limit, and is given up where there would be none else.
+ * The memory of a segment that is gone may be kept for the next session with the same peer: the runtime does not see that
+ * it is large, and would give it back only at some time or other. It never goes to another peer, whom one that has kept hold of
+ * it might still write to. What is kept counts for the memory limit, and is given up when the memory is needed elsewhere.
  *
  * @category models
  * @since 0.1.0

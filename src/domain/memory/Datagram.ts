@@ -5,14 +5,11 @@
 /** Bytes before each datagram. */
 export const HEADER = 4
 
-/** Bytes of a UDP datagram at most: what IPv4 has room for beside its own header and UDP's. */
+/** The most bytes of a UDP datagram: what IPv4 has room for besides its own header and UDP's. */
 export const LARGEST_UDP = 65507
 
 /**
  * Writes a length into the first bytes of `header`.
- *
- * @category encoding
- * @since 0.1.0
  */
 export const writeLength = (header: Uint8Array, length: number): Uint8Array => {
   header[0] = length
@@ -24,9 +21,6 @@ export const writeLength = (header: Uint8Array, length: number): Uint8Array => {
 
 /**
  * The length that the first bytes of `header` say.
- *
- * @category decoding
- * @since 0.1.0
  */
 export const readLength = (header: Uint8Array): number =>
   (header[0]! | header[1]! << 8 | header[2]! << 16 | header[3]! << 24) >>> 0

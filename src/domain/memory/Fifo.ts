@@ -1,7 +1,7 @@
 /**
  * The byte fifo of a session: a ring with one producer and one consumer that may be on different threads.
  *
- * Positions are free-running 32-bit numbers and `tail - head` is what is in the fifo, at most its bound. The memory
+ * Positions are free-running 32-bit numbers and `tail - head` is what is in the fifo, up to its bound. The memory
  * behind it follows use: an idle fifo has none, the first bytes take a small block, a fifo that fills up takes a larger
  * one, up to the bound, and an empty one gives its block back. The producer allocates and frees, so a block has one
  * owner; the consumer only reads where a block is.
@@ -17,7 +17,7 @@
  * |---|---|---|---|
  * | producer | 0 | `TAIL` | position after the last byte |
  * | producer | 1 | `EPOCH` | number of the epoch in which bytes are written |
- * | producer | 2–5, 6–9 | even, odd epoch | start position, segment, offset in it, size (0: no block, or none any more) |
+ * | producer | 2–5, 6–9 | even, odd epoch | start position, segment, offset in it, size (0: no block, or no longer one) |
  * | consumer | 0 | `HEAD` | position of the next byte |
  * | flags | 0 | `EVENT` | 1: the consumer has been told and has not looked yet |
  * | flags | 1 | `WANT` | 1: the producer wants to be told, once, that the head has come to `WANT_AT` |

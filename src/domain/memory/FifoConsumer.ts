@@ -18,7 +18,7 @@ import {
 } from "./Fifo.ts"
 
 export class FifoConsumer {
-  /** Bytes that the fifo holds at most; a power of two. */
+  /** The most bytes that the fifo may hold; a power of two. */
   readonly bound: number
   readonly #words: Int32Array
   readonly #producer: number
@@ -134,7 +134,7 @@ export class FifoConsumer {
     Atomics.store(this.#words, this.#flags + EVENT, 0)
   }
 
-  /** Clears the event flag and answers whether it was set, where one who is woken has to find out what for. */
+  /** Clears the event flag and answers whether it was set, for a reader that is woken and has to find out why. */
   takeEvent(): boolean {
     return Atomics.exchange(this.#words, this.#flags + EVENT, 0) !== 0
   }

@@ -29,7 +29,7 @@ interface Block extends BlockPlace {
 export type Wait = "ready" | "consumer" | "memory"
 
 export class FifoProducer {
-  /** Bytes that the fifo holds at most; a power of two. */
+  /** The most bytes that the fifo may hold; a power of two. */
   readonly bound: number
   readonly #words: Int32Array
   readonly #producer: number
@@ -263,7 +263,7 @@ export class FifoProducer {
     return Atomics.load(this.#words, this.#flags + WANT) !== 0
   }
 
-  /** Gives the memory back if the fifo is empty; returns whether there is none left that could be given back. */
+  /** Gives the memory back if the fifo is empty; returns whether nothing is left that could be given back. */
   trim(): boolean {
     if (this.#blocks === undefined) return true
     if (this.size > 0 || this.#previous !== undefined || this.#reserved) return false

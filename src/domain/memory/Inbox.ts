@@ -3,7 +3,7 @@
  *
  * The workers at the other ends write it, without the host and without a lock: a bit per session, set and cleared by
  * single atomic steps. A bit says only "look", so a bit that is set twice is set once, nothing can be full, and a writer
- * that dies leaves nothing behind. What is to be seen is in the session's fifos; a bit for a session that is no more, or
+ * that dies leaves nothing behind. What is to be seen is in the session's fifos; a bit for a session that is gone, or
  * one that is set out of malice, costs a look. A worker that clears what others have set, or takes the word that says who
  * rings, can keep the owner from looking: at the longest until the next signal, or the host's next message to the owner.
  *

@@ -2,6 +2,8 @@
  * The reading end of a message queue; see `QueueMemory` for the layout. There is one per queue.
  *
  * What the other side wrote is checked before use: it may be any program. Hot path: plain synchronous code.
+ *
+ * @since 0.1.0
  */
 import {
   CLOSED,
@@ -24,13 +26,22 @@ import {
   words as wordsOf
 } from "./QueueMemory.ts"
 
-/** Receives drained messages. It must not throw: a batch has no place to put the rest. */
+/**
+ * Receives drained messages. It must not throw: a batch has no place to put the rest.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Sink {
   io(kind: number, index: number, generation: number, argument: number): void
   /** The message is `words[start]` to `words[start + length - 1]`, valid during the call only. */
   control(words: Int32Array, start: number, length: number): void
 }
 
+/**
+ * @category models
+ * @since 0.1.0
+ */
 export class QueueConsumer {
   readonly geometry: Geometry
   readonly #words: Int32Array
@@ -73,7 +84,7 @@ export class QueueConsumer {
   }
 
   /**
-   * Hands at most `max` messages to the sink and returns how many it was.
+   * Hands up to `max` messages to the sink and returns how many there were.
    *
    * **Gotchas** Throws {@link QueueCorrupt} when positions, slots or lengths make no sense; the queue is then unusable.
    */

@@ -28,27 +28,63 @@
  * Positions are free-running 32-bit numbers; sizes are powers of two, so a slot is `position & (size - 1)`. A ring's
  * position is carried by the index entry, so a slot that was taken but never published is skipped with the next
  * message.
+ *
+ * @since 0.1.0
  */
 
-/** What became of an enqueue (M1). */
+/**
+ * What became of an enqueue (M1).
+ *
+ * @category results
+ * @since 0.1.0
+ */
 export const Enqueued = 0
-/** The lock was held through all tries; only where there are several producers. */
+/**
+ * The lock was held through all tries; only where there are several producers.
+ *
+ * @category results
+ * @since 0.1.0
+ */
 export const Locked = 1
-/** The index queue, or the ring that the message needs, has no slot left. */
+/**
+ * The index queue, or the ring that the message needs, has no slot left.
+ *
+ * @category results
+ * @since 0.1.0
+ */
 export const Full = 2
-/** The queue takes nothing any more. */
+/**
+ * The queue takes nothing any more.
+ *
+ * @category results
+ * @since 0.1.0
+ */
 export const Closed = 3
 
+/**
+ * @category models
+ * @since 0.1.0
+ */
 export type EnqueueResult = typeof Enqueued | typeof Locked | typeof Full | typeof Closed
 
-/** Slots of each part; powers of two from 1 to 65536. */
+/**
+ * Slots of each part; powers of two from 1 to 65536.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Geometry {
   readonly indexQueue: number
   readonly ioRing: number
   readonly controlRing: number
 }
 
-/** The most words that a control slot's message may have: 508 bytes. */
+/**
+ * The most words that a control slot's message may have: 508 bytes.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
 export const CONTROL_WORDS = 127
 
 export const TAIL = 0
@@ -67,21 +103,41 @@ export const CONTROL_SLOT = CONTROL_WORDS + 1
 export const CONTROL_BIT = 0x8000_0000
 export const POSITION = 0x7fff_ffff
 
-/** Bytes that a queue of this geometry takes. */
+/**
+ * Bytes that a queue of this geometry takes.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
 export const byteLength = (geometry: Geometry): number =>
   4 * (INDEX + geometry.indexQueue + geometry.ioRing * IO_SLOT + geometry.controlRing * CONTROL_SLOT)
 
-/** A block of memory that holds a queue. */
+/**
+ * A block of memory that holds a queue.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface QueueMemory {
   readonly buffer: ArrayBufferLike
   readonly byteOffset: number
 }
 
-/** The words of the layout. */
+/**
+ * The words of the layout.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
 export const words = (memory: QueueMemory, geometry: Geometry): Int32Array =>
   new Int32Array(memory.buffer, memory.byteOffset, byteLength(geometry) / 4)
 
-/** Thrown by `QueueConsumer.drain` when the other side wrote what no producer writes. */
+/**
+ * Thrown by `QueueConsumer.drain` when the other side wrote what no producer writes.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
 export class QueueCorrupt extends Error {
   override readonly name = "Corrupt"
 }

@@ -2,6 +2,8 @@
  * The writing end of a message queue that has one producer; see `QueueMemory` for the layout. Nothing is locked.
  *
  * Hot path: plain synchronous code, no allocation per message.
+ *
+ * @since 0.1.0
  */
 import {
   CLOSED,
@@ -27,7 +29,12 @@ import {
   words as wordsOf
 } from "./QueueMemory.ts"
 
-/** What writes messages into a queue. Whoever has it decides what is sent, so it has one owner. */
+/**
+ * What writes messages into a queue. Whoever has it decides what is sent, so it has one owner.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface QueueWriter {
   /** Enqueues a 16-byte IO event. */
   io(kind: number, index: number, generation: number, argument: number): EnqueueResult
@@ -35,7 +42,12 @@ export interface QueueWriter {
   control(message: Int32Array, length: number): EnqueueResult
 }
 
-/** What else there is to the writing side of a queue, for its owner and for whoever watches it. */
+/**
+ * What else there is to the writing side of a queue, for its owner and for whoever watches it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface QueueOutlet {
   readonly geometry: Geometry
   /** Position after the last message enqueued. */
@@ -68,7 +80,12 @@ export interface QueueOutlet {
   close(): void
 }
 
-/** The only producer of a queue. */
+/**
+ * The only producer of a queue.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export class QueueProducer implements QueueWriter, QueueOutlet {
   readonly geometry: Geometry
   readonly #words: Int32Array

@@ -7,6 +7,8 @@
  * {@link QueueProducerShared.recoverLock} with its id, from any producer of the queue.
  *
  * Hot path: plain synchronous code.
+ *
+ * @since 0.1.0
  */
 import {
   CONTROL_HEAD,
@@ -27,10 +29,20 @@ import {
 } from "./QueueMemory.ts"
 import { type QueueOutlet, QueueProducer, type QueueWriter } from "./QueueProducer.ts"
 
-/** How often a held lock is tried, unless it is said otherwise (M1). */
+/**
+ * How often a held lock is tried, unless it is said otherwise (M1).
+ *
+ * @category constants
+ * @since 0.1.0
+ */
 export const LOCK_TRIES = 5
 
-/** One of several producers of a queue, and how hard it tries for the lock. */
+/**
+ * One of several producers of a queue, and how hard it tries for the lock.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Sharing {
   /** Which producer this is: 1 to 2^31 - 1, unique among the queue's producers. */
   readonly id: number
@@ -52,6 +64,9 @@ const pause = (words: Int32Array): void => {
  * One of several producers: a {@link QueueProducer} that writes while this one holds the lock.
  *
  * **Gotchas** Messages can't be corked, since the lock must not be held meanwhile: each becomes visible at once.
+ *
+ * @category models
+ * @since 0.1.0
  */
 export class QueueProducerShared implements QueueWriter, QueueOutlet {
   readonly geometry: Geometry
@@ -125,7 +140,7 @@ export class QueueProducerShared implements QueueWriter, QueueOutlet {
     return held
   }
 
-  /** Where a ring ends by the index queue: after its last message there, or at its head when none waits. */
+  /** Where a ring ends by the index queue: after its last message there, or at its head when no message waits. */
   #publishedTail(control: boolean): number {
     const words = this.#words
     const { indexQueue } = this.geometry

@@ -9,11 +9,11 @@
 
 /** Microseconds below which looking is not worth while. */
 const LEAST = 4
-/** Sleeps between two trials, at most. */
+/** The most sleeps between two trials. */
 const SELDOM = 1024
 
 export class Spin {
-  /** Microseconds, at most. */
+  /** The most microseconds to look for. */
   readonly longest: number
   /** Microseconds to look for before the next sleep. */
   budget = 0

@@ -24,7 +24,12 @@ import * as Bells from "./Bells.ts"
 import { WorkerChannel } from "./WorkerChannel.ts"
 import * as WorkerStart from "./WorkerStart.ts"
 
-/** What a worker on the host's loop is made of. */
+/**
+ * What a worker on the host's loop is made of.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface InProcessOptions {
   readonly start: WorkerPlace.WorkerStart
   readonly module: AppModule
@@ -45,7 +50,12 @@ const crashed = (cause: Cause.Cause<unknown>): WorkerExit => {
     : new WorkerExit({ reason: "ModuleFailed", detail: `the application failed: ${Thrown.sentenceOf(error)}` })
 }
 
-/** Runs the worker. */
+/**
+ * Runs the worker.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
 export const layerFrom = (options: InProcessOptions): Layer.Layer<AppWorker> =>
   Layer.effect(
     AppWorker,
@@ -98,6 +108,9 @@ export const layerFrom = (options: InProcessOptions): Layer.Layer<AppWorker> =>
 
 /**
  * Runs the worker of a plan by `run`, which is given what it is made of.
+ *
+ * @category layers
+ * @since 0.1.0
  */
 export const layerWith = (
   run: (options: InProcessOptions) => Layer.Layer<AppWorker>

@@ -39,7 +39,12 @@ const latched = (mine: Latch.Latch, theirs: Latch.Latch): DoorbellShape => ({
     )
 })
 
-/** Two doorbells within one thread that ring each other. */
+/**
+ * Two doorbells within one thread that ring each other.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
 export const pairUnsafe = (): readonly [DoorbellShape, DoorbellShape] => {
   const a = Latch.makeUnsafe(false)
   const b = Latch.makeUnsafe(false)
@@ -49,7 +54,12 @@ export const pairUnsafe = (): readonly [DoorbellShape, DoorbellShape] => {
 /** What a ring is when it is posted. */
 const RING = 0
 
-/** The doorbell of whoever holds this port. Posts that are not rings are left to the port's other listeners. */
+/**
+ * The doorbell of whoever holds this port. Posts that are not rings are left to the port's other listeners.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
 export const ofPort = (port: MessagePort): DoorbellShape => ({
   ring: () => port.postMessage(RING),
   soon: (look) => void setImmediate(look),
@@ -92,17 +102,32 @@ class LinkPort implements DoorbellShape {
 
 const linkEnd = (kind: WorkerInfo["kind"], port: MessagePort): LinkBell => kind === "thread" ? port : new LinkPort(port)
 
-/** The two ends of a link between a worker of kind `a` and one of kind `b`. */
+/**
+ * The two ends of a link between a worker of kind `a` and one of kind `b`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
 export const linkPair = (a: WorkerInfo["kind"], b: WorkerInfo["kind"]): readonly [a: LinkBell, b: LinkBell] => {
   if (a === "in-process" && b === "in-process") return pairUnsafe()
   const { port1, port2 } = new MessageChannel()
   return [linkEnd(a, port1), linkEnd(b, port2)]
 }
 
-/** The end of a link as a doorbell, for a worker on the host's loop. */
+/**
+ * The end of a link as a doorbell, for a worker on the host's loop.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
 export const ofLink = (bell: LinkBell): DoorbellShape => bell instanceof MessagePort ? new LinkPort(bell) : bell
 
-/** Closes an end of a link that no worker holds: one that was never handed over. The other end rings nobody from then on. */
+/**
+ * Closes an end of a link that no worker holds: one that was never handed over. The other end rings nobody from then on.
+ *
+ * @category finalizers
+ * @since 0.1.0
+ */
 export const closeLink = (bell: LinkBell): void => {
   if (bell instanceof MessagePort || bell instanceof LinkPort) bell.close()
 }

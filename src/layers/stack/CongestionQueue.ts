@@ -33,7 +33,12 @@ import { type ControlResult, QueueEntrance } from "./QueueEntrance.ts"
 
 type CongestionShape = Congestion["Service"]
 
-/** What congestion is made of beside the services below it. */
+/**
+ * What congestion is made of, besides the services below it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface CongestionOptions {
   readonly queue: Pick<QueueOptions, "retryInterval" | "batch" | "postponedMessages" | "postponedBytes">
   /** The ledger to count in. */

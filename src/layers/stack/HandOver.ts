@@ -1,7 +1,5 @@
 /**
- * Hands over to a worker what goes beside its messages: over the port of a thread, or within the host's process.
- *
- * @since 0.1.0
+ * Hands over to a worker what goes with its messages: over the port of a thread, or within the host's process.
  */
 import { MessagePort, type Transferable } from "node:worker_threads"
 import type * as Segment from "../../domain/memory/Segment.ts"
@@ -56,7 +54,7 @@ export class HandOverPort implements HandOverShape {
     return true
   }
 
-  /** Posts the sockets. A worker that is told of one that could not go, and finds none, says that it is gone. */
+  /** Posts the sockets. A worker that is told of a socket which could not go finds nothing, and says that the session is gone. */
   readonly flush = (): void => {
     if (this.#moving.length === 0) return
     const sessions = this.#sessions

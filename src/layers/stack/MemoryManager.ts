@@ -6,7 +6,7 @@
  * segment if the application's limits allow and the block would fit into it. A segment is allocated from once the
  * worker has said that it has it, so nothing can refer to a segment that the worker does not know (W20).
  *
- * **How it shrinks** An added segment without a block goes as soon as the rest of its manager is at most `lowWatermark`
+ * **How it shrinks** An added segment without a block goes as soon as the rest of its manager is no more than `lowWatermark`
  * full. A manager whose user has gone does not begin anew: it goes, with its segments, when its last block is freed.
  */
 import { type BlockPlace, LARGE_BLOCK } from "../../domain/memory/Fifo.ts"

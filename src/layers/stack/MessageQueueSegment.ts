@@ -28,7 +28,12 @@ export type MakeProducer = (memory: QueueMemory, geometry: Geometry, ring: () =>
 /** The host is the only producer. */
 const single: MakeProducer = (memory, geometry, ring) => new QueueProducer(memory, geometry, ring)
 
-/** The host is one of several producers. */
+/**
+ * The host is one of several producers.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
 export const shared =
   ({ id = 1, lockTries: tries = LOCK_TRIES }: SharedOptions = {}): MakeProducer => (memory, geometry, ring) =>
     new QueueProducerShared(memory, geometry, ring, { id, tries })

@@ -1,5 +1,5 @@
 /**
- * The way into a worker's queue: what goes beside a message is handed over before the message is visible (M5).
+ * The way into a worker's queue: what goes with a message is handed over before the message is visible (M5).
  *
  * Hot path: plain synchronous code.
  */

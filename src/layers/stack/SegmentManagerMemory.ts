@@ -105,10 +105,20 @@ export const layer: Layer.Layer<SegmentManager, never, WorkerPlan> = Layer.unwra
   )
 )
 
-/** Segments that threads share. */
+/**
+ * Segments that threads share.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
 export const layerShared = (options: SegmentOptions, geometry: Geometry): Layer.Layer<SegmentManager> =>
   Layer.effect(SegmentManager, Effect.sync(() => make(options, geometry, (bytes) => new SharedArrayBuffer(bytes))))
 
-/** Segments for workers on the host's own loop. */
+/**
+ * Segments for workers on the host's own loop.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
 export const layerPrivate = (options: SegmentOptions, geometry: Geometry): Layer.Layer<SegmentManager> =>
   Layer.effect(SegmentManager, Effect.sync(() => make(options, geometry, (bytes) => new ArrayBuffer(bytes))))

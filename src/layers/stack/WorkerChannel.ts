@@ -1,5 +1,5 @@
 /**
- * What joins the host to one worker beside the memory they share: a doorbell in either direction, and the way by which
+ * What joins the host to one worker, besides the memory they share: a doorbell in either direction, and the way by which
  * attachments are handed over. A message channel for a thread; latches and a shelf for a worker on the host's loop.
  *
  * @since 0.1.0

@@ -8,8 +8,6 @@
  * | the thread | the thread's own port | {@link ThreadStatus} | once: it is ready, or why it is not |
  *
  * A port keeps its order, so what belongs to a message is there, or still in the port, when the message is read.
- *
- * @since 0.1.0
  */
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
@@ -55,7 +53,7 @@ export interface PostedCertificates {
   readonly certificates: ReadonlyArray<PostedCertificate>
 }
 
-/** What the host posts beside rings. */
+/** What the host posts, besides rings. */
 export type Posted = PostedSegment | PostedLink | PostedSockets | PostedCertificates
 
 /** What the thread says of its start. */
@@ -97,7 +95,7 @@ export class ThreadInlet {
     return this.#take(this.#sockets, session)
   }
 
-  /** The certificates that were posted last; `undefined` when there are none newer. */
+  /** The certificates that were posted last; `undefined` when they have been taken. */
   certificates(): ReadonlyArray<PostedCertificate> | undefined {
     return this.#take(this.#certificates, 0)
   }

@@ -8,7 +8,7 @@ import type { SegmentOptions } from "../../domain/options/SegmentOptions.ts"
 import type { LocalSegments, SegmentEvents } from "../../services/SegmentManager.ts"
 import { KeptMemory } from "./KeptMemory.ts"
 
-/** Whose arena a segment is; none where it is the worker's. */
+/** Whoever allocates from a segment in the host. A segment of the worker's own arena has no such owner. */
 export interface SegmentOwner {
   /** The worker has the segment's memory. */
   mapped(segment: Segment.Segment): void

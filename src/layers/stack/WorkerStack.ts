@@ -219,7 +219,12 @@ export const layerInProcess = <const Layers extends Replacements>(
   layers: Layers & Fits<Layers>
 ): Layer.Layer<WorkerStack, never, Outside<Layers>> => layerInProcessUnsafe(layers)
 
-/** The same without a look at whether the layers fit: for whoever has looked. */
+/**
+ * The same without a look at whether the layers fit: for whoever has looked.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
 export const layerInProcessUnsafe = (layers: Stack): Layer.Layer<WorkerStack, never, any> =>
   make(layers, () => "in-process")
 

@@ -91,7 +91,7 @@ export class Script implements WorkerScript {
   readonly #missed = new Set<() => void>()
   /** What the host has not heard yet. */
   readonly #unheard = new Set<() => void>()
-  /** Sessions that were claimed, and who was to be given them. */
+  /** Sessions that were claimed, and the handlers that were to be given them. */
   #kept: Array<readonly [Session, (session: Session) => void]> = []
   starts = 0
 

@@ -42,7 +42,7 @@ export class HostScripted extends Context.Service<HostScripted, {
   readonly network: TransportMemory.Network
   /**
    * The script of a worker, by its number, 0 to the number of workers - 1, and its application's name; the application
-   * that was attached first when none is given. Throws when none is given and none was attached.
+   * that was attached first unless a name is given. Throws when there is neither.
    */
   readonly script: (worker: number, app?: string) => AppWorkerScripted.WorkerScript
   /** Lets all happen that needs no time: twenty turns of the loop. */

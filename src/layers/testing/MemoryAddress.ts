@@ -27,7 +27,7 @@ export const loopback = (host: string): string => isIPv6(host) ? "::1" : "127.0.
 /** Where a connection to any address goes, and which address comes from there. */
 export const reached = (host: string): string => isAny(host) ? loopback(host) : host
 
-/** The endpoint of a text. Throws where it is none, or none of TCP. */
+/** The endpoint of a text. Throws for a text that is not a TCP endpoint. */
 export const parse = (text: string): MemoryEndpoint => {
   const endpoint = Result.getOrThrow(Endpoint.parseTransport(text))
   if (endpoint._tag !== "tcp") throw new Error(`the network in memory carries TCP only, not ${text}`)

@@ -16,7 +16,7 @@ import { type Bindable, covers, loopback, type MemoryEndpoint, named, parse, rea
 import { MemoryConnection, PEER_RESET } from "./MemoryConnection.ts"
 import { type Peer, ScriptedPeer } from "./MemoryPeer.ts"
 
-/** The first and the last of the ports that are given where none was asked for. */
+/** The first and the last of the ports that are given to whoever asks for any. */
 const FIRST_PORT = 49_152
 const LAST_PORT = 65_535
 

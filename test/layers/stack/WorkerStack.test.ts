@@ -5,6 +5,8 @@ import * as Layer from "effect/Layer"
 import * as TestClock from "effect/testing/TestClock"
 import { MessageChannel } from "node:worker_threads"
 import * as Inbox from "../../../src/domain/memory/Inbox.ts"
+import { Enqueued, type EnqueueResult } from "../../../src/domain/memory/QueueMemory.ts"
+import type { QueueWriter } from "../../../src/domain/memory/QueueProducer.ts"
 import { defaults } from "../../../src/domain/options/Options.ts"
 import * as Ledger from "../../../src/domain/state/Ledger.ts"
 import * as Host from "../../../src/layers/Host.ts"
@@ -13,6 +15,7 @@ import * as Bells from "../../../src/layers/stack/Bells.ts"
 import * as MessageQueueSegment from "../../../src/layers/stack/MessageQueueSegment.ts"
 import * as SegmentManagerMemory from "../../../src/layers/stack/SegmentManagerMemory.ts"
 import * as WorkerStack from "../../../src/layers/stack/WorkerStack.ts"
+import * as HostScripted from "../../../src/layers/testing/HostScripted.ts"
 import * as TransportMemory from "../../../src/layers/testing/TransportMemory.ts"
 import * as AppWorker from "../../../src/services/AppWorker.ts"
 import type { LinkBell } from "../../../src/services/Attachment.ts"
@@ -24,7 +27,7 @@ import { SessionLayer } from "../../../src/services/SessionLayer.ts"
 import type { WorkerInfo } from "../../../src/services/Sessions.ts"
 import { WorkerPlan } from "../../../src/services/WorkerPlan.ts"
 import { worker } from "../../support/SessionPair.ts"
-import { Actor, optionsOf } from "../../support/Stage.ts"
+import { Actor, endpoint, optionsOf } from "../../support/Stage.ts"
 import { settled, until } from "../../support/until.ts"
 
 /** The services of a worker that runs, and how a link is handed over to it. */
@@ -190,6 +193,46 @@ describe("a stack with layers of the program", () => {
       yield* host.restartWorker(app!.workers[1]!.handle as never, { drain: false })
       assert.deepStrictEqual(built, ["0.0", "1.0", "1.1"])
     }).pipe(Effect.scoped))
+
+  it.effect("M2 every message in the queue of a worker went through Congestion, also of one that falls behind", () => {
+    let written = 0
+    const messageQueue = Layer.effect(
+      MessageQueue,
+      Effect.map(MessageQueue, (queue) => ({
+        ...queue,
+        takeWriter: () => {
+          const writer = queue.takeWriter()
+          const counted = (result: EnqueueResult) => {
+            if (result === Enqueued) written++
+            return result
+          }
+          return {
+            io: (...event: Parameters<QueueWriter["io"]>) => counted(writer.io(...event)),
+            control: (...message: Parameters<QueueWriter["control"]>) => counted(writer.control(...message))
+          }
+        }
+      }))
+    ).pipe(Layer.provide(MessageQueueSegment.layer))
+    return Effect.gen(function*() {
+      const host = yield* SessionLayer
+      const { network, script, settled } = yield* HostScripted.HostScripted
+      yield* host.attach(optionsOf({ queue: { ioRing: 2 } }), new Actor().module)
+      const peers = Array.from({ length: 8 }, () => network.dial(endpoint))
+      yield* settled
+      script(0).block()
+      for (const peer of peers) peer.send("words")
+      yield* settled
+      assert.isAbove((yield* host.report).ledger.messages.postponed, 0)
+      script(0).release()
+      yield* settled
+      for (const peer of peers) peer.end()
+      yield* settled
+      const { ledger: { messages }, queues } = { ...yield* host.report, queues: yield* host.queues }
+      assert.isAbove(messages.delivered, 24)
+      // written by the one writing end, found in the queue, and sent through Congestion: all the same messages
+      assert.deepStrictEqual([written, queues[0]!.toWorker.enqueued], [messages.delivered, messages.delivered])
+    }).pipe(Effect.scoped, Effect.provide(HostScripted.layerStack({ messageQueue })))
+  })
 
   it.effect("M1 refuses lock tries out of their range, 1 to 1000", () =>
     Effect.gen(function*() {

@@ -1,0 +1,80 @@
+/** What the host posts to a thread, and what the thread finds of it. */
+import { afterEach, assert, describe, it } from "@effect/vitest"
+import * as Net from "node:net"
+import { MessageChannel } from "node:worker_threads"
+import * as Segment from "../../../src/domain/memory/Segment.ts"
+import * as Handle from "../../../src/domain/state/Handle.ts"
+import { HandOverPort } from "../../../src/layers/stack/HandOver.ts"
+import * as WorkerPort from "../../../src/layers/stack/WorkerPort.ts"
+
+const open: Array<MessageChannel> = []
+afterEach(() => {
+  for (const { port1, port2 } of open.splice(0)) {
+    port1.close()
+    port2.close()
+  }
+})
+
+const make = () => {
+  const channel = new MessageChannel()
+  open.push(channel)
+  const { port1, port2 } = channel
+  return { handOver: new HandOverPort(port1), host: port1, inlet: new WorkerPort.ThreadInlet(port2) }
+}
+
+const segment = (index: number) => Segment.make(index, new SharedArrayBuffer(512), 256)
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
+
+describe("WorkerPort", () => {
+  for (const waits of [false, true]) {
+    it(`M5 what was posted is found ${waits ? "after it has come" : "while it is still in the port"}, and taken once`, async () => {
+      const { handOver, inlet } = make()
+      const { port1: bell } = new MessageChannel()
+      const certificates = [{ hosts: ["example.org"], chain: "chain", key: "key" }]
+      handOver.give({ _tag: "Segment", segment: segment(3) })
+      handOver.give({ _tag: "Link", link: { number: 4, inbox: new SharedArrayBuffer(8), bell } })
+      handOver.give({ _tag: "Certificates", certificates })
+      if (waits) await turn()
+      assert.deepStrictEqual(inlet.certificates(), certificates)
+      assert.isUndefined(inlet.certificates())
+      assert.strictEqual(inlet.link(4)?.inbox.byteLength, 8)
+      assert.isUndefined(inlet.link(4))
+      const { buffer, hostBytes } = inlet.segment(3)!
+      assert.deepStrictEqual([buffer.byteLength, hostBytes], [512, 256])
+      assert.isUndefined(inlet.segment(3))
+    })
+  }
+
+  it("M5 sockets of a turn are posted together, and found by their sessions", () => {
+    const { handOver, inlet } = make()
+    const sessions: ReadonlyArray<Handle.SessionHandle> = [Handle.make(1, 1), Handle.make(2, 7)]
+    for (const session of sessions) {
+      // a port stands for a socket: it is an object that moves
+      const { port1: posted } = new MessageChannel()
+      handOver.give({
+        _tag: "Socket",
+        session,
+        socket: { posted, take: () => new Net.Socket(), destroy: () => posted.close() }
+      })
+    }
+    assert.isUndefined(inlet.socket(sessions[0]!))
+    handOver.flush()
+    for (const session of [...sessions].reverse()) assert.isDefined(inlet.socket(session))
+    assert.isUndefined(inlet.socket(sessions[0]!))
+  })
+
+  it("what the host does not post is passed over", () => {
+    const { handOver, host, inlet } = make()
+    for (const nonsense of [0, null, "Segment", {}, { _tag: "Other" }, { segment: 5 }]) host.postMessage(nonsense)
+    handOver.give({ _tag: "Segment", segment: segment(5) })
+    assert.strictEqual(inlet.segment(5)?.hostBytes, 256)
+    assert.isUndefined(inlet.segment(6))
+  })
+
+  it("what an application posts to its parent is no status of its start", () => {
+    for (const other of [undefined, "Ready", { _tag: "Done" }, { _tag: "Failed", reason: "Whim", detail: "" }]) {
+      assert.isFalse(WorkerPort.isThreadStatus(other))
+    }
+    assert.isTrue(WorkerPort.isThreadStatus({ _tag: "Failed", reason: "NotAnApp", detail: "" }))
+  })
+})
