@@ -1,0 +1,224 @@
+/**
+ * What a worker may say of a session depends on its kind: every kind is tried with every word. A word that does not fit
+ * costs the worker its life, and one that comes at a bad time costs nothing.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as Net from "node:net"
+import * as Message from "../../../src/domain/memory/Message.ts"
+import type * as Handle from "../../../src/domain/state/Handle.ts"
+import * as Host from "../../../src/layers/Host.ts"
+import * as SessionLayerHost from "../../../src/layers/host/SessionLayerHost.ts"
+import * as AppWorkerInProcess from "../../../src/layers/stack/AppWorkerInProcess.ts"
+import * as WorkerStack from "../../../src/layers/stack/WorkerStack.ts"
+import { SessionLayer } from "../../../src/services/SessionLayer.ts"
+import { type MovableConnection, Transport } from "../../../src/services/Transport.ts"
+import * as RawWorker from "../../support/RawWorker.ts"
+import { Actor, attachRaw, endpoint, optionsOf, scenario, type Stage } from "../../support/Stage.ts"
+import { settled, until } from "../../support/until.ts"
+
+const remote = "tcp://10.0.0.1:443"
+const service = "local://service"
+
+/** A session that is open, and its worker. */
+interface Open {
+  readonly host: SessionLayer["Service"]
+  readonly app: string
+  readonly raw: RawWorker.RawWorker
+  readonly session: Handle.SessionHandle
+}
+
+const accepted = Effect.fnUntraced(function*(stage: Stage) {
+  const { raws: [raw] } = yield* attachRaw(stage)
+  const peer = yield* stage.dial()
+  const [offer] = raw!.all("accepted")
+  raw!.claim(offer!)
+  yield* until("the claim", () => peer.opened)
+  return { host: stage.host, app: "app", raw: raw!, session: offer!.session }
+})
+
+const connected = Effect.fnUntraced(function*(stage: Stage) {
+  const { raws: [raw] } = yield* attachRaw(stage, { listen: [] })
+  stage.network.listen(remote, () => {})
+  raw!.send({ _tag: "connect", request: 1, endpoint: remote, source: "", timeout: 0 })
+  yield* until("the session", () => raw!.all("connected").length === 1)
+  return { host: stage.host, app: "app", raw: raw!, session: raw!.all("connected")[0]!.session }
+})
+
+const cutThrough = (side: "client" | "server") =>
+  Effect.fnUntraced(function*(stage: Stage) {
+    const scope = { local: true, global: false }
+    const { raws: [server] } = yield* attachRaw(stage, { name: "server", scope, listen: [service] })
+    const { raws: [client] } = yield* attachRaw(stage, { name: "client", scope, listen: [] })
+    client!.send({ _tag: "connect", request: 1, endpoint: service, source: "", timeout: 0 })
+    yield* until("the offer", () => server!.all("localAccepted").length === 1)
+    const [offer] = server!.all("localAccepted")
+    server!.claim({ ...offer!, offset: 0 })
+    yield* until("the session", () => client!.all("localConnected").length === 1)
+    return side === "server"
+      ? { host: stage.host, app: side, raw: server!, session: offer!.session }
+      : { host: stage.host, app: side, raw: client!, session: client!.all("localConnected")[0]!.session }
+  })
+
+/** A connection that moves nowhere: what is made of it is what counts. */
+const movable = (inTls: boolean): MovableConnection => {
+  let socket: Net.Socket | undefined = new Net.Socket()
+  return {
+    _tag: "Movable",
+    remote: "tcp://10.0.0.2:1000",
+    local: endpoint,
+    about: undefined,
+    onGone: undefined,
+    inTls,
+    take: () => {
+      const taken = socket
+      socket = undefined
+      return taken && { posted: taken, take: () => taken, destroy: () => taken.destroy() }
+    },
+    abort: () => {
+      socket?.destroy()
+      socket = undefined
+    }
+  }
+}
+
+/** On a host of its own, over a transport whose connections move. */
+const moved = (inTls: boolean) =>
+  Effect.fnUntraced(function*() {
+    const raw = new RawWorker.RawWorker()
+    let accept: (connection: MovableConnection) => void = () => {}
+    const transport = Layer.succeed(Transport, {
+      listen: (endpoint, options) =>
+        Effect.sync(() => {
+          accept = options.accept
+          return endpoint
+        }),
+      immovable: () => undefined,
+      connect: () => Effect.never
+    })
+    const services = yield* Layer.build(
+      SessionLayerHost.layerStack.pipe(
+        Layer.provide(
+          WorkerStack.layerInProcess({ appWorker: AppWorkerInProcess.layerWith(RawWorker.layer(raw)) })
+        ),
+        Layer.provide(transport),
+        Layer.provideMerge(Host.layerSettings)
+      )
+    )
+    const host = Context.get(services, SessionLayer)
+    yield* host.attach(optionsOf({ listener: { placement: "transfer" } }), new Actor().module)
+    raw.send({ _tag: "listen", request: 1, endpoint, backlog: 0, flags: 0 })
+    yield* until("bound", () => raw.all("bound").length === 1)
+    accept(movable(inTls))
+    yield* until("the offer", () => raw.all("accepted").length === 1)
+    const [offer] = raw.all("accepted")
+    raw.claim(offer!)
+    yield* until("the socket", () => raw.all("moved").length === 1)
+    return { host, app: "app", raw, session: offer!.session }
+  })
+
+type Kind = "accepted" | "connected" | "transfer" | "transfer in TLS" | "cut-through server" | "cut-through client"
+
+type Word = "gone" | "insecure" | "claimed" | "passed" | "release" | "joined with itself" | "Tx, Drained and end"
+
+const say: Record<Word, (open: Open) => void> = {
+  gone: ({ raw, session }) => raw.sendIo(Message.Gone, session),
+  insecure: ({ raw, session }) => raw.send({ _tag: "insecure", session, reason: "tls-failed" }),
+  claimed: ({ raw, session }) => raw.sendIo(Message.Claimed, session),
+  passed: ({ raw, session }) => raw.sendIo(Message.Passed, session),
+  release: ({ raw, session }) => raw.send({ _tag: "release", session }),
+  "joined with itself": ({ raw, session }) => raw.send({ _tag: "splice", session, other: session }),
+  "Tx, Drained and end": ({ raw, session }) => {
+    raw.sendIo(Message.Tx, session)
+    raw.sendIo(Message.Drained, session)
+    raw.send({ _tag: "end", session })
+  }
+}
+
+const GIVEN_NONE = /gave session \d\.0 up, which it does not have/
+const NO_HANDSHAKE = /its handshake failed, which had none/
+const NOT_ON_OFFER = /claimed a session that was not on offer to it/
+const OWN = /claimed a session that it had asked for itself/
+const OPEN = /let go of session \d\.0 while it was open/
+const ITSELF = /joined session \d\.0 with itself/
+
+/** What comes of a word: a fault, the session's end, or nothing. */
+type Fate = RegExp | "its end" | "nothing"
+
+const always = {
+  passed: "nothing",
+  release: OPEN,
+  "joined with itself": ITSELF,
+  "Tx, Drained and end": "nothing"
+} as const
+
+const fates: Record<Kind, Record<Word, Fate>> = {
+  accepted: { ...always, gone: GIVEN_NONE, insecure: NO_HANDSHAKE, claimed: NOT_ON_OFFER },
+  connected: { ...always, gone: GIVEN_NONE, insecure: NO_HANDSHAKE, claimed: OWN },
+  transfer: { ...always, gone: "its end", insecure: NO_HANDSHAKE, claimed: NOT_ON_OFFER },
+  "transfer in TLS": { ...always, gone: "its end", insecure: "nothing", claimed: NOT_ON_OFFER },
+  "cut-through server": { ...always, gone: GIVEN_NONE, insecure: NO_HANDSHAKE, claimed: NOT_ON_OFFER },
+  "cut-through client": { ...always, gone: GIVEN_NONE, insecure: NO_HANDSHAKE, claimed: OWN }
+}
+
+const attempt = Effect.fnUntraced(function*(open: Open, word: Word, fate: Fate) {
+  const worker = Effect.map(open.host.report, ({ apps }) => apps.find(({ name }) => name === open.app)!.workers[0]!)
+  say[word](open)
+  yield* settled
+  const { lastFailure, sessions, state } = yield* worker
+  if (fate instanceof RegExp) {
+    assert.match(lastFailure ?? "", fate)
+    assert.strictEqual(state, "BACKOFF")
+  } else {
+    assert.isNull(lastFailure)
+    assert.deepStrictEqual({ state, sessions }, { state: "RUNNING", sessions: fate === "nothing" ? 1 : 0 })
+  }
+  assert.deepStrictEqual((yield* open.host.report).imbalances, [])
+})
+
+const title = (word: Word, fate: Fate): string =>
+  `${word}: ${typeof fate === "string" ? fate : "the worker is given up"}`
+
+const words = Object.keys(say) as ReadonlyArray<Word>
+
+const onStage: ReadonlyArray<readonly [Kind, (stage: Stage) => Effect.Effect<Open, unknown, Scope.Scope>]> = [
+  ["accepted", accepted],
+  ["connected", connected],
+  ["cut-through server", cutThrough("server")],
+  ["cut-through client", cutThrough("client")]
+]
+
+for (const [kind, open] of onStage) {
+  describe(`a session that is ${kind}`, () => {
+    for (const word of words) {
+      const fate = fates[kind][word]
+      scenario(title(word, fate), (stage) => Effect.flatMap(open(stage), (session) => attempt(session, word, fate)))
+    }
+  })
+}
+
+for (const [kind, open] of [["transfer", moved(false)], ["transfer in TLS", moved(true)]] as const) {
+  describe(`a session whose connection has moved, of kind ${kind}`, () => {
+    for (const word of words) {
+      const fate = fates[kind][word]
+      it.effect(
+        title(word, fate),
+        () => Effect.scoped(Effect.flatMap(open(), (session) => attempt(session, word, fate)))
+      )
+    }
+
+    it.effect("its TLS fails once and no more", () =>
+      Effect.gen(function*() {
+        const session = yield* open()
+        say.insecure(session)
+        say.insecure(session)
+        yield* settled
+        const { apps: [app] } = yield* session.host.report
+        assert.match(app!.workers[0]!.lastFailure ?? "", NO_HANDSHAKE)
+        assert.strictEqual(app!.listeners[0]!.arrivals.refused["tls-failed"], kind === "transfer" ? 0 : 1)
+      }).pipe(Effect.scoped))
+  })
+}
