@@ -16,7 +16,7 @@ const anchors = (page: string): ReadonlyArray<string> =>
 
 const linksOf = (page: string): ReadonlyArray<string> =>
   Array.from(read(page).replaceAll(/^```.*?^```/gms, "").matchAll(/\]\(([^)]+)\)/g), ([, link]) => link!)
-    .filter((link) => !/^https?:/.test(link) && !/\b(options)\.md$/.test(link))
+    .filter((link) => !/^https?:/.test(link))
 
 describe("pages", () => {
   for (const page of pages) {
