@@ -1,14 +1,10 @@
-/**
- * `sluice app …`: detaches applications of a running host (W13).
- *
- * @since 0.1.0
- */
+/** `sluice app …`: detaches applications of a running host (W13). */
 import * as Command from "effect/cli/Command"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as ControlClient from "../control/ControlClient.ts"
 import * as CommandInput from "./CommandInput.ts"
-import { printable } from "./Table.ts"
+import { printable } from "./Words.ts"
 
 const detach = Command.make(
   "detach",
@@ -20,10 +16,6 @@ const detach = Command.make(
   })
 ).pipe(Command.withDescription("Detach an application with its workers and listeners; its sessions are reset"))
 
-/**
- * @category commands
- * @since 0.1.0
- */
 export const command = Command.make("app").pipe(
   Command.withDescription("Detach applications of a running host"),
   Command.withSubcommands([detach])

@@ -1,8 +1,4 @@
-/**
- * Flags and arguments that the commands have in common which talk to a running host.
- *
- * @since 0.1.0
- */
+/** Flags and arguments that the commands have in common which talk to a running host. */
 import * as Argument from "effect/cli/Argument"
 import * as Flag from "effect/cli/Flag"
 import * as Config from "effect/Config"
@@ -16,22 +12,13 @@ import * as HandleText from "../../domain/state/HandleText.ts"
 import * as ControlPath from "../control/ControlPath.ts"
 import * as Table from "./Table.ts"
 
-/**
- * @category flags
- * @since 0.1.0
- */
 export const control = Flag.String("control").pipe(
   Flag.withDescription("Path of the host's control socket; default: sluice.sock in the user's runtime directory"),
   Flag.withMetavar("<path>"),
   Flag.optional
 )
 
-/**
- * The path of the control socket: from the flag, else from `SLUICE_CONTROL`, else the default one.
- *
- * @category getters
- * @since 0.1.0
- */
+/** The path of the control socket: from the flag, else from `SLUICE_CONTROL`, else the default one. */
 export const pathOf = Effect.fnUntraced(function*(flag: Option.Option<string>) {
   if (Option.isSome(flag)) return flag.value
   const variable = yield* Config.option(Config.NonEmptyString("SLUICE_CONTROL")).pipe(
@@ -40,36 +27,19 @@ export const pathOf = Effect.fnUntraced(function*(flag: Option.Option<string>) {
   return Option.isSome(variable) ? variable.value : yield* ControlPath.defaultPath
 })
 
-/**
- * Columns that tables fit on the standard output.
- *
- * @category getters
- * @since 0.1.0
- */
+/** Columns that tables fit on the standard output. */
 export const width = Effect.flatMap(Terminal.Terminal, ({ columns }) => Effect.map(columns, Table.fitting))
 
-/**
- * @category flags
- * @since 0.1.0
- */
 export const verbose = Flag.Boolean("verbose").pipe(
   Flag.withDescription("Show all there is"),
   Flag.withDefault(false)
 )
 
-/**
- * @category flags
- * @since 0.1.0
- */
 export const json = Flag.Boolean("json").pipe(
   Flag.withDescription("Print it as JSON"),
   Flag.withDefault(false)
 )
 
-/**
- * @category flags
- * @since 0.1.0
- */
 export const now = Flag.Boolean("now").pipe(
   Flag.withDescription(
     "Reset its sessions instead of waiting for them to end, at most the application's drain timeout"
@@ -77,12 +47,7 @@ export const now = Flag.Boolean("now").pipe(
   Flag.withDefault(false)
 )
 
-/**
- * A handle, as tables show them.
- *
- * @category arguments
- * @since 0.1.0
- */
+/** A handle, as tables show them. */
 export const handle = <H extends Handle.Handle>(name: string, description: string): Argument.Argument<H> =>
   Argument.String(name).pipe(
     Argument.withDescription(description),
@@ -92,12 +57,7 @@ export const handle = <H extends Handle.Handle>(name: string, description: strin
 /** Parts of a path that are lost in one: the control API has the name in its path. */
 const lost = ["", ".", ".."]
 
-/**
- * An application, by its name or its index.
- *
- * @category arguments
- * @since 0.1.0
- */
+/** An application, by its name or its index. */
 export const app: Argument.Argument<string> = Argument.String("app").pipe(
   Argument.withDescription("Name of the application, or its index when none has that name"),
   Argument.filterMap(
@@ -106,12 +66,7 @@ export const app: Argument.Argument<string> = Argument.String("app").pipe(
   )
 )
 
-/**
- * Addresses of the deny list.
- *
- * @category arguments
- * @since 0.1.0
- */
+/** Addresses of the deny list. */
 export const prefix: Argument.Argument<string> = Argument.String("prefix").pipe(
   Argument.withDescription(`Addresses: ${Prefix.PREFIX_RIGHT}`),
   Argument.filterMap((text) => Result.getSuccess(Prefix.parse(text)), wrongPrefix)

@@ -1,14 +1,11 @@
-/**
- * `sluice deny …`: the source deny list of a running host. A change counts from the next connection on.
- *
- * @since 0.1.0
- */
+/** `sluice deny …`: the source deny list of a running host. A change counts from the next connection on. */
 import * as Command from "effect/cli/Command"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as ControlClient from "../control/ControlClient.ts"
 import * as CommandInput from "./CommandInput.ts"
-import { type Column, json, printable, tableOr } from "./Table.ts"
+import { type Column, tableOr } from "./Table.ts"
+import { json, printable } from "./Words.ts"
 
 const columns: ReadonlyArray<Column<string>> = [{ head: "Source", cell: printable }]
 
@@ -45,10 +42,6 @@ const remove = Command.make(
   })
 ).pipe(Command.withDescription("Take this very prefix from the deny list"))
 
-/**
- * @category commands
- * @since 0.1.0
- */
 export const command = Command.make("deny").pipe(
   Command.withDescription("Source deny list of a running host"),
   Command.withSubcommands([list, add, remove])

@@ -1,6 +1,4 @@
-/**
- * What a setting was given, and where: the value is checked, and put where the options have it.
- */
+/** What a setting was given, and where: the value is checked, and put where the options have it. */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Path from "node:path"

@@ -1,8 +1,4 @@
-/**
- * `sluice listener …`: closes listeners of a running host (W9).
- *
- * @since 0.1.0
- */
+/** `sluice listener …`: closes listeners of a running host (W9). */
 import * as Command from "effect/cli/Command"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
@@ -23,10 +19,6 @@ const close = Command.make(
   })
 ).pipe(Command.withDescription("Close a listener for all its workers; established sessions go on"))
 
-/**
- * @category commands
- * @since 0.1.0
- */
 export const command = Command.make("listener").pipe(
   Command.withDescription("Close listeners of a running host"),
   Command.withSubcommands([close])

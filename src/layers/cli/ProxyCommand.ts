@@ -1,8 +1,4 @@
-/**
- * `sluice proxy`: a host with the proxy application, from its start to the end of its last session.
- *
- * @since 0.1.0
- */
+/** `sluice proxy`: a host with the proxy application, from its start to the end of its last session. */
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -46,12 +42,7 @@ const program: Settings.Program<ProxyConfig.ProxyOptions> = {
   decode: (values, { listen }) => ProxyConfig.decodeOptions(values, Array.isArray(listen) ? listen : [])
 }
 
-/**
- * The command. `host` is the session layer to serve with, `app` the URL of the proxy's module.
- *
- * @category commands
- * @since 0.1.0
- */
+/** The command. `host` is the session layer to serve with, `app` the URL of the proxy's module. */
 export const make = (env: { readonly host: ServeCommand.HostLayer; readonly app: URL }) =>
   Command.make(
     "proxy",

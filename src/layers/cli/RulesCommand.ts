@@ -1,8 +1,4 @@
-/**
- * `sluice rules …`: session rules of a running host. A change counts from the next session on.
- *
- * @since 0.1.0
- */
+/** `sluice rules …`: session rules of a running host. A change counts from the next session on. */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
@@ -17,7 +13,8 @@ import * as Handle from "../../domain/state/Handle.ts"
 import type { ListedRule } from "../../services/ControlApi.ts"
 import * as ControlClient from "../control/ControlClient.ts"
 import * as CommandInput from "./CommandInput.ts"
-import { type Column, json, orNone, tableOr, WIDTH } from "./Table.ts"
+import { type Column, tableOr, WIDTH } from "./Table.ts"
+import { json, orNone } from "./Words.ts"
 
 const columns: ReadonlyArray<Column<ListedRule>> = [
   { head: "Rule", cell: ({ handle }) => handle },
@@ -29,12 +26,7 @@ const columns: ReadonlyArray<Column<ListedRule>> = [
   { head: "Tag", cell: ({ rule }) => orNone(rule.tag ?? null), least: 8 }
 ]
 
-/**
- * The text of `rules list`: the most specific rule first.
- *
- * @category formatting
- * @since 0.1.0
- */
+/** The text of `rules list`: the most specific rule first. */
 export const format = (rules: ReadonlyArray<ListedRule>, width = WIDTH): string =>
   tableOr("no session rules", columns, rules, width).join("\n")
 
@@ -143,10 +135,6 @@ const remove = Command.make(
   })
 ).pipe(Command.withDescription("Remove a rule"))
 
-/**
- * @category commands
- * @since 0.1.0
- */
 export const command = Command.make("rules").pipe(
   Command.withDescription("Session rules of a running host: which sessions may be, and which go elsewhere"),
   Command.withSubcommands([list, add, remove])

@@ -1,8 +1,4 @@
-/**
- * `sluice serve`: a host with one application, from its start to the end of its last session.
- *
- * @since 0.1.0
- */
+/** `sluice serve`: a host with one application, from its start to the end of its last session. */
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -25,13 +21,9 @@ import * as Setting from "./Setting.ts"
 import * as Settings from "./Settings.ts"
 import { Signals } from "./Signals.ts"
 import * as TlsFiles from "./TlsFiles.ts"
+import { plural } from "./Words.ts"
 
-/**
- * The module of the application is not there, or is something else than a file.
- *
- * @category errors
- * @since 0.1.0
- */
+/** The module of the application is not there, or is something else than a file. */
 export class NoModule extends Schema.TaggedError<NoModule>()("NoModule", {
   path: Schema.String,
   exists: Schema.Boolean
@@ -91,7 +83,7 @@ const start = Effect.fnUntraced(function*(
   const { apps } = yield* sessions.report
   const listeners = apps.find(({ index }) => index === application.index)?.listeners ?? []
   const { worker: { kind }, workers } = settings.decoded
-  const where = `(${workers} ${kind} ${workers === 1 ? "worker" : "workers"}), control at ${control}`
+  const where = `(${plural(workers, `${kind} worker`)}), control at ${control}`
   for (const { endpoint, scopes } of listeners) {
     const scope = scopes.includes("global") ? "" : " in local scope only, which no socket leads to"
     yield* Console.log(`sluice: ${application.name} listening on ${endpoint}${scope} ${where}`)
@@ -150,21 +142,11 @@ const flagOf = ({ description, flag, form, metavar }: Setting.Setting): Flag.Fla
   }
 }
 
-/**
- * The flags of settings, by key.
- *
- * @category flags
- * @since 0.1.0
- */
+/** The flags of settings, by key. */
 export const flagsOf = (settings: ReadonlyArray<Setting.Setting>): Record<string, Flag.Flag<unknown>> =>
   Object.fromEntries(settings.flatMap((setting) => setting.flag === undefined ? [] : [[setting.key, flagOf(setting)]]))
 
-/**
- * The flag that names a configuration file.
- *
- * @category flags
- * @since 0.1.0
- */
+/** The flag that names a configuration file. */
 export const configFlag = Flag.String("config").pipe(
   Flag.withDescription("JSON file with settings; flags and the environment go before it"),
   Flag.withMetavar("<file>"),
@@ -174,12 +156,7 @@ export const configFlag = Flag.String("config").pipe(
 /** The session layer to serve with. */
 export type HostLayer = Layer.Layer<SessionLayer | SessionRules | Certificates>
 
-/**
- * Serves the application of a module as it is set, until a signal comes, and drains; or until it is detached.
- *
- * @category running
- * @since 0.1.0
- */
+/** Serves the application of a module as it is set, until a signal comes, and drains; or until it is detached. */
 export const run = Effect.fnUntraced(function*(
   host: HostLayer,
   settings: Settings.Resolved<unknown>,
@@ -194,9 +171,6 @@ export const run = Effect.fnUntraced(function*(
 /**
  * The command. `host` is the session layer to serve with, `defaultApp` the URL of the module that is served when none
  * is given.
- *
- * @category commands
- * @since 0.1.0
  */
 export const make = (
   env: { readonly host: HostLayer; readonly defaultApp: URL }

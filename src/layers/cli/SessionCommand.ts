@@ -1,8 +1,4 @@
-/**
- * `sluice session …`: ends sessions of a running host.
- *
- * @since 0.1.0
- */
+/** `sluice session …`: ends sessions of a running host. */
 import * as Command from "effect/cli/Command"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
@@ -23,10 +19,6 @@ const end = <Name extends "close" | "reset">(how: Name, done: string, descriptio
     })
   ).pipe(Command.withDescription(description))
 
-/**
- * @category commands
- * @since 0.1.0
- */
 export const command = Command.make("session").pipe(
   Command.withDescription("End sessions of a running host"),
   Command.withSubcommands([

@@ -1,6 +1,4 @@
-/**
- * The configuration file: a JSON object with settings by key.
- */
+/** The configuration file: a JSON object with settings by key. */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"

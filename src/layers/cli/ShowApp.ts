@@ -3,27 +3,11 @@
  *
  * Workers and listeners are given by their handles, `index.generation`, which the commands that act on them take. The
  * plain form fits the terminal, the verbose form cuts nothing.
- *
- * @since 0.1.0
  */
 import type * as Report from "../../domain/report/Report.ts"
 import * as ShowListeners from "./ShowListeners.ts"
-import {
-  type Column,
-  details,
-  INDENT,
-  indented,
-  type Look,
-  moment,
-  orNone,
-  plural,
-  printable,
-  sections,
-  size,
-  table,
-  time,
-  widthOf
-} from "./Table.ts"
+import { type Column, details, INDENT, indented, type Look, sections, table, widthOf } from "./Table.ts"
+import { moment, orNone, plural, printable, size, time } from "./Words.ts"
 
 const appColumns: ReadonlyArray<Column<Report.AppReport>> = [
   { head: "App", cell: (app) => `${app.index}` },
@@ -134,9 +118,6 @@ const host = (report: Report.HostReport): string =>
  * The text of `show app`, without a newline at its end.
  *
  * **Details** What does not add up in the host's ledger is said at the end, in both forms (M14).
- *
- * @category formatting
- * @since 0.1.0
  */
 export const format = (report: Report.HostReport, look: Look): string => {
   const apps = report.apps.length === 0
@@ -150,10 +131,5 @@ export const format = (report: Report.HostReport, look: Look): string => {
   ])
 }
 
-/**
- * The text of `show app` for one application.
- *
- * @category formatting
- * @since 0.1.0
- */
+/** The text of `show app` for one application. */
 export const formatOne = (app: Report.AppReport, look: Look): string => section(app, look).join("\n")

@@ -1,8 +1,4 @@
-/**
- * `sluice show …`: looks into a running host (W21).
- *
- * @since 0.1.0
- */
+/** `sluice show …`: looks into a running host (W21). */
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -24,6 +20,7 @@ import * as ShowMq from "./ShowMq.ts"
 import * as ShowSegments from "./ShowSegments.ts"
 import * as ShowSessions from "./ShowSessions.ts"
 import * as Table from "./Table.ts"
+import * as Words from "./Words.ts"
 
 type Format<A> = (value: A, look: Table.Look) => string
 
@@ -44,7 +41,7 @@ const show = Effect.fnUntraced(function*<A, E>(
 ) {
   const answer = yield* ask(yield* CommandInput.pathOf(given.control))
   const width = yield* CommandInput.width
-  yield* Console.log(given.json ? Table.json(answer) : format(answer, { verbose: given.verbose, width }))
+  yield* Console.log(given.json ? Words.json(answer) : format(answer, { verbose: given.verbose, width }))
 })
 
 /** A table without arguments of its own. */
@@ -186,10 +183,6 @@ const sessions = Command.make(
   ])
 )
 
-/**
- * @category commands
- * @since 0.1.0
- */
 export const command = Command.make("show").pipe(
   Command.withDescription("Look into a running host"),
   Command.withSubcommands([app, listeners, sessions, connects, local, segments, mq])

@@ -1,28 +1,13 @@
-/**
- * What `show connects` prints: connects that are half-open (W14, W21).
- *
- * @since 0.1.0
- */
+/** What `show connects` prints: connects that are half-open (W14, W21). */
 import type * as Report from "../../domain/report/Report.ts"
-import { address, type Column, type Look, orNone, printable, tableOr, time, widthOf } from "./Table.ts"
+import { type Column, endpointColumn, type Look, tableOr, widthOf } from "./Table.ts"
+import { orNone, time } from "./Words.ts"
 
 const columns: ReadonlyArray<Column<Report.ConnectReport>> = [
   { head: "App", cell: (connect) => orNone(connect.app), least: 6 },
   { head: "Worker", cell: (connect) => `${connect.worker}` },
-  {
-    head: "Endpoint",
-    cell: (connect) => printable(connect.endpoint),
-    brief: (connect) => address(connect.endpoint),
-    least: 14,
-    keep: "end"
-  },
-  {
-    head: "Source",
-    cell: (connect) => orNone(connect.source),
-    brief: (connect) => orNone(address(connect.source ?? "")),
-    least: 12,
-    keep: "end"
-  },
+  endpointColumn("Endpoint", ({ endpoint }) => endpoint, 14),
+  endpointColumn("Source", ({ source }) => source, 12),
   { head: "Scope", cell: (connect) => connect.scope },
   { head: "Age", cell: (connect) => time(connect.ageMillis), right: true },
   { head: "Timeout", cell: (connect) => time(connect.timeoutMillis), right: true }
@@ -34,22 +19,12 @@ const more: ReadonlyArray<Column<Report.ConnectReport>> = [
   { head: "Request", cell: (connect) => `${connect.request}`, right: true }
 ]
 
-/**
- * The lines for connects, or `nothing` when there are none.
- *
- * @category formatting
- * @since 0.1.0
- */
+/** The lines for connects, or `nothing` when there are none. */
 export const lines = (
   connects: ReadonlyArray<Report.ConnectReport>,
   { nothing, ...look }: Look & { readonly nothing: string }
 ): Array<string> => tableOr(nothing, look.verbose ? [...columns, ...more] : columns, connects, widthOf(look))
 
-/**
- * The text of `show connects`.
- *
- * @category formatting
- * @since 0.1.0
- */
+/** The text of `show connects`. */
 export const format = (connects: ReadonlyArray<Report.ConnectReport>, look: Look): string =>
   lines(connects, { ...look, nothing: "no connects" }).join("\n")

@@ -1,22 +1,7 @@
-/**
- * What `show listeners` prints, and the listeners of an application in `show app` (W21).
- *
- * @since 0.1.0
- */
+/** What `show listeners` prints, and the listeners of an application in `show app` (W21). */
 import type * as Report from "../../domain/report/Report.ts"
-import {
-  address,
-  type Column,
-  INDENT,
-  indented,
-  type Look,
-  orNone,
-  printable,
-  ranges,
-  table,
-  widthOf,
-  wrapped
-} from "./Table.ts"
+import { type Column, endpointColumn, INDENT, indented, type Look, table, widthOf, wrapped } from "./Table.ts"
+import { orNone, printable, ranges } from "./Words.ts"
 
 const refusals = (listener: Report.ListenerReport): ReadonlyArray<readonly [string, number]> =>
   Object.entries(listener.arrivals.refused).filter(([, count]) => count !== 0)
@@ -27,23 +12,12 @@ const drops = (listener: Report.ListenerReport) =>
 
 const sum = (counts: ReadonlyArray<readonly [string, number]>) => `${counts.reduce((sum, [, count]) => sum + count, 0)}`
 
-/**
- * Scopes in one word.
- *
- * @category formatting
- * @since 0.1.0
- */
+/** Scopes in one word. */
 export const scope = (scopes: Report.ListenerReport["scopes"]): string => scopes.length > 1 ? "both" : scopes[0] ?? "-"
 
 const place: ReadonlyArray<Column<Report.ListenerReport>> = [
   { head: "Listener", cell: (listener) => listener.handle },
-  {
-    head: "Endpoint",
-    cell: (listener) => printable(listener.endpoint),
-    brief: (listener) => address(listener.endpoint),
-    least: 20,
-    keep: "end"
-  }
+  endpointColumn("Endpoint", ({ endpoint }) => endpoint, 20)
 ]
 
 const owner: ReadonlyArray<Column<Report.ListenerReport>> = [
@@ -89,21 +63,11 @@ const lines = (
   return [head, ...rows.flatMap((row, index) => [row, ...reasons(listeners[index]!)])]
 }
 
-/**
- * The lines for the listeners of one application; under each, why it refused connections.
- *
- * @category formatting
- * @since 0.1.0
- */
+/** The lines for the listeners of one application; under each, why it refused connections. */
 export const ofApp = (listeners: ReadonlyArray<Report.ListenerReport>, width: number): Array<string> =>
   lines([...place, ...use], listeners, width)
 
-/**
- * The text of `show listeners`.
- *
- * @category formatting
- * @since 0.1.0
- */
+/** The text of `show listeners`. */
 export const format = (
   listeners: ReadonlyArray<Report.ListenerReport>,
   look: Look

@@ -1,16 +1,15 @@
 /**
  * What `show local` prints: the local tables, cut-through sessions, and connects that wait for a worker of this host
  * (W16, W17, W21).
- *
- * @since 0.1.0
  */
 import type * as Report from "../../domain/report/Report.ts"
 import * as ShowConnects from "./ShowConnects.ts"
-import { type Column, type Look, orNone, printable, sections, size, tableOr, time, widthOf } from "./Table.ts"
+import { type Column, endpointColumn, type Look, sections, tableOr, widthOf } from "./Table.ts"
+import { orNone, size, time } from "./Words.ts"
 
 const listenerColumns: ReadonlyArray<Column<Report.LocalListenerReport>> = [
   { head: "Listener", cell: (entry) => entry.listener },
-  { head: "Endpoint", cell: (entry) => printable(entry.endpoint), least: 20, keep: "end" },
+  endpointColumn("Endpoint", ({ endpoint }) => endpoint, 20),
   { head: "App", cell: (entry) => orNone(entry.app), least: 16 },
   { head: "Namespace", cell: (entry) => orNone(entry.namespace), least: 16 }
 ]
@@ -25,7 +24,7 @@ const endColumns = (
 ]
 
 const sessionColumns: ReadonlyArray<Column<Report.LocalSessionReport>> = [
-  { head: "Endpoint", cell: (session) => printable(session.endpoint), least: 12, keep: "end" },
+  endpointColumn("Endpoint", ({ endpoint }) => endpoint, 12),
   ...endColumns("Server", ({ server }) => server),
   ...endColumns("Client", ({ client }) => client)
 ]
@@ -37,12 +36,7 @@ const moreColumns: ReadonlyArray<Column<Report.LocalSessionReport>> = [
   { head: "Age", cell: (session) => time(session.ageMillis), right: true }
 ]
 
-/**
- * The text of `show local`.
- *
- * @category formatting
- * @since 0.1.0
- */
+/** The text of `show local`. */
 export const format = (locals: Report.LocalsReport, look: Look): string => {
   const width = widthOf(look)
   return sections([

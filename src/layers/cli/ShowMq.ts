@@ -1,10 +1,7 @@
-/**
- * What `show mq` prints: the queues of workers, in both directions (M1).
- *
- * @since 0.1.0
- */
+/** What `show mq` prints: the queues of workers, in both directions (M1). */
 import type * as Report from "../../domain/report/Report.ts"
-import { type Column, details, indented, type Look, orNone, sections, tableOr, widthOf } from "./Table.ts"
+import { type Column, details, indented, type Look, sections, tableOr, widthOf } from "./Table.ts"
+import { orNone } from "./Words.ts"
 
 interface Row {
   readonly queue: Report.QueueReport
@@ -51,12 +48,7 @@ const ofWorker = (queue: Report.QueueReport): Array<string> => [
   ...indented(rowsOf(queue).flatMap(ofDirection))
 ]
 
-/**
- * The text of `show mq`. `Highest` is of index queue, IO ring and control ring.
- *
- * @category formatting
- * @since 0.1.0
- */
+/** The text of `show mq`. `Highest` is of index queue, IO ring and control ring. */
 export const format = (queues: ReadonlyArray<Report.QueueReport>, look: Look): string =>
   look.verbose && queues.length > 0
     ? sections(queues.map(ofWorker))

@@ -1,23 +1,7 @@
-/**
- * What `show segments` prints: the memory of workers, and who allocates from it (W6, W7).
- *
- * @since 0.1.0
- */
+/** What `show segments` prints: the memory of workers, and who allocates from it (W6, W7). */
 import type * as Report from "../../domain/report/Report.ts"
-import {
-  type Column,
-  details,
-  indented,
-  type Look,
-  orNone,
-  percent,
-  plural,
-  sections,
-  size,
-  table,
-  tableOr,
-  widthOf
-} from "./Table.ts"
+import { type Column, details, indented, type Look, sections, table, tableOr, widthOf } from "./Table.ts"
+import { orNone, percent, plural, size } from "./Words.ts"
 
 type Manager = Report.SegmentManagerReport
 
@@ -70,12 +54,7 @@ const ofManager = (manager: Manager): Array<string> => {
   ]
 }
 
-/**
- * The text of `show segments`.
- *
- * @category formatting
- * @since 0.1.0
- */
+/** The text of `show segments`. */
 export const format = (managers: ReadonlyArray<Manager>, look: Look): string =>
   look.verbose && managers.length > 0
     ? sections(managers.map(ofManager))

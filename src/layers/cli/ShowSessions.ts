@@ -1,10 +1,7 @@
-/**
- * What `show sessions` prints (W21).
- *
- * @since 0.1.0
- */
+/** What `show sessions` prints (W21). */
 import type * as Report from "../../domain/report/Report.ts"
-import { address, type Column, type Look, orNone, printable, sections, size, tableOr, time, widthOf } from "./Table.ts"
+import { type Column, endpointColumn, type Look, sections, tableOr, widthOf } from "./Table.ts"
+import { orNone, size, time } from "./Words.ts"
 
 type Session = Report.SessionReport
 
@@ -19,20 +16,8 @@ const state: ReadonlyArray<Column<Session>> = [
 ]
 
 const ends: ReadonlyArray<Column<Session>> = [
-  {
-    head: "Local",
-    cell: (session) => printable(session.local),
-    brief: (session) => address(session.local),
-    least: 10,
-    keep: "end"
-  },
-  {
-    head: "Remote",
-    cell: (session) => printable(session.remote),
-    brief: (session) => address(session.remote),
-    least: 10,
-    keep: "end"
-  },
+  endpointColumn("Local", ({ local }) => local, 10),
+  endpointColumn("Remote", ({ remote }) => remote, 10),
   { head: "Age", cell: (session) => time(session.ageMillis), right: true }
 ]
 
@@ -66,12 +51,7 @@ const verboseColumns = [
   { head: "Dropped", cell: (session: Session) => `${session.dropped}`, right: true }
 ]
 
-/**
- * The text of `show sessions`.
- *
- * @category formatting
- * @since 0.1.0
- */
+/** The text of `show sessions`. */
 export const format = (
   { sessions, total }: Report.SessionsReport,
   look: Look

@@ -26,7 +26,7 @@ import * as RulesCommand from "./RulesCommand.ts"
 import * as ServeCommand from "./ServeCommand.ts"
 import * as SessionCommand from "./SessionCommand.ts"
 import * as ShowCommand from "./ShowCommand.ts"
-import { printable } from "./Table.ts"
+import { printable } from "./Words.ts"
 import * as WorkerCommand from "./WorkerCommand.ts"
 
 /** The exit code when something failed. */

@@ -3,8 +3,6 @@
  *
  * Everything that is wrong with a file is told with its path. A certificate and its key may be replaced at any time, one
  * file after the other, so whoever reads them again gets them as a pair that fits, or a sentence.
- *
- * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -16,23 +14,13 @@ import * as Certificate from "../../domain/net/Certificate.ts"
 import * as SystemError from "../../domain/net/SystemError.ts"
 import { sentenceOf } from "../../domain/report/Thrown.ts"
 
-/**
- * A certificate with its chain, and its key.
- *
- * @category models
- * @since 0.1.0
- */
+/** A certificate with its chain, and its key. */
 export interface Pair {
   readonly certificate: string
   readonly key: string
 }
 
-/**
- * A file that was not taken.
- *
- * @category errors
- * @since 0.1.0
- */
+/** A file that was not taken. */
 export class BadFile extends Schema.TaggedError<BadFile>()("BadFile", {
   path: Schema.String,
   detail: Schema.String
@@ -57,12 +45,7 @@ const read = (path: string): Effect.Effect<string, BadFile> =>
       })
   })
 
-/**
- * Reads a certificate and its key, and checks that they fit.
- *
- * @category reading
- * @since 0.1.0
- */
+/** Reads a certificate and its key, and checks that they fit. */
 export const readPair = Effect.fnUntraced(function*(
   pair: Pair
 ): Effect.fn.Return<Certificate.Input, BadFile> {
@@ -78,12 +61,7 @@ export const readPair = Effect.fnUntraced(function*(
   })
 })
 
-/**
- * Reads the certificates of authorities.
- *
- * @category reading
- * @since 0.1.0
- */
+/** Reads the certificates of authorities. */
 export const readAuthorities = Effect.fnUntraced(function*(path: string): Effect.fn.Return<string, BadFile> {
   const text = yield* read(path)
   if (Certificate.isAuthorities(text)) return text

@@ -1,6 +1,4 @@
-/**
- * Settings that name files with certificates, keys and authorities, and the options that these files are for.
- */
+/** Settings that name files with certificates, keys and authorities, and the options that these files are for. */
 import * as Effect from "effect/Effect"
 import { assign, type Given, invalid, type InvalidSettings, paths } from "./Given.ts"
 import * as TlsFiles from "./TlsFiles.ts"

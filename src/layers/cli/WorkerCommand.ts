@@ -1,8 +1,4 @@
-/**
- * `sluice worker …`: adds, deletes and restarts workers of a running host (W11).
- *
- * @since 0.1.0
- */
+/** `sluice worker …`: adds, deletes and restarts workers of a running host (W11). */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
@@ -12,7 +8,7 @@ import * as Handle from "../../domain/state/Handle.ts"
 import { AddedWorker } from "../../services/ControlApi.ts"
 import * as ControlClient from "../control/ControlClient.ts"
 import * as CommandInput from "./CommandInput.ts"
-import { json, printable } from "./Table.ts"
+import { json, printable } from "./Words.ts"
 
 const worker = CommandInput.handle<Handle.WorkerHandle>("worker", "Handle of the worker, as in show app")
 
@@ -81,10 +77,6 @@ const restart = Command.make(
   Command.withShortDescription("Restart a worker when its sessions have ended")
 )
 
-/**
- * @category commands
- * @since 0.1.0
- */
 export const command = Command.make("worker").pipe(
   Command.withDescription("Add, delete and restart workers of a running host"),
   Command.withSubcommands([add, remove, restart])
