@@ -19,7 +19,7 @@ import * as ShowLocal from "./ShowLocal.ts"
 import * as ShowMq from "./ShowMq.ts"
 import * as ShowSegments from "./ShowSegments.ts"
 import * as ShowSessions from "./ShowSessions.ts"
-import * as Table from "./Table.ts"
+import type * as Table from "./Table.ts"
 import * as Words from "./Words.ts"
 
 type Format<A> = (value: A, look: Table.Look) => string
