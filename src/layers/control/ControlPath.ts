@@ -8,8 +8,8 @@
  * | not set, relative, no directory | `sluice-<uid>` in the system's temporary directory |
  *
  * Whoever can put a socket into that directory decides who answers, so both sides refuse one that others could prepare.
- * In the temporary directory everybody can create a directory of our name first; one that another user owns is refused
- * by the host and by its clients alike.
+ * In the temporary directory everybody can create a directory of our name first; one that another user owns, or with a
+ * socket that another user owns, is refused by the host and by its clients alike.
  */
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
@@ -111,6 +111,9 @@ export const check = Effect.fnUntraced(function*(path: string, options: { readon
   const unsafe = (detail: string) => new ControlError({ path, reason: "ForeignDirectory", detail })
   if (!stats.isDirectory()) return yield* unsafe(`${directory} is no directory`)
   if (stats.uid !== uid()) return yield* unsafe(`another user owns ${directory}`)
+  // put there while the directory was open to others
+  const socket = yield* Effect.mapError(lookAt(path), system)
+  if (socket !== undefined && socket.uid !== uid()) return yield* unsafe(`another user owns ${path}`)
   if ((stats.mode & OTHERS) === 0) return
   if (!options.create) return yield* unsafe(`others may enter ${directory}`)
   yield* Effect.tryPromise({ try: () => Fs.chmod(directory, 0o700), catch: system })

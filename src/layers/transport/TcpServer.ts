@@ -39,19 +39,18 @@ export interface AcceptOptions {
 /** A server that listens until the scope closes. What it accepts is paused. */
 export const listen = (
   endpoint: Endpoint.InetEndpoint,
-  listen: TransportListenOptions
+  { acceptError, backlog, ipv6Only }: TransportListenOptions
 ): Effect.Effect<Net.Server, TransportError, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.callback<Net.Server, TransportError>((resume) => {
       const server = Net.createServer({ allowHalfOpen: true, pauseOnConnect: true })
       const onError = (error: NodeJS.ErrnoException) => resume(Effect.fail(InetErrors.listenFailed(endpoint, error)))
       server.once("error", onError)
-      const { backlog, ipv6Only } = listen
       server.listen({ host: endpoint.host, port: endpoint.port, backlog, ipv6Only }, () => {
         server.off("error", onError)
         server.on(
           "error",
-          (error: NodeJS.ErrnoException) => listen.acceptError(InetErrors.acceptError(error.code), error.message)
+          (error: NodeJS.ErrnoException) => acceptError(InetErrors.acceptError(error.code), error.message)
         )
         resume(Effect.succeed(server))
       })
@@ -95,9 +94,8 @@ export const immovable = (_endpoint: Endpoint.InetEndpoint, { proxyTrust }: Tran
   proxyTrust.length > 0 ? "the host reads PROXY protocol headers (proxyTrust)" : TcpMovable.immovable()
 
 /** What a listener accepts, as a socket that is paused and reads where we say, or else by events. */
-export const readable = (accepted: Accepted): Net.Socket => {
-  return accepted instanceof Net.Socket ? readByEvents(accepted) : NodeHandle.socketOf(accepted, onread)
-}
+export const readable = (accepted: Accepted): Net.Socket =>
+  accepted instanceof Net.Socket ? readByEvents(accepted) : NodeHandle.socketOf(accepted, onread)
 
 /** A connection as its listener's server gives it: as a handle where the runtime has it that way. */
 export type Accepted = Net.Socket | NodeHandle.TcpHandle

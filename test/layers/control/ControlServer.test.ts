@@ -802,5 +802,10 @@ describe("ControlPath", () => {
       Fs.mkdirSync(directory, { mode: 0o700 })
       Fs.chownSync(directory, 12345, 12345)
       yield* refused(`another user owns ${directory}`)
+      // what was put there while it was open to others
+      Fs.mkdirSync(directory, { mode: 0o700 })
+      Fs.writeFileSync(path, "")
+      Fs.chownSync(path, 12345, 12345)
+      yield* refused(`another user owns ${path}`)
     }))
 })
