@@ -405,6 +405,22 @@ describe("unlisten", () => {
     }))
 
   scenario(
+    "W10 the worker whose turn it is gets the next session, though one before it has left",
+    (stage) =>
+      Effect.gen(function*() {
+        const actor = new Actor()
+        yield* stage.attach(actor, { listen: [], workers: 4 })
+        const [first] = yield* Effect.forEach([0, 1, 2, 3], (worker) => listenIn(actor.run(worker)))
+        for (let i = 0; i < 3; i++) yield* stage.dialOpen()
+        yield* first!.close
+        yield* stage.dialOpen()
+        assert.deepStrictEqual(actor.counts(4), [1, 1, 1, 1])
+        yield* stage.dialOpen()
+        assert.deepStrictEqual(actor.counts(4), [1, 2, 1, 1])
+      })
+  )
+
+  scenario(
     "W9 one of two workers leaves: its sessions go on, and the other serves alone",
     (stage) =>
       Effect.gen(function*() {
