@@ -2,14 +2,16 @@
  * The owner of an admission, in plain code: it does what the tickets say, at times that a test gives, with workers that
  * have what a test says. What becomes of connections it writes down.
  */
-import * as Admission from "../../src/domain/admission/Admission.ts"
+import { Admission } from "../../src/domain/admission/Admission.ts"
 import { Lag } from "../../src/domain/admission/Lag.ts"
+import type { Member } from "../../src/domain/admission/Seats.ts"
+import type { Ticket } from "../../src/domain/admission/Ticket.ts"
 import type { AdmissionOptions } from "../../src/domain/options/AdmissionOptions.ts"
 import * as Options from "../../src/domain/options/Options.ts"
 import * as Ledger from "../../src/domain/state/Ledger.ts"
 
 /** A worker: plain data that a test changes. */
-export class DeskWorker implements Admission.Member {
+export class DeskWorker implements Member {
   readonly number: number
   running = true
   congested = false
@@ -33,7 +35,7 @@ export class DeskWorker implements Admission.Member {
 export interface DeskSession {
   readonly connection: Connection
   readonly worker: DeskWorker
-  readonly ticket: Ticket
+  readonly ticket: DeskTicket
   /** The worker has claimed it, of which its word has not been read. */
   taken: boolean
 }
@@ -43,16 +45,16 @@ export interface Connection {
   readonly key?: string | undefined
 }
 
-type Ticket = Admission.Ticket<Connection, DeskWorker, DeskSession>
+type DeskTicket = Ticket<Connection, DeskWorker, DeskSession>
 
 export class Desk {
-  readonly admission: Admission.Admission<Connection, DeskWorker, DeskSession>
+  readonly admission: Admission<Connection, DeskWorker, DeskSession>
   readonly app = { sessions: 0 }
   now = 0
   /** What has been done since {@link take} was called last: `a>0`, `a held`, `a refused congested`. */
   #log: Array<string> = []
   /** Connections that are held, and sessions on offer, claimed, or taken back and not passed yet. */
-  readonly held = new Map<string, Ticket>()
+  readonly held = new Map<string, DeskTicket>()
   readonly offered = new Map<string, DeskSession>()
   readonly claimed = new Map<string, DeskSession>()
   readonly stale: Array<DeskSession> = []
@@ -61,7 +63,7 @@ export class Desk {
 
   constructor(options: Partial<AdmissionOptions> = {}, hasKeys = false) {
     const all = { ...Options.defaults.admission, ...options }
-    this.admission = new Admission.Admission(all, this.app, hasKeys)
+    this.admission = new Admission(all, this.app, hasKeys)
   }
 
   take(): ReadonlyArray<string> {
@@ -70,7 +72,7 @@ export class Desk {
     return log
   }
 
-  #follow(ticket: Ticket): void {
+  #follow(ticket: DeskTicket): void {
     const { connection } = ticket
     const { name } = connection
     for (;;) {
@@ -153,7 +155,7 @@ export class Desk {
 
   /** The worker leaves; what is on offer to it is taken back. */
   leave(worker: DeskWorker, keep = false): void {
-    this.admission.leave(worker.number, keep)
+    this.admission.seats.leave(worker.number, keep)
     for (const session of Array.from(this.offered.values())) {
       if (session.worker !== worker) continue
       if (!this.#end(session)) this.claim(session.connection.name)

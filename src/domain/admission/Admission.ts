@@ -22,89 +22,16 @@
  * **Who is first** Held connections are served in the order of their arrival, and nobody overtakes them. A connection
  * whose offer was taken back goes before all of them.
  *
- * This is on the path of every accept: one object per offer, and no other allocation.
+ * This is on the path of every accept: one object per offer, and no other allocation. All rules of admission are in this
+ * file, since each has its effect through the others.
  */
 import type { AdmissionOptions } from "../options/AdmissionOptions.ts"
 import * as Ledger from "../state/Ledger.ts"
 import * as Affinity from "./Affinity.ts"
-import { Deadlines, Timed } from "./Deadlines.ts"
-import type { Lag } from "./Lag.ts"
-import { Line, type Waiting } from "./Line.ts"
-
-/** A worker as a listener sees it. Its properties are read when something is decided. */
-export interface Member {
-  /** Its number within its application, which it keeps over a restart. */
-  readonly number: number
-  /** Whether it is there, and neither starting nor finishing. */
-  readonly running: boolean
-  /** Whether messages wait for room in its queue (M3). */
-  readonly congested: boolean
-  /** Sessions that it has, those of offers included that it has still to come past. */
-  readonly sessions: number
-  /** Whether memory is on its way to it. */
-  readonly growing: boolean
-  /** How far it is behind with offers: one that is behind is as good as congested (M15). */
-  readonly lag: Lag
-  /** Where its offers are counted. */
-  readonly offers: Ledger.Offers
-}
-
-/** A place at a listener. One whose worker is to be started again is kept, and is empty meanwhile. */
-export interface Seat<M> {
-  readonly number: number
-  readonly member: M | undefined
-}
-
-/**
- * | state | what is to be done |
- * |---|---|
- * | `asking` | find the connection's affinity key: {@link Admission.keyed} |
- * | `offering` | make a session in the memory of `member` and offer it: {@link Admission.offered}, {@link Admission.noMemory} |
- * | `offered` | nothing, unless {@link Admission.handle} returned it: then its time is over, and it is to be taken back |
- * | `held` | nothing: the connection waits, unread |
- * | `refused` | refuse the connection for `reason` |
- * | `claimed` | the worker has it |
- * | `over` | nothing: another ticket stands for the connection, or it is gone |
- */
-export type TicketState = "asking" | "offering" | "offered" | "held" | "refused" | "claimed" | "over"
-
-/**
- * The turn of a connection: in line, or on offer to one worker. When the offer is taken back, the connection gets
- * another ticket. Only the admission changes it.
- */
-export class Ticket<C, M, S> extends Timed<Ticket<C, M, S>> implements Waiting<Ticket<C, M, S>> {
-  readonly connection: C
-  state: TicketState = "held"
-  /** The worker that it is offered to. */
-  member: M | undefined
-  /** The session that was made for the offer. */
-  session: S | undefined
-  /** Why it is refused. */
-  reason: Ledger.RefuseReason | undefined
-  /** Whether the worker let the offer run out. */
-  late = false
-  /** Whether it was on offer before: then it goes before those that never were. */
-  readonly returned: boolean
-  /** Whether it needs no key, or has been asked for it, and the key's hash. */
-  isKnown: boolean
-  key: number | undefined
-  /** Whether it stands in line. */
-  waits = false
-  ahead: Ticket<C, M, S> | undefined = undefined
-  behind: Ticket<C, M, S> | undefined = undefined
-  /** How many seats the rotor has looked at for it. */
-  looked = 0
-  /** The weight for its key of the worker that was tried last; those to be tried have less. */
-  below = Affinity.ABOVE_ALL
-
-  constructor(connection: C, isKnown: boolean, key: number | undefined, returned: boolean) {
-    super()
-    this.connection = connection
-    this.isKnown = isKnown
-    this.key = key
-    this.returned = returned
-  }
-}
+import { Deadlines } from "./Deadlines.ts"
+import { Line } from "./Line.ts"
+import { type Member, Seats } from "./Seats.ts"
+import { Ticket } from "./Ticket.ts"
 
 /**
  * The admission of one listener.
@@ -112,17 +39,14 @@ export class Ticket<C, M, S> extends Timed<Ticket<C, M, S>> implements Waiting<T
  * `C` is a connection, `M` a worker's membership, `S` a session: nothing is asked of `C` and `S` here.
  */
 export class Admission<C, M extends Member, S> {
+  /** The workers that serve the listener. When one leaves, its offers are still to be taken back. */
+  readonly seats = new Seats<M>()
   /** What has become of the connections (M14). */
   readonly arrivals = new Ledger.Arrivals()
   readonly #options: AdmissionOptions
   readonly #app: { readonly sessions: number }
   readonly #hasKeys: boolean
   #sessions = 0
-  /** In the order of their numbers. */
-  readonly #seats: Array<{ readonly number: number; member: M | undefined }> = []
-  /** The number that was last given a session, and where the rotor begins: at the first seat of a higher one. */
-  #last = -1
-  #first = 0
   readonly #offers = new Deadlines<Ticket<C, M, S>>()
   readonly #holds = new Deadlines<Ticket<C, M, S>>()
   readonly #line = new Line<Ticket<C, M, S>>()
@@ -141,59 +65,6 @@ export class Admission<C, M extends Member, S> {
   /** Sessions that came from here and are not free, offers included that run. */
   get sessions(): number {
     return this.#sessions
-  }
-
-  // ---- workers
-
-  /** The places of the workers that serve the listener, by their numbers. */
-  get seats(): ReadonlyArray<Seat<M>> {
-    return this.#seats
-  }
-
-  /** The worker of that number that serves the listener now. */
-  member(number: number): M | undefined {
-    return this.#seats.find((seat) => seat.number === number)?.member
-  }
-
-  /** A worker takes its seat: a new one, or the one that was kept for it. */
-  join(member: M): void {
-    const { number } = member
-    const seats = this.#seats
-    let at = 0
-    while (at < seats.length && seats[at]!.number < number) at++
-    const seat = seats[at]
-    if (seat?.number === number) seat.member = member
-    else seats.splice(at, 0, { number, member })
-    this.#turn()
-  }
-
-  /**
-   * A worker leaves its seat, which is kept for its next start if `keep` says so. `false` when there is no such seat. The
-   * worker's offers are still to be taken back.
-   */
-  leave(number: number, keep: boolean): boolean {
-    const at = this.#seats.findIndex((seat) => seat.number === number)
-    if (at < 0) return false
-    if (keep) this.#seats[at]!.member = undefined
-    else this.#seats.splice(at, 1)
-    this.#turn()
-    return true
-  }
-
-  /** All workers leave at once; answers those that were there. */
-  dissolve(): ReadonlyArray<M> {
-    return this.#seats.splice(0).flatMap(({ member }) => member ?? [])
-  }
-
-  /** Sets the rotor to the first seat whose number is higher than the last (W10). */
-  #turn(): void {
-    const seats = this.#seats
-    this.#first = 0
-    for (let at = 0; at < seats.length; at++) {
-      if (seats[at]!.number <= this.#last) continue
-      this.#first = at
-      return
-    }
   }
 
   // ---- arrival
@@ -238,10 +109,7 @@ export class Admission<C, M extends Member, S> {
   offered(ticket: Ticket<C, M, S>, session: S, now: number): void {
     const member = ticket.member!
     if (ticket.waits) this.#leaveLine(ticket)
-    if (ticket.key === undefined) {
-      this.#last = member.number
-      this.#turn()
-    }
+    if (ticket.key === undefined) this.seats.turn(member.number)
     ticket.state = "offered"
     ticket.session = session
     this.#sessions++
@@ -287,10 +155,9 @@ export class Admission<C, M extends Member, S> {
     this.arrivals.withdrawn++
   }
 
-  /** The worker has come past an offer that had been taken back. */
+  /** The worker has come past an offer that had been taken back. Said once. */
   passed(ticket: Ticket<C, M, S>, now: number): void {
     if (ticket.late) ticket.member!.lag.caughtUp(now)
-    ticket.late = false
   }
 
   /** A session that was claimed did not become one: its handshake failed in the worker. */
@@ -391,10 +258,8 @@ export class Admission<C, M extends Member, S> {
 
   /** The rotor: of the seats that were not looked at, the next one whose worker takes sessions (W10). */
   #next(ticket: Ticket<C, M, S>): M | undefined {
-    const seats = this.#seats
-    while (ticket.looked < seats.length) {
-      const { member } = seats[(this.#first + ticket.looked) % seats.length]!
-      ticket.looked++
+    while (ticket.looked < this.seats.size) {
+      const member = this.seats.next(ticket.looked++)
       if (member !== undefined && this.#takes(member)) return member
     }
     return undefined
@@ -404,7 +269,7 @@ export class Admission<C, M extends Member, S> {
   #preferred(ticket: Ticket<C, M, S>, key: number): M | undefined {
     let preferred: M | undefined
     let most = -1
-    for (const { member, number } of this.#seats) {
+    for (const { member, number } of this.seats.all) {
       if (member === undefined || !this.#takes(member)) continue
       const weight = Affinity.weight(key, number)
       if (weight >= ticket.below || weight <= most) continue
@@ -431,7 +296,7 @@ export class Admission<C, M extends Member, S> {
   /** Whether memory is on its way to a worker that would take the connection: that is worth a wait by any policy. */
   get #isGrowing(): boolean {
     return this.#limit === undefined
-      && this.#seats.some(({ member }) => member !== undefined && this.#takes(member) && member.growing)
+      && this.seats.all.some(({ member }) => member !== undefined && this.#takes(member) && member.growing)
   }
 
   /** Why no worker takes a session. */
@@ -440,7 +305,7 @@ export class Admission<C, M extends Member, S> {
     if (limit !== undefined) return limit
     let reason: Ledger.RefuseReason = "no-worker"
     let areFull = true
-    for (const { member } of this.#seats) {
+    for (const { member } of this.seats.all) {
       if (member?.running !== true) continue
       if (reason === "no-worker") reason = "no-memory"
       if (member.congested || member.lag.offers > 0) reason = "congested"

@@ -10,15 +10,15 @@
  *                                             └── refuse: the connection is broken
  * ```
  *
- * Every accepted connection comes through here.
+ * Every accepted connection comes through here, and all that becomes of it until its worker has it: that is why this file is
+ * a long one.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
-import * as Admission from "../../domain/admission/Admission.ts"
-import * as Affinity from "../../domain/admission/Affinity.ts"
-import type { Lag } from "../../domain/admission/Lag.ts"
+import { Admission } from "../../domain/admission/Admission.ts"
+import type { Ticket } from "../../domain/admission/Ticket.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import * as ListenerOptions from "../../domain/options/ListenerOptions.ts"
@@ -26,50 +26,16 @@ import * as Handle from "../../domain/state/Handle.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
 import * as ListenerState from "../../domain/state/ListenerState.ts"
 import type * as Refusal from "../../domain/state/Refusal.ts"
-import * as WorkerState from "../../domain/state/WorkerState.ts"
 import type { SessionRules } from "../../services/SessionRules.ts"
 import { Alarm } from "./Alarm.ts"
+import { ConnectionKeys } from "./ConnectionKeys.ts"
 import type { Arriving, HostSession, Origin } from "./HostSession.ts"
+import { ListenerMember } from "./ListenerMember.ts"
 import type { Tables } from "./Tables.ts"
 import type { LiveWorker, SlotApp, WorkerSlot } from "./Worker.ts"
 
-/** One start of a worker, as a member of a listener. */
-export class ListenerMember implements Admission.Member {
-  readonly worker: LiveWorker
-  readonly #user: string
-
-  /** `user`: the listener, as a user of the worker's segment managers. */
-  constructor(worker: LiveWorker, user: string) {
-    this.worker = worker
-    this.#user = user
-  }
-
-  get number(): number {
-    return this.worker.slot.mapIndex
-  }
-  get running(): boolean {
-    const { slot } = this.worker
-    return slot.live === this.worker && WorkerState.takesSessions(slot.state)
-  }
-  get congested(): boolean {
-    return this.worker.congestion.congested()
-  }
-  get sessions(): number {
-    return this.worker.sessions.size
-  }
-  get growing(): boolean {
-    return this.worker.segments.acquire(this.#user).growing
-  }
-  get lag(): Lag {
-    return this.worker.lag
-  }
-  get offers(): Ledger.Offers {
-    return this.worker.slot.offers
-  }
-}
-
 /** A connection's turn at a listener. */
-export type ListenerTicket = Admission.Ticket<Arriving, ListenerMember, HostSession>
+export type ListenerTicket = Ticket<Arriving, ListenerMember, HostSession>
 
 /** What listeners need of their host. */
 export interface ListenerHost {
@@ -95,7 +61,7 @@ export class HostListener implements Origin {
   placement: ListenerOptions.ListenerOptions["placement"] = "shared"
   /** The listener's name as a user of segment managers. */
   readonly user: string
-  readonly admission: Admission.Admission<Arriving, ListenerMember, HostSession>
+  readonly admission: Admission<Arriving, ListenerMember, HostSession>
   readonly scope: Scope.Closeable
   /** The transport's part, which ends first: at unlisten, and when the host drains. */
   readonly transport: Scope.Closeable
@@ -103,10 +69,9 @@ export class HostListener implements Origin {
   readonly settled = Deferred.makeUnsafe<void>()
   readonly closed = Deferred.makeUnsafe<void>()
   readonly #host: ListenerHost
-  readonly #affinity: ListenerOptions.ListenerOptions["affinity"]
+  readonly #keys: ConnectionKeys
   readonly #alarm: Alarm
   #state: ListenerState.ListenerState = "BINDING"
-  #warned = false
 
   constructor(handle: Handle.ListenerHandle, opener: LiveWorker, requested: Endpoint.Endpoint, host: ListenerHost) {
     const { app } = opener.slot
@@ -119,8 +84,9 @@ export class HostListener implements Origin {
     this.scope = Scope.forkUnsafe(host.scope)
     this.transport = Scope.forkUnsafe(this.scope)
     this.#host = host
-    this.#affinity = ListenerOptions.of(app.options, this.requestedUri).affinity
-    this.admission = new Admission.Admission(app.options.admission, app, this.#affinity !== "none")
+    const { affinity } = ListenerOptions.of(app.options, this.requestedUri)
+    this.#keys = new ConnectionKeys(affinity, (fault) => this.#warn(fault))
+    this.admission = new Admission(app.options.admission, app, affinity !== "none")
     this.#alarm = new Alarm(host.tables.now, host.fork, this.#ring)
   }
 
@@ -142,27 +108,27 @@ export class HostListener implements Origin {
   /** The worker's start takes its seat, and is offered what waits. */
   join(worker: LiveWorker): void {
     worker.segments.acquire(this.user)
-    this.admission.join(new ListenerMember(worker, this.user))
+    this.admission.seats.join(new ListenerMember(worker, this.user))
   }
 
   /** The worker leaves its seat, which may be kept for its next start; `false` when it had none here. */
   leave({ app, mapIndex }: WorkerSlot, keep: boolean): boolean {
-    return this.app === app && this.admission.leave(mapIndex, keep)
+    return this.app === app && this.admission.seats.leave(mapIndex, keep)
   }
 
   /** All workers leave at once; answers which. */
   dissolve(): ReadonlyArray<LiveWorker> {
-    return this.admission.dissolve().map(({ worker }) => worker)
+    return this.admission.seats.dissolve().map(({ worker }) => worker)
   }
 
   /** Whether no seat is left. */
   get isVacant(): boolean {
-    return this.admission.seats.length === 0
+    return this.admission.seats.size === 0
   }
 
   /** Whether this start of the worker has a seat. */
   has(worker: LiveWorker): boolean {
-    return this.app === worker.slot.app && this.admission.member(worker.slot.mapIndex)?.worker === worker
+    return this.app === worker.slot.app && this.admission.seats.member(worker.slot.mapIndex)?.worker === worker
   }
 
   /** The worker has left: its offers go to others, and its manager, for this listener, to whoever listens next. */
@@ -212,7 +178,7 @@ export class HostListener implements Origin {
     for (;;) {
       switch (ticket.state) {
         case "asking":
-          admission.keyed(ticket, this.#keyOf(connection), this.#host.tables.now())
+          admission.keyed(ticket, this.#keys.of(connection), this.#host.tables.now())
           break
         case "offering":
           if (this.#offer(ticket)) return
@@ -285,25 +251,7 @@ export class HostListener implements Origin {
     this.#alarm.stop()
   }
 
-  // ---- affinity
-
-  /** The connection's affinity key; `undefined` when it has none. */
-  #keyOf({ about, local, remote }: Arriving): string | number | undefined {
-    const affinity = this.#affinity
-    if (typeof affinity !== "function") return Affinity.source({ remote })
-    try {
-      const key: unknown = affinity({ remote, local, serverName: about?.tls?.serverName })
-      if (key === undefined || typeof key === "string" || typeof key === "number") return key
-      this.#warn(`it answered with ${key === null ? "null" : `a value of type ${typeof key}`}`)
-    } catch (error) {
-      this.#warn(error instanceof Error ? error.message : String(error))
-    }
-    return undefined
-  }
-
   #warn(fault: string): void {
-    if (this.#warned) return
-    this.#warned = true
     this.#host.fork(Effect.logWarning(
       `the affinity function of ${this.boundUri} gives no text and no number: ${fault}; `
         + "such connections go to the next worker, and this is said once"

@@ -34,8 +34,8 @@ const listenerReport = (listener: HostListener): Report.ListenerReport => {
     requested: requestedUri,
     scopes: scopesOf(app.options),
     placement,
-    workers: admission.seats.map(({ number }) => number),
-    managers: admission.seats.flatMap(({ member, number }) => {
+    workers: admission.seats.all.map(({ number }) => number),
+    managers: admission.seats.all.flatMap(({ member, number }) => {
       const manager = member?.worker.segments.managers().find(({ users }) => users.includes(user))
       return manager === undefined ? [] : [{ worker: number, manager: manager.index }]
     }),

@@ -53,7 +53,7 @@ class Episode {
     const pair = [new DeskWorker(number, before?.[0].offers), new ModelWorker(number, before?.[1].counts)] as const
     this.#workers.set(number, pair)
     this.#all.push(pair)
-    this.desk.admission.join(pair[0])
+    this.desk.admission.seats.join(pair[0])
     this.desk.admit()
     this.model.join(pair[1])
   }
@@ -177,7 +177,7 @@ class Episode {
       [
         desk.take().join(", "),
         [arrived, claimed, withdrawn, refusals, held, offered, admission.sessions, admission.nextDeadline()].join(),
-        admission.seats.map(({ member, number }) => member === undefined ? `(${number})` : number).join(),
+        admission.seats.all.map(({ member, number }) => member === undefined ? `(${number})` : number).join(),
         workers((
           [{ lag, offers: { claimed, offered, pending, revoked, withdrawn }, sessions }]
         ) => [offered, claimed, revoked, withdrawn, pending, lag.offers, sessions])

@@ -1,0 +1,92 @@
+/**
+ * The workers that serve a listener, and whose turn it is (W10): the next higher number after the worker that was last
+ * given a session, whoever has come or gone since; after the highest comes the lowest.
+ */
+import type * as Ledger from "../state/Ledger.ts"
+import type { Lag } from "./Lag.ts"
+
+/** A worker as a listener sees it. Its properties are read when something is decided. */
+export interface Member {
+  /** Its number within its application, which it keeps over a restart. */
+  readonly number: number
+  /** Whether it is there, and neither starting nor finishing. */
+  readonly running: boolean
+  /** Whether messages wait for room in its queue (M3). */
+  readonly congested: boolean
+  /** Sessions that it has, those of offers included that it has still to come past. */
+  readonly sessions: number
+  /** Whether memory is on its way to it. */
+  readonly growing: boolean
+  /** How far it is behind with offers: one that is behind is as good as congested (M15). */
+  readonly lag: Lag
+  /** Where its offers are counted. */
+  readonly offers: Ledger.Offers
+}
+
+/** A place at a listener. One whose worker is to be started again is kept, and is empty meanwhile. */
+export interface Seat<M> {
+  readonly number: number
+  readonly member: M | undefined
+}
+
+export class Seats<M extends Member> {
+  /** In the order of their numbers. */
+  readonly #seats: Array<{ readonly number: number; member: M | undefined }> = []
+  /** The number that was last given a session, and where its successors begin: at the first seat of a higher one. */
+  #last = -1
+  #first = 0
+
+  /** In the order of their numbers. */
+  get all(): ReadonlyArray<Seat<M>> {
+    return this.#seats
+  }
+
+  get size(): number {
+    return this.#seats.length
+  }
+
+  /** The worker of that number that is there now. */
+  member(number: number): M | undefined {
+    return this.#seats.find((seat) => seat.number === number)?.member
+  }
+
+  /** A worker takes its seat: a new one, or the one that was kept for it. */
+  join(member: M): void {
+    const { number } = member
+    const seats = this.#seats
+    let at = 0
+    while (at < seats.length && seats[at]!.number < number) at++
+    const seat = seats[at]
+    if (seat?.number === number) seat.member = member
+    else seats.splice(at, 0, { number, member })
+    this.turn()
+  }
+
+  /** A worker leaves its seat, which is kept for its next start if `keep` says so. `false` when there is no such seat. */
+  leave(number: number, keep: boolean): boolean {
+    const at = this.#seats.findIndex((seat) => seat.number === number)
+    if (at < 0) return false
+    if (keep) this.#seats[at]!.member = undefined
+    else this.#seats.splice(at, 1)
+    this.turn()
+    return true
+  }
+
+  /** All workers leave at once; answers those that were there. */
+  dissolve(): ReadonlyArray<M> {
+    return this.#seats.splice(0).flatMap(({ member }) => member ?? [])
+  }
+
+  /** The worker of the seat whose turn comes after `skipped` others; 0 to {@link size} - 1. */
+  next(skipped: number): M | undefined {
+    return this.#seats[(this.#first + skipped) % this.#seats.length]?.member
+  }
+
+  /** The worker of that number was given a session: the turn is its successor's. */
+  turn(last = this.#last): void {
+    const seats = this.#seats
+    this.#last = last
+    this.#first = 0
+    while (this.#first < seats.length && seats[this.#first]!.number <= last) this.#first++
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * A connection's turn at a listener, as `Admission` has it: data that says what is to be done about the connection.
+ */
+import type * as Ledger from "../state/Ledger.ts"
+import * as Affinity from "./Affinity.ts"
+import { Timed } from "./Deadlines.ts"
+import type { Waiting } from "./Line.ts"
+
+/**
+ * | state | what is to be done |
+ * |---|---|
+ * | `asking` | find the connection's affinity key: `keyed` |
+ * | `offering` | make a session in the memory of `member` and offer it: `offered`, `noMemory` |
+ * | `offered` | nothing, unless `handle` returned it: then its time is over, and it is to be taken back |
+ * | `held` | nothing: the connection waits, unread |
+ * | `refused` | refuse the connection for `reason` |
+ * | `claimed` | the worker has it |
+ * | `over` | nothing: another ticket stands for the connection, or it is gone |
+ */
+export type TicketState = "asking" | "offering" | "offered" | "held" | "refused" | "claimed" | "over"
+
+/**
+ * The turn of a connection: in line, or on offer to one worker. When the offer is taken back, the connection gets
+ * another ticket. Only the admission changes it.
+ */
+export class Ticket<C, M, S> extends Timed<Ticket<C, M, S>> implements Waiting<Ticket<C, M, S>> {
+  readonly connection: C
+  state: TicketState = "held"
+  /** The worker that it is offered to. */
+  member: M | undefined
+  /** The session that was made for the offer. */
+  session: S | undefined
+  /** Why it is refused. */
+  reason: Ledger.RefuseReason | undefined
+  /** Whether the worker let the offer run out. */
+  late = false
+  /** Whether it was on offer before: then it goes before those that never were. */
+  readonly returned: boolean
+  /** Whether it needs no key, or has been asked for it, and the key's hash. */
+  isKnown: boolean
+  key: number | undefined
+  /** Whether it stands in line. */
+  waits = false
+  ahead: Ticket<C, M, S> | undefined = undefined
+  behind: Ticket<C, M, S> | undefined = undefined
+  /** How many seats the rotor has looked at for it. */
+  looked = 0
+  /** The weight for its key of the worker that was tried last; those to be tried have less. */
+  below = Affinity.ABOVE_ALL
+
+  constructor(connection: C, isKnown: boolean, key: number | undefined, returned: boolean) {
+    super()
+    this.connection = connection
+    this.isKnown = isKnown
+    this.key = key
+    this.returned = returned
+  }
+}

@@ -1,0 +1,41 @@
+/**
+ * The affinity keys of a listener's connections, by which they find the same worker again.
+ *
+ * The function that gives them is the application's: what it throws, or answers instead of a key, is told once, and such
+ * a connection has none.
+ */
+import * as Affinity from "../../domain/admission/Affinity.ts"
+import type { ListenerOptions } from "../../domain/options/ListenerOptions.ts"
+import type { Arriving } from "./HostSession.ts"
+
+export class ConnectionKeys {
+  readonly #affinity: ListenerOptions["affinity"]
+  readonly #warn: (fault: string) => void
+  #warned = false
+
+  /** `warn` hears, once, what is wrong with the application's function. */
+  constructor(affinity: ListenerOptions["affinity"], warn: (fault: string) => void) {
+    this.#affinity = affinity
+    this.#warn = warn
+  }
+
+  /** The connection's key; `undefined` when it has none. */
+  of({ about, local, remote }: Arriving): string | number | undefined {
+    const affinity = this.#affinity
+    if (typeof affinity !== "function") return Affinity.source({ remote })
+    try {
+      const key: unknown = affinity({ remote, local, serverName: about?.tls?.serverName })
+      if (key === undefined || typeof key === "string" || typeof key === "number") return key
+      this.#fault(`it answered with ${key === null ? "null" : `a value of type ${typeof key}`}`)
+    } catch (error) {
+      this.#fault(error instanceof Error ? error.message : String(error))
+    }
+    return undefined
+  }
+
+  #fault(fault: string): void {
+    if (this.#warned) return
+    this.#warned = true
+    this.#warn(fault)
+  }
+}

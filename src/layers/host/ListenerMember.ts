@@ -1,0 +1,43 @@
+/**
+ * A worker as the admission of a listener sees it: what there is of it now.
+ */
+import type { Lag } from "../../domain/admission/Lag.ts"
+import type { Member } from "../../domain/admission/Seats.ts"
+import type * as Ledger from "../../domain/state/Ledger.ts"
+import * as WorkerState from "../../domain/state/WorkerState.ts"
+import type { LiveWorker } from "./Worker.ts"
+
+/** One start of a worker, as a member of a listener. */
+export class ListenerMember implements Member {
+  readonly worker: LiveWorker
+  readonly #user: string
+
+  /** `user`: the listener, as a user of the worker's segment managers. */
+  constructor(worker: LiveWorker, user: string) {
+    this.worker = worker
+    this.#user = user
+  }
+
+  get number(): number {
+    return this.worker.slot.mapIndex
+  }
+  get running(): boolean {
+    const { slot } = this.worker
+    return slot.live === this.worker && WorkerState.takesSessions(slot.state)
+  }
+  get congested(): boolean {
+    return this.worker.congestion.congested()
+  }
+  get sessions(): number {
+    return this.worker.sessions.size
+  }
+  get growing(): boolean {
+    return this.worker.segments.acquire(this.#user).growing
+  }
+  get lag(): Lag {
+    return this.worker.lag
+  }
+  get offers(): Ledger.Offers {
+    return this.worker.slot.offers
+  }
+}
