@@ -12,8 +12,6 @@
  *
  * `HEAD` works where `GET` does. A wrong method is answered with 405 and `Allow`, a wrong parameter with 400, any other
  * path with 404; each says in a sentence what would be right.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -158,12 +156,7 @@ const listener = (worker: WorkerInfo): Http.RequestListener => (request, respons
   answer({ worker, query, request, response })
 }
 
-/**
- * The application, on all endpoints that the host was told to serve with it.
- *
- * @category layers
- * @since 0.1.0
- */
+/** The application, on all endpoints that the host was told to serve with it. */
 const app: Layer.Layer<never, ListenFailed, Sessions> = Layer.unwrap(
   Effect.map(Sessions, ({ worker }) => serve(listener(worker)))
 )

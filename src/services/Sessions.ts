@@ -2,7 +2,7 @@
  * What an application sees of the session layer: the same in every worker, on a thread or in the host's process.
  *
  * A {@link Session} is plain synchronous code with edges: its {@link SessionHandler} is told that there are bytes to
- * read or room to write, and reads and writes without waiting. The Effect functions beside it wait on those edges.
+ * read or room to write, and reads and writes without waiting. The Effect functions besides wait on those edges.
  * Edges are never delivered from inside the call that caused them.
  *
  * @since 0.1.0
@@ -62,7 +62,7 @@ export interface Session {
   handler: SessionHandler | undefined
   /** Bytes that can be read now. */
   readonly available: number
-  /** Bytes, at most, that wait to be read, and that were written and wait to go. */
+  /** The most bytes that can wait to be read, and the most that can have been written and wait to go. */
   readonly rxBound: number
   readonly txBound: number
   /** Whether the peer has ended its side; bytes may still be available. */
@@ -77,7 +77,7 @@ export interface Session {
   peek(max?: number): Uint8Array | undefined
   /** Frees the first `length` bytes of what {@link peek} showed. */
   drop(length: number): void
-  /** A copy of what is available, at most `max` bytes; `undefined` when nothing is. */
+  /** A copy of what is available, up to `max` bytes; `undefined` when nothing is. */
   read(max?: number): Uint8Array | undefined
   /**
    * Takes as much of `bytes` from offset `from` on as there is room for and returns how much that was. After less
@@ -211,7 +211,7 @@ export const noEndpoint = (): ListenFailed =>
     }
   })
 
-/** An unlisten that changed nothing: the listener is another application's, or exists no more (W9). */
+/** An unlisten that changed nothing: the listener is another application's, or does not exist any longer (W9). */
 export class UnlistenFailed extends Schema.TaggedError<UnlistenFailed>()("UnlistenFailed", {
   listener: Schema.String,
   reason: Schema.TaggedUnion({
@@ -266,7 +266,7 @@ export class ConnectFailed extends Schema.TaggedError<ConnectFailed>()("ConnectF
 }
 
 /**
- * The session client of a worker.
+ * What an application asks of the session layer, from its worker.
  *
  * @category services
  * @since 0.1.0
@@ -302,6 +302,32 @@ export class Sessions extends Context.Service<Sessions, {
 /**
  * An application on sessions themselves: listens on every endpoint that the host was told to serve with it, and gives
  * each session that this worker claims to `accept`.
+ *
+ * **When to use**
+ *
+ * For protocols of your own, where a fiber for each connection would cost too much. What is written for sockets runs on
+ * the adapters: `SessionSocketServer`, `SessionHttpServer`, `SessionDuplex`.
+ *
+ * **Example** (An echo server)
+ *
+ * ```ts
+ * export default layerAccept((session) => {
+ *   session.handler = {
+ *     readable: (session) => {
+ *       for (let bytes = session.peek(); bytes !== undefined; bytes = session.peek()) {
+ *         const taken = session.write(bytes)
+ *         if (taken < 0) return session.abort()
+ *         session.drop(taken)
+ *         // `writable` says when there is room again
+ *         if (taken < bytes.length) return
+ *       }
+ *       if (session.ended) session.close()
+ *     },
+ *     writable: (session) => session.handler?.readable?.(session),
+ *     ended: (session) => session.handler?.readable?.(session)
+ *   }
+ * })
+ * ```
  *
  * @category layers
  * @since 0.1.0

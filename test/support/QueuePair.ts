@@ -231,7 +231,7 @@ export const sendNumbered = ({ congestion }: QueuePair, number: number): Sent =>
 
 /** The numbers of messages of the numbered traffic. */
 export const numbers = (received: ReadonlyArray<Reader.Received>): ReadonlyArray<number> =>
-  received.map((one) => one._tag === "Io" ? one.session % 2 ** 24 : one._tag === "rpc" ? one.argument : -1)
+  received.map((one) => one._tag === "Io" ? one.session % 2 ** 24 : one._tag === "deleteSegment" ? one.segment : -1)
 
 /** Lets the loop turn. */
 export const turns = (count: number): Effect.Effect<void> =>

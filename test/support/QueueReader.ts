@@ -44,7 +44,7 @@ export const numbered = (
   number: number
 ): { readonly io: Handle.SessionHandle } | { readonly message: Message.Message } =>
   number % 4 === 3
-    ? { message: { _tag: "rpc", call: "number", argument: number } }
+    ? { message: { _tag: "deleteSegment", segment: number } }
     : { io: Handle.make<Handle.SessionHandle>(number, 1) }
 
 export interface Report {
@@ -90,7 +90,7 @@ export class QueueReader {
     control: (words, start, length) => {
       this.#count++
       const message = Message.decode(words, start, length)
-      if (message?._tag === "rpc") this.#sequence.take(message.argument)
+      if (message?._tag === "deleteSegment") this.#sequence.take(message.segment)
       if (message?._tag === "addSegment" && !this.#receive(message.segment)) this.#withoutSegment++
       if (this.#keep) this.#received.push(message ?? { _tag: "unreadable" })
     }

@@ -83,7 +83,7 @@ export class RawWorker {
         }
       }
       if (message._tag === "deleteSegment") this.segments.delete(message.segment)
-      if (message._tag === "rpc" && message.call === "stop") this.onStop()
+      if (message._tag === "stop") this.onStop()
     }
   }
 

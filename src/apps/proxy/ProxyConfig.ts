@@ -1,7 +1,5 @@
 /**
  * What a proxy is told: on the command line, and in each of its workers.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -13,7 +11,7 @@ import { described, HOUR, number, print, SECOND } from "../../domain/options/Opt
 import * as Options from "../../domain/options/Options.ts"
 import type * as Report from "../../domain/report/Report.ts"
 
-/** Upstreams of one proxy at most. */
+/** The most upstreams that a proxy may have. */
 const MOST_UPSTREAMS = 256
 
 const isUpstream = (endpoint: Endpoint.Endpoint): boolean =>
@@ -23,7 +21,7 @@ const isUpstream = (endpoint: Endpoint.Endpoint): boolean =>
 const SendProxy = Schema.Literals(["none", "v1", "v2"])
 
 /**
- * Options of a proxy, beside those of an application.
+ * Options of a proxy, besides those of an application.
  *
  * **Details**
  *
@@ -32,9 +30,6 @@ const SendProxy = Schema.Literals(["none", "v1", "v2"])
  *   upstream, with the addresses of the client's connection; `"none"`. Not to upstreams over TLS.
  * - `upstreamBackoffBase`: milliseconds, 1 to 3600000, at most `upstreamBackoffMax`; 100.
  * - `upstreamBackoffMax`: milliseconds, 1 to 3600000; 10000.
- *
- * @category models
- * @since 0.1.0
  */
 export const ProxyOptions = Schema.Struct({
   to: Schema.Array(Endpoint.EndpointFromString).check(
@@ -64,7 +59,7 @@ export const ProxyOptions = Schema.Struct({
     min: 1,
     max: HOUR,
     default: 10 * SECOND,
-    description: "Time that it is left alone at most"
+    description: "The longest time that it is left alone"
   })
 }).check(
   Schema.makeFilter(({ upstreamBackoffBase, upstreamBackoffMax }) =>
@@ -102,12 +97,7 @@ const invalid = (option: string, message: string): Result.Result<never, Options.
     new Options.OptionsError({ reason: { _tag: "InvalidValue", option, message: `${option}: ${message}` }, more: [] })
   )
 
-/**
- * Decodes the options of a proxy that listens on `listen`.
- *
- * @category decoding
- * @since 0.1.0
- */
+/** Decodes the options of a proxy that listens on `listen`. */
 export const decodeOptions = (
   input: Readonly<Record<string, unknown>>,
   listen: ReadonlyArray<string>
@@ -123,12 +113,7 @@ export const decodeOptions = (
   return loop === undefined ? decoded : invalid("to", `${Endpoint.format(loop)} is where the proxy itself listens`)
 }
 
-/**
- * What the workers of a proxy are told: the `config` of their application.
- *
- * @category models
- * @since 0.1.0
- */
+/** What the workers of a proxy are told: the `config` of their application. */
 export const ProxyConfig = Schema.Struct({
   /** Endpoint URIs. */
   upstreams: Schema.Array(Schema.String),
@@ -138,7 +123,7 @@ export const ProxyConfig = Schema.Struct({
   backoffBase: Schema.Finite,
   backoffMax: Schema.Finite,
   trial: Schema.Finite,
-  /** Milliseconds for which a session waits at most when the host can't take another one. */
+  /** The most milliseconds for which a session waits when the host can't take another one. */
   patience: Schema.Finite,
   sendProxy: SendProxy
 })
@@ -147,12 +132,7 @@ export type ProxyConfig = typeof ProxyConfig.Type
 /** Time beyond the timeout of a connect after which a trial that nobody has heard of is over. */
 const SLACK = 1000
 
-/**
- * The configuration of the workers of a proxy whose connects take `connectTimeout` milliseconds at most.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** The configuration of the workers of a proxy whose connects take no longer than `connectTimeout` milliseconds. */
 export const make = (
   { sendProxy, to, upstreamBackoffBase, upstreamBackoffMax }: ProxyOptions,
   connectTimeout: number
@@ -166,12 +146,7 @@ export const make = (
   sendProxy
 })
 
-/**
- * The upstreams as a worker has them.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** The upstreams as a worker has them. */
 export const upstreamsOf = (
   { sendProxy: _, table, upstreams, ...times }: ProxyConfig,
   worker: number
@@ -180,9 +155,6 @@ export const upstreamsOf = (
 /**
  * What a proxy shows of itself at the time `now`: its upstreams. Where the last try has failed, `retryMillis` is the time
  * until the next one.
- *
- * @category getters
- * @since 0.1.0
  */
 export const statusOf = (config: ProxyConfig): (now: number) => Report.Status => {
   const table = upstreamsOf(config, 0)
@@ -199,11 +171,6 @@ export const statusOf = (config: ProxyConfig): (now: number) => Report.Status =>
     })
 }
 
-/**
- * Reads the configuration in a worker.
- *
- * @category decoding
- * @since 0.1.0
- */
+/** Reads the configuration in a worker. */
 export const decode = (config: unknown): Effect.Effect<ProxyConfig, Schema.SchemaError> =>
   Schema.decodeUnknownEffect(ProxyConfig)(config)

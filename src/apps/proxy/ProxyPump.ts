@@ -4,8 +4,6 @@
  * Bytes go from fifo to fifo as there is room, so one that is not read from stops the other's peer. The end of one side
  * is the end of the other after its last byte, a reset is a reset. A session that is gone whole closes the other when
  * its last byte is through.
- *
- * @since 0.1.0
  */
 import type { Session, SessionHandler } from "../../services/Sessions.ts"
 

@@ -1,9 +1,9 @@
 /**
- * The application of `sluice proxy`: joins each session with one to the upstream that has the least.
+ * The application of `sluice proxy`: joins each session with one to the upstream that has the fewest.
  *
  * What a worker does for a session is to choose an upstream, to connect, and to join the two; from there on the host
  * moves the bytes and the worker hears only how it ends. An upstream that can't be reached is left alone for a while,
- * and the next one is tried for the same session at once; a session for which there is none is reset. A host that can't
+ * and the next one is tried for the same session at once; a session for which none is left is reset. A host that can't
  * take another session just now is asked again, for as long as a connect may take. A client that goes away meanwhile
  * cancels all this.
  *
@@ -15,8 +15,6 @@
  * to the thread and back.
  *
  * A session whose peer is another worker of the host can't be joined by it: `ProxyPump` moves its bytes here.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
@@ -41,7 +39,7 @@ const noRoom: ReadonlySet<Refusal.Why> = new Set([
   "no-memory"
 ])
 
-/** Milliseconds after which such a host is asked again: at first, and at most. */
+/** Milliseconds after which such a host is asked again: the first time, and the longest. */
 const FIRST_WAIT = 1
 const LONGEST_WAIT = 100
 
@@ -63,7 +61,7 @@ const endsOf = ({ local, remote }: Session): ProxyHeader.ProxyEnds | undefined =
   return source === undefined || destination === undefined ? undefined : { source, destination }
 }
 
-/** Writes the header, which nothing has come before; waits for memory, if there is none for it yet. */
+/** Writes the header, which nothing has come before; waits for memory, where it lacks some. */
 const announce = (version: ProxyHeader.Version, client: Session, server: Session): Effect.Effect<void> =>
   Effect.callback((resume) => {
     const header = [ProxyHeader.encode(version, endsOf(client))]
@@ -93,12 +91,7 @@ const join = (client: Session, server: Session): Effect.Effect<void> =>
     if (open === 0) resume(Effect.void)
   })
 
-/**
- * The application, on all endpoints that the host was told to serve with it.
- *
- * @category layers
- * @since 0.1.0
- */
+/** The application, on all endpoints that the host was told to serve with it. */
 const app: Layer.Layer<never, ListenFailed | Schema.SchemaError, Sessions> = Layer.effectDiscard(
   Effect.gen(function*() {
     const sessions = yield* Sessions

@@ -28,7 +28,7 @@ export type IoKind = typeof Rx | typeof Room | typeof Claimed | typeof Passed | 
 /** Bits of `listen`'s flags: IPv6 addresses only, where the endpoint is any IPv6 address. */
 export const IPV6_ONLY = 1
 
-/** Bytes of a text field at most; longer texts are cut at a character. */
+/** The most bytes of a text field; longer texts are cut between two characters. */
 export const TEXT_BYTES = 224
 
 /** Fields that hold one of a closed list, as a code: its place in the list. */
@@ -88,7 +88,9 @@ const shapes = {
   cleanup: [7, { session: "session" }],
   addSegment: [8, { segment: "u32", bytes: "u32", hostBytes: "u32" }],
   deleteSegment: [9, { segment: "u32" }],
-  rpc: [10, { call: "text", argument: "u32" }],
+  // the worker is to finish what it has; its application is to stop
+  drain: [10, {}],
+  stop: [18, {}],
   failed: [11, { request: "u32", reason: "reason", detail: "text" }],
   // cut-through: the segment holds the session and nothing else, see `CutThrough`
   localAccepted: [12, {
@@ -169,7 +171,7 @@ const scratchBytes = Buffer.from(scratch.buffer)
 /** Writes the message into `words` (at least {@link QueueMemory.CONTROL_WORDS} of private memory); returns its length in words. */
 export const encode = (message: Message, words: Int32Array): number => {
   const shape = byTag.get(message._tag)!
-  const values = message as unknown as Record<string, number | string>
+  const values: Readonly<Record<string, number | string>> = message
   let at = 0
   words[at++] = shape.kind
   for (const [name, field] of shape.fields) {
@@ -196,7 +198,7 @@ export const decode = (words: Int32Array, start: number, length: number): Messag
   const shape = byKind.get(words[start]!)
   if (shape === undefined) return undefined
   scratch.set(words.subarray(start, start + length))
-  const message: Record<string, unknown> = { _tag: shape.tag }
+  const message: { readonly _tag: Tag; [field: string]: unknown } = { _tag: shape.tag }
   let at = 1
   for (const [name, field] of shape.fields) {
     if (field === "u32") message[name] = scratch[at++]! >>> 0
@@ -218,5 +220,5 @@ export const decode = (words: Int32Array, start: number, length: number): Messag
     }
     if (at > length) return undefined
   }
-  return at === length ? message as unknown as Message : undefined
+  return at === length ? message as Message : undefined
 }

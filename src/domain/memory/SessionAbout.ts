@@ -6,12 +6,7 @@
  */
 import * as Schema from "effect/Schema"
 
-/**
- * What is known of the other end of a session in TLS.
- *
- * @category models
- * @since 0.1.0
- */
+/** What is known of the other end of a session in TLS. */
 export const TlsPeer = Schema.Struct({
   /** `CN=…, O=…`. */
   subject: Schema.String,
@@ -26,12 +21,7 @@ export const TlsPeer = Schema.Struct({
 })
 export type TlsPeer = typeof TlsPeer.Type
 
-/**
- * What is known of a session besides its addresses.
- *
- * @category models
- * @since 0.1.0
- */
+/** What is known of a session besides its addresses. */
 export const SessionAbout = Schema.Struct({
   /** The session came over TLS, which has ended before its bytes are read here. */
   tls: Schema.optional(Schema.Struct({

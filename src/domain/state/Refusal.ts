@@ -21,7 +21,7 @@ export const TransportReasons = [
   "Reset",
   "NoCertificate",
   "TlsFailed",
-  /** Everything else; the sentence beside it is the system's own. */
+  /** Everything else; the sentence that comes with it is the system's own. */
   "TransportFailed"
 ] as const
 export type TransportReason = typeof TransportReasons[number]

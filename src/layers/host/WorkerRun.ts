@@ -58,7 +58,7 @@ const isCutThrough = ({ connection }: HostSession): boolean => connection._tag =
 
 /** Tells the worker to finish what it has. */
 export const tellToDrain = ({ congestion, sessions }: LiveWorker): void => {
-  congestion.send({ message: { _tag: "rpc", call: "drain", argument: 0 } })
+  congestion.send({ message: { _tag: "drain" } })
   for (const session of sessions) session.drain()
 }
 
@@ -185,7 +185,7 @@ export class WorkerRun {
       yield* Effect.raceFirst(gone, told)
     }
     slot.move("drain")
-    live.congestion.send({ message: { _tag: "rpc", call: "stop", argument: 0 } })
+    live.congestion.send({ message: { _tag: "stop" } })
     yield* appWorker.exit.pipe(Effect.timeoutOption(STOP_TIMEOUT), Effect.ignore)
   })
 

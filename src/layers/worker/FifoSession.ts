@@ -5,7 +5,8 @@
  * connection is gone and the app wants nothing more from them: it has read everything, given the session up, or the
  * connection broke. From then on their memory may be another session's, so nothing here touches it.
  *
- * What is different where the peer is another worker is in `CutThroughSession`.
+ * What is different where the peer is another worker is in `CutThroughSession`. Reading, writing and the end are one state
+ * machine, and so one class.
  */
 import type * as Fifo from "../../domain/memory/Fifo.ts"
 import { FifoConsumer } from "../../domain/memory/FifoConsumer.ts"

@@ -1,7 +1,7 @@
 /**
  * Messages over a session: each arrives whole or not at all, and in order.
  *
- * This is how a session of `udp:` is used, whose messages are datagrams: what else is written to one breaks it. Over
+ * **When to use** This is how a session of `udp:` is used, whose messages are datagrams: what else is written to one breaks it. Over
  * another kind of session, between two ends that both use this module, messages are as datagrams, only that none gets
  * lost.
  *

@@ -24,7 +24,7 @@ import type { SessionIdentity, WorkerSession } from "./WorkerSession.ts"
 export type SocketStream = Duplex & Pick<Net.Socket, "setTimeout" | "destroySoon" | "resetAndDestroy">
 
 /** What a session needs of its worker. */
-export interface StreamOwner {
+export interface SocketOwner {
   readonly rxFifoSize: number
   readonly txFifoSize: number
   /** Runs an edge of the application; one that throws costs its session. */
@@ -70,7 +70,7 @@ export class SocketSession implements WorkerSession {
   handler: SessionHandler | undefined
   ended = false
   reset: string | undefined
-  readonly #owner: StreamOwner
+  readonly #owner: SocketOwner
   readonly #stream: OwnedStream
   readonly #below: SocketStream | undefined
   /** What was received and not read: all of it but the first `#read` bytes of the first. */
@@ -92,7 +92,7 @@ export class SocketSession implements WorkerSession {
 
   /** `below` is the socket below `stream`, where that is one of TLS: a reset has to come from the lowest one. */
   constructor(
-    owner_: StreamOwner,
+    owner_: SocketOwner,
     stream: SocketStream,
     { about, handle, local, remote }: SessionIdentity,
     below?: SocketStream

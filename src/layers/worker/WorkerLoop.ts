@@ -226,10 +226,10 @@ export class WorkerLoop {
         if (certificates !== undefined) this.#place.tls?.replace(certificates)
         return
       }
-      case "rpc":
-        if (message.call === "drain") Deferred.doneUnsafe(this.draining, Exit.void)
-        else if (message.call === "stop") this.#place.stop()
-        return
+      case "drain":
+        return void Deferred.doneUnsafe(this.draining, Exit.void)
+      case "stop":
+        return this.#place.stop()
       default:
         return this.#fault(`the host sent the message "${message._tag}", which only workers send`)
     }

@@ -12,7 +12,7 @@ import { type CutThroughOwner, CutThroughSession } from "./CutThroughSession.ts"
 import { FifoSession } from "./FifoSession.ts"
 import type { Outbox } from "./Outbox.ts"
 import type { PeerLinks } from "./PeerLinks.ts"
-import { SocketSession, type SocketStream, type StreamOwner } from "./SocketSession.ts"
+import { type SocketOwner, SocketSession, type SocketStream } from "./SocketSession.ts"
 import type { WorkerMemory } from "./WorkerMemory.ts"
 import type { Guard, SessionIdentity, WorkerSession } from "./WorkerSession.ts"
 
@@ -21,7 +21,7 @@ export type Connected = Message.Of<"connected" | "localConnected">
 
 const detached = (session: WorkerSession): void => session.onDetached()
 
-export class WorkerSessions implements CutThroughOwner, StreamOwner {
+export class WorkerSessions implements CutThroughOwner, SocketOwner {
   readonly outbox: Outbox
   readonly guard: Guard
   readonly #memory: WorkerMemory

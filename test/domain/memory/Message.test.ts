@@ -51,7 +51,8 @@ const samples: { readonly [K in Message.Tag]: Omit<Message.Of<K>, "_tag"> } = {
   insecure: { session, reason: "tls-failed" },
   addSegment: { segment: 1, bytes: 2, hostBytes: 3 },
   deleteSegment: { segment: 1 },
-  rpc: { call: "c", argument: 1 },
+  drain: {},
+  stop: {},
   failed: { request: 1, reason: "TimedOut", detail: "d" },
   localAccepted: {
     session,
@@ -216,7 +217,7 @@ describe("Message", () => {
   it("carries no byte of the message that was written before it", () => {
     const buffer = words()
     for (let bytes = 0; bytes <= 9; bytes++) {
-      const sent: Message.Message = { _tag: "rpc", call: "c".repeat(bytes), argument: 1 }
+      const sent: Message.Message = { _tag: "reset", session, reason: "c".repeat(bytes) }
       buffer.fill(-1)
       const length = Message.encode(sent, buffer)
       const clean = words()
@@ -227,11 +228,11 @@ describe("Message", () => {
 
   it("takes no text longer than one that is sent", () => {
     const buffer = words()
-    // kind, bytes, text, argument
-    Message.encode({ _tag: "rpc", call: "", argument: 1 }, buffer)
+    // kind, index and generation of the session, bytes, text
+    Message.encode({ _tag: "reset", session, reason: "" }, buffer)
     for (const [bytes, fits] of [[223, true], [224, true], [225, false], [300, false], [-1, false]] as const) {
-      buffer[1] = bytes
-      assert.strictEqual(Message.decode(buffer, 0, 3 + ((bytes + 3) >> 2)) !== undefined, fits)
+      buffer[3] = bytes
+      assert.strictEqual(Message.decode(buffer, 0, 4 + ((bytes + 3) >> 2)) !== undefined, fits)
     }
   })
 

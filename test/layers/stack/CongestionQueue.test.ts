@@ -28,7 +28,7 @@ const listener = (index: number): Handle.ListenerHandle => Handle.make(index, 1)
 const always = (): boolean => true
 const never = (): boolean => false
 
-const rpc = (argument: number): Message.Message => ({ _tag: "rpc", call: "x", argument })
+const numbered = (segment: number): Message.Message => ({ _tag: "deleteSegment", segment })
 type Failed = Message.Of<"failed">
 const reasonOf = (request: number): Refusal.Reason => Refusal.Reasons[request % Refusal.Reasons.length]!
 const io = (kind: number, handle: Handle.SessionHandle): Received => ({ _tag: "Io", kind, session: handle })
@@ -67,7 +67,8 @@ const toWorker: ReadonlyArray<Message.Message> = [
   { _tag: "cleanup", session: session(5) },
   { _tag: "addSegment", segment: 9, bytes: 2 ** 32 - 1, hostBytes: 0 },
   { _tag: "deleteSegment", segment: 9 },
-  { _tag: "rpc", call: "drain", argument: 1 },
+  { _tag: "drain" },
+  { _tag: "stop" },
   { _tag: "failed", request: 10, reason: "AlreadyListening", detail: "by app \u201cgreeter\u201d" },
   {
     _tag: "localAccepted",
@@ -184,7 +185,7 @@ for (const form of QueuePair.forms) {
               const send = (kind: "io" | "control", number: number): Sent =>
                 kind === "io"
                   ? pair.congestion.sendIo(Message.Rx, session(number), always)
-                  : pair.congestion.send({ message: rpc(number) })
+                  : pair.congestion.send({ message: numbered(number) })
               for (const [number, kind] of fill.entries()) assert.strictEqual(send(kind, number), "delivered")
               assert.isFalse(pair.congestion.congested())
               assert.strictEqual(send(next, 2), fits ? "delivered" : "postponed")
@@ -202,7 +203,7 @@ for (const form of QueuePair.forms) {
         Effect.gen(function*() {
           const pair = yield* make()
           pair.queue.toWorker.close()
-          assert.strictEqual(pair.congestion.send({ message: rpc(0) }), "released")
+          assert.strictEqual(pair.congestion.send({ message: numbered(0) }), "released")
           assert.strictEqual(pair.congestion.sendIo(Message.Rx, session(1), always), "released")
           assert.strictEqual(pair.ledger.released["worker-gone"], 2)
           // only the worker can have closed it: it is given up, and nothing is offered to it until then
@@ -246,9 +247,9 @@ for (const form of QueuePair.forms) {
         it.effect(`M2 ${message._tag} is postponed and delivered as it was`, () =>
           Effect.gen(function*() {
             const pair = yield* make({ geometry: ring })
-            pair.congestion.send({ message: rpc(0) })
+            pair.congestion.send({ message: numbered(0) })
             assert.strictEqual(pair.congestion.send({ message }), "postponed")
-            assert.deepStrictEqual(yield* readAll(pair), [rpc(0), message])
+            assert.deepStrictEqual(yield* readAll(pair), [numbered(0), message])
           }))
       }
     })
@@ -271,7 +272,7 @@ for (const form of QueuePair.forms) {
             pair.congestion.send(outgoing)
           }
           message.detail = "reused"
-          outgoing.message = rpc(1)
+          outgoing.message = numbered(1)
           outgoing.live = never
           assert.deepStrictEqual(
             yield* readAll(pair),
@@ -288,8 +289,8 @@ for (const form of QueuePair.forms) {
         Effect.gen(function*() {
           const pair = yield* make({ geometry: { indexQueue: 8, ioRing: 8, controlRing: 1 } })
           const { congestion } = pair
-          assert.strictEqual(congestion.send({ message: rpc(0) }), "delivered")
-          assert.strictEqual(congestion.send({ message: rpc(1) }), "postponed")
+          assert.strictEqual(congestion.send({ message: numbered(0) }), "delivered")
+          assert.strictEqual(congestion.send({ message: numbered(1) }), "postponed")
           const before = pair.steps.length
           for (const number of range(2, 6)) {
             assert.strictEqual(congestion.sendIo(Message.Rx, session(number), always), "postponed")
@@ -383,8 +384,8 @@ for (const form of QueuePair.forms) {
         Effect.gen(function*() {
           const pair = yield* make({ geometry: { indexQueue: 16, ioRing: 16, controlRing: 2 } })
           const { congestion } = pair
-          for (const number of range(0, 2)) congestion.send({ message: rpc(number) })
-          for (const number of range(2, 6)) congestion.send({ message: rpc(number) })
+          for (const number of range(0, 2)) congestion.send({ message: numbered(number) })
+          for (const number of range(2, 6)) congestion.send({ message: numbered(number) })
           for (const number of range(6, 10)) congestion.sendIo(Message.Rx, session(number), always)
           yield* asleep
           assert.deepStrictEqual(QueuePair.numbers(yield* pair.read(1)), [0])
@@ -536,7 +537,7 @@ for (const form of QueuePair.forms) {
             cleaned++
             throw new Error("this cleanUp() throws")
           }
-          pair.congestion.send({ message: rpc(3), live: never, cleanUp })
+          pair.congestion.send({ message: numbered(3), live: never, cleanUp })
           yield* pair.read(2)
           yield* QueuePair.until("it is released", () => cleaned === 1)
           assert.strictEqual(pair.congestion.statistics().postponed, 0)
@@ -605,7 +606,7 @@ for (const form of QueuePair.forms) {
         Effect.gen(function*() {
           for (const geometry of [{ indexQueue: 2 }, { controlRing: 2 }]) {
             const pair = yield* make({ geometry })
-            for (const number of range(0, 2)) pair.congestion.send({ message: rpc(number) })
+            for (const number of range(0, 2)) pair.congestion.send({ message: numbered(number) })
             const segment = segmentOf(5)
             assert.strictEqual(
               pair.congestion.send({ message: announcement(segment), attachment: attached(segment) }),
@@ -666,7 +667,7 @@ for (const form of QueuePair.forms) {
             attachment: attached(segment),
             cleanUp: () => void cleaned.push("segment")
           })
-          congestion.send({ message: rpc(7), cleanUp: () => void cleaned.push("behind") })
+          congestion.send({ message: numbered(7), cleanUp: () => void cleaned.push("behind") })
           assert.deepStrictEqual(QueuePair.numbers(yield* pair.read(4)), range(0, 4))
           assert.strictEqual((yield* Fiber.join(unresponsive)).reason, "hand-over-failed")
           assert.deepStrictEqual(cleaned, ["segment"])
@@ -767,7 +768,7 @@ for (const form of QueuePair.forms) {
         Effect.gen(function*() {
           const pair = yield* make({ geometry: { indexQueue: 1 } })
           const { congestion } = pair
-          congestion.send({ message: rpc(0) })
+          congestion.send({ message: numbered(0) })
           const handles = [Handle.make<Handle.SessionHandle>(1, 1), Handle.make<Handle.SessionHandle>(1, 2), session(2)]
           for (const handle of [...handles, ...handles]) congestion.sendIo(Message.Rx, handle, always)
           assert.deepStrictEqual((yield* readAll(pair)).slice(1), handles.map((handle) => io(Message.Rx, handle)))
@@ -784,7 +785,7 @@ for (const form of QueuePair.forms) {
           assert.isUndefined(unresponsive.pollUnsafe())
           let cleaned = 0
           const cleanUp = () => void cleaned++
-          assert.strictEqual(congestion.send({ message: rpc(7), cleanUp }), "released")
+          assert.strictEqual(congestion.send({ message: numbered(7), cleanUp }), "released")
           const error = yield* Fiber.join(unresponsive)
           assert.strictEqual(error.reason, "postponed-messages")
           assert.strictEqual(error.limit, 5)
@@ -794,7 +795,7 @@ for (const form of QueuePair.forms) {
           )
           assert.strictEqual(cleaned, 1)
           assert.strictEqual(ledger.released.unresponsive, 1)
-          assert.strictEqual(congestion.send({ message: rpc(8), cleanUp }), "released")
+          assert.strictEqual(congestion.send({ message: numbered(8), cleanUp }), "released")
           assert.strictEqual(congestion.sendIo(Message.Rx, session(9), always), "released")
           assert.strictEqual(ledger.released["worker-gone"], 2)
           assert.strictEqual(cleaned, 2)
@@ -812,7 +813,7 @@ for (const form of QueuePair.forms) {
           const pair = yield* make({ geometry: { indexQueue: 2 }, queue: { postponedBytes: 1024 } })
           const { congestion, ledger } = pair
           yield* congest(pair, 2, 0)
-          const message: Message.Message = { _tag: "rpc", call: "x".repeat(200), argument: 0 }
+          const message: Message.Message = { _tag: "reset", session: session(1), reason: "x".repeat(196) }
           const bytes = 4 * Message.encode(message, new Int32Array(Mq.CONTROL_WORDS))
           assert.strictEqual(bytes, 212)
           for (const count of range(1, 5)) {
@@ -866,7 +867,7 @@ for (const form of QueuePair.forms) {
           for (const number of range(3, 9)) {
             const live = () => !gone.has(number)
             if (number % 2 === 0) congestion.sendIo(Message.Rx, session(number), live)
-            else congestion.send({ message: rpc(number), live, cleanUp: () => void cleaned.push(number) })
+            else congestion.send({ message: numbered(number), live, cleanUp: () => void cleaned.push(number) })
           }
           yield* asleep
           for (const number of [4, 5, 7]) gone.add(number)
@@ -898,12 +899,12 @@ for (const form of QueuePair.forms) {
           const cleaned: Array<number> = []
           for (const number of range(0, 10)) {
             congestion.send({
-              message: rpc(number),
+              message: numbered(number),
               cleanUp: () => {
                 cleaned.push(number)
                 if (number % 3 === 0) throw new Error("this cleanUp() throws")
                 // what a clean-up sends is released like the rest
-                assert.strictEqual(congestion.send({ message: rpc(100) }), "released")
+                assert.strictEqual(congestion.send({ message: numbered(100) }), "released")
               }
             })
           }
@@ -914,7 +915,10 @@ for (const form of QueuePair.forms) {
           assert.strictEqual(congestion.statistics().postponed, 0)
           assert.strictEqual(congestion.statistics().postponedBytes, 0)
           assert.strictEqual(SubscriptionRef.getUnsafe(congestion.state)._tag, "Clear")
-          assert.strictEqual(congestion.send({ message: rpc(11), cleanUp: () => void cleaned.push(11) }), "released")
+          assert.strictEqual(
+            congestion.send({ message: numbered(11), cleanUp: () => void cleaned.push(11) }),
+            "released"
+          )
           assert.strictEqual(congestion.sendIo(Message.Rx, session(12), always), "released")
           assert.strictEqual(cleaned.at(-1), 11)
           assert.isTrue(congestion.congested())
@@ -932,7 +936,7 @@ for (const form of QueuePair.forms) {
           const pair = yield* make({ geometry: { indexQueue: 2 } })
           yield* congest(pair, 2, 3)
           let cleaned = 0
-          pair.congestion.send({ message: rpc(9), cleanUp: () => void cleaned++ })
+          pair.congestion.send({ message: numbered(9), cleanUp: () => void cleaned++ })
           yield* asleep
           yield* pair.end
           assert.strictEqual(cleaned, 1)
@@ -959,8 +963,8 @@ for (const form of QueuePair.forms) {
         yield* TestClock.adjust(40)
         assert.deepStrictEqual(congestion.statistics(), {
           postponed: 7,
-          // numbers 2 to 8: two control messages of four words, five IO events
-          postponedBytes: 5 * 16 + 2 * 4 * 5,
+          // numbers 2 to 8: two control messages of two words, five IO events
+          postponedBytes: 5 * 16 + 2 * 4 * 2,
           highest: 7,
           timesCongested: 1,
           congestedMillis: 40
@@ -1081,8 +1085,8 @@ for (const form of QueuePair.forms) {
             const idOf = (one: Received): string =>
               one._tag === "Io"
                 ? `io ${one.kind} ${one.session}`
-                : one._tag === "rpc"
-                ? `rpc ${one.argument}`
+                : one._tag === "deleteSegment"
+                ? `numbered ${one.segment}`
                 : one._tag
             const generations = [1, 1, 1, 1, 1, 1]
             const handle = (key: number): Handle.SessionHandle => Handle.make(key, generations[key]!)
@@ -1114,8 +1118,8 @@ for (const form of QueuePair.forms) {
               switch (step.do) {
                 case "send":
                   for (const _ of range(0, step.count)) {
-                    const argument = number++
-                    send(false, `rpc ${argument}`, always, () => congestion.send({ message: rpc(argument) }))
+                    const mine = number++
+                    send(false, `numbered ${mine}`, always, () => congestion.send({ message: numbered(mine) }))
                   }
                   break
                 case "io": {

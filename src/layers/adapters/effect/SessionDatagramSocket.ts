@@ -92,6 +92,11 @@ const notOpened = (error: ListenFailed | ConnectFailed): DatagramSocket.Datagram
 /**
  * A server's socket. Acquiring its reader listens; the end of the reader's scope ends the listener and the sessions.
  *
+ * **When to use**
+ *
+ * For a UDP service that is written for Effect's `DatagramSocket`. On sessions themselves, `SessionDatagrams` does with
+ * less.
+ *
  * **Details** A write to a peer that has no session in this worker fails with a `DatagramSocketWriteError`, `Unreachable`;
  * one that never fits with `MessageTooLarge` (see `SessionDatagrams.largest`).
  *

@@ -123,6 +123,10 @@ class Dialer {
 /**
  * Node's `http.Agent` on sessions.
  *
+ * **When to use**
+ *
+ * For `http.request`, and for libraries that take an agent. With Effect's `HttpClient`, {@link layerClient} is the one.
+ *
  * **Details** A connect that fails is the request's `error`, with Node's code and the {@link ConnectFailed} as `cause`.
  * `destroy` also takes back what is being connected to.
  *
@@ -212,6 +216,11 @@ export const layer = (
 
 /**
  * An `HttpClient` whose connections are sessions.
+ *
+ * **When to use**
+ *
+ * For requests of a worker that the host's rules and counters are to know of, or that go to another application of the
+ * same host.
  *
  * **Example** (A client of another application of this host)
  *

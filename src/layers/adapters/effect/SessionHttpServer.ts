@@ -132,6 +132,11 @@ export interface ServeOptions {
 /**
  * Serves a request listener, or one with options of Node's server, on sessions.
  *
+ * **When to use**
+ *
+ * For an application of Node's own kind: a function of request and response, such as Express makes. For Effect's HTTP,
+ * {@link layer} is the one.
+ *
  * **Example**
  *
  * ```ts
@@ -194,6 +199,10 @@ class Served extends SessionHttpServer {
 /**
  * The `HttpServer` of Effect on sessions, with what belongs to it: Effect's `HttpRouter`, `HttpApi` and RPC over HTTP run
  * on it, WebSocket upgrades included.
+ *
+ * **When to use**
+ *
+ * For an HTTP application that is written with Effect. A request listener of Node's is served by {@link serve}.
  *
  * **Details** When its scope closes, requests in hand have `gracefulShutdownTimeout` (Effect's default is 20 seconds);
  * after a drain by the host that time is over, and what is left is closed at once.

@@ -82,6 +82,11 @@ export interface FromSessionOptions {
 /**
  * A socket of a session that is there.
  *
+ * **When to use**
+ *
+ * For a protocol that is written for Effect's sockets, on sessions that this worker has accepted: with
+ * `Sessions.layerAccept`, or where `SessionSocketServer` does more than is wanted.
+ *
  * **Details** It owns the session: acquiring the reader sets its handler, and the end of the reader's scope closes it,
  * after what was written. So there is one reader, once: a second one fails with `SocketCloseError` 1000 when the first
  * one is done, and with `SocketOpenError` before. Bytes that came before the reader was acquired are still there.
@@ -115,6 +120,11 @@ const notOpened = (error: ConnectFailed): Socket.SocketError =>
 
 /**
  * A socket that connects to the endpoint whenever its reader is acquired, and closes the session with the reader's scope.
+ *
+ * **When to use**
+ *
+ * For clients that are written for Effect's sockets, such as RPC over a socket: their connections then go through the
+ * host, with its rules and its counters, and to other applications of the same host without a socket.
  *
  * **Details** A connect that fails is a `SocketOpenError` with the `ConnectFailed` as its cause, of kind `Timeout` when
  * it has timed out. `upgrade` makes this end TLS's client.

@@ -53,6 +53,10 @@ const openFailed = (cause: unknown): SocketServer.SocketServerError =>
 /**
  * Listens until the scope closes. `address` is the first listener's.
  *
+ * **When to use**
+ *
+ * For what runs on Effect's `SocketServer`, such as an RPC server. For HTTP, `SessionHttpServer` is the one.
+ *
  * **Details** Fails with a `SocketServerOpenError` whose cause is the `ListenFailed`.
  *
  * @category constructors

@@ -34,7 +34,7 @@ const appOf = (
 
 /**
  * The layer that the application is, whatever its module exports. With `listens`, the module may listen by itself
- * instead: what it exports beside that is its own.
+ * instead: what else it exports is its own.
  */
 export const load = (
   module: AppModule,

@@ -195,7 +195,7 @@ export class NodeServer {
     this.server.emit("connection", connection)
   }
 
-  /** A connection is no more. */
+  /** A connection is closed. */
   gone(connection: SharedServer.Connection): void {
     this.#open.delete(connection)
     this.#settled()

@@ -9,8 +9,9 @@
  * the write's callback waits with it. What was there before the handler was set is found by the first `_read`, and a
  * session that was gone by then by a look in the next tick.
  *
- * Hot path: per edge there is no closure, and an idle Duplex has one small object beside the stream's own state and no
- * timer unless a timeout was set.
+ * Hot path: per edge there is no closure, and an idle Duplex has one small object besides the stream's own state and no
+ * timer unless a timeout was set. Reading, writing and the end are one state machine, as they are in Node's own socket,
+ * and what sockets have besides is told of it: so it is one class.
  *
  * @since 0.1.0
  */
@@ -86,6 +87,11 @@ class Edges implements SessionHandler {
 
 /**
  * A session as a stream.
+ *
+ * **When to use**
+ *
+ * For libraries that read from and write to a socket of Node's. Whoever serves connections asks {@link fromSession}, which
+ * gives the socket itself where there is one.
  *
  * **Details**
  *
@@ -408,7 +414,7 @@ export type DuplexStream = SessionDuplex | Net.Socket
 
 /**
  * The stream of a session, for what is written for sockets: its own socket, where it has moved to this worker with it,
- * and else a stream over it. Either is owned by who asks, who has the session's edges no more. Whoever serves connections
+ * and else a stream over it. Whoever asks owns it, and hears the session's edges no longer. All that serves connections
  * asks for it here. A socket that has moved keeps its own bound of what it holds (`highWaterMark`).
  *
  * @category constructors
