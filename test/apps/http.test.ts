@@ -161,10 +161,10 @@ describe("the default application", () => {
 
   test("GET /block blocks the event loop and says for how long", async ({ agent }) => {
     let ran = false
-    const timer = setTimeout(() => ran = true, 5)
-    const asked = ask(agent, "/block?ms=30")
+    const timer = setTimeout(() => ran = true, 30)
+    const asked = ask(agent, "/block?ms=60")
     const { body } = await asked
-    assert.strictEqual(body.toString(), "blocked 30 ms\n")
+    assert.strictEqual(body.toString(), "blocked 60 ms\n")
     // due long ago, and had no turn before the answer was written
     assert.isFalse(ran)
     clearTimeout(timer)
