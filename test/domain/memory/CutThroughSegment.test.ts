@@ -8,6 +8,7 @@ import * as Segment from "../../../src/domain/memory/Segment.ts"
 import * as SessionBlock from "../../../src/domain/memory/SessionBlock.ts"
 import { Bell } from "../../support/Bell.ts"
 import type { Setup } from "../../support/fifoThread.ts"
+import * as Long from "../../support/long.ts"
 import * as Pattern from "../../support/pattern.ts"
 import * as Random from "../../support/random.ts"
 import * as Threads from "../../support/threads.ts"
@@ -38,6 +39,20 @@ const ends = (segment: Segment.Segment, side: SessionBlock.Side, sizes: CutThrou
 })
 
 describe("CutThrough", () => {
+  const kinds = new Long.Kinds([
+    "write all",
+    "write some",
+    "write nothing",
+    "peek",
+    "peek nothing",
+    "told",
+    "not told",
+    "read all",
+    "read some",
+    "read nothing",
+    "trim"
+  ])
+
   it.prop(
     "W16 both rings agree with a plain list of bytes, over the ends of their 32-bit positions",
     [Bound, Bound, At, ints(0, 0x7fff_ffff)],
@@ -65,15 +80,15 @@ describe("CutThrough", () => {
         const { bound, from, rx, tx } = way
         const size = way.written - way.read
         const length = 1 + random([3, 300, bound, 2 * bound][random(4)]!)
-        const bytes = Pattern.at(from + way.written, length)
         switch (random(5)) {
           case 0:
           case 1: {
             assert.strictEqual(tx.fits(length), length <= bound - size)
             // there is always memory for what the bound allows
-            const taken = tx.enqueue(bytes)
+            const taken = tx.enqueue(Pattern.at(from + way.written, length))
             assert.strictEqual(taken, Math.min(length, bound - size))
             way.written += taken
+            kinds.did(taken === length ? "write all" : taken > 0 ? "write some" : "write nothing")
             if (taken === length) break
             assert.strictEqual(tx.wait(length), "consumer")
             assert.isTrue(tx.waiting)
@@ -83,12 +98,14 @@ describe("CutThrough", () => {
           case 2: {
             const part = rx.peek(length)
             assert.strictEqual(part === undefined, size === 0)
+            kinds.did(part === undefined ? "peek nothing" : "peek")
             if (part === undefined) break
             assert.isTrue(part.length <= Math.min(length, size) && Pattern.isAt(part, from + way.read))
             const dropped = 1 + random(part.length)
             way.read += dropped
             const told = rx.drop(dropped)
             assert.strictEqual(told, way.read >= way.until)
+            kinds.did(told ? "told" : "not told")
             if (told) way.until = Infinity
             break
           }
@@ -96,6 +113,7 @@ describe("CutThrough", () => {
             const target = new Uint8Array(length)
             const { bytes: got, tell } = rx.read(target)
             assert.strictEqual(got, Math.min(length, size))
+            kinds.did(got === 0 ? "read nothing" : got < size ? "read some" : "read all")
             assert.isTrue(Pattern.isAt(target.subarray(0, got), from + way.read))
             way.read += got
             assert.strictEqual(tell, got > 0 && way.read >= way.until)
@@ -107,6 +125,7 @@ describe("CutThrough", () => {
             assert.isTrue(tx.trim())
             tx.free()
             assert.strictEqual(tx.trim(), true)
+            kinds.did("trim")
         }
         assert.strictEqual(tx.size, way.written - way.read)
         assert.strictEqual(rx.size, way.written - way.read)
@@ -114,8 +133,12 @@ describe("CutThrough", () => {
       }
       assert.isTrue(segment.bytes.subarray(CutThroughSegment.byteLength(sizes)).every((byte) => byte === CANARY))
     },
-    { arbitrary: { runs: 200 } }
+    Long.runs(200)
   )
+
+  it("W16 the runs above did every kind of step, with every answer that there is", () => {
+    assert.deepStrictEqual(kinds.left, [])
+  })
 
   it("W16 the rings fill their segment and do not overlap", () => {
     const sizes = { toServer: 4096, toClient: 8192 }
@@ -160,17 +183,19 @@ describe("CutThrough", () => {
     }
   })
 
-  it("W16 over threads none of 64 MiB is lost, repeated or spoiled, and no wake-up either way", async () => {
+  const TOTAL = Long.steps({ short: 2 ** 24, long: 2 ** 26 })
+
+  it(`W16 over threads none of ${TOTAL / 2 ** 20} MiB is lost, repeated or spoiled, and no wake-up either way`, async () => {
     const words = new Int32Array(new SharedArrayBuffer(4 * 48))
     // the positions pass 2^32 half-way
-    words[0] = -(2 ** 25)
-    words[16] = -(2 ** 25)
+    words[0] = -TOTAL / 2
+    words[16] = -TOTAL / 2
     const setup = {
       words,
       segment: new SharedArrayBuffer(65_536),
       bound: 65_536,
       whole: true,
-      total: 2 ** 26,
+      total: TOTAL,
       seed: 11,
       eventBell: Bell.memory(),
       roomBell: Bell.memory()
@@ -179,7 +204,7 @@ describe("CutThrough", () => {
       Threads.start("fifoThread.ts", { ...setup, side: "producer" } satisfies Setup),
       Threads.start("fifoThread.ts", { ...setup, side: "consumer" } satisfies Setup)
     ])
-    assert.strictEqual(consumed!.at, 2 ** 26)
+    assert.strictEqual(consumed!.at, TOTAL)
     assert.deepStrictEqual([produced!.trimmed, produced!.memory, produced!.allocated], [true, 65_536, 0])
     for (const count of ["events", "waits"]) assert.isAbove(produced![count] as number, 0, count)
   })

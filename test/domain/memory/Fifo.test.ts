@@ -713,18 +713,20 @@ describe("Fifo, words that make no sense", () => {
 })
 
 describe("Fifo, over threads", () => {
-  it("loses, repeats and spoils none of 64 MiB, and no wake-up either way, while it grows and gives memory back", async () => {
+  const TOTAL = Long.steps({ short: 2 ** 24, long: 2 ** 26 })
+
+  it(`loses, repeats and spoils none of ${TOTAL / 2 ** 20} MiB, and no wake-up either way, while it grows and gives memory back`, async () => {
     const shared = (bytes: number) => new Int32Array(new SharedArrayBuffer(bytes))
     const words = shared(4 * 48)
     // the positions pass 2^32 half-way
-    words[TAIL] = -(2 ** 25)
-    words[16] = -(2 ** 25)
+    words[TAIL] = -TOTAL / 2
+    words[16] = -TOTAL / 2
     const setup = {
       words,
       segment: new SharedArrayBuffer(2 ** 18),
       bound: 65_536,
       whole: false,
-      total: 2 ** 26,
+      total: TOTAL,
       seed: 7,
       eventBell: Bell.memory(),
       roomBell: Bell.memory()
@@ -733,7 +735,7 @@ describe("Fifo, over threads", () => {
       Threads.start("fifoThread.ts", { ...setup, side: "producer" } satisfies Setup),
       Threads.start("fifoThread.ts", { ...setup, side: "consumer" } satisfies Setup)
     ])
-    assert.strictEqual(consumed!.at, 2 ** 26)
+    assert.strictEqual(consumed!.at, TOTAL)
     assert.deepStrictEqual([produced!.trimmed, produced!.memory, produced!.used], [true, 0, 0])
     for (const count of ["allocated", "trims", "events", "waits"]) assert.isAbove(produced![count] as number, 0, count)
   })

@@ -17,6 +17,7 @@ import * as AppWorker from "../../../src/services/AppWorker.ts"
 import { SessionLayer } from "../../../src/services/SessionLayer.ts"
 import type { ConnectOptions, Session } from "../../../src/services/Sessions.ts"
 import { channelName, type Config, type Outcome } from "../../fixtures/transfer.ts"
+import * as Long from "../../support/long.ts"
 import * as Pattern from "../../support/pattern.ts"
 import * as Random from "../../support/random.ts"
 import type { RawWorker } from "../../support/RawWorker.ts"
@@ -1342,6 +1343,7 @@ describe("W20", () => {
 describe("between threads", () => {
   const module = AppWorker.fromUrl(new URL("../../fixtures/transfer.ts", import.meta.url))
   const MB = 1024 * KiB
+  const BYTES = Long.steps({ short: 2, long: 10 }) * MB
   const digest = (from: number, bytes: number): string => {
     const hash = createHash("sha256")
     for (let at = 0; at < bytes; at += MB / 2) hash.update(Pattern.at(from + at, Math.min(MB / 2, bytes - at)))
@@ -1352,7 +1354,7 @@ describe("between threads", () => {
     const [server, client] of [["thread", "thread"], ["thread", "in-process"], ["in-process", "thread"]] as const
   ) {
     it.live(
-      `W16 10 MB each way, from a ${client} worker to a ${server} one, three times at once`,
+      `W16 ${BYTES / MB} MB each way, from a ${client} worker to a ${server} one, three times at once`,
       () =>
         Effect.gen(function*() {
           const host = Context.get(yield* Layer.build(Host.layer), SessionLayer)
@@ -1362,7 +1364,7 @@ describe("between threads", () => {
             (channel) => Effect.sync(() => channel.close())
           )
           channel.addEventListener("message", (event) => void outcomes.push((event as { readonly data: Outcome }).data))
-          const bytes = 10 * MB
+          const bytes = BYTES
           const times = 3
           const attach = (name: string, kind: "thread" | "in-process", listen: ReadonlyArray<string>, config: Config) =>
             host.attach({ name, listen, config, ...local, workers: 1, worker: { kind } }, module)

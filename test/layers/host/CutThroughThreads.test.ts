@@ -11,6 +11,7 @@ import * as AppWorker from "../../../src/services/AppWorker.ts"
 import { SessionLayer } from "../../../src/services/SessionLayer.ts"
 import type { WorkerInfo } from "../../../src/services/Sessions.ts"
 import { type Config, RESET, WHOLE, WRONG } from "../../fixtures/local-client.ts"
+import * as Long from "../../support/long.ts"
 import { assertNothingLeft } from "../../support/Stage.ts"
 import { until } from "../../support/until.ts"
 
@@ -64,18 +65,20 @@ const scenario = (
       yield* assertNothingLeft({ host, network: { listening: [] } })
     }).pipe(Effect.scoped))
 
+const BYTES = Long.steps({ short: 4, long: 16 }) * 2 ** 20
+
 for (const server of kinds) {
   for (const client of kinds) {
     describe(`cut-through sessions, ${client} to ${server}`, () => {
       const both = [server, client] as const
 
       scenario(
-        "W16 16 MiB go there and come back, and the session ends whole",
+        `W16 ${BYTES / 2 ** 20} MiB go there and come back, and the session ends whole`,
         both,
         ({ connect, serve }) =>
           Effect.gen(function*() {
             yield* serve("echo")
-            const words = yield* connect({ sessions: 1, bytes: 2 ** 24 })
+            const words = yield* connect({ sessions: 1, bytes: BYTES })
             yield* until("it is over", () => over(words) === 1)
             assert.deepStrictEqual([...words.subarray(0, 5)], [0, 1, 0, 0, 0])
           })

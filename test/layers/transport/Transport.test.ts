@@ -10,6 +10,7 @@ import * as Endpoint from "../../../src/domain/net/Endpoint.ts"
 import * as TransportTcp from "../../../src/layers/transport/TransportTcp.ts"
 import { type SharedConnection, Transport } from "../../../src/services/Transport.ts"
 import { AppEnd, sharedOf } from "../../support/AppEnd.ts"
+import * as Long from "../../support/long.ts"
 import * as Random from "../../support/random.ts"
 import {
   endpointOf,
@@ -27,6 +28,8 @@ import { settled, until } from "../../support/until.ts"
 
 const KiB = 1024
 const MiB = 1024 * KiB
+/** More than the buffers of the system take. */
+const MUCH = Long.steps({ short: 8, long: 16 }) * MiB
 
 // ---- what tests share
 
@@ -555,29 +558,33 @@ const suite = (name: string, makeWorld: () => World): void => {
     })
 
     for (const bound of [4 * KiB, 64 * KiB]) {
-      test(`16 MiB go both ways at once through fifos of ${bound / KiB} KiB`, (world) =>
-        Effect.gen(function*() {
-          const { app, peer } = yield* open(world, bound)
-          const up = pattern(16 * MiB, 3)
-          const down = pattern(16 * MiB, 4)
-          const collected = collect(app)
-          const random = Random.make(5)
-          for (let at = 0; at < up.length;) {
-            const size = 1 + random(256 * KiB)
-            peer.send(up.subarray(at, at + size))
-            at += size
-          }
-          peer.end()
-          const { written } = app.writeAll(down)
-          yield* until("all to be written", () => written() === down.length)
-          app.call((connection) => connection.end())
-          yield* until("all bytes", () => collected.length() === up.length && peer.receivedBytes === down.length)
-          yield* until("the end of all", () => app.over !== undefined && peer.closed)
-          assertBytes(collected.bytes(), up)
-          assertBytes(peer.received(), down)
-          assert.deepStrictEqual(app.over, { reset: undefined })
-          assert.deepStrictEqual(app.inside, [])
-        }), 60_000)
+      test(
+        `${MUCH / MiB} MiB go both ways at once through fifos of ${bound / KiB} KiB`,
+        (world) =>
+          Effect.gen(function*() {
+            const { app, peer } = yield* open(world, bound)
+            const up = pattern(MUCH, 3)
+            const down = pattern(MUCH, 4)
+            const collected = collect(app)
+            const random = Random.make(5)
+            for (let at = 0; at < up.length;) {
+              const size = 1 + random(256 * KiB)
+              peer.send(up.subarray(at, at + size))
+              at += size
+            }
+            peer.end()
+            const { written } = app.writeAll(down)
+            yield* until("all to be written", () => written() === down.length)
+            app.call((connection) => connection.end())
+            yield* until("all bytes", () => collected.length() === up.length && peer.receivedBytes === down.length)
+            yield* until("the end of all", () => app.over !== undefined && peer.closed)
+            assertBytes(collected.bytes(), up)
+            assertBytes(peer.received(), down)
+            assert.deepStrictEqual(app.over, { reset: undefined })
+            assert.deepStrictEqual(app.inside, [])
+          }),
+        60_000
+      )
     }
   })
 }
