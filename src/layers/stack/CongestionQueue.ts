@@ -10,6 +10,9 @@
  * dies is started again and goes on with it. The fiber asks for room, then tries once more before it sleeps; and it
  * sleeps on the messages themselves while nothing is postponed, so no count has to reach any particular value to wake it.
  *
+ * Sending and delivering are one class, though it is long: they share the order of the messages. What stands by itself
+ * does so: `CongestionFlag`, `PostponedMessages`, and `QueueEntrance`, the way into the queue.
+ *
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"

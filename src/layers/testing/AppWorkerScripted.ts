@@ -60,7 +60,7 @@ export interface WorkerScript {
 const TOLD_TO = "the worker crashed: it was told to"
 
 /** What a script has of the worker's present start. */
-interface Start {
+interface ScriptedStart {
   readonly exit: (exit: WorkerExit) => void
   /** Calls it so many milliseconds of the `Clock` later, if the start is still there. */
   readonly after: (millis: number, call: () => void) => void
@@ -68,7 +68,7 @@ interface Start {
   readonly give: (session: Session, accept: (session: Session) => void) => void
 }
 
-const noStart: Start = { exit() {}, after() {}, give() {} }
+const noStart: ScriptedStart = { exit() {}, after() {}, give() {} }
 
 /**
  * A script, and the worker's side of it.
@@ -160,7 +160,7 @@ export class Script implements WorkerScript {
   // ---- the worker's side
 
   /** A start of the worker begins. */
-  begin(start: Start): void {
+  begin(start: ScriptedStart): void {
     this.#start = start
     this.#turn++
     this.#blocked = false
