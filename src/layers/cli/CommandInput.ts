@@ -1,4 +1,4 @@
-/** Flags and arguments that the commands have in common which talk to a running host. */
+/** Flags and arguments that the commands which talk to a running host have in common. */
 import * as Argument from "effect/cli/Argument"
 import * as Flag from "effect/cli/Flag"
 import * as Config from "effect/Config"
@@ -31,7 +31,7 @@ export const pathOf = Effect.fnUntraced(function*(flag: Option.Option<string>) {
 export const width = Effect.flatMap(Terminal.Terminal, ({ columns }) => Effect.map(columns, Table.fitting))
 
 export const verbose = Flag.Boolean("verbose").pipe(
-  Flag.withDescription("Show all there is"),
+  Flag.withDescription("Show everything"),
   Flag.withDefault(false)
 )
 
@@ -42,7 +42,7 @@ export const json = Flag.Boolean("json").pipe(
 
 export const now = Flag.Boolean("now").pipe(
   Flag.withDescription(
-    "Reset its sessions instead of waiting for them to end, at most the application's drain timeout"
+    "Reset its sessions at once, instead of waiting up to the application's drain timeout for them to end"
   ),
   Flag.withDefault(false)
 )
@@ -59,10 +59,10 @@ const lost = ["", ".", ".."]
 
 /** An application, by its name or its index. */
 export const app: Argument.Argument<string> = Argument.String("app").pipe(
-  Argument.withDescription("Name of the application, or its index when none has that name"),
+  Argument.withDescription("Name of the application, or its index when no application has that name"),
   Argument.filterMap(
     (text) => lost.includes(text) ? Option.none() : Option.some(text),
-    () => "a name, or an index where the name is . or .."
+    () => "a name, or an index when the name is . or .."
   )
 )
 
@@ -72,7 +72,7 @@ export const prefix: Argument.Argument<string> = Argument.String("prefix").pipe(
   Argument.filterMap((text) => Result.getSuccess(Prefix.parse(text)), wrongPrefix)
 )
 
-/** What would be right instead of a text that is no prefix. */
+/** What would be right instead of a text that is not a prefix. */
 export function wrongPrefix(text: string): string {
   return Result.match(Prefix.parse(text), { onFailure: (right) => right, onSuccess: () => Prefix.PREFIX_RIGHT })
 }

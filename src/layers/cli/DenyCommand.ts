@@ -38,9 +38,9 @@ const remove = Command.make(
   Effect.fnUntraced(function*({ control, prefix }) {
     const path = yield* CommandInput.pathOf(control)
     yield* ControlClient.ask(path, (client) => client.denied.remove({ query: { source: prefix } }))
-    yield* Console.log(`${prefix} denied no more`)
+    yield* Console.log(`${prefix} no longer denied`)
   })
-).pipe(Command.withDescription("Take this very prefix from the deny list"))
+).pipe(Command.withDescription("Take exactly this prefix off the deny list"))
 
 export const command = Command.make("deny").pipe(
   Command.withDescription("Source deny list of a running host"),

@@ -20,13 +20,13 @@ export const own: ReadonlyArray<Setting.Setting> = infosOf(ProxyConfig.ProxyOpti
   })
 )
 
-/** What holds for a proxy where it is not set; why, the module of the proxy says. */
+/** The defaults of a proxy; the module of the proxy says why. */
 const defaults = { name: "proxy", workers: 1, worker: { kind: "in-process" } } as const
 
-/** What is different from other hosts. */
+/** Descriptions that differ from those of other hosts. */
 const descriptions: Readonly<Record<string, string>> = {
   inProcess: "Run the workers on the host's own event loop; default: true, --no-in-process gives each a thread",
-  workers: `Workers that the proxy starts with; default: ${defaults.workers}`
+  workers: `How many workers the proxy starts with; default: ${defaults.workers}`
 }
 
 const program: Settings.Program<ProxyConfig.ProxyOptions> = {
@@ -60,7 +60,7 @@ export const make = (env: { readonly host: ServeCommand.HostLayer; readonly app:
     })
   ).pipe(
     Command.withDescription(
-      "Pass connections on to other servers: each to the one that has the least sessions of those that can be reached. "
+      "Pass connections on to other servers: each to the one with the fewest sessions among those that can be reached. "
         + "A setting is taken from its flag, else from the environment (SLUICE_TO for --to), else from the "
         + "configuration file (to), else its default holds."
     ),

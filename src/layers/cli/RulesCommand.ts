@@ -38,7 +38,7 @@ const list = Command.make(
     const rules = yield* ControlClient.ask(path, (client) => client.rules.list())
     yield* Console.log(given.json ? json(rules) : format(rules, yield* CommandInput.width))
   })
-).pipe(Command.withDescription("List the rules in the order in which they are looked at"))
+).pipe(Command.withDescription("List the rules in the order in which they are tried"))
 
 const optionally = <A>(flag: Flag.Flag<A>): Flag.Flag<A | undefined> =>
   flag.pipe(Flag.optional, Flag.map(Option.getOrUndefined))
@@ -71,7 +71,7 @@ const name = (name: string, description: string) =>
   )
 
 const OWN_END = "this end: where a connection arrived, or what a connect gives as its source"
-const OTHER_END = "the other end: who connects, or what a connect goes to"
+const OTHER_END = "the other end: the peer that connects, or the target of a connect"
 
 const add = Command.make(
   "add",
@@ -111,7 +111,7 @@ const add = Command.make(
   })
 ).pipe(
   Command.withDescription(
-    "Add a rule. Of the rules that match a session the most specific one holds; what none matches is allowed."
+    "Add a rule. Of the rules that match a session the most specific one holds; a session that no rule matches is allowed."
   ),
   Command.withShortDescription("Add a rule"),
   Command.withExamples([
@@ -136,6 +136,6 @@ const remove = Command.make(
 ).pipe(Command.withDescription("Remove a rule"))
 
 export const command = Command.make("rules").pipe(
-  Command.withDescription("Session rules of a running host: which sessions may be, and which go elsewhere"),
+  Command.withDescription("Session rules of a running host: which sessions are allowed, and which go elsewhere"),
   Command.withSubcommands([list, add, remove])
 )

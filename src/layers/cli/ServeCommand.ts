@@ -23,7 +23,7 @@ import { Signals } from "./Signals.ts"
 import * as TlsFiles from "./TlsFiles.ts"
 import { plural } from "./Words.ts"
 
-/** The module of the application is not there, or is something else than a file. */
+/** The module of the application does not exist, or is not a file. */
 export class NoModule extends Schema.TaggedError<NoModule>()("NoModule", {
   path: Schema.String,
   exists: Schema.Boolean
@@ -93,8 +93,8 @@ const start = Effect.fnUntraced(function*(
 })
 
 /**
- * Serves until a signal comes, then drains; or until the application is gone, which somebody has detached. What is left
- * is ended when the scope closes.
+ * Serves until a signal comes, then drains; or until the application has been detached. What is left is ended when the
+ * scope closes.
  */
 const serve = Effect.fnUntraced(function*(
   settings: Settings.Resolved<unknown>,
@@ -105,7 +105,7 @@ const serve = Effect.fnUntraced(function*(
 ) {
   const sessions = yield* SessionLayer
   const signalled = Effect.map(signal, (received) => ({ received }))
-  // a start that was cut short has nothing to drain but what it has got so far
+  // a start that was cut short has nothing to drain except what it has so far
   const detached = Effect.flatMap(
     start(settings, url, control, extras),
     ({ gone, name }) => Effect.as(gone, `${name} is detached: there is nothing left to serve`)

@@ -98,8 +98,8 @@ const segments = table(
 
 const mq = table(
   "mq",
-  "Show the message queues of workers. In use and slots there are, of the index queue, the IO ring and the control "
-    + "ring; the highest there was of the three; and how often the lock was tried again",
+  "Show the message queues of workers: for index queue, IO ring and control ring, how many slots are in use and how "
+    + "many there are; Highest has the most that were ever in use, in the same order",
   (path) => ControlClient.ask(path, (client) => client.host.queues()),
   ShowMq.format
 )
@@ -136,7 +136,9 @@ const sessions = Command.make(
     filter: {
       app: optionally(
         Flag.String("app").pipe(
-          Flag.withDescription("Only those of this application, by its name, or its index when none has that name"),
+          Flag.withDescription(
+            "Only those of this application, by its name, or its index when no application has that name"
+          ),
           Flag.withMetavar("<app>")
         )
       ),
@@ -179,7 +181,7 @@ const sessions = Command.make(
   Command.withShortDescription("Show sessions"),
   Command.withExamples([
     { command: "sluice show sessions --app http --worker 1", description: "Sessions of worker 1 of http" },
-    { command: "sluice show sessions --remote 10.0.0.7 --verbose", description: "All there is about a peer's sessions" }
+    { command: "sluice show sessions --remote 10.0.0.7 --verbose", description: "Everything about a peer's sessions" }
   ])
 )
 

@@ -30,7 +30,7 @@ const columns: ReadonlyArray<Column<Row>> = [
   }
 ]
 
-const ring = ({ highest, size, used }: Report.Ring): string => `${used} of ${size}, ${highest} at most`
+const ring = ({ highest, size, used }: Report.Ring): string => `${used} of ${size}, at most ${highest}`
 
 const ofDirection = ({ direction, name }: Row): Array<string> =>
   details(name, [
@@ -48,7 +48,7 @@ const ofWorker = (queue: Report.QueueReport): Array<string> => [
   ...indented(rowsOf(queue).flatMap(ofDirection))
 ]
 
-/** The text of `show mq`. `Highest` is of index queue, IO ring and control ring. */
+/** The text of `show mq`. `Highest` has three numbers: index queue, IO ring, control ring. */
 export const format = (queues: ReadonlyArray<Report.QueueReport>, look: Look): string =>
   look.verbose && queues.length > 0
     ? sections(queues.map(ofWorker))

@@ -596,7 +596,13 @@ describe("Options", () => {
       assert.isDefined(row, option)
       assert.isDefined(row?.unit, option)
     }
-    assert.strictEqual(rows.size, numbers.length + 25)
+    const leaves = (value: object, path: string): Array<string> =>
+      Object.entries(value).flatMap(([key, inner]) =>
+        groups.includes(key) ? leaves(inner as object, `${key}.`) : [`${path}${key}`]
+      )
+    const groups = Object.keys(Options.AppOptions.fields).filter((key) => !rows.has(key))
+    const optional = ["name", "client", "secret", "tlsEngine", "worker.heapLimitMiB"]
+    assert.deepStrictEqual([...rows.keys()].sort(), [...leaves(Options.defaults, ""), ...optional].sort())
     for (const row of rows.values()) {
       for (const text of [row.option, row.description, row.range, row.default]) assert.isNotEmpty(text)
     }

@@ -159,7 +159,7 @@ describe("sluice at run time", () => {
       assert.strictEqual(yield* prints("deny", "add", "127.0.0.1"), "127.0.0.1 denied")
       assert.strictEqual(yield* prints("deny", "list"), "Source\n127.0.0.1")
       yield* isRefused("source-denied 1, rule-denied 1")
-      assert.strictEqual(yield* prints("deny", "remove", "127.0.0.1"), "127.0.0.1 denied no more")
+      assert.strictEqual(yield* prints("deny", "remove", "127.0.0.1"), "127.0.0.1 no longer denied")
       yield* isServed
     }))
 })
