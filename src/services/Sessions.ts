@@ -3,7 +3,8 @@
  *
  * A {@link Session} is plain synchronous code with edges: its {@link SessionHandler} is told that there are bytes to
  * read or room to write, and reads and writes without waiting. The Effect functions besides wait on those edges.
- * Edges are never delivered from inside the call that caused them.
+ * Edges are never delivered from inside the call that caused them. Sessions, how to get them and what that can fail with
+ * are one contract, and so one file.
  *
  * @since 0.1.0
  */
