@@ -137,9 +137,9 @@ export abstract class HostSession {
     return true
   }
 
-  /** The worker says that it has claimed the offer; `false` when the session is not on offer. */
-  claimed(): boolean {
-    return this.#state === "ACCEPTING" && this.move("claim")
+  /** The worker has claimed the offer. */
+  claimed(): void {
+    this.move("claim")
   }
 
   /** The session of a connect needs no offer: the worker asked for it. */
