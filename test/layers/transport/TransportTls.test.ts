@@ -267,16 +267,16 @@ describe("TransportTls", () => {
         "tls-failed",
         ({ port }) => client(port, { ca: Pem.pair("rsa").certificate })
       ],
-      ["nothing, and silence", "handshake-time", saying(""), { handshakeTimeout: 50 }],
-      ["half a handshake, and silence", "handshake-time", half(() => {}), { handshakeTimeout: 50 }],
+      ["nothing, and silence", "handshake-time", saying(""), { handshakeTimeout: 400 }],
+      ["half a handshake, and silence", "handshake-time", half(() => {}), { handshakeTimeout: 400 }],
       [
         "a byte now and then",
         "handshake-time",
         saying("", (socket) => {
-          const timer = setInterval(() => socket.write(Buffer.from([22])), 20)
+          const timer = setInterval(() => socket.write(Buffer.from([22])), 150)
           socket.on("close", () => clearInterval(timer))
         }),
-        { handshakeTimeout: 100 }
+        { handshakeTimeout: 400 }
       ]
     ]
     for (const [what, reason, way, given] of ways) {
