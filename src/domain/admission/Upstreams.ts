@@ -42,8 +42,9 @@ export const allocate = (upstreams: number): SharedArrayBuffer =>
 
 /** How long an upstream is left alone, in milliseconds. */
 export interface Times {
-  /** After the first failure; it doubles with each one that follows, up to the second. */
+  /** After the first failure; it doubles with each one that follows. */
   readonly backoffBase: number
+  /** The longest it gets. */
   readonly backoffMax: number
   /** How long a trial may take. */
   readonly trial: number

@@ -112,7 +112,7 @@ export interface FieldInfo {
   readonly nextPowerOfTwo: ((given: unknown) => string | undefined) | undefined
 }
 
-export interface Spec {
+interface Spec {
   readonly unit: Unit
   readonly min: number
   readonly max: number
@@ -124,7 +124,7 @@ export interface Spec {
   readonly zero?: string
 }
 
-export interface NumberSpec extends Spec {
+interface NumberSpec extends Spec {
   readonly default: number
 }
 

@@ -20,9 +20,6 @@ const address = (text: string | undefined): (uri: string) => boolean => {
 
 /**
  * A filter as a function. What is costly to ask is asked last.
- *
- * @category combinators
- * @since 0.1.0
  */
 export const compile = (filter: Report.SessionFilter): (session: Facts) => boolean => {
   const { appIndex, state, transport, worker } = filter

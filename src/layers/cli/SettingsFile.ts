@@ -10,7 +10,8 @@ import { invalid } from "./Given.ts"
 import { byOption, type Setting } from "./Setting.ts"
 
 const unknownKey = (settings: ReadonlyArray<Setting>, key: string, file: string): string => {
-  const group = settings.filter(({ option }) => option?.startsWith(`${key}.`))
+  // of the workers, their number is no part of the group
+  const group = settings.filter(({ option }) => option?.startsWith(`${key}.`) || option === `${key}s`)
   if (group.length > 0) {
     return `${key} in ${file}: its settings stand by themselves: ${group.map(({ key }) => key).join(", ")}`
   }

@@ -4,7 +4,7 @@
  * The code is 0 when all went well, 1 when something failed, and 2 when the command was called or configured wrongly.
  * What went wrong is one sentence on the standard error. Logs go there as well, so the standard output has only what was
  * asked for. All of it is written through `Console`, the environment is read through `ConfigProvider`, and signals come
- * from {@link Signals.Signals}: whoever replaces these three runs the command inside a process of another.
+ * from {@link Signals.Signals}: replace these three, and the command runs inside another program.
  */
 import * as Cause from "effect/Cause"
 import * as CliConfig from "effect/cli/CliConfig"
@@ -32,7 +32,7 @@ import * as WorkerCommand from "./WorkerCommand.ts"
 /** The exit code when something failed. */
 export const FAILURE = 1
 /** The exit code when the command was called or configured wrongly. */
-export const USAGE = 2
+const USAGE = 2
 
 /** The URL of a module of an application that comes along; published code is .js. */
 const appUrl = (name: string): URL =>
@@ -82,7 +82,7 @@ interface Told {
 const conclude = (exit: Exit.Exit<void, Told | CliError.CliError>): Effect.Effect<number> => {
   if (Exit.isSuccess(exit)) return Effect.succeed(0)
   const failure = exit.cause.reasons.find(Cause.isFailReason)
-  // no failure that was foreseen: whoever mends it needs the stack
+  // not a failure that was foreseen: mending it takes the stack
   if (failure === undefined) return Effect.as(Console.error(Cause.pretty(exit.cause)), FAILURE)
   const { error } = failure
   if ("errors" in error) return Effect.succeed(error.errors.length === 0 ? 0 : USAGE)

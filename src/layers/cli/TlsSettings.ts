@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import { assign, type Given, invalid, type InvalidSettings, paths } from "./Given.ts"
 import * as TlsFiles from "./TlsFiles.ts"
+import { plural } from "./Words.ts"
 
 const bad = ({ source }: Given) => ({ message }: TlsFiles.BadFile): InvalidSettings => invalid(`${source}: ${message}`)
 
@@ -16,7 +17,9 @@ export const read = Effect.fnUntraced(function*(
   if (certificates.length !== keys.length) {
     const { source } = (given.get("tlsCert") ?? given.get("tlsKey"))!
     return yield* invalid(
-      `${source}: each certificate needs a key, and there are ${certificates.length} certificates and ${keys.length} keys`
+      `${source}: each certificate needs a key; given: ${plural(certificates.length, "certificate")}, ${
+        plural(keys.length, "key")
+      }`
     )
   }
   const pairs = certificates.map((certificate, index) => ({ certificate, key: keys[index]! }))

@@ -160,7 +160,7 @@ describe("sluice serve over TLS", () => {
         [
           ["--tls-cert", at.cert],
           2,
-          /^sluice: --tls-cert: each certificate needs a key, and there are 1 certificates and 0 keys$/
+          /^sluice: --tls-cert: each certificate needs a key; given: 1 certificate, 0 keys$/
         ],
         [["--tls-cert", at.key, "--tls-key", at.key], 2, /key\.pem is not taken: certificate: there is no PEM block/],
         [["--tls-cert", at.cert, "--tls-key", at.cert], 2, /cert\.pem is not taken: key: there is no PEM block/],

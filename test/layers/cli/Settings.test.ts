@@ -199,6 +199,12 @@ describe("Settings", () => {
       "scope in FILE: its settings stand by themselves: scopeGlobal, scopeLocal"
     ],
     [
+      "the number of workers in their group",
+      { file: { worker: { workers: 3 } } },
+      "worker in FILE: its settings stand by themselves: workers, inProcess, startTimeout, backoffBase, backoffMax, "
+      + "drainTimeout, heapLimitMiB"
+    ],
+    [
       "a rule between settings in their own names",
       { flags: { backoffMax: "50ms" } },
       "backoffBase: the default is 100 ms; it must be at most backoffMax, which is 50 ms"
