@@ -1,0 +1,95 @@
+/**
+ * The house: which room may import which, and that a name means one thing.
+ *
+ * A room is a folder of `src`. What is on top of a table entry's list may be imported from it; services and domain are
+ * everybody's, and a room's files may import each other.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+
+const root = Path.join(import.meta.dirname, "../src")
+
+/** What each room may import besides itself, `services` and `domain`. */
+const rooms: Readonly<Record<string, ReadonlyArray<string>>> = {
+  domain: [],
+  services: [],
+  "layers/transport": [],
+  "layers/stores": [],
+  "layers/control": [],
+  "layers/worker": ["layers/transport"],
+  "layers/adapters": ["layers/worker", "layers/transport"],
+  "layers/stack": ["layers/adapters", "layers/worker", "layers/transport"],
+  "layers/host": ["layers/stack", "layers/adapters", "layers/worker", "layers/transport"],
+  "layers/Host.ts": ["layers/host", "layers/stores", "layers/transport"],
+  "layers/PlainHost.ts": ["layers/Host.ts", "layers/control", "layers/adapters"],
+  "layers/testing": ["layers/Host.ts", "layers/host", "layers/stack", "layers/adapters", "layers/transport"],
+  "layers/cli": ["layers/control", "apps/proxy"],
+  "apps/http.ts": ["layers/adapters"],
+  "apps/proxy": []
+}
+
+/** The entries may import any room: nothing imports them. */
+const isEntry = (file: string): boolean => !file.includes("/")
+
+/** The rooms of domain in the order in which they may import each other: from those before only. */
+const domain = ["state", "net", "memory", "options", "report", "admission"]
+
+const files = (Fs.readdirSync(root, { recursive: true }) as ReadonlyArray<string>)
+  .filter((file) => file.endsWith(".ts"))
+  .map((file) => file.replaceAll(Path.sep, "/"))
+  .sort()
+
+const roomOf = (file: string): string | undefined =>
+  Object.keys(rooms).find((room) => file === room || file.startsWith(`${room}/`))
+
+const textOf = (file: string): string => Fs.readFileSync(Path.join(root, file), "utf8")
+
+/** The files of `src` that a file imports. */
+const importsOf = (file: string): ReadonlyArray<string> =>
+  [...textOf(file).matchAll(/(?:from |import\()"(\.[^"]+)"/g)]
+    .map(([, path]) => Path.posix.join(Path.posix.dirname(file), path!))
+
+describe("the house", () => {
+  it("has a room for each file", () => {
+    assert.deepStrictEqual(files.filter((file) => !isEntry(file) && roomOf(file) === undefined), [])
+  })
+
+  it.each(files.filter((file) => !isEntry(file)))("%s imports what its room may import", (file) => {
+    const room = roomOf(file)!
+    const allowed = [room, ...rooms[room]!, "domain", ...(room === "domain" ? [] : ["services"])]
+    const broken = importsOf(file).filter((target) => !allowed.includes(roomOf(target) ?? "an entry"))
+    assert.deepStrictEqual(broken, [], `${file} (room ${room}) may import ${allowed.join(", ")}`)
+  })
+
+  it("has an order in domain, too", () => {
+    const broken = files.filter((file) => file.startsWith("domain/")).flatMap((file) => {
+      const [, room] = file.split("/")
+      const before = domain.slice(0, domain.indexOf(room!) + 1)
+      return importsOf(file).filter((target) => !before.includes(target.split("/")[1]!)).map((target) =>
+        `${file} imports ${target}`
+      )
+    })
+    assert.deepStrictEqual(broken, [])
+  })
+
+  it("has one meaning for each exported name", () => {
+    const homes = new Map<string, Set<string>>()
+    for (const file of files) {
+      for (
+        const [, name] of textOf(file).matchAll(/^export (?:abstract )?(?:const|type|interface|class) ([A-Z]\w*)/gm)
+      ) {
+        homes.set(name!, (homes.get(name!) ?? new Set()).add(file))
+      }
+    }
+    const several = [...homes].filter(([, where]) => where.size > 1).map(([name, where]) =>
+      `${name}: ${[...where].join(", ")}`
+    )
+    assert.deepStrictEqual(several, [])
+  })
+
+  it("has one file for each name in services and layers", () => {
+    const names = files.filter((file) => !isEntry(file)).map((file) => Path.posix.basename(file))
+    assert.deepStrictEqual(names.filter((name, at) => names.indexOf(name) !== at), [])
+  })
+})
