@@ -1,8 +1,8 @@
 /**
  * The house: which room may import which, and that a name means one thing.
  *
- * A room is a folder of `src`. What is on top of a table entry's list may be imported from it; services and domain are
- * everybody's, and a room's files may import each other.
+ * A room is a folder of `src`, or a file that stands on top of several. Services and domain are everybody's, and the
+ * files of a room may import each other.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Fs from "node:fs"
@@ -14,14 +14,15 @@ const root = Path.join(import.meta.dirname, "../src")
 const rooms: Readonly<Record<string, ReadonlyArray<string>>> = {
   domain: [],
   services: [],
-  "layers/transport": [],
+  "layers/system": [],
+  "layers/transport": ["layers/system"],
   "layers/stores": [],
-  "layers/control": [],
+  "layers/control": ["layers/system"],
   "layers/worker": ["layers/transport"],
   "layers/adapters": ["layers/worker", "layers/transport"],
   "layers/stack": ["layers/adapters", "layers/worker", "layers/transport"],
   "layers/host": ["layers/stack", "layers/adapters", "layers/worker", "layers/transport"],
-  "layers/Host.ts": ["layers/host", "layers/stores", "layers/transport"],
+  "layers/Host.ts": ["layers/host", "layers/stack", "layers/stores", "layers/transport"],
   "layers/PlainHost.ts": ["layers/Host.ts", "layers/control", "layers/adapters"],
   "layers/testing": ["layers/Host.ts", "layers/host", "layers/stack", "layers/adapters", "layers/transport"],
   "layers/cli": ["layers/control", "apps/proxy"],
@@ -77,7 +78,9 @@ describe("the house", () => {
     const homes = new Map<string, Set<string>>()
     for (const file of files) {
       for (
-        const [, name] of textOf(file).matchAll(/^export (?:abstract )?(?:const|type|interface|class) ([A-Z]\w*)/gm)
+        const [, name] of textOf(file).matchAll(
+          /^export (?:abstract )?(?:const|type|interface|class) ([A-Z]\w*[a-z]\w*)/gm
+        )
       ) {
         homes.set(name!, (homes.get(name!) ?? new Set()).add(file))
       }

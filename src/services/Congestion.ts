@@ -100,5 +100,5 @@ export class Congestion extends Context.Service<Congestion, {
     readonly timesCongested: number
     readonly congestedMillis: number
   }
-  readonly ledger: Ledger.Messages
+  readonly ledger: Ledger.MessageLedger
 }>()("sluice/services/Congestion") {}

@@ -26,5 +26,5 @@ export class WorkerPlan extends Context.Service<WorkerPlan, {
   /** Where the worker runs. */
   readonly place: WorkerInfo["kind"]
   /** Counts its messages; it outlives the stack, so that a worker's starts add up. */
-  readonly ledger: Ledger.Messages
+  readonly ledger: Ledger.MessageLedger
 }>()("sluice/services/WorkerPlan") {}

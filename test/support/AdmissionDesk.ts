@@ -19,9 +19,9 @@ export class DeskWorker implements Member {
   /** What comes of a request for memory: some, none, or none until it has grown. */
   memory: "some" | "none" | "growing" = "some"
   readonly lag = new Lag()
-  readonly offers: Ledger.Offers
+  readonly offers: Ledger.OfferLedger
 
-  constructor(number: number, offers = new Ledger.Offers()) {
+  constructor(number: number, offers = new Ledger.OfferLedger()) {
     this.number = number
     this.offers = offers
   }

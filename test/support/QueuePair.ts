@@ -59,7 +59,7 @@ export interface QueuePair {
   readonly writer: QueueWriter
   /** The memory of the queue. */
   readonly memory: Mq.QueueMemory
-  readonly ledger: Ledger.Messages
+  readonly ledger: Ledger.MessageLedger
   readonly steps: ReadonlyArray<Step>
   /** Reads at most this many messages. */
   readonly read: (max: number, quiet?: "quiet") => Effect.Effect<ReadonlyArray<Reader.Received>>
@@ -156,7 +156,7 @@ export const make = Effect.fnUntraced(function*(
     })
   }
 
-  const ledger = new Ledger.Messages()
+  const ledger = new Ledger.MessageLedger()
   const scope = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
   const { port1, port2 } = new MessageChannel()
   const handedOver = new Set<number>()

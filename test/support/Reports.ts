@@ -26,8 +26,8 @@ export const worker = (changes: Partial<Report.WorkerReport> = {}): Report.Worke
   behind: { offers: 0, times: 0, millis: 0 },
   lastProgressMillis: 0,
   segments: { count: 1, bytes: 4 * MiB, hostBytes: 64 * KiB, used: 0 },
-  messages: copy(new Ledger.Messages()),
-  offers: copy(new Ledger.Offers()),
+  messages: copy(new Ledger.MessageLedger()),
+  offers: copy(new Ledger.OfferLedger()),
   ...changes
 })
 
@@ -38,7 +38,7 @@ export const listener = (
   } = {}
 ): Report.ListenerReport => {
   const { held = 0, refused = {}, ...rest } = changes
-  const arrivals = copy(new Ledger.Arrivals())
+  const arrivals = copy(new Ledger.ArrivalLedger())
   return {
     handle: "0.1",
     app: "http",
@@ -83,9 +83,9 @@ export const host = (changes: Partial<Report.HostReport> = {}): Report.HostRepor
   sessions: 0,
   apps: [],
   ledger: {
-    messages: copy(new Ledger.Messages()),
-    offers: copy(new Ledger.Offers()),
-    arrivals: copy(new Ledger.Arrivals())
+    messages: copy(new Ledger.MessageLedger()),
+    offers: copy(new Ledger.OfferLedger()),
+    arrivals: copy(new Ledger.ArrivalLedger())
   },
   imbalances: [],
   ...changes

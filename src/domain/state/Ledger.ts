@@ -68,7 +68,7 @@ const counts = <K extends string>(keys: ReadonlyArray<K>): Record<K, number> =>
 const sum = (record: Readonly<Record<string, number>>): number => Object.values(record).reduce((a, b) => a + b, 0)
 
 /** Messages to one worker, over all its starts. */
-export class Messages {
+export class MessageLedger {
   sent = 0
   /** In the worker's queue, read by it or not. */
   delivered = 0
@@ -78,7 +78,7 @@ export class Messages {
 }
 
 /** Offers to one worker, over all its starts. */
-export class Offers {
+export class OfferLedger {
   offered = 0
   claimed = 0
   /** Not claimed in time. */
@@ -90,7 +90,7 @@ export class Offers {
 }
 
 /** Connections that arrived at one listener. */
-export class Arrivals {
+export class ArrivalLedger {
   arrived = 0
   claimed = 0
   /** Gone before a worker had claimed them. */
@@ -122,7 +122,7 @@ const differs = (what: string, whole: string, left: number, right: number): Arra
 /** One sentence for each sum that does not add up; empty when the ledger balances. */
 export const imbalances = (
   what: string,
-  ledger: { readonly messages?: Messages; readonly offers?: Offers; readonly arrivals?: Arrivals }
+  ledger: { readonly messages?: MessageLedger; readonly offers?: OfferLedger; readonly arrivals?: ArrivalLedger }
 ): Array<string> => {
   const { arrivals, messages, offers } = ledger
   return [

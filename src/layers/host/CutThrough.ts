@@ -19,7 +19,7 @@ import * as Endpoint from "../../domain/net/Endpoint.ts"
 import type { ListenerHandle } from "../../domain/state/Handle.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
 import type * as Refusal from "../../domain/state/Refusal.ts"
-import { CutThroughEnd, CutThroughHostSession, type CutThroughOwner } from "./CutThroughEnd.ts"
+import { CutThroughEnd, CutThroughHostSession, type EndOwner } from "./CutThroughEnd.ts"
 import type { CutThroughs } from "./CutThroughs.ts"
 import type { HostSession, Origin } from "./HostSession.ts"
 import type { HostListener } from "./Listener.ts"
@@ -53,7 +53,7 @@ const sizesOf = ({ slot }: LiveWorker): CutThroughSegment.Sizes => {
 }
 
 /** A connect to a listener in local scope, and the two sessions that come of it, until both are free. */
-export class CutThrough implements CutThroughOwner {
+export class CutThrough implements EndOwner {
   readonly endpoint: string
   readonly since: number
   readonly #all: CutThroughs

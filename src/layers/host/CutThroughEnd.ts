@@ -16,7 +16,7 @@ import { HostSession, type KindReport, type Origin, type SessionHome } from "./H
 import type { LiveWorker } from "./Worker.ts"
 
 /** What an end is an end of, as far as the end asks it. */
-export interface CutThroughOwner {
+export interface EndOwner {
   /** A session for an offer to the worker; `undefined` when it has no room for one. */
   offerTo(worker: LiveWorker, origin: Origin): HostSession | undefined
   /** The message that offers the session. */
@@ -38,13 +38,13 @@ export class CutThroughEnd {
   readonly remote: string
   /** Hears of a client that has given up before there was a session. */
   onGone: (() => void) | undefined
-  readonly owner: CutThroughOwner
+  readonly owner: EndOwner
   #peer: CutThroughEnd | undefined
   #session: HostSession | undefined
   #ended = false
   #over = false
 
-  private constructor(side: "client" | "server", local: string, remote: string, owner: CutThroughOwner) {
+  private constructor(side: "client" | "server", local: string, remote: string, owner: EndOwner) {
     this.side = side
     this.local = local
     this.remote = remote
@@ -52,7 +52,7 @@ export class CutThroughEnd {
   }
 
   /** Both ends of one cut-through session, by the endpoints of its client and its server. */
-  static makeBoth(client: string, server: string, owner: CutThroughOwner): Record<"client" | "server", CutThroughEnd> {
+  static makeBoth(client: string, server: string, owner: EndOwner): Record<"client" | "server", CutThroughEnd> {
     const ends = {
       client: new CutThroughEnd("client", client, server, owner),
       server: new CutThroughEnd("server", server, client, owner)

@@ -40,7 +40,7 @@ const listenerReport = (listener: HostListener): Report.ListenerReport => {
       return manager === undefined ? [] : [{ worker: number, manager: manager.index }]
     }),
     sessions: admission.sessions,
-    arrivals: Ledger.add(new Ledger.Arrivals(), admission.arrivals)
+    arrivals: Ledger.add(new Ledger.ArrivalLedger(), admission.arrivals)
   }
 }
 
@@ -108,9 +108,9 @@ export class Reports {
   #accounts(): Pick<Report.HostReport, "ledger" | "imbalances"> {
     const { listeners, past, workers } = this.#tables
     const ledger = {
-      messages: Ledger.add(new Ledger.Messages(), past.messages),
-      offers: Ledger.add(new Ledger.Offers(), past.offers),
-      arrivals: Ledger.add(new Ledger.Arrivals(), past.arrivals)
+      messages: Ledger.add(new Ledger.MessageLedger(), past.messages),
+      offers: Ledger.add(new Ledger.OfferLedger(), past.offers),
+      arrivals: Ledger.add(new Ledger.ArrivalLedger(), past.arrivals)
     }
     const imbalances: Array<string> = []
     for (const { app, mapIndex, messages, offers } of workers) {

@@ -50,9 +50,9 @@ export class Tables {
   readonly noSessions = Latch.makeUnsafe(true)
   /** What workers and listeners that are gone have counted. */
   readonly past = {
-    messages: new Ledger.Messages(),
-    offers: new Ledger.Offers(),
-    arrivals: new Ledger.Arrivals()
+    messages: new Ledger.MessageLedger(),
+    offers: new Ledger.OfferLedger(),
+    arrivals: new Ledger.ArrivalLedger()
   }
   /** The host takes nothing new. */
   draining = false

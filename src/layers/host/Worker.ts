@@ -51,8 +51,8 @@ export class WorkerSlot {
   readonly mapIndex: Handle.WorkerMapIndex
   readonly app: SlotApp
   readonly kind: WorkerInfo["kind"]
-  readonly messages = new Ledger.Messages()
-  readonly offers = new Ledger.Offers()
+  readonly messages = new Ledger.MessageLedger()
+  readonly offers = new Ledger.OfferLedger()
   /** Done when the worker is to stop and not to be started again. */
   readonly stop = Deferred.makeUnsafe<void>()
   /** Done when the worker is to stop and to be started again; a new one with each start. */

@@ -58,8 +58,8 @@ export const workerReport = (slot: WorkerSlot): Report.WorkerReport => {
       hostBytes: segments?.hostBytes ?? 0,
       used: segments?.used ?? 0
     },
-    messages: Ledger.add(new Ledger.Messages(), slot.messages),
-    offers: Ledger.add(new Ledger.Offers(), slot.offers)
+    messages: Ledger.add(new Ledger.MessageLedger(), slot.messages),
+    offers: Ledger.add(new Ledger.OfferLedger(), slot.offers)
   }
 }
 

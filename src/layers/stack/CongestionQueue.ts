@@ -45,7 +45,7 @@ type CongestionShape = Congestion["Service"]
 export interface CongestionOptions {
   readonly queue: Pick<QueueOptions, "retryInterval" | "batch" | "postponedMessages" | "postponedBytes">
   /** The ledger to count in. */
-  readonly ledger: Ledger.Messages
+  readonly ledger: Ledger.MessageLedger
 }
 
 /** Bytes of an IO event. */
@@ -56,7 +56,7 @@ type BatchEnd = "empty" | "more" | "full" | "given-up"
 
 /** The congestion of one worker. What the service offers are properties of its own, so that a wrapper can spread it. */
 class CongestionQueue implements CongestionShape {
-  readonly ledger: Ledger.Messages
+  readonly ledger: Ledger.MessageLedger
   readonly state: CongestionShape["state"]
   readonly #queue: QueueEntrance
   readonly #options: CongestionOptions["queue"]

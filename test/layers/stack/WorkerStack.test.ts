@@ -39,7 +39,7 @@ const make = Effect.fnUntraced(function*(kind: WorkerInfo["kind"]) {
     endpoints: [],
     suggested: false,
     module: AppWorker.fromUrl(new URL("../../fixtures/echo.ts", import.meta.url)),
-    ledger: new Ledger.Messages()
+    ledger: new Ledger.MessageLedger()
   })
   const congestion = Context.get(services, Congestion)
   const { toWorker } = Context.get(services, MessageQueue)
