@@ -42,7 +42,7 @@ export class Admission<C, M extends Member, S> {
   /** The workers that serve the listener. When one leaves, its offers are still to be taken back. */
   readonly seats = new Seats<M>()
   /** What has become of the connections (M14). */
-  readonly arrivals = new Ledger.Arrivals()
+  readonly arrivals = new Ledger.ArrivalLedger()
   readonly #options: AdmissionOptions
   readonly #app: { readonly sessions: number }
   readonly #hasKeys: boolean

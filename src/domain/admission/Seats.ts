@@ -20,7 +20,7 @@ export interface Member {
   /** How far it is behind with offers: one that is behind is as good as congested (M15). */
   readonly lag: Lag
   /** Where its offers are counted. */
-  readonly offers: Ledger.Offers
+  readonly offers: Ledger.OfferLedger
 }
 
 /** A place at a listener. One whose worker is to be started again is kept, and is empty meanwhile. */

@@ -37,7 +37,7 @@ export class ListenerMember implements Member {
   get lag(): Lag {
     return this.worker.lag
   }
-  get offers(): Ledger.Offers {
+  get offers(): Ledger.OfferLedger {
     return this.worker.slot.offers
   }
 }

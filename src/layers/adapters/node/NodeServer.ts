@@ -56,7 +56,7 @@ export class NodeServer {
   readonly #sessions: Sessions["Service"]
   readonly #shared: SharedServer.SharedServer
   readonly #streams: SessionDuplex.SessionDuplexOptions
-  readonly #open = new Set<SharedServer.Connection>()
+  readonly #open = new Set<SharedServer.ServedConnection>()
   #state: "closed" | "opening" | "listening" | "closing" = "closed"
   #draining = false
   #scope: Scope.Closeable | undefined
@@ -67,7 +67,7 @@ export class NodeServer {
   #attempt = 0
   #looks: NodeJS.Timeout | undefined
   /** Connections that had sent nothing at the last look. */
-  #silent = new Set<SharedServer.Connection>()
+  #silent = new Set<SharedServer.ServedConnection>()
   #settling = false
   #onClosed: Array<() => void> = []
 
@@ -195,8 +195,13 @@ export class NodeServer {
     this.server.emit("connection", connection)
   }
 
+<<<<<<< HEAD
   /** A connection is closed. */
   gone(connection: SharedServer.Connection): void {
+=======
+  /** A connection is no more. */
+  gone(connection: SharedServer.ServedConnection): void {
+>>>>>>> 6a13063 (A connection that a Node server has is a served connection)
     this.#open.delete(connection)
     this.#settled()
   }
@@ -286,7 +291,7 @@ export class NodeServer {
     if (this.#looks !== undefined || this.#open.size === 0 || !isHttp(this.server)) return
     this.#looks = setInterval(() => {
       this.closeIdleConnections()
-      const silent = new Set<SharedServer.Connection>()
+      const silent = new Set<SharedServer.ServedConnection>()
       for (const connection of this.#open) {
         if (connection.bytesRead > 0) continue
         if (this.#silent.has(connection)) connection.destroy()

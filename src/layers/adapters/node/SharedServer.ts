@@ -15,7 +15,7 @@ import type { DuplexStream } from "./SessionDuplex.ts"
 const OWNER = Symbol("owner")
 
 /** A connection knows its owner, and asks before it lets itself be destroyed. */
-export type Connection = DuplexStream & { [OWNER]: NodeServer }
+export type ServedConnection = DuplexStream & { [OWNER]: NodeServer }
 
 /** What the workers that share a server know of it. */
 export interface SharedServer {
@@ -31,19 +31,19 @@ export interface SharedServer {
 const shared = new WeakMap<Net.Server, SharedServer>()
 
 /** Node 26 counts a connection that has sent nothing yet as idle, Node 24 does not. Here it is not. */
-const isKept = (connection: Connection): boolean => {
+const isKept = (connection: ServedConnection): boolean => {
   const owner = connection[OWNER]
   const closing = shared.get(owner.server)?.closing
   return closing !== undefined && (closing !== owner || connection.bytesRead === 0)
 }
 
-function destroyUnlessKept(this: Connection, error?: Error): Connection {
+function destroyUnlessKept(this: ServedConnection, error?: Error): ServedConnection {
   if (isKept(this)) return this
-  Reflect.apply((Object.getPrototypeOf(this) as Connection).destroy, this, [error])
+  Reflect.apply((Object.getPrototypeOf(this) as ServedConnection).destroy, this, [error])
   return this
 }
 
-function onConnectionClose(this: Connection): void {
+function onConnectionClose(this: ServedConnection): void {
   this[OWNER].gone(this)
 }
 
@@ -51,14 +51,14 @@ function onConnectionClose(this: Connection): void {
 const ignore = (): void => {}
 
 /** Makes the stream a connection of this worker's: it hears of its end, and nobody else destroys it. */
-export const own = (stream: DuplexStream, owner: NodeServer): Connection => {
-  const connection = Object.assign(stream, { [OWNER]: owner, destroy: destroyUnlessKept }) as Connection
+export const own = (stream: DuplexStream, owner: NodeServer): ServedConnection => {
+  const connection = Object.assign(stream, { [OWNER]: owner, destroy: destroyUnlessKept }) as ServedConnection
   connection.on("error", ignore)
   connection.once("close", onConnectionClose)
   return connection
 }
 
-const isOwned = (socket: object | null): socket is Connection => socket !== null && OWNER in socket
+const isOwned = (socket: object | null): socket is ServedConnection => socket !== null && OWNER in socket
 
 /** Whose connection a response goes to; that is not known where TLS is between the two. */
 export const ownerOf = ({ req: { socket } }: Http.ServerResponse): NodeServer | undefined =>
@@ -70,7 +70,7 @@ interface Busy {
 }
 
 /** The response that is being written on a connection. */
-export const responseOf = (connection: Connection): Http.ServerResponse | undefined =>
+export const responseOf = (connection: ServedConnection): Http.ServerResponse | undefined =>
   (connection as Busy)._httpMessage ?? undefined
 
 /** What is known of a server, from the first time on that it is asked for. */
