@@ -195,13 +195,8 @@ export class NodeServer {
     this.server.emit("connection", connection)
   }
 
-<<<<<<< HEAD
   /** A connection is closed. */
-  gone(connection: SharedServer.Connection): void {
-=======
-  /** A connection is no more. */
   gone(connection: SharedServer.ServedConnection): void {
->>>>>>> 6a13063 (A connection that a Node server has is a served connection)
     this.#open.delete(connection)
     this.#settled()
   }
