@@ -47,11 +47,20 @@ const open = Effect.fnUntraced(function*(world: World, bound = 64 * KiB) {
   return { peer, app: new AppEnd(connection, bound).open() }
 })
 
+/** Bytes of each seed, made once. */
+const patterns = new Map<number, Buffer>()
+
+/** Bytes that are no others', 16 MiB at most, to be read only. */
 const pattern = (size: number, seed = 1): Buffer => {
-  const random = Random.make(seed)
-  const bytes = Buffer.alloc(size)
-  for (let i = 0; i < size; i += 4) bytes.writeUInt32LE(random(2 ** 32), Math.min(i, size - 4))
-  return bytes
+  let bytes = patterns.get(seed)
+  if (bytes === undefined) {
+    const random = Random.make(seed)
+    const words = Uint32Array.from({ length: 4 * MiB }, () => random(2 ** 32))
+    bytes = Buffer.from(words.buffer)
+    patterns.set(seed, bytes)
+  }
+  assert.isAtMost(size, bytes.length)
+  return bytes.subarray(0, size)
 }
 
 const digest = (bytes: Uint8Array): string => Crypto.createHash("sha256").update(bytes).digest("hex")
