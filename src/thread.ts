@@ -33,7 +33,8 @@ const receiveLink = (number: number, wake: () => void): ReceivedLink | undefined
   const { bell, inbox } = handed
   // the port to the host is what keeps this thread going
   bell?.on("message", wake).unref()
-  return { inbox, ring: () => bell?.postMessage(0), close: () => bell?.close() }
+  const doorbell = bell && Bells.ofPort(bell)
+  return { inbox, ring: () => doorbell?.ring(), close: () => bell?.close() }
 }
 
 /** Loaded by workers that may have to end TLS, and by no others. */
