@@ -44,7 +44,7 @@ const CertificateInput = Schema.declare(
 )
 
 /**
- * An application: who it is, where it may listen and connect, and the groups above.
+ * An application: who it is, where it may listen and connect, and the groups of options.
  *
  * **Details**
  *

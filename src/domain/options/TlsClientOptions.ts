@@ -16,9 +16,6 @@ import { Authorities, AUTHORITIES_RIGHT, Protocols, PROTOCOLS_RIGHT } from "./Tl
  * - `alpn`: protocols offered, the preferred first; none.
  * - `verify`: whether a server must have a certificate for the name or address that is connected to, signed by one of
  *   the authorities; true. Without, anybody in between can read and change all.
- *
- * @category models
- * @since 0.1.0
  */
 export const TlsClientOptions = Schema.Struct({
   authorities: Authorities.annotate(described({

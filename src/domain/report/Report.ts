@@ -138,7 +138,7 @@ export const AppReport = Schema.Struct({
   firstSegmentSize: Count,
   /** 0: segments are not added. */
   addSegmentSize: Count,
-  /** Segments of each worker at most. */
+  /** The most segments that each worker may have. */
   memoryLimit: Count,
   rxFifoSize: Count,
   txFifoSize: Count,
@@ -329,7 +329,7 @@ export const SegmentManagerReport = Schema.Struct({
 })
 export type SegmentManagerReport = typeof SegmentManagerReport.Type
 
-/** Slots of a part of a queue: in use, in use at most so far, as far as the host has seen, and there are. */
+/** Slots of a part of a queue: how many are in use, the most that the host has seen in use, and how many there are. */
 export const Ring = Schema.Struct({ used: Count, highest: Count, size: Count })
 export type Ring = typeof Ring.Type
 

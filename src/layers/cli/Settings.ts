@@ -22,7 +22,7 @@ export interface Program<A> {
   readonly settings: ReadonlyArray<Setting>
   /** Options that hold where they are not set, given the module that was named. */
   readonly defaults: (app: string | undefined) => Options.AppOptionsInput
-  /** Decodes what is set and is no option, by key, beside the options; a failure's `option` is the key. */
+  /** Decodes the settings that are not options, by key, given the options; a failure's `option` is the key. */
   readonly decode: (
     values: Readonly<Record<string, unknown>>,
     options: Options.AppOptionsInput
