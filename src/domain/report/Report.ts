@@ -138,7 +138,7 @@ export const AppReport = Schema.Struct({
   firstSegmentSize: Count,
   /** 0: segments are not added. */
   addSegmentSize: Count,
-  /** The most segments that each worker may have. */
+  /** The most bytes of segments that each worker may have. */
   memoryLimit: Count,
   rxFifoSize: Count,
   txFifoSize: Count,
