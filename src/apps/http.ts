@@ -19,10 +19,11 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Http from "node:http"
 import { pipeline } from "node:stream"
+import type { Duplex } from "node:stream"
 import { threadId } from "node:worker_threads"
 import * as Handle from "../domain/state/Handle.ts"
 import { serve } from "../layers/adapters/effect/SessionHttpServer.ts"
-import type { SessionDuplex } from "../layers/adapters/node/SessionDuplex.ts"
+import { SessionDuplex } from "../layers/adapters/node/SessionDuplex.ts"
 import { type ListenFailed, Sessions, type WorkerInfo } from "../services/Sessions.ts"
 
 const MAX_BYTES = 2 ** 40
@@ -75,11 +76,12 @@ const greet = ({ response, worker }: Asked): void =>
   )
 
 const whoami = ({ request, response, worker }: Asked): void => {
-  const { session } = request.socket as unknown as SessionDuplex
+  const connection: Duplex = request.socket
   const said = {
     app: worker.app,
     worker: worker.worker,
-    session: Handle.format(session.handle),
+    // a connection that has moved to this worker is a socket, which knows of no session
+    session: connection instanceof SessionDuplex ? Handle.format(connection.session.handle) : null,
     pid: process.pid,
     thread: threadId
   }

@@ -5,9 +5,10 @@ import type * as Scope from "effect/Scope"
 import * as Crypto from "node:crypto"
 import { once } from "node:events"
 import * as Http from "node:http"
+import * as Net from "node:net"
 import { threadId } from "node:worker_threads"
 import app from "../../src/apps/http.ts"
-import { Sessions } from "../../src/services/Sessions.ts"
+import { type Session, Sessions } from "../../src/services/Sessions.ts"
 import { Agent, answer, ask, response, settled } from "../support/SessionHttp.ts"
 import * as SessionPair from "../support/SessionPair.ts"
 
@@ -56,6 +57,27 @@ describe("the default application", () => {
     await settled()
     assert.deepStrictEqual(JSON.parse((await ask(agent, "/whoami")).body.toString()), { ...said, session: "1.1" })
   })
+
+  it.live("GET /whoami knows of no session where the connection has moved to the worker", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const net = SessionPair.makeNet({ endpoints: [endpoint] })
+      let accept = (_: Session): void => {}
+      const listen: typeof net.sessions.listen = (uri, given, options) => {
+        accept = given
+        return net.sessions.listen(uri, given, options)
+      }
+      yield* Layer.build(Layer.provide(app, Layer.succeed(Sessions, { ...net.sessions, listen })))
+      yield* Effect.promise(async () => {
+        const server = Net.createServer((socket) =>
+          accept(Object.assign(SessionPair.make().server, { takeSocket: () => socket }))
+        ).listen(0, "127.0.0.1")
+        await once(server, "listening")
+        const { port } = server.address() as Net.AddressInfo
+        const said = await fetch(`http://127.0.0.1:${port}/whoami`, { headers: { connection: "close" } })
+        assert.strictEqual((await said.json() as { readonly session: unknown }).session, null)
+        server.close()
+      })
+    })))
 
   for (const n of [0, 1, 250, 251, 252, 65_535, 65_536, 65_537, 3_000_000]) {
     test(`GET /bytes?n=${n} sends so many bytes of the pattern`, async ({ agent }) => {
