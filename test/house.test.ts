@@ -36,6 +36,14 @@ const isEntry = (file: string): boolean => !file.includes("/")
 /** The rooms of domain in the order in which they may import each other: from those before only. */
 const domain = ["state", "net", "memory", "options", "report", "admission"]
 
+/** What domain uses of others: data, and pure functions over it. `Effect` is what the decoders of `Schema` answer with. */
+const pure = new Set(
+  [
+    ...["Brand", "ByteSize", "Duration", "Effect", "Formatter", "Option", "Predicate", "Redacted", "Result", "Struct"],
+    ...["Schema", "SchemaIssue", "SchemaTransformation", "net/IpNetwork", "net/NetAddress"]
+  ].map((name) => `effect/${name}`).concat("node:net", "node:crypto", "node:util/types")
+)
+
 const files = (Fs.readdirSync(root, { recursive: true }) as ReadonlyArray<string>)
   .filter((file) => file.endsWith(".ts"))
   .map((file) => file.replaceAll(Path.sep, "/"))
@@ -72,6 +80,15 @@ describe("the house", () => {
       )
     })
     assert.deepStrictEqual(broken, [])
+  })
+
+  it("has nothing in domain that waits, reads a clock or does I/O", () => {
+    const foreign = files.filter((file) => file.startsWith("domain/")).flatMap((file) =>
+      [...textOf(file).matchAll(/from "([^."][^"]*)"/g)].flatMap(([, name]) =>
+        pure.has(name!) ? [] : `${file} imports ${name}`
+      )
+    )
+    assert.deepStrictEqual(foreign, [])
   })
 
   it("has one meaning for each exported name", () => {
