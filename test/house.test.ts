@@ -37,12 +37,26 @@ const isEntry = (file: string): boolean => !file.includes("/")
 const domain = ["state", "net", "memory", "options", "report", "admission"]
 
 /** What domain uses of others: data, and pure functions over it. `Effect` is what the decoders of `Schema` answer with. */
-const pure = new Set(
-  [
-    ...["Brand", "ByteSize", "Duration", "Effect", "Formatter", "Option", "Predicate", "Redacted", "Result", "Struct"],
-    ...["Schema", "SchemaIssue", "SchemaTransformation", "net/IpNetwork", "net/NetAddress"]
-  ].map((name) => `effect/${name}`).concat("node:net", "node:crypto", "node:util/types")
-)
+const pure = new Set([
+  "effect/Brand",
+  "effect/ByteSize",
+  "effect/Duration",
+  "effect/Effect",
+  "effect/Formatter",
+  "effect/Option",
+  "effect/Predicate",
+  "effect/Redacted",
+  "effect/Result",
+  "effect/Schema",
+  "effect/SchemaIssue",
+  "effect/SchemaTransformation",
+  "effect/Struct",
+  "effect/net/IpNetwork",
+  "effect/net/NetAddress",
+  "node:crypto",
+  "node:net",
+  "node:util/types"
+])
 
 const files = (Fs.readdirSync(root, { recursive: true }) as ReadonlyArray<string>)
   .filter((file) => file.endsWith(".ts"))
