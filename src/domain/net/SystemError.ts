@@ -65,9 +65,6 @@ export const kindOf = (cause: unknown): SystemErrorKind | undefined => {
   return isKnown(code) ? kinds[code] : undefined
 }
 
-/** The system's own words. */
-export const messageOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
-
 /** An error as the system would give it, for what we find out ourselves. */
 export const make = (code: SystemErrorCode, syscall: string): NodeJS.ErrnoException =>
   Object.assign(new Error(`${syscall} ${code}`), { code, syscall })

@@ -19,6 +19,7 @@ import * as Fs from "node:fs/promises"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import * as SystemError from "../../domain/net/SystemError.ts"
+import * as Thrown from "../../domain/report/Thrown.ts"
 import { ControlError } from "../../services/ControlApi.ts"
 import * as UnixSocketFile from "../system/UnixSocketFile.ts"
 
@@ -42,7 +43,7 @@ export const fromSystem = (path: string, cause: unknown): ControlError => {
         return "Failed"
     }
   })()
-  return new ControlError({ path, reason, detail: SystemError.messageOf(cause) })
+  return new ControlError({ path, reason, detail: Thrown.sentenceOf(cause) })
 }
 
 const uid = (): number => process.getuid?.() ?? -1

@@ -6,6 +6,7 @@
  */
 import * as Affinity from "../../domain/admission/Affinity.ts"
 import type { ListenerOptions } from "../../domain/options/ListenerOptions.ts"
+import * as Thrown from "../../domain/report/Thrown.ts"
 import type { Arriving } from "./HostSession.ts"
 
 export class ConnectionKeys {
@@ -28,7 +29,7 @@ export class ConnectionKeys {
       if (key === undefined || typeof key === "string" || typeof key === "number") return key
       this.#fault(`it answered with ${key === null ? "null" : `a value of type ${typeof key}`}`)
     } catch (error) {
-      this.#fault(error instanceof Error ? error.message : String(error))
+      this.#fault(Thrown.sentenceOf(error))
     }
     return undefined
   }

@@ -26,6 +26,7 @@ import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Path from "node:path"
 import * as SystemError from "../../domain/net/SystemError.ts"
+import * as Thrown from "../../domain/report/Thrown.ts"
 
 /** The most bytes that the path of a socket may have: the size of the system's `sun_path`, less the zero at its end. */
 export const LONGEST_PATH = process.platform === "linux" ? 107 : 103
@@ -57,7 +58,7 @@ export class UnixPathError extends Data.TaggedError("UnixPathError")<{
       case "NotASocket":
         return `${path} is no socket`
       case "System":
-        return `${path}: ${SystemError.messageOf(reason.cause)}`
+        return `${path}: ${Thrown.sentenceOf(reason.cause)}`
     }
   }
 }

@@ -19,13 +19,11 @@ export interface Bindable {
   readonly ipv6Only: boolean
 }
 
-const isAny = (host: string): boolean => host === "0.0.0.0" || host === "::"
-
 /** The loopback address of the same family. */
 export const loopback = (host: string): string => isIPv6(host) ? "::1" : "127.0.0.1"
 
 /** Where a connection to any address goes, and which address comes from there. */
-export const reached = (host: string): string => isAny(host) ? loopback(host) : host
+export const reached = (host: string): string => Endpoint.isAnyHost(host) ? loopback(host) : host
 
 /** The endpoint of a text. Throws for a text that is not a TCP endpoint. */
 export const parse = (text: string): MemoryEndpoint => {

@@ -42,6 +42,10 @@ const connectOptions = (
   })
 })
 
+/** Where nobody listens, the system may give a connect the very port that it goes to, and it is its own peer. */
+const meetsItself = (socket: Net.Socket, { port }: Endpoint.InetEndpoint): boolean =>
+  socket.localPort === port && socket.localAddress === socket.remoteAddress
+
 /**
  * Connects, and hands the socket, which is paused, to `then` in the same step. `then` calls its `resume` with the outcome,
  * and returns what undoes it.
@@ -71,15 +75,14 @@ export const dial = (
     let undo = (): void => void socket.destroy()
     socket.once("connect", () => {
       socket.off("error", onError)
-      undo = then(socket, resume)
+      if (!meetsItself(socket, endpoint)) return void (undo = then(socket, resume))
+      socket.destroy()
+      onError(SystemError.make("ECONNREFUSED", "connect"))
     })
     // an error that is under way still finds its listener, whose fiber no longer hears it
     return Effect.sync(() => undo())
   })
 
 /** What is wrong with a connection that has just been made, as the system would say it; `undefined` when it stands. */
-export const standing = (connection: TcpConnection): NodeJS.ErrnoException | undefined => {
-  if (!connection.keepAddresses()) return SystemError.make("ECONNRESET", "connect")
-  // where nobody listens, the system may give a connect the very port that it goes to, and it meets itself
-  return connection.local === connection.remote ? SystemError.make("ECONNREFUSED", "connect") : undefined
-}
+export const standing = (connection: TcpConnection): NodeJS.ErrnoException | undefined =>
+  connection.keepAddresses() ? undefined : SystemError.make("ECONNRESET", "connect")

@@ -13,7 +13,6 @@ import * as Net from "node:net"
 import * as Tls from "node:tls"
 import type { Certificate } from "../../domain/net/Certificate.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
-import * as SystemError from "../../domain/net/SystemError.ts"
 import type { TlsClientOptions } from "../../domain/options/TlsClientOptions.ts"
 import {
   type SharedConnection,
@@ -89,14 +88,6 @@ export const make = (
     }),
     connect: (endpoint, { source, tls = {} } = {}) =>
       TcpDial.dial(endpoint, source, options, (below, resume) => {
-        const { localAddress, localPort, remoteAddress, remotePort } = below
-        // where nobody listens, the system may give a connect the very port that it goes to, and it meets itself
-        if (localPort === remotePort && localAddress === remoteAddress) {
-          below.destroy()
-          const error = SystemError.make("ECONNREFUSED", "connect")
-          resume(Effect.fail(InetErrors.connectFailed(endpoint, source, error)))
-          return () => {}
-        }
         let connection: SharedConnection | undefined
         const socket = Tls.connect({ ...clientOptions(endpoint, tls), socket: below })
         const onError = (error: NodeJS.ErrnoException): void =>

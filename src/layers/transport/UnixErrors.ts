@@ -5,6 +5,7 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import * as SystemError from "../../domain/net/SystemError.ts"
+import * as Thrown from "../../domain/report/Thrown.ts"
 import { type TransportEndpointOf, TransportError } from "../../services/Transport.ts"
 import type * as UnixSocketFile from "../system/UnixSocketFile.ts"
 
@@ -38,7 +39,7 @@ const explainSystem = (cause: unknown, directory: string): Explained => {
         detail: `permission denied; use a directory that this program may write to, instead of ${directory}`
       }
     default:
-      return { reason: "TransportFailed", detail: SystemError.messageOf(cause) }
+      return { reason: "TransportFailed", detail: Thrown.sentenceOf(cause) }
   }
 }
 

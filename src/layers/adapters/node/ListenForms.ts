@@ -48,6 +48,5 @@ const CODES: Record<ListenFailed["reason"]["_tag"], string> = {
 /** What a server emits as `error` when it could not listen. */
 export const errorOf = (cause: unknown): NodeJS.ErrnoException => {
   const code = cause instanceof ListenFailed ? CODES[cause.reason._tag] : "EIO"
-  const detail = cause instanceof Error ? cause.message : Thrown.sentenceOf(cause)
-  return Object.assign(new Error(`listen ${code}: ${detail}`, { cause }), { code, syscall: "listen" })
+  return Object.assign(new Error(`listen ${code}: ${Thrown.sentenceOf(cause)}`, { cause }), { code, syscall: "listen" })
 }
