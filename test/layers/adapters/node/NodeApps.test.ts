@@ -105,9 +105,12 @@ for (const where of places) {
           assert.strictEqual(idle.sockets.size, 1)
           yield* balanced
 
-          const size = busy.request(port, "/size", { method: "POST" })
+          // its head has come to the worker when the server says that the client may go on
+          const size = busy.request(port, "/size", { method: "POST", headers: { expect: "100-continue" } })
           const echo = begun.request(port, "/echo", { method: "POST" })
           const echoed = yield* Effect.promise(async () => {
+            size.flushHeaders()
+            await once(size, "continue")
             size.write("half")
             echo.write("half")
             const [response]: [Http.IncomingMessage] = await once(echo, "response") as [Http.IncomingMessage]
