@@ -67,7 +67,7 @@ export class CutThroughEnd {
     this.#session = session
     if (this.side === "client") return
     const why = this.owner.claimed()
-    if (why !== undefined) queueMicrotask(() => session.closed(why))
+    if (why !== undefined) queueMicrotask(() => this.#finish(why, undefined))
   }
 
   /** Nobody takes the session that a connect asks for. */

@@ -8,6 +8,7 @@ import * as Layer from "effect/Layer"
 import * as TestClock from "effect/testing/TestClock"
 import { createHash } from "node:crypto"
 import { BroadcastChannel } from "node:worker_threads"
+import * as Message from "../../../src/domain/memory/Message.ts"
 import * as SessionBlock from "../../../src/domain/memory/SessionBlock.ts"
 import type { AppOptionsInput } from "../../../src/domain/options/Options.ts"
 import type * as Handle from "../../../src/domain/state/Handle.ts"
@@ -255,6 +256,32 @@ describe("a local connect", () => {
       yield* assertNoLocals(stage)
       assert.deepStrictEqual([client!, server!].map((raw) => raw.all("deleteSegment").length), [1, 1])
     }))
+
+  scenario(
+    "W14 W16 a server that gives up at once what a client had taken back before leaves the host as it was",
+    (stage) =>
+      Effect.gen(function*() {
+        const { raws: [server] } = yield* attachRaw(stage, serverOptions())
+        const { raws: [client] } = yield* attachRaw(stage, clientOptions())
+        for (const [request, how] of (["close", "abort", "end"] as const).entries()) {
+          client!.send({ _tag: "connect", request, endpoint: service, source: "", timeout: 0 })
+          yield* until("the offer", () => offers(server!).length === request + 1)
+          const offer = offers(server!).at(-1)!
+          assert.isTrue(server!.take(offer))
+          client!.send({ _tag: "cancelConnect", request })
+          yield* settled
+          // the host reads both at once
+          server!.sendIo(Message.Claimed, offer.session)
+          server!.send({ _tag: how, session: offer.session })
+          yield* until("the end", () => server!.all("cleanup").length === request + 1)
+          server!.send({ _tag: "abort", session: offer.session })
+          server!.send({ _tag: "release", session: offer.session })
+          yield* assertNoLocals(stage)
+        }
+        assert.strictEqual(server!.all("cleanup").length, 3)
+        assert.strictEqual((yield* stage.worker(0, "server")).state, "RUNNING")
+      })
+  )
 
   scenario(
     "W16 the memory of a session is used again by the next of the same two workers, and by no others",
