@@ -212,7 +212,7 @@ export class LocalHost {
     const segment = worker.nextSegment++
     const handle = Handle.make<Handle.SessionHandle>(this.#handles++, 1)
     worker.handedSegments.set(segment, { buffer, hostBytes: buffer.byteLength })
-    worker.send({ _tag: "addSegment", segment, bytes: buffer.byteLength, hostBytes: buffer.byteLength })
+    worker.send({ _tag: "addSegment", segment })
     const side: Side = { worker, handle, segment, slot, peer: undefined, ended: false, over: false, released: false }
     this.#sides.set(handle, side)
     return side

@@ -86,7 +86,8 @@ const shapes = {
   disconnected: [5, { session: "session" }],
   reset: [6, { session: "session", reason: "text" }],
   cleanup: [7, { session: "session" }],
-  addSegment: [8, { segment: "u32", bytes: "u32", hostBytes: "u32" }],
+  // the memory of the segment has been handed over, with its size and how it is divided
+  addSegment: [8, { segment: "u32" }],
   deleteSegment: [9, { segment: "u32" }],
   // the worker is to finish what it has; its application is to stop
   drain: [10, {}],
@@ -121,8 +122,8 @@ const shapes = {
   deleteLink: [15, { link: "u32" }],
   // the socket of a claimed session has moved to the worker's thread
   moved: [16, { session: "session" }],
-  // the certificates of the application, all of them, for TLS that its workers end
-  certificates: [17, { count: "u32" }],
+  // the certificates of the application, all of them, for TLS that its workers end, have been handed over
+  certificates: [17, {}],
   // to the host
   listen: [32, { request: "u32", endpoint: "text", backlog: "u32", flags: "u32" }],
   unlisten: [33, { request: "u32", listener: "listener" }],

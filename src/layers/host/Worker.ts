@@ -157,12 +157,7 @@ export class LiveWorker {
     this.segments.connect({
       announce: (segment) =>
         this.announcements.announce(
-          {
-            _tag: "addSegment",
-            segment: segment.index,
-            bytes: segment.buffer.byteLength,
-            hostBytes: segment.hostBytes
-          },
+          { _tag: "addSegment", segment: segment.index },
           { _tag: "Segment", segment },
           () => this.segments.segment(segment.index) !== undefined
         ),

@@ -141,7 +141,7 @@ export class WorkerRun {
             key: Redacted.value(key)
           }))
           congestion.send({
-            message: { _tag: "certificates", count: posted.length },
+            message: { _tag: "certificates" },
             attachment: { _tag: "Certificates", certificates: posted }
           })
         })

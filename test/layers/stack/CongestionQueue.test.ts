@@ -65,7 +65,7 @@ const toWorker: ReadonlyArray<Message.Message> = [
   { _tag: "disconnected", session: session(2 ** 24 - 1) },
   { _tag: "reset", session: session(4), reason: "reset by peer" },
   { _tag: "cleanup", session: session(5) },
-  { _tag: "addSegment", segment: 9, bytes: 2 ** 32 - 1, hostBytes: 0 },
+  { _tag: "addSegment", segment: 2 ** 32 - 1 },
   { _tag: "deleteSegment", segment: 9 },
   { _tag: "drain" },
   { _tag: "stop" },
@@ -99,7 +99,7 @@ const toWorker: ReadonlyArray<Message.Message> = [
   { _tag: "addLink", link: 3 },
   { _tag: "deleteLink", link: 3 },
   { _tag: "moved", session: session(9) },
-  { _tag: "certificates", count: 2 }
+  { _tag: "certificates" }
 ]
 const toHost: ReadonlyArray<Message.Tag> = [
   "listen",
@@ -160,12 +160,7 @@ for (const form of QueuePair.forms) {
   const attached = (segment: Segment.Segment): Attachment => ({ _tag: "Segment", segment })
   const segmentOf = (index: number): Segment.Segment =>
     Segment.make(index, form === "thread" ? new SharedArrayBuffer(512) : new ArrayBuffer(512), 512)
-  const announcement = ({ hostBytes, index }: Segment.Segment): Message.Message => ({
-    _tag: "addSegment",
-    segment: index,
-    bytes: 512,
-    hostBytes
-  })
+  const announcement = ({ index }: Segment.Segment): Message.Message => ({ _tag: "addSegment", segment: index })
 
   describe(`M13 Congestion, ${form}`, () => {
     describe("full", () => {
