@@ -75,7 +75,7 @@ export interface ManagerReport {
  * @category models
  * @since 0.1.0
  */
-export interface LocalSegments {
+export interface CutThroughSegments {
   /**
    * A segment for a session with `peer` that this worker is to serve, in memory that is kept for it or in new memory;
    * `undefined` when the memory limit forbids it.
@@ -110,7 +110,7 @@ export class SegmentManager extends Context.Service<SegmentManager, {
   readonly release: (user: string) => void
   /** The worker has the segment's memory: it may be allocated from. */
   readonly mapped: (index: number) => void
-  readonly local: LocalSegments
+  readonly cutThrough: CutThroughSegments
   /** Adds a segment for the worker's own arena, if limits allow. */
   readonly addForWorker: (bytes: number) => boolean
   /** The worker uses the segment no more. */

@@ -229,7 +229,7 @@ export class LocalHost {
     const clientSlot = client.nextSlot++
     this.#offers.set(side.handle, { client, request, buffer, clientSlot, server: side })
     server.send({
-      _tag: "localAccepted",
+      _tag: "cutThroughAccepted",
       session: side.handle,
       listener: server.listener!,
       segment: side.segment,
@@ -257,7 +257,7 @@ export class LocalHost {
     side.peer = server
     server.peer = side
     client.send({
-      _tag: "localConnected",
+      _tag: "cutThroughConnected",
       request,
       session: side.handle,
       segment: side.segment,

@@ -94,7 +94,7 @@ const shapes = {
   stop: [18, {}],
   failed: [11, { request: "u32", reason: "reason", detail: "text" }],
   // cut-through: the segment holds the session and nothing else, see `CutThrough`
-  localAccepted: [12, {
+  cutThroughAccepted: [12, {
     session: "session",
     listener: "listener",
     segment: "u32",
@@ -106,7 +106,7 @@ const shapes = {
     remote: "text",
     local: "text"
   }],
-  localConnected: [13, {
+  cutThroughConnected: [13, {
     request: "u32",
     session: "session",
     segment: "u32",

@@ -108,13 +108,13 @@ export class CutThrough implements EndOwner {
   offerTo(worker: LiveWorker, origin: Origin): HostSession | undefined {
     const slot = worker.takeSlot()
     if (slot === undefined) return undefined
-    const { local } = worker.segments
-    const segment = local.create(CutThroughSegment.byteLength(sizesOf(worker)), this.#worker)
+    const { cutThrough } = worker.segments
+    const segment = cutThrough.create(CutThroughSegment.byteLength(sizesOf(worker)), this.#worker)
     if (segment !== undefined) SessionBlock.reset(segment, 0)
     const session = segment === undefined ? undefined : this.#enter(worker, origin, "server", segment.index, slot)
     if (session !== undefined) return this.#server = session
     worker.freeSlot(slot)
-    if (segment !== undefined) local.free(segment.index)
+    if (segment !== undefined) cutThrough.free(segment.index)
     return undefined
   }
 
@@ -130,11 +130,11 @@ export class CutThrough implements EndOwner {
     return tables.enter((handle) => new CutThroughHostSession(handle, home, this.#ends[side], slot))
   }
 
-  offerMessage(session: CutThroughHostSession, listener: ListenerHandle): Message.Of<"localAccepted"> {
+  offerMessage(session: CutThroughHostSession, listener: ListenerHandle): Message.Of<"cutThroughAccepted"> {
     const { toClient, toServer } = sizesOf(session.worker)
     const { local, remote } = this.#ends.server
     return {
-      _tag: "localAccepted",
+      _tag: "cutThroughAccepted",
       session: session.handle,
       listener,
       segment: session.place.segment,
@@ -181,11 +181,11 @@ export class CutThrough implements EndOwner {
       this.#fail(why)
       return `the client can't have it: ${why.reason}: ${why.detail}`
     }
-    const { local } = worker.segments
-    const segment = local.adopt(server.segment.buffer)
+    const { cutThrough } = worker.segments
+    const segment = cutThrough.adopt(server.segment.buffer)
     const session = this.#enter(worker, connectOrigin, "client", segment.index, this.#slot)
     if (session === undefined) {
-      local.free(segment.index)
+      cutThrough.free(segment.index)
       this.#fail({ reason: "host-limit", detail: "the host has no room for another session" })
       return "the client can't have it"
     }
@@ -198,11 +198,11 @@ export class CutThrough implements EndOwner {
     return undefined
   }
 
-  #connectedMessage(client: CutThroughHostSession, server: CutThroughHostSession): Message.Of<"localConnected"> {
+  #connectedMessage(client: CutThroughHostSession, server: CutThroughHostSession): Message.Of<"cutThroughConnected"> {
     const { toClient, toServer } = sizesOf(server.worker)
     const { local, remote } = this.#ends.client
     return {
-      _tag: "localConnected",
+      _tag: "cutThroughConnected",
       request: this.#request,
       session: client.handle,
       segment: client.place.segment,
@@ -233,6 +233,6 @@ export class CutThrough implements EndOwner {
   #freeSegment({ place, worker }: CutThroughHostSession): void {
     // the client may need one of that size again, if it is there
     const keep = this.#worker.slot.live === this.#worker
-    if (worker.slot.live === worker) worker.segments.local.free(place.segment, keep)
+    if (worker.slot.live === worker) worker.segments.cutThrough.free(place.segment, keep)
   }
 }

@@ -20,7 +20,7 @@ export interface EndOwner {
   /** A session for an offer to the worker; `undefined` when it has no room for one. */
   offerTo(worker: LiveWorker, origin: Origin): HostSession | undefined
   /** The message that offers the session. */
-  offerMessage(session: CutThroughHostSession, listener: Handle.ListenerHandle): Message.Of<"localAccepted">
+  offerMessage(session: CutThroughHostSession, listener: Handle.ListenerHandle): Message.Of<"cutThroughAccepted">
   /** The server's worker has claimed the session. Answers why the connect can't be completed, if it can't. */
   claimed(): string | undefined
   /** The listener takes it no further. */
@@ -136,7 +136,7 @@ export class CutThroughHostSession extends HostSession {
     }
   }
 
-  protected override offerMessage(listener: Handle.ListenerHandle): Message.Of<"localAccepted"> {
+  protected override offerMessage(listener: Handle.ListenerHandle): Message.Of<"cutThroughAccepted"> {
     return this.connection.owner.offerMessage(this, listener)
   }
 

@@ -68,7 +68,7 @@ export class CutThroughs {
   /** The worker is going: the others are told that their links to it are gone, and keep no memory for it. */
   unlink(worker: LiveWorker): void {
     for (const peer of worker.links.keys()) {
-      peer.segments.local.forget(worker)
+      peer.segments.cutThrough.forget(worker)
       const link = peer.links.get(worker)
       if (peer === worker || link === undefined) continue
       peer.links.delete(worker)

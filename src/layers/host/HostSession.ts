@@ -117,7 +117,7 @@ export abstract class HostSession {
   // ---- admission
 
   /** The message that offers the session to its worker. */
-  protected abstract offerMessage(listener: Handle.ListenerHandle): Message.Of<"accepted" | "localAccepted">
+  protected abstract offerMessage(listener: Handle.ListenerHandle): Message.Of<"accepted" | "cutThroughAccepted">
 
   /** Puts the session on offer: the worker may claim it from the moment its message is visible. */
   offer(listener: Handle.ListenerHandle, undelivered: () => void): void {
@@ -143,7 +143,7 @@ export abstract class HostSession {
   }
 
   /** The session of a connect needs no offer: the worker asked for it. */
-  connected(message: Message.Of<"connected" | "localConnected">): void {
+  connected(message: Message.Of<"connected" | "cutThroughConnected">): void {
     SessionBlock.endOffer(this.segment, this.place.offset, SessionBlock.CLAIMED)
     this.move("connected")
     this.worker.congestion.send({ message, live: this.isLive, cleanUp: () => this.drop() })

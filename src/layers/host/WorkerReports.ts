@@ -146,12 +146,12 @@ export const managersReport = (live: LiveWorker): ReadonlyArray<Report.SegmentMa
       protected: false
     }))
   }]
-  const local = segments.local.statistics()
+  const cutThrough = segments.cutThrough.statistics()
   return [
     ...hosts,
     ...workers,
-    ...(local.count === 0 ? [] : [
-      { ...common, ...unknown, kind: "local" as const, count: local.count, bytes: local.bytes, segments: [] }
+    ...(cutThrough.count === 0 ? [] : [
+      { ...common, ...unknown, kind: "local" as const, count: cutThrough.count, bytes: cutThrough.bytes, segments: [] }
     ])
   ]
 }

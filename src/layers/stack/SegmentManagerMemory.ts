@@ -66,7 +66,7 @@ const make = (
       const segment = memory.segment(index)
       if (segment !== undefined && segment !== first) memory.owner(index)?.mapped(segment)
     },
-    local: memory.local,
+    cutThrough: memory.cutThrough,
     addForWorker: (bytes) => memory.grow("worker", bytes, undefined) !== undefined,
     unused: (index) => {
       const segment = memory.segment(index)

@@ -5,7 +5,7 @@
 import { Arena } from "../../domain/memory/Arena.ts"
 import * as Segment from "../../domain/memory/Segment.ts"
 import type { SegmentOptions } from "../../domain/options/SegmentOptions.ts"
-import type { LocalSegments, SegmentEvents } from "../../services/SegmentManager.ts"
+import type { CutThroughSegments, SegmentEvents } from "../../services/SegmentManager.ts"
 import { KeptMemory } from "./KeptMemory.ts"
 
 /** Whoever allocates from a segment in the host. A segment of the worker's own arena has no such owner. */
@@ -23,12 +23,12 @@ export class WorkerSegments {
   readonly options: SegmentOptions
   readonly #allocate: (bytes: number) => ArrayBufferLike
   readonly #owned = new Map<number, Owned>()
-  readonly #local = new Map<number, Segment.Segment>()
-  /** Those of the local segments that count for the limit, with their peers. */
+  readonly #cutThrough = new Map<number, Segment.Segment>()
+  /** Those of the cut-through segments that count for the limit, with their peers. */
   readonly #created = new Map<number, object | undefined>()
-  /** Memory of local segments that are gone. */
+  /** Memory of cut-through segments that are gone. */
   readonly #kept = new KeptMemory()
-  #localBytes = 0
+  #cutThroughBytes = 0
   #bytes = 0
   #next = 0
   #announced = false
@@ -51,7 +51,7 @@ export class WorkerSegments {
   }
 
   segment(index: number): Segment.Segment | undefined {
-    return this.#owned.get(index)?.segment ?? this.#local.get(index)
+    return this.#owned.get(index)?.segment ?? this.#cutThrough.get(index)
   }
 
   owner(index: number): SegmentOwner | undefined {
@@ -87,7 +87,7 @@ export class WorkerSegments {
 
   /** Makes a segment, unless the limit or the machine forbids it. */
   #within(bytes: number, make: () => Segment.Segment): Segment.Segment | undefined {
-    const over = this.#bytes + this.#localBytes + bytes - this.options.memoryLimit
+    const over = this.#bytes + this.#cutThroughBytes + bytes - this.options.memoryLimit
     if (over > 0) {
       this.#limited = true
       return undefined
@@ -103,12 +103,12 @@ export class WorkerSegments {
   }
 
   /** Segments of cut-through sessions. None of them is anyone's arena: all of one is its session's. */
-  readonly local: LocalSegments = {
+  readonly cutThrough: CutThroughSegments = {
     create: (bytes, peer) => {
       const kept = peer === undefined ? undefined : this.#kept.take(peer, bytes)
       const segment = this.#within(bytes, () => this.#enter(kept ?? new SharedArrayBuffer(bytes)))
       if (segment === undefined) return undefined
-      this.#localBytes += bytes
+      this.#cutThroughBytes += bytes
       this.#created.set(segment.index, peer)
       this.events?.announce(segment)
       return segment
@@ -119,22 +119,22 @@ export class WorkerSegments {
       return segment
     },
     free: (index, keep = false) => {
-      const segment = this.#local.get(index)
+      const segment = this.#cutThrough.get(index)
       if (segment === undefined) return
       const peer = this.#created.get(index)
-      this.#local.delete(index)
-      if (this.#created.delete(index)) this.#localBytes -= segment.buffer.byteLength
+      this.#cutThrough.delete(index)
+      if (this.#created.delete(index)) this.#cutThroughBytes -= segment.buffer.byteLength
       if (keep && peer !== undefined) this.#kept.keep(peer, segment.buffer as SharedArrayBuffer)
       this.events?.withdraw(segment)
       this.#unlimited()
     },
     forget: (peer) => this.#kept.forget(peer),
-    statistics: () => ({ count: this.#local.size, bytes: this.#localBytes, kept: this.#kept.bytes })
+    statistics: () => ({ count: this.#cutThrough.size, bytes: this.#cutThroughBytes, kept: this.#kept.bytes })
   }
 
   #enter(buffer: ArrayBufferLike): Segment.Segment {
     const segment = Segment.make(this.#next++, buffer, buffer.byteLength)
-    this.#local.set(segment.index, segment)
+    this.#cutThrough.set(segment.index, segment)
     return segment
   }
 
@@ -163,7 +163,7 @@ export class WorkerSegments {
 
   /** Whether the worker is near its limit: then what is left is for those that have little. */
   get isShort(): boolean {
-    return (this.#bytes + this.#localBytes) * 100 > this.options.memoryLimit * this.options.lowWatermark
+    return (this.#bytes + this.#cutThroughBytes) * 100 > this.options.memoryLimit * this.options.lowWatermark
   }
 
   /** Says that there is memory, once for all that is freed in one go, and never from inside a free. */

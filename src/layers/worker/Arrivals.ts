@@ -5,7 +5,7 @@
  * accepted ─► claimed ─┬─ over fifos ───────────────────────────────► the application
  *                      └─ moves ─ moved: its socket is here ─┬──────► the application
  *                                                            └─ TLS ─► the application, or `insecure`
- * localAccepted ─► claimed ─────────────────────────────────────────► the application
+ * cutThroughAccepted ─► claimed ─────────────────────────────────────────► the application
  * ```
  *
  * An offer is claimed in one place, by one compare-and-swap in its block: it may have been taken back, and then it is
@@ -108,7 +108,7 @@ export class Arrivals {
   }
 
   /** A session with another worker is on offer. */
-  localAccepted(message: Message.Of<"localAccepted">): void {
+  cutThroughAccepted(message: Message.Of<"cutThroughAccepted">): void {
     const seat = this.#seats.get(message.listener)
     const segment = this.#memory.segment(message.segment)
     const peer = this.#links.sender(message.link)

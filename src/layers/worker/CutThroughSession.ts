@@ -62,7 +62,9 @@ export class CutThroughSession extends FifoSession {
     side: SessionBlock.Side,
     segment: Segment,
     peer: Inbox.Sender,
-    { local, peerSlot, remote, rxBytes, session, slot, txBytes }: Message.Of<"localAccepted" | "localConnected">
+    { local, peerSlot, remote, rxBytes, session, slot, txBytes }: Message.Of<
+      "cutThroughAccepted" | "cutThroughConnected"
+    >
   ) {
     super(owner, memory, segment, 0, { handle: session, remote, local, about: SessionAbout.nothing })
     this.slot = slot

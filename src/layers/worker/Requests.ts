@@ -7,7 +7,7 @@ import type { Outbox } from "./Outbox.ts"
 export type Request = Message.Of<"listen" | "unlisten" | "connect">
 
 /** The host's answer. */
-export type Reply = Message.Of<"bound" | "unlistened" | "connected" | "localConnected" | "failed">
+export type Reply = Message.Of<"bound" | "unlistened" | "connected" | "cutThroughConnected" | "failed">
 
 /** Hears the answer; `undefined` when the worker is detached first. */
 export type Answered = (reply: Reply | undefined) => void

@@ -48,7 +48,7 @@ const look = (session: WorkerSession): void => session.look()
 const lookForBytes = (session: CutThroughSession): void => session.lookForBytes()
 
 export const isConnected = (reply: Reply): reply is Connected =>
-  reply._tag === "connected" || reply._tag === "localConnected"
+  reply._tag === "connected" || reply._tag === "cutThroughConnected"
 
 export class WorkerLoop {
   readonly arrivals: Arrivals
@@ -197,8 +197,8 @@ export class WorkerLoop {
     switch (message._tag) {
       case "accepted":
         return this.arrivals.accepted(message)
-      case "localAccepted":
-        return this.arrivals.localAccepted(message)
+      case "cutThroughAccepted":
+        return this.arrivals.cutThroughAccepted(message)
       case "moved":
         return this.arrivals.moved(message.session)
       case "disconnected":
@@ -210,7 +210,7 @@ export class WorkerLoop {
       case "bound":
       case "unlistened":
       case "connected":
-      case "localConnected":
+      case "cutThroughConnected":
       case "failed":
         return this.#answered(message)
       case "addSegment":
@@ -242,7 +242,7 @@ export class WorkerLoop {
     // whoever asked for it has given up meanwhile
     if (!heard && isConnected(reply)) this.sessions.openConnected(reply)?.abort()
     // the server may have written before there was anybody here to hear of it
-    const opened = reply._tag === "localConnected" ? this.#links.session(reply.slot) : undefined
+    const opened = reply._tag === "cutThroughConnected" ? this.#links.session(reply.slot) : undefined
     if (opened !== undefined) this.sessions.guard(opened, lookForBytes)
   }
 

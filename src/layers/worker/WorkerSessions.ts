@@ -17,7 +17,7 @@ import type { WorkerMemory } from "./WorkerMemory.ts"
 import type { Guard, SessionIdentity, WorkerSession } from "./WorkerSession.ts"
 
 /** The reply that a connect has become a session. */
-export type Connected = Message.Of<"connected" | "localConnected">
+export type Connected = Message.Of<"connected" | "cutThroughConnected">
 
 const detached = (session: WorkerSession): void => session.onDetached()
 
@@ -80,7 +80,7 @@ export class WorkerSessions implements CutThroughOwner, SocketOwner {
   }
 
   openCutThrough(
-    message: Message.Of<"localAccepted" | "localConnected">,
+    message: Message.Of<"cutThroughAccepted" | "cutThroughConnected">,
     side: SessionBlock.Side,
     segment: Segment.Segment,
     peer: Inbox.Sender

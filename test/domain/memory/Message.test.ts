@@ -47,14 +47,14 @@ const samples: { readonly [K in Message.Tag]: Omit<Message.Of<K>, "_tag"> } = {
   reset: { session, reason: "r" },
   cleanup: { session },
   moved: { session },
-  certificates: { count: 1 },
+  certificates: {},
   insecure: { session, reason: "tls-failed" },
-  addSegment: { segment: 1, bytes: 2, hostBytes: 3 },
+  addSegment: { segment: 1 },
   deleteSegment: { segment: 1 },
   drain: {},
   stop: {},
   failed: { request: 1, reason: "TimedOut", detail: "d" },
-  localAccepted: {
+  cutThroughAccepted: {
     session,
     listener,
     segment: 1,
@@ -66,7 +66,7 @@ const samples: { readonly [K in Message.Tag]: Omit<Message.Of<K>, "_tag"> } = {
     remote: "r",
     local: "l"
   },
-  localConnected: {
+  cutThroughConnected: {
     request: 1,
     session,
     segment: 1,

@@ -98,7 +98,7 @@ const assertNoLocals = Effect.fnUntraced(function*({ host }: Stage) {
 })
 
 /** What a raw worker was offered. */
-const offers = (raw: RawWorker) => raw.all("localAccepted").map((message) => ({ ...message, offset: 0 }))
+const offers = (raw: RawWorker) => raw.all("cutThroughAccepted").map((message) => ({ ...message, offset: 0 }))
 
 describe("a local listener", () => {
   scenario(
@@ -206,19 +206,19 @@ describe("a local connect", () => {
         yield* until("the offer", () => offers(server!).length === 1)
         yield* settled
         // the segment and the link first
-        assert.deepStrictEqual(server!.said.toSorted(), ["addLink", "addSegment", "localAccepted"])
-        assert.strictEqual(server!.said.at(-1), "localAccepted")
-        assert.notInclude(client!.said, "localConnected")
+        assert.deepStrictEqual(server!.said.toSorted(), ["addLink", "addSegment", "cutThroughAccepted"])
+        assert.strictEqual(server!.said.at(-1), "cutThroughAccepted")
+        assert.notInclude(client!.said, "cutThroughConnected")
         assert.notInclude(client!.said, "addSegment")
         const connects = yield* stage.host.locals
         assert.deepStrictEqual(connects.connects.map(({ endpoint, scope }) => [endpoint, scope]), [[service, "local"]])
         assert.strictEqual((yield* stage.worker(0, "server")).offers.pending, 1)
         assert.isTrue(server!.claim(offers(server!)[0]!))
-        yield* until("the session", () => client!.all("localConnected").length === 1)
-        assert.deepStrictEqual(client!.said.toSorted(), ["addLink", "addSegment", "localConnected"])
-        assert.strictEqual(client!.said.at(-1), "localConnected")
-        const [accepted] = server!.all("localAccepted")
-        const [connected] = client!.all("localConnected")
+        yield* until("the session", () => client!.all("cutThroughConnected").length === 1)
+        assert.deepStrictEqual(client!.said.toSorted(), ["addLink", "addSegment", "cutThroughConnected"])
+        assert.strictEqual(client!.said.at(-1), "cutThroughConnected")
+        const [accepted] = server!.all("cutThroughAccepted")
+        const [connected] = client!.all("cutThroughConnected")
         assert.strictEqual(connected!.request, 7)
         assert.deepStrictEqual([connected!.slot, connected!.peerSlot], [accepted!.peerSlot, accepted!.slot])
         assert.deepStrictEqual([connected!.rxBytes, connected!.txBytes], [accepted!.txBytes, accepted!.rxBytes])
@@ -236,9 +236,9 @@ describe("a local connect", () => {
       client!.send({ _tag: "connect", request: 1, endpoint: service, source: "", timeout: 0 })
       yield* until("the offer", () => offers(server!).length === 1)
       server!.claim(offers(server!)[0]!)
-      yield* until("the session", () => client!.all("localConnected").length === 1)
-      const [accepted] = server!.all("localAccepted")
-      const [connected] = client!.all("localConnected")
+      yield* until("the session", () => client!.all("cutThroughConnected").length === 1)
+      const [accepted] = server!.all("cutThroughAccepted")
+      const [connected] = client!.all("cutThroughConnected")
       client!.send({ _tag: "close", session: connected!.session })
       yield* until("both to be told", () => [client!, server!].every((raw) => raw.all("cleanup").length === 1))
       assert.deepStrictEqual(server!.said.slice(-2), ["disconnected", "cleanup"])
@@ -291,13 +291,13 @@ describe("a local connect", () => {
         const { raws } = yield* attachRaw(stage, clientOptions(), 2)
         /** A session from its connect to its end; the memory that it had. */
         const session = Effect.fnUntraced(function*(client: RawWorker, request: number) {
-          const before = client.all("localConnected").length
+          const before = client.all("cutThroughConnected").length
           client.send({ _tag: "connect", request, endpoint: service, source: "", timeout: 0 })
           yield* until("the offer", () => offers(server!).length === request)
           server!.claim(offers(server!).at(-1)!)
-          yield* until("the session", () => client.all("localConnected").length > before)
-          const accepted = server!.all("localAccepted").at(-1)!
-          const { session } = client.all("localConnected").at(-1)!
+          yield* until("the session", () => client.all("cutThroughConnected").length > before)
+          const accepted = server!.all("cutThroughAccepted").at(-1)!
+          const { session } = client.all("cutThroughConnected").at(-1)!
           const { buffer } = server!.segments.get(accepted.segment)!
           client.send({ _tag: "close", session })
           yield* until("both to be told", () => server!.all("cleanup").length === request)
@@ -983,7 +983,7 @@ describe("a worker that goes", () => {
         for (let round = 0; round < 3; round++) {
           for (let i = 0; i < 2; i++) {
             raw!.send({ _tag: "connect", request: 10 * round + i, endpoint: service, source: "", timeout: 0 })
-            yield* until("the session", () => raw!.all("localConnected").length === 2 * round + i + 1)
+            yield* until("the session", () => raw!.all("cutThroughConnected").length === 2 * round + i + 1)
           }
           // one for all sessions of the two
           assert.strictEqual(raw!.all("addLink").length, round + 1)
@@ -1073,8 +1073,8 @@ describe("many of them", () => {
         // places are used again, at both ends
         for (let request = 0; request < 4; request++) {
           raw!.send({ _tag: "connect", request, endpoint: service, source: "", timeout: 0 })
-          yield* until("the session", () => raw!.all("localConnected").length === request + 1)
-          const { peerSlot, session, slot } = raw!.all("localConnected")[request]!
+          yield* until("the session", () => raw!.all("cutThroughConnected").length === request + 1)
+          const { peerSlot, session, slot } = raw!.all("cutThroughConnected")[request]!
           assert.isBelow(peerSlot, 100)
           assert.strictEqual(slot, 0)
           raw!.send({ _tag: "abort", session })
@@ -1138,11 +1138,11 @@ describe("W20", () => {
           case "accepted":
             this.waiting.push(message)
             break
-          case "localAccepted":
+          case "cutThroughAccepted":
             this.waiting.push({ ...message, offset: 0 })
             break
           case "connected":
-          case "localConnected":
+          case "cutThroughConnected":
             this.open.push(message.session)
             break
           case "cleanup": {
@@ -1209,8 +1209,8 @@ describe("W20", () => {
           break
         case "accepted":
         case "connected":
-        case "localAccepted":
-        case "localConnected":
+        case "cutThroughAccepted":
+        case "cutThroughConnected":
           assert.isTrue(segments.has(message.segment), `${message._tag} in segment ${message.segment}`)
           if ("link" in message) assert.isTrue(links.has(message.link), `${message._tag} over link ${message.link}`)
           sessions.add(message.session)
@@ -1349,8 +1349,8 @@ describe("W20", () => {
               "deleteSegment",
               "addLink",
               "deleteLink",
-              "localAccepted",
-              "localConnected",
+              "cutThroughAccepted",
+              "cutThroughConnected",
               "connected"
             ]
           ) {

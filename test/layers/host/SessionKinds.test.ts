@@ -54,13 +54,13 @@ const cutThrough = (side: "client" | "server") =>
     const { raws: [server] } = yield* attachRaw(stage, { name: "server", scope, listen: [service] })
     const { raws: [client] } = yield* attachRaw(stage, { name: "client", scope, listen: [] })
     client!.send({ _tag: "connect", request: 1, endpoint: service, source: "", timeout: 0 })
-    yield* until("the offer", () => server!.all("localAccepted").length === 1)
-    const [offer] = server!.all("localAccepted")
+    yield* until("the offer", () => server!.all("cutThroughAccepted").length === 1)
+    const [offer] = server!.all("cutThroughAccepted")
     server!.claim({ ...offer!, offset: 0 })
-    yield* until("the session", () => client!.all("localConnected").length === 1)
+    yield* until("the session", () => client!.all("cutThroughConnected").length === 1)
     return side === "server"
       ? { host: stage.host, app: side, raw: server!, session: offer!.session }
-      : { host: stage.host, app: side, raw: client!, session: client!.all("localConnected")[0]!.session }
+      : { host: stage.host, app: side, raw: client!, session: client!.all("cutThroughConnected")[0]!.session }
   })
 
 /** A connection that moves nowhere: what is made of it is what counts. */

@@ -71,7 +71,7 @@ const toWorker: ReadonlyArray<Message.Message> = [
   { _tag: "stop" },
   { _tag: "failed", request: 10, reason: "AlreadyListening", detail: "by app \u201cgreeter\u201d" },
   {
-    _tag: "localAccepted",
+    _tag: "cutThroughAccepted",
     session: session(6),
     listener: listener(2),
     segment: 10,
@@ -84,7 +84,7 @@ const toWorker: ReadonlyArray<Message.Message> = [
     local: "local://cache"
   },
   {
-    _tag: "localConnected",
+    _tag: "cutThroughConnected",
     request: 11,
     session: session(7),
     segment: 11,

@@ -490,7 +490,7 @@ describe("SegmentManager", () => {
     it.effect("W16 W20 one is announced when it is made, resolved by its number, and withdrawn when its session is gone", () =>
       Effect.gen(function*() {
         const { announced, heard, segments } = yield* make()
-        const segment = segments.local.create(SIZE)!
+        const segment = segments.cutThrough.create(SIZE)!
         assert.deepStrictEqual(yield* heard, [`announce ${segment.index}`])
         assert.strictEqual(announced[0], segment)
         assert.isTrue(segment.buffer instanceof SharedArrayBuffer)
@@ -498,123 +498,123 @@ describe("SegmentManager", () => {
         // all of it is the host's to say: the worker takes none of it for its arena
         assert.strictEqual(segment.hostBytes, SIZE)
         assert.strictEqual(segments.segment(segment.index), segment)
-        assert.deepStrictEqual(segments.local.statistics(), { count: 1, bytes: SIZE, kept: 0 })
-        segments.local.free(segment.index)
+        assert.deepStrictEqual(segments.cutThrough.statistics(), { count: 1, bytes: SIZE, kept: 0 })
+        segments.cutThrough.free(segment.index)
         assert.deepStrictEqual(yield* heard, [`withdraw ${segment.index}`])
-        segments.local.free(segment.index)
+        segments.cutThrough.free(segment.index)
         assert.deepStrictEqual(yield* heard, [])
-        assert.deepStrictEqual(segments.local.statistics(), { count: 0, bytes: 0, kept: 0 })
+        assert.deepStrictEqual(segments.cutThrough.statistics(), { count: 0, bytes: 0, kept: 0 })
       }))
 
     it.effect("W16 another worker's segment gets a number here, is the same memory, and does not count for the limit", () =>
       Effect.gen(function*() {
         const server = yield* make({ memoryLimit: room + SIZE })
         const client = yield* make({ memoryLimit: room })
-        const segment = server.segments.local.create(SIZE)!
-        assert.isUndefined(client.segments.local.create(SIZE))
-        const adopted = client.segments.local.adopt(segment.buffer)
+        const segment = server.segments.cutThrough.create(SIZE)!
+        assert.isUndefined(client.segments.cutThrough.create(SIZE))
+        const adopted = client.segments.cutThrough.adopt(segment.buffer)
         assert.strictEqual(adopted.buffer, segment.buffer)
         assert.deepStrictEqual(yield* client.heard, [`announce ${adopted.index}`])
-        assert.deepStrictEqual(client.segments.local.statistics(), { count: 1, bytes: 0, kept: 0 })
-        server.segments.local.free(segment.index)
+        assert.deepStrictEqual(client.segments.cutThrough.statistics(), { count: 1, bytes: 0, kept: 0 })
+        server.segments.cutThrough.free(segment.index)
         assert.strictEqual(client.segments.segment(adopted.index), adopted)
-        client.segments.local.free(adopted.index)
-        assert.deepStrictEqual(client.segments.local.statistics(), { count: 0, bytes: 0, kept: 0 })
+        client.segments.cutThrough.free(adopted.index)
+        assert.deepStrictEqual(client.segments.cutThrough.statistics(), { count: 0, bytes: 0, kept: 0 })
       }))
 
     it.effect("W20 no number is used twice, whatever kind of segment it is for", () =>
       Effect.gen(function*() {
         const { segments } = yield* make()
-        const one = segments.local.create(SIZE)!.index
-        segments.local.free(one)
+        const one = segments.cutThrough.create(SIZE)!.index
+        segments.cutThrough.free(one)
         segments.addForWorker(64)
-        const two = segments.local.create(SIZE)!.index
+        const two = segments.cutThrough.create(SIZE)!.index
         assert.deepStrictEqual([one, two], [1, 3])
       }))
 
     it.effect("W16 the memory limit holds for them and for the others together, and who was refused hears of room", () =>
       Effect.gen(function*() {
         const { heard, segments } = yield* make({ memoryLimit: room + ADDED })
-        const one = segments.local.create(SIZE)!
-        const two = segments.local.create(SIZE)!
-        assert.isUndefined(segments.local.create(64))
+        const one = segments.cutThrough.create(SIZE)!
+        const two = segments.cutThrough.create(SIZE)!
+        assert.isUndefined(segments.cutThrough.create(64))
         assert.isFalse(segments.addForWorker(64))
         yield* heard
-        segments.local.free(one.index)
+        segments.cutThrough.free(one.index)
         assert.deepStrictEqual(yield* heard, [`withdraw ${one.index}`, "available"])
         assert.isFalse(segments.addForWorker(64))
-        segments.local.free(two.index)
+        segments.cutThrough.free(two.index)
         yield* heard
         assert.isTrue(segments.addForWorker(64))
-        assert.isUndefined(segments.local.create(SIZE))
+        assert.isUndefined(segments.cutThrough.create(SIZE))
       }))
 
     it.effect("W16 a machine that has no more memory is as a limit", () =>
       Effect.gen(function*() {
         const { heard, segments } = yield* make({ memoryLimit: 2 ** 60 })
-        assert.isUndefined(segments.local.create(2 ** 53))
+        assert.isUndefined(segments.cutThrough.create(2 ** 53))
         assert.deepStrictEqual(yield* heard, [])
-        assert.deepStrictEqual(segments.local.statistics(), { count: 0, bytes: 0, kept: 0 })
+        assert.deepStrictEqual(segments.cutThrough.statistics(), { count: 0, bytes: 0, kept: 0 })
       }))
 
     it.effect("W16 memory that is kept is the same peer's again, and never another's or a segment of another size", () =>
       Effect.gen(function*() {
         const { heard, segments } = yield* make()
         const [peer, other] = [{}, {}]
-        const first = segments.local.create(SIZE, peer)!
-        segments.local.free(first.index, true)
+        const first = segments.cutThrough.create(SIZE, peer)!
+        segments.cutThrough.free(first.index, true)
         assert.deepStrictEqual(yield* heard, [`announce ${first.index}`, `withdraw ${first.index}`])
-        assert.deepStrictEqual(segments.local.statistics(), { count: 0, bytes: 0, kept: SIZE })
-        assert.notStrictEqual(segments.local.create(SIZE, other)!.buffer, first.buffer)
-        assert.notStrictEqual(segments.local.create(SIZE)!.buffer, first.buffer)
-        assert.notStrictEqual(segments.local.create(2 * SIZE, peer)!.buffer, first.buffer)
-        const again = segments.local.create(SIZE, peer)!
+        assert.deepStrictEqual(segments.cutThrough.statistics(), { count: 0, bytes: 0, kept: SIZE })
+        assert.notStrictEqual(segments.cutThrough.create(SIZE, other)!.buffer, first.buffer)
+        assert.notStrictEqual(segments.cutThrough.create(SIZE)!.buffer, first.buffer)
+        assert.notStrictEqual(segments.cutThrough.create(2 * SIZE, peer)!.buffer, first.buffer)
+        const again = segments.cutThrough.create(SIZE, peer)!
         assert.strictEqual(again.buffer, first.buffer)
         assert.notStrictEqual(again.index, first.index)
-        assert.notStrictEqual(segments.local.create(SIZE, peer)!.buffer, first.buffer)
-        assert.strictEqual(segments.local.statistics().kept, 0)
+        assert.notStrictEqual(segments.cutThrough.create(SIZE, peer)!.buffer, first.buffer)
+        assert.strictEqual(segments.cutThrough.statistics().kept, 0)
       }))
 
     it.effect("W16 nothing is kept that is not to be, nor for a peer that is gone", () =>
       Effect.gen(function*() {
         const { segments } = yield* make()
         const peer = {}
-        const [one, two] = [segments.local.create(SIZE, peer)!, segments.local.create(SIZE, peer)!]
-        segments.local.free(one.index)
-        assert.strictEqual(segments.local.statistics().kept, 0)
-        segments.local.free(two.index, true)
-        segments.local.forget(peer)
-        assert.strictEqual(segments.local.statistics().kept, 0)
-        assert.isFalse([one.buffer, two.buffer].includes(segments.local.create(SIZE, peer)!.buffer))
+        const [one, two] = [segments.cutThrough.create(SIZE, peer)!, segments.cutThrough.create(SIZE, peer)!]
+        segments.cutThrough.free(one.index)
+        assert.strictEqual(segments.cutThrough.statistics().kept, 0)
+        segments.cutThrough.free(two.index, true)
+        segments.cutThrough.forget(peer)
+        assert.strictEqual(segments.cutThrough.statistics().kept, 0)
+        assert.isFalse([one.buffer, two.buffer].includes(segments.cutThrough.create(SIZE, peer)!.buffer))
       }))
 
     it.effect("W16 what is kept counts for the memory limit, and is given up for those who need it", () =>
       Effect.gen(function*() {
         const { segments } = yield* make({ memoryLimit: room + ADDED })
         const peers = [{}, {}]
-        const made = peers.map((peer) => segments.local.create(SIZE, peer)!)
-        for (const { index } of made) segments.local.free(index, true)
-        assert.deepStrictEqual(segments.local.statistics(), { count: 0, bytes: 0, kept: 2 * SIZE })
+        const made = peers.map((peer) => segments.cutThrough.create(SIZE, peer)!)
+        for (const { index } of made) segments.cutThrough.free(index, true)
+        assert.deepStrictEqual(segments.cutThrough.statistics(), { count: 0, bytes: 0, kept: 2 * SIZE })
         // one of the two goes for another peer, and all that is left for a segment of the worker's
-        assert.isDefined(segments.local.create(SIZE, {}))
-        assert.strictEqual(segments.local.statistics().kept, SIZE)
-        assert.isUndefined(segments.local.create(2 * SIZE, {}))
-        assert.strictEqual(segments.local.statistics().kept, SIZE)
-        assert.strictEqual(segments.local.create(SIZE, peers[1]!)!.buffer, made[1]!.buffer)
+        assert.isDefined(segments.cutThrough.create(SIZE, {}))
+        assert.strictEqual(segments.cutThrough.statistics().kept, SIZE)
+        assert.isUndefined(segments.cutThrough.create(2 * SIZE, {}))
+        assert.strictEqual(segments.cutThrough.statistics().kept, SIZE)
+        assert.strictEqual(segments.cutThrough.create(SIZE, peers[1]!)!.buffer, made[1]!.buffer)
         assert.isFalse(segments.addForWorker(64))
       }))
 
     it.effect("W16 no worker can say of one that it is mapped or unused", () =>
       Effect.gen(function*() {
         const { heard, segments } = yield* make()
-        const { index } = segments.local.create(SIZE)!
+        const { index } = segments.cutThrough.create(SIZE)!
         const before = segments.statistics()
         yield* heard
         segments.mapped(index)
         segments.unused(index)
         assert.deepStrictEqual(yield* heard, [])
         assert.deepStrictEqual(segments.statistics(), before)
-        assert.deepStrictEqual(segments.local.statistics(), { count: 1, bytes: SIZE, kept: 0 })
+        assert.deepStrictEqual(segments.cutThrough.statistics(), { count: 1, bytes: SIZE, kept: 0 })
       }))
   })
 
