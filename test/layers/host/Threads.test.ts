@@ -179,6 +179,8 @@ describe.each(["shared", "transfer"] as const)("workers on threads, placement %s
         )
         channel.addEventListener("message", (event) => void words.push((event as { readonly data: Int32Array }).data))
         const [[first], [second]] = yield* stage.dialBoth(1)
+        // a cold worker may have let an offer run out: it is offered the next when it has come past that one
+        yield* until("the worker to be behind with nothing", () => !stage.worker(0).congested)
         first!.say("block")
         yield* until("the thread to be blocked", () => words.length === 1)
         const before = stage.worker(0).offers
