@@ -73,6 +73,23 @@ const importsOf = (file: string): ReadonlyArray<string> =>
   [...textOf(file).matchAll(/(?:from |import\()"(\.[^"]+)"/g)]
     .map(([, path]) => Path.posix.join(Path.posix.dirname(file), path!))
 
+/** The files that a file exports something of: as `what` matches it. */
+const exportsOf = (file: string, what = /[^;"]*?/): ReadonlyArray<string> =>
+  [...textOf(file).matchAll(new RegExp(`^export (?:type )?(?:${what.source}) from "(\\.[^"]+)"`, "gm"))]
+    .map(([, path]) => Path.posix.join(Path.posix.dirname(file), path!))
+
+/** What a file declares and exports; of a function with several signatures, and of a schema and its type, the first. */
+const itemsOf = (file: string): ReadonlyArray<{ readonly name: string; readonly tagged: boolean }> => {
+  const seen = new Set<string>()
+  const declared =
+    /(\/\*\*(?:(?!\*\/)[^])*\*\/\n)?^export (?:declare |abstract )*(?:const|function|type|interface|class) (\w+)/gm
+  return [...textOf(file).matchAll(declared)].flatMap(([, doc = "", name]) => {
+    if (seen.has(name!)) return []
+    seen.add(name!)
+    return [{ name: name!, tagged: /@category \w/.test(doc) && /@since \d/.test(doc) }]
+  })
+}
+
 describe("the house", () => {
   it("has a room for each file", () => {
     assert.deepStrictEqual(files.filter((file) => !isEntry(file) && roomOf(file) === undefined), [])
@@ -125,5 +142,32 @@ describe("the house", () => {
   it("has one file for each name in services and layers", () => {
     const names = files.filter((file) => !isEntry(file)).map((file) => Path.posix.basename(file))
     assert.deepStrictEqual(names.filter((name, at) => names.indexOf(name) !== at), [])
+  })
+
+  it("has a test file by the name of a source file, or one that says what it covers", () => {
+    const tests = (Fs.readdirSync(import.meta.dirname, { recursive: true }) as ReadonlyArray<string>)
+      .filter((file) => file.endsWith(".test.ts"))
+      .map((file) => file.replaceAll(Path.sep, "/"))
+    const astray = tests.filter((file) =>
+      !files.includes(file.replace(".test.ts", ".ts"))
+      && !Fs.readFileSync(Path.join(import.meta.dirname, file), "utf8").startsWith("/**")
+    )
+    assert.deepStrictEqual(astray, [])
+  })
+
+  it("has tags on all that its modules for others export", () => {
+    const whole = files.filter(isEntry).flatMap((file) => exportsOf(file, /\* as \w+/))
+    const untagged = whole.flatMap((file) =>
+      itemsOf(file).flatMap(({ name, tagged }) => tagged ? [] : `${file}: ${name}`)
+    )
+    assert.deepStrictEqual([...new Set(untagged)], [])
+  })
+
+  it("has tags nowhere else", () => {
+    const shown = new Set(files.filter(isEntry))
+    // what is exported by way of another module, too
+    for (const file of shown) for (const target of exportsOf(file)) shown.add(target)
+    const stray = files.filter((file) => !shown.has(file) && /^ *(?:\/\*)?\* @(?:since|category) /m.test(textOf(file)))
+    assert.deepStrictEqual(stray, [])
   })
 })

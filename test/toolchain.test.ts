@@ -1,3 +1,4 @@
+/** The tools that the project is built and tested with. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Fs from "node:fs"
 import { version } from "../src/domain/report/Version.ts"

@@ -20,7 +20,7 @@
  * Workers, sessions, listeners and rules are given by their handles, as text: `12.3`. An operation that waits for
  * sessions to end answers when it is done, and goes on when the client that asked for it leaves.
  *
- * @since 0.1.0
+ * The requests and their errors are one contract, and so one file.
  */
 import * as HttpApi from "effect/http-api/HttpApi"
 import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
@@ -43,9 +43,6 @@ const app = { app: Schema.String }
 
 /**
  * What the host says of itself.
- *
- * @category groups
- * @since 0.1.0
  */
 export class HostGroup extends HttpApiGroup.make("host")
   .add(
@@ -58,10 +55,6 @@ export class HostGroup extends HttpApiGroup.make("host")
   .prefix("/v1")
 {}
 
-/**
- * @category groups
- * @since 0.1.0
- */
 export class AppGroup extends HttpApiGroup.make("apps")
   .add(
     HttpApiEndpoint.get("get", "/apps/:app", {
@@ -76,9 +69,6 @@ export class AppGroup extends HttpApiGroup.make("apps")
 
 /**
  * A worker that was added.
- *
- * @category models
- * @since 0.1.0
  */
 export const AddedWorker = Schema.Struct({
   handle: Schema.String,
@@ -98,10 +88,6 @@ const worker = { worker: HandleText.HandleFromString<WorkerHandle>() }
 /** Whether sessions are ended at once. If not, they are waited for, up to the application's drain timeout. */
 const now = { now: Schema.optional(Schema.Boolean) }
 
-/**
- * @category groups
- * @since 0.1.0
- */
 export class WorkerGroup extends HttpApiGroup.make("workers")
   .add(
     HttpApiEndpoint.post("add", "/apps/:app/workers", {
@@ -129,17 +115,11 @@ const { appIndex: _, ...filter } = Report.SessionFilter.fields
 /**
  * How many sessions an answer lists: the most, and the default. Writing them down takes the host's loop some microseconds
  * each.
- *
- * @category constants
- * @since 0.1.0
  */
 export const sessionLimit = { max: 1_000_000, default: 1000 } as const
 
 /**
  * Which sessions to tell of, and how many: `app` is a name or an index, for the rest see `Report.SessionFilter`.
- *
- * @category models
- * @since 0.1.0
  */
 export const SessionQuery = Schema.Struct({
   app: Schema.optional(Schema.String),
@@ -148,10 +128,6 @@ export const SessionQuery = Schema.Struct({
 })
 export type SessionQuery = typeof SessionQuery.Type
 
-/**
- * @category groups
- * @since 0.1.0
- */
 export class SessionGroup extends HttpApiGroup.make("sessions")
   .add(
     HttpApiEndpoint.get("list", "/sessions", {
@@ -168,10 +144,6 @@ export class SessionGroup extends HttpApiGroup.make("sessions")
   .prefix("/v1")
 {}
 
-/**
- * @category groups
- * @since 0.1.0
- */
 export class ListenerGroup extends HttpApiGroup.make("listeners")
   .add(
     HttpApiEndpoint.get("list", "/listeners", { success: Schema.Array(Report.ListenerReport) }),
@@ -185,17 +157,10 @@ export class ListenerGroup extends HttpApiGroup.make("listeners")
 
 /**
  * A session rule, with the handle that it is removed by.
- *
- * @category models
- * @since 0.1.0
  */
 export const ListedRule = Schema.Struct({ handle: Schema.String, rule: Schema.toType(Rule) })
 export type ListedRule = typeof ListedRule.Type
 
-/**
- * @category groups
- * @since 0.1.0
- */
 export class RuleGroup extends HttpApiGroup.make("rules")
   .add(
     HttpApiEndpoint.get("list", "/rules", { success: Schema.Array(ListedRule) }),
@@ -217,9 +182,6 @@ const source = { source: Schema.String }
 
 /**
  * The source deny list.
- *
- * @category groups
- * @since 0.1.0
  */
 export class DeniedGroup extends HttpApiGroup.make("denied")
   .add(
@@ -230,10 +192,6 @@ export class DeniedGroup extends HttpApiGroup.make("denied")
   .prefix("/v1")
 {}
 
-/**
- * @category api
- * @since 0.1.0
- */
 export class ControlApi extends HttpApi.make("sluice")
   .add(HostGroup)
   .add(AppGroup)
@@ -258,9 +216,6 @@ export class ControlApi extends HttpApi.make("sluice")
  * - `NotAHost`: what answers is not a host of this version.
  * - `TimedOut`: there was no answer in time.
  * - `Failed`: anything else, `detail` has the system's words.
- *
- * @category errors
- * @since 0.1.0
  */
 export class ControlError extends Schema.TaggedError<ControlError>()("ControlError", {
   path: Schema.String,

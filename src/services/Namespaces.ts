@@ -12,7 +12,12 @@ import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 
-/** A name or a secret that can't be one. */
+/**
+ * A name or a secret that can't be one.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
 export class InvalidNamespace extends Schema.TaggedError<InvalidNamespace>()("InvalidNamespace", {
   namespace: Schema.String,
   detail: Schema.String
@@ -22,7 +27,12 @@ export class InvalidNamespace extends Schema.TaggedError<InvalidNamespace>()("In
   }
 }
 
-/** There is a namespace of this name, or, for `default`, there always is. */
+/**
+ * There is a namespace of this name, or, for `default`, there always is.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
 export class NamespaceExists extends Schema.TaggedError<NamespaceExists>()("NamespaceExists", {
   namespace: Schema.String
 }) {
@@ -31,7 +41,12 @@ export class NamespaceExists extends Schema.TaggedError<NamespaceExists>()("Name
   }
 }
 
-/** There is no namespace of this name. */
+/**
+ * There is no namespace of this name.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
 export class NoSuchNamespace extends Schema.TaggedError<NoSuchNamespace>()("NoSuchNamespace", {
   namespace: Schema.String
 }) {
@@ -40,7 +55,12 @@ export class NoSuchNamespace extends Schema.TaggedError<NoSuchNamespace>()("NoSu
   }
 }
 
-/** Applications are attached to the namespace: it can be removed once they are detached. */
+/**
+ * Applications are attached to the namespace: it can be removed once they are detached.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
 export class NamespaceInUse extends Schema.TaggedError<NamespaceInUse>()("NamespaceInUse", {
   namespace: Schema.String,
   applications: Schema.Int
@@ -51,14 +71,24 @@ export class NamespaceInUse extends Schema.TaggedError<NamespaceInUse>()("Namesp
   }
 }
 
-/** The default namespace is always there. */
+/**
+ * The default namespace is always there.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
 export class DefaultNamespace extends Schema.TaggedError<DefaultNamespace>()("DefaultNamespace", {}) {
   override get message(): string {
     return "the default namespace can't be removed"
   }
 }
 
-/** The secret is not the namespace's; which of the two has one is not said. */
+/**
+ * The secret is not the namespace's; which of the two has one is not said.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
 export class WrongSecret extends Schema.TaggedError<WrongSecret>()("WrongSecret", {
   namespace: Schema.String
 }) {

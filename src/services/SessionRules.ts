@@ -18,7 +18,12 @@ import {
 } from "../domain/admission/SessionRule.ts"
 import type { Prefix } from "../domain/net/Prefix.ts"
 
-/** There is a rule that matches the very same, or the source is denied already. */
+/**
+ * There is a rule that matches the very same, or the source is denied already.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
 export class AlreadyExists extends Schema.TaggedError<AlreadyExists>()("AlreadyExists", {
   /** The rule in one line, or the source. */
   what: Schema.String
@@ -28,7 +33,12 @@ export class AlreadyExists extends Schema.TaggedError<AlreadyExists>()("AlreadyE
   }
 }
 
-/** There are as many as there may be. */
+/**
+ * There are as many as there may be.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
 export class TooMany extends Schema.TaggedError<TooMany>()("TooMany", {
   limit: Schema.Int
 }) {
@@ -52,7 +62,12 @@ export class RuleError extends Schema.TaggedError<RuleError>()("RuleError", {
   }
 }
 
-/** The handle is of no rule that there is. */
+/**
+ * The handle is of no rule that there is.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
 export class NoSuchRule extends Schema.TaggedError<NoSuchRule>()("NoSuchRule", {
   rule: Schema.String
 }) {
@@ -61,7 +76,12 @@ export class NoSuchRule extends Schema.TaggedError<NoSuchRule>()("NoSuchRule", {
   }
 }
 
-/** The very source is not on the deny list; one that covers it may be. */
+/**
+ * The very source is not on the deny list; one that covers it may be.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
 export class NotDenied extends Schema.TaggedError<NotDenied>()("NotDenied", {
   source: Schema.String
 }) {

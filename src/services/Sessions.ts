@@ -176,6 +176,9 @@ const sentenceOf = (reason: { readonly detail: string; readonly why?: string }):
  * The host could not listen there, or refused to.
  *
  * **Details** `reason` is tagged: what each tag means is told where `Refusal.ListenReasons` are listed.
+ *
+ * @category errors
+ * @since 0.1.0
  */
 export class ListenFailed extends Schema.TaggedError<ListenFailed>()("ListenFailed", {
   endpoint: Schema.String,
@@ -202,7 +205,12 @@ export class ListenFailed extends Schema.TaggedError<ListenFailed>()("ListenFail
   }
 }
 
-/** What a listener fails with that was told no endpoint, in an application that was told none. */
+/**
+ * What a listener fails with that was told no endpoint, in an application that was told none.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
 export const noEndpoint = (): ListenFailed =>
   new ListenFailed({
     endpoint: "",
@@ -212,7 +220,12 @@ export const noEndpoint = (): ListenFailed =>
     }
   })
 
-/** An unlisten that changed nothing: the listener is another application's, or does not exist any longer (W9). */
+/**
+ * An unlisten that changed nothing: the listener is another application's, or does not exist any longer (W9).
+ *
+ * @category errors
+ * @since 0.1.0
+ */
 export class UnlistenFailed extends Schema.TaggedError<UnlistenFailed>()("UnlistenFailed", {
   listener: Schema.String,
   reason: Schema.TaggedUnion({
@@ -236,6 +249,9 @@ export class UnlistenFailed extends Schema.TaggedError<UnlistenFailed>()("Unlist
  *
  * **Details** `reason` is tagged. `Refused` is the host's own word (M7): its `why` names the limit or the rule. What the
  * other tags mean is told where `Refusal.ConnectReasons` are listed.
+ *
+ * @category errors
+ * @since 0.1.0
  */
 export class ConnectFailed extends Schema.TaggedError<ConnectFailed>()("ConnectFailed", {
   endpoint: Schema.String,

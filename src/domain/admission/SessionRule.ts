@@ -24,7 +24,12 @@ import { choice, described, infosOf, number } from "../options/OptionFields.ts"
 import * as OptionProblems from "../options/OptionProblems.ts"
 import type * as Handle from "../state/Handle.ts"
 
-/** A rule that is in force. */
+/**
+ * A rule that is in force.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type RuleHandle = Handle.Handle<"RuleHandle">
 
 const isName = Schema.is(Name)

@@ -87,20 +87,80 @@ export interface Geometry {
  */
 export const CONTROL_WORDS = 127
 
+/**
+ * @category constants
+ * @since 0.1.0
+ */
 export const TAIL = 0
+/**
+ * @category constants
+ * @since 0.1.0
+ */
 export const IO_TAIL = 1
+/**
+ * @category constants
+ * @since 0.1.0
+ */
 export const CONTROL_TAIL = 2
+/**
+ * @category constants
+ * @since 0.1.0
+ */
 export const HEAD = 16
+/**
+ * @category constants
+ * @since 0.1.0
+ */
 export const IO_HEAD = 17
+/**
+ * @category constants
+ * @since 0.1.0
+ */
 export const CONTROL_HEAD = 18
+/**
+ * @category constants
+ * @since 0.1.0
+ */
 export const IDLE = 32
+/**
+ * @category constants
+ * @since 0.1.0
+ */
 export const WANTED = 33
+/**
+ * @category constants
+ * @since 0.1.0
+ */
 export const LOCK = 48
+/**
+ * @category constants
+ * @since 0.1.0
+ */
 export const CLOSED = 49
+/**
+ * @category constants
+ * @since 0.1.0
+ */
 export const INDEX = 64
+/**
+ * @category constants
+ * @since 0.1.0
+ */
 export const IO_SLOT = 4
+/**
+ * @category constants
+ * @since 0.1.0
+ */
 export const CONTROL_SLOT = CONTROL_WORDS + 1
+/**
+ * @category constants
+ * @since 0.1.0
+ */
 export const CONTROL_BIT = 0x8000_0000
+/**
+ * @category constants
+ * @since 0.1.0
+ */
 export const POSITION = 0x7fff_ffff
 
 /**

@@ -4,6 +4,8 @@
  * Times are milliseconds, sizes bytes, counts numbers of things now unless it is said that they are sums. Applications
  * are named and numbered (`app`, `appIndex`), a worker is given by its number within its application. What an operation
  * can be done on has its handle, as `index.generation`.
+ *
+ * It is a long file of short definitions: the reports refer to each other, and whoever reads one finds its parts here.
  */
 import * as Schema from "effect/Schema"
 import * as AddressPattern from "../net/AddressPattern.ts"
@@ -18,6 +20,10 @@ const Count = Schema.Int
 const countsOf = <K extends string>(keys: ReadonlyArray<K>) =>
   Schema.Struct(Object.fromEntries(keys.map((key) => [key, Count])) as Record<K, typeof Count>)
 
+/**
+ * @category models
+ * @since 0.1.0
+ */
 export const MessageCounts = Schema.Struct({
   sent: Count,
   delivered: Count,
@@ -25,6 +31,10 @@ export const MessageCounts = Schema.Struct({
   released: countsOf(ReleaseReasons)
 })
 
+/**
+ * @category models
+ * @since 0.1.0
+ */
 export const OfferCounts = Schema.Struct({
   offered: Count,
   claimed: Count,
@@ -33,6 +43,10 @@ export const OfferCounts = Schema.Struct({
   pending: Count
 })
 
+/**
+ * @category models
+ * @since 0.1.0
+ */
 export const ArrivalCounts = Schema.Struct({
   arrived: Count,
   claimed: Count,
@@ -46,12 +60,26 @@ export const ArrivalCounts = Schema.Struct({
   dropped: countsOf(DropReasons)
 })
 
-/** Where an application listens and connects: within its namespace, with the transport, or both (W17). */
+/**
+ * Where an application listens and connects: within its namespace, with the transport, or both (W17).
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export const Scope = Schema.Literals(["local", "global"])
 
-/** Slots in use and slots there are. */
+/**
+ * Slots in use and slots there are.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export const Depth = Schema.Struct({ used: Count, size: Count })
 
+/**
+ * @category models
+ * @since 0.1.0
+ */
 export const WorkerReport = Schema.Struct({
   handle: Schema.String,
   workerIndex: Count,
@@ -82,9 +110,18 @@ export const WorkerReport = Schema.Struct({
 })
 export type WorkerReport = typeof WorkerReport.Type
 
-/** Who has the socket of a connection: the host, or the worker that has claimed it. */
+/**
+ * Who has the socket of a connection: the host, or the worker that has claimed it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export const Placement = Schema.Literals(["shared", "transfer"])
 
+/**
+ * @category models
+ * @since 0.1.0
+ */
 export const ListenerReport = Schema.Struct({
   handle: Schema.String,
   app: Schema.String,
@@ -106,7 +143,12 @@ export const ListenerReport = Schema.Struct({
 })
 export type ListenerReport = typeof ListenerReport.Type
 
-/** A certificate of an application: what anybody may know of it, and never the key (W19). */
+/**
+ * A certificate of an application: what anybody may know of it, and never the key (W19).
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export const CertificateReport = Schema.Struct({
   handle: Schema.String,
   subject: Schema.String,
@@ -121,12 +163,21 @@ export const CertificateReport = Schema.Struct({
 })
 export type CertificateReport = typeof CertificateReport.Type
 
-/** What an application shows of itself: the rows of a table, whose columns are the fields. */
+/**
+ * What an application shows of itself: the rows of a table, whose columns are the fields.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export const Status = Schema.Array(
   Schema.Record(Schema.String, Schema.NullOr(Schema.Union([Schema.String, Schema.Finite, Schema.Boolean])))
 )
 export type Status = typeof Status.Type
 
+/**
+ * @category models
+ * @since 0.1.0
+ */
 export const AppReport = Schema.Struct({
   index: Count,
   name: Schema.String,
@@ -150,6 +201,10 @@ export const AppReport = Schema.Struct({
 })
 export type AppReport = typeof AppReport.Type
 
+/**
+ * @category models
+ * @since 0.1.0
+ */
 export const HostReport = Schema.Struct({
   pid: Count,
   version: Schema.String,
@@ -168,13 +223,28 @@ export type HostReport = typeof HostReport.Type
 // Sessions
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** What a session's bytes go over: a connection, or memory that two workers share. */
+/**
+ * What a session's bytes go over: a connection, or memory that two workers share.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export const SessionTransport = Endpoint.TransportName
 
-/** How a session came to be; a cut-through session is two of them, one at each end (W16). */
+/**
+ * How a session came to be; a cut-through session is two of them, one at each end (W16).
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export const SessionKind = Schema.Literals(["accepted", "connected", "cut-through server", "cut-through client"])
 
-/** A fifo: bytes in it, bytes that it may hold, and bytes of memory that it has now. */
+/**
+ * A fifo: bytes in it, bytes that it may hold, and bytes of memory that it has now.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export const FifoReport = Schema.Struct({ used: Count, size: Count, memory: Count })
 
 /** Which worker something belongs to. */
@@ -185,6 +255,10 @@ const OfWorker = {
   workerHandle: Schema.String
 }
 
+/**
+ * @category models
+ * @since 0.1.0
+ */
 export const SessionReport = Schema.Struct({
   handle: Schema.String,
   ...OfWorker,
@@ -206,11 +280,21 @@ export const SessionReport = Schema.Struct({
 })
 export type SessionReport = typeof SessionReport.Type
 
-/** Sessions, the first of `total` that there are. */
+/**
+ * Sessions, the first of `total` that there are.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export const SessionsReport = Schema.Struct({ total: Count, sessions: Schema.Array(SessionReport) })
 export type SessionsReport = typeof SessionsReport.Type
 
-/** A worker's number within its application, as `1`, or its handle, as `3.0`. */
+/**
+ * A worker's number within its application, as `1`, or its handle, as `3.0`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export const WorkerFilter = Schema.String.check(
   Schema.isPattern(/^(?:0|[1-9]\d{0,7})(?:\.(?:0|[1-9]\d{0,8}))?$/, {
     expected: `a worker's number within its application, or its handle, such as "1" or "3.0"`
@@ -219,6 +303,9 @@ export const WorkerFilter = Schema.String.check(
 
 /**
  * Which sessions to tell of: those that all given fields let pass. `SessionFilter.compile` decides.
+ *
+ * @category models
+ * @since 0.1.0
  */
 export const SessionFilter = Schema.Struct({
   appIndex: Schema.optional(Count),
@@ -230,7 +317,12 @@ export const SessionFilter = Schema.Struct({
 })
 export type SessionFilter = typeof SessionFilter.Type
 
-/** A connect that is half-open: it is neither a session nor given up (W14). */
+/**
+ * A connect that is half-open: it is neither a session nor given up (W14).
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export const ConnectReport = Schema.Struct({
   ...OfWorker,
   /** Its number among the worker's requests. */
@@ -244,7 +336,12 @@ export const ConnectReport = Schema.Struct({
 })
 export type ConnectReport = typeof ConnectReport.Type
 
-/** One end of a cut-through session. */
+/**
+ * One end of a cut-through session.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export const LocalEnd = Schema.Struct({
   ...OfWorker,
   /** Handle of the session at this end. */
@@ -253,7 +350,12 @@ export const LocalEnd = Schema.Struct({
 })
 export type LocalEnd = typeof LocalEnd.Type
 
-/** A cut-through session: both its ends, and the segment that they share (W16). */
+/**
+ * A cut-through session: both its ends, and the segment that they share (W16).
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export const LocalSessionReport = Schema.Struct({
   endpoint: Schema.String,
   server: LocalEnd,
@@ -263,7 +365,12 @@ export const LocalSessionReport = Schema.Struct({
 })
 export type LocalSessionReport = typeof LocalSessionReport.Type
 
-/** An entry of a namespace's local table (W17). */
+/**
+ * An entry of a namespace's local table (W17).
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export const LocalListenerReport = Schema.Struct({
   namespace: Schema.String,
   endpoint: Schema.String,
@@ -274,7 +381,12 @@ export const LocalListenerReport = Schema.Struct({
 })
 export type LocalListenerReport = typeof LocalListenerReport.Type
 
-/** What there is in local scope; `connects` are those that wait for a worker of this host. */
+/**
+ * What there is in local scope; `connects` are those that wait for a worker of this host.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export const LocalsReport = Schema.Struct({
   listeners: Schema.Array(LocalListenerReport),
   sessions: Schema.Array(LocalSessionReport),
@@ -286,6 +398,10 @@ export type LocalsReport = typeof LocalsReport.Type
 // Memory and queues
 // ---------------------------------------------------------------------------------------------------------------------
 
+/**
+ * @category models
+ * @since 0.1.0
+ */
 export const SegmentReport = Schema.Struct({
   index: Count,
   bytes: Count,
@@ -305,6 +421,9 @@ export type SegmentReport = typeof SegmentReport.Type
  * - `host`: session blocks and rx fifos, for a listener or for connects. Number 0 has the protected first segment.
  * - `worker`: segments that were added for tx fifos. The worker alone knows how full they are.
  * - `local`: segments of cut-through sessions, one for each. They are counted and not listed.
+ *
+ * @category models
+ * @since 0.1.0
  */
 export const SegmentManagerReport = Schema.Struct({
   ...OfWorker,
@@ -329,11 +448,21 @@ export const SegmentManagerReport = Schema.Struct({
 })
 export type SegmentManagerReport = typeof SegmentManagerReport.Type
 
-/** Slots of a part of a queue: how many are in use, the most that the host has seen in use, and how many there are. */
+/**
+ * Slots of a part of a queue: how many are in use, the most that the host has seen in use, and how many there are.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export const Ring = Schema.Struct({ used: Count, highest: Count, size: Count })
 export type Ring = typeof Ring.Type
 
-/** A queue in one direction. The sums are of the worker's present start. */
+/**
+ * A queue in one direction. The sums are of the worker's present start.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export const Direction = Schema.Struct({
   index: Ring,
   io: Ring,
@@ -346,7 +475,12 @@ export const Direction = Schema.Struct({
 })
 export type Direction = typeof Direction.Type
 
-/** The queues of a running worker (M1). */
+/**
+ * The queues of a running worker (M1).
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export const QueueReport = Schema.Struct({
   ...OfWorker,
   congested: Schema.Boolean,

@@ -10,50 +10,116 @@
  */
 import * as Brand from "effect/Brand"
 
-/** Index of an application in the host's table. */
+/**
+ * Index of an application in the host's table.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type AppIndex = Brand.Branded<number, "AppIndex">
 export const AppIndex = Brand.nominal<AppIndex>()
 
-/** Index of a worker in the host's global pool, over all applications. */
+/**
+ * Index of a worker in the host's global pool, over all applications.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type WorkerIndex = Brand.Branded<number, "WorkerIndex">
 export const WorkerIndex = Brand.nominal<WorkerIndex>()
 
-/** Number of a worker within its application; 0 is the default worker. */
+/**
+ * Number of a worker within its application; 0 is the default worker.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type WorkerMapIndex = Brand.Branded<number, "WorkerMapIndex">
 export const WorkerMapIndex = Brand.nominal<WorkerMapIndex>()
 
-/** A slot of a {@link Pool} at one generation. */
+/**
+ * A slot of a {@link Pool} at one generation.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type Handle<Name extends string = string> = Brand.Branded<number, Name>
 
+/**
+ * @category models
+ * @since 0.1.0
+ */
 export type SessionHandle = Handle<"SessionHandle">
+/**
+ * @category models
+ * @since 0.1.0
+ */
 export type ListenerHandle = Handle<"ListenerHandle">
+/**
+ * @category models
+ * @since 0.1.0
+ */
 export type WorkerHandle = Handle<"WorkerHandle">
+/**
+ * @category models
+ * @since 0.1.0
+ */
 export type AppHandle = Handle<"AppHandle">
+/**
+ * @category models
+ * @since 0.1.0
+ */
 export type CertificateHandle = Handle<"CertificateHandle">
 
 const INDEX_BITS = 24
 const INDEX_SIZE = 2 ** INDEX_BITS
 const MAX_GENERATION = 2 ** 28
 
-/** Joins an index (0 to 2^24 - 1) and a generation (0 to 2^28 - 1). */
+/**
+ * Joins an index (0 to 2^24 - 1) and a generation (0 to 2^28 - 1).
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
 export const make = <H extends Handle>(index: number, generation: number): H => (generation * INDEX_SIZE + index) as H
 
-/** Whether the two numbers, which may have come from outside, are an index and a generation. */
+/**
+ * Whether the two numbers, which may have come from outside, are an index and a generation.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
 export const isValid = (index: number, generation: number): boolean =>
   Number.isInteger(index) && index >= 0 && index < INDEX_SIZE && Number.isInteger(generation) && generation >= 0 &&
   generation < MAX_GENERATION
 
+/**
+ * @category accessors
+ * @since 0.1.0
+ */
 export const index = (handle: Handle): number => handle % INDEX_SIZE
 
+/**
+ * @category accessors
+ * @since 0.1.0
+ */
 export const generation = (handle: Handle): number => Math.floor(handle / INDEX_SIZE)
 
-/** The text form used in logs and tables, for example `12.3` for slot 12 in its generation 3. */
+/**
+ * The text form used in logs and tables, for example `12.3` for slot 12 in its generation 3.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
 export const format = (handle: Handle): string => `${index(handle)}.${generation(handle)}`
 
 /**
  * A table of slots with generations.
  *
  * Slots are reused last-freed first, so a table that is used lightly stays small.
+ *
+ * @category models
+ * @since 0.1.0
  */
 export class Pool<H extends Handle, A> {
   readonly capacity: number

@@ -9,7 +9,12 @@
  * Counters are plain fields that the hot path counts up; {@link imbalances} names what does not add up.
  */
 
-/** Why a message was released instead of delivered. */
+/**
+ * Why a message was released instead of delivered.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
 export const ReleaseReasons = [
   "worker-gone",
   "session-gone",
@@ -17,9 +22,18 @@ export const ReleaseReasons = [
   "unresponsive",
   "hand-over-failed"
 ] as const
+/**
+ * @category models
+ * @since 0.1.0
+ */
 export type ReleaseReason = typeof ReleaseReasons[number]
 
-/** Why a connection was refused. */
+/**
+ * Why a connection was refused.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
 export const RefuseReasons = [
   "congested",
   "no-worker",
@@ -38,16 +52,25 @@ export const RefuseReasons = [
   "no-listener",
   /** It did not become a TLS session: no handshake, or one that failed. */
   "tls-failed",
-  /** Its PROXY protocol header is none, or can't be read. */
+  /** Its PROXY protocol header is missing, or can't be read. */
   "proxy-header",
   /** What comes before the session took longer than the listener gives it. */
   "handshake-time",
   /** As many as may be are busy with what comes before their sessions. */
   "handshake-limit"
 ] as const
+/**
+ * @category models
+ * @since 0.1.0
+ */
 export type RefuseReason = typeof RefuseReasons[number]
 
-/** Why a datagram was dropped. */
+/**
+ * Why a datagram was dropped.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
 export const DropReasons = [
   /** As many as may be wait for a worker to claim their session. */
   "not-claimed",
@@ -60,6 +83,10 @@ export const DropReasons = [
   /** The system did not send it. */
   "not-sent"
 ] as const
+/**
+ * @category models
+ * @since 0.1.0
+ */
 export type DropReason = typeof DropReasons[number]
 
 const counts = <K extends string>(keys: ReadonlyArray<K>): Record<K, number> =>
@@ -67,7 +94,12 @@ const counts = <K extends string>(keys: ReadonlyArray<K>): Record<K, number> =>
 
 const sum = (record: Readonly<Record<string, number>>): number => Object.values(record).reduce((a, b) => a + b, 0)
 
-/** Messages to one worker, over all its starts. */
+/**
+ * Messages to one worker, over all its starts.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export class MessageLedger {
   sent = 0
   /** In the worker's queue, read by it or not. */
@@ -77,7 +109,12 @@ export class MessageLedger {
   readonly released = counts(ReleaseReasons)
 }
 
-/** Offers to one worker, over all its starts. */
+/**
+ * Offers to one worker, over all its starts.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export class OfferLedger {
   offered = 0
   claimed = 0
@@ -89,7 +126,12 @@ export class OfferLedger {
   pending = 0
 }
 
-/** Connections that arrived at one listener. */
+/**
+ * Connections that arrived at one listener.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export class ArrivalLedger {
   arrived = 0
   claimed = 0
@@ -106,7 +148,12 @@ export class ArrivalLedger {
   readonly dropped = counts(DropReasons)
 }
 
-/** Adds `from`'s counters to `into`'s, reasons one by one. */
+/**
+ * Adds `from`'s counters to `into`'s, reasons one by one.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
 export const add = <A extends object>(into: A, from: A): A => {
   for (const [key, value] of Object.entries(from)) {
     const target = into as Record<string, unknown>
@@ -119,7 +166,12 @@ export const add = <A extends object>(into: A, from: A): A => {
 const differs = (what: string, whole: string, left: number, right: number): Array<string> =>
   left === right ? [] : [`${what}: ${whole} is ${left}, its parts add up to ${right}`]
 
-/** One sentence for each sum that does not add up; empty when the ledger balances. */
+/**
+ * One sentence for each sum that does not add up; empty when the ledger balances.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
 export const imbalances = (
   what: string,
   ledger: { readonly messages?: MessageLedger; readonly offers?: OfferLedger; readonly arrivals?: ArrivalLedger }

@@ -1,3 +1,4 @@
+/** A whole host with workers on threads, over TCP: they crash, block and come back. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

@@ -1,3 +1,4 @@
+/** What every network of this package promises of listening, accepting and moving bytes: in memory, over TCP and over Unix sockets. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

@@ -1,3 +1,4 @@
+/** What every network of this package promises of connecting, and what each has besides. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

@@ -47,7 +47,12 @@ export interface SessionDuplexOptions {
 const failure = (syscall: "read" | "write", code: string, detail: string): NodeJS.ErrnoException =>
   Object.assign(new Error(`${syscall} ${code}: ${detail}`), { syscall, code })
 
-/** What a stream, or a socket, fails with whose session is gone: `ECONNRESET`, or `EPIPE` for what is written too late. */
+/**
+ * What a stream, or a socket, fails with whose session is gone: `ECONNRESET`, or `EPIPE` for what is written too late.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
 export const lost = (syscall: "read" | "write", session: Session): NodeJS.ErrnoException =>
   session.reset === undefined
     ? failure(syscall, syscall === "write" ? "EPIPE" : "ECONNRESET", "the session is closed")

@@ -1,4 +1,4 @@
-/** What is known of sessions beside their addresses, on a host whose memory for it runs out. */
+/** What is known of sessions besides their addresses, on a host whose memory for it runs out. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Net from "node:net"

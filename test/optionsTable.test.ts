@@ -1,8 +1,9 @@
+/** docs/options.md is what the schemas of the options say. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Fs from "node:fs"
-import * as Options from "../../../src/domain/options/Options.ts"
-import * as Setting from "../../../src/layers/cli/Setting.ts"
-import * as optionsTable from "../../support/optionsTable.ts"
+import * as Options from "../src/domain/options/Options.ts"
+import * as Setting from "../src/layers/cli/Setting.ts"
+import * as optionsTable from "./support/optionsTable.ts"
 
 describe("docs/options.md", () => {
   it("is what the schemas of the options say; npm run docs:options writes it anew", () => {
