@@ -99,7 +99,7 @@ export interface AttachExtras {
    */
   readonly status?: ((now: number) => Report.Status) | undefined
   /**
-   * Endpoint URIs to serve when the options name none; none by default. A program that listens by itself on a worker's
+   * Endpoint URIs to serve when the options name none; empty by default. A program that listens by itself on a worker's
    * thread keeps to the endpoints that it names.
    */
   readonly listen?: ReadonlyArray<string> | undefined

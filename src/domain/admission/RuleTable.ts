@@ -68,7 +68,7 @@ interface Side {
 
 const UNKNOWN: Side = { address: undefined, port: 0 }
 
-/** One end of a session, of which `Endpoint.format` has written the text. */
+/** One end of a session: the text that `Endpoint.format` has written. */
 const sideOf = (uri: string): Side => {
   if (!INET.test(uri)) return UNKNOWN
   const colon = uri.lastIndexOf(":")

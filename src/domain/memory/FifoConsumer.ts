@@ -79,7 +79,7 @@ export class FifoConsumer {
   }
 
   /**
-   * What lies together after the first `length` bytes, of which {@link peek} has just shown the last: the other part of
+   * What lies together after the first `length` bytes, the last of which {@link peek} has just shown: the other part of
    * what is there where the block's end is in between. `undefined` when there is none, or it is in another block.
    */
   rest(length: number): Uint8Array | undefined {

@@ -148,7 +148,7 @@ export type CertificateReason = typeof CertificateReason.Type
  */
 export const explain: (reason: CertificateReason) => string = CertificateReason.match({
   InvalidInput: ({ detail, field }) => `${field}: ${detail}`,
-  TooLarge: ({ field, limit, unit }) => `${field}: it is too large; at most ${limit} ${unit}`,
+  TooLarge: ({ field, limit, unit }) => `${field}: it is too large; the limit is ${limit} ${unit}`,
   NotACertificate: ({ detail, index }) => `certificate: ${index === 0 ? "" : `number ${index + 1} in it: `}${detail}`,
   NotAKey: ({ detail }) => `key: ${detail}`,
   WrongPassphrase: ({ given }) =>

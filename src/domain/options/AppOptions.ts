@@ -149,7 +149,7 @@ export const AppOptions = Schema.Struct({
   listeners: Schema.Record(Schema.String, ListenerOptions).check(
     Schema.makeFilter((listeners) => {
       const stray = Object.keys(listeners).find((text) => Result.isFailure(Endpoint.parse(text)))
-      return rule(stray === undefined, [], `listener options by endpoint URI, and "${stray}" is none`)
+      return rule(stray === undefined, [], `listener options by endpoint URI, which "${stray}" is not`)
     })
   ).pipe(
     Schema.decodeTo(

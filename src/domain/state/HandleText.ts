@@ -18,7 +18,7 @@ const FORM = /^(0|[1-9]\d{0,7})\.(0|[1-9]\d{0,8})$/
 export const HANDLE_RIGHT = `a handle such as "12.3", as show prints it`
 
 /**
- * The handle of a text; `undefined` for a text that is none.
+ * The handle of a text; `undefined` for a text that is not a handle.
  *
  * @category decoding
  * @since 0.1.0

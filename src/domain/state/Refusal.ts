@@ -34,7 +34,7 @@ export const ListenReasons = [
   "AlreadyListening",
   /** Another program listens there, or another application in the local scope. */
   "AddressInUse",
-  /** This machine has no such address. */
+  /** This machine has no such address, or no host of that name was found. */
   "AddressNotAvailable",
   /** The system, or the rights of a Unix socket's directory, forbid it. */
   "PermissionDenied",

@@ -112,7 +112,9 @@ export const resolveProgram = Effect.fnUntraced(function*<A>(
   const explain = ({ more, reason }: Options.OptionsError): ReadonlyArray<string> =>
     [reason, ...more].map(({ message, option }) => {
       const key = byOption.get(option)?.key ?? option
-      const source = given.get(key)?.source ?? key
+      const file = TlsSettings.fileOf(option)
+      const { source } = given.get(key) ?? given.get(file?.key ?? key) ??
+        { source: file === undefined ? key : `${key} (--${file.flag})` }
       return `${source}: ${renamed(message.replace(`${option}: `, ""))}`
     })
   const own = decode(values, input)

@@ -1,10 +1,22 @@
 /** Settings that name files with certificates, keys and authorities, and the options that these files are for. */
 import * as Effect from "effect/Effect"
 import { assign, type Given, invalid, type InvalidSettings, paths } from "./Given.ts"
+import { hostSettings, type Setting } from "./Setting.ts"
 import * as TlsFiles from "./TlsFiles.ts"
 import { plural } from "./Words.ts"
 
 const bad = ({ source }: Given) => ({ message }: TlsFiles.BadFile): InvalidSettings => invalid(`${source}: ${message}`)
+
+const files: ReadonlyMap<string, Setting> = new Map([
+  ["certificates", "tlsCert"],
+  ["listener.clientAuthorities", "clientCa"],
+  ["tlsClient.authorities", "serverCa"]
+].flatMap(([option, key]) =>
+  hostSettings.flatMap((setting) => setting.key === key ? [[option!, setting] as const] : [])
+))
+
+/** The setting that names files for an option, which itself can't be set on a command line; `undefined` for all others. */
+export const fileOf = (option: string): Setting | undefined => files.get(option)
 
 /** Certificates, keys and authorities, read from files into the options that they are for. */
 export const read = Effect.fnUntraced(function*(

@@ -234,7 +234,7 @@ export class HostListener implements Origin {
     const now = this.#host.tables.now()
     for (let ticket; (ticket = admission.handle(now)) !== undefined;) {
       if (ticket.state !== "offered") this.#follow(ticket)
-      // unless the worker has claimed it, of which its word has not been read yet
+      // unless the worker has claimed it, and its word of that has not been read yet
       else if (ticket.session!.endOffer(SessionBlock.REVOKED)) this.#follow(admission.revoked(ticket, now))
     }
     return admission.nextDeadline()

@@ -139,7 +139,7 @@ export class WorkerReader {
       case "insecure": {
         const session = this.#mine(message.session)
         if (session?.origin.insecure(session, message.reason) === false) {
-          this.#worker.fault("the worker says of a session that its handshake failed, which had none")
+          this.#worker.fault("the worker says that a handshake failed in a session without one")
         }
         return
       }

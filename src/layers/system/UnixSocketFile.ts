@@ -71,7 +71,7 @@ export interface TakenPath {
   readonly replaced: boolean
 }
 
-/** A directory that nobody else may look into, beside the path. */
+/** A directory next to the path that nobody else may look into. */
 interface Den {
   readonly path: string
   readonly handle: number

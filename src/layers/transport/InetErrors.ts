@@ -76,7 +76,8 @@ const nameless = (error: NodeJS.ErrnoException, host: string, family?: 4 | 6): E
 // ---- listen
 
 const listenFault = (endpoint: Endpoint.InetEndpoint, error: NodeJS.ErrnoException): Explained => {
-  if (isLookup(error)) return nameless(error, endpoint.host)
+  // to listen on a name is to listen on an address that it has
+  if (isLookup(error)) return { ...nameless(error, endpoint.host), reason: "AddressNotAvailable" }
   if (SystemError.kindOf(error) === "NotValid" && isLinkLocal(endpoint.host)) {
     return { reason: "AddressNotAvailable", detail: NEEDS_ZONE }
   }

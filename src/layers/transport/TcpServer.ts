@@ -67,7 +67,7 @@ export const boundTo = <E extends Endpoint.InetEndpoint>(endpoint: E, server: Ne
   return bound === null ? endpoint : { ...endpoint, host: bound.address, port: bound.port }
 }
 
-/** Takes a server's connections, of which each has a PROXY header or a TLS handshake before its session. */
+/** Takes a server's connections, each with a PROXY header or a TLS handshake before its session. */
 export const acceptAfterHandshakes = (
   server: Net.Server,
   options: Omit<TcpHandshakesOptions, "arrived">,

@@ -183,7 +183,7 @@ export class CutThroughSession extends FifoSession {
 
   /** Says that nothing more is read here; returns the bytes that were not. */
   #giveUp(): number {
-    // once the connection is gone there is nobody to tell, and once it is let go of the segment is none of ours
+    // once the connection is gone there is nobody to tell, and the segment of a session that was let go of is not ours
     if (this.closed) return 0
     SessionBlock.setClosed(this.#segment, 0, this.#side)
     return this.available

@@ -1,8 +1,8 @@
 /**
  * Messages over a session: each arrives whole or not at all, and in order.
  *
- * **When to use** This is how a session of `udp:` is used, whose messages are datagrams: what else is written to one breaks it. Over
- * another kind of session, between two ends that both use this module, messages are as datagrams, only that none gets
+ * **When to use** This is how a session of `udp:` is used, whose messages are datagrams: anything else that is written to one breaks it. Over
+ * another kind of session, between two ends that both use this module, messages are like datagrams, except that none gets
  * lost.
  *
  * A message lies in the fifo as `Datagram` says. It is written in one piece, so the sender never holds half of one. It may come in parts, and

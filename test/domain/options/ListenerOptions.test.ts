@@ -34,7 +34,7 @@ describe("ListenerOptions", () => {
   })
 
   it("what is no endpoint can't have options", () => {
-    assert.match(messages({ listeners: { "127.0.0.1:80": {} } })[0]!, /^listeners: .*"127\.0\.0\.1:80" is none$/)
+    assert.match(messages({ listeners: { "127.0.0.1:80": {} } })[0]!, /^listeners: .*which "127\.0\.0\.1:80" is not$/)
   })
 
   it("permissions are a number or octal text", () => {

@@ -172,7 +172,7 @@ describe("sluice serve over TLS", () => {
         [
           ["--client-certificate", "require"],
           2,
-          /must be a list that is not empty, as clientCertificate is "require"$/
+          /^sluice: clientAuthorities \(--client-ca\): .*must be a list that is not empty, as clientCertificate is "require"$/
         ],
         [[], 1, /can't listen on tls:\/\/127\.0\.0\.1:0: the application has no certificate; give it one/]
       ]

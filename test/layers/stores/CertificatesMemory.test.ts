@@ -159,7 +159,7 @@ describe("Certificates", () => {
         [
           "TooLarge",
           { ...Pem.pair("rsa"), key: "x".repeat(2 ** 20 + 1) },
-          "key: it is too large; at most 1048576 bytes"
+          "key: it is too large; the limit is 1048576 bytes"
         ],
         ["NotACertificate", { ...Pem.pair("rsa"), certificate: "" }, "certificate: there is no PEM block"],
         ["NotAKey", { ...Pem.pair("rsa"), key: "" }, "key: there is no PEM block"],

@@ -153,8 +153,11 @@ describe("listen", () => {
     assert.strictEqual(local.reason, "AddressNotAvailable")
     assert.include(local.detail, "a link-local address needs the interface")
     const name = listen(system("ENOTFOUND", "getaddrinfo"), "tcp://nowhere.test:80")
-    assert.strictEqual(name.reason, "Unreachable")
+    assert.strictEqual(name.reason, "AddressNotAvailable")
     assert.strictEqual(name.detail, "no host of the name nowhere.test was found")
+    const later = listen(system("EAI_AGAIN", "getaddrinfo"), "tcp://nowhere.test:80")
+    assert.strictEqual(later.reason, "AddressNotAvailable")
+    assert.include(later.detail, "try again later")
   })
 })
 
