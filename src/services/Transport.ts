@@ -33,9 +33,9 @@ export interface ConnectionEvents {
   room(): void
   /** There is no memory for the rx fifo: call {@link SharedConnection.resume} when there may be some again. */
   starved(): void
-  /** The peer has ended its side, after the last byte in the rx fifo. */
+  /** The peer has ended its side, after the last byte in the rx fifo. Said once. */
   ended(): void
-  /** The connection is gone: with a sentence for why it broke, or whole. The last event. */
+  /** The connection is gone: with a sentence for why it broke, or whole. The last event, said once. */
   closed(reset: string | undefined): void
   /** The fifo's other side wrote nonsense: see `Fifo.Corrupt`. The connection has been broken. */
   corrupt(error: Fifo.FifoCorrupt): void
