@@ -19,7 +19,10 @@ export class Deadlines<Entry extends Timed<Entry>> {
   #first: Entry | undefined
   #last: Entry | undefined
 
-  /** The deadline of an entry begins to run; the entry has none yet. Of two that are over at the same time, the one added first is first. */
+  /**
+   * The deadline of an entry begins to run; the entry has none yet. Of two that are over at the same time, the one added
+   * first is first.
+   */
   add(entry: Entry, until: number): void {
     let earlier = this.#last
     while (earlier !== undefined && earlier.until > until) earlier = earlier.earlier

@@ -129,5 +129,6 @@ export const ofLink = (bell: LinkBell): DoorbellShape => bell instanceof Message
  * @since 0.1.0
  */
 export const closeLink = (bell: LinkBell): void => {
+  // latches have nothing to close: what has is either of two classes
   if (bell instanceof MessagePort || bell instanceof LinkPort) bell.close()
 }

@@ -124,6 +124,7 @@ export class WorkerSegments {
       const peer = this.#created.get(index)
       this.#cutThrough.delete(index)
       if (this.#created.delete(index)) this.#cutThroughBytes -= segment.buffer.byteLength
+      // its memory was made in `create`: another worker's has no peer here
       if (keep && peer !== undefined) this.#kept.keep(peer, segment.buffer as SharedArrayBuffer)
       this.events?.withdraw(segment)
       this.#unlimited()

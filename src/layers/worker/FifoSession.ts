@@ -235,7 +235,7 @@ export class FifoSession implements WorkerSession {
   }
 
   splice(other: Session): boolean {
-    if (!(other instanceof FifoSession) || other === this) return false
+    if (!(#spliced in other) || other === this) return false
     if (!this.#canSplice || !other.#canSplice) return false
     // datagrams stand in a fifo with their lengths, which a stream would take for bytes
     if (this.datagrams !== other.datagrams) return false

@@ -25,6 +25,7 @@ interface Incoming {
   missing: number
 }
 
+/** Not in the sessions themselves: few are used for messages, and a session of any kind can be. */
 const incoming = new WeakMap<Session, Incoming>()
 
 /** Where a length made no sense nothing after it does. */

@@ -142,8 +142,8 @@ export class SocketConnection implements SessionHandler {
   // ---- writing
 
   /** Takes all the chunks. Waits, when not all of them are in the fifo, until they are. */
-  write(chunks: ReadonlyArray<Uint8Array | string>): Written {
-    if (this.#secured !== undefined) return this.#secured.writer.writeAll(chunks as Batch)
+  write(chunks: Batch): Written {
+    if (this.#secured !== undefined) return this.#secured.writer.writeAll(chunks)
     for (let i = 0; i < chunks.length; i++) {
       const chunk = chunks[i]!
       if (!this.#push(typeof chunk === "string" ? encoder.encode(chunk) : chunk)) return notWritten(this.session)

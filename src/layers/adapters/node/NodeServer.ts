@@ -253,7 +253,7 @@ export class NodeServer {
   closeIdleConnections(): void {
     if (!isHttp(this.server)) return
     for (const connection of this.#open) {
-      // one that has moved has no fifo
+      // one that has moved has no fifo; what it is instead is a class of Node's, which has no tag to ask for
       if (!(connection instanceof SessionDuplex.SessionDuplex)) continue
       const { session } = connection
       if (session.available > 0) session.handler?.readable?.(session)
