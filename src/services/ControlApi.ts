@@ -239,7 +239,7 @@ export class ControlError extends Schema.TaggedError<ControlError>()("ControlErr
       case "InUse":
         return `a host already answers on ${path}; give another path with --control`
       case "NotASocket":
-        return `${path} exists and is no socket; give another path with --control`
+        return `${path} exists and is not a socket; give another path with --control`
       case "InvalidPath":
         return `${path} can't be a control socket: ${detail}; give another path with --control`
       case "NoDirectory":

@@ -59,7 +59,7 @@ export const ProxyOptions = Schema.Struct({
     min: 1,
     max: HOUR,
     default: 10 * SECOND,
-    description: "The longest time that it is left alone"
+    description: "The longest time that such an endpoint is left alone"
   })
 }).check(
   Schema.makeFilter(({ upstreamBackoffBase, upstreamBackoffMax }) =>

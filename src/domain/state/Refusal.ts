@@ -74,7 +74,7 @@ export const ConnectReasons = [
   "ConnectionRefused",
   /** The source is in use, or no port is left to connect from. */
   "AddressInUse",
-  /** The source is no address of this machine. */
+  /** The source is not an address of this machine. */
   "AddressNotAvailable",
   /** The system forbids it. */
   "PermissionDenied",

@@ -61,7 +61,10 @@ const make = (): Namespaces["Service"] => {
         return yield* new InvalidNamespace({ namespace: String(name).slice(0, 64), detail })
       }
       if (secret !== undefined && textOf(secret) === "") {
-        return yield* new InvalidNamespace({ namespace: name, detail: "a secret is not empty; leave it out for none" })
+        return yield* new InvalidNamespace({
+          namespace: name,
+          detail: "a secret is not empty text; leave it out where there is none"
+        })
       }
       if (entries.has(name)) return yield* new NamespaceExists({ namespace: name })
       return publicOf(put(namespace))

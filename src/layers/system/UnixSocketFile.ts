@@ -14,7 +14,7 @@
  *
  * A file that is there already is asked: one that answers is in use. A socket that nobody answers was left behind by a
  * program that is gone, and is moved aside. If what was moved is then not the one that was asked, since another program
- * has taken the path meanwhile, it is put back. What is no socket is never touched.
+ * has taken the path meanwhile, it is put back. What is not a socket is never touched.
  *
  * A file is removed only while it is the server's own, and before the server ends: as long as it answers, nobody takes
  * its file for one that was left behind.
@@ -56,7 +56,7 @@ export class UnixPathError extends Data.TaggedError("UnixPathError")<{
       case "InUse":
         return `${path} is in use`
       case "NotASocket":
-        return `${path} is no socket`
+        return `${path} is not a socket`
       case "System":
         return `${path}: ${Thrown.sentenceOf(reason.cause)}`
     }

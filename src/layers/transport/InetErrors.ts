@@ -117,7 +117,7 @@ const noAddress = (
   if (error.syscall === "bind") {
     return {
       reason: "AddressNotAvailable",
-      detail: `source ${from} is no address of this machine; use one that is, or leave the source out`
+      detail: `source ${from} is not an address of this machine; use one that is, or leave the source out`
     }
   }
   if (source !== undefined && source.port !== 0) return portTaken(source)

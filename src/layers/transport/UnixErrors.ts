@@ -19,7 +19,7 @@ const explainListen = (reason: UnixSocketFile.UnixPathReason, { path }: Unix): E
     case "NotASocket":
       return {
         reason: "AddressInUse",
-        detail: "what is there is no socket, and is left alone; remove it, or choose another path"
+        detail: "what is there is not a socket, and is left alone; remove it, or choose another path"
       }
     case "System":
       return explainSystem(reason.cause, Path.dirname(path))
@@ -49,7 +49,7 @@ const explainConnect = (cause: Error, { path }: Unix): Explained => {
       return { reason: "ConnectionRefused", detail: "there is no such socket; start what listens there" }
     case "ConnectionRefused":
       return Fs.lstatSync(path, { throwIfNoEntry: false })?.isSocket() === false
-        ? { reason: "ConnectionRefused", detail: "what is there is no socket" }
+        ? { reason: "ConnectionRefused", detail: "what is there is not a socket" }
         : { reason: "ConnectionRefused", detail: "nobody listens there" }
     case "OtherSocketType":
       return { reason: "ConnectionRefused", detail: "the socket there is not one for connections" }

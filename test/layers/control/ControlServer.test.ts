@@ -185,12 +185,12 @@ describe("ControlServer", () => {
       assert.deepStrictEqual(yield* ControlClient.report(path), report)
     }))
 
-  it.live("leaves a file alone that is no socket", () =>
+  it.live("leaves a file that is not a socket alone", () =>
     Effect.gen(function*() {
       const path = yield* newPath
       Fs.writeFileSync(path, "precious")
       const error = yield* failure(Effect.scoped(serve(path)))
-      assert.strictEqual(error.message, `${path} exists and is no socket; give another path with --control`)
+      assert.strictEqual(error.message, `${path} exists and is not a socket; give another path with --control`)
       assert.strictEqual(Fs.readFileSync(path, "utf8"), "precious")
     }))
 

@@ -143,7 +143,10 @@ describe("Namespaces", () => {
       }
       for (const secret of ["", Redacted.make("")]) {
         const error = yield* Effect.flip(add({ name: "blue", secret }))
-        assert.strictEqual(error.message, "namespace \"blue\": a secret is not empty; leave it out for none")
+        assert.strictEqual(
+          error.message,
+          "namespace \"blue\": a secret is not empty text; leave it out where there is none"
+        )
       }
       assert.deepStrictEqual(yield* names, ["default"])
     }).pipe(fresh))

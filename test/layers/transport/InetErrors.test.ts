@@ -52,7 +52,7 @@ describe("connect", () => {
   it("EADDRNOTAVAIL of a bind is a source that is not this machine's", () => {
     const error = connect(system("EADDRNOTAVAIL", "bind"), { source: "tcp://198.51.100.1:0" })
     assert.strictEqual(error.reason, "AddressNotAvailable")
-    assert.include(error.detail, "source tcp://198.51.100.1:0 is no address of this machine")
+    assert.include(error.detail, "source tcp://198.51.100.1:0 is not an address of this machine")
   })
 
   it("EADDRNOTAVAIL of a connect is a source port that goes there already, or no port that is left", () => {

@@ -521,14 +521,14 @@ describe("TransportTcp", () => {
 
   const world = tcpWorld({})()
 
-  it.live("a source that is no address of this machine is refused with a reason", () =>
+  it.live("a source that is not an address of this machine is refused with a reason", () =>
     tcp(Effect.gen(function*() {
       const { local } = yield* world.listen("tcp://127.0.0.1:0")
       const error = yield* whyNot(local, "tcp://198.51.100.1:0")
       assert.strictEqual(error.reason, "AddressNotAvailable")
       assert.strictEqual(
         error.message,
-        `connect ${local}: source tcp://198.51.100.1:0 is no address of this machine; `
+        `connect ${local}: source tcp://198.51.100.1:0 is not an address of this machine; `
           + "use one that is, or leave the source out"
       )
     })))

@@ -150,7 +150,7 @@ describe("TransportUnix", () => {
         const before = Fs.lstatSync(path)
         const error = yield* Effect.flip(listen(path))
         assert.strictEqual(error.reason, "AddressInUse")
-        assert.match(error.message, /is no socket, and is left alone/)
+        assert.match(error.message, /is not a socket, and is left alone/)
         assert.strictEqual(Fs.lstatSync(path).ino, before.ino)
         assert.isFalse(Fs.readdirSync(directory).some((name) => name.startsWith(".sluice")))
       }))
@@ -265,7 +265,7 @@ describe("TransportUnix", () => {
           "to a file",
           (path: string) => Effect.sync(() => Fs.writeFileSync(path, "")),
           "ConnectionRefused",
-          /what is there is no socket/
+          /what is there is not a socket/
         ]
       ] as const
     ) {
