@@ -170,7 +170,8 @@ export class Supervisor {
   /** Stops the worker and waits until it runs again. */
   restart(slot: WorkerSlot): Effect.Effect<void, WorkerFailed> {
     return Effect.suspend(() => {
-      if (Deferred.isDoneUnsafe(slot.stop)) return Effect.fail(stopped)
+      // one that never ran is not started again: its supervisor has ended by itself
+      if (Deferred.isDoneUnsafe(slot.stop) || slot.state === "STOPPED") return Effect.fail(stopped)
       // whoever waits for a start already waits for this one
       if (Deferred.isDoneUnsafe(slot.started)) slot.started = Deferred.makeUnsafe()
       slot.restarting = true
