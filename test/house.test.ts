@@ -161,6 +161,8 @@ describe("the house", () => {
       itemsOf(file).flatMap(({ name, tagged }) => tagged ? [] : `${file}: ${name}`)
     )
     assert.deepStrictEqual([...new Set(untagged)], [])
+    const headless = whole.filter((file) => !/^\/\*\*(?:(?!\*\/)[^])*@since \d/.test(textOf(file)))
+    assert.deepStrictEqual(headless, [])
   })
 
   it("has tags nowhere else", () => {

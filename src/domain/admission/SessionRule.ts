@@ -14,6 +14,8 @@
  * Its `action` is `allow`, `deny`, or `app:<name>`: the session goes to that application.
  *
  * Which of several rules holds for a session is in `RuleTable.ts`.
+ *
+ * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"

@@ -10,6 +10,8 @@
  *
  * PEM text is read in `Pem`, and a certificate is found by the name of a server in `ServerName`. What is left is one
  * concept for all its length: what comes in, each thing that can be wrong with it, and the steps that find that out.
+ *
+ * @since 0.1.0
  */
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"

@@ -24,6 +24,8 @@
  *
  * The kinds of endpoint, their one text form with all that can be wrong with it, and which endpoints stand for others are
  * one concept, for all its length: whoever adds a kind has to answer each of these.
+ *
+ * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"

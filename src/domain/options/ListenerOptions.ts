@@ -4,6 +4,8 @@
  *
  * An application has one group of these for all its listeners, and may have others for single endpoints; see
  * {@link of}. An option that an endpoint's transport has no use for is ignored, such as `alpn` on `tcp://`.
+ *
+ * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"

@@ -20,6 +20,8 @@
  *
  * Each group has a file of its own, and `AppOptions.ts` puts them together. Fields, units and their words come from
  * `OptionFields.ts`, messages from `OptionProblems.ts`.
+ *
+ * @since 0.1.0
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"

@@ -6,6 +6,8 @@
  * can be done on has its handle, as `index.generation`.
  *
  * It is a long file of short definitions: the reports refer to each other, and whoever reads one finds its parts here.
+ *
+ * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
 import * as AddressPattern from "../net/AddressPattern.ts"

@@ -7,6 +7,8 @@
  *
  * Application index, worker index and the application-local worker number are branded apart: a function that takes
  * one of them cannot be given another.
+ *
+ * @since 0.1.0
  */
 import * as Brand from "effect/Brand"
 

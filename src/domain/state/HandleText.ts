@@ -1,5 +1,7 @@
 /**
  * Handles as text from outside: `12.3` for slot 12 in its generation 3, as `Handle.format` writes them.
+ *
+ * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"

@@ -7,6 +7,8 @@
  *   offered now.
  *
  * Counters are plain fields that the hot path counts up; {@link imbalances} names what does not add up.
+ *
+ * @since 0.1.0
  */
 
 /**
