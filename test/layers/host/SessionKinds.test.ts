@@ -139,7 +139,7 @@ const say: Record<Word, (open: Open) => void> = {
 }
 
 const GIVEN_NONE = /gave session \d\.0 up, which it does not have/
-const NO_HANDSHAKE = /its handshake failed, which had none/
+const NO_HANDSHAKE = /a handshake failed in a session without one/
 const NOT_ON_OFFER = /claimed a session that was not on offer to it/
 const OWN = /claimed a session that it had asked for itself/
 const OPEN = /let go of session \d\.0 while it was open/
