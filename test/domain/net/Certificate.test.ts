@@ -287,7 +287,7 @@ describe("Certificate", () => {
       const limit = field === "passphrase" ? passphraseBytes : pemBytes
       const reason = refused({ ...full, [field]: `${full[field].slice(0, -1)}é` })
       assert.deepStrictEqual(reason, { _tag: "TooLarge", field, limit, unit: "bytes" })
-      assert.strictEqual(Certificate.explain(reason), `${field}: it is too large; at most ${limit} bytes`)
+      assert.strictEqual(Certificate.explain(reason), `${field}: it is too large; the limit is ${limit} bytes`)
       assert.strictEqual(
         refused({ ...full, [field]: Redacted.make(full[field] + "x") })._tag,
         field === "certificate" ? "InvalidInput" : "TooLarge"
