@@ -418,7 +418,7 @@ describe("TransportUdp", () => {
       const connection = yield* transport.connect(endpointOf(`udp://here.test:${inetOf(local).port}`))
       assert.strictEqual(connection.remote, local)
       connection.abort()
-      assert.strictEqual((yield* Effect.flip(listen("udp://nowhere.test:0"))).reason, "Unreachable")
+      assert.strictEqual((yield* Effect.flip(listen("udp://nowhere.test:0"))).reason, "AddressNotAvailable")
       const error = yield* Effect.flip(transport.connect(endpointOf("udp://nowhere.test:53")))
       assert.strictEqual(error.reason, "Unreachable")
     }).pipe(Effect.scoped, Effect.provide(layer({ lookup })))
