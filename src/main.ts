@@ -15,7 +15,7 @@ const main = Effect.flatMap(Stdio.Stdio, ({ args }) => args).pipe(
   Effect.provide(NodeServices.layer)
 )
 
-// Signals are the serving command's own. The exit waits for stdout: what is still in a pipe would be lost.
+// The serving command handles signals itself. The exit waits for stdout: what is still in a pipe would be lost.
 const runMain = Runtime.makeRunMain(({ fiber, teardown }) =>
   fiber.addObserver((exit) => teardown(exit, (code) => process.stdout.write("", () => process.exit(code))))
 )

@@ -1,11 +1,11 @@
 /**
- * The stack of layers that a host starts a worker from, for programs that replace or wrap some of them. What each of them
- * promises, and how to do so, is in `docs/layers.md`.
+ * The stack of layers that a host starts a worker from, for programs that replace or wrap some of them. What each layer
+ * promises, and how to replace or wrap one, is in `docs/layers.md`.
  *
  * - `WorkerStack.layer` takes the layers; `Host.layerStack` of `sluice` takes the stack.
  * - `SegmentManager`, `MessageQueue`, `Congestion`, `AppWorker` and `Doorbell` are the services of the stack, and
  *   `SegmentManagerMemory`, `MessageQueueSegment`, `CongestionQueue`, `AppWorkerThread`, `AppWorkerInProcess` and
- *   `WorkerChannel` the layers that provide them unless they are replaced.
+ *   `WorkerChannel` are the layers that provide these services unless they are replaced.
  * - `WorkerPlan` and `Attachment.HandOver` are what these layers find in the stack besides each other.
  *
  * @since 0.1.0

@@ -1,6 +1,6 @@
 /**
- * What runs on a worker thread, and is imported by nobody: the worker's loop, and the application's layer on it, until
- * the host says stop.
+ * What runs on a worker thread: the worker's loop, and the application's layer on it, until the host says stop. No
+ * other module imports this one.
  */
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
@@ -22,7 +22,7 @@ import { Sessions } from "./services/Sessions.ts"
 
 const { port, start, url } = workerData as ThreadData
 
-/** The most microseconds for which a worker with cut-through sessions looks for an answer before it sleeps. */
+/** The longest time, in microseconds, that a worker with cut-through sessions looks for an answer before it sleeps. */
 const SPIN = 40
 
 const inlet = new ThreadInlet(port)
@@ -37,7 +37,7 @@ const receiveLink = (number: number, wake: () => void): ReceivedLink | undefined
   return { inbox, ring: () => doorbell?.ring(), close: () => bell?.close() }
 }
 
-/** Loaded by workers that may have to end TLS, and by no others. */
+/** Loaded only by workers that may have to end TLS. */
 const loadTls = Effect.promise(() => import("./layers/worker/WorkerTls.ts"))
 
 const status = (message: ThreadStatus): Effect.Effect<void> => Effect.sync(() => parentPort!.postMessage(message))
@@ -79,5 +79,5 @@ const run = Effect.gen(function*() {
   Effect.andThen(Effect.sync(() => port.close()))
 )
 
-// standard output is the application's and its host's, for what was asked for
+// standard output belongs to the application and its host, for what the user asked for
 Effect.runFork(Effect.provideService(run, Logger.LogToStderr, true))

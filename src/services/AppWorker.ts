@@ -21,7 +21,7 @@ export type AppModule =
   | { readonly _tag: "Layer"; readonly layer: Layer.Layer<never, unknown, Sessions> }
 
 /**
- * The application is a module, by its URL: runs in workers of either kind.
+ * The application is a module, given by its URL: it runs in workers of either kind.
  *
  * @category constructors
  * @since 0.1.0
@@ -29,7 +29,7 @@ export type AppModule =
 export const fromUrl = (url: URL | string): AppModule => ({ _tag: "Url", url: String(url) })
 
 /**
- * The application is a layer of this program: runs in in-process workers.
+ * The application is a layer of this program: it runs in in-process workers only.
  *
  * @category constructors
  * @since 0.1.0
@@ -37,7 +37,7 @@ export const fromUrl = (url: URL | string): AppModule => ({ _tag: "Url", url: St
 export const fromLayer = (layer: Layer.Layer<never, unknown, Sessions>): AppModule => ({ _tag: "Layer", layer })
 
 /**
- * The layers of a worker's stack that can be replaced, by the service that each provides.
+ * The layers of a worker's stack that can be replaced, each named by the service that it provides.
  *
  * @category models
  * @since 0.1.0
@@ -78,6 +78,6 @@ export class WorkerExit extends Schema.TaggedError<WorkerExit>()("WorkerExit", {
 export class AppWorker extends Context.Service<AppWorker, {
   /** Completes when the application's layer is built. */
   readonly ready: Effect.Effect<void, WorkerExit>
-  /** Fails when the worker is gone, asked to or not. */
+  /** Fails when the worker is gone, whether it was asked to stop or not. */
   readonly exit: Effect.Effect<never, WorkerExit>
 }>()("sluice/services/AppWorker") {}

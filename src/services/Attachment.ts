@@ -1,6 +1,6 @@
 /**
- * What goes to a worker with a message: memory, links to other workers, sockets and certificates can't be written into
- * a queue. They are handed over before the message about them is visible (M5).
+ * What goes to a worker along with a message: memory, links to other workers, sockets and certificates can't be written
+ * into a queue. They are handed over before the message about them is visible (M5).
  *
  * @since 0.1.0
  */
@@ -12,14 +12,14 @@ import type { DoorbellShape } from "./Doorbell.ts"
 import type { Moving } from "./Transport.ts"
 
 /**
- * A way from one worker to another for cut-through sessions (W16): the other's inbox, and a doorbell to it. Both ends of
- * a link are made together.
+ * A way from one worker to another for cut-through sessions (W16): the other worker's inbox, and a doorbell to that
+ * worker. Both ends of a link are made together.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Link {
-  /** Number of the link among the worker's; never used twice in a worker's life. */
+  /** Number of the link among the worker's links; never used twice in a worker's life. */
   readonly number: number
   /** The other worker's inbox. */
   readonly inbox: SharedArrayBuffer
@@ -42,14 +42,14 @@ export type LinkBell = MessagePort | DoorbellShape
  * @since 0.1.0
  */
 export interface PostedCertificate {
-  /** Names that it is found by. */
+  /** Names by which the certificate is found. */
   readonly hosts: ReadonlyArray<string>
   readonly chain: string
   readonly key: string
 }
 
 /**
- * What goes to the worker with a message.
+ * What goes to the worker along with a message.
  *
  * @category models
  * @since 0.1.0
@@ -61,14 +61,14 @@ export type Attachment =
   | { readonly _tag: "Socket"; readonly session: SessionHandle; readonly socket: Moving }
 
 /**
- * How attachments get to the worker. `Congestion` uses it, and nobody else.
+ * How attachments get to the worker. Only `Congestion` uses it.
  *
  * @category services
  * @since 0.1.0
  */
 export class HandOver extends Context.Service<HandOver, {
-  /** Gives it to the worker, before the message about it is visible; `false` when the worker can't be reached. */
+  /** Gives an attachment to the worker before its message is visible; `false` when the worker can't be reached. */
   readonly give: (attachment: Attachment) => boolean
-  /** Called before messages become visible, where what was given goes together; absent where it goes at once. */
+  /** Called before messages become visible, where attachments are sent together; absent where each is sent at once. */
   readonly flush: (() => void) | undefined
 }>()("sluice/services/HandOver") {}

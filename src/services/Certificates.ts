@@ -1,6 +1,6 @@
 /**
  * The TLS certificates and keys of applications (W19): each application has a store of its own, which its TLS listeners
- * read, and which is freed with it. What is in it can be changed while listeners use it.
+ * read, and which is freed with the application. Its content can be changed while listeners use it.
  *
  * @since 0.1.0
  */
@@ -20,15 +20,15 @@ import type { AppHandle, CertificateHandle } from "../domain/state/Handle.ts"
 export const MAX_PER_APPLICATION = 1024
 
 /**
- * Why nothing was done: what `Certificate.CertificateReason` says of the input, or one of these.
+ * Why nothing was done: what `Certificate.CertificateReason` says about the input, or one of these.
  *
  * **Details**
  *
- * - `NoSuchApp`: the application is not attached, or no longer.
- * - `NoSuchCertificate`: there is no certificate at this handle, or no longer.
- * - `TooMany`: the application has as many as it may.
+ * - `NoSuchApp`: the application is not attached, or no longer attached.
+ * - `NoSuchCertificate`: there is no certificate at this handle, or there no longer is.
+ * - `TooMany`: the application has as many certificates as it may have.
  *
- * Handles are told in their text form, `slot.generation`.
+ * Handles are given in their text form, `slot.generation`.
  *
  * @category errors
  * @since 0.1.0
@@ -67,8 +67,8 @@ export class CertificateError extends Schema.TaggedError<CertificateError>()("Ce
  *
  * **Details**
  *
- * `info` may be shown. `certificate` has the key; it is the same object until the content is replaced, so what a
- * listener makes of it may be kept by it.
+ * `info` may be shown. `certificate` holds the key; it stays the same object until the content is replaced, so a
+ * listener may keep what it makes of it.
  *
  * @category models
  * @since 0.1.0
@@ -86,7 +86,7 @@ export interface CertificateEntry {
 export class Certificates extends Context.Service<Certificates, {
   /** Gives an application its store, when it is attached; nothing happens if it has one. */
   readonly open: (app: AppHandle) => Effect.Effect<void>
-  /** Frees an application's store and all in it, when it is detached; streams of its changes end. */
+  /** Frees an application's store and everything in it, when the application is detached; streams of changes end. */
   readonly close: (app: AppHandle) => Effect.Effect<void>
   /**
    * Adds a certificate.
@@ -95,22 +95,22 @@ export class Certificates extends Context.Service<Certificates, {
    */
   readonly add: (app: AppHandle, input: unknown) => Effect.Effect<CertificateHandle, CertificateError>
   /**
-   * Puts another certificate in the place of one: handle and order stay, handshakes from now on use the new one. When
-   * the new one is not taken, the old one stays as it is.
+   * Puts another certificate in the place of one: its handle and its position stay, and handshakes from now on use the
+   * new one. If the new one is not taken, the old one stays as it is.
    */
   readonly replace: (handle: CertificateHandle, input: unknown) => Effect.Effect<void, CertificateError>
   readonly remove: (handle: CertificateHandle) => Effect.Effect<void, CertificateError>
   /** The application's certificates, first added first, with warnings as of now. */
   readonly of: (app: AppHandle) => Effect.Effect<ReadonlyArray<CertificateEntry>, CertificateError>
   /**
-   * What {@link of} says, at once and after changes; it ends when the store is closed. A slow
-   * subscriber misses what was in between, never the last.
+   * What {@link of} says, now and after each change; the stream ends when the store is closed. A slow subscriber may
+   * miss what comes in between, but never the latest.
    */
   readonly changes: (app: AppHandle) => Stream.Stream<ReadonlyArray<CertificateEntry>, CertificateError>
   /**
    * The certificate for a handshake: the first added that has the server's name, else the first with a wildcard for it,
-   * else the first; `undefined` when there are no certificates. It runs for every handshake, and does not look through
-   * all of them.
+   * else the first; `undefined` when there are no certificates. It runs for every handshake, and does not search
+   * through all certificates.
    */
   readonly choose: (app: AppHandle, serverName: string | undefined) => CertificateEntry | undefined
 }>()("sluice/services/Certificates") {}

@@ -1,8 +1,8 @@
 /**
  * The one way to a worker's queue (M2), and what happens when the worker does not keep up.
  *
- * A message that does not fit is postponed, and the worker is **congested**: everything for it is postponed behind,
- * so that order is kept (M3), until a supervised fiber has delivered all of it in batches of up to 32 (M4).
+ * A message that does not fit is postponed, and the worker is **congested**: everything for it is postponed behind that
+ * message, which keeps the order (M3), until a supervised fiber has delivered all of it in batches of up to 32 (M4).
  *
  * @since 0.1.0
  */
@@ -60,7 +60,7 @@ export class Unresponsive extends Schema.TaggedError<Unresponsive>()("Unresponsi
       case "postponed-bytes":
         return `the worker does not read its queue: ${this.limit} bytes of messages are postponed, which is the limit`
       case "hand-over-failed":
-        return "the worker can't be given a segment: it is gone"
+        return "the worker is gone and can't be given a segment"
       case "queue-closed":
         return "the worker has closed its queue"
     }
@@ -78,20 +78,20 @@ export type Sent = "delivered" | "postponed" | "released"
  * @since 0.1.0
  */
 export class Congestion extends Context.Service<Congestion, {
-  /** Sends a control message: in the queue, postponed, or released when this returns. Never waits. */
+  /** Sends a control message: when this returns, it is in the queue, postponed, or released. Never waits. */
   readonly send: (outgoing: Outgoing) => Sent
-  /** Sends an IO event. While it is postponed another of its kind for its session is the same event (M8). */
+  /** Sends an IO event. While it is postponed, another of its kind for its session counts as the same event (M8). */
   readonly sendIo: (kind: IoKind, session: SessionHandle, live: () => boolean) => Sent
   /** Read on the hot path; {@link state} says the same to those who wait. */
   readonly congested: () => boolean
   readonly state: SubscriptionRef.SubscriptionRef<CongestionState>
-  /** The worker has read from its queue, or rung: look whether it has made room that was asked for. */
+  /** The worker has read from its queue, or rung: checks whether it has made room that was asked for. */
   readonly room: () => void
   /** Whether room that was asked for has come and has not been used yet. */
   readonly roomGranted: () => boolean
   /** Fails once the worker is to be given up. */
   readonly unresponsive: Effect.Effect<never, Unresponsive>
-  /** Releases what is postponed and all that is still sent (M11). */
+  /** Releases what is postponed, and whatever is sent from now on (M11). */
   readonly close: Effect.Effect<void>
   readonly statistics: () => {
     readonly postponed: number

@@ -1,26 +1,26 @@
 /**
  * The control API: what a host answers on its control socket, as data that its server and its clients share.
  *
- * It is HTTP over a Unix socket that only the user who runs the host can open, so there are no passwords in it. What a
- * host says is described in `Report.ts`. There is a group for each thing that can be asked for or acted upon:
+ * It is HTTP over a Unix socket that only the user who runs the host can open, so it has no passwords. What a host
+ * reports is described in `Report.ts`. There is a group for each thing that can be asked for or acted upon:
  *
  * | request | what |
  * |---|---|
  * | `GET /v1/host` | the whole report |
  * | `GET /v1/connects`, `/locals`, `/segments`, `/queues` | what is behind the other tables of `show` |
- * | `GET`, `DELETE /v1/apps/:app` | tells of an application, detaches it; by its name or its index |
+ * | `GET`, `DELETE /v1/apps/:app` | reports an application, detaches it; by its name or its index |
  * | `POST /v1/apps/:app/workers` | adds a worker |
  * | `DELETE /v1/workers/:worker`, `POST …/restart` | deletes it, restarts it; with `now=true` at once |
- * | `GET /v1/sessions` | tells of those that a filter lets pass |
+ * | `GET /v1/sessions` | reports the sessions that a filter lets pass |
  * | `DELETE /v1/sessions/:session` | ends it; with `how=reset` by a reset |
- * | `GET /v1/listeners`, `DELETE …/:listener` | tells of listeners, closes one |
+ * | `GET /v1/listeners`, `DELETE …/:listener` | reports listeners, closes one |
  * | `GET`, `POST /v1/rules`, `DELETE …/:rule` | session rules |
  * | `GET`, `POST`, `DELETE /v1/denied` | denied sources |
  *
  * Workers, sessions, listeners and rules are given by their handles, as text: `12.3`. An operation that waits for
- * sessions to end answers when it is done, and goes on when the client that asked for it leaves.
+ * sessions to end answers when it is done, and goes on even if the client that asked for it leaves.
  *
- * The requests and their errors are one contract, and so one file.
+ * The requests and their errors are one contract, and therefore one file.
  */
 import * as HttpApi from "effect/http-api/HttpApi"
 import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
@@ -38,11 +38,11 @@ import { NoSuchRule, NotDenied, RuleError } from "./SessionRules.ts"
 const NOT_FOUND = HttpApiSchema.status(404)
 const CONFLICT = HttpApiSchema.status(409)
 
-/** Name or index of an application. A name goes before an index. */
+/** Name or index of an application. A name takes precedence over an index. */
 const app = { app: Schema.String }
 
 /**
- * What the host says of itself.
+ * What the host reports about itself.
  */
 export class HostGroup extends HttpApiGroup.make("host")
   .add(
@@ -74,7 +74,7 @@ export const AddedWorker = Schema.Struct({
   handle: Schema.String,
   app: Schema.String,
   workerIndex: Schema.Int,
-  /** Its number within its application. */
+  /** The worker's number within its application. */
   mapIndex: Schema.Int,
   kind: Schema.Literals(["thread", "in-process"]),
   /** Bytes of its first segment, and of the event queue in it. */
@@ -85,7 +85,7 @@ export type AddedWorker = typeof AddedWorker.Type
 
 const worker = { worker: HandleText.HandleFromString<WorkerHandle>() }
 
-/** Whether sessions are ended at once. If not, they are waited for, up to the application's drain timeout. */
+/** Whether sessions are ended at once. If not, the host waits for their end, up to the application's drain timeout. */
 const now = { now: Schema.optional(Schema.Boolean) }
 
 export class WorkerGroup extends HttpApiGroup.make("workers")
@@ -113,13 +113,13 @@ export class WorkerGroup extends HttpApiGroup.make("workers")
 const { appIndex: _, ...filter } = Report.SessionFilter.fields
 
 /**
- * How many sessions an answer lists: the most, and the default. Writing them down takes the host's loop some microseconds
- * each.
+ * How many sessions an answer lists: the most, and the default. Writing one down takes the host's loop a few
+ * microseconds.
  */
 export const sessionLimit = { max: 1_000_000, default: 1000 } as const
 
 /**
- * Which sessions to tell of, and how many: `app` is a name or an index, for the rest see `Report.SessionFilter`.
+ * Which sessions to report, and how many: `app` is a name or an index; for the rest see `Report.SessionFilter`.
  */
 export const SessionQuery = Schema.Struct({
   app: Schema.optional(Schema.String),
@@ -156,7 +156,7 @@ export class ListenerGroup extends HttpApiGroup.make("listeners")
 {}
 
 /**
- * A session rule, with the handle that it is removed by.
+ * A session rule, with the handle by which it is removed.
  */
 export const ListedRule = Schema.Struct({ handle: Schema.String, rule: Schema.toType(Rule) })
 export type ListedRule = typeof ListedRule.Type
@@ -165,7 +165,7 @@ export class RuleGroup extends HttpApiGroup.make("rules")
   .add(
     HttpApiEndpoint.get("list", "/rules", { success: Schema.Array(ListedRule) }),
     HttpApiEndpoint.post("add", "/rules", {
-      // decoded where it is added: there every problem gets its sentence
+      // decoded where it is added, which has a sentence for every problem
       payload: Schema.Record(Schema.String, Schema.Union([Schema.String, Schema.Finite])),
       success: Schema.Struct({ handle: Schema.String }),
       error: RuleError.pipe(CONFLICT)
@@ -204,18 +204,18 @@ export class ControlApi extends HttpApi.make("sluice")
 {}
 
 /**
- * The control socket could not be served, or nobody answered on it as a host would.
+ * The control socket could not be served, or nothing answered on it as a host would.
  *
  * **Details**
  *
- * - `InUse`: somebody answers there already; the socket is theirs.
+ * - `InUse`: another host answers there already; the socket is left to it.
  * - `NotASocket`, `InvalidPath`, `NoDirectory`, `PermissionDenied`: the path can't be used.
  * - `ForeignDirectory`: another user owns the directory of the default path, or may write to it, and could stand in for
  *   the host.
- * - `NoHost`: nobody answers there.
+ * - `NoHost`: no host answers there.
  * - `NotAHost`: what answers is not a host of this version.
  * - `TimedOut`: there was no answer in time.
- * - `Failed`: anything else, `detail` has the system's words.
+ * - `Failed`: anything else; `detail` has the system's words.
  */
 export class ControlError extends Schema.TaggedError<ControlError>()("ControlError", {
   path: Schema.String,

@@ -1,8 +1,8 @@
 /**
  * Wakes the consumer of a queue that has gone to sleep, across threads or within one.
  *
- * A doorbell belongs to one side: it rings the other side's and hears its own. It carries nothing; whoever hears it
- * looks at the queues. Rings that come close together may be heard as one.
+ * A doorbell belongs to one side: it rings the other side's doorbell and is rung by it. A ring carries nothing; whoever
+ * hears it looks at the queues. Rings that come close together may be heard as one.
  *
  * @since 0.1.0
  */
@@ -18,8 +18,8 @@ export interface DoorbellShape {
   /** Wakes the other side. Synchronous; never runs what it wakes inside the call. */
   readonly ring: () => void
   /**
-   * Runs `look` soon, after what the loop has at hand: for one more look before going to sleep, which costs less than
-   * a ring while there is traffic. Absent where a ring costs nothing.
+   * Runs `look` soon, after what the event loop is busy with: for one more look before going to sleep, which costs less
+   * than a ring while there is traffic. Absent where a ring costs nothing.
    */
   readonly soon: ((look: () => void) => void) | undefined
   /** Calls `wake` for the other side's rings, until the scope closes. */

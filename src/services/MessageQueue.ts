@@ -15,15 +15,15 @@ import type { DoorbellShape } from "./Doorbell.ts"
  */
 export class MessageQueue extends Context.Service<MessageQueue, {
   readonly geometry: Geometry
-  /** The queue to the worker: how full it is, and when it shows what was written. What writes to it is apart. */
+  /** The queue to the worker: how full it is, and when it shows what was written. Its writer is apart from it. */
   readonly toWorker: QueueOutlet
   /**
-   * Takes what writes to the worker's queue. It can be taken once: `Congestion` does so when it is built, and is the one
-   * way to the worker from then on (M2). Throws when it has been taken.
+   * Takes the writer of the worker's queue. It can be taken once: `Congestion` takes it when it is built, and is the
+   * only way to the worker from then on (M2). Throws when the writer has been taken already.
    */
   readonly takeWriter: () => QueueWriter
   readonly toHost: QueueConsumer
-  /** Where other workers say that a cut-through session has something to look at; theirs to write, the worker's to read. */
+  /** Where other workers say that a cut-through session has something to look at; written by them, read by this worker. */
   readonly inbox: SharedArrayBuffer
   /** The host's side of the doorbell. */
   readonly doorbell: DoorbellShape

@@ -1,7 +1,7 @@
 /**
- * The time by which deadlines are kept and durations measured: milliseconds that only go forward.
+ * The time by which deadlines are kept and durations are measured: milliseconds that only go forward.
  *
- * Wall time may be set back by an hour while offers, holds and timers run; this time may not. It is the monotonic time
+ * Wall time may be set back by an hour while offers, holds and timers run; this time never is. It is the monotonic time
  * of Effect's `Clock`, so it is `process.hrtime` in a running host, the same in all its threads, and under `TestClock`
  * it moves with the test's time. Its origin means nothing: only differences do. What people read, such as the time at
  * which a certificate ends, is wall time and comes from the `Clock` itself.

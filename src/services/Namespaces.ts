@@ -13,7 +13,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 
 /**
- * A name or a secret that can't be one.
+ * What was given as a name or a secret can't be one.
  *
  * @category errors
  * @since 0.1.0
@@ -28,7 +28,7 @@ export class InvalidNamespace extends Schema.TaggedError<InvalidNamespace>()("In
 }
 
 /**
- * There is a namespace of this name, or, for `default`, there always is.
+ * A namespace of this name exists; `default` always does.
  *
  * @category errors
  * @since 0.1.0
@@ -37,7 +37,7 @@ export class NamespaceExists extends Schema.TaggedError<NamespaceExists>()("Name
   namespace: Schema.String
 }) {
   override get message(): string {
-    return `there is a namespace ${JSON.stringify(this.namespace)} already`
+    return `there already is a namespace ${JSON.stringify(this.namespace)}`
   }
 }
 
@@ -67,7 +67,7 @@ export class NamespaceInUse extends Schema.TaggedError<NamespaceInUse>()("Namesp
 }) {
   override get message(): string {
     const applications = this.applications === 1 ? "1 application is" : `${this.applications} applications are`
-    return `${applications} attached to namespace ${JSON.stringify(this.namespace)}; detach first`
+    return `${applications} attached to namespace ${JSON.stringify(this.namespace)}; detach all applications first`
   }
 }
 
@@ -84,7 +84,7 @@ export class DefaultNamespace extends Schema.TaggedError<DefaultNamespace>()("De
 }
 
 /**
- * The secret is not the namespace's; which of the two has one is not said.
+ * The secret given is not the namespace's. Whether the namespace has one, and whether one was given, is not said.
  *
  * @category errors
  * @since 0.1.0
@@ -111,7 +111,7 @@ export interface Namespace {
 }
 
 /**
- * A namespace that is to be added.
+ * A namespace to be added.
  *
  * @category models
  * @since 0.1.0

@@ -14,26 +14,26 @@ import type * as Segment from "../domain/memory/Segment.ts"
  * @since 0.1.0
  */
 export interface Manager extends Fifo.Blocks {
-  /** Its number among the worker's managers; 0 is the one with the protected first segment. */
+  /** Number of the manager among the worker's managers; number 0 has the protected first segment. */
   readonly index: number
   /** Whether a segment is on its way to the worker, which can be allocated from once it is there. */
   readonly growing: boolean
-  /** Gives back what was allocated just now and is not needed: that is no news for those who wait for memory. */
+  /** Gives back what was allocated just now and is not needed: nobody who waits for memory is told of it. */
   readonly untake: (place: Fifo.BlockPlace) => void
 }
 
 /**
- * What a manager of segments needs of the worker that they belong to.
+ * What a segment manager needs from the worker that the segments belong to.
  *
  * @category models
  * @since 0.1.0
  */
 export interface SegmentEvents {
-  /** Tell the worker of a segment, before anything that refers to it (W20). */
+  /** Tells the worker of a segment, before anything that refers to it (W20). */
   readonly announce: (segment: Segment.Segment) => void
   /** Nothing refers to the segment any more. */
   readonly withdraw: (segment: Segment.Segment) => void
-  /** There is memory again for those who were refused some. */
+  /** There is memory again for users that were refused some. */
   readonly available: () => void
 }
 
@@ -45,7 +45,7 @@ export interface SegmentEvents {
  */
 export interface ManagerReport {
   readonly index: number
-  /** Who allocates from it; several while a listener that is gone still has sessions. */
+  /** The users that allocate from it; several while a listener that is gone still has sessions. */
   readonly users: ReadonlyArray<string>
   readonly segments: ReadonlyArray<{
     readonly index: number
@@ -55,7 +55,7 @@ export interface ManagerReport {
     /** Bytes that the manager allocates from, and how many of them are allocated. */
     readonly capacity: number
     readonly used: number
-    /** It is the worker's first, with the event queues in it. */
+    /** Whether this is the worker's first segment, with the event queues in it. */
     readonly protected: boolean
   }>
   /** Whether a segment is on its way to the worker. */
@@ -65,12 +65,13 @@ export interface ManagerReport {
 }
 
 /**
- * Segments of cut-through sessions (W6, W16): one for each, which the workers at its two ends share. Both are told of it
- * before anything that refers to it, and that it is gone.
+ * Segments of cut-through sessions (W6, W16): one for each session, shared by the workers at its two ends. Both workers
+ * are told of a segment before anything that refers to it, and are told when it is gone.
  *
- * The memory of a segment that is gone may be kept for the next session with the same peer: the runtime does not see that
- * it is large, and would give it back only at some time or other. It never goes to another peer, whom one that has kept hold of
- * it might still write to. What is kept counts for the memory limit, and is given up when the memory is needed elsewhere.
+ * The memory of a segment that is gone may be kept for the next session with the same peer: the runtime does not see
+ * how large it is, and would free it only at some later time. It never goes to another peer, since the previous peer
+ * might still hold it and write to it. Kept memory counts towards the memory limit, and is given up when it is needed
+ * elsewhere.
  *
  * @category models
  * @since 0.1.0
@@ -83,7 +84,7 @@ export interface CutThroughSegments {
   readonly create: (bytes: number, peer?: object) => Segment.Segment | undefined
   /** Another worker's segment, numbered for this one; it does not count for this one's limit. */
   readonly adopt: (buffer: ArrayBufferLike) => Segment.Segment
-  /** The session is gone. `keep`: its memory may be its peer's again. */
+  /** The session is gone. `keep`: its memory may be used again for the same peer. */
   readonly free: (index: number, keep?: boolean) => void
   /** There are no more sessions with the peer: nothing is kept for it. */
   readonly forget: (peer: object) => void
@@ -106,14 +107,14 @@ export class SegmentManager extends Context.Service<SegmentManager, {
    * again for the same user gives the same manager.
    */
   readonly acquire: (user: string) => Manager
-  /** The user needs its manager no more; a manager other than the first goes when its last block is freed (W9). */
+  /** The user no longer needs its manager; a manager other than the first goes when its last block is freed (W9). */
   readonly release: (user: string) => void
-  /** The worker has the segment's memory: it may be allocated from. */
+  /** The worker has the segment's memory, which may now be allocated from. */
   readonly mapped: (index: number) => void
   readonly cutThrough: CutThroughSegments
   /** Adds a segment for the worker's own arena, if limits allow. */
   readonly addForWorker: (bytes: number) => boolean
-  /** The worker uses the segment no more. */
+  /** The worker no longer uses the segment. */
   readonly unused: (index: number) => void
   /** Segments that were added for the worker's own arena. */
   readonly ofWorker: () => ReadonlyArray<Segment.Segment>

@@ -53,7 +53,7 @@ export {
 export const MAX_WORKERS = 256
 
 /**
- * A worker that runs (W11).
+ * A running worker (W11).
  *
  * @category models
  * @since 0.1.0
@@ -61,7 +61,7 @@ export const MAX_WORKERS = 256
 export interface Worker {
   readonly handle: WorkerHandle
   readonly index: WorkerIndex
-  /** Its number within its application. */
+  /** The worker's number within its application. */
   readonly mapIndex: WorkerMapIndex
   readonly kind: WorkerInfo["kind"]
   /** Bytes of its first segment, and of the event queue in it. */
@@ -70,7 +70,7 @@ export interface Worker {
 }
 
 /**
- * An application that is attached.
+ * An attached application.
  *
  * @category models
  * @since 0.1.0
@@ -94,8 +94,8 @@ export interface Application {
  */
 export interface AttachExtras {
   /**
-   * What the application shows of itself: rows of a table, at a time of `MonotonicTime` in whole milliseconds. It is asked whenever
-   * somebody looks, so it should be cheap; what it tells of its workers it has from memory that it shares with them.
+   * What the application shows of itself: the rows of a table, as of a `MonotonicTime` in whole milliseconds. It is
+   * called whenever somebody looks, so it should be cheap; what it says of its workers comes from memory shared with them.
    */
   readonly status?: ((now: number) => Report.Status) | undefined
   /**
@@ -126,8 +126,8 @@ export class SessionLayer extends Context.Service<SessionLayer, {
   /** Detaches an application before the scope of its attach closes; succeeds when nothing is left of it (W13). */
   readonly detach: (app: AppHandle) => Effect.Effect<void, NoSuchApp>
   /**
-   * Starts one more worker of the application, on a thread or in-process, whatever the others are (W11). It takes the
-   * lowest free number and listens where its module says, so it joins the application's listeners.
+   * Starts one more worker of the application, on a thread or in-process, whatever the others are (W11). The worker
+   * takes the lowest free number and listens where its module says, so it joins the application's listeners.
    */
   readonly addWorker: (
     app: AppHandle,
@@ -143,8 +143,8 @@ export class SessionLayer extends Context.Service<SessionLayer, {
   ) => Effect.Effect<void, WorkerOperationFailed>
   /**
    * Ends a worker and starts it again: by default after it has finished its sessions, or once the application's drain
-   * timeout is over. Other workers serve its listeners meanwhile; where no other serves, connections are held. Succeeds when it
-   * runs again.
+   * timeout is over. Meanwhile other workers serve its listeners; where there is no other, connections are held.
+   * Succeeds when the worker runs again.
    */
   readonly restartWorker: (
     worker: WorkerHandle,
@@ -155,8 +155,8 @@ export class SessionLayer extends Context.Service<SessionLayer, {
   /** Ends a session as its worker would: what was written is still sent with `close`, the peer sees a reset with `reset`. */
   readonly endSession: (session: SessionHandle, how: "close" | "reset") => Effect.Effect<void, NoSuchSession>
   /**
-   * Stops listening, asks every worker to finish what it has, and waits for the sessions to end, for the longest
-   * drain timeout of all applications and no longer. Sessions that are left are reset when their application is detached.
+   * Stops listening, asks every worker to finish what it has, and waits for the sessions to end, but no longer than the
+   * longest drain timeout of all applications. Sessions that are left are reset when their application is detached.
    */
   readonly drain: Effect.Effect<void>
   readonly report: Effect.Effect<Report.HostReport>
@@ -169,7 +169,7 @@ export class SessionLayer extends Context.Service<SessionLayer, {
 }>()("sluice/services/SessionLayer") {}
 
 /**
- * An application as a layer: attached while the layer lives.
+ * An application as a layer: it is attached while the layer lives.
  *
  * `options` is decoded with `Options.decodeApp`, as in {@link SessionLayer}'s `attach`.
  *

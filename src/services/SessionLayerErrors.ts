@@ -1,6 +1,6 @@
 /**
- * Why the session layer does not do what it is asked for: one error for each operation or look-up, with a tagged reason
- * where there are several.
+ * Why the session layer did not do what it was asked to do: one error for each operation or look-up, with a tagged
+ * reason where there are several.
  *
  * @since 0.1.0
  */
@@ -9,7 +9,7 @@ import { StackLayer } from "./AppWorker.ts"
 import { NoSuchNamespace, WrongSecret } from "./Namespaces.ts"
 
 /**
- * Neither a name nor a client was given, or an option can't be what it is.
+ * Neither a name nor a client was given, or the value of an option is not valid.
  *
  * @category errors
  * @since 0.1.0
@@ -39,7 +39,7 @@ export class UnsupportedConfig extends Schema.TaggedError<UnsupportedConfig>()("
 }
 
 /**
- * An application of this name or client is attached.
+ * An application of this name or client is already attached.
  *
  * @category errors
  * @since 0.1.0
@@ -48,7 +48,7 @@ export class AlreadyAttached extends Schema.TaggedError<AlreadyAttached>()("Alre
   name: Schema.String
 }) {
   override get message(): string {
-    return `an application called ${this.name} is attached already`
+    return `an application called ${this.name} is already attached`
   }
 }
 
@@ -61,7 +61,7 @@ export class AlreadyAttached extends Schema.TaggedError<AlreadyAttached>()("Alre
 export class WorkerFailed extends Schema.TaggedError<WorkerFailed>()("WorkerFailed", {
   worker: Schema.Int,
   detail: Schema.String,
-  /** The layer of the worker's stack that could not be built, where that is why. */
+  /** The layer of the worker's stack that could not be built, if that is the reason. */
   layer: Schema.optionalKey(StackLayer)
 }) {
   override get message(): string {
@@ -70,7 +70,7 @@ export class WorkerFailed extends Schema.TaggedError<WorkerFailed>()("WorkerFail
 }
 
 /**
- * The host is draining and takes no applications.
+ * The host is draining and accepts no more applications.
  *
  * @category errors
  * @since 0.1.0
@@ -116,7 +116,7 @@ export class NoSuchApp extends Schema.TaggedError<NoSuchApp>()("NoSuchApp", {
 }
 
 /**
- * The handle is of no worker that there is: it was never one, or the worker is gone.
+ * The handle is not that of an existing worker: there never was one, or it is gone.
  *
  * @category errors
  * @since 0.1.0
@@ -130,7 +130,7 @@ export class NoSuchWorker extends Schema.TaggedError<NoSuchWorker>()("NoSuchWork
 }
 
 /**
- * The handle is of no listener that there is.
+ * The handle is not that of an existing listener.
  *
  * @category errors
  * @since 0.1.0
@@ -144,7 +144,7 @@ export class NoSuchListener extends Schema.TaggedError<NoSuchListener>()("NoSuch
 }
 
 /**
- * The handle is of no session that there is.
+ * The handle is not that of an existing session.
  *
  * @category errors
  * @since 0.1.0
@@ -158,7 +158,7 @@ export class NoSuchSession extends Schema.TaggedError<NoSuchSession>()("NoSuchSe
 }
 
 /**
- * The default worker, number 0, goes last (W11).
+ * The default worker, number 0, can only be deleted last (W11).
  *
  * @category errors
  * @since 0.1.0
@@ -172,7 +172,7 @@ export class DefaultWorker extends Schema.TaggedError<DefaultWorker>()("DefaultW
 }
 
 /**
- * The application has as many workers as it may.
+ * The application has as many workers as it may have.
  *
  * @category errors
  * @since 0.1.0
@@ -187,8 +187,8 @@ export class TooManyWorkers extends Schema.TaggedError<TooManyWorkers>()("TooMan
 }
 
 /**
- * A worker could not be added, deleted or restarted. Nothing has changed, but for a worker that was to be restarted and
- * did not start: that one is tried again, as one that crashed.
+ * A worker could not be added, deleted or restarted. Nothing has changed, except when a worker that was to be restarted
+ * did not start: it is tried again, like a worker that crashed.
  *
  * @category errors
  * @since 0.1.0

@@ -1,8 +1,8 @@
 /**
  * Session rules and denied sources of a host, which may change at any time. A change counts from the next decision on:
- * sessions that are there stay.
+ * sessions that exist already stay.
  *
- * What a rule matches is written in `SessionRule.ts`, and which of several holds in `RuleTable.ts`.
+ * What a rule matches is described in `SessionRule.ts`, and which of several rules holds in `RuleTable.ts`.
  *
  * @since 0.1.0
  */
@@ -19,7 +19,7 @@ import {
 import type { Prefix } from "../domain/net/Prefix.ts"
 
 /**
- * There is a rule that matches the very same, or the source is denied already.
+ * A rule that matches exactly the same exists already, or the source is denied already.
  *
  * @category errors
  * @since 0.1.0
@@ -29,12 +29,12 @@ export class AlreadyExists extends Schema.TaggedError<AlreadyExists>()("AlreadyE
   what: Schema.String
 }) {
   override get message(): string {
-    return `there is one already for the very same: ${this.what}`
+    return `there already is one for exactly the same: ${this.what}`
   }
 }
 
 /**
- * There are as many as there may be.
+ * There are as many rules, or denied sources, as there may be.
  *
  * @category errors
  * @since 0.1.0
@@ -48,7 +48,7 @@ export class TooMany extends Schema.TaggedError<TooMany>()("TooMany", {
 }
 
 /**
- * A rule, or a source, that was not taken: nothing has changed.
+ * A rule or a source was not taken: nothing has changed.
  *
  * @category errors
  * @since 0.1.0
@@ -63,7 +63,7 @@ export class RuleError extends Schema.TaggedError<RuleError>()("RuleError", {
 }
 
 /**
- * The handle is of no rule that there is.
+ * The handle is not that of an existing rule.
  *
  * @category errors
  * @since 0.1.0
@@ -77,7 +77,7 @@ export class NoSuchRule extends Schema.TaggedError<NoSuchRule>()("NoSuchRule", {
 }
 
 /**
- * The very source is not on the deny list; one that covers it may be.
+ * Exactly this source is not on the deny list; one that covers it may be.
  *
  * @category errors
  * @since 0.1.0
@@ -95,17 +95,17 @@ export class NotDenied extends Schema.TaggedError<NotDenied>()("NotDenied", {
  * @since 0.1.0
  */
 export class SessionRules extends Context.Service<SessionRules, {
-  /** Puts a rule in force, which is decoded first: a rule of a program's own is as good as one from outside. */
+  /** Decodes a rule and puts it in force: one from the program itself is checked like one from outside. */
   readonly add: (rule: RuleInput) => Effect.Effect<RuleHandle, RuleError>
   readonly remove: (rule: RuleHandle) => Effect.Effect<void, NoSuchRule>
   /** The rules in the order in which they are looked at: the most specific first. */
   readonly list: Effect.Effect<ReadonlyArray<RuleEntry>>
   /** Denies every connection from these addresses at accept, before the rules are asked. */
   readonly denySource: (prefix: string) => Effect.Effect<void, RuleError>
-  /** Takes this very prefix from the deny list. */
+  /** Takes exactly this prefix off the deny list. */
   readonly allowSource: (prefix: string) => Effect.Effect<void, NotDenied>
   readonly denied: Effect.Effect<ReadonlyArray<Prefix>>
-  /** Whether every session is allowed, so that nobody needs to ask. */
+  /** Whether there are no rules and no denied sources: every session is allowed, and nobody needs to ask. */
   readonly isEmpty: boolean
   /**
    * What becomes of a session of an application in `namespace`. Synchronous. `local` and `remote` are the texts of its

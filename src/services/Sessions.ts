@@ -2,9 +2,9 @@
  * What an application sees of the session layer: the same in every worker, on a thread or in the host's process.
  *
  * A {@link Session} is plain synchronous code with edges: its {@link SessionHandler} is told that there are bytes to
- * read or room to write, and reads and writes without waiting. The Effect functions besides wait on those edges.
- * Edges are never delivered from inside the call that caused them. Sessions, how to get them and what that can fail with
- * are one contract, and so one file.
+ * read or room to write, and reads and writes without waiting. The Effect functions built on it wait for those edges.
+ * Edges are never delivered from inside the call that caused them. Sessions, how to get them and how that can fail are
+ * one contract, and therefore one file.
  *
  * @since 0.1.0
  */
@@ -33,8 +33,8 @@ export interface SessionHandler {
   /** The peer will send nothing more. What it sent before can still be read; writing goes on. */
   ended?(session: Session): void
   /**
-   * The connection is gone: `reset` with why it broke, or neither side has more to say. Said once. Without a reset, what
-   * is still there can be read; a session whose rest nobody reads keeps its memory until it is closed here.
+   * The connection is gone: `reset` says why it broke; without it, neither side has more to say. Called once. Without a
+   * reset, what is still there can be read; a session whose rest nobody reads keeps its memory until it is closed here.
    */
   closed?(session: Session, reset: string | undefined): void
 }
@@ -53,62 +53,62 @@ export interface Session {
   /** Endpoint URIs of the peer and of this end. */
   readonly remote: string
   readonly local: string
-  /** What else is known of it: how TLS ended, and the proxy that it came by. */
+  /** What else is known of the session: its TLS handshake, and the proxy that it came through. */
   readonly about: SessionAbout
-  /** Whether the peer is another worker of this host, and the bytes go from one to the other without the host (W16). */
+  /** Whether the peer is another worker of this host, and the bytes go directly between the two workers (W16). */
   readonly cutThrough: boolean
-  /** Whether what it carries are datagrams: then it is used with `SessionDatagrams`, which keeps them apart. */
+  /** Whether the session carries datagrams: then it is used with `SessionDatagrams`, which keeps them apart. */
   readonly datagrams: boolean
   /** Set it to hear of edges; what is there already is not announced again. */
   handler: SessionHandler | undefined
   /** Bytes that can be read now. */
   readonly available: number
-  /** The most bytes that can wait to be read, and the most that can have been written and wait to go. */
+  /** The most bytes that can wait to be read, and the most written bytes that can wait to be sent. */
   readonly rxBound: number
   readonly txBound: number
   /** Whether the peer has ended its side; bytes may still be available. */
   readonly ended: boolean
-  /** Whether writes still go out: not after {@link end}, {@link close}, {@link abort}, or the loss of the connection. */
+  /** Whether writes still go out: no longer after {@link end}, {@link close}, {@link abort} or a lost connection. */
   readonly writable: boolean
   /** Whether the connection is gone, or was given up here. */
   readonly closed: boolean
   /** Why the connection broke, once it has. */
   readonly reset: string | undefined
-  /** The next bytes that lie together in the fifo, without a copy, valid until they are dropped. */
+  /** The next bytes that are contiguous in the fifo, without a copy; valid until they are dropped. */
   peek(max?: number): Uint8Array | undefined
   /** Frees the first `length` bytes of what {@link peek} showed. */
   drop(length: number): void
   /** A copy of what is available, up to `max` bytes; `undefined` when nothing is. */
   read(max?: number): Uint8Array | undefined
   /**
-   * Takes as much of `bytes` from offset `from` on as there is room for and returns how much that was. After less
-   * than all, {@link SessionHandler.writable} says when to go on. Returns -1 when the session takes no more writes.
+   * Takes as many of `bytes`, from offset `from` on, as there is room for, and returns how many that was. If it was not
+   * all of them, {@link SessionHandler.writable} says when to go on. Returns -1 when the session takes no more writes.
    */
   write(bytes: Uint8Array, from?: number): number
   /**
-   * Takes all of `parts` or nothing, and returns how many bytes it was: 0 where there is no room for all, and then
+   * Takes all of `parts` or nothing, and returns how many bytes it took: 0 if there is no room for all of them; then
    * {@link SessionHandler.writable} says when there is. Returns -1 when the session takes no more writes. More than
    * {@link txBound} bytes never fit, and throw a `RangeError`.
    */
   writeWhole(parts: ReadonlyArray<Uint8Array>): number
   /** Half-close: the peer reads an end after what was written. Idempotent. */
   end(): void
-  /** Gives the session up: what was written is still sent, what was not read is not wanted. Idempotent. */
+  /** Gives the session up: what was written is still sent, what was not read is discarded. Idempotent. */
   close(): void
   /** Breaks the connection: the peer sees a reset. Idempotent. */
   abort(): void
   /**
-   * Joins this session and another of this worker: from here on the host moves the bytes between their connections,
-   * what was received and not read here first, and the end of one side becomes the end of the other. Neither is read
-   * or written here any more; {@link close} and {@link abort} of either end both. Nothing happens, and `false` is
-   * returned, when one of them is cut-through, has moved to this worker, is joined already, was ended or given up here,
-   * or has broken, and when one carries datagrams and the other does not.
+   * Joins this session to another one of this worker: from here on the host moves the bytes between their connections,
+   * beginning with what was received and not read here, and the end of one side becomes the end of the other. Neither
+   * session is read or written here any longer; {@link close} or {@link abort} of either one ends both. Nothing
+   * happens, and `false` is returned, when one of them is cut-through, has moved to this worker, is joined already, was
+   * ended or given up here, or has broken, or when one carries datagrams and the other does not.
    */
   splice(other: Session): boolean
   /**
-   * Takes the socket out of a session that has moved to this worker with one of its own, with all that has not been read
-   * yet, for what is written for sockets. The session hears no edges any more, and is closed when the socket is.
-   * `undefined` when it has none, or has ended already.
+   * Takes the socket out of a session that has moved to this worker together with its socket, with everything that has
+   * not been read yet, for code that is written for sockets. The session no longer hears edges, and is closed when the
+   * socket is. `undefined` when the session has no socket of its own, or has ended already.
    */
   takeSocket(): Net.Socket | undefined
 }
@@ -123,10 +123,10 @@ export interface WorkerInfo {
   readonly app: string
   readonly appIndex: AppIndex
   readonly workerIndex: WorkerIndex
-  /** 0 to the number of workers - 1; stays the same over restarts. */
+  /** 0 to the number of workers - 1; stays the same across restarts. */
   readonly worker: WorkerMapIndex
   readonly kind: "thread" | "in-process"
-  /** Starts of this worker before this one. */
+  /** How often this worker had been started before this start. */
   readonly restarts: number
 }
 
@@ -136,7 +136,7 @@ export interface WorkerInfo {
  */
 export interface Listener {
   readonly handle: ListenerHandle
-  /** Endpoint URI with the port that was given, where 0 was asked for. */
+  /** Endpoint URI; where port 0 was asked for, with the port that the system chose. */
   readonly local: string
 }
 
@@ -175,7 +175,7 @@ const sentenceOf = (reason: { readonly detail: string; readonly why?: string }):
 /**
  * The host could not listen there, or refused to.
  *
- * **Details** `reason` is tagged: what each tag means is told where `Refusal.ListenReasons` are listed.
+ * **Details** `reason` is tagged: `Refusal.ListenReasons` says what each tag means.
  *
  * @category errors
  * @since 0.1.0
@@ -206,7 +206,7 @@ export class ListenFailed extends Schema.TaggedError<ListenFailed>()("ListenFail
 }
 
 /**
- * What a listener fails with that was told no endpoint, in an application that was told none.
+ * The error of a listener that was given no endpoint, in an application that was given none either.
  *
  * @category accessors
  * @since 0.1.0
@@ -216,12 +216,12 @@ export const noEndpoint = (): ListenFailed =>
     endpoint: "",
     reason: {
       _tag: "InvalidEndpoint",
-      detail: `the host was told of no endpoint to serve; name one, as in "tcp://127.0.0.1:8080"`
+      detail: `the host was given no endpoint to serve; name one, as in "tcp://127.0.0.1:8080"`
     }
   })
 
 /**
- * An unlisten that changed nothing: the listener is another application's, or does not exist any longer (W9).
+ * An unlisten that changed nothing: the listener is another application's, or no longer exists (W9).
  *
  * @category errors
  * @since 0.1.0
@@ -247,8 +247,8 @@ export class UnlistenFailed extends Schema.TaggedError<UnlistenFailed>()("Unlist
 /**
  * A connect that did not become a session.
  *
- * **Details** `reason` is tagged. `Refused` is the host's own word (M7): its `why` names the limit or the rule. What the
- * other tags mean is told where `Refusal.ConnectReasons` are listed.
+ * **Details** `reason` is tagged. `Refused` comes from the host itself (M7): its `why` names the limit or the rule.
+ * `Refusal.ConnectReasons` says what the other tags mean.
  *
  * @category errors
  * @since 0.1.0
@@ -272,7 +272,7 @@ export class ConnectFailed extends Schema.TaggedError<ConnectFailed>()("ConnectF
     Detached: detail
   })
 }) {
-  /** What is wrong, and what would be right; of a refusal, beginning with why. */
+  /** What is wrong, and what would be right; for a refusal, it begins with the reason why. */
   get detail(): string {
     return sentenceOf(this.reason)
   }
@@ -292,7 +292,7 @@ export class Sessions extends Context.Service<Sessions, {
   readonly worker: WorkerInfo
   /** Endpoint URIs that the host was told to serve with this application, in the order given. */
   readonly endpoints: ReadonlyArray<string>
-  /** What the application was told when it was attached: the `config` of its options. */
+  /** What the application was given when it was attached: the `config` of its options. */
   readonly config: unknown
   /**
    * Listens until the scope closes. Sessions that were accepted outlive their listener. `accept` is called for each
@@ -310,20 +310,20 @@ export class Sessions extends Context.Service<Sessions, {
     endpoint: string,
     options?: ConnectOptions
   ) => Effect.Effect<Session, ConnectFailed, Scope.Scope>
-  /** Completes when the host drains this worker: finish what is in hand, keep nothing alive. */
+  /** Completes when the host drains this worker: finish the work in hand, and keep nothing alive. */
   readonly draining: Effect.Effect<void>
   /** Sessions that are open in this worker. */
   readonly open: Effect.Effect<number>
 }>()("sluice/services/Sessions") {}
 
 /**
- * An application on sessions themselves: listens on every endpoint that the host was told to serve with it, and gives
- * each session that this worker claims to `accept`.
+ * An application that works directly on sessions: it listens on every endpoint that the host was told to serve with it,
+ * and gives each session that this worker claims to `accept`.
  *
  * **When to use**
  *
- * For protocols of your own, where a fiber for each connection would cost too much. What is written for sockets runs on
- * the adapters: `SessionSocketServer`, `SessionHttpServer`, `SessionDuplex`.
+ * For protocols of your own, where a fiber for each connection would cost too much. Code that is written for sockets
+ * runs on the adapters: `SessionSocketServer`, `SessionHttpServer`, `SessionDuplex`.
  *
  * **Example** (An echo server)
  *

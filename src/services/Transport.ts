@@ -1,6 +1,6 @@
 /**
- * Moves bytes between connections and fifos. A transport knows nothing of workers, offers or congestion: it is given
- * the host's ends of a session's fifos and says what happens to the connection.
+ * Moves bytes between connections and fifos. A transport knows nothing about workers, offers or congestion: it is given
+ * the host's ends of a session's fifos and reports what happens to the connection.
  *
  * @since 0.1.0
  */
@@ -21,7 +21,7 @@ import * as Refusal from "../domain/state/Refusal.ts"
 import type { CertificateEntry } from "./Certificates.ts"
 
 /**
- * What the transport says of a connection. Never called from inside a call to the connection.
+ * What the transport reports about a connection. Never called from inside a call to the connection.
  *
  * @category models
  * @since 0.1.0
@@ -29,13 +29,13 @@ import type { CertificateEntry } from "./Certificates.ts"
 export interface ConnectionEvents {
   /** Bytes were put into the rx fifo. */
   received(): void
-  /** Bytes were taken from the tx fifo, and its producer waits for just that. */
+  /** Bytes were taken from the tx fifo, and its producer was waiting for that. */
   room(): void
   /** There is no memory for the rx fifo: call {@link SharedConnection.resume} when there may be some again. */
   starved(): void
-  /** The peer has ended its side, after the last byte in the rx fifo. Said once. */
+  /** The peer has ended its side, after the last byte in the rx fifo. Called once. */
   ended(): void
-  /** The connection is gone: with a sentence for why it broke, or whole. The last event, said once. */
+  /** The connection is gone: `reset` is a sentence that says why it broke, absent if it did not. The last event. */
   closed(reset: string | undefined): void
   /** The fifo's other side wrote nonsense: see `Fifo.Corrupt`. The connection has been broken. */
   corrupt(error: Fifo.FifoCorrupt): void
@@ -53,15 +53,15 @@ export interface ConnectionEnd extends ConnectionEvents {
 }
 
 /**
- * A connection's socket on its way to the thread of the worker that has claimed it; nothing was read from it.
+ * A connection's socket on its way to the thread of the worker that has claimed it; nothing has been read from it.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Moving {
-  /** What is posted to another thread, and transferred with it. */
+  /** What is posted to another thread, and also belongs in the post's transfer list. */
   readonly posted: object
-  /** The socket, on this thread; it may be posted in the other's place. */
+  /** The socket, on this thread; it may be posted in place of `posted`. */
   readonly take: () => Net.Socket
   /** Breaks the connection: the peer sees a reset. */
   readonly destroy: () => void
@@ -72,9 +72,9 @@ interface AnyConnection {
   /** Endpoint URIs of the peer and of this end. */
   readonly remote: string
   readonly local: string
-  /** What the worker is told of it besides its addresses. */
+  /** What the worker is told about the connection besides its addresses. */
   readonly about: SessionAbout | undefined
-  /** Hears of a connection that is gone before it became a session. */
+  /** Called when the connection is gone before it became a session. */
   onGone: (() => void) | undefined
   /** Breaks the connection: the peer sees a reset. */
   abort(): void
@@ -88,15 +88,15 @@ interface AnyConnection {
  */
 export interface SharedConnection extends AnyConnection {
   readonly _tag: "Shared"
-  /** Its datagrams that were dropped. */
+  /** How many of its datagrams were dropped. */
   readonly dropped: number
   /** Starts moving bytes. */
   open(end: ConnectionEnd): void
-  /** There is room in the rx fifo, or memory, again. */
+  /** There is room in the rx fifo again, or memory for it. */
   resume(): void
   /** There are bytes in the tx fifo. */
   send(): void
-  /** Its worker is to finish what it has. A connection whose peer never ends it, as over UDP, ends once it is idle. */
+  /** The worker is to finish what it has. A connection that its peer never ends, as over UDP, ends once it is idle. */
   drain(): void
   /** Half-close: the peer reads an end after the last byte of the tx fifo. */
   end(): void
@@ -112,15 +112,15 @@ export interface SharedConnection extends AnyConnection {
  */
 export interface MovableConnection extends AnyConnection {
   readonly _tag: "Movable"
-  /** Whether its bytes are still those of TLS, which ends in the worker. */
+  /** Whether its bytes are still TLS, which ends in the worker. */
   readonly inTls: boolean
-  /** Takes the socket out of it, once; `undefined` when the connection has been broken. */
+  /** Takes the socket out of the connection, once; `undefined` when the connection has been broken. */
   take(): Moving | undefined
 }
 
 /**
- * A connection of a transport. Which kind a listener's connections are follows from its placement; those of connects are
- * shared.
+ * A connection of a transport. A listener's placement decides which kind its connections are; those of connects are
+ * always shared.
  *
  * @category models
  * @since 0.1.0
@@ -128,7 +128,7 @@ export interface MovableConnection extends AnyConnection {
 export type Connection = SharedConnection | MovableConnection
 
 /**
- * Failed operations of a transport.
+ * A failed operation of a transport.
  *
  * @category errors
  * @since 0.1.0
@@ -145,7 +145,7 @@ export class TransportError extends Schema.TaggedError<TransportError>()("Transp
 }
 
 /**
- * What is wrong with one accept; the listener goes on.
+ * What went wrong with one accept; the listener goes on.
  *
  * @category models
  * @since 0.1.0
@@ -157,18 +157,18 @@ export type AcceptError = "EMFILE" | "ENFILE" | "ENOBUFS" | "ENOMEM" | "ECONNABO
  * @since 0.1.0
  */
 export interface TransportListenOptions {
-  /** Connections that the kernel keeps until they are accepted. */
+  /** How many connections the kernel keeps until they are accepted. */
   readonly backlog: number
-  /** Whether any IPv6 address means IPv6 connections only. */
+  /** Whether the host `[::]` stands for IPv6 connections only. */
   readonly ipv6Only: boolean
   /** How the listener takes connections in. */
   readonly listener: ListenerOptions
   /** The certificate for a TLS handshake. */
   readonly certificate: (serverName: string | undefined) => CertificateEntry | undefined
-  /** Whether a peer of this endpoint URI may not even begin: nothing is read from it. Counts it if so. */
+  /** Whether a peer at this endpoint URI is denied, before anything is read from it. Counts the peer if it is. */
   readonly isDenied: (remote: string, local: string) => boolean
   readonly accept: (connection: Connection) => void
-  /** Counts a peer that has come and did not become a connection; it has been sent away. */
+  /** Counts a peer that arrived and did not become a connection; it has been sent away. */
   readonly refused: (reason: Ledger.RefuseReason) => void
   /** Counts a datagram that was dropped. */
   readonly dropped: (reason: Ledger.DropReason) => void
@@ -181,13 +181,13 @@ export interface TransportListenOptions {
  */
 export interface TransportConnectOptions {
   /**
-   * Where to connect from: an address of this machine, of the family of where the connect goes; port 0 for any. What is
-   * wrong with it is `AddressNotAvailable`, `AddressInUse` or `PermissionDenied`, in a sentence that names it.
+   * Where to connect from: an address of this machine, of the same family as the target; port 0 for any. A source that
+   * can't be used fails with `AddressNotAvailable`, `AddressInUse` or `PermissionDenied`, in a sentence that names it.
    */
   readonly source?: InetEndpoint | undefined
-  /** How the application's listeners take connections in, for what holds for its connects too: times and bounds. */
+  /** The options of the application's listeners, for the times and bounds that hold for its connects too. */
   readonly listener?: ListenerOptions | undefined
-  /** How a connect over TLS is made; by default, as `TlsClientOptions` has it. */
+  /** How a connect over TLS is made; by default, with the defaults of `TlsClientOptions`. */
   readonly tls?: TlsClientOptions | undefined
 }
 
@@ -209,13 +209,13 @@ export type TransportEndpointOf<Tag extends TransportEndpoint["_tag"]> = Extract
  * @since 0.1.0
  */
 export interface TransportOf<E extends TransportEndpoint> {
-  /** Listens until the scope closes and returns the endpoint with the port that was given. */
+  /** Listens until the scope closes, and returns the endpoint with the port that the system gave it. */
   readonly listen: (endpoint: E, options: TransportListenOptions) => Effect.Effect<E, TransportError, Scope.Scope>
   /** Why connections of this endpoint can't move to the threads of workers; `undefined` when they can. */
   readonly immovable?: (endpoint: E, options: ListenerOptions) => string | undefined
   /**
-   * Connects; an interruption cancels the attempt. There is no timeout here but the system's own. Nothing owns the
-   * connection that comes of it but the caller, who may be interrupted then.
+   * Connects; an interruption cancels the attempt. There is no timeout here other than the system's own. The connection
+   * that results is owned by the caller alone, even if the caller is interrupted at that moment.
    */
   readonly connect: (endpoint: E, options?: TransportConnectOptions) => Effect.Effect<SharedConnection, TransportError>
 }

@@ -1,5 +1,5 @@
 /**
- * What one start of a worker is to be: the layers of its stack take their options from it.
+ * The plan for one start of a worker: the layers of its stack take their options from it.
  *
  * @since 0.1.0
  */
@@ -20,11 +20,11 @@ export class WorkerPlan extends Context.Service<WorkerPlan, {
   readonly app: AppOptions
   /** Endpoint URIs that the application was told to serve. */
   readonly endpoints: ReadonlyArray<string>
-  /** Whether its options name none of them: a program that listens by itself then listens where it says. */
+  /** Whether the options name no endpoints: a program that listens by itself then listens where it says. */
   readonly suggested: boolean
   readonly module: AppModule
   /** Where the worker runs. */
   readonly place: WorkerInfo["kind"]
-  /** Counts its messages; it outlives the stack, so that a worker's starts add up. */
+  /** Counts the worker's messages; it outlives the stack, so the counts add up over the worker's starts. */
   readonly ledger: Ledger.MessageLedger
 }>()("sluice/services/WorkerPlan") {}

@@ -250,7 +250,7 @@ describe("names", () => {
         const nameless = { name: undefined, client: "shop", listen: [] }
         const before = yield* state(stage)
         const error = yield* Effect.flip(stage.attach(new Actor(), nameless))
-        assert.strictEqual(error.reason.message, "an application called builtin-1 is attached already")
+        assert.strictEqual(error.reason.message, "an application called builtin-1 is already attached")
         assert.deepStrictEqual(yield* state(stage), before)
         // nor the other way round
         yield* stage.attach(new Actor(), { name: "other", listen: [] })
@@ -285,14 +285,14 @@ describe("attach", () => {
       what: "the name is taken",
       options: { name: "taken" },
       reason: "AlreadyAttached",
-      message: "an application called taken is attached already",
+      message: "an application called taken is already attached",
       mend: (_, detach) => detach
     },
     {
       what: "the client is taken",
       options: { name: undefined, client: "shop" },
       reason: "AlreadyAttached",
-      message: "an application called shop is attached already",
+      message: "an application called shop is already attached",
       mend: (_, detach) => detach
     },
     {

@@ -55,7 +55,7 @@ describe("Namespaces", () => {
       const { add, enter } = yield* Namespaces
       yield* add({ name: "blue", secret: "first" })
       const error = yield* Effect.flip(add({ name: "blue", secret: "second" }))
-      assert.strictEqual(error.message, "there is a namespace \"blue\" already")
+      assert.strictEqual(error.message, "there already is a namespace \"blue\"")
       yield* enter("blue", Redacted.make("first"))
       assert.strictEqual((yield* Effect.flip(enter("blue", Redacted.make("second"))))._tag, "WrongSecret")
     }).pipe(Effect.scoped, fresh))

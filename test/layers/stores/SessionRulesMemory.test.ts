@@ -67,7 +67,7 @@ describe("SessionRules", () => {
       assert.strictEqual(error.reason._tag, "AlreadyExists")
       assert.strictEqual(
         error.message,
-        "can't add the rule: there is one already for the very same: allow both any local any remote any:25"
+        "can't add the rule: there already is one for exactly the same: allow both any local any remote any:25"
       )
       assert.strictEqual((yield* rules.list).length, 1)
     }).pipe(fresh))
@@ -91,7 +91,7 @@ describe("SessionRules", () => {
       const rules = yield* SessionRules
       yield* rules.denySource("10.0.0.0/8")
       const again = yield* Effect.flip(rules.denySource("10.0.0.0/8"))
-      assert.strictEqual(again.message, "can't deny the source: there is one already for the very same: 10.0.0.0/8")
+      assert.strictEqual(again.message, "can't deny the source: there already is one for exactly the same: 10.0.0.0/8")
       const within = yield* Effect.flip(rules.allowSource("10.0.0.1"))
       assert.strictEqual(within.message, "10.0.0.1 is not on the deny list")
       assert.strictEqual((yield* Effect.flip(rules.allowSource("lan")))._tag, "NotDenied")

@@ -172,7 +172,7 @@ describe("SessionDatagramSocket", () => {
       const twice = yield* reasonOf(open(net))
       assert.strictEqual(twice._tag === "DatagramSocketOpenError" && twice.kind, "AddressInUse")
       const nowhere = yield* reasonOf(open(SessionPair.makeNet()))
-      assert.match(String(nowhere._tag === "DatagramSocketOpenError" && nowhere.cause), /told of no endpoint/)
+      assert.match(String(nowhere._tag === "DatagramSocketOpenError" && nowhere.cause), /given no endpoint/)
     }).pipe(Effect.scoped))
 
   it.effect("multicast is said not to be supported", () =>

@@ -59,7 +59,7 @@ describe("SessionSocketServer", () => {
       assert.instanceOf(twice.reason.cause, ListenFailed)
       assert.deepStrictEqual(net.listening, [])
       const none = yield* Effect.flip(makeServer(net, { endpoints: [] }))
-      assert.match(String(none.reason.cause), /told of no endpoint/)
+      assert.match(String(none.reason.cause), /given no endpoint/)
     }).pipe(Effect.scoped))
 
   it.effect("a handler finds its session", () =>

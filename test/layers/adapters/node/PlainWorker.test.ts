@@ -57,7 +57,7 @@ describe("plain worker", () => {
     assert.match(await attempt((worker) => worker.listen("tcp://nowhere", () => {})), /can't listen on tcp:\/\/nowhere/)
     assert.match(
       await attempt((worker) => worker.serve((_request, response) => response.end())),
-      /told of no endpoint to serve/
+      /given no endpoint to serve/
     )
   })
 })
