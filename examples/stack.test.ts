@@ -34,7 +34,11 @@ it.effect("sessions share a quota of memory, and every message to a worker is co
     assert.deepStrictEqual(imbalances, [])
   }).pipe(
     Effect.scoped,
-    Effect.provide(HostScripted.layerStack(layers)),
-    Effect.provide(Layer.mergeAll(Layer.succeed(Counts, counts), Layer.succeed(Quota, quota)))
+    Effect.provide(
+      Layer.provide(
+        HostScripted.layerStack(layers),
+        Layer.mergeAll(Layer.succeed(Counts, counts), Layer.succeed(Quota, quota))
+      )
+    )
   )
 })

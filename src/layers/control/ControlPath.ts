@@ -52,9 +52,12 @@ const unless = (kind: SystemError.SystemErrorKind) => (cause: unknown): undefine
   if (SystemError.kindOf(cause) !== kind) throw cause
 }
 
-/** What is at `file`, a link not followed; `undefined` when there is nothing. */
-const lookAt = (file: string): Effect.Effect<Stats | undefined, unknown> =>
-  Effect.tryPromise({ try: () => Fs.lstat(file).catch(unless("NotFound")), catch: (cause) => cause })
+/** What is at `file`, a link not followed, for the control socket at `path`; `undefined` when there is nothing. */
+const lookAt = (file: string, path: string): Effect.Effect<Stats | undefined, ControlError> =>
+  Effect.tryPromise({
+    try: () => Fs.lstat(file).catch(unless("NotFound")),
+    catch: (cause) => fromSystem(path, cause)
+  })
 
 const temporary = (): string => Path.join(Os.tmpdir(), `sluice-${uid()}`)
 
@@ -70,9 +73,9 @@ export const defaultPath: Effect.Effect<string, ControlError> = Effect.gen(funct
   const runtime = yield* Config.option(Config.String("XDG_RUNTIME_DIR")).pipe(Effect.orDie)
   const inTemporary = Path.join(temporary(), NAME)
   if (Option.isNone(runtime) || !Path.isAbsolute(runtime.value)) return inTemporary
-  const stats = yield* Effect.orElseSucceed(lookAt(runtime.value), () => undefined)
-  if (stats?.isDirectory() !== true) return inTemporary
   const path = Path.join(runtime.value, NAME)
+  const stats = yield* Effect.orElseSucceed(lookAt(runtime.value, path), () => undefined)
+  if (stats?.isDirectory() !== true) return inTemporary
   const unsafe = (detail: string) => new ControlError({ path, reason: "ForeignDirectory", detail })
   if (stats.uid !== uid()) {
     return yield* unsafe(`another user owns XDG_RUNTIME_DIR, ${runtime.value}, as after sudo or su; unset it`)
@@ -106,14 +109,14 @@ export const check = Effect.fnUntraced(function*(path: string, options: { readon
       catch: system
     })
   }
-  const stats = yield* Effect.mapError(lookAt(directory), system)
+  const stats = yield* lookAt(directory, path)
   // nobody serves there
   if (stats === undefined) return
   const unsafe = (detail: string) => new ControlError({ path, reason: "ForeignDirectory", detail })
   if (!stats.isDirectory()) return yield* unsafe(`${directory} is no directory`)
   if (stats.uid !== uid()) return yield* unsafe(`another user owns ${directory}`)
   // put there while the directory was open to others
-  const socket = yield* Effect.mapError(lookAt(path), system)
+  const socket = yield* lookAt(path, path)
   if (socket !== undefined && socket.uid !== uid()) return yield* unsafe(`another user owns ${path}`)
   if ((stats.mode & OTHERS) === 0) return
   if (!options.create) return yield* unsafe(`others may enter ${directory}`)

@@ -126,7 +126,7 @@ export type SharedOptions = typeof SharedOptions.Type
 export const layerShared = (
   options: SharedOptions = {}
 ): Layer.Layer<MessageQueue, WorkerExit, SegmentManager | Doorbell | WorkerPlan> =>
-  Schema.decodeUnknownEffect(SharedOptions)(options).pipe(
+  Schema.decodeEffect(SharedOptions)(options).pipe(
     Effect.map((decoded) => planned(shared(decoded))),
     Effect.mapError(({ message }) =>
       new WorkerExit({ reason: "LayerFailed", detail: message.replaceAll(/\s*\n\s*/g, " "), layer: "MessageQueue" })
