@@ -32,7 +32,7 @@ const CHUNK = 65_536
 /** Prime, so that a byte that is lost or doubled shows. */
 const PERIOD = 251
 
-/** A chunk of the pattern from any of its phases on is a part of this. */
+/** A chunk of the pattern is a part of this, at whichever phase it begins. */
 const PATTERN = Uint8Array.from({ length: CHUNK + PERIOD }, (_, i) => i % PERIOD)
 
 const wholeUpTo = (maximum: number) =>
@@ -59,7 +59,7 @@ interface Route {
 const send = (response: Http.ServerResponse, status: number, type: string, body: string): void => {
   response.statusCode = status
   response.setHeader("Content-Type", `${type}; charset=utf-8`)
-  // Node leaves it out of the answer to a HEAD
+  // Node leaves the body out of the answer to a HEAD
   response.setHeader("Content-Length", Buffer.byteLength(body))
   response.end(body)
 }

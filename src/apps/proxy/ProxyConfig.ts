@@ -26,8 +26,8 @@ const SendProxy = Schema.Literals(["none", "v1", "v2"])
  * **Details**
  *
  * - `to`: endpoints to connect to, 1 to 256.
- * - `sendProxy`: `"none"`, or `"v1"` or `"v2"`: the version of the PROXY protocol header that goes before all else to an
- *   upstream, with the addresses of the client's connection; `"none"`. Not to upstreams over TLS.
+ * - `sendProxy`: `"none"`, or `"v1"` or `"v2"`: the version of the PROXY protocol header that goes to an upstream
+ *   before anything else, with the addresses of the client's connection; `"none"`. Not for upstreams over TLS.
  * - `upstreamBackoffBase`: milliseconds, 1 to 3600000, at most `upstreamBackoffMax`; 100.
  * - `upstreamBackoffMax`: milliseconds, 1 to 3600000; 10000.
  */
@@ -74,7 +74,7 @@ export const ProxyOptions = Schema.Struct({
   Schema.makeFilter(({ sendProxy, to }) =>
     sendProxy === "none" || to.every(({ _tag }) => _tag !== "tls")
       ? undefined
-      : { path: ["sendProxy"], issue: `"none" where an upstream is one over TLS` }
+      : { path: ["sendProxy"], issue: `"none" where an upstream is over TLS` }
   )
 )
 export type ProxyOptions = typeof ProxyOptions.Type
@@ -129,7 +129,7 @@ export const ProxyConfig = Schema.Struct({
 })
 export type ProxyConfig = typeof ProxyConfig.Type
 
-/** Time beyond the timeout of a connect after which a trial that nobody has heard of is over. */
+/** Milliseconds beyond the timeout of a connect after which a trial that nobody has reported on is over. */
 const SLACK = 1000
 
 /** The configuration of the workers of a proxy whose connects take no longer than `connectTimeout` milliseconds. */

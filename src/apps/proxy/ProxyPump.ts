@@ -1,9 +1,9 @@
 /**
  * Moves bytes between two sessions in their worker, for those that the host can't join: one of them is cut-through.
  *
- * Bytes go from fifo to fifo as there is room, so one that is not read from stops the other's peer. The end of one side
- * is the end of the other after its last byte, a reset is a reset. A session that is gone whole closes the other when
- * its last byte is through.
+ * Bytes go from fifo to fifo as there is room, so a session that is not read from stops the peer of the other session.
+ * An end on one side becomes an end on the other after the last byte; a reset becomes a reset. When a session is gone
+ * whole, the other is closed once the last byte is through.
  */
 import type { Session, SessionHandler } from "../../services/Sessions.ts"
 
@@ -11,7 +11,7 @@ import type { Session, SessionHandler } from "../../services/Sessions.ts"
 const move = (from: Session, to: Session): void => {
   for (let bytes = from.peek(); bytes !== undefined; bytes = from.peek()) {
     const written = to.write(bytes)
-    // nobody takes it any more
+    // nobody takes these bytes now
     if (written < 0) return from.abort()
     from.drop(written)
     // `writable` says when to go on

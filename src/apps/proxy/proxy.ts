@@ -1,9 +1,9 @@
 /**
- * The application of `sluice proxy`: joins each session with one to the upstream that has the fewest.
+ * The application of `sluice proxy`: joins each session with one to the upstream that has the fewest sessions.
  *
- * What a worker does for a session is to choose an upstream, to connect, and to join the two; from there on the host
- * moves the bytes and the worker hears only how it ends. An upstream that can't be reached is left alone for a while,
- * and the next one is tried for the same session at once; a session for which none is left is reset. A host that can't
+ * For each session, a worker chooses an upstream, connects, and joins the two; from then on the host moves the bytes,
+ * and the worker hears only how the session ends. An upstream that can't be reached is left alone for a while, and the
+ * next one is tried for the same session at once; a session for which no upstream is left is reset. A host that can't
  * take another session just now is asked again, for as long as a connect may take. A client that goes away meanwhile
  * cancels all this.
  *
@@ -11,10 +11,10 @@
  *
  * **Its workers** run on the host's own loop unless they are told otherwise, and one is enough. No byte of a joined
  * session passes through them, and nothing here blocks, so a thread of their own would spare the host next to nothing:
- * measured, the same throughput, at up to an eighth more processor time for each connection, which then takes two ways
- * to the thread and back.
+ * measurements show the same throughput, and up to an eighth more processor time for each connection, which then goes
+ * to the thread and back twice.
  *
- * A session whose peer is another worker of the host can't be joined by it: `ProxyPump` moves its bytes here.
+ * A session whose peer is another worker of the host can't be joined by the host: `ProxyPump` moves its bytes here.
  */
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
@@ -49,7 +49,7 @@ const ours: ReadonlySet<ConnectFailed["reason"]["_tag"]> = new Set(["AddressInUs
 const isFull = ({ reason }: ConnectFailed): boolean => reason._tag === "Refused" && noRoom.has(reason.why)
 const isOurs = (failure: ConnectFailed): boolean => ours.has(failure.reason._tag) || isFull(failure)
 
-/** What is to be undone when a session is over: the upstream that it counts at. */
+/** What is to be undone when a session is over: the upstream at which it is counted. */
 interface State {
   choice: Upstreams.Choice | undefined
 }
@@ -61,7 +61,7 @@ const endsOf = ({ local, remote }: Session): ProxyHeader.ProxyEnds | undefined =
   return source === undefined || destination === undefined ? undefined : { source, destination }
 }
 
-/** Writes the header, which nothing has come before; waits for memory, where it lacks some. */
+/** Writes the header, before anything else is written; waits for memory where there is too little. */
 const announce = (version: ProxyHeader.Version, client: Session, server: Session): Effect.Effect<void> =>
   Effect.callback((resume) => {
     const header = [ProxyHeader.encode(version, endsOf(client))]

@@ -27,7 +27,7 @@ const fromResponse = (path: string, error: HttpClientError.HttpClientError | Sch
     case "PermissionDenied":
       return fail("PermissionDenied", "it belongs to another user")
     default:
-      // the codes of Node's parser, for an answer that is no HTTP
+      // the codes of Node's parser, for an answer that is not HTTP
       if (SystemError.codeOf(reason.cause).startsWith("HPE_")) return fail("NotAHost", "its answer was not HTTP")
       return ControlPath.fromSystem(path, reason.cause)
   }
@@ -42,7 +42,7 @@ const isBroken = (error: { readonly _tag: string }): error is Broken =>
   error._tag === "HttpClientError" || error._tag === "SchemaError"
 
 /**
- * Asks the host on the socket at `path`. A refusal of the host keeps its own error.
+ * Asks the host on the socket at `path`. A refusal by the host keeps its own error.
  *
  * An answer comes within 10 seconds, or the error is `TimedOut`. With `patient` there is no such bound: it is for
  * operations that wait until sessions have ended, whose time the host bounds.

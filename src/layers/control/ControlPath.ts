@@ -8,8 +8,8 @@
  * | not set, relative, no directory | `sluice-<uid>` in the system's temporary directory |
  *
  * Whoever can put a socket into that directory decides who answers, so both sides refuse one that others could prepare.
- * In the temporary directory everybody can create a directory of our name first; one that another user owns, or with a
- * socket that another user owns, is refused by the host and by its clients alike.
+ * In the temporary directory anybody can create a directory of our name first; one that another user owns, or that
+ * holds a socket of another user, is refused by the host and by its clients alike.
  */
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
@@ -66,8 +66,8 @@ const temporary = (): string => Path.join(Os.tmpdir(), `sluice-${uid()}`)
  * where there is no such variable, or it names no directory.
  *
  * Fails with `ForeignDirectory` when the runtime directory is there, but another user owns it or may write to it: that
- * user could put a socket there and answer in the host's place. One of another user is what `sudo` and `su` leave in the
- * environment.
+ * user could put a socket there and answer in the host's place. `sudo` and `su` may leave another user's directory in
+ * the environment.
  */
 export const defaultPath: Effect.Effect<string, ControlError> = Effect.gen(function*() {
   const runtime = yield* Config.option(Config.String("XDG_RUNTIME_DIR")).pipe(Effect.orDie)
@@ -87,7 +87,7 @@ export const defaultPath: Effect.Effect<string, ControlError> = Effect.gen(funct
 })
 
 /**
- * Looks whether a path can be a control socket, before anything is done there. `create` makes the directory of the
+ * Checks whether a path can be a control socket, before anything is done there. `create` makes the directory of the
  * default path in the temporary directory, with mode 0700.
  */
 export const check = Effect.fnUntraced(function*(path: string, options: { readonly create: boolean }) {
@@ -113,9 +113,9 @@ export const check = Effect.fnUntraced(function*(path: string, options: { readon
   // nobody serves there
   if (stats === undefined) return
   const unsafe = (detail: string) => new ControlError({ path, reason: "ForeignDirectory", detail })
-  if (!stats.isDirectory()) return yield* unsafe(`${directory} is no directory`)
+  if (!stats.isDirectory()) return yield* unsafe(`${directory} is not a directory`)
   if (stats.uid !== uid()) return yield* unsafe(`another user owns ${directory}`)
-  // put there while the directory was open to others
+  // the socket may have been put there while the directory was open to others
   const socket = yield* lookAt(path, path)
   if (socket !== undefined && socket.uid !== uid()) return yield* unsafe(`another user owns ${path}`)
   if ((stats.mode & OTHERS) === 0) return

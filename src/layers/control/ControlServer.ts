@@ -3,8 +3,8 @@
  *
  * **Details**
  *
- * - The socket's file has mode 0600 before it is at its path, and is taken and left as `UnixSocketFile` says: of two
- *   hosts that start at once one serves, and a host that stops leaves the socket of its successor alone.
+ * - The socket's file has mode 0600 before it is at its path, and is taken and left as `UnixSocketFile` says: when two
+ *   hosts start at once, one of them serves, and a host that stops leaves the socket of its successor alone.
  * - A socket that a host left behind when it died is replaced. A socket that answers, and a file that is not a socket, stay
  *   as they are.
  * - A peer that is slow, or sends nonsense or too much, is cut off in bounded time. The number of connections is bounded.
@@ -201,7 +201,7 @@ const workerGroup = HttpApiBuilder.group(
   })
 )
 
-/** A worker's number may be that of one to come; a handle that is out of date is an error, as everywhere. */
+/** A number may be that of a worker to come; a handle that is out of date is an error, as everywhere. */
 const checkWorker = Effect.fnUntraced(function*(host: SessionLayer["Service"], worker: string | undefined) {
   if (worker?.includes(".") !== true) return
   const { apps } = yield* host.report
@@ -279,7 +279,7 @@ const groups = Layer.mergeAll(hostGroup, appGroup, workerGroup, sessionGroup, li
  * Serves the control API on the socket at `path` until the scope closes; the socket's file is removed then.
  *
  * **Details** `idleTimeout` is the time in milliseconds without a byte in either direction after which a connection is
- * cut off, 10 seconds by default. It does not count while an operation is under way that waits for sessions or workers.
+ * cut off, 10 seconds by default. It does not count while an operation that waits for sessions or workers is under way.
  *
  * @category layers
  * @since 0.1.0

@@ -3,8 +3,8 @@
  *
  * A change is one synchronous step: the application and the handle are found, the input is decoded and put in place in
  * one turn, so nothing can be half done, or done to an application that has just gone. Subscribers are told that there
- * is a change, not what it is, and look for themselves: so the order in which they hear of changes does not matter, and
- * one bit is enough for those that are slow.
+ * is a change, not what it is, and look for themselves; so the order in which they hear of changes does not matter, and
+ * one bit is enough for slow subscribers.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -37,7 +37,7 @@ class Store {
   /** In the order in which they were added. Handles have another order once some have been removed. */
   readonly #place = new Map<CertificateHandle, CertificatePlace>()
   readonly news: PubSub.PubSub<News>
-  /** Made when it is asked for, since many may be added before. */
+  /** Made when it is asked for, since many certificates may be added before. */
   #byName: ServerName.ByServerName<CertificateEntry> | undefined
 
   constructor(news: PubSub.PubSub<News>) {

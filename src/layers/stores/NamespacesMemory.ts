@@ -1,8 +1,8 @@
 /**
  * Namespaces in the memory of the host.
  *
- * Of a secret only a digest is kept, which is compared in constant time: neither the digest nor the time that a
- * comparison takes says anything of the secret.
+ * Only a digest of a secret is kept, and it is compared in constant time: neither the digest nor the time that a
+ * comparison takes says anything about the secret.
  *
  * @since 0.1.0
  */
@@ -57,13 +57,13 @@ const make = (): Namespaces["Service"] => {
     add: Effect.fn("Namespaces.add")(function*(namespace: NamespaceInput) {
       const { name, secret } = namespace
       if (!isName(name)) {
-        const detail = "a name has 1 to 64 characters, without control characters and outer spaces"
+        const detail = "a name has 1 to 64 characters, without control characters, and without spaces at either end"
         return yield* new InvalidNamespace({ namespace: String(name).slice(0, 64), detail })
       }
       if (secret !== undefined && textOf(secret) === "") {
         return yield* new InvalidNamespace({
           namespace: name,
-          detail: "a secret is not empty text; leave it out where there is none"
+          detail: "a secret must not be empty; leave it out where there is none"
         })
       }
       if (entries.has(name)) return yield* new NamespaceExists({ namespace: name })

@@ -2,9 +2,9 @@
  * The file of a Unix socket: how a server comes by its path, and how it leaves it. Unix listeners and the control socket
  * take theirs here.
  *
- * A socket is bound in a directory of its own that nobody else may look into, given its permissions there, and linked to
- * its path only once it listens. So nobody connects before the permissions are set, whoever finds the file finds a
- * server that answers, and of two servers that want the same path the system lets one have it.
+ * A socket is bound in a directory of its own that nobody else may look into, given its permissions there, and linked
+ * to its path only once it listens. So nobody connects before the permissions are set, whoever finds the file finds a
+ * server that answers, and when two servers want the same path, the system lets one of them have it.
  *
  * ```
  * bind  dir/.sluice-XXXXXX/s-…      mode 0700 around it
@@ -12,9 +12,9 @@
  * link  dir/app.sock                fails if something is there: ask it, move it aside if nobody answers, try again
  * ```
  *
- * A file that is there already is asked: one that answers is in use. A socket that nobody answers was left behind by a
- * program that is gone, and is moved aside. If what was moved is then not the one that was asked, since another program
- * has taken the path meanwhile, it is put back. What is not a socket is never touched.
+ * A file that is there already is asked: one that answers is in use. A socket at which nobody answers was left behind
+ * by a program that is gone, and is moved aside. If what was moved is not the socket that was asked, since another
+ * program has taken the path meanwhile, it is put back. What is not a socket is never touched.
  *
  * A file is removed only while it is the server's own, and before the server ends: as long as it answers, nobody takes
  * its file for one that was left behind.
@@ -31,7 +31,7 @@ import * as Thrown from "../../domain/report/Thrown.ts"
 /** The most bytes that the path of a socket may have: the size of the system's `sun_path`, less the zero at its end. */
 export const LONGEST_PATH = process.platform === "linux" ? 107 : 103
 
-/** How often a path is tried that others take and leave meanwhile. */
+/** How many times a path is tried while others take and leave it. */
 const TRIES = 10
 
 /**
@@ -99,7 +99,7 @@ const closeDen = ({ handle, path }: Den): Effect.Effect<void> =>
     Fs.rmSync(path, { recursive: true, force: true })
   }).pipe(Effect.ignore)
 
-/** A name in the directory, as short as an address of a socket has to be. */
+/** A name in the directory, as short as a socket's address has to be. */
 const inDen = ({ handle, path }: Den, name: string): string => {
   const whole = Path.join(path, name)
   return Buffer.byteLength(whole) <= LONGEST_PATH ? whole : `/proc/self/fd/${handle}/${name}`
@@ -146,7 +146,7 @@ const lookAt = (path: string): Fs.BigIntStats | undefined => Fs.lstatSync(path, 
 
 const fail = (reason: UnixPathReason): Step<never> => Effect.fail(reason)
 
-/** Removes a socket that nobody answers; `false` when there was nothing to remove. */
+/** Removes a socket at which nobody answers; `false` when there was nothing to remove. */
 const clear = Effect.fnUntraced(function*(path: string, den: Den): Effect.fn.Return<boolean, UnixPathReason> {
   const asked = yield* attempt(() => lookAt(path))
   if (asked === undefined) return false
@@ -204,10 +204,10 @@ const takeIn = Effect.fnUntraced(function*(
 })
 
 /**
- * Lets the server listen at the path. When it fails, the server may listen without a path, and is to be closed.
+ * Has the server listen at the path. After a failure the server may be listening without a path, and is to be closed.
  *
- * `mode` is that of the file, whatever the process's mask; `backlog` the connections that the kernel keeps until they
- * are accepted.
+ * `mode` is that of the file, whatever the process's mask; `backlog` is the number of connections that the kernel keeps
+ * until they are accepted.
  */
 export const take = (
   server: Net.Server,

@@ -1,9 +1,9 @@
 /**
- * In-process app workers that misbehave on command: the same client and the same application as
- * `AppWorkerInProcess` runs, with a {@link Script} between them and their doorbells. Congestion, offers that are not
- * claimed, slow workers and crashes can so be had in a test, at exact times of the `Clock`.
+ * In-process app workers that misbehave on command: the same client and the same application as `AppWorkerInProcess`
+ * runs, with a {@link Script} between them and their doorbells. So a test can have congestion, offers that are not
+ * claimed, slow workers and crashes, at exact times of the `Clock`.
  *
- * What a script holds back is the worker's looking at its queue; fibers and timers of the application go on.
+ * What a script holds back is the worker's look at its queue; fibers and timers of the application go on.
  *
  * @since 0.1.0
  */
@@ -22,23 +22,24 @@ import * as Bells from "../stack/Bells.ts"
 
 /**
  * What a test tells a worker to do wrong. It holds for the worker's present start: the next one begins well-behaved,
- * and what is said before the first start, or between two, is forgotten. All of it can be combined.
+ * and what a script is told before the first start, or between two starts, is forgotten. All of it can be combined.
  *
  * @category models
  * @since 0.1.0
  */
 export interface WorkerScript {
-  /** How often the worker was started. */
+  /** How many times the worker was started. */
   readonly starts: number
   /** The worker does not look at its queue from now on, for `duration` of the `Clock` or until {@link release}. */
   block(duration?: Duration.Input): void
-  /** Ends a {@link block}: the worker looks again, at what it has missed first. */
+  /** Ends a {@link block}: the worker looks again, and first at what it has missed. */
   release(): void
   /** A worker that is blocked looks at its queue once, and is blocked again when it is empty. */
   look(): void
   /**
-   * Each message takes the worker this time of the `Clock`: one that finds it idle is seen to so much later, and those
-   * that wait come one after the other. 0: as fast as it can, beginning with what it is at.
+   * Each message takes the worker this much time of the `Clock`: a message that finds it idle is dealt with that much
+   * later, and messages that wait are dealt with one after the other. 0: as fast as it can, beginning with what it is
+   * at now.
    */
   slow(perMessage: Duration.Input): void
   /**
@@ -46,12 +47,12 @@ export interface WorkerScript {
    * until {@link behave}.
    */
   greedy(): void
-  /** The host does not hear the worker: what it says, claims too, stays in its queue until {@link unmute}. */
+  /** The host does not hear the worker: what it says, including claims, stays in its queue until {@link unmute}. */
   mute(): void
   unmute(): void
   /** Ends all of these. The application is given the sessions that were kept from it, and told of what came on them. */
   behave(): void
-  /** The worker is gone at once, as one that crashed. `detail` is the report's `lastFailure`. */
+  /** The worker is gone at once, as if it had crashed. `detail` is the report's `lastFailure`. */
   crash(detail?: string, reason?: WorkerExit["reason"]): void
   /** The worker crashes when the next message wakes it, and does not see that message. */
   crashAtNextMessage(detail?: string): void
@@ -59,10 +60,10 @@ export interface WorkerScript {
 
 const TOLD_TO = "the worker crashed: it was told to"
 
-/** What a script has of the worker's present start. */
+/** What a script knows of the worker's present start. */
 interface ScriptedStart {
   readonly exit: (exit: WorkerExit) => void
-  /** Calls it so many milliseconds of the `Clock` later, if the start is still there. */
+  /** Calls `call` so many milliseconds of the `Clock` later, if the start is still there. */
   readonly after: (millis: number, call: () => void) => void
   /** Gives the application a session that was kept from it. */
   readonly give: (session: Session, accept: (session: Session) => void) => void
@@ -221,7 +222,7 @@ export class Script implements WorkerScript {
     }
   }
 
-  /** The same for its end of a link to another worker: that one hears of it at once. */
+  /** The same for the worker's end of a link to another worker: the other worker hears of it at once. */
   bell(doorbell: DoorbellShape): DoorbellShape {
     return {
       soon: doorbell.soon,
@@ -235,7 +236,7 @@ export class Script implements WorkerScript {
   }
 }
 
-/** Gives a session late: what has come on it meanwhile was told to nobody. */
+/** Gives a session late: nobody has been told of what came on it meanwhile. */
 const give = (session: Session, accept: (session: Session) => void): void => {
   accept(session)
   if (session.available > 0) session.handler?.readable?.(session)

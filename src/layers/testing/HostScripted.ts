@@ -2,8 +2,8 @@
  * A host for tests: in-process workers that follow scripts, on a network in memory. Under `TestClock` everything that
  * depends on time happens when the test says so, and the same test does the same every time.
  *
- * When the scope of an attach closes, the workers of that application behave again and time passes until it is detached:
- * a test that ends, or fails, while a worker is blocked does not hang.
+ * When the scope of an attach closes, the workers of that application behave again and time passes until it is
+ * detached: so a test that ends, or fails, while a worker is blocked does not hang.
  *
  * @since 0.1.0
  */
@@ -25,7 +25,7 @@ import * as WorkerStack from "../stack/WorkerStack.ts"
 import * as AppWorkerScripted from "./AppWorkerScripted.ts"
 import * as TransportMemory from "./TransportMemory.ts"
 
-/** Turns of the loop in which all that needs neither time nor another thread has happened. */
+/** Turns of the loop after which everything that needs neither time nor another thread has happened. */
 const TURNS = 20
 
 /** Milliseconds that pass at once while an application is detached. */
@@ -41,15 +41,16 @@ export class HostScripted extends Context.Service<HostScripted, {
   /** Where the test connects to the host's listeners, and listens for its connects. */
   readonly network: TransportMemory.Network
   /**
-   * The script of a worker, by its number, 0 to the number of workers - 1, and its application's name; the application
-   * that was attached first unless a name is given. Throws when there is neither.
+   * The script of a worker, by its number (0 to the number of workers - 1) and its application's name; without a name,
+   * the application that was attached first is meant. Throws when no name is given and no application was attached.
    */
   readonly script: (worker: number, app?: string) => AppWorkerScripted.WorkerScript
-  /** Lets all happen that needs no time: twenty turns of the loop. */
+  /** Lets everything happen that needs no time: twenty turns of the loop. */
   readonly settled: Effect.Effect<void>
   /**
-   * Moves the `TestClock` on and lets all happen that comes of it, in the order of its times: it stops wherever the host
-   * or a worker has something to do. `TestClock.adjust` alone does not wait for what goes through queues and fifos.
+   * Moves the `TestClock` on and lets everything happen that follows from that, in order of time: it stops wherever the
+   * host or a worker has something to do. `TestClock.adjust` alone does not wait for what goes through queues and
+   * fifos.
    */
   readonly advance: (duration: Duration.Input) => Effect.Effect<void>
 }>()("sluice/layers/HostScripted") {}
@@ -63,7 +64,7 @@ const settled = Effect.callback<void>((resume) => {
   setImmediate(turn)
 })
 
-/** A clock that remembers when whoever sleeps by it wakes up. */
+/** A clock that remembers the times at which its sleepers wake up. */
 const remembering = (clock: Clock.Clock, times: Set<number>): Clock.Clock => ({
   ...clock,
   sleep: (duration) =>
@@ -134,7 +135,7 @@ export const layerStack = <const Layers extends Omit<WorkerStack.Replacements, "
       scriptsOf(app).set(worker, known)
       return known
     }
-    /** The worker's script, and its module loaded once for all. */
+    /** The worker's script, and its module, which is loaded only once. */
     const appWorker = Layer.unwrap(Effect.gen(function*() {
       const { info: { app, worker }, module } = yield* WorkerPlan
       first ??= app

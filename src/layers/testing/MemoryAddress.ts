@@ -25,14 +25,14 @@ export const loopback = (host: string): string => isIPv6(host) ? "::1" : "127.0.
 /** Where a connection to any address goes, and which address comes from there. */
 export const reached = (host: string): string => Endpoint.isAnyHost(host) ? loopback(host) : host
 
-/** The endpoint of a text. Throws for a text that is not a TCP endpoint. */
+/** Parses an endpoint. Throws for a text that is not a TCP endpoint. */
 export const parse = (text: string): MemoryEndpoint => {
   const endpoint = Result.getOrThrow(Endpoint.parseTransport(text))
   if (endpoint._tag !== "tcp") throw new Error(`the network in memory carries TCP only, not ${text}`)
   return named(endpoint)
 }
 
-/** With an address for the name that every machine has. */
+/** The endpoint with an address in place of `localhost`, the name that every machine has. */
 export const named = (endpoint: MemoryEndpoint): MemoryEndpoint =>
   endpoint.host === "localhost" ? { ...endpoint, host: "127.0.0.1" } : endpoint
 

@@ -115,7 +115,9 @@ export class MemoryConnection implements SharedConnection {
     }
   }
 
-  /** Whether the connection is gone, or goes now: either side may have broken it in what it was just told. */
+  /**
+   * Whether the connection is gone, or goes now: either side may have broken it in response to what it was just told.
+   */
   #broken(): boolean {
     if (this.#gone !== undefined) return true
     if (this.#aborted) this.#over(ConnectionLoss.GIVEN_UP, HOST_RESET)

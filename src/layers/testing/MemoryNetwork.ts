@@ -16,12 +16,13 @@ import { type Bindable, covers, loopback, type MemoryEndpoint, named, parse, rea
 import { MemoryConnection, PEER_RESET } from "./MemoryConnection.ts"
 import { type Peer, ScriptedPeer } from "./MemoryPeer.ts"
 
-/** The first and the last of the ports that are given to whoever asks for any. */
+/** The first and the last of the ports that are given where any port is asked for. */
 const FIRST_PORT = 49_152
 const LAST_PORT = 65_535
 
 /**
- * What becomes of a connect that nobody answers: reset while half-open, the system's time over, or no way there.
+ * What becomes of a connect that nobody answers: it is reset while half-open, it times out as the system would have it,
+ * or its endpoint is unreachable.
  *
  * @category models
  * @since 0.1.0
@@ -102,7 +103,7 @@ export class Network {
 
   /**
    * Connects to a listener of the host. The peer may send at once: what it sends is read when the host opens the
-   * connection. Where nobody listens it is refused. Throws for a text that is no endpoint.
+   * connection. Where nobody listens it is refused. Throws for a text that is not an endpoint.
    */
   dial(endpoint: string): Peer {
     const asked = parse(endpoint)
@@ -123,7 +124,7 @@ export class Network {
 
   /**
    * Takes the host's connects to an endpoint: `onPeer` is given the other end of each. `[::]` takes those to IPv4
-   * addresses too. Throws for a text that is no endpoint, and for an endpoint that is taken.
+   * addresses too. Throws for a text that is not an endpoint, and for an endpoint that is taken.
    */
   listen(endpoint: string, onPeer: (peer: Peer) => void): PeerListener {
     const waiting: Array<Dialled> = []
@@ -166,8 +167,8 @@ export class Network {
   }
 
   /**
-   * Has no way to an endpoint, or with port 0 to all of a host, for the host's connects. Returns what ends that. Throws
-   * for a text that is no endpoint.
+   * Makes an endpoint, or with port 0 all endpoints of a machine, unreachable for the host's connects. Returns a
+   * function that ends this. Throws for a text that is not an endpoint.
    */
   unreachable(endpoint: string): () => void {
     const key = Endpoint.format(parse(endpoint))

@@ -121,7 +121,7 @@ export class ScriptedPeer implements Peer {
 
   // ---- the connection's side
 
-  /** Puts what fits into the fifo; whether anything did. */
+  /** Puts what fits into the fifo; returns whether anything did. */
   fill(rx: FifoProducer): boolean {
     let moved = false
     for (let chunk; (chunk = this.#outgoing[0]) !== undefined;) {

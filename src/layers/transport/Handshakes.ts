@@ -1,9 +1,9 @@
 /**
- * Handshakes of one listener that are under way, bounded in number, and each in its time as a whole, however it is
- * spent: a peer that sends a byte now and then gets no more of it.
+ * The handshakes of one listener that are under way. Their number is bounded, and so is the time of each as a whole: a
+ * peer that sends a byte now and then gets no more time.
  *
- * Whatever ends one early ends it alone: its socket is broken, its timer cleared, and its end told by one reason. What
- * happens within a handshake is said elsewhere: in the host in `TcpHandshake`, in a worker in `WorkerTls`.
+ * Whatever ends a handshake early ends that one alone: its socket is broken, its timer is cleared, and one reason is
+ * reported for it. What happens within a handshake is in `TcpHandshake` for the host, and in `WorkerTls` for a worker.
  */
 import { constVoid } from "effect/Function"
 import type * as Net from "node:net"
@@ -11,7 +11,7 @@ import type { ListenerOptions } from "../../domain/options/ListenerOptions.ts"
 
 export type HandshakeBounds = Pick<ListenerOptions, "handshakeTimeout" | "maxHandshakes">
 
-/** Why a handshake did not get through: `failed` is whatever was under way, or that the socket has closed. */
+/** Why a handshake was not completed. `failed`: the step under way failed, or the socket has closed. */
 export type HandshakeFailure = "failed" | "handshake-time" | "handshake-limit"
 
 export class Handshakes {
@@ -23,8 +23,8 @@ export class Handshakes {
   }
 
   /**
-   * Begins a handshake on a socket. It is through when {@link Handshake.finish} is called; else `failed` is called once,
-   * within this very call where there are as many handshakes as there may be.
+   * Begins a handshake on a socket. It is complete when {@link Handshake.finish} is called; otherwise `failed` is
+   * called once, and within this very call when as many handshakes are under way as there may be.
    */
   begin(socket: Net.Socket, failed: (why: HandshakeFailure) => void): Handshake {
     const handshake = new Handshake(socket, this.#bounds.handshakeTimeout, failed, this.#underWay)
@@ -32,7 +32,7 @@ export class Handshakes {
     return handshake
   }
 
-  /** Ends all that are under way: nobody is left to be told. */
+  /** Ends all handshakes that are under way; nobody is left to be told. */
   close(): void {
     for (const handshake of this.#underWay) handshake.end()
   }
@@ -57,7 +57,7 @@ export class Handshake {
     this.#underWay = underWay
     this.#timer = setTimeout(() => this.fail("handshake-time"), timeout)
     this.#onClose = () => this.fail()
-    // errors are told by the close that follows them
+    // an error is reported by the close that follows it
     socket.on("error", constVoid).on("close", this.#onClose)
     underWay.add(this)
   }
@@ -66,7 +66,10 @@ export class Handshake {
     return this.#over
   }
 
-  /** It is through; `false` when it was over already. Errors of the socket go on being ignored until {@link release}. */
+  /**
+   * Completes the handshake; `false` when it was over already. Errors of the socket are still ignored until
+   * {@link release}.
+   */
   finish(): boolean {
     if (this.#over) return false
     this.#over = true
@@ -81,14 +84,14 @@ export class Handshake {
     this.socket.off("error", constVoid)
   }
 
-  /** Breaks its socket, and says why. */
+  /** Breaks its socket, and reports why. */
   fail(why: HandshakeFailure = "failed"): void {
     if (this.#over) return
     this.end()
     this.#failed(why)
   }
 
-  /** Breaks its socket, and says nothing. */
+  /** Breaks its socket, and reports nothing. */
   end(): void {
     if (this.finish() && !this.socket.destroyed) this.socket.resetAndDestroy()
   }

@@ -1,12 +1,12 @@
 /**
  * What the system's errors mean for listens and connects over IP: a reason, and a sentence that says what to do about it.
  *
- * The same code means different things in different places. `EADDRNOTAVAIL` of a bind is an address that is not this
- * machine's; of a connect it is a source port that the very same connection has already, or no port left to connect
+ * The same code means different things in different places. From a bind, `EADDRNOTAVAIL` means an address that is not
+ * this machine's; from a connect, a source port that the very same connection has already, no port left to connect
  * from, or no address of that family. So it matters which call failed, and whether a source was asked for.
  *
- * A name may have several addresses, and each attempt an error of its own. The one that got furthest is told: a host that
- * refused says more than an address that cannot be reached.
+ * A name may have several addresses, and each attempt has an error of its own. The error of the attempt that got
+ * furthest is reported: a host that refused says more than an address that cannot be reached.
  */
 import * as Os from "node:os"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
@@ -15,7 +15,7 @@ import { type AcceptError, TransportError } from "../../services/Transport.ts"
 
 type Reason = TransportError["reason"]
 
-/** What is wrong, of an error whose operation and endpoint are known. */
+/** What is wrong, for an error whose operation and endpoint are known. */
 type Explained = Pick<TransportError, "reason" | "detail">
 
 const reasons: Partial<Record<SystemError.SystemErrorKind, Reason>> = {
@@ -41,7 +41,7 @@ const lookUp = <A>(table: Partial<Record<SystemError.SystemErrorKind, A>>, error
   return kind === undefined ? undefined : table[kind]
 }
 
-/** The one that got furthest goes first. */
+/** The reason of the attempt that got furthest goes first. */
 const furthest: ReadonlyArray<Reason> = [
   "Reset",
   "ConnectionRefused",
@@ -76,7 +76,7 @@ const nameless = (error: NodeJS.ErrnoException, host: string, family?: 4 | 6): E
 // ---- listen
 
 const listenFault = (endpoint: Endpoint.InetEndpoint, error: NodeJS.ErrnoException): Explained => {
-  // to listen on a name is to listen on an address that it has
+  // listening on a name means listening on an address that it has
   if (isLookup(error)) return { ...nameless(error, endpoint.host), reason: "AddressNotAvailable" }
   if (SystemError.kindOf(error) === "NotValid" && isLinkLocal(endpoint.host)) {
     return { reason: "AddressNotAvailable", detail: NEEDS_ZONE }
@@ -130,7 +130,7 @@ const noAddress = (
 const portTaken = (source: Endpoint.InetEndpoint | undefined): Explained => ({
   reason: "AddressInUse",
   detail: source === undefined
-    ? "no port is left to connect from; close some connections to there, or connect from another source address"
+    ? "no port is left to connect from; close some connections to that host, or connect from another source address"
     : source.port === 0
     ? `source ${Endpoint.format(source)} has no port left; close some connections, or use another source address`
     : `source ${Endpoint.format(source)} is in use; choose another port, or port 0 for a free one`
@@ -181,7 +181,7 @@ const connectFault = (
   }
 }
 
-/** Why a connect failed; of several attempts, the one that got furthest. */
+/** Why a connect failed; after several attempts, why the one that got furthest did. */
 export const connectFailed = (
   endpoint: Endpoint.InetEndpoint,
   source: Endpoint.InetEndpoint | undefined,
@@ -224,6 +224,6 @@ const ACCEPT_ERRORS: ReadonlyArray<Exclude<AcceptError, "other">> = [
   "ECONNABORTED"
 ]
 
-/** What is wrong with an accept, by its code: these are told apart in reports. None of them is the listener's end. */
+/** What is wrong with an accept, by its code: reports tell these errors apart. None of them ends the listener. */
 export const acceptError = (code: string | undefined): AcceptError =>
   ACCEPT_ERRORS.find((known) => known === code) ?? "other"

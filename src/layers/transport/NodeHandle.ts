@@ -1,8 +1,9 @@
 /**
- * What is used of Node's sockets and is not public: the handles below servers, connections and sockets of TLS.
+ * The parts of Node's sockets that are used here and are not public: the handles below servers, connections and TLS
+ * sockets.
  *
- * Every use asks first whether the runtime has it, and each has another way where it hasn't: connections are taken as
- * sockets, read by `data` events, asked for their addresses as sockets, and move as sockets.
+ * Every use first asks whether the runtime has the handle, and each has another way where it hasn't: connections are
+ * taken as sockets, read by `data` events, asked for their addresses as sockets, and moved as sockets.
  */
 import * as Net from "node:net"
 import type * as Tls from "node:tls"
@@ -40,8 +41,8 @@ export const serverHandle = (server: Net.Server): ServerHandle | undefined => {
 }
 
 /**
- * A socket of a connection's handle: half-open allowed, and nothing is read from it before somebody asks. `onread` is
- * where Node is to read to.
+ * A socket for a connection's handle. It may be half-open, and nothing is read from it before somebody asks. `onread`
+ * says where Node is to read to.
  */
 export const socketOf = (handle: TcpHandle, onread?: object): Net.Socket => {
   const options: object = onread === undefined
@@ -70,7 +71,7 @@ export const addressOf = (
     : { address: socket.localAddress, port: socket.localPort }
 }
 
-/** The socket below one of TLS: an event of the server tells only of the one above. */
+/** The socket below a TLS socket: an event of the server gives only the one above. */
 export const below = (socket: Tls.TLSSocket): Net.Socket | undefined => {
   const parent: unknown = Reflect.get(socket, "_parent")
   return parent instanceof Net.Socket ? parent : undefined

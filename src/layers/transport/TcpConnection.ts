@@ -6,14 +6,14 @@
  * connection whose last read was large has its next read go straight into the fifo. Where a socket can't be given
  * `onread`, `data` events and a copy do the same. A full fifo stops the reading, and so the peer's window closes.
  *
- * **Writing** A stretch of the tx fifo is written to the socket without a copy, one at a time. Node may still be
- * reading that memory until the write's callback, so the fifo's head moves only there. The system mostly takes a small
- * write at once, which shows in nothing being left to write: then there is nothing to be called back for.
+ * **Writing** A stretch of the tx fifo is written to the socket without a copy, one at a time. Node may read that
+ * memory until the write's callback, so the fifo's head moves only in the callback. The system usually takes a small
+ * write at once, which shows in nothing being left to write: then no callback is needed.
  *
- * Both directions and the end stand in one class, for all its length: the end waits for what is written, what is read
- * depends on whether the connection is closing, and all of it is one object per connection.
+ * Both directions and the end are in one class, long as it is: the end waits for what is written, what is read depends
+ * on whether the connection is closing, and all of it is one object per connection.
  *
- * This module is a hot path: what listens to a socket is shared by all connections.
+ * This module is a hot path: all connections share the listeners of socket events.
  */
 import type * as Net from "node:net"
 import * as Fifo from "../../domain/memory/Fifo.ts"
@@ -36,7 +36,7 @@ const LARGE_WRITE = 16384
 const scratch = new Uint8Array(SCRATCH)
 const nothing = new Uint8Array(0)
 
-/** A socket's way back to its connection. What listens to a socket is shared by all of them: idle ones are many. */
+/** A socket's way back to its connection. The listeners of events are shared by all sockets: idle ones are many. */
 const owner = Symbol("connection")
 
 interface OwnedSocket extends NodeHandle.HandledSocket {
@@ -62,7 +62,7 @@ function onData(this: OwnedSocket, bytes: Buffer): void {
 /** Has a socket read by events, once it is resumed. */
 export const readByEvents = (socket: Net.Socket): Net.Socket => socket.on("data", onData).pause()
 
-/** Whose read has just been dealt with. */
+/** The connection whose read has just been dealt with. */
 let reading: TcpConnection | undefined
 
 /** Lets Node read into memory of ours. Right after each `callback` Node asks with `buffer` where the next read goes. */
@@ -81,11 +81,11 @@ export const onread = {
 /** What is settled before a connection begins. */
 export interface ConnectionSetup {
   readonly transport: "tcp" | "tls" | "unix"
-  /** Endpoint URIs, where they are not the socket's or are known already; of a Unix socket both. */
+  /** Endpoint URIs, where they are not the socket's or are known already; for a Unix socket, both. */
   readonly remote?: string | undefined
   readonly local?: string | undefined
   readonly about?: SessionAbout | undefined
-  /** The socket below, where this is one of TLS: what the peer is to see as a reset, it has to do. */
+  /** The socket below, where this is a TLS socket: the peer sees a reset only if the one below does it. */
   readonly below?: Net.Socket | undefined
 }
 
@@ -95,7 +95,7 @@ const PLAIN: ConnectionSetup = { transport: "tcp" }
 const inetOf = (transport: ConnectionSetup["transport"]): "tcp" | "tls" => transport === "tls" ? "tls" : "tcp"
 
 /**
- * A connection over a socket of TCP, of TLS above one, or of a path, which is paused and read by events or by
+ * A connection over a socket of TCP, of TLS above one, or of a path. The socket is paused, and read by events or by
  * {@link onread}.
  */
 export class TcpConnection implements SharedConnection {
@@ -164,7 +164,7 @@ export class TcpConnection implements SharedConnection {
     this.#end = end
     if (this.#closed !== undefined) return queueMicrotask(() => this.#sayClosed())
     this.#paused = false
-    // one that was read from before may have told of its end already
+    // a socket that was read from before may have announced its end already
     if (this.#socket.readableEnded) queueMicrotask(() => this.onEnd())
     this.#socket.resume()
   }
@@ -187,7 +187,7 @@ export class TcpConnection implements SharedConnection {
 
   // ---- from the socket to the rx fifo
 
-  /** Where the next read goes; Node asks right after each read, and keeps it for the next one. */
+  /** Where the next read goes; Node asks right after each read, and keeps the answer for the next one. */
   arm(): Uint8Array {
     try {
       return this.#nextRead()
@@ -237,7 +237,7 @@ export class TcpConnection implements SharedConnection {
       this.#pauseIfFull(end)
       if (!this.#paused) return
       this.#socket.pause()
-      // back to the socket: it tells of its end once it has no bytes, and what is left would come after that
+      // back to the socket: it announces its end once it has no bytes, and what is left would come after that
       if (this.#left !== undefined) this.#socket.unshift(this.#left)
       this.#left = undefined
     })
@@ -275,7 +275,7 @@ export class TcpConnection implements SharedConnection {
     queueMicrotask(() => this.#goOn())
   }
 
-  /** Apart from the call that asked for it, since it tells of bytes. */
+  /** Runs outside the call that asked for it, since it announces bytes. */
   #goOn(): void {
     this.#resuming = false
     if (!this.#paused || this.#closing) return
@@ -332,14 +332,14 @@ export class TcpConnection implements SharedConnection {
         socket.write(last)
         if (rest !== undefined) socket.uncork()
         if (socket.writableLength === 0) {
-          // apart from the call that wrote, as every event is
+          // outside the call that wrote, as every event is
           if (end.tx.drop(length)) queueMicrotask(() => this.#end?.room())
           continue
         }
       }
       this.#writing = length
       this.#onWritten ??= (error) => this.#written(error)
-      // a small one is on its way already: what comes after it is written when it is
+      // a small write is on its way already: what comes after it is written once it is through
       socket.write(isSmall ? nothing : last, this.#onWritten)
       if (rest !== undefined && !isSmall) socket.uncork()
     }
@@ -373,9 +373,9 @@ export class TcpConnection implements SharedConnection {
     this.#closing = true
     this.#left = undefined
     this.#armed = undefined
-    // what comes in now is dropped, for which no room is needed
+    // what comes in now is dropped, which takes no room
     this.#paused = false
-    // a peer that neither reads nor ends is not waited for without end
+    // a peer that neither reads nor ends is not waited for forever
     this.#socket.setTimeout(this.#lingerTime, () => this.abort())
     this.#socket.resume()
     this.end()
@@ -384,7 +384,7 @@ export class TcpConnection implements SharedConnection {
   abort(): void {
     this.#closing = true
     const { below, transport } = this.#setup
-    // the system knows no reset of a path: what is broken just ends
+    // a Unix socket can't be reset: a connection that is broken just ends
     if (this.#socket.connecting || transport === "unix") return void this.#socket.destroy()
     SocketBreak.reset(this.#socket, below, this.#lingerTime)
   }

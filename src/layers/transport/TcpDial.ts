@@ -12,18 +12,18 @@ import type { onread, TcpConnection } from "./TcpConnection.ts"
 
 /**
  * Milliseconds for each address of a name but the last, which has as long as the system gives it. Node gives an attempt
- * up for good when it tries the next address, so this is long enough for a first packet that was lost to be sent again.
+ * up for good when it tries the next address, so this is long enough for a lost first packet to be sent again.
  */
 const ATTEMPT_TIMEOUT = 2000
 
 export interface DialOptions {
   /** How names become addresses; the system's way by default. */
   readonly lookup?: Net.LookupFunction | undefined
-  /** Where the socket reads to, where that is not by events. */
+  /** Where the socket reads to, unless it is read by events. */
   readonly onread?: typeof onread
 }
 
-/** A source that is any address and no port is not bound to: it only says which of a name's addresses count. */
+/** A source of any address and no port is not bound: it only says which of a name's addresses count. */
 const connectOptions = (
   endpoint: Endpoint.InetEndpoint,
   source: Endpoint.InetEndpoint | undefined,
@@ -42,7 +42,9 @@ const connectOptions = (
   })
 })
 
-/** Where nobody listens, the system may give a connect the very port that it goes to, and it is its own peer. */
+/**
+ * Where nobody listens, the system may give a connect the very port that it goes to: the socket is then its own peer.
+ */
 const meetsItself = (socket: Net.Socket, { port }: Endpoint.InetEndpoint): boolean =>
   socket.localPort === port && socket.localAddress === socket.remoteAddress
 

@@ -1,5 +1,5 @@
 /**
- * What comes before a session of TCP where there is something: a PROXY header, a TLS handshake that ends here.
+ * What may come before a TCP session: a PROXY header, and a TLS handshake that ends here.
  *
  * ```
  * accepted ─ denied? ─ PROXY header, of a trusted peer ─ denied? ─ TLS ─ a connection for a worker
@@ -10,7 +10,8 @@
  * Both steps share one place and one time in `Handshakes`, which bounds them.
  *
  * The source deny list is asked for the socket's own address before anything is read. A proxy can be denied like anyone
- * else; after its header the list is asked for the source that the proxy names, which spares that one the handshake.
+ * else; after its header, the list is asked for the source that the proxy names, and no handshake is done for a denied
+ * one.
  */
 import { constVoid } from "effect/Function"
 import type * as Net from "node:net"
@@ -23,11 +24,11 @@ import type { TransportListenOptions } from "../../services/Transport.ts"
 import { type Handshake, Handshakes } from "./Handshakes.ts"
 import * as TlsContexts from "./TlsContexts.ts"
 
-/** A connection that has everything behind it that comes before its session. */
+/** A connection for which everything that comes before its session is done. */
 export interface Arrived {
-  /** To be read from, paused. */
+  /** The socket to read from, paused. */
   readonly socket: Net.Socket
-  /** The socket below, where `socket` is one of TLS. */
+  /** The socket below, where `socket` is a TLS socket. */
   readonly below: Net.Socket | undefined
   readonly remote: string
   readonly local: string
@@ -37,7 +38,7 @@ export interface Arrived {
 export interface TcpHandshakesOptions {
   readonly listen: TransportListenOptions
   readonly transport: "tcp" | "tls"
-  /** Does the TLS handshakes, where there are any to be done here. */
+  /** Does the TLS handshakes, where any are done here. */
   readonly acceptor: TlsContexts.Acceptor | undefined
   readonly arrived: (arrived: Arrived) => void
 }
@@ -69,7 +70,7 @@ export class TcpHandshakes {
     new TcpHandshake(this.#options, socket, remote, local).begin(this.#handshakes, isProxy)
   }
 
-  /** Ends all that are under way: there is nobody to count them. */
+  /** Ends all handshakes that are under way: there is nobody to count them. */
   close(): void {
     this.#handshakes.close()
   }
@@ -81,7 +82,7 @@ class TcpHandshake {
   #remote: string
   #local: string
   #proxy: SessionAbout["proxy"]
-  /** What is under way, and counted as failed where it does not get through. */
+  /** The step that is under way, which is counted as failed if it does not succeed. */
   #step: "proxy-header" | "tls-failed" = "tls-failed"
 
   constructor(options: TcpHandshakesOptions, socket: Net.Socket, remote: string, local: string) {

@@ -1,7 +1,7 @@
 /**
  * TCP connections that are to move to the thread of the worker that claims them. Nothing is read from them here.
  *
- * A connection that came from its listener's handle stays a handle: only where it arrives is a socket made of it, which
+ * A connection that came from its listener's handle stays a handle: a socket is made of it only where it arrives, which
  * halves the cost of the move. Where the runtime does not give connections as handles, or refuses to post one, it is a
  * socket.
  *
@@ -99,8 +99,8 @@ export class TcpMovable implements MovableConnection {
 }
 
 /**
- * Why this runtime can't move sockets to other threads; `undefined` when it can. It is tried once, with a socket that has
- * no connection: a runtime that can move sockets refuses it by a code of its own.
+ * Why this runtime can't move sockets to other threads; `undefined` when it can. This is tried once, with a socket that
+ * has no connection: a runtime that can move sockets refuses such a socket with a code of its own.
  */
 export const immovable = (): string | undefined => {
   tried ??= { why: tryOut() }

@@ -7,8 +7,8 @@
  * | `acceptAfterHandshakes` | a PROXY header, or TLS that ends in the host | begin once that is behind them |
  * | `acceptAll` | Unix sockets, and what the others are made of | are made by the caller |
  *
- * Sockets of a server can't be given `onread` by public means, so connections are taken from the server's handle, before
- * Node makes a socket of them. Where the runtime does not have it that way, they are taken as sockets.
+ * Sockets of a server can't be given `onread` by public means, so connections are taken from the server's handle,
+ * before Node makes a socket of them. Where the runtime has no such handle, they are taken as sockets.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -30,7 +30,7 @@ export type Reading = "onread" | "copy"
 export interface AcceptOptions {
   /** `"onread"` (default): read straight into fifos where the runtime allows it. `"copy"`: never. */
   readonly reading?: Reading | undefined
-  /** Milliseconds that a connection which was given up may stand still before it is reset; default 5000. */
+  /** Milliseconds for which a connection that was given up may stand still before it is reset; default 5000. */
   readonly lingerTime?: number | undefined
   /** Called once per listener with the way that its connections are read. */
   readonly onReading?: ((reading: Reading) => void) | undefined
@@ -61,7 +61,10 @@ export const listen = (
     { interruptible: true }
   )
 
-/** Where a server listens: a name has become an address. The endpoint as it was, when the scope has closed meanwhile. */
+/**
+ * Where a server listens, with a name resolved to its address; the endpoint as it was when the scope has closed
+ * meanwhile.
+ */
 export const boundTo = <E extends Endpoint.InetEndpoint>(endpoint: E, server: Net.Server): E => {
   const bound = server.address() as Net.AddressInfo | null
   return bound === null ? endpoint : { ...endpoint, host: bound.address, port: bound.port }
@@ -97,12 +100,12 @@ export const immovable = (_endpoint: Endpoint.InetEndpoint, { proxyTrust }: Tran
 export const readable = (accepted: Accepted): Net.Socket =>
   accepted instanceof Net.Socket ? readByEvents(accepted) : NodeHandle.socketOf(accepted, onread)
 
-/** A connection as its listener's server gives it: as a handle where the runtime has it that way. */
+/** A connection as its listener's server gives it: a handle where the runtime has one. */
 export type Accepted = Net.Socket | NodeHandle.TcpHandle
 
 /**
- * Takes a server's connections from its handle: those that are read here get one socket, which reads where we say, and
- * those that move get none. Where the runtime does not have it that way, they are taken as sockets.
+ * Takes a server's connections from its handle: a connection that is read here gets one socket, which reads where we
+ * say, and one that moves gets none. Where the runtime has no such handle, connections are taken as sockets.
  */
 export const acceptAll = (
   server: Net.Server,
@@ -132,7 +135,7 @@ export const acceptInet = (
 ): void => {
   const bound = server.address() as Net.AddressInfo | null
   if (bound === null) return
-  // where the listener has one address, so have its connections
+  // where the listener has one address, its connections have it too
   const local = Endpoint.isAnyHost(bound.address) ? undefined : Address.pack(transport, bound.address, bound.port)
   const localUri = local === undefined ? undefined : Address.unpack(transport, local)
   const { lingerTime = SocketBreak.LINGER_TIME } = options

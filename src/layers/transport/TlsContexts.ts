@@ -1,8 +1,8 @@
 /**
  * TLS on the server's side: handshakes on sockets that have been accepted, and what is known of a peer afterwards.
  *
- * It needs PEM texts and options alone, so it works on any thread: in a host that ends TLS itself, and in a worker that
- * the host has left the handshake to.
+ * It needs only PEM texts and options, so it works on any thread: in a host that ends TLS itself, and in a worker to
+ * which the host has left the handshake.
  *
  * An acceptor asks for a certificate with each handshake, and keeps the secure context that it makes of one as long as
  * it is given the same object: after a certificate is replaced, the next handshake shows the new one, and established
@@ -25,7 +25,7 @@ export interface Material {
   readonly key: string
 }
 
-/** What of a listener's options goes into handshakes. */
+/** The options of a listener that handshakes use. */
 export type ServerOptions = Pick<ListenerOptions, "alpn" | "clientCertificate" | "clientAuthorities">
 
 /** What acceptors share so that they can resume each other's sessions. It is as secret as a key. */
@@ -57,7 +57,7 @@ export const contextOptions = (
   ticketKeys: Buffer.from(ticketKeys)
 })
 
-/** The most sessions that are kept of clients without tickets. */
+/** The most sessions that are kept for clients without tickets. */
 const MOST_SESSIONS = 4096
 
 /** The sessions of clients that take no tickets, by their ids; the oldest go first. */
@@ -132,11 +132,13 @@ export class Acceptor {
   }
 
   /**
-   * Begins the handshake on a socket that has been accepted; what it has read already is taken for its beginning.
+   * Begins the handshake on a socket that has been accepted; bytes that the socket has read already are taken for the
+   * handshake's beginning.
    *
-   * `done` is called with the socket of TLS above it, paused, half-open allowed, when the handshake is through. One that
-   * fails closes the socket: watch that, and the time, and destroy it when that is over. `false`, and nothing has
-   * happened, when there is no certificate. What has come before its reader is asked for: look at `readableEnded`.
+   * When the handshake is complete, `done` is called with the TLS socket above it, which is paused and may be
+   * half-open. A handshake that fails closes the socket: watch for that, watch the time, and destroy the socket when
+   * the time is over. Returns `false`, with nothing done, when there is no certificate. The peer's end may have come
+   * before there is a reader: look at `readableEnded`.
    */
   accept(socket: Net.Socket, done: (secure: Tls.TLSSocket) => void): boolean {
     const material = this.#choose(undefined)
@@ -146,7 +148,7 @@ export class Acceptor {
       this.#default = material
     }
     this.#waiting.set(socket, done)
-    // a peer that ends its side within the handshake will not finish it
+    // a peer that ends its side during the handshake will not finish it
     socket.allowHalfOpen = false
     this.#server.emit("connection", socket)
     return true
@@ -163,11 +165,11 @@ const peerOf = (certificate: Crypto.X509Certificate): TlsPeer => ({
   validTo: certificate.validToDate.getTime()
 })
 
-/** What is known of the peer of a socket of TLS whose handshake is through, on either side. */
+/** What is known of the peer of a TLS socket whose handshake is complete, on either side. */
 export const aboutOf = (socket: Tls.TLSSocket): NonNullable<SessionAbout["tls"]> => {
   const certificate = socket.getPeerX509Certificate()
   const { alpnProtocol, authorizationError } = socket
-  // the client's side has it as `false` when there is none
+  // on the client's side it is `false` when there is none
   const serverName = (socket as { readonly servername?: string | false | null }).servername
   return {
     protocol: socket.getProtocol() ?? "",

@@ -20,14 +20,14 @@ const sentences: Readonly<Record<string, string>> = {
   ERR_SSL_WRONG_VERSION_NUMBER: "the server does not speak TLS there",
   ERR_SSL_PACKET_LENGTH_TOO_LONG: "the server does not speak TLS there",
   ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL: "the server speaks none of the protocols in tlsClient.alpn",
-  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: "the server asks for a certificate of the client's"
+  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: "the server asks for a client certificate"
 }
 
 const detailOf = (host: string, error: NodeJS.ErrnoException): string => {
   const code = SystemError.codeOf(error)
   const kind = SystemError.kindOf(error)
   if (kind === "Reset" || kind === "PeerClosed") {
-    return "the server gave up within the handshake; it may not speak TLS there"
+    return "the server gave up during the handshake; it may not speak TLS there"
   }
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return `the server's certificate is not for ${host}`
   // OpenSSL's own words begin with where it stood

@@ -8,19 +8,19 @@ import * as TlsContexts from "./TlsContexts.ts"
 export type TlsOptions = TlsContexts.ServerOptions & HandshakeBounds
 
 export interface TlsStart {
-  /** Shared by all workers, so a client is resumed by whichever it comes to. */
+  /** Shared by all workers, so any of them can resume a client's session. */
   readonly resumption: TlsContexts.Resumption
   readonly all: TlsOptions
-  /** Those of single endpoints, by their URIs. */
+  /** The options of single endpoints, by their URIs. */
   readonly own: Readonly<Record<string, TlsOptions>>
 }
 
-/** The options that handshakes have a use for: what can be posted of a listener's. */
+/** The options that handshakes use: the part of a listener's options that can be posted. */
 const optionsOf = (
   { alpn, clientAuthorities, clientCertificate, handshakeTimeout, maxHandshakes }: ListenerOptions
 ): TlsOptions => ({ alpn, clientAuthorities, clientCertificate, handshakeTimeout, maxHandshakes })
 
-/** Whether workers end TLS of a listener with these options, where connections can move. */
+/** Whether workers end TLS for a listener with these options, where connections can move. */
 const endsIn = ({ placement, tlsIn }: ListenerOptions): boolean => placement === "transfer" || tlsIn === "worker"
 
 // an application's options are one object for all its workers

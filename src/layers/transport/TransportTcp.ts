@@ -15,8 +15,7 @@ import * as TcpServer from "./TcpServer.ts"
 import * as Transports from "./Transports.ts"
 
 /**
- * How connections are accepted, and how names that are connected to become addresses (`lookup`): the system's way by
- * default.
+ * How connections are accepted, and how the names in connects become addresses (`lookup`; the system's way by default).
  *
  * @category models
  * @since 0.1.0

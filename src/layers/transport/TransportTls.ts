@@ -2,8 +2,9 @@
  * TLS over TCP. Where it ends in the host, workers get the bytes as they were before encryption; with the placement
  * `transfer` it ends in the worker that the connection moves to, see `WorkerTls`.
  *
- * A connection becomes a session only after its handshake, so a worker is never offered one that may fail there.
- * `TcpHandshake` takes it that far, within the bounds of `Handshakes`; certificates and resumption are in `TlsContexts`.
+ * A connection becomes a session only after its handshake, so a worker is never offered a connection whose handshake
+ * may still fail. `TcpHandshake` takes it that far, within the bounds of `Handshakes`; certificates and resumption are
+ * in `TlsContexts`.
  *
  * A connect checks the server: its certificate must be for the very name or address that is connected to.
  */
@@ -39,7 +40,7 @@ const noCertificate = (endpoint: Endpoint.InetEndpoint): TransportError =>
       "the application has no certificate; give it one (certificates, or --tls-cert and --tls-key) before it listens"
   })
 
-/** The application's certificates as TLS takes them; the same ones as long as those are. */
+/** The application's certificates as TLS takes them; the same objects as long as the certificates are the same. */
 const materialsOf = (
   choose: TransportListenOptions["certificate"]
 ): (serverName: string | undefined) => TlsContexts.Material | undefined => {
@@ -60,7 +61,7 @@ const clientOptions = (
   { alpn, authorities, verify }: Partial<TlsClientOptions>
 ): Tls.ConnectionOptions => ({
   host: endpoint.host,
-  // a server can't be asked for by its address, but the certificate is checked for it all the same
+  // an address can't be the server name, but the certificate is checked against it all the same
   ...(Net.isIP(endpoint.host) === 0 && { servername: endpoint.host }),
   rejectUnauthorized: verify ?? true,
   ...(authorities !== undefined && authorities.length > 0 && { ca: [...authorities] }),

@@ -1,10 +1,10 @@
 /**
- * UDP: a session is what comes from one address, and goes back to it.
+ * UDP: a session is what comes from one address and goes back to it.
  *
- * The first datagram of an address makes a connection, which is offered to a worker like any other: limits, rotor,
+ * The first datagram from an address makes a connection, which is offered to a worker like any other: limits, rotor,
  * revocation and hold are the same. What comes before the claim waits. A session ends when no datagram has come or gone
  * for `udpIdleTimeout`: the application reads an end, and has the same time again to end its side. What comes from that
- * address later is a new session. This time is the system's, not the `Clock`'s.
+ * address later begins a new session. These times are the system's, not the `Clock`'s.
  *
  * Nothing is dropped without being counted. A half-close is no datagram, so the peer does not hear of it.
  *
@@ -40,7 +40,7 @@ export interface UdpOptions {
 
 const systemLookup: Net.LookupFunction = (host, options, callback) => Dns.lookup(host, options, callback)
 
-/** An address of the host, of the family if one is asked for. */
+/** An address of the host; of the given family, where one is given. */
 const addressOf = (
   host: string,
   family: 4 | 6 | undefined,
@@ -85,7 +85,7 @@ const bind = (socket: Dgram.Socket, address: string, port: number) =>
 
 /** What serves UDP endpoints. */
 export const make = ({ lookup = systemLookup }: UdpOptions = {}): TransportOf<Udp> => {
-  /** Sockets by the endpoints that they were bound to: sessions may keep one when its listener is gone. */
+  /** Sockets by the endpoints that they were bound to: sessions may keep a socket after its listener is gone. */
   const bound = new Map<string, UdpSocket>()
 
   const listenAnew = Effect.fnUntraced(function*(endpoint: Udp, address: string, listen: TransportListenOptions) {

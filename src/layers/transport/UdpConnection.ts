@@ -1,8 +1,9 @@
 /**
  * One session over UDP: the datagrams that come from one address, and those that go back to it.
  *
- * In the fifos each datagram stands whole, as `Datagram` says. One that finds no room in the rx fifo waits: `udpPending`
- * of them in a session, and 16 MiB in all sessions of a socket. What comes beyond that is dropped and counted.
+ * In the fifos each datagram stands whole, as `Datagram` says. A datagram that finds no room in the rx fifo waits: up
+ * to `udpPending` of them in a session, and up to 16 MiB in all sessions of a socket. Datagrams beyond that are dropped
+ * and counted.
  *
  * This module is a hot path. What a worker writes is copied before it is sent, so its fifo is free at once.
  */
@@ -15,7 +16,7 @@ import type * as Ledger from "../../domain/state/Ledger.ts"
 import type { ConnectionEnd, SharedConnection } from "../../services/Transport.ts"
 import type { UdpSocket } from "./UdpSocket.ts"
 
-/** The most bytes that datagrams which wait may have in all sessions of a socket. */
+/** The most bytes of waiting datagrams in all sessions of a socket. */
 const WAITING_BYTES = 16 << 20
 
 /** Milliseconds without a datagram after which a session ends when its worker is to finish what it has. */
@@ -23,7 +24,7 @@ const DRAIN_IDLE = 500
 
 const TAKEN_BACK = "bytes that were there were taken back"
 
-/** What of a listener's options is for its sessions. */
+/** The options of a listener that its sessions use. */
 type UdpSettings = Pick<ListenerOptions, "udpIdleTimeout" | "udpPending">
 
 // one for all sessions: it is filled and used in one step
@@ -46,7 +47,7 @@ export class UdpConnection implements SharedConnection {
   /** What has come and is not in the rx fifo yet. */
   #waiting: Array<Uint8Array> = []
   #resuming = false
-  /** Bytes of the datagram that is read from the tx fifo, when its header has been. */
+  /** Length of the datagram that is being read from the tx fifo, in bytes, once its header has been read. */
   #length: number | undefined
   /** Nothing more comes: it was idle for too long. */
   #idle = false
@@ -174,7 +175,7 @@ export class UdpConnection implements SharedConnection {
     this.#timer = setTimeout(() => this.#onIdle(), Math.min(this.#settings.udpIdleTimeout, DRAIN_IDLE))
   }
 
-  /** Nothing has come or gone for a while: at first that is the peer's end, and once more the connection's. */
+  /** Nothing has come or gone for a while: the first time that is the peer's end, the second time the connection's. */
   #onIdle(): void {
     if (this.#idle || this.#closing) return this.#finish(undefined)
     this.#idle = true
@@ -208,7 +209,7 @@ export class UdpConnection implements SharedConnection {
       }
       const length = this.#length
       if (length > tx.bound - Datagram.HEADER) {
-        this.#finish("the application wrote something else than datagrams; see SessionDatagrams")
+        this.#finish("the application wrote something other than datagrams; see SessionDatagrams")
         break
       }
       if (tx.size < length) {
@@ -218,11 +219,11 @@ export class UdpConnection implements SharedConnection {
       if (this.#socket.isBlocked(this)) break
       tell = this.#sendOne(tx, length) || tell
     }
-    // apart from the call that wrote, as every event is
+    // outside the call that wrote, as every event is
     if (tell) queueMicrotask(() => this.#end?.room())
   }
 
-  /** Sends what is next in the fifo; the answer is that of the fifo's `drop`. */
+  /** Sends the next datagram of the fifo, and returns what the fifo's `drop` returns. */
   #sendOne(tx: FifoConsumer, length: number): boolean {
     this.#length = undefined
     this.#timer?.refresh()
@@ -245,7 +246,7 @@ export class UdpConnection implements SharedConnection {
     return tell
   }
 
-  /** All that is there whole has been sent: what is left of an end can be done. */
+  /** All complete datagrams have been sent: what was left to do for an end can be done. */
   #sentAll(): void {
     if (this.#closing || (this.#ending && this.#idle)) this.#finish(undefined)
   }
@@ -265,7 +266,7 @@ export class UdpConnection implements SharedConnection {
     this.#finish(ConnectionLoss.GIVEN_UP)
   }
 
-  /** The system says that the peer is not to be reached. */
+  /** The system says that the peer can't be reached. */
   broken(error: NodeJS.ErrnoException): void {
     this.#finish(ConnectionLoss.sentence(error))
   }

@@ -2,8 +2,8 @@
  * A socket of UDP, and the sessions on it by the addresses of their peers.
  *
  * A listener has one socket. It outlives its listener while it has sessions; a listener that comes to the same endpoint
- * meanwhile takes it over. A connect has a socket of its own, connected to its peer: it alone hears of a port that nobody
- * listens on.
+ * meanwhile takes it over. A connect has a socket of its own, connected to its peer: only such a socket hears that
+ * nobody listens on the peer's port.
  *
  * At most 64 datagrams of a socket are on their way into the system, and sessions with more to send take turns. This
  * module is a hot path.
@@ -53,13 +53,13 @@ export class UdpSocket {
     this.#closeIfUnused()
   }
 
-  /** A session of a peer, which the socket is connected to where no address is given. */
+  /** Adds a peer's session. Where the session has no address, the socket is connected to the peer. */
   enter(connection: UdpConnection, key: string): void {
     this.#connections.add(connection)
     this.#peers.set(key, connection)
   }
 
-  /** What comes from the peer's address from now on is another session's. */
+  /** What comes from the peer's address from now on belongs to another session. */
   forget(connection: UdpConnection): void {
     if (this.#peers.get(connection.key) === connection) this.#peers.delete(connection.key)
   }

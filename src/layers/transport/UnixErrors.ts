@@ -54,7 +54,10 @@ const explainConnect = (cause: Error, { path }: Unix): Explained => {
     case "OtherSocketType":
       return { reason: "ConnectionRefused", detail: "the socket there is not one for connections" }
     case "Busy":
-      return { reason: "ConnectionRefused", detail: "whoever listens there does not take more; try again later" }
+      return {
+        reason: "ConnectionRefused",
+        detail: "the program that listens there takes no more connections; try again later"
+      }
     case "PermissionDenied":
       return { reason: "PermissionDenied", detail: "permission denied; see the permissions of the socket's file" }
     default:

@@ -181,7 +181,7 @@ describe("sluice proxy", () => {
       const args = ["proxy", "--listen", "tcp://127.0.0.1:0", "--to", "tls://127.0.0.1:443", "--send-proxy", "v2"]
       yield* Cli.fails(args, {
         code: 2,
-        says: `--send-proxy: got "v2"; it must be "none" where an upstream is one over TLS`
+        says: `--send-proxy: got "v2"; it must be "none" where an upstream is over TLS`
       })
     }))
 })

@@ -796,7 +796,7 @@ describe("ControlPath", () => {
         Fs.rmSync(directory, { recursive: true })
       })
       Fs.symlinkSync("/", directory)
-      yield* refused("is no directory")
+      yield* refused("is not a directory")
       // only root can make what belongs to somebody else
       if (process.getuid?.() !== 0) return
       Fs.mkdirSync(directory, { mode: 0o700 })

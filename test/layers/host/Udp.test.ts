@@ -143,7 +143,7 @@ describe("a host with UDP sessions", () => {
       const [one, other] = yield* peers(2, local)
       one!.send("a request")
       yield* until("the reset", () => resets.length === 1)
-      assert.match(resets[0]!, /something else than datagrams; see SessionDatagrams/)
+      assert.match(resets[0]!, /something other than datagrams; see SessionDatagrams/)
       other!.send("fine")
       yield* until("the answer", () => other!.received.length === 1)
       const [worker] = (yield* host.report).apps[0]!.workers

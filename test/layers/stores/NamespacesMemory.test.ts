@@ -145,7 +145,7 @@ describe("Namespaces", () => {
         const error = yield* Effect.flip(add({ name: "blue", secret }))
         assert.strictEqual(
           error.message,
-          "namespace \"blue\": a secret is not empty text; leave it out where there is none"
+          "namespace \"blue\": a secret must not be empty; leave it out where there is none"
         )
       }
       assert.deepStrictEqual(yield* names, ["default"])

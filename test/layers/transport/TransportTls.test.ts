@@ -471,8 +471,8 @@ describe("TransportTls", () => {
       Effect.gen(function*() {
         const ways: ReadonlyArray<readonly [(socket: Net.Socket) => void, RegExp]> = [
           [(socket) => socket.write("220 ready\r\n"), /^TlsFailed: the server does not speak TLS there$/],
-          [(socket) => socket.resume().end(), /^TlsFailed: the server gave up within the handshake/],
-          [(socket) => socket.once("data", () => socket.resetAndDestroy()), /^TlsFailed: the server gave up within/]
+          [(socket) => socket.resume().end(), /^TlsFailed: the server gave up during the handshake/],
+          [(socket) => socket.once("data", () => socket.resetAndDestroy()), /^TlsFailed: the server gave up during/]
         ]
         for (const [serve, says] of ways) {
           const { port } = yield* server(serve)

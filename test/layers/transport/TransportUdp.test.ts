@@ -232,7 +232,7 @@ describe("TransportUdp", () => {
         const second = new AppEnd(connections[1]!, 4 * KiB).open()
         app.write(Buffer.concat([Datagram.writeLength(new Uint8Array(4), length), Buffer.alloc(1000)]))
         yield* until("the reset", () => app.over !== undefined)
-        assert.match(app.over?.reset ?? "", /wrote something else than datagrams/)
+        assert.match(app.over?.reset ?? "", /wrote something other than datagrams/)
         second.write(framed("fine"))
         yield* until("the other's answer", () => other.received.length === 1)
         assert.deepStrictEqual(peer.received, [])
