@@ -24,7 +24,7 @@ import * as TransportNode from "./transport/TransportNode.ts"
 export type Services = SessionLayer | SessionRules | Namespaces | Certificates
 
 /**
- * What is set at run time, empty to begin with: no rules, the default namespace, no certificates.
+ * What is set at run time. To begin with there are no rules, no certificates, and only the default namespace.
  *
  * @category layers
  * @since 0.1.0

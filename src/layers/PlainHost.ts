@@ -10,9 +10,9 @@
  * process.once("SIGTERM", () => host.stop())
  * ```
  *
- * What is behind it is a `ManagedRuntime` of the host's layer, {@link PlainHost.runtime}: whoever has Effects to run on the
- * host runs them there. Every rejection is the tagged error that the Effect fails with, an `Error` whose `message` is a
- * sentence and whose `reason` says what it was.
+ * Behind it is a `ManagedRuntime` of the host's layer, {@link PlainHost.runtime}: Effects that need the host run there.
+ * Every rejection is the tagged error that the Effect fails with: an `Error` whose `message` is a sentence and whose
+ * `reason` says what went wrong.
  *
  * @since 0.1.0
  */
@@ -51,8 +51,8 @@ export interface StartOptions {
  */
 export interface StopOptions {
   /**
-   * Whether what is in hand may finish, for the application's `drainTimeout` and no longer; what is left then is reset.
-   * Default `true`.
+   * Whether work in hand may finish, within the application's `drainTimeout`; what is left after that is reset. Default
+   * `true`.
    */
   readonly drain?: boolean | undefined
 }
@@ -67,7 +67,7 @@ export interface StopOptions {
 export type AppInput = URL | string | NodeApps.Servable
 
 /**
- * An application that is attached.
+ * An attached application.
  *
  * @category models
  * @since 0.1.0
@@ -89,11 +89,12 @@ export interface PlainApp extends AsyncDisposable {
  */
 export interface PlainHost extends AsyncDisposable {
   /**
-   * Attaches an application and starts its workers; rejects with `AttachFailed`, and then nothing is left of it. An
-   * application that is no module has one worker on this program's own loop unless the options say otherwise.
+   * Attaches an application and starts its workers. Rejects with `AttachFailed`, and then nothing of the application is
+   * left. An application that is not a module has one worker on this program's own loop, unless the options say
+   * otherwise.
    */
   attach(options: AppOptionsInput, app: AppInput): Promise<PlainApp>
-  /** All there is, in numbers; what `sluice show app --json` prints. */
+  /** The whole state of the host, in numbers: what `sluice show app --json` prints. */
   report(): Promise<Report.HostReport>
   /** Stops all applications and ends the host. Also what `await using` does at its end. Idempotent. */
   stop(options?: StopOptions): Promise<void>
@@ -107,13 +108,13 @@ const moduleOf = (app: AppInput): AppWorker.AppModule => {
   return AppWorker.fromUrl(/^[a-z]{2,}:/.test(app) ? app : Url.pathToFileURL(Path.resolve(app)))
 }
 
-/** What is no module runs on this program's own loop, where more workers would share the one thread. */
+/** An application that is not a module runs on this program's own loop, where its workers would share one thread. */
 const optionsOf = (options: AppOptionsInput, module: AppWorker.AppModule): AppOptionsInput =>
   module._tag === "Layer"
     ? { ...options, workers: options.workers ?? 1, worker: { kind: "in-process", ...options.worker } }
     : options
 
-/** Lets its workers finish, the default worker last: with it the application goes. */
+/** Lets the application's workers finish, the default worker last: the application goes with it. */
 const drained = Effect.fnUntraced(function*({ index }: Application) {
   const host = yield* SessionLayer
   const app = (yield* host.report).apps.find((app) => app.index === index)
@@ -152,7 +153,7 @@ class RunningApp implements PlainApp {
 
 class RunningHost implements PlainHost {
   readonly runtime: PlainHost["runtime"]
-  /** Of the applications, which go before the host does. */
+  /** The scope of the applications, which end before the host does. */
   readonly #scope = Scope.makeUnsafe("parallel")
   #stopped: Promise<void> | undefined
 

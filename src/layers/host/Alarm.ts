@@ -2,8 +2,8 @@
  * One timer for whatever is due next, however many deadlines there are: it is set to the first of them, and set again
  * when it has rung.
  *
- * A deadline that is removed does not stop the timer. It rings then for nothing, which costs less than to set it anew
- * for each of many deadlines that are rarely reached.
+ * Removing a deadline does not stop the timer, which then rings for nothing. That costs less than setting it anew for
+ * each of many deadlines that are rarely reached.
  */
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
@@ -16,8 +16,8 @@ export class Alarm {
   #fiber: Fiber.Fiber<void> | undefined
 
   /**
-   * `fork` runs the timer, by the `Clock` of its fiber. `ring` deals with what is due, and answers when it is to ring
-   * next: at a time of `now`, or never at `Infinity`.
+   * `fork` runs the timer, by the `Clock` of its fiber. `ring` deals with what is due, and returns when the alarm is to
+   * ring next: at a time of `now`, or never at `Infinity`.
    */
   constructor(now: () => number, fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>, ring: () => number) {
     this.#now = now
@@ -25,7 +25,7 @@ export class Alarm {
     this.#ring = ring
   }
 
-  /** Rings at the time `at` at the latest. */
+  /** Rings at the time `at`, or before. */
   set(at: number): void {
     if (at >= this.#at) return
     this.#fiber?.interruptUnsafe()
@@ -33,7 +33,7 @@ export class Alarm {
     this.#fiber = this.#fork(Effect.andThen(Effect.sleep(Math.max(0, at - this.#now())), this.#over))
   }
 
-  /** Rings no more, unless it is set again. */
+  /** Does not ring until it is set again. */
   stop(): void {
     this.#fiber?.interruptUnsafe()
     this.#fiber = undefined

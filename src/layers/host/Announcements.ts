@@ -1,6 +1,6 @@
 /**
- * The segments and links that a worker is given to keep (W20): each goes with a message that announces it, and is
- * withdrawn by another. The worker hears of a withdrawal only if it has heard of the announcement.
+ * The segments and links that a worker is given to keep (W20): each is handed over with a message that announces it,
+ * and withdrawn by another. The worker hears of a withdrawal only if it has heard of the announcement.
  */
 import type * as Message from "../../domain/memory/Message.ts"
 import type { Attachment } from "../../services/Attachment.ts"
@@ -12,7 +12,7 @@ type Announced = Exclude<Attachment, { readonly _tag: "Socket" | "Certificates" 
 
 export class Announcements {
   readonly #congestion: Congestion["Service"]
-  /** Numbers of those whose message was released: the worker does not know them. */
+  /** Numbers of those whose announcement was released: the worker does not know them. */
   readonly #untold: Record<Announced["_tag"], Set<number>> = { Segment: new Set(), Link: new Set() }
 
   constructor(congestion: Congestion["Service"]) {
@@ -30,12 +30,12 @@ export class Announcements {
     this.#congestion.send({ message, attachment, live, cleanUp })
   }
 
-  /** Tells the worker that it is no more, if it was ever told of it. */
+  /** Tells the worker that the segment or link is gone, if the worker was ever told of it. */
   withdraw(message: Message.Of<"deleteSegment" | "deleteLink">): void {
     const isSegment = message._tag === "deleteSegment"
     const number = isSegment ? message.segment : message.link
     const untold = this.#untold[isSegment ? "Segment" : "Link"]
-    // what is postponed is looked at again when it is its turn: the message before it is delivered then, or released
+    // a postponed message is checked again when its turn comes: the one before it is delivered by then, or released
     if (!untold.delete(number)) this.#congestion.send({ message, live: () => !untold.delete(number) })
   }
 }

@@ -1,8 +1,8 @@
 /**
  * The applications of a host: attached, found, detached.
  *
- * An attach is undone as a whole: whatever of it has been done when it fails or is interrupted goes at once. An
- * application's detach goes in an order of its own (W13), each step a span, `SessionLayer.detach/<step>`.
+ * An attach is undone as a whole: when it fails or is interrupted, all that it has done so far is undone at once. A
+ * detach follows an order of its own (W13), each step being a span, `SessionLayer.detach/<step>`.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -141,15 +141,15 @@ export class Applications {
     return yield* OwnScope.under(yield* Effect.scope, () => this.#open(options, module, extras))
   })
 
-  /** Enters the application's namespace, makes the application and starts its workers; the scope's end is its detach. */
+  /** Enters the application's namespace, makes the application and starts its workers; the scope's end detaches it. */
   readonly #open = Effect.fnUntraced({ self: this }, function*(
     { certificates, ...rest }: Options.AppOptions,
     module: AppModule,
     extras: AttachExtras
   ) {
-    // from here on certificates are in the store only, where they can be changed
+    // from here on the certificates are in the store only, where they can be changed
     const options = { ...rest, certificates: [] }
-    // its own, since an application may be detached before the scope closes
+    // a scope of its own, since an application may be detached before the outer scope closes
     const namespace = yield* Scope.fork(yield* Effect.scope)
     yield* this.#namespaces.enter(options.namespace, options.secret).pipe(
       Scope.provide(namespace),
@@ -188,7 +188,7 @@ export class Applications {
       const app = this.#tables.apps.allocate((handle): AttachedApp | undefined => {
         const index = Handle.AppIndex(Handle.index(handle))
         name = options.name ?? `builtin-${index}`
-        // looked at once more, where nobody can come in between; and for an application that is called after its index
+        // once more, where nothing can come in between; for the first time, if the application is named after its index
         if (this.#isTaken({ ...options, name })) return undefined
         return {
           handle,

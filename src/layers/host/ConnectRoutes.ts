@@ -1,5 +1,5 @@
 /**
- * Where a worker's connect goes: to a listener in local scope, out by the transport, or nowhere, and why not (W14, W17).
+ * Where a worker's connect goes: to a listener in local scope, out by the transport, or nowhere, and why (W14, W17).
  *
  * ```
  * connect ─ parse ─ rules ─┬─ local scope: a listener of the namespace
@@ -39,7 +39,7 @@ export class ConnectRoutes {
     this.#rules = rules
   }
 
-  /** Where the connect goes, by what it says and by what there is now. */
+  /** Where the connect goes, by what its message says and by what there is now. */
   of(worker: LiveWorker, message: Pick<Message.Of<"connect">, "endpoint" | "source">): Route {
     const parsed = this.#parse(message.endpoint)
     if (Result.isFailure(parsed)) return nowhere("InvalidEndpoint", parsed.failure.message)
@@ -72,7 +72,7 @@ export class ConnectRoutes {
       const from = source === undefined ? "" : Endpoint.format(source)
       const verdict = this.#rules.decide("connect", options.namespace, from, Endpoint.format(endpoint))
       if (verdict._tag === "Deny") return nowhere("rule-denied", verdict.by)
-      // an application that is sent to itself goes where it wanted to: a proxy would never get out
+      // an application that is redirected to itself goes where it wanted to: otherwise a proxy would never get out
       if (verdict._tag === "Redirect" && verdict.app !== name) {
         const target = this.#tables.listenerOf(verdict.app)
         return target === undefined

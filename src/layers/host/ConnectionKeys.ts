@@ -1,8 +1,8 @@
 /**
  * The affinity keys of a listener's connections, by which they find the same worker again.
  *
- * The function that gives them is the application's: what it throws, or answers instead of a key, is told once, and such
- * a connection has none.
+ * The function that gives the keys is the application's: what it throws, or returns instead of a key, is reported once,
+ * and such a connection has no key.
  */
 import * as Affinity from "../../domain/admission/Affinity.ts"
 import type { ListenerOptions } from "../../domain/options/ListenerOptions.ts"
@@ -27,7 +27,7 @@ export class ConnectionKeys {
     try {
       const key: unknown = affinity({ remote, local, serverName: about?.tls?.serverName })
       if (key === undefined || typeof key === "string" || typeof key === "number") return key
-      this.#fault(`it answered with ${key === null ? "null" : `a value of type ${typeof key}`}`)
+      this.#fault(`it returned ${key === null ? "null" : `a value of type ${typeof key}`}`)
     } catch (error) {
       this.#fault(Thrown.sentenceOf(error))
     }

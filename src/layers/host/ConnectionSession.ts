@@ -1,5 +1,5 @@
 /**
- * A session of a transport's connection. Its block, and the text of what is known of it, lie in the worker's segments.
+ * A session over a transport's connection. Its block, and the text of what is known of it, are in the worker's memory.
  */
 import type * as Fifo from "../../domain/memory/Fifo.ts"
 import type * as Message from "../../domain/memory/Message.ts"
@@ -7,7 +7,7 @@ import type * as Handle from "../../domain/state/Handle.ts"
 import type { Connection } from "../../services/Transport.ts"
 import { HostSession, type SessionHome } from "./HostSession.ts"
 
-/** Where the text of what is known of a session lies. */
+/** Where the text of what is known of a session is. */
 export interface AboutPlace {
   readonly place: Fifo.BlockPlace
   readonly bytes: number
@@ -16,7 +16,7 @@ export interface AboutPlace {
 export abstract class ConnectionSession extends HostSession {
   abstract override readonly connection: Connection
   protected readonly blocks: Fifo.Blocks
-  /** Kept until the worker has read it. */
+  /** Kept until the worker has read the text. */
   #about: AboutPlace | undefined
 
   constructor(handle: Handle.SessionHandle, home: SessionHome, blocks: Fifo.Blocks, about: AboutPlace | undefined) {

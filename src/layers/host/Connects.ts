@@ -1,8 +1,8 @@
 /**
  * The connects of a host's workers: half-open until they become a session or a reason why not (W14).
  *
- * A half-open connect belongs to its worker: it is counted, shown, and cancelled with it. The worker always hears of the
- * result, unless it has taken the request back. Where a connect goes is decided by {@link ConnectRoutes}.
+ * A half-open connect belongs to its worker: it is counted, shown, and cancelled with that worker. The worker always
+ * hears the result, unless it has withdrawn the request. Where a connect goes is decided by {@link ConnectRoutes}.
  * All connects of a worker have one timer.
  */
 import * as Effect from "effect/Effect"
@@ -32,7 +32,7 @@ const USER = "connects"
 interface Connecting {
   readonly fibers: FiberMap.FiberMap<number, void>
   readonly fork: (request: number, effect: Effect.Effect<void>) => Fiber.Fiber<void>
-  /** When each has failed. */
+  /** When each of them times out. */
   readonly deadlines: Deadlines<HalfOpen>
   readonly alarm: Alarm
 }
@@ -66,7 +66,7 @@ const whyNotBegin = (worker: LiveWorker, request: number): Failure | undefined =
 }
 
 export class Connects {
-  /** The cut-through sessions that came of connects. */
+  /** The cut-through sessions that connects have led to. */
   readonly cutThroughs: CutThroughs
   readonly #tables: Tables
   readonly #transport: Transport["Service"]
@@ -88,7 +88,7 @@ export class Connects {
     this.cutThroughs = new CutThroughs(options.tables, whyNoConnect)
   }
 
-  /** Takes a worker's connects from now on, until the scope closes. */
+  /** Accepts the worker's connects from now on, until the scope closes. */
   readonly admit = Effect.fnUntraced({ self: this }, function*(worker: LiveWorker) {
     const fibers = yield* FiberMap.make<number, void>()
     const fork = yield* FiberMap.runtime(fibers)()
@@ -116,13 +116,13 @@ export class Connects {
     entry.alarm.set(entry.deadlines.next)
   }
 
-  /** The worker takes a request back. */
+  /** The worker withdraws a request. */
   cancel(worker: LiveWorker, { request }: Message.Of<"cancelConnect">): void {
     const entry = this.#connecting.get(worker)
     if (entry !== undefined) this.#fork(FiberMap.remove(entry.fibers, request))
   }
 
-  /** Cancels all connects of the worker and takes no more (W12). */
+  /** Cancels all connects of the worker and accepts no more (W12). */
   cancelAll(worker: LiveWorker): Effect.Effect<void> {
     return Effect.suspend(() => {
       const entry = this.#connecting.get(worker)
@@ -185,7 +185,7 @@ export class Connects {
     const connection = connected.success
     const until = this.#tables.now() + admission.holdTime
     let session = this.#sessionNow(worker, connection)
-    // it is made here and nowhere else: an interrupted wait leaves none
+    // the session is made here and nowhere else: an interrupted wait leaves none behind
     while (session === undefined) {
       yield* worker.memory.await.pipe(
         Effect.timeoutOption(Math.max(0, until - this.#tables.now())),
@@ -204,7 +204,7 @@ export class Connects {
 
   /** A session for a connect, or why there is none; `undefined` while memory for it is on its way to the worker. */
   #sessionNow(worker: LiveWorker, connection: SharedConnection): ConnectionSession | Failure | undefined {
-    // once more: others may have come first while the connection was made
+    // once more: other sessions may have begun while the connection was made
     const late = whyNoConnect(worker)
     if (late !== undefined) return late
     const session = this.#tables.createSession(worker, USER, connectOrigin, connection)
@@ -214,7 +214,7 @@ export class Connects {
 
   // ---- time
 
-  /** Ends the connects whose time is over. Answers when the next one's is. */
+  /** Ends the connects whose time is over. Returns when the next one's time is over. */
   #timeOut(worker: LiveWorker, fibers: Connecting["fibers"], deadlines: Deadlines<HalfOpen>): number {
     const now = this.#tables.now()
     for (let half; (half = deadlines.take(now)) !== undefined;) this.#fork(this.#giveUp(worker, fibers, half))
@@ -224,7 +224,7 @@ export class Connects {
   /** Ends a connect whose time is over, and tells the worker when nothing is left of it. */
   #giveUp(worker: LiveWorker, fibers: Connecting["fibers"], half: HalfOpen): Effect.Effect<void> {
     return Effect.suspend(() => {
-      // it may have been answered at the last moment
+      // the connect may have been answered at the last moment
       if (worker.halfOpen.get(half.request) !== half) return Effect.void
       const { detail, reason } = timedOut(half)
       return Effect.andThen(

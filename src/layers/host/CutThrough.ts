@@ -7,10 +7,10 @@
  *                                    └────────────────────────┘               the client's session, connected
  * ```
  *
- * With each offer goes a segment of its own. When a worker has claimed the offer, its segment becomes the client's too,
- * and the client is told that it is connected; so the server always comes first. From there on the two workers move
- * bytes and wake each other without the host, over a link that each two workers have. How it ends the host passes on:
- * see {@link CutThroughEnd}. The segment goes, on both sides and once, when both sessions are free.
+ * Each offer has a segment of its own. When a worker has claimed the offer, the segment becomes the client's too, and
+ * the client is told that it is connected; so the server always comes first. From there on the two workers move bytes
+ * and wake each other without the host, over the link between them. The host passes on how the session ends: see
+ * {@link CutThroughEnd}. The segment is freed once, on both sides, when both sessions are free.
  */
 import * as CutThroughSegment from "../../domain/memory/CutThroughSegment.ts"
 import type * as Message from "../../domain/memory/Message.ts"
@@ -31,7 +31,7 @@ export type Failure = Refusal.Refusal<Refusal.ConnectReason | Refusal.Why>
 /** What became of a connect: `undefined` when it is a session. */
 export type Outcome = Failure | undefined
 
-/** Where sessions of connects come from: they were never on offer. */
+/** The origin of sessions that belong to connects: they were never on offer. */
 export const connectOrigin: Origin = {
   listener: undefined,
   claimed: ({ worker }) => worker.fault("the worker claimed a session that it had asked for itself"),
@@ -42,7 +42,7 @@ export const connectOrigin: Origin = {
   sessionFreed: () => {}
 }
 
-/** How a worker is called in the addresses of cut-through sessions. */
+/** A worker's name in the addresses of cut-through sessions. */
 const nameOf = ({ slot }: LiveWorker): string =>
   Endpoint.format({ _tag: "local", name: `app${slot.app.index}.worker${slot.mapIndex}` })
 
@@ -62,12 +62,12 @@ export class CutThrough implements EndOwner {
   readonly #request: number
   readonly #ends: ReturnType<typeof CutThroughEnd.makeBoth>
   readonly #done: (outcome: Outcome) => void
-  /** The session of the offer that runs, then of the one that was claimed. */
+  /** The session that is on offer, and later the one that was claimed. */
   #server: CutThroughHostSession | undefined
   #client: CutThroughHostSession | undefined
   #settled = false
 
-  /** `slot`: what the client's session will have of its worker's inbox. `done` hears the outcome, once. */
+  /** `slot`: the place of the client's session in its worker's inbox. `done` hears the outcome, once. */
   constructor(
     all: CutThroughs,
     worker: LiveWorker,
@@ -152,7 +152,7 @@ export class CutThrough implements EndOwner {
     this.#fail({ reason, detail: `${this.endpoint} takes no session now` })
   }
 
-  /** The client has taken its request back. */
+  /** The client has withdrawn its request. */
   cancel(): void {
     if (this.#settled) return
     this.#settled = true
@@ -171,7 +171,7 @@ export class CutThrough implements EndOwner {
 
   // ---- connected
 
-  /** The server has it: now the client is told. */
+  /** The server has claimed the session: now the client is told. */
   claimed(): string | undefined {
     const worker = this.#worker
     const server = this.#server
@@ -218,7 +218,7 @@ export class CutThrough implements EndOwner {
 
   // ---- the end
 
-  /** A session is free. Its segment goes with it, unless the session at the other end still uses it. */
+  /** A session is free. Its segment is freed with it, unless the session at the other end still uses it. */
   freed(session: CutThroughHostSession): void {
     const server = this.#server
     const client = this.#client
@@ -231,7 +231,7 @@ export class CutThrough implements EndOwner {
   }
 
   #freeSegment({ place, worker }: CutThroughHostSession): void {
-    // the client may need one of that size again, if it is there
+    // the client may need a segment of that size again, if the client is still there
     const keep = this.#worker.slot.live === this.#worker
     if (worker.slot.live === worker) worker.segments.cutThrough.free(place.segment, keep)
   }

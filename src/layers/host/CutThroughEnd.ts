@@ -15,7 +15,7 @@ import type * as Ledger from "../../domain/state/Ledger.ts"
 import { HostSession, type KindReport, type Origin, type SessionHome } from "./HostSession.ts"
 import type { LiveWorker } from "./Worker.ts"
 
-/** What an end is an end of, as far as the end asks it. */
+/** What an end needs of the connect that it is an end of. */
 export interface EndOwner {
   /** A session for an offer to the worker; `undefined` when it has no room for one. */
   offerTo(worker: LiveWorker, origin: Origin): HostSession | undefined
@@ -23,20 +23,20 @@ export interface EndOwner {
   offerMessage(session: CutThroughHostSession, listener: Handle.ListenerHandle): Message.Of<"cutThroughAccepted">
   /** The server's worker has claimed the session. Answers why the connect can't be completed, if it can't. */
   claimed(): string | undefined
-  /** The listener takes it no further. */
+  /** The listener has refused the session. */
   refused(reason: Ledger.RefuseReason): void
   /** The session no longer uses its memory. */
   freed(session: CutThroughHostSession): void
 }
 
-/** One end: in the place that a connection of a transport has otherwise. */
+/** One end of a cut-through session, in the place where other sessions have the connection of a transport. */
 export class CutThroughEnd {
   readonly _tag = "CutThrough"
   readonly about = undefined
   readonly side: "client" | "server"
   readonly local: string
   readonly remote: string
-  /** Hears of a client that has given up before there was a session. */
+  /** Called when the client gives up before there is a session. */
   onGone: (() => void) | undefined
   readonly owner: EndOwner
   #peer: CutThroughEnd | undefined
@@ -100,7 +100,7 @@ export class CutThroughEnd {
     queueMicrotask(() => this.#finish("the connection was given up", "the peer reset the connection"))
   }
 
-  /** The connection is over: why, for this side and for the other. */
+  /** Ends the connection, with one reason for this side and one for the other. */
   #finish(mine: string | undefined, theirs: string | undefined): void {
     if (this.#over) return
     this.#over = true

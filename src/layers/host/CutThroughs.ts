@@ -1,5 +1,5 @@
 /**
- * The cut-through sessions of a host (W16), and the links between its workers: over a link two workers wake each other
+ * The cut-through sessions of a host (W16), and the links between its workers: a link lets two workers wake each other
  * without the host.
  */
 import type { LinkBell } from "../../services/Attachment.ts"
@@ -11,7 +11,7 @@ import type { LiveWorker } from "./Worker.ts"
 
 export class CutThroughs {
   readonly tables: Tables
-  /** Those that are connected and not free on both sides. */
+  /** Those that are connected, until they are free on both sides. */
   readonly connected = new Set<CutThrough>()
   /** Why a worker may not have another session that it asked for. */
   readonly whyNoConnect: (worker: LiveWorker) => Failure | undefined
@@ -22,8 +22,8 @@ export class CutThroughs {
   }
 
   /**
-   * Connects a worker to a listener. `done` hears the outcome, once, unless the connect is cancelled first; how to do so
-   * is returned.
+   * Connects a worker to a listener. `done` hears the outcome once, unless the connect is cancelled first. Returns how
+   * to cancel it.
    */
   connect(
     worker: LiveWorker,
@@ -50,7 +50,7 @@ export class CutThroughs {
     const number = this.#announce(from, to, mine)
     const back = this.#announce(to, from, theirs)
     to.links.set(from, back)
-    // a worker that is linked to itself has two numbers for it, and either will do
+    // a worker that is linked to itself has two numbers for the link, and either will do
     from.links.set(to, number)
     return number
   }

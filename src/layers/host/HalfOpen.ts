@@ -1,4 +1,4 @@
-/** A connect under way (W14). Its deadline is that of its result. */
+/** A connect under way (W14). Its deadline is the deadline for its result. */
 import { Timed } from "../../domain/admission/Deadlines.ts"
 import type * as Message from "../../domain/memory/Message.ts"
 

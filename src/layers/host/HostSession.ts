@@ -1,8 +1,8 @@
 /**
  * A session as the host holds it: between what it is connected to and the worker that it was given to.
  *
- * It moves through the states of `SessionState`, here and nowhere else, and turns what the other side does into messages
- * for the worker. How its bytes travel is its kind:
+ * It moves through the states of `SessionState`, here and nowhere else, and turns what the other side does into
+ * messages for the worker. How its bytes travel is its kind:
  *
  * | kind | bytes |
  * |---|---|
@@ -33,11 +33,11 @@ export interface Origin {
   readonly listener: Handle.ListenerHandle | undefined
   /** The worker says that it has claimed the session. */
   claimed(session: HostSession): void
-  /** The worker has come past the session's offer, which had been taken back. */
+  /** The worker has passed the session's offer, which had been taken back. */
   passed(session: HostSession): void
   /**
-   * The TLS handshake, which the worker makes, has failed there; `false` when the session has no handshake there, or the
-   * failure was said before.
+   * The TLS handshake, which the worker makes, has failed there; `false` when the session has no handshake there, or
+   * its failure was reported before.
    */
   insecure(session: HostSession, reason: Refusal.HandshakeReason): boolean
   /** The worker is going: what is on offer to it goes elsewhere. */
@@ -57,7 +57,7 @@ export interface SessionHome {
   readonly since: number
 }
 
-/** What a report tells of a session that depends on its kind. */
+/** What a report says of a session that depends on its kind. */
 export type KindReport = Pick<Report.SessionReport, "transport" | "kind" | "placement" | "rx" | "tx" | "dropped">
 
 export abstract class HostSession {
@@ -89,7 +89,7 @@ export abstract class HostSession {
     return this.#state
   }
 
-  /** The only place where the state changes; whether it did. An event that can't happen in the state is a defect. */
+  /** The only place where the state changes; returns whether it did. An event that can't happen in it is a defect. */
   protected move(event: SessionState.SessionEvent): boolean {
     const before = this.#state
     this.#state = SessionState.next(before, event)
@@ -111,7 +111,7 @@ export abstract class HostSession {
     return this.#liveCheck ??= () => this.#state !== "TRANSPORT_DELETED"
   }
 
-  /** What a report tells of its kind. */
+  /** What a report says of its kind. */
   abstract report(): KindReport
 
   // ---- admission
@@ -149,7 +149,7 @@ export abstract class HostSession {
     this.worker.congestion.send({ message, live: this.isLive, cleanUp: () => this.drop() })
   }
 
-  /** The worker has it: bytes move from here on. */
+  /** The worker has the session: bytes move from here on. */
   abstract open(): void
 
   /** The worker has read what is known of the session. */
@@ -157,12 +157,12 @@ export abstract class HostSession {
 
   // ---- what the other side says
 
-  /** It has ended its side. */
+  /** The other side has ended its direction. */
   ended(): void {
     this.hearEnd()
   }
 
-  /** It is gone: with a sentence for why it broke, or whole. */
+  /** The other side is gone: broken, with a sentence that says why, or in order. */
   closed(reset: string | undefined): void {
     if (this.hearClosed(reset)) this.tellLast()
   }
@@ -186,7 +186,7 @@ export abstract class HostSession {
     return true
   }
 
-  /** The last message: once it has passed the worker's queue the worker lets go, and if it never will, we do. */
+  /** The last message: having read it, the worker releases the session; if it never does, the host frees it. */
   protected tellLast(): void {
     this.#told = true
     this.worker.congestion.send({
@@ -214,7 +214,7 @@ export abstract class HostSession {
     this.giveUp("abort")
   }
 
-  /** The worker gives the session up; once the other side is gone that is all there is to do. */
+  /** The worker gives the session up; if the other side is gone already, there is nothing else to do. */
   protected giveUp(how: "close" | "abort"): void {
     if (!this.isOpen) return
     this.move("appClose")
@@ -224,10 +224,10 @@ export abstract class HostSession {
   /** Ends what the session is connected to. */
   protected abstract finish(how: "close" | "abort"): void
 
-  /** The worker is to finish what it has. */
+  /** The worker is to finish what it has in hand. */
   drain(): void {}
 
-  /** The TLS handshake has failed in the worker; `false` when there was no handshake, or it has said so before. */
+  /** The TLS handshake has failed in the worker; `false` when there was none, or the failure was reported before. */
   insecure(): boolean {
     return false
   }
@@ -242,7 +242,7 @@ export abstract class HostSession {
     return "which the host can't join"
   }
 
-  /** The worker has let go of the session's memory; `false` when it was not asked to. */
+  /** The worker has released the session's memory; `false` when it was not asked to. */
   released(): boolean {
     if (!this.#told || !this.isGone || this.#state === "TRANSPORT_DELETED") return false
     this.free("release")
@@ -251,14 +251,14 @@ export abstract class HostSession {
 
   // ---- the end
 
-  /** Ends the session at once from the host's side: what it is connected to is broken, the memory free. */
+  /** Ends the session at once from the host's side: what it is connected to is broken, its memory is freed. */
   drop(): void {
     if (this.#state === "TRANSPORT_DELETED") return
     this.free("drop")
     this.finish("abort")
   }
 
-  /** The worker has come past the offer that was taken back, or never will. */
+  /** The worker has passed the offer that was taken back, or never will. */
   pass(): void {
     this.free("pass")
   }
@@ -268,14 +268,14 @@ export abstract class HostSession {
     if (this.#state === "TRANSPORT_DELETED") return
     this.move(event)
     this.freeMemory()
-    // first: whoever waits may take its place
+    // before the worker forgets it: whatever waits may then take its place
     if (this.#uncount()) this.origin.sessionFreed()
     this.worker.forget(this)
   }
 
   protected abstract freeMemory(): void
 
-  /** It takes no place in any limit from here on; `false` when it took none. */
+  /** From here on it takes no place in any limit; `false` when it took none already. */
   #uncount(): boolean {
     if (!this.#counted) return false
     this.#counted = false

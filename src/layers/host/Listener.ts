@@ -1,7 +1,7 @@
 /**
  * A listener of a host: where it listens, its workers, and what becomes of the connections that arrive.
  *
- * What becomes of them {@link Admission} decides, and the listener does it: it makes sessions in the memory of workers,
+ * {@link Admission} decides what becomes of them, and the listener does it: it makes sessions in the memory of workers,
  * offers them and takes them back, keeps the one timer that admission needs, and tells it what only the host can know.
  *
  * ```
@@ -10,8 +10,8 @@
  *                                             └── refuse: the connection is broken
  * ```
  *
- * Every accepted connection comes through here, and all that becomes of it until its worker has it: that is why this file is
- * a long one.
+ * Every accepted connection comes through here, and is dealt with here until a worker has claimed it: that is why this
+ * file is a long one.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -49,12 +49,12 @@ export interface ListenerHost {
 export class HostListener implements Origin {
   readonly handle: Handle.ListenerHandle
   readonly app: SlotApp
-  /** The worker that asked for it first. */
+  /** The worker that first asked for the listener. */
   readonly opener: LiveWorker
-  /** What was asked for, by which other workers join; and its URI. */
+  /** The endpoint that was asked for, by which other workers join; and its URI. */
   readonly requested: Endpoint.Endpoint
   readonly requestedUri: string
-  /** What it listens on: the same with the port that was given; and its URI. */
+  /** The endpoint it listens on, the same but for the port that was assigned; and its URI. */
   bound: Endpoint.Endpoint
   boundUri: string
   /** Where the sockets of its connections are, once that is known. */
@@ -65,7 +65,7 @@ export class HostListener implements Origin {
   readonly scope: Scope.Closeable
   /** The transport's part, which ends first: at unlisten, and when the host drains. */
   readonly transport: Scope.Closeable
-  /** Done when it is no longer binding, and when nothing is left of it. */
+  /** Done when the listener is no longer binding, and when nothing is left of it. */
   readonly settled = Deferred.makeUnsafe<void>()
   readonly closed = Deferred.makeUnsafe<void>()
   readonly #host: ListenerHost
@@ -105,18 +105,18 @@ export class HostListener implements Origin {
 
   // ---- workers
 
-  /** The worker's start takes its seat, and is offered what waits. */
+  /** This start of the worker takes its seat, and is offered what waits. */
   join(worker: LiveWorker): void {
     worker.segments.acquire(this.user)
     this.admission.seats.join(new ListenerMember(worker, this.user))
   }
 
-  /** The worker leaves its seat, which may be kept for its next start; `false` when it had none here. */
+  /** The worker leaves its seat, which may be kept for its next start; `false` when it had no seat here. */
   leave({ app, mapIndex }: WorkerSlot, keep: boolean): boolean {
     return this.app === app && this.admission.seats.leave(mapIndex, keep)
   }
 
-  /** All workers leave at once; answers which. */
+  /** All workers leave at once; returns which. */
   dissolve(): ReadonlyArray<LiveWorker> {
     return this.admission.seats.dissolve().map(({ worker }) => worker)
   }
@@ -131,7 +131,7 @@ export class HostListener implements Origin {
     return this.app === worker.slot.app && this.admission.seats.member(worker.slot.mapIndex)?.worker === worker
   }
 
-  /** The worker has left: its offers go to others, and its manager, for this listener, to whoever listens next. */
+  /** The worker has left: its offers go to others, and its memory manager for this listener is released. */
   takeBackAll(worker: LiveWorker): void {
     for (const session of worker.sessions) if (session.origin === this) this.takeBack(session)
     worker.segments.release(this.user)
@@ -141,7 +141,7 @@ export class HostListener implements Origin {
 
   readonly arrive = (connection: Arriving): void => {
     const { rules, tables } = this.#host
-    // rules on cut-through sessions are the connect's
+    // for a cut-through session the rules were applied to the connect
     if (rules.isEmpty || connection._tag === "CutThrough") return this.#take(connection)
     const verdict = rules.decide("accept", this.app.options.namespace, connection.local, connection.remote)
     if (verdict._tag === "Deny") {
@@ -155,7 +155,7 @@ export class HostListener implements Origin {
     target.#take(connection)
   }
 
-  /** Counts a peer that was sent away before it became a connection. */
+  /** Counts a peer that was turned away before it became a connection. */
   turnAway(reason: Ledger.RefuseReason): void {
     this.admission.turnedAway(reason)
   }
@@ -218,14 +218,14 @@ export class HostListener implements Origin {
     this.admission.gone(ticket)
   }
 
-  /** Workers may take more than before: connections that wait get their turn. */
+  /** Workers may take more than before: held connections get their turn. */
   admit(): void {
     let ticket: ListenerTicket | undefined
     do {
       ticket = this.admission.admit()
       if (ticket === undefined) return
       this.#follow(ticket)
-      // without memory the first one goes on waiting, and all others with it
+      // without memory the first one goes on waiting, and all others behind it
     } while (ticket.state !== "held")
   }
 
@@ -234,33 +234,33 @@ export class HostListener implements Origin {
     const now = this.#host.tables.now()
     for (let ticket; (ticket = admission.handle(now)) !== undefined;) {
       if (ticket.state !== "offered") this.#follow(ticket)
-      // unless the worker has claimed it, and its word of that has not been read yet
+      // unless the worker has claimed it, and its word of the claim has not been read yet
       else if (ticket.session!.endOffer(SessionBlock.REVOKED)) this.#follow(admission.revoked(ticket, now))
     }
     return admission.nextDeadline()
   }
 
-  /** Takes nothing any more, and refuses whoever waits. */
+  /** Takes nothing more, and refuses whatever waits. */
   stop(reason: Ledger.RefuseReason): void {
     this.admission.stop(reason)
     this.admit()
   }
 
-  /** Nothing is due any more. */
+  /** Nothing more will be due. */
   end(): void {
     this.#alarm.stop()
   }
 
   #warn(fault: string): void {
     this.#host.fork(Effect.logWarning(
-      `the affinity function of ${this.boundUri} gives no text and no number: ${fault}; `
+      `the affinity function of ${this.boundUri} gave neither a text nor a number: ${fault}; `
         + "such connections go to the next worker, and this is said once"
     ))
   }
 
   // ---- what becomes of an offer
 
-  /** The worker has it. Bytes move from here on. */
+  /** The worker has the session. Bytes move from here on. */
   claimed(session: HostSession): void {
     const { ticket } = session
     session.forgetAbout()
@@ -283,11 +283,11 @@ export class HostListener implements Origin {
     return true
   }
 
-  /** The worker takes no offers here any more: one that runs goes to another, unless the worker has claimed it. */
+  /** The worker takes no offers here any more: a pending one goes to another worker, unless it has been claimed. */
   takeBack(session: HostSession): void {
     const { ticket } = session
     if (ticket?.state !== "offered" || this.#withdraw(session, ticket)) return
-    // the worker's word of it has not been read: count it as what it is
+    // the worker's word of the claim has not been read: count the claim now
     this.#claim(session, ticket)
   }
 
@@ -301,15 +301,15 @@ export class HostListener implements Origin {
     const { ticket } = session
     if (ticket?.state !== "offered" || !session.endOffer(SessionBlock.WITHDRAWN)) return
     this.admission.gaveUp(ticket)
-    // it took a place in the limits, which somebody may wait for
+    // the session took a place in the limits, which somebody may wait for
     this.admit()
   }
 
-  /** The worker has come past an offer that was taken back, or it will never see it: the slot is free. */
+  /** The worker has passed an offer that was taken back, or will never see it: the slot is free. */
   passed(session: HostSession): void {
     const { ticket } = session
     if (ticket === undefined) return
-    // a worker that does not know the listener any more comes past an offer that still runs
+    // a worker that no longer knows the listener passes even an offer that still runs
     if (ticket.state === "offered") this.#withdraw(session, ticket)
     if (session.state !== "REVOKED") return
     this.admission.passed(ticket, this.#host.tables.now())

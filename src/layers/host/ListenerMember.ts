@@ -1,5 +1,5 @@
 /**
- * A worker as the admission of a listener sees it: what there is of it now.
+ * A worker as the admission of a listener sees it: its present state.
  */
 import type { Lag } from "../../domain/admission/Lag.ts"
 import type { Member } from "../../domain/admission/Seats.ts"

@@ -1,5 +1,5 @@
 /**
- * The opening of a listener: whether the application may listen there, who is in its way, and what makes it listen.
+ * The opening of a listener: whether the application may listen there, what is in its way, and what makes it listen.
  *
  * In global scope the transport listens; in local scope the listener stands in its namespace's local table, where the
  * connects of other workers find it (W16, W17). An application with both scopes has both.
@@ -19,7 +19,7 @@ import type { SlotApp } from "./Worker.ts"
 /** Why there is no listener. */
 export type NoListener = Refusal.Refusal<Refusal.ListenReason>
 
-/** What opening listeners takes. */
+/** What it takes to open listeners. */
 export interface OpeningHost extends ListenerHost {
   readonly transport: Transport["Service"]
   readonly certificates: Certificates["Service"]
@@ -36,7 +36,7 @@ export const outOfScope = (app: SlotApp, endpoint: Endpoint.Endpoint): string | 
   return undefined
 }
 
-/** Whether two applications' listeners on one endpoint are in each other's way, and how that is called. */
+/** Whether the listeners of two applications on one endpoint conflict, and by which reason the conflict is known. */
 export const conflict = (
   endpoint: Endpoint.Endpoint,
   mine: SlotApp,
@@ -48,7 +48,7 @@ export const conflict = (
   return shared && mine.options.namespace === theirs.options.namespace ? "AddressInUse" : undefined
 }
 
-/** Enters the listener in its namespace's local table, if the application has local scope. Answers why that fails. */
+/** Enters the listener in its namespace's local table, if the application has local scope. Returns why that failed. */
 const enterLocally = ({ tables }: ListenerHost, listener: HostListener, endpoint: Endpoint.Endpoint) => {
   const { namespace, scope } = listener.app.options
   const locals = tables.locals(namespace)
@@ -68,7 +68,7 @@ export const leaveLocally = ({ tables }: ListenerHost, listener: HostListener): 
   }
 }
 
-/** Where the sockets of the listener's connections will be. Says so when it is not where the application asked for. */
+/** Where the sockets of the listener's connections will be. Logs a warning when the application asked otherwise. */
 const place = Effect.fnUntraced(function*(
   { transport }: OpeningHost,
   requested: Endpoint.TransportEndpoint,
@@ -77,7 +77,7 @@ const place = Effect.fnUntraced(function*(
   const leavesTls = requested._tag === "tls" && asked.tlsIn === "worker"
   if (asked.placement !== "transfer" && !leavesTls) return "shared"
   const why = transport.immovable === undefined
-    ? "they are no sockets that could be moved"
+    ? "they are not sockets, and only sockets can be moved"
     : transport.immovable(requested, asked)
   if (why === undefined) return "transfer"
   yield* Effect.logWarning(
@@ -88,7 +88,7 @@ const place = Effect.fnUntraced(function*(
   return "shared"
 })
 
-/** Opens a listener in its scopes; answers why not. */
+/** Opens a listener in its scopes; returns why that failed, if it did. */
 export const open = Effect.fnUntraced(function*(
   host: OpeningHost,
   listener: HostListener,

@@ -1,8 +1,8 @@
 /**
  * The listeners of a host: who listens where, with which workers, from when to when.
  *
- * A listener is known by the URI that was asked for. Workers of one application that ask for the same one share it (W10).
- * Unlisten and the end of a worker take seats away, and the listener closes with its last one.
+ * A listener is known by the URI that was asked for. Workers of one application that ask for the same URI share it
+ * (W10). Unlisten and the end of a worker take seats away, and the listener closes with its last seat.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -20,13 +20,13 @@ import * as Replies from "./Replies.ts"
 import type { Tables } from "./Tables.ts"
 import type { LiveWorker, SlotApp, WorkerSlot } from "./Worker.ts"
 
-/** What stands on the endpoint already. */
+/** What is on the endpoint already. */
 type Standing =
   | { readonly _tag: "Open"; readonly listener: HostListener }
   | { readonly _tag: "Busy"; readonly over: Deferred.Deferred<void> }
   | { readonly _tag: "Refused"; readonly reason: Refusal.ListenReason; readonly detail: string }
 
-/** Closes the transport's part of each: nothing arrives there any more. */
+/** Closes the transport's part of each listener: nothing arrives there any more. */
 const closeTransports = (listeners: Iterable<HostListener>): Effect.Effect<void> =>
   Effect.forEach(listeners, ({ transport }) => Scope.close(transport, Exit.void), { discard: true })
 
@@ -51,7 +51,7 @@ export class Listeners {
       const outside = ListenerOpening.outOfScope(worker.slot.app, endpoint)
       if (outside !== undefined) return refuse("OutOfScope", outside)
 
-      // a listener that is being made or unmade on this endpoint is waited for: it is there then, or it is not
+      // a listener that is being made or unmade on this endpoint is waited for: afterwards it is there, or it is not
       let standing = this.#lookUp(worker, endpoint)
       for (; standing?._tag === "Busy"; standing = this.#lookUp(worker, endpoint)) yield* Deferred.await(standing.over)
       if (standing?._tag === "Refused") return refuse(standing.reason, standing.detail)
@@ -59,8 +59,8 @@ export class Listeners {
       if (this.#tables.draining) return refuse("TransportFailed", "the host is shutting down")
       if (worker.slot.live !== worker) return
 
-      // W8: listen session with its table entry, manager, transport; a failure undoes what came before it. Nothing comes
-      // in between the look and the entry
+      // W8: listen session with its table entry, manager, transport; a failure undoes what came before it. Nothing
+      // comes between the look-up and the entry
       const listener = this.#tables.listeners.allocate((handle) =>
         new HostListener(handle, worker, endpoint, this.#host)
       )
@@ -85,7 +85,7 @@ export class Listeners {
     for (const listener of this.#tables.listeners) {
       if (listener.requestedUri !== requested) continue
       if (listener.app !== app) {
-        // of port 0 each gets one of its own
+        // with port 0 each gets a port of its own
         if (Endpoint.isEphemeral(endpoint)) continue
         const reason = ListenerOpening.conflict(endpoint, app, listener.app)
         if (reason === undefined) continue
@@ -99,7 +99,7 @@ export class Listeners {
     return undefined
   }
 
-  /** Gives the worker its seat. A worker that has gone meanwhile gets none. */
+  /** Gives the worker its seat. A worker that has gone meanwhile gets no seat. */
   #bind(worker: LiveWorker, listener: HostListener, request: number): void {
     if (worker.slot.live !== worker) {
       if (listener.isVacant) this.#host.fork(this.#close(listener))
@@ -130,10 +130,10 @@ export class Listeners {
     })
   }
 
-  /** Takes the worker from the listener, which closes with its last one (W10). Established sessions go on (W9). */
+  /** Takes the worker from the listener, which closes with its last worker (W10). Established sessions go on (W9). */
   #leave(listener: HostListener, worker: LiveWorker): Effect.Effect<void> {
     return Effect.suspend(() => {
-      // what a worker lets go of that is to start again is kept for its next start
+      // when a worker is to start again, the seat that it leaves is kept for its next start
       listener.leave(worker.slot, worker.slot.restarting)
       if (!listener.isVacant) return Effect.sync(() => listener.takeBackAll(worker))
       listener.move("close")
@@ -164,14 +164,14 @@ export class Listeners {
     })
   }
 
-  /** The last that is to be done for a listener: afterwards its endpoint is free. */
+  /** The last step for a listener: afterwards its endpoint is free. */
   #close(listener: HostListener): Effect.Effect<void> {
     return Effect.suspend(() => {
       if (!this.#tables.listeners.free(listener.handle)) return Deferred.await(listener.closed)
       if (listener.state !== "CLOSING") listener.move("close")
       ListenerOpening.leaveLocally(this.#host, listener)
       listener.stop("no-worker")
-      // what is claimed or refused later is counted by a listener that nobody asks any more
+      // what is claimed or refused later is counted by a listener that no report looks at any more
       Ledger.add(this.#tables.past.arrivals, listener.admission.arrivals)
       return Scope.close(listener.scope, Exit.void).pipe(
         Effect.andThen(Effect.sync(() => {
@@ -187,7 +187,7 @@ export class Listeners {
 
   // ---- the end of a worker, of an application, of the host
 
-  /** Takes the worker from all listeners, for good or until its next start, and its offers with it (W12). */
+  /** Takes the worker, and its offers with it, from all listeners, for good or until its next start (W12). */
   leaveAll(worker: LiveWorker, forGood: boolean): Effect.Effect<void> {
     return Effect.suspend(() => {
       const begun = [...this.#tables.listeners].filter(({ opener, state }) => opener === worker && state === "BINDING")
@@ -202,7 +202,7 @@ export class Listeners {
         Effect.andThen(Effect.sync(() => {
           for (const session of worker.sessions) {
             session.origin.takeBack(session)
-            // an offer that was taken back leaves nothing here: the worker will never come past it
+            // an offer that was taken back leaves nothing here: the worker will never pass it
             if (session.state === "REVOKED") session.pass()
           }
         })),
@@ -212,7 +212,7 @@ export class Listeners {
     })
   }
 
-  /** Waits for the end of a listen whose worker is gone. Others that asked for the same may have the listener. */
+  /** Waits for the end of a listen whose worker is gone. Other workers that asked for the same may have it. */
   #giveUp(listener: HostListener): Effect.Effect<void> {
     return Effect.andThen(
       Deferred.await(listener.settled),
@@ -221,8 +221,8 @@ export class Listeners {
   }
 
   /**
-   * Empties the seats that the worker's present start, if there is one, has not taken: for good when it will not.
-   * Listeners at which no seat is left are closed.
+   * Empties the seats that the worker's present start, if there is one, has not taken: for good when no start will take
+   * them. Listeners at which no seat is left are closed.
    */
   vacate(slot: WorkerSlot, forGood: boolean): Effect.Effect<void> {
     return Effect.suspend(() => {

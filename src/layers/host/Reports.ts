@@ -1,5 +1,5 @@
 /**
- * What a host tells of itself, from its tables: the data behind `show`.
+ * What a host reports about itself, from its tables: the data behind `show`.
  */
 import * as Effect from "effect/Effect"
 import type * as Report from "../../domain/report/Report.ts"
@@ -64,7 +64,7 @@ export class Reports {
     this.#startedAt = tables.now()
   }
 
-  /** All of them, as the session layer has them: each is made when it is asked for. */
+  /** All reports of the session layer: each is made when it is asked for. */
   get all(): SessionLayerReports {
     return {
       report: this.#report,
@@ -80,7 +80,7 @@ export class Reports {
     return Math.round(this.#tables.now() - time)
   }
 
-  /** What there is of each worker that runs. */
+  /** What `of` gives for each worker that runs, in one list. */
   #ofLive<A>(of: (live: LiveWorker) => ReadonlyArray<A>): ReadonlyArray<A> {
     return [...this.#tables.workers].flatMap(({ live }) => live === undefined ? [] : of(live))
   }

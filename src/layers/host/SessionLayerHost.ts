@@ -2,16 +2,16 @@
  * The session layer of a host, put together from its parts.
  *
  * ```
- * Tables            what there is
+ * Tables            what the host holds
  * Applications      attach, find, detach           WorkerOperations  add, delete, restart at run time
  * Supervisor        keeps workers running          WorkerRun         one start of a worker, and its teardown
- * Worker            what there is of it            WorkerReader      what it says
+ * Worker            its slot, and each start       WorkerReader      what a worker says
  * Listeners         listen, unlisten               Listener          admission at one listener
  * Connects          connects, rules, half-open     CutThroughs       cut-through sessions, links between workers
- * HostSession       one session, by its kind       Reports           what is told about all of it
+ * HostSession       one session, by its kind       Reports           what is reported about all of it
  * ```
  *
- * Nothing here waits on a worker. What a worker sends is read by `WorkerReader`, and goes to the part that it is for.
+ * Nothing here waits for a worker. What a worker sends is read by `WorkerReader`, and goes to the part that it is for.
  *
  * @since 0.1.0
  */
@@ -49,7 +49,7 @@ const make = (stack: WorkerStack["Service"]) =>
     const listeners = new Listeners({ tables, transport, rules, certificates, fork: runFork, scope })
     const connects = new Connects({ tables, transport, rules, fork: runFork })
 
-    /** Where what workers ask for goes. */
+    /** Where the requests of workers go. */
     const requests: HostRequests = {
       listen: (worker, message) => run(listeners.listen(worker, message)),
       unlisten: (worker, message) => run(listeners.unlisten(worker, message)),

@@ -1,11 +1,11 @@
 /**
  * A session whose bytes go through the host: between a connection and the fifos that host and worker share.
  *
- * **Splice** Two sessions of a worker can be joined: then the bytes that one connection puts into its rx fifo are what
- * the other one sends. The host takes the fifo over from the worker as its reader, from where the worker has read to, so
- * no byte is copied and none is lost; what the worker had written into a tx fifo goes out before it. An end goes on as
- * an end, a reset as a reset, and the worker hears of both as ever. Each side's memory is in use until both connections
- * are gone, so only then is the worker told to let go.
+ * **Splice** Two sessions of a worker can be joined: then the bytes that one connection puts into its rx fifo are sent
+ * by the other connection. The host takes the worker's place as the fifo's reader, and starts where the worker has
+ * stopped, so no byte is copied and none is lost; what the worker had written into a tx fifo is sent first. An end is
+ * passed on as an end, a reset as a reset, and the worker hears of both as always. Each side's memory is in use until
+ * both connections are gone, so only then is the worker told to release it.
  *
  * This module is a hot path.
  */
@@ -20,10 +20,10 @@ import type { ConnectionEnd, SharedConnection } from "../../services/Transport.t
 import { type AboutPlace, ConnectionSession } from "./ConnectionSession.ts"
 import type { HostSession, KindReport, SessionHome } from "./HostSession.ts"
 
-/** Bytes in an rx fifo from which on its worker is told at once. */
+/** With this many bytes in the rx fifo, the worker is told at once. */
 const STREAMING = 16384
 
-/** Joins two sessions of one worker. Returns what is wrong with that, if it is something that no worker asks for. */
+/** Joins two sessions of one worker. Returns what is wrong, if it is something that no worker asks for. */
 export const splice = (one: HostSession, other: HostSession): string | undefined => {
   const called = ({ handle }: HostSession): string => `session ${Handle.format(handle)}`
   if (one === other) return `${called(one)} with itself`
@@ -75,7 +75,7 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
       this.worker.slot.app.options.segment.txFifoSize,
       this.worker.view
     )
-    // what the worker wrote goes first; bytes that are being sent are still in the fifo, so it does not change under them
+    // what the worker wrote goes first; what is being sent stays in the fifo, so the source doesn't change meanwhile
     if (this.#other === undefined || tx.size > 0) return tx
     return this.#through = this.#other.#taken()
   }
@@ -85,7 +85,7 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
     return new FifoConsumer(SessionBlock.rx(this.segment, this.place.offset), this.rx.bound, this.worker.view)
   }
 
-  /** A fifo that no byte has come to is not made for this. */
+  /** A report doesn't make a fifo that no byte has come to. */
   override report(): KindReport {
     const { dropped, local } = this.connection
     const { rxFifoSize, txFifoSize } = this.worker.slot.app.options.segment
@@ -122,7 +122,7 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
     }
     if (this.#other !== undefined) return this.#other.connection.send()
     if (!this.rx.raiseEvent()) return
-    // the worker hears of all that is ready in this turn at once; but where bytes stream it reads while we do
+    // the worker hears at once of all that is ready in this turn; but where bytes stream, it reads while the host does
     if (this.rx.size < STREAMING) this.worker.gather()
     this.worker.congestion.sendIo(Message.Rx, this.handle, this.isLive)
   }
@@ -144,7 +144,7 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
   override closed(reset: string | undefined): void {
     if (!this.hearClosed(reset)) return
     if (this.#other === undefined) return this.tellLast()
-    // whole, it has ended both ways, and the other one ends by itself when it has sent what is left
+    // not a reset: it has ended both ways, and the other connection ends by itself when it has sent what is left
     if (reset !== undefined) this.#other.connection.abort()
     if (!this.#other.isGone) return
     this.#other.tellLast()
@@ -166,7 +166,7 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
   }
 
   override end(): void {
-    // joined with another, its end is that one's
+    // a session that is joined with another ends its side when the other one's connection does
     if (!this.isOpen || this.#other !== undefined) return
     this.#ended = true
     this.connection.end()
@@ -176,7 +176,7 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
     this.connection.drain()
   }
 
-  // given up, it takes the one that it is joined with along
+  // when a session is given up, so is the one that it is joined with
 
   override close(): void {
     super.close()
@@ -201,7 +201,7 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
   }
 
   join(other: SharedSession): void {
-    // one that is gone, which the worker may not have heard of yet, takes the other with it
+    // if one is gone, which the worker may not have heard of yet, the other goes too
     if (this.isGone) other.connection.abort()
     if (other.isGone) this.connection.abort()
     if (this.isGone || other.isGone) return
@@ -211,7 +211,7 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
     other.#joined(this)
   }
 
-  /** What has happened to the connection so far happens to the other one. */
+  /** Passes on to the other session what has happened to the connection so far. */
   #joined({ connection }: SharedSession): void {
     connection.send()
     if (this.state === "TRANSPORT_CLOSING" || this.state === "APP_CLOSED") connection.end()
@@ -224,7 +224,7 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
     const other = this.#other
     const isFree = this.state === "TRANSPORT_DELETED"
     super.drop()
-    // it reads from memory that is free now
+    // the other session reads from memory that is free now
     if (!isFree) other?.drop()
   }
 

@@ -1,10 +1,10 @@
 /**
  * Keeps the workers of a host's applications running: started, started again, drained, stopped.
  *
- * A fiber per worker runs it, one {@link WorkerRun} after the other. What ends a start decides what follows: told to
- * stop, the worker is gone; told to restart, or gone by itself, it is built again, after a backoff in the latter case.
- * Its seats at listeners are kept meanwhile, so that a listener with a single worker holds connections over a restart
- * instead of closing.
+ * Each worker has a fiber, which runs one {@link WorkerRun} after the other. How a start ended decides what follows: a
+ * worker that was told to stop is gone; one that was told to restart, or that stopped by itself, is built again, in the
+ * latter case after a backoff. Its seats at listeners are kept meanwhile, so that a listener with a single worker holds
+ * connections over a restart instead of closing.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -25,7 +25,7 @@ import { type RunHost, tellToDrain, WorkerRun } from "./WorkerRun.ts"
 /** For whoever waits for a start that will not come. */
 const stopped = new WorkerExit({ reason: "Exited", detail: "the worker was stopped" })
 
-/** A start that was waited for has ended with this. */
+/** The failure of a start that somebody waited for. */
 const startFailed = ({ mapIndex }: WorkerSlot) => ({ detail, layer }: WorkerExit): WorkerFailed =>
   new WorkerFailed({ worker: mapIndex, detail, ...(layer === undefined ? {} : { layer }) })
 
@@ -35,7 +35,7 @@ const exitOf = (failure: WorkerExit | Unresponsive): WorkerExit =>
 
 export class Supervisor {
   readonly #host: RunHost
-  /** The host's: where the workers' fibers run. */
+  /** The host's scope, in which the workers' fibers run. */
   readonly #scope: Scope.Scope
 
   constructor(host: RunHost, scope: Scope.Scope) {
@@ -43,7 +43,7 @@ export class Supervisor {
     this.#scope = scope
   }
 
-  /** A slot for a new worker of the application, at the lowest free number; `undefined` when the host has no slot left. */
+  /** A slot for a new worker of the application, at the lowest free number; `undefined` when the host has none left. */
   add(app: AttachedApp, kind: WorkerInfo["kind"]): WorkerSlot | undefined {
     let number = 0
     while (app.slots.has(Handle.WorkerMapIndex(number))) number++
@@ -53,7 +53,7 @@ export class Supervisor {
     return slot
   }
 
-  /** Keeps the worker running until it is told to stop, from now on. Succeeds when it runs. */
+  /** From now on keeps the worker running, until it is told to stop. Succeeds when the worker runs. */
   startAndWait(app: AttachedApp, slot: WorkerSlot): Effect.Effect<void, WorkerFailed> {
     return Effect.forkIn(this.#supervise(app, slot), this.#scope).pipe(
       Effect.map((fiber) => void app.supervisors.set(slot, fiber)),
@@ -70,13 +70,13 @@ export class Supervisor {
     for (;;) {
       const since = tables.now()
       const result = yield* new WorkerRun(this.#host, app, slot).run.pipe(
-        // a thread or its memory that can't be had is thrown by the runtime
+        // a thread, or memory for it, that can't be had makes the runtime throw
         Effect.catchDefect((defect) =>
           Effect.fail(new WorkerExit({ reason: "Crashed", detail: Thrown.sentenceOf(defect) }))
         ),
         Effect.result
       )
-      // a stack that could not be built has no teardown that says so
+      // a stack that could not be built has no teardown that would change the state
       if (Result.isFailure(result)) slot.move("crash")
       if (yield* Deferred.isDone(slot.stop)) break
       if (Result.isFailure(result)) {
@@ -105,7 +105,7 @@ export class Supervisor {
     yield* Deferred.fail(slot.started, stopped)
   })
 
-  /** Waits before the next start of a worker that went by itself; `false` when it is to stop instead. */
+  /** Waits before the next start of a worker that stopped by itself; `false` when it is to stop instead. */
   #backOff({ restart, stop }: WorkerSlot, millis: number): Effect.Effect<boolean> {
     return Effect.raceAllFirst([
       Effect.as(Deferred.await(stop), false),
@@ -114,7 +114,7 @@ export class Supervisor {
     ])
   }
 
-  /** Lets a worker finish what it has, for the drain timeout and no longer. It gets nothing new. */
+  /** Lets a worker finish what it has in hand, within the drain timeout. It gets nothing new. */
   drain(slot: WorkerSlot): Effect.Effect<void> {
     return Effect.suspend(() => {
       const { live } = slot
@@ -135,7 +135,7 @@ export class Supervisor {
     )
   }
 
-  /** Stops the worker and waits until nothing is left of it: it is out of all tables then. */
+  /** Stops the worker and waits until nothing is left of it: then it is in no table. */
   stop(app: AttachedApp, slot: WorkerSlot): Effect.Effect<void> {
     return Effect.gen({ self: this }, function*() {
       yield* Deferred.succeed(slot.stop, undefined)
@@ -156,7 +156,7 @@ export class Supervisor {
     )
   }
 
-  /** What is left of a worker when its supervisor has ended: its numbers. */
+  /** Frees what is left of a worker when its supervisor has ended: its numbers. */
   #forget(app: AttachedApp, slot: WorkerSlot): void {
     const { tables } = this.#host
     if (app.slots.get(slot.mapIndex) !== slot) return

@@ -1,8 +1,8 @@
 /**
- * What a host holds: applications, workers, listeners and sessions, each in a table whose handles carry generations, and
- * a local table per namespace.
+ * What a host holds: applications, workers, listeners and sessions, each in a table whose handles carry generations,
+ * and a local table per namespace.
  *
- * Plain data. The modules around it act on it, and `Reports` tells of it.
+ * Plain data. The modules around it act on it, and `Reports` reports on it.
  */
 import type * as Deferred from "effect/Deferred"
 import type * as Effect from "effect/Effect"
@@ -33,7 +33,7 @@ export interface AttachedApp extends SlotApp {
   readonly fallback: ReadonlyArray<string>
   readonly slots: Map<Handle.WorkerMapIndex, WorkerSlot>
   readonly supervisors: Map<WorkerSlot, Fiber.Fiber<void>>
-  /** Its stay in its namespace, which ends with it. */
+  /** The scope of its membership of its namespace. */
   readonly namespace: Scope.Closeable
   /** Done when nothing is left of it; and the wait for that. */
   readonly gone: Deferred.Deferred<void>
@@ -48,13 +48,13 @@ export class Tables {
   readonly sessions = new Handle.Pool<Handle.SessionHandle, HostSession>()
   /** Open while no application has a session. */
   readonly noSessions = Latch.makeUnsafe(true)
-  /** What workers and listeners that are gone have counted. */
+  /** The counts of workers and listeners that are gone. */
   readonly past = {
     messages: new Ledger.MessageLedger(),
     offers: new Ledger.OfferLedger(),
     arrivals: new Ledger.ArrivalLedger()
   }
-  /** The host takes nothing new. */
+  /** The host accepts nothing new. */
   draining = false
   /** Milliseconds of `MonotonicTime`. */
   readonly now: () => number
@@ -75,7 +75,7 @@ export class Tables {
     return this.#locals
   }
 
-  /** Sessions of all applications, without offers that were taken back and whose slots are still in use. */
+  /** Sessions of all applications, not counting those whose offers were taken back and whose slots are still in use. */
   get sessionCount(): number {
     let count = 0
     for (const app of this.apps) count += app.sessions
@@ -126,12 +126,12 @@ export class Tables {
     return session
   }
 
-  /** Somebody may take sessions again: connections that are held get their turn. */
+  /** Somebody may take sessions again: held connections get their turn. */
   admit(): void {
     for (const listener of this.listeners) listener.admit()
   }
 
-  /** The first listener of an application, which rules that name the application lead to. */
+  /** The first listener of an application: rules that name the application lead to it. */
   listenerOf(app: string): HostListener | undefined {
     for (const listener of this.listeners) if (listener.app.name === app && listener.state === "BOUND") return listener
     return undefined

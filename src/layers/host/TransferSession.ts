@@ -1,6 +1,6 @@
 /**
- * A session whose connection moves, socket and all, to the worker that claims it. Here is what counts in limits and
- * tables; the worker is told when the connection is to end, and says when it is gone.
+ * A session whose connection moves, socket and all, to the worker that claims it. What stays here is counted in limits
+ * and tables; the worker is told when the connection is to end, and says when it is gone.
  */
 import type * as Fifo from "../../domain/memory/Fifo.ts"
 import type * as Message from "../../domain/memory/Message.ts"
@@ -13,7 +13,7 @@ import type { KindReport, SessionHome } from "./HostSession.ts"
 
 export class TransferSession extends ConnectionSession {
   readonly connection: MovableConnection
-  /** Whether the worker has still to say that TLS, which ends there, has failed; it says nothing when it has not. */
+  /** Whether TLS ends in the worker and may still fail there: the worker says so only if it does. */
   #inTls: boolean
   /** Whether the worker was given the socket. */
   #moved = false
@@ -42,7 +42,7 @@ export class TransferSession extends ConnectionSession {
   }
 
   override offer(listener: Handle.ListenerHandle, undelivered: () => void): void {
-    // many are accepted in one turn, and it has the way here and back still before it
+    // many are accepted in one turn, and each still has a round trip between host and worker ahead of it
     this.worker.gather()
     super.offer(listener, undelivered)
   }

@@ -2,8 +2,8 @@
  * A worker as the host holds it.
  *
  * {@link WorkerSlot} is the worker over all its starts: its numbers, its state, its ledger. {@link LiveWorker} is one
- * start: the services of its stack and its sessions. When a start ends, everything that belonged to it ends with it; the
- * slot stays for the next one. The two stand in one file because each leads to the other.
+ * start: the services of its stack and its sessions. When a start ends, everything that belonged to it ends with it;
+ * the slot stays for the next one. The two share a file because each leads to the other.
  *
  * What the worker says is read by {@link WorkerReader}.
  */
@@ -40,7 +40,7 @@ export interface SlotApp {
   readonly name: string
   readonly client: string
   readonly options: AppOptions
-  /** Sessions of all its workers, without offers that were taken back. */
+  /** Sessions of all its workers, not counting offers that were taken back. */
   sessions: number
 }
 
@@ -59,7 +59,7 @@ export class WorkerSlot {
   restart = Deferred.makeUnsafe<void>()
   /** Done when the present start has succeeded or failed; a new one with each start that was asked for. */
   started = Deferred.makeUnsafe<void, WorkerExit>()
-  /** It is being deleted: nobody finds it from here on. */
+  /** It is being deleted: from here on it can't be found. */
   deleting = false
   /** Whether its listeners keep its seat when it stops. */
   restarting = false
@@ -113,13 +113,13 @@ export class LiveWorker {
   readonly links = new Map<LiveWorker, number>()
   /** Open while the worker has no sessions. */
   readonly empty = Latch.makeUnsafe(true)
-  /** How far it is behind with what listeners have offered it. */
+  /** How far behind it is with what listeners have offered it. */
   readonly lag = new Lag()
   /** Sessions that hold rx memory. */
   readonly hot = new Set<SharedSession>()
   /** Sessions that wait for rx memory. */
   readonly starved = new Set<SharedSession>()
-  /** Opens for a moment each time that there is memory again: for whatever waits for some. */
+  /** Opens for a moment whenever memory has become free, for whatever waits for some. */
   readonly memory = Latch.makeUnsafe(false)
   readonly #host: HostRequests
   readonly #clock: () => number
@@ -166,7 +166,7 @@ export class LiveWorker {
     })
   }
 
-  /** Reads the worker's queue; for every ring. */
+  /** Reads the worker's queue; to be called at every ring. */
   get wake(): () => void {
     return this.#reader.wake
   }
@@ -207,8 +207,8 @@ export class LiveWorker {
   }
 
   /**
-   * Holds back what is sent in this turn of the loop, so that it becomes visible, and rings, together. For the edges
-   * of connections: many are ready in one turn.
+   * Holds back what is sent in this turn of the loop, so that all of it becomes visible, and rings, together. Meant for
+   * the edges of connections, many of which are ready in one turn.
    */
   gather(): void {
     const { doorbell: { soon }, toWorker } = this.queue
@@ -226,7 +226,7 @@ export class LiveWorker {
     this.sample()
   }
 
-  /** The most slots of both queues that were in use when somebody looked: once a turn under load. */
+  /** The most slots of each queue that were seen in use: under load they are looked at once a turn. */
   readonly highest = { toWorker: { index: 0, io: 0, control: 0 }, toHost: { index: 0, io: 0, control: 0 } }
 
   sample(): void {
@@ -243,7 +243,7 @@ export class LiveWorker {
     highest.control = Math.max(highest.control, controlDepth)
   }
 
-  /** There is memory again: sessions that wait for some read on, and held connections may be placed. */
+  /** Memory has become free: sessions that wait for some read on, and held connections may be placed. */
   #feed(): void {
     const starved = [...this.starved]
     this.starved.clear()
@@ -253,7 +253,7 @@ export class LiveWorker {
     this.#host.available()
   }
 
-  /** Gives back the memory of rx fifos that nothing came into since the last call. */
+  /** Gives back the memory of rx fifos that have received nothing since the last call. */
   trim(): void {
     try {
       for (const session of this.hot) if (session.trim()) this.hot.delete(session)
@@ -263,7 +263,7 @@ export class LiveWorker {
     }
   }
 
-  /** Sessions that the worker has, or may claim. One whose offer was taken back is neither. */
+  /** Sessions that the worker has or may still claim: those whose offers were taken back don't count. */
   get sessionCount(): number {
     let count = 0
     for (const { state } of this.sessions) if (state !== "REVOKED") count++

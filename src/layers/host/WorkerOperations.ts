@@ -1,5 +1,5 @@
 /**
- * What is done to workers at run time (W11): one more is added, one is deleted or started again.
+ * What is done to workers at run time (W11): one is added, deleted, or started again.
  */
 import * as Effect from "effect/Effect"
 import * as Handle from "../../domain/state/Handle.ts"
@@ -52,7 +52,7 @@ export class WorkerOperations {
     options: { readonly kind?: WorkerInfo["kind"] | undefined } = {}
   ) {
     const app = yield* this.#applications.get(handle)
-    // with the last of its workers it is going, too
+    // when all its workers are being deleted, the application goes, too
     if ([...app.slots.values()].every(({ deleting }) => deleting)) {
       return yield* new NoSuchApp({ wanted: Handle.format(handle) })
     }
@@ -82,9 +82,9 @@ export class WorkerOperations {
     slot.deleting = true
     const isLast = others.length === 0
     const remove = isLast ? this.#applications.detach(app) : this.#workers.stop(app, slot)
-    // the application goes with the last one, which others that are being deleted have not finished for yet
+    // the application goes with its last worker; others that are being deleted may not have finished yet
     const drained = isLast ? this.#workers.drainAll(app) : this.#workers.drain(slot)
-    // interrupted while it drains, it goes at once: there is no way back for a worker that was told to finish
+    // if it is interrupted while it drains, the worker goes at once: once told to finish, it can't go back
     yield* Effect.ensuring(drain ? drained : Effect.void, remove)
   }, Effect.mapError(failed("delete")))
 
@@ -96,7 +96,7 @@ export class WorkerOperations {
     if (this.#tables.draining) return yield* new Draining()
     const restart = this.#workers.restart(slot)
     if (drain) yield* Effect.onInterrupt(this.#workers.drain(slot), () => Effect.ignore(restart))
-    // deleted or detached while it drained
+    // the worker may have been deleted or detached while it drained
     yield* this.#get(handle)
     yield* restart
   }, Effect.mapError(failed("restart")))

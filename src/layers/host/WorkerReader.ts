@@ -24,7 +24,7 @@ export interface HostRequests {
   readonly cancelConnect: (worker: LiveWorker, message: Message.Of<"cancelConnect">) => void
   /** The session of a handle, if it is not stale. */
   readonly session: (handle: Handle.SessionHandle) => HostSession | undefined
-  /** An application has one session less; its slot may still be in use. */
+  /** An application has one session less; the session's slot may still be in use. */
   readonly left: () => void
   /** A session's slot is free. */
   readonly freed: (session: HostSession) => void
@@ -43,7 +43,7 @@ export class WorkerReader {
     this.#loop = this.#makeLoop()
   }
 
-  /** Reads until there is nothing left; for every ring. */
+  /** Reads until there is nothing left; to be called at every ring. */
   get wake(): () => void {
     return this.#loop.wake
   }
@@ -53,7 +53,7 @@ export class WorkerReader {
     this.#loop.end()
   }
 
-  /** Reads what the worker says. What it says is mostly answered: together, and with the sockets that go with it. */
+  /** Reads what the worker says. Most of it is answered: the answers go together, with the sockets that they need. */
   #makeLoop(): ReadLoop {
     const { doorbell, toHost, toWorker } = this.#worker.queue
     return new ReadLoop({
@@ -100,7 +100,7 @@ export class WorkerReader {
 
   #gone(session: HostSession): void {
     if (!session.gone()) {
-      this.#worker.fault(`the worker gave session ${Handle.format(session.handle)} up, which it does not have`)
+      this.#worker.fault(`the worker gave up session ${Handle.format(session.handle)}, which it does not have`)
     }
   }
 
@@ -130,7 +130,7 @@ export class WorkerReader {
       case "release": {
         const session = this.#mine(message.session)
         if (session !== undefined && !session.released()) {
-          this.#worker.fault(`the worker let go of session ${Handle.format(message.session)} while it was open`)
+          this.#worker.fault(`the worker released session ${Handle.format(message.session)} while it was open`)
         }
         return
       }
@@ -139,7 +139,7 @@ export class WorkerReader {
       case "insecure": {
         const session = this.#mine(message.session)
         if (session?.origin.insecure(session, message.reason) === false) {
-          this.#worker.fault("the worker says that a handshake failed in a session without one")
+          this.#worker.fault("the worker says that a handshake failed in a session that has none")
         }
         return
       }
@@ -158,7 +158,7 @@ export class WorkerReader {
     const session = this.#mine(message.session)
     const other = this.#mine(message.other)
     if (session === undefined || other === undefined) {
-      // one of them has been dropped meanwhile, or is another worker's, which is a fault
+      // one of the two has been dropped meanwhile, or is another worker's, which is a fault
       return (session ?? other)?.abort()
     }
     const wrong = splice(session, other)

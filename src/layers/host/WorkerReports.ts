@@ -1,5 +1,5 @@
 /**
- * What a host tells of its workers: of themselves, their queues and their memory.
+ * What a host reports about its workers: about themselves, their queues and their memory.
  */
 import type { QueueOutlet } from "../../domain/memory/QueueProducer.ts"
 import type * as Report from "../../domain/report/Report.ts"
@@ -7,7 +7,7 @@ import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
 import type { LiveWorker, WorkerSlot } from "./Worker.ts"
 
-/** The columns that say whose something is. */
+/** The columns that say which worker something belongs to. */
 export const ofWorker = ({ app, handle, mapIndex }: WorkerSlot) => ({
   app: app.name,
   appIndex: app.index,
@@ -30,7 +30,7 @@ export const workerReport = (slot: WorkerSlot): Report.WorkerReport => {
     kind: slot.kind,
     state: slot.state,
     congested: live?.congested ?? false,
-    // not those whose offer was taken back, though they have a slot until the worker has come past it
+    // without those whose offers were taken back, though they have slots until the worker has passed the offers
     sessions: live?.sessionCount ?? 0,
     restarts: slot.restarts,
     lastFailure: slot.lastFailure ?? null,
@@ -99,8 +99,8 @@ export const queueReport = (live: LiveWorker): Report.QueueReport => {
 const sum = <A>(all: ReadonlyArray<A>, of: (one: A) => number): number => all.reduce((total, one) => total + of(one), 0)
 
 /**
- * The segment managers of a worker. Their kind says who allocates in the segments: the host, the worker, or, for `local`,
- * the two workers of a cut-through session.
+ * The segment managers of a worker. Their kind says who allocates in the segments: the host, the worker, or, for
+ * `local`, the two workers of a cut-through session.
  */
 export const managersReport = (live: LiveWorker): ReadonlyArray<Report.SegmentManagerReport> => {
   const { segments, slot } = live

@@ -1,6 +1,6 @@
 /**
- * One start of a worker: its stack is built in a scope of its own, it runs until it is told to stop or goes by itself,
- * and it is taken apart.
+ * One start of a worker: its stack is built in a scope of its own, it runs until it is told to stop or stops by itself,
+ * and then it is taken apart.
  *
  * **The teardown** (W12) has an order, and each of its steps is a span, `SessionLayer.teardown/<step>`. The closing of
  * the stack's own layers follows it: the queues, then the segments.
@@ -28,7 +28,7 @@ import type { AttachedApp, Tables } from "./Tables.ts"
 import { LiveWorker, type WorkerSlot } from "./Worker.ts"
 import type { HostRequests } from "./WorkerReader.ts"
 
-/** Milliseconds that a worker which was told to stop is waited for before its thread is ended. */
+/** Milliseconds to wait for a worker that was told to stop before its thread is ended. */
 const STOP_TIMEOUT = 2000
 
 /** Milliseconds between two looks at whether a worker makes progress. */
@@ -44,7 +44,7 @@ export interface RunHost {
   readonly stack: WorkerStack["Service"]
 }
 
-/** What applications are told to serve: what they listen on, and any port for each transport that they proxy (W18). */
+/** The endpoints that applications are told to serve: their own, and any port for each transport they proxy (W18). */
 const endpointsOf = (
   { fallback, options: { listen, proxiedTransports } }: AttachedApp
 ): Pick<StackPlan, "endpoints" | "suggested"> => {
@@ -56,7 +56,7 @@ const endpointsOf = (
 
 const isCutThrough = ({ connection }: HostSession): boolean => connection._tag === "CutThrough"
 
-/** Tells the worker to finish what it has. */
+/** Tells the worker to finish what it has in hand. */
 export const tellToDrain = ({ congestion, sessions }: LiveWorker): void => {
   congestion.send({ message: { _tag: "drain" } })
   for (const session of sessions) session.drain()
@@ -73,7 +73,7 @@ export class WorkerRun {
     this.#slot = slot
   }
 
-  /** Succeeds when the worker was told to stop or to restart, fails when it went by itself; then nothing is left of it. */
+  /** Succeeds when the worker was told to stop or restart, fails when it stopped by itself. Nothing is left of it. */
   get run(): Effect.Effect<void, WorkerExit | Unresponsive> {
     return Effect.scoped(Effect.flatMap(this.#build, (parts) => this.#serve(parts)))
   }
@@ -114,7 +114,7 @@ export class WorkerRun {
     })
   }
 
-  /** What is done for a worker now and then, while it lives. */
+  /** What is done for a worker at intervals, while it lives. */
   #watch(live: LiveWorker): Effect.Effect<void, never, Scope.Scope> {
     const { tables } = this.#host
     const every = (millis: number, look: () => void) =>
@@ -176,10 +176,10 @@ export class WorkerRun {
     if (!stopping) {
       slot.move("ready")
       slot.hasRun = true
-      // started again in the middle of it
+      // the worker was started again while the host drains
       if (tables.draining) tellToDrain(live)
       yield* Deferred.succeed(slot.started, undefined)
-      // what the start before listened on and this one does not
+      // what the previous start listened on and this one does not
       yield* listeners.vacate(slot, true)
       tables.admit()
       yield* Effect.raceFirst(gone, told)

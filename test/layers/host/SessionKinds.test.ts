@@ -138,11 +138,11 @@ const say: Record<Word, (open: Open) => void> = {
   }
 }
 
-const GIVEN_NONE = /gave session \d\.0 up, which it does not have/
-const NO_HANDSHAKE = /a handshake failed in a session without one/
+const GIVEN_NONE = /gave up session \d\.0, which it does not have/
+const NO_HANDSHAKE = /a handshake failed in a session that has none/
 const NOT_ON_OFFER = /claimed a session that was not on offer to it/
 const OWN = /claimed a session that it had asked for itself/
-const OPEN = /let go of session \d\.0 while it was open/
+const OPEN = /released session \d\.0 while it was open/
 const ITSELF = /joined session \d\.0 with itself/
 
 /** What comes of a word: a fault, the session's end, or nothing. */

@@ -556,7 +556,7 @@ describe("a raw worker", () => {
         assert.strictEqual(raw.all("cleanup").length, 0)
         raw.send({ _tag: "release", session: first })
         yield* settled
-        assert.match((yield* stage.worker()).lastFailure!, /let go of session 0\.0 while it was open/)
+        assert.match((yield* stage.worker()).lastFailure!, /released session 0\.0 while it was open/)
       })
   )
 
