@@ -39,7 +39,7 @@ export interface InProcessOptions {
       /** A link that the host has handed over. */
       readonly link: (number: number) => Pick<Link, "inbox" | "bell"> | undefined
     }
-  /** What the application is given for the session client, where that is not the client itself. */
+  /** Makes what the application is given in place of the session client, where that is not the client itself. */
   readonly between?: (sessions: Sessions["Service"]) => Sessions["Service"]
 }
 
@@ -100,14 +100,14 @@ export const layerFrom = (options: InProcessOptions): Layer.Layer<AppWorker> =>
         Effect.flatMap((error) => Effect.andThen(Deferred.fail(ready, error), Deferred.fail(exit, error)))
       )
       yield* Effect.forkScoped(app)
-      // before the application ends: what it still asks of a host that has given this worker up would not be answered
+      // before the application ends: the host, which has given this worker up, would not answer what it still asks
       yield* Effect.addFinalizer(() => Effect.sync(() => detach()))
       return AppWorker.of({ ready: Deferred.await(ready), exit: Deferred.await(exit) })
     })
   )
 
 /**
- * Runs the worker of a plan by `run`, which is given what it is made of.
+ * Runs the worker of a plan by `run`, which is given what the worker is made of.
  *
  * @category layers
  * @since 0.1.0

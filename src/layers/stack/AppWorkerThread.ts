@@ -2,7 +2,7 @@
  * App workers on threads of their own (`node:worker_threads`).
  *
  * The thread is given the worker's first segment, a port (see `WorkerPort`), and the application's module. It says once
- * that it is ready, or why it is not; what becomes of it later is seen from outside.
+ * that it is ready, or why it is not; what becomes of the thread later is seen from outside.
  *
  * @since 0.1.0
  */

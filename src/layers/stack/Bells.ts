@@ -7,8 +7,8 @@
  * **Across threads** a ring is an empty post on a `MessagePort`. It costs some microseconds, which is why a producer
  * rings only for a consumer that sleeps. The port keeps its thread's loop alive while it is listened to.
  *
- * **Between two workers** (W16) rings never go through the host. Two workers on the host's loop are joined by latches, as
- * they are to the host. A worker on a thread holds a port, and then so does the other end, whichever it is.
+ * **Between two workers** (W16) rings never go through the host. Two workers on the host's loop are joined by latches,
+ * as they are to the host. If either of the two is on a thread, both ends are ports.
  *
  * @since 0.1.0
  */
@@ -27,7 +27,7 @@ const latched = (mine: Latch.Latch, theirs: Latch.Latch): DoorbellShape => ({
     mine.await.pipe(
       // a latch resumes its fiber inside the call that opens it, and nothing may be woken inside a ring
       Effect.andThen(Effect.yieldNow),
-      // closed before the look, so that a ring during it is heard again
+      // closed before the look, so that a ring during the look is heard again
       Effect.andThen(Effect.sync(() => {
         mine.closeUnsafe()
         wake()
@@ -51,7 +51,7 @@ export const pairUnsafe = (): readonly [DoorbellShape, DoorbellShape] => {
   return [latched(a, b), latched(b, a)]
 }
 
-/** What a ring is when it is posted. */
+/** What is posted as a ring. */
 const RING = 0
 
 /**
@@ -76,7 +76,7 @@ export const ofPort = (port: MessagePort): DoorbellShape => ({
     ))
 })
 
-/** A port as the doorbell of a worker on the host's loop: it keeps no host alive, and is listened to once. */
+/** A port as the doorbell of a worker on the host's loop: it does not keep the host alive, and is listened to once. */
 class LinkPort implements DoorbellShape {
   readonly ring: () => void
   readonly soon: DoorbellShape["soon"]
@@ -123,12 +123,12 @@ export const linkPair = (a: WorkerInfo["kind"], b: WorkerInfo["kind"]): readonly
 export const ofLink = (bell: LinkBell): DoorbellShape => bell instanceof MessagePort ? new LinkPort(bell) : bell
 
 /**
- * Closes an end of a link that no worker holds: one that was never handed over. The other end rings nobody from then on.
+ * Closes an end of a link that no worker holds: it was never handed over. From then on the other end rings nobody.
  *
  * @category finalizers
  * @since 0.1.0
  */
 export const closeLink = (bell: LinkBell): void => {
-  // latches have nothing to close: what has is either of two classes
+  // latches have nothing to close; an end that has something to close is of one of two classes
   if (bell instanceof MessagePort || bell instanceof LinkPort) bell.close()
 }

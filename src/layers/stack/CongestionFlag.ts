@@ -31,12 +31,12 @@ export class CongestionFlag {
     return this.#raised
   }
 
-  /** How often it has been raised. */
+  /** How often the flag has been raised. */
   get times(): number {
     return this.#times
   }
 
-  /** Milliseconds of monotonic time, in total, in which it was raised. */
+  /** Milliseconds of monotonic time, in total, for which the flag has been raised. */
   get millis(): number {
     return this.#raised ? this.#millis + this.#now() - this.#since : this.#millis
   }

@@ -1,17 +1,18 @@
 /**
  * Congestion, backed by a queue of postponed messages.
  *
- * **How a message goes** Not congested: into the worker's queue at once. Otherwise, or when it does not fit, to the
- * end of the postponed messages, and the worker is congested until the last of them has been delivered. A fiber
- * delivers them: at most a batch at a time, from the head, up to the first that does not fit. Then it sleeps until the
- * worker has made room or the retry interval has passed, whichever is first.
+ * **How a message goes** While the worker is not congested, into the worker's queue at once. Otherwise, or when it does
+ * not fit, to the end of the postponed messages; the worker is then congested until the last of them is delivered. A
+ * fiber delivers them, at most one batch at a time, from the head up to the first that does not fit. Then it sleeps until
+ * the worker has made room or the retry interval has passed, whichever is first.
  *
- * **Why nothing is lost** The head that did not fit stays with the postponed messages, not in the fiber: a fiber that
- * dies is started again and goes on with it. The fiber asks for room, then tries once more before it sleeps; and it
- * sleeps on the messages themselves while nothing is postponed, so no count has to reach any particular value to wake it.
+ * **Why nothing is lost** A head that did not fit stays with the postponed messages, not in the fiber: if the fiber
+ * dies, it is started again and goes on with that head. The fiber asks for room, then tries once more before it sleeps;
+ * while nothing is postponed, it sleeps on the messages themselves, so no count has to reach any particular value to
+ * wake it.
  *
- * Sending and delivering are one class, though it is long: they share the order of the messages. What stands by itself
- * does so: `CongestionFlag`, `PostponedMessages`, and `QueueEntrance`, the way into the queue.
+ * Sending and delivering are one class, though it is long: they share the order of the messages. What can stand by
+ * itself does: `CongestionFlag`, `PostponedMessages`, and `QueueEntrance`, the way into the queue.
  *
  * @since 0.1.0
  */
@@ -51,10 +52,10 @@ export interface CongestionOptions {
 /** Bytes of an IO event. */
 const IO_BYTES = 16
 
-/** What a batch came to. */
+/** How a batch ended. */
 type BatchEnd = "empty" | "more" | "full" | "given-up"
 
-/** The congestion of one worker. What the service offers are properties of its own, so that a wrapper can spread it. */
+/** The congestion of one worker. The service's members are own properties, so that a wrapper can spread the object. */
 class CongestionQueue implements CongestionShape {
   readonly ledger: Ledger.MessageLedger
   readonly state: CongestionShape["state"]
@@ -66,7 +67,7 @@ class CongestionQueue implements CongestionShape {
   readonly #roomMade = Latch.makeUnsafe(false)
   readonly #words = new Int32Array(Mq.CONTROL_WORDS)
   #closed = false
-  /** A segment could not be handed over. What is behind may be about it: it waits for `close`. */
+  /** A segment could not be handed over. Messages behind it may be about the segment: they wait for `close`. */
   #cut = false
   #wantsRoom = false
 
@@ -106,7 +107,7 @@ class CongestionQueue implements CongestionShape {
   }
 
   readonly sendIo = (kind: Message.IoKind, session: Handle.SessionHandle, live: () => boolean): Sent => {
-    // while it waits, another of its kind for its session is the same event
+    // while an IO event waits, another of the same kind for the same session is the same event
     if (this.#flag.raised && this.#postponed.hasIo(kind, session)) return "postponed"
     this.ledger.sent++
     if (this.#closed) return this.#release(undefined, "worker-gone")
@@ -123,7 +124,7 @@ class CongestionQueue implements CongestionShape {
     return "delivered"
   }
 
-  /** Only the worker can have closed its queue while we have not: it is not to be offered anything more. */
+  /** If the host has not closed the queue, only the worker can have done so: it is to be offered nothing more. */
   #releaseClosed(cleanUp: (() => void) | undefined): Sent {
     this.#giveUp("queue-closed", 0)
     return this.#release(cleanUp, "worker-gone")
@@ -138,7 +139,7 @@ class CongestionQueue implements CongestionShape {
     }
     this.ledger.postponed++
     this.#postponed.add(entry)
-    // last, since whoever hears of it may send at once, and that goes behind
+    // last, since whatever hears of it may send at once, and that message goes behind this one
     this.#flag.raise()
     return "postponed"
   }
@@ -151,9 +152,9 @@ class CongestionQueue implements CongestionShape {
 
   // ---- delivering what was postponed
 
-  /** Delivers for ever: asleep on the messages while nothing is postponed. */
+  /** Delivers for ever: it sleeps on the messages while nothing is postponed. */
   get deliver(): Effect.Effect<never> {
-    // what a fiber that died has left comes first, if only the flag
+    // what a fiber that died has left comes first, even if that is only the flag
     return Effect.suspend(() => this.#flag.raised ? Effect.void : this.#postponed.come).pipe(
       Effect.andThen(Effect.suspend(() => {
         const end = this.#deliverBatch()
@@ -181,7 +182,7 @@ class CongestionQueue implements CongestionShape {
     return Effect.void
   }
 
-  /** Delivers from the head until the batch is done, nothing is left, or one does not fit. */
+  /** Delivers from the head until the batch is done, nothing is left, or a message does not fit. */
   #deliverBatch(): BatchEnd {
     for (let dealtWith = 0; dealtWith < this.#options.batch; dealtWith++) {
       if (this.#cut) return "given-up"
@@ -235,7 +236,7 @@ class CongestionQueue implements CongestionShape {
 
   readonly roomGranted = (): boolean => this.#wantsRoom && !this.#queue.roomWanted
 
-  /** One that has been given up, or is gone, takes no sessions either. */
+  /** A worker that has been given up, or is gone, takes no sessions either. */
   readonly congested = (): boolean => this.#flag.raised || this.#closed
 
   // ---- the end
@@ -244,7 +245,7 @@ class CongestionQueue implements CongestionShape {
 
   #giveUp(reason: Unresponsive["reason"], limit: number): void {
     this.#closed = true
-    // not from inside a send or a delivery: whoever hears of it closes all this
+    // not from inside a send or a delivery: whatever hears of it closes all this
     queueMicrotask(() => Deferred.doneUnsafe(this.#unresponsive, Exit.fail(new Unresponsive({ reason, limit }))))
   }
 
@@ -257,7 +258,7 @@ class CongestionQueue implements CongestionShape {
       : Effect.logError("cleaning up after released messages failed", ...thrown)
   })
 
-  /** Releases all that waits, and returns what clean-ups threw: one that does keeps no other from running. */
+  /** Releases all that waits, and returns what clean-ups threw: one that throws keeps no other from running. */
   #releaseAll(): Array<unknown> {
     const thrown: Array<unknown> = []
     for (let entry = this.#postponed.head(); entry !== undefined; entry = this.#postponed.head()) {

@@ -48,13 +48,16 @@ export class HandOverPort implements HandOverShape {
     try {
       this.#post({ _tag: "Link", link: number, inbox, bell }, [bell])
     } catch {
-      // the worker at the other end has gone just now, and its end of the doorbell with it: there is nobody to ring for
+      // the worker at the other end has gone just now, and its end of the doorbell with it: there is nobody to ring
       this.#post({ _tag: "Link", link: number, inbox, bell: undefined })
     }
     return true
   }
 
-  /** Posts the sockets. A worker that is told of a socket which could not go finds nothing, and says that the session is gone. */
+  /**
+   * Posts the sockets. A worker that is told of a socket which could not be posted finds none, and says that the
+   * session is gone.
+   */
   readonly flush = (): void => {
     if (this.#moving.length === 0) return
     const sessions = this.#sessions
@@ -64,7 +67,7 @@ export class HandOverPort implements HandOverShape {
     try {
       this.#postSockets(sessions, moving.map(({ posted }) => posted))
     } catch {
-      // alone, as sockets that are whole: then one that can't go keeps no other
+      // one by one, as whole sockets: then one that can't be posted keeps no other from going
       for (const [i, each] of moving.entries()) {
         try {
           this.#postSockets([sessions[i]!], [each.take()])
@@ -109,7 +112,7 @@ export class HandOverInProcess implements HandOverShape {
   /** The socket of a session, once. */
   readonly socket = (session: SessionHandle): Moving | undefined => taken(this.#sockets, session)
 
-  /** The certificates that were given last. */
+  /** The certificates that were handed over last. */
   readonly certificates = (): ReadonlyArray<PostedCertificate> => this.#certificates
 
   /** The worker is gone: nobody takes what is still here. */

@@ -1,6 +1,6 @@
 /**
- * Memory of cut-through segments that are gone, kept for the next session with the same peer: it never goes to another
- * peer, which one that has kept hold of it might still write to.
+ * Memory of cut-through segments that are gone, kept for the next session with the same peer. It never goes to another
+ * peer: the former one may have kept hold of the memory, and could still write to it.
  */
 export class KeptMemory {
   readonly #byPeer = new Map<object, Array<SharedArrayBuffer>>()
@@ -18,7 +18,7 @@ export class KeptMemory {
     this.#bytes += memory.byteLength
   }
 
-  /** Memory of the peer's of just this size, if the last that was kept has it. */
+  /** Memory of exactly this size that was kept for the peer, if what was kept last has this size. */
   take(peer: object, bytes: number): SharedArrayBuffer | undefined {
     const kept = this.#byPeer.get(peer)
     if (kept?.at(-1)?.byteLength !== bytes) return undefined
@@ -32,7 +32,7 @@ export class KeptMemory {
     this.#byPeer.delete(peer)
   }
 
-  /** Gives up so much of what is kept, or a little more. */
+  /** Gives up this many bytes of what is kept, or a little more. */
   giveUp(bytes: number): void {
     let left = bytes
     for (const [peer, kept] of this.#byPeer) {

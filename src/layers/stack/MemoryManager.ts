@@ -1,13 +1,14 @@
 /**
- * Allocates for one user from the host's arenas of some segments, and decides when there are to be more of them, or
- * fewer.
+ * Allocates for one user from the host's arenas in some of a worker's segments, and decides when segments are added or
+ * removed.
  *
  * **How it grows** A manager that is more than `highWatermark` full, or that had to refuse an allocation, adds a
- * segment if the application's limits allow and the block would fit into it. A segment is allocated from once the
- * worker has said that it has it, so nothing can refer to a segment that the worker does not know (W20).
+ * segment if the application's limits allow one and the block would fit into it. The manager allocates from the segment
+ * once the worker has confirmed it, so nothing can refer to a segment that the worker does not know (W20).
  *
- * **How it shrinks** An added segment without a block goes as soon as the rest of its manager is no more than `lowWatermark`
- * full. A manager whose user has gone does not begin anew: it goes, with its segments, when its last block is freed.
+ * **How it shrinks** An added segment without a block goes as soon as the rest of its manager is no more than
+ * `lowWatermark` full. A manager whose user has gone is not used again: it goes, with its segments, when its last block
+ * is freed.
  */
 import { type BlockPlace, LARGE_BLOCK } from "../../domain/memory/Fifo.ts"
 import * as Segment from "../../domain/memory/Segment.ts"
@@ -22,14 +23,14 @@ export class MemoryManager implements Manager, SegmentOwner {
   readonly #memory: WorkerSegments
   readonly #onGone: (manager: MemoryManager) => void
   readonly #added = new Set<number>()
-  /** Those of the added segments that have no block. */
+  /** The added segments that have no block. */
   readonly #empty = new Set<number>()
-  /** Added, but the worker has not said that it has it. */
+  /** A segment that was added, but that the worker has not confirmed yet. */
   #growing: Segment.Segment | undefined
   #refused = false
-  /** Bytes of arena that are kept whatever is in them. */
+  /** Bytes of arena that are kept even while they are empty. */
   #reserved = 0
-  /** Its user has gone. */
+  /** The manager's user has gone. */
   #ending = false
 
   constructor(index: number, memory: WorkerSegments, onGone: (manager: MemoryManager) => void) {
@@ -78,7 +79,7 @@ export class MemoryManager implements Manager, SegmentOwner {
   }
 
   mapped(segment: Segment.Segment): void {
-    // said twice it would be allocated from twice
+    // if it were said twice, the segment would be allocated from twice
     if (segment !== this.#growing) return
     this.#growing = undefined
     this.#added.add(segment.index)
@@ -87,11 +88,11 @@ export class MemoryManager implements Manager, SegmentOwner {
     this.#refused = false
     this.reserve(this.#reserved)
     this.#memory.available()
-    // an empty one is not yet one too many: whoever was refused tries again
+    // an empty segment is not yet one too many: allocations that were refused are tried again
     if (this.#ending && this.arenas.used === 0) this.#shrink()
   }
 
-  /** Removes the added segments without a block, as far as the others have room to spare or nothing is to come. */
+  /** Removes added segments without a block: those that the others have room enough without, or all when it is over. */
   #shrink(): void {
     const { arenas } = this
     const over = this.#ending && arenas.used === 0

@@ -38,18 +38,18 @@ export const shared =
   ({ id = 1, lockTries: tries = LOCK_TRIES }: SharedOptions = {}): MakeProducer => (memory, geometry, ring) =>
     new QueueProducerShared(memory, geometry, ring, { id, tries })
 
-/** The writing end for whoever asks first. */
+/** Gives the writing end away, once. */
 const once = (writer: QueueWriter): () => QueueWriter => {
   let taken = false
   return () => {
-    if (taken) throw new Error("what writes to the worker's queue has been taken: it has one owner")
+    if (taken) throw new Error("the writing end of the worker's queue has been taken: it has one owner")
     taken = true
     return writer
   }
 }
 
 /**
- * The host's ends of queues with this geometry. Closing the layer closes both queues: whoever enqueues later is told so.
+ * The host's ends of queues with this geometry. Closing the layer closes both queues: a later enqueue is told so.
  *
  * @category layers
  * @since 0.1.0
@@ -89,8 +89,8 @@ const planned = (produce: MakeProducer) =>
   )
 
 /**
- * The host's ends of queues as large as the application's options say. The host is the only producer of the queue to the
- * worker, so no lock is taken.
+ * The host's ends of queues as large as the application's options say. The host is the only producer of the queue to
+ * the worker, so no lock is taken.
  *
  * @category layers
  * @since 0.1.0
@@ -98,7 +98,7 @@ const planned = (produce: MakeProducer) =>
 export const layer: Layer.Layer<MessageQueue, never, SegmentManager | Doorbell | WorkerPlan> = planned(single)
 
 /**
- * How the host's end takes the lock of a queue that has other producers too (M1).
+ * How the host takes the lock of a queue that has other producers too (M1).
  *
  * @category models
  * @since 0.1.0
@@ -107,8 +107,8 @@ export const SharedOptions = Schema.Struct({
   /** Which of the producers the host is: 1 to 2^31 - 1, and no other producer's. Default: 1. */
   id: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 2 ** 31 - 1 }))),
   /**
-   * Tries for a lock that is held, about 1 us apart, 1 to 1000. Default: 5. When all have failed the message is postponed
-   * as one that did not fit.
+   * How often a lock that is held is tried, about 1 us apart, 1 to 1000. Default: 5. When all tries have failed, the
+   * message is postponed like one that did not fit.
    */
   lockTries: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1000 })))
 })

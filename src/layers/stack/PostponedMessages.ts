@@ -1,8 +1,8 @@
 /**
  * The messages of one worker that wait to go into its queue, in order: bounded, each a whole copy (M3, M9).
  *
- * The head stays here until it has been dealt with, so whoever delivers may die at any point, and the next one goes on
- * with it. A wait for a message to come is a wait on an Effect `Queue`, so it hangs on no count having any value.
+ * The head stays here until it has been dealt with, so the fiber that delivers may die at any point, and the next one
+ * goes on with the same head. Waiting for a message is waiting on an Effect `Queue`, so it depends on no count.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -11,7 +11,7 @@ import type { IoKind } from "../../domain/memory/Message.ts"
 import type { SessionHandle } from "../../domain/state/Handle.ts"
 import type { Outgoing } from "../../services/Congestion.ts"
 
-/** An IO event: its bytes in the queue count. */
+/** An IO event; the limits count the bytes that it has in the queue. */
 export interface PostponedIo {
   readonly _tag: "Io"
   readonly kind: IoKind
@@ -23,16 +23,16 @@ export interface PostponedIo {
 /** A control message. */
 export interface PostponedControl extends Pick<Outgoing, "live" | "cleanUp"> {
   readonly _tag: "Control"
-  /** The message as it goes into the queue: whatever the sender does with its own afterwards, this one stays (M3). */
+  /** The message as it goes into the queue: a copy, whatever the sender does with the original afterwards (M3). */
   readonly words: Int32Array
   readonly bytes: number
-  /** Cleared once it has been handed over: a message that is tried again hands nothing over twice. */
+  /** Cleared once it has been handed over: if the message is tried again, nothing is handed over twice. */
   attachment: Outgoing["attachment"]
 }
 
 export type Postponed = PostponedIo | PostponedControl
 
-/** The most messages that may wait, and the most bytes that they may have together. */
+/** The most messages that may wait, and the most bytes that they may have in total. */
 export interface PostponedLimits {
   readonly postponedMessages: number
   readonly postponedBytes: number
@@ -69,7 +69,7 @@ export class PostponedMessages {
     return this.#highest
   }
 
-  /** Which limit a message of so many bytes would be past, if any. */
+  /** Which limit a message of this many bytes would exceed, if any. */
   over(bytes: number): "postponed-messages" | "postponed-bytes" | undefined {
     if (this.#count >= this.limits.postponedMessages) return "postponed-messages"
     return this.#bytes + bytes > this.limits.postponedBytes ? "postponed-bytes" : undefined
@@ -80,7 +80,7 @@ export class PostponedMessages {
     return this.#waitingIo.get(kind)?.has(session) === true
   }
 
-  /** Puts a message at the end. It must not be {@link over} a limit. */
+  /** Puts a message at the end. The message must not be {@link over} a limit. */
   add(entry: Postponed): void {
     this.#count++
     this.#bytes += entry.bytes

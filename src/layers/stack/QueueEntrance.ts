@@ -11,8 +11,8 @@ import type { Attachment, HandOver } from "../../services/Attachment.ts"
 import type { MessageQueue } from "../../services/MessageQueue.ts"
 
 /**
- * What became of a control message: `handed-over` is one that did not fit after its attachment had gone, which happens
- * where others write to the queue too.
+ * What became of a control message: `handed-over` is one that did not fit after its attachment had been handed over,
+ * which happens where others write to the queue too.
  */
 export type ControlResult = Mq.EnqueueResult | "hand-over-failed" | "handed-over"
 
@@ -36,20 +36,20 @@ export class QueueEntrance {
   /** Hands over what goes with the message, then enqueues it. */
   control(words: Int32Array, length: number, attachment: Attachment | undefined): ControlResult {
     if (attachment === undefined) return this.#writer.control(words, length)
-    // once, and only with its message: the worker would keep a segment that it is told nothing of
+    // once, and only together with its message: otherwise the worker would keep a segment that it is told nothing of
     if (!this.#controlFits()) return Mq.Full
     if (!this.#handOver.give(attachment)) return "hand-over-failed"
     const result = this.#writer.control(words, length)
     return result === Mq.Enqueued || result === Mq.Closed ? result : "handed-over"
   }
 
-  /** Whether a control message fits: at the next step too, where nobody else writes to the queue. */
+  /** Whether a control message fits. Where nobody else writes to the queue, it still fits at the next step. */
   #controlFits(): boolean {
     const { controlDepth, depth, geometry } = this.#queue
     return depth >>> 0 < geometry.indexQueue && controlDepth >>> 0 < geometry.controlRing
   }
 
-  /** Asks the worker for room. After it, try once more: room that came before is not signalled. */
+  /** Asks the worker for room. Try once more afterwards: room that was made before is not signalled. */
   wantRoom(): void {
     this.#queue.wantRoom()
   }

@@ -1,6 +1,6 @@
 /**
  * Segments in memory: shared between threads, or private to the host's process for in-process workers. The same code
- * manages both. `WorkerSegments` are a worker's segments, `MemoryManager` allocates from some of them for one user.
+ * manages both: `WorkerSegments` holds a worker's segments, `MemoryManager` allocates from some of them for one user.
  *
  * @since 0.1.0
  */
@@ -48,7 +48,7 @@ const make = (
       let manager = users.get(user)
       if (manager === undefined) {
         const taken = new Set(users.values())
-        // where no segment may be added a manager of its own would never have memory
+        // where no segment may be added, a manager of its own would never have memory
         const own = taken.has(initial) && options.addSegmentSize > 0
         manager = own ? new MemoryManager(next++, memory, gone) : initial
         managers.add(manager)
@@ -93,7 +93,7 @@ const make = (
 }
 
 /**
- * Segments where the worker's plan says that it runs: shared with its thread, or private to the host's process.
+ * Segments by where the worker's plan says that it runs: shared with its thread, or private to the host's process.
  *
  * @category layers
  * @since 0.1.0

@@ -1,6 +1,6 @@
 /**
- * What joins the host to one worker, besides the memory they share: a doorbell in either direction, and the way by which
- * attachments are handed over. A message channel for a thread; latches and a shelf for a worker on the host's loop.
+ * What joins the host to one worker, apart from the memory they share: a doorbell in either direction, and a way to
+ * hand attachments over. A message channel for a thread; latches and a shelf for a worker on the host's loop.
  *
  * @since 0.1.0
  */
@@ -23,7 +23,7 @@ import { HandOverInProcess, HandOverPort } from "./HandOver.ts"
 export type WorkerSide =
   | {
     readonly place: "thread"
-    /** It goes to the thread; see `WorkerPort` for what is posted over it. */
+    /** The port that goes to the thread; see `WorkerPort` for what is posted over it. */
     readonly port: MessagePort
   }
   | {
@@ -66,7 +66,7 @@ const inProcess = Effect.gen(function*() {
 })
 
 /**
- * The channel to a worker, by where its plan says that it runs.
+ * The channel to a worker, by where the worker's plan says that it runs.
  *
  * @category layers
  * @since 0.1.0

@@ -7,7 +7,7 @@
  * | the host | the worker's port | {@link Posted} | before the message about it is visible (M5) |
  * | the thread | the thread's own port | {@link ThreadStatus} | once: it is ready, or why it is not |
  *
- * A port keeps its order, so what belongs to a message is there, or still in the port, when the message is read.
+ * A port keeps its order, so what belongs to a message is there, or still in the port, when that message is read.
  */
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
@@ -32,7 +32,7 @@ export interface PostedSegment {
   readonly hostBytes: number
 }
 
-/** This worker's end of a link to another one. There is no bell where the other one has gone meanwhile. */
+/** This worker's end of a link to another one. There is no bell if the other worker has gone meanwhile. */
 export interface PostedLink {
   readonly _tag: "Link"
   readonly link: number
@@ -53,7 +53,7 @@ export interface PostedCertificates {
   readonly certificates: ReadonlyArray<PostedCertificate>
 }
 
-/** What the host posts, besides rings. */
+/** What the host posts, apart from rings. */
 export type Posted = PostedSegment | PostedLink | PostedSockets | PostedCertificates
 
 /** What the thread says of its start. */
@@ -63,7 +63,7 @@ export const ThreadStatus = Schema.Union([
 ])
 export type ThreadStatus = typeof ThreadStatus.Type
 
-/** Whether the thread says something of its start; what else an application posts there is not for the host. */
+/** Whether the thread says something of its start; what else an application posts there is not meant for the host. */
 export const isThreadStatus = Schema.is(ThreadStatus)
 
 /** The thread's end of the worker's port: keeps what the host has posted until the worker takes it. */
@@ -72,7 +72,7 @@ export class ThreadInlet {
   readonly #segments = new Map<number, PostedSegment>()
   readonly #links = new Map<number, PostedLink>()
   readonly #sockets = new Map<SessionHandle, object>()
-  /** The latest ones, as number 0. */
+  /** The latest certificates, as number 0. */
   readonly #certificates = new Map<0, ReadonlyArray<PostedCertificate>>()
 
   constructor(port: MessagePort) {
@@ -125,6 +125,6 @@ export class ThreadInlet {
 
 const tags: ReadonlySet<unknown> = new Set<Posted["_tag"]>(["Segment", "Link", "Sockets", "Certificates"])
 
-/** Told by the tag: only the host has the other end of the port. */
+/** Told by the tag alone: only the host has the other end of the port. */
 const isPosted = (message: unknown): message is Posted =>
   Predicate.hasProperty(message, "_tag") && tags.has(message._tag)

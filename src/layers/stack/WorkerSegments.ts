@@ -1,6 +1,6 @@
 /**
- * The segments of one worker: made within the application's memory limit, announced to the worker before anything refers
- * to them, and withdrawn when nothing does (W20).
+ * The segments of one worker: made within the application's memory limit, announced to the worker before anything
+ * refers to them, and withdrawn when nothing does (W20).
  */
 import { Arena } from "../../domain/memory/Arena.ts"
 import * as Segment from "../../domain/memory/Segment.ts"
@@ -8,7 +8,7 @@ import type { SegmentOptions } from "../../domain/options/SegmentOptions.ts"
 import type { CutThroughSegments, SegmentEvents } from "../../services/SegmentManager.ts"
 import { KeptMemory } from "./KeptMemory.ts"
 
-/** Whoever allocates from a segment in the host. A segment of the worker's own arena has no such owner. */
+/** What allocates from a segment in the host. A segment that was added for the worker's own arena has no such owner. */
 export interface SegmentOwner {
   /** The worker has the segment's memory. */
   mapped(segment: Segment.Segment): void
@@ -24,7 +24,7 @@ export class WorkerSegments {
   readonly #allocate: (bytes: number) => ArrayBufferLike
   readonly #owned = new Map<number, Owned>()
   readonly #cutThrough = new Map<number, Segment.Segment>()
-  /** Those of the cut-through segments that count for the limit, with their peers. */
+  /** The cut-through segments that count towards the limit, with their peers. */
   readonly #created = new Map<number, object | undefined>()
   /** Memory of cut-through segments that are gone. */
   readonly #kept = new KeptMemory()
@@ -32,7 +32,7 @@ export class WorkerSegments {
   #bytes = 0
   #next = 0
   #announced = false
-  /** Whether a segment was refused because of the limit since one was removed. */
+  /** Whether, since a segment was last removed, one was refused because of the limit. */
   #limited = false
   events: SegmentEvents | undefined
 
@@ -58,7 +58,7 @@ export class WorkerSegments {
     return this.#owned.get(index)?.owner
   }
 
-  /** The segments of an owner; without one, the worker's. */
+  /** The segments of an owner; without an owner, those of the worker. */
   *of(owner?: SegmentOwner): IterableIterator<Segment.Segment> {
     for (const owned of this.#owned.values()) if (owned.owner === owner) yield owned.segment
   }
@@ -74,8 +74,8 @@ export class WorkerSegments {
   }
 
   /**
-   * Adds a segment within the limits and tells the worker; `undefined` when they don't allow one, or when it would not
-   * hold a block of `wanted` bytes.
+   * Adds a segment within the limits and tells the worker; `undefined` when the limits don't allow one, or when it
+   * would not hold a block of `wanted` bytes.
    */
   grow(side: "host" | "worker", wanted: number, owner: SegmentOwner | undefined): Segment.Segment | undefined {
     const bytes = this.options.addSegmentSize
@@ -85,7 +85,7 @@ export class WorkerSegments {
     return segment
   }
 
-  /** Makes a segment, unless the limit or the machine forbids it. */
+  /** Makes a segment, unless the limit or the machine does not allow it. */
   #within(bytes: number, make: () => Segment.Segment): Segment.Segment | undefined {
     const over = this.#bytes + this.#cutThroughBytes + bytes - this.options.memoryLimit
     if (over > 0) {
@@ -96,13 +96,13 @@ export class WorkerSegments {
     try {
       return make()
     } catch (error) {
-      // the machine has no more: the same as a limit
+      // the machine has no more memory: the same as a limit
       if (error instanceof RangeError) return undefined
       throw error
     }
   }
 
-  /** Segments of cut-through sessions. None of them is anyone's arena: all of one is its session's. */
+  /** Segments of cut-through sessions. They are nobody's arena: each belongs to its session as a whole. */
   readonly cutThrough: CutThroughSegments = {
     create: (bytes, peer) => {
       const kept = peer === undefined ? undefined : this.#kept.take(peer, bytes)
@@ -124,7 +124,7 @@ export class WorkerSegments {
       const peer = this.#created.get(index)
       this.#cutThrough.delete(index)
       if (this.#created.delete(index)) this.#cutThroughBytes -= segment.buffer.byteLength
-      // its memory was made in `create`: another worker's has no peer here
+      // its memory was made in `create`: a segment that another worker made has no peer here
       if (keep && peer !== undefined) this.#kept.keep(peer, segment.buffer as SharedArrayBuffer)
       this.events?.withdraw(segment)
       this.#unlimited()
@@ -155,19 +155,19 @@ export class WorkerSegments {
     this.#unlimited()
   }
 
-  /** Whoever was refused a segment at the limit may have one now. */
+  /** A segment that was refused because of the limit may be allowed now. */
   #unlimited(): void {
     if (!this.#limited) return
     this.#limited = false
     this.available()
   }
 
-  /** Whether the worker is near its limit: then what is left is for those that have little. */
+  /** Whether the worker is near its limit: then what is left is for the sessions that have little. */
   get isShort(): boolean {
     return (this.#bytes + this.#cutThroughBytes) * 100 > this.options.memoryLimit * this.options.lowWatermark
   }
 
-  /** Says that there is memory, once for all that is freed in one go, and never from inside a free. */
+  /** Says that there is memory: once for all that is freed in one go, and never from inside a free. */
   available(): void {
     if (this.#announced) return
     this.#announced = true

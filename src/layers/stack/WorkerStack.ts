@@ -42,7 +42,7 @@ import * as WorkerChannel from "./WorkerChannel.ts"
 export type WorkerServices = SegmentManager | MessageQueue | Congestion | AppWorker
 
 /**
- * What the host says of a worker that is to start. Where it runs, the stack decides.
+ * What the host says of a worker that is to start. The stack decides where it runs.
  *
  * @category models
  * @since 0.1.0
@@ -72,9 +72,9 @@ export class WorkerStack extends Context.Service<WorkerStack, {
  * Layers that take the place of the default ones: by default `SegmentManagerMemory.layer`,
  * `WorkerChannel.layerDoorbell`, `MessageQueueSegment.layer`, `CongestionQueue.layer` and {@link layerAppWorker}.
  *
- * **Details** A layer may use what is below it in the stack, the worker's {@link WorkerPlan}, its channel, and services of
- * the program that it is part of. To wrap a default layer, provide it: a layer that uses `MessageQueue` and provides
- * `MessageQueue`, with `Layer.provide(MessageQueueSegment.layer)`. It may fail with any error.
+ * **Details** A layer may use what is below it in the stack, the worker's {@link WorkerPlan}, its channel, and services
+ * of the program that it is part of. To wrap a default layer, provide that layer: a layer that uses `MessageQueue` and
+ * provides `MessageQueue`, with `Layer.provide(MessageQueueSegment.layer)`. A layer may fail with any error.
  *
  * @category models
  * @since 0.1.0
@@ -112,7 +112,7 @@ type Misuse<K extends keyof Provided, Wrong> = Wrong extends Provided[K]
   : `${K} uses ${Name<Wrong>}, which is built after it`
 
 /**
- * The layers themselves where they fit, and a text that says why not where they don't: the compiler shows it.
+ * The layers themselves where they fit, and where they don't, a text that says why not: the compiler shows it.
  *
  * @category models
  * @since 0.1.0
@@ -148,7 +148,7 @@ export const layerAppWorker = Layer.unwrap(
   Effect.map(WorkerPlan, ({ place }) => place === "thread" ? AppWorkerThread.layer : AppWorkerInProcess.layer)
 )
 
-/** A layer whose failure, or defect, says which one it is. */
+/** The layer, with failures and defects that name it. */
 const named = <Out, R>(name: StackLayer, layer: Layer.Layer<Out, unknown, R>): Layer.Layer<Out, WorkerExit, R> =>
   Layer.catchCause(layer, (cause) =>
     Layer.unwrap(
@@ -220,7 +220,7 @@ export const layerInProcess = <const Layers extends Replacements>(
 ): Layer.Layer<WorkerStack, never, Outside<Layers>> => layerInProcessUnsafe(layers)
 
 /**
- * The same without a look at whether the layers fit: for whoever has looked.
+ * The same without checking whether the layers fit: for callers that have checked.
  *
  * @category layers
  * @since 0.1.0
