@@ -15,6 +15,9 @@ const main = Effect.flatMap(Stdio.Stdio, ({ args }) => args).pipe(
   Effect.provide(NodeServices.layer)
 )
 
+// Whoever read it may be gone, a pager or a log's collector: then a line is lost, and nothing else.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {})
+
 // The serving command handles signals itself. The exit waits for stdout: what is still in a pipe would be lost.
 const runMain = Runtime.makeRunMain(({ fiber, teardown }) =>
   fiber.addObserver((exit) => teardown(exit, (code) => process.stdout.write("", () => process.exit(code))))

@@ -106,6 +106,24 @@ describe("sluice as a process", () => {
       assert.deepStrictEqual(app?.workers.map(({ kind }) => kind), ["in-process"])
     }))
 
+  it.live("serves on when nobody reads what it prints: a log line is lost, and nothing else", () =>
+    Effect.gen(function*() {
+      const { control, kill, port, result, unread } = yield* CliProcess.serve([CliProcess.fixture("misbehaving")])
+      yield* unread
+      // each death of a worker is logged
+      for (const died of [1, 2]) {
+        const socket = yield* TcpClient.connect(port)
+        socket.write("throw\n")
+        assert.strictEqual(yield* TcpClient.endOf(socket), "ECONNRESET", `death ${died}`)
+      }
+      assert.strictEqual(yield* TcpClient.echoed(yield* TcpClient.connect(port), "hello\n"), "hello\n")
+      const { apps: [app] } = yield* Cli.jsonOf(Report.HostReport, control, "show", "app")
+      assert.isAtLeast(app!.workers.reduce((sum, { restarts }) => sum + restarts, 0), 1)
+      yield* kill("SIGTERM")
+      const { code, signal } = yield* result
+      assert.deepStrictEqual({ code, signal }, { code: 0, signal: null })
+    }))
+
   it.live("ends by itself, and says why, when its application is detached", () =>
     Effect.gen(function*() {
       const { control, result } = yield* CliProcess.serve([echo, "--workers", "1"])

@@ -64,14 +64,14 @@ export type Serving<Result> = Running<Result> & {
 }
 
 /** A way to serve with such a command: on a free port of 127.0.0.1, until it listens. */
-export const servingWith = <Result, Options, R>(
-  start: (args: ReadonlyArray<string>, options?: Options) => Effect.Effect<Running<Result>, never, R>
+export const servingWith = <Started extends Running<unknown>, Options, R>(
+  start: (args: ReadonlyArray<string>, options?: Options) => Effect.Effect<Started, never, R>
 ) =>
   Effect.fnUntraced(function*(args: ReadonlyArray<string> = [], options?: Options) {
     const control = Path.join(yield* TempDirectory.make, "control.sock")
     const running = yield* start(["serve", ...args, "--listen", "tcp://127.0.0.1:0", "--control", control], options)
     const [line, port] = yield* running.printed("stdout", /^sluice: .* listening on tcp:\/\/127\.0\.0\.1:(\d+) .*$/m)
-    return { ...running, port: Number(port), control, line } satisfies Serving<Result>
+    return { ...running, port: Number(port), control, line }
   })
 
 /** The path of an application of the fixtures. */

@@ -18,8 +18,10 @@ export interface Result extends CliOutput.Printed {
   readonly signal: NodeJS.Signals | null
 }
 
-export type Running = CliOutput.Running<Result>
-export type Serving = CliOutput.Serving<Result>
+export interface Running extends CliOutput.Running<Result> {
+  /** From now on nobody reads what it prints. */
+  readonly unread: Effect.Effect<void>
+}
 export { fixture } from "./CliOutput.ts"
 
 /** Nothing of the machine's own settings and hosts gets into a test. */
@@ -57,7 +59,11 @@ export const start = Effect.fnUntraced(function*(
   return {
     kill: (signal) => Effect.sync(() => child.kill(signal)),
     result: Deferred.await(output.ended),
-    printed: (stream, pattern) => output.printed(stream, pattern)
+    printed: (stream, pattern) => output.printed(stream, pattern),
+    unread: Effect.sync(() => {
+      child.stdout.destroy()
+      child.stderr.destroy()
+    })
   }
 })
 
