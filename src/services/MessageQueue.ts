@@ -23,7 +23,7 @@ export class MessageQueue extends Context.Service<MessageQueue, {
    */
   readonly takeWriter: () => QueueWriter
   readonly toHost: QueueConsumer
-  /** Where other workers say that a cut-through session has something to look at; written by them, read by this worker. */
+  /** Where other workers say that a cut-through session has something to look at; they write it, the worker reads. */
   readonly inbox: SharedArrayBuffer
   /** The host's side of the doorbell. */
   readonly doorbell: DoorbellShape

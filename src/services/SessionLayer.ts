@@ -95,7 +95,7 @@ export interface Application {
 export interface AttachExtras {
   /**
    * What the application shows of itself: the rows of a table, as of a `MonotonicTime` in whole milliseconds. It is
-   * called whenever somebody looks, so it should be cheap; what it says of its workers comes from memory shared with them.
+   * called whenever somebody looks, so it should be cheap; what it says of workers comes from memory shared with them.
    */
   readonly status?: ((now: number) => Report.Status) | undefined
   /**
@@ -134,8 +134,8 @@ export class SessionLayer extends Context.Service<SessionLayer, {
     options?: { readonly kind?: WorkerInfo["kind"] | undefined }
   ) => Effect.Effect<Worker, WorkerOperationFailed>
   /**
-   * Deletes a worker: by default after it has finished its sessions, or once the application's drain timeout is over. The
-   * default worker goes last, and the application with it (W11).
+   * Deletes a worker: by default after it has finished its sessions, or once the application's drain timeout is over.
+   * The default worker goes last, and the application with it (W11).
    */
   readonly deleteWorker: (
     worker: WorkerHandle,
@@ -152,7 +152,7 @@ export class SessionLayer extends Context.Service<SessionLayer, {
   ) => Effect.Effect<void, WorkerOperationFailed>
   /** Closes a listener for all workers that serve it. Established sessions go on (W9). */
   readonly unlisten: (listener: ListenerHandle) => Effect.Effect<void, NoSuchListener>
-  /** Ends a session as its worker would: what was written is still sent with `close`, the peer sees a reset with `reset`. */
+  /** Ends a session as its worker would: `close` still sends what was written, `reset` shows the peer a reset. */
   readonly endSession: (session: SessionHandle, how: "close" | "reset") => Effect.Effect<void, NoSuchSession>
   /**
    * Stops listening, asks every worker to finish what it has, and waits for the sessions to end, but no longer than the

@@ -1,5 +1,5 @@
 /**
- * Options of what is let in, and of what goes out: connections that arrive, and connects.
+ * Options for what is let in and for what goes out: connections that arrive, and connects.
  */
 import * as Schema from "effect/Schema"
 import { choice, MINUTE, number, SECOND } from "./OptionFields.ts"
@@ -14,7 +14,7 @@ import { choice, MINUTE, number, SECOND } from "./OptionFields.ts"
  * - `holdMax`: connections, 0 to 65536; 1024 (M6).
  * - `holdTime`: milliseconds, 1 to 300000; 5000 (M6).
  * - `maxSessionsPerWorker`, `maxSessionsPerListener`, `maxSessions`: sessions, 1 to 16777216; 16384, 65536 and 65536.
- * - `backlog`: connections that the system holds for the listener, 1 to 65535; 511.
+ * - `backlog`: connections that the system keeps for the listener until it accepts them, 1 to 65535; 511.
  * - `connectTimeout`: milliseconds, 1 to 600000; 10000 (W14).
  * - `maxHalfOpen`: connects per worker, 1 to 65536; 1024 (W14).
  *

@@ -1,22 +1,22 @@
 /**
  * What an application's module is told by whoever attaches it.
  *
- * It goes to every worker, so it is made of what each thread can have: JSON's values, and memory that they share.
+ * It goes to every worker, so it is made of what every thread can have: JSON values, and memory that threads share.
  */
 import * as Schema from "effect/Schema"
 import { isSharedArrayBuffer } from "node:util/types"
 
-/** How deep lists and objects may be nested in an {@link AppConfig}: posting one may not exhaust the stack of a thread. */
+/** How deep lists and objects may be nested in an {@link AppConfig}: posting one must not exhaust a thread's stack. */
 const DEEPEST = 64
-/** What is right, to follow "must be". */
-export const APP_CONFIG_RIGHT = `made of JSON's values and of shared memory, at most ${DEEPEST} levels deep`
+/** What a right value is, worded to follow "must be". */
+export const APP_CONFIG_RIGHT = `made of JSON values and shared memory, at most ${DEEPEST} levels deep`
 
 const isPlain = (value: object): boolean => {
   const prototype: unknown = Object.getPrototypeOf(value)
   return prototype === null || Object.getPrototypeOf(prototype) === null
 }
 
-/** The path of the first value that may not be there; `undefined` if all may. */
+/** The path of the first value that is not allowed; `undefined` if all are. */
 const strayAt = (
   value: unknown,
   path: ReadonlyArray<string>,
@@ -30,9 +30,9 @@ const strayAt = (
       return Number.isFinite(value) ? undefined : path
     case "object": {
       if (value === null || isSharedArrayBuffer(value)) return undefined
-      // what holds itself ends here too
+      // an object that contains itself ends here too
       if (path.length >= DEEPEST || !(Array.isArray(value) || isPlain(value))) return path
-      // what stands in many places is looked at once, unless it now stands deeper
+      // an object that stands in several places is looked at once, unless it now stands deeper
       if ((looked.get(value) ?? -1) >= path.length) return undefined
       looked.set(value, path.length)
       for (const [key, inner] of Object.entries(value)) {
@@ -52,9 +52,9 @@ const strayAt = (
  *
  * **Details**
  *
- * It is handed to every worker as it is, in-process by reference. A `SharedArrayBuffer` may stand anywhere in it and is
- * then shared with all workers. `undefined` in an object is taken as "not given". Functions, symbols, class instances,
- * `NaN` and infinite numbers are refused, and so is what holds itself.
+ * It is handed to every worker as it is, to in-process workers by reference. A `SharedArrayBuffer` may stand anywhere
+ * in it and is then shared with all workers. `undefined` in an object is taken as "not given". Functions, symbols,
+ * class instances, `NaN` and infinite numbers are refused, and so is an object that contains itself.
  */
 export const AppConfig = Schema.Unknown.check(
   Schema.makeFilter((value) => {

@@ -1,5 +1,5 @@
 /**
- * All options of an application: its own, and the groups.
+ * All options of an application: single ones, and the groups.
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -37,35 +37,35 @@ const inOneSpelling = <A>(byEndpoint: { readonly [endpoint: string]: A }): { rea
     ])
   )
 
-/** Looked at when it is decoded, which takes the time of the day. */
+/** Takes anything: a certificate is looked at when it is decoded, which needs the time of day. */
 const CertificateInput = Schema.declare(
   (_: unknown): _ is Certificate.Input => true,
   { expected: "an object with certificate and key" }
 )
 
 /**
- * An application: who it is, where it may listen and connect, and the groups of options.
+ * An application: its name, where it may listen and connect, and the groups of options.
  *
  * **Details**
  *
- * - `name`, `client`: 1 to 64 characters; none. Attaching needs one of them (W3), decoding does not.
+ * - `name`, `client`: 1 to 64 characters; none. Attaching needs one of them (W3); decoding does not.
  * - `namespace`: 1 to 64 characters; `"default"` (W3).
- * - `secret`: of the namespace, text or `Redacted`; none. It is decoded to `Redacted` and never shown (W3).
+ * - `secret`: that of the namespace, text or `Redacted`; none. It is decoded to `Redacted` and never shown (W3).
  * - `scope`: see {@link ScopeOptions}; global.
  * - `proxiedTransports`: transports for which this application is a proxy; none (W18).
- * - `tlsEngine`: name of a TLS engine; none, which is Node's own. This runtime has no other, so that a name is well formed
- *   and not served (W4).
- * - `listen`: endpoints in their text form; none. The application is told of them and listens itself. `sluice serve` has
- *   a default for applications that name no endpoints of their own.
+ * - `tlsEngine`: name of a TLS engine; none, which means Node's own. This runtime has no other, so a name is well
+ *   formed but can't be served (W4).
+ * - `listen`: endpoints in their text form; none. The application is told of them and listens by itself. `sluice serve`
+ *   has a default for applications that name no endpoints of their own.
  * - `listener`: see `ListenerOptions`; how its listeners take connections in.
- * - `listeners`: by endpoint in its text form, what holds there instead of `listener`, the whole group; none.
+ * - `listeners`: by endpoint in its text form, the whole group that holds there instead of `listener`; none.
  * - `certificates`: for its TLS listeners, each a `Certificate.Input`, in the order of preference; none (W19). They are
  *   read when the application is attached, into its store, where they can be changed.
  * - `tlsClient`: see `TlsClientOptions`; how its connects over TLS are made.
  * - `workers`: how many it starts with, 1 to 256; 2. What they are and how they are started is in `worker`.
  * - `config`: what the application's module is told, see `AppConfig`; `null`.
  *
- * The schema says what is well formed. {@link decodeApp} also says what this runtime can serve.
+ * The schema says what is well formed. {@link decodeApp} also checks what this runtime can serve.
  *
  * @category models
  * @since 0.1.0
@@ -192,7 +192,7 @@ export const AppOptions = Schema.Struct({
 export type AppOptions = typeof AppOptions.Type
 
 /**
- * What {@link AppOptions} decode from, for a host that writes them in TypeScript.
+ * What {@link AppOptions} are decoded from, for a host that writes them in TypeScript.
  *
  * @category models
  * @since 0.1.0

@@ -1,9 +1,9 @@
 /**
- * How a listener takes its connections in: where their bytes go, what comes before a session, which worker is asked
+ * How a listener takes its connections in: where their bytes go, what comes before a session, and which worker is asked
  * first.
  *
- * An application has one group of these for all its listeners, and may have others for single endpoints; see
- * {@link of}. An option that an endpoint's transport has no use for is ignored, such as `alpn` on `tcp://`.
+ * An application has one group of these options for all its listeners, and may have others for single endpoints; see
+ * {@link of}. An option that an endpoint's transport has no use for, such as `alpn` on `tcp://`, is ignored.
  *
  * @since 0.1.0
  */
@@ -21,7 +21,7 @@ import { Authorities, AUTHORITIES_RIGHT, Protocols, PROTOCOLS_RIGHT } from "./Tl
  * @since 0.1.0
  */
 export interface Arrival {
-  /** Endpoint URIs of the peer and of this end; for a connection by way of a trusted proxy, what the proxy says. */
+  /** Endpoint URIs of the peer and of this end; those that the proxy names where a trusted one is in between. */
   readonly remote: string
   readonly local: string
   /** The name that the peer asked for in its TLS handshake, where the host ends TLS. */
@@ -29,7 +29,7 @@ export interface Arrival {
 }
 
 /**
- * Gives a connection's key: connections with the same key go to one worker, as long as it takes sessions (M6).
+ * Returns a connection's key: connections with the same key go to one worker, as long as it takes sessions (M6).
  * `undefined` leaves the choice of the worker to the host.
  *
  * @category models
@@ -62,20 +62,22 @@ const Mode = Schema.Union([Schema.Int, Schema.String.check(Schema.isPattern(/^0?
  *
  * - `placement`: `"shared"`: the host keeps the socket, and bytes go through fifos in shared memory. `"transfer"`: a
  *   claimed connection moves to the worker's thread, socket and all; `"shared"`. TCP and TLS only.
- * - `tlsIn`: `"host"` or `"worker"`: who ends TLS on `tls:` endpoints; `"host"`. With `transfer` it is the worker; for
- *   the worker to do it, the connection moves there as with `transfer`. Where it can't, the host does both, and says so.
+ * - `tlsIn`: `"host"` or `"worker"`: where TLS ends on `tls:` endpoints; `"host"`. With `transfer` it always ends in
+ *   the worker. For TLS to end in the worker, the connection moves there as with `transfer`; if it can't move, the host
+ *   keeps the connection and ends TLS, and says so.
  * - `alpn`: protocols offered in TLS handshakes, the preferred first; none.
  * - `clientCertificate`: `"none"`, `"request"`, or `"require"`: a client without a valid one is refused; `"none"`.
  * - `clientAuthorities`: PEM texts of the authorities that sign clients' certificates; none, and `"require"` needs one.
  * - `handshakeTimeout`: milliseconds that a peer has for all that comes before the session, a PROXY header and the TLS
  *   handshake; 10 to 600000; 10000.
- * - `maxHandshakes`: how many connections may be busy with that at the same time; more are refused; 1 to 65536; 4096.
- * - `proxyTrust`: prefixes of the peers whose PROXY protocol header is read; connections of others are taken as they
- *   are. Empty: no headers are read; none.
+ * - `maxHandshakes`: how many connections may be busy with that at the same time; further ones are refused; 1 to 65536;
+ *   4096.
+ * - `proxyTrust`: prefixes of the peers whose PROXY protocol header is read; connections from others are taken as they
+ *   are, and with an empty list no header is read; none.
  * - `affinity`: `"none"`, `"source"` (by the peer's address), or a function; `"none"`. It yields to congestion (M6).
  * - `udpIdleTimeout`: milliseconds without a datagram after which a UDP session ends; 10 to 86400000; 60000.
  * - `udpPending`: how many datagrams may wait for a worker to claim their session; 1 to 65536; 64.
- * - `unixMode`: permissions of a Unix socket's file, a number or octal text; `0o600`.
+ * - `unixMode`: permissions of a Unix socket's file, as a number or octal text; `0o600`.
  *
  * @category models
  * @since 0.1.0
@@ -166,7 +168,7 @@ export const ListenerOptions = Schema.Struct({
     default: `"0600"`
   }))
 }).check(
-  // no certificate would be good
+  // without authorities no certificate would be valid
   Schema.makeFilter(({ clientAuthorities, clientCertificate }) =>
     rule(
       clientCertificate !== "require" || clientAuthorities.length > 0,
@@ -178,7 +180,7 @@ export const ListenerOptions = Schema.Struct({
 export type ListenerOptions = typeof ListenerOptions.Type
 
 /**
- * The options of the listener on an endpoint: its own, or those of all.
+ * The options of the listener on an endpoint: its own, or those for all listeners.
  *
  * @category getters
  * @since 0.1.0

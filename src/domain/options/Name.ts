@@ -18,7 +18,7 @@ export const Name = Schema.String.check(
   Schema.makeFilter((text) => !/\p{Cc}/u.test(text))
 )
 /**
- * What is right for a {@link Name}, to follow "must be".
+ * What a right {@link Name} is, worded to follow "must be".
  *
  * @category constants
  * @since 0.1.0

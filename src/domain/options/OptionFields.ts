@@ -89,7 +89,7 @@ export const print = (unit: Unit, value: number): string => {
 }
 
 /**
- * How a value is written after a flag or in the environment: as it is, as several, or as something to switch on.
+ * How a value is written after a flag or in the environment: as one text, as several, or as a switch.
  *
  * @category models
  * @since 0.1.0
@@ -103,11 +103,11 @@ export interface FieldInfo {
   /** What one value is called in a help text: `size`, `uri`, `hold|refuse`. */
   readonly value: string
   readonly unit: Unit | undefined
-  /** What a right value is, to follow "must be". */
+  /** What a right value is, worded to follow "must be". */
   readonly right: string
   readonly default: string
   readonly requirement: string | undefined
-  /** What a message may show of the value given: it may hold what nobody should read. */
+  /** What a message may show of the value given, which may contain secrets. */
   readonly shown: "value" | "kind" | "nothing"
   readonly nextPowerOfTwo: ((given: unknown) => string | undefined) | undefined
 }
@@ -190,7 +190,7 @@ const INFO = "sluice/option"
 /** Where the fields of a group are kept in the annotations of the field that holds the group. */
 const GROUP = "sluice/group"
 
-/** A numeric option without a default: the key may be there or not. */
+/** A numeric option without a default: its key may be absent. */
 const numeric = (spec: Spec) =>
   Schema.Union([Schema.Finite, Schema.String]).pipe(
     Schema.decodeTo(
@@ -263,17 +263,17 @@ export const choice = <const Word extends string>(
     ...(spec.requirement === undefined ? {} : { requirement: spec.requirement })
   }))
 
-/** A rule between options; `right` follows "must be" in the message of the option at `path`. */
+/** A rule between options; `right` follows "must be" in the message about the option at `path`. */
 export const rule = (holds: boolean, path: ReadonlyArray<string>, right: string): Schema.FilterOutput =>
   holds ? undefined : { path, issue: right }
 
-/** A group as a field: its own defaults when it is absent. */
+/** A group as a field: when it is absent, its defaults hold. */
 export const group = <A, I>(schema: Schema.Codec<A, I>, fields: Schema.Struct.Fields) =>
   schema.pipe(
     Schema.withDecodingDefaultType(Effect.succeed(Schema.decodeUnknownSync(schema)({})))
   ).annotate({ [GROUP]: fields })
 
-/** Every option of some fields by its path, through the groups. */
+/** Every option among some fields, with its path, groups included. */
 export const infosOf = (fields: Schema.Struct.Fields, prefix = ""): Array<[string, FieldInfo]> =>
   Object.entries(fields).flatMap(([key, field]) => {
     const annotations = Schema.resolveAnnotations(field)

@@ -25,21 +25,21 @@ const distance = (a: string, b: string): number => {
   return last[b.length] ?? 0
 }
 
-/** Keys are compared up to this length: a longer one is no slip of the pen. */
+/** Keys are compared up to this length: a longer one is hardly a misspelled option. */
 const LONGEST_KEY = 40
 
 const lastKey = (option: string): string => option.slice(option.lastIndexOf(".") + 1)
 
 const groupOf = (option: string): string => option.slice(0, option.lastIndexOf(".") + 1)
 
-/** What stands next to an option or a key: options, and groups of them. */
+/** The options, and groups of options, that stand beside an option or a key. */
 const siblings = (option: string, known: ReadonlyMap<string, FieldInfo>): ReadonlyArray<string> => {
   const group = groupOf(option)
   const within = Array.from(known.keys()).filter((name) => name.startsWith(group))
   return Array.from(new Set(within.map((name) => `${group}${name.slice(group.length).split(".")[0]}`)))
 }
 
-/** The option most like an unknown one, wherever it is; a group only where it could stand. */
+/** The option most like an unknown one, wherever that option is; a group only if it belongs in the same place. */
 const meant = (unknown: string, known: ReadonlyMap<string, FieldInfo>): string | undefined => {
   const key = lastKey(unknown).toLowerCase()
   if (key.length > LONGEST_KEY) return undefined
@@ -63,7 +63,7 @@ const told = (option: string, message: string): Told => ({ option, message })
 interface Problem {
   readonly path: ReadonlyArray<PropertyKey>
   readonly unknownKey: boolean
-  /** What would be right, when a rule between options says it; for all others the option's `Info` has the words. */
+  /** What would be right, if a rule between options says it; otherwise the option's `FieldInfo` has the words. */
   readonly right: string | undefined
 }
 
@@ -94,7 +94,7 @@ const at = (input: unknown, path: ReadonlyArray<PropertyKey>): unknown =>
     input
   )
 
-/** The most problems that one error names: input from the outside does not decide how long a message gets. */
+/** The most problems that one error names: input from outside must not decide how long a message gets. */
 const MOST_REASONS = 64
 
 const LONGEST_GIVEN = 80
@@ -107,7 +107,7 @@ export const printGiven = (given: unknown): string => shorten(Formatter.format(g
 const kindOfValue = (value: unknown): string =>
   value === null ? "null" : Array.isArray(value) ? "a list" : `a value of type ${typeof value}`
 
-/** What was given for an option that may hold what nobody should read: its kind, and where in the value it stands. */
+/** What was given for an option that may contain secrets: only its kind, and where in the value it stands. */
 const kindWithin = (value: unknown, path: ReadonlyArray<PropertyKey>): string =>
   path.length === 0 ? kindOfValue(value) : `${kindOfValue(value)} at ${shorten(path.map(String).join("."))}`
 
@@ -147,8 +147,8 @@ const explain = (
 }
 
 /**
- * What is wrong with `input`, given what a schema with the options `known` has said of it, `issue`: the first 64
- * problems, each once.
+ * What is wrong with `input`: the first 64 problems, each once. `issue` is what a schema with the options `known` has
+ * found.
  */
 export const tell = (
   issue: SchemaIssue.Issue,
@@ -156,6 +156,6 @@ export const tell = (
   known: ReadonlyMap<string, FieldInfo>
 ): ReadonlyArray<Told> => {
   const all = problems(issue).slice(0, MOST_REASONS).map((problem) => explain(input, problem, known))
-  // an option that breaks two of its own bounds is told of once
+  // an option that breaks two of its own bounds is reported once
   return Array.from(new Map(all.map((told) => [told.message, told])).values())
 }

@@ -1,5 +1,5 @@
 /**
- * Options: what can be set, in which unit, within which bounds, and what holds when nothing is set (W4).
+ * Options: what can be set, in which unit and within which bounds, and what holds when nothing is set (W4).
  *
  * Each group is a schema. It decodes from what a host has at hand: a number in the option's unit, or text as it comes
  * from a flag, a file or the environment.
@@ -11,12 +11,12 @@
  * | slots   | a power of two      | –                                      |
  * | others  | a whole number      | –                                      |
  *
- * Decoded values are plain numbers in plain readonly objects, so that synchronous code reads them without a detour and
- * a host may spread from {@link defaults}. Spreading checks nothing: what comes from outside goes through
- * {@link decodeApp}.
+ * Decoded values are plain numbers in plain readonly objects, so synchronous code reads them directly and a host may
+ * spread {@link defaults}. Spreading checks nothing: whatever comes from outside goes through {@link decodeApp}.
  *
  * {@link decode} collects every problem before it fails, and each names the option by its path, the value given and
- * what would be right. A key that is not an option is a problem too; the message suggests the option that was probably meant.
+ * what would be right. A key that is not an option is a problem too; the message suggests the option that was probably
+ * meant.
  *
  * Each group has a file of its own, and `AppOptions.ts` puts them together. Fields, units and their words come from
  * `OptionFields.ts`, messages from `OptionProblems.ts`.
@@ -54,7 +54,7 @@ export interface Documentation {
   /** What one value is called in a help text, for example `size`. */
   readonly value: string
   readonly unit: Unit | undefined
-  /** What a right value is, with its bounds. */
+  /** What a right value is, bounds included. */
   readonly range: string
   readonly default: string
   /** Row of the requirements that the option or its bound comes from. */
@@ -85,11 +85,11 @@ const invalid = ({ message, option }: OptionProblems.Told): OptionsErrorReason =
 })
 
 /**
- * Decodes options from the outside with a schema of this module: a group alone, or the whole.
+ * Decodes options from outside with a schema of this module: one group, or all options.
  *
  * **Details**
  *
- * All problems are in the error, the first 64 if there are more; those between options are looked at once each option is
+ * The error has all problems, or the first 64 if there are more. Rules between options are checked once each option is
  * right by itself. `undefined` is taken as "not given".
  *
  * @category decoding
@@ -120,7 +120,7 @@ const unserved = (app: AppOptions): ReadonlyArray<OptionsErrorReason> => {
   if (app.proxiedTransports.some((transport) => transport !== "tcp")) {
     reasons.push(unsupported("proxiedTransports", app.proxiedTransports, `this runtime serves proxies of "tcp" only`))
   } else if (app.proxiedTransports.length > 0 && !app.scope.local) {
-    // no transport of the system listens on every port
+    // no transport of the system can listen on every port
     reasons.push(
       unsupported(
         "proxiedTransports",
@@ -140,13 +140,13 @@ const unserved = (app: AppOptions): ReadonlyArray<OptionsErrorReason> => {
 const decodeAppOptions = decode(AppOptions)
 
 /**
- * Decodes the options of an application, and refuses those that this runtime cannot serve (W4).
+ * Decodes the options of an application, and refuses options that this runtime can't serve (W4).
  *
  * **Details**
  *
- * Fails with `InvalidValue` reasons if anything is not well formed, else with `UnsupportedConfig` reasons for proxied
- * transports other than `"tcp"` or without `scope.local` (W18), and for a TLS engine (W4). Whether the namespace exists
- * is for the host to say.
+ * Fails with `InvalidValue` reasons if anything is not well formed, otherwise with `UnsupportedConfig` reasons for
+ * proxied transports other than `"tcp"` or without `scope.local` (W18), and for a TLS engine (W4). Whether the
+ * namespace exists is checked by the host.
  *
  * @category decoding
  * @since 0.1.0

@@ -9,7 +9,7 @@ import * as Schema from "effect/Schema"
  * **Details**
  *
  * - `InvalidValue`: the value is not well formed or out of its bounds, or there is no such option.
- * - `UnsupportedConfig`: the value is right, and this runtime cannot serve it.
+ * - `UnsupportedConfig`: the value is right, but this runtime can't serve it.
  *
  * `option` is a path such as `queue.indexQueue`; `message` names it, the value given and what would be right.
  *
@@ -23,7 +23,7 @@ export const OptionsErrorReason = Schema.TaggedUnion({
 export type OptionsErrorReason = typeof OptionsErrorReason.Type
 
 /**
- * Options that were not taken: nothing has been changed.
+ * The options were not taken: nothing has changed.
  *
  * **Details**
  *

@@ -5,7 +5,7 @@ import * as Schema from "effect/Schema"
 import { GiB, KiB, MiB, number, SECOND } from "./OptionFields.ts"
 
 /**
- * The event queue of one worker and what waits for it.
+ * The event queue of one worker, and the messages that wait for room in it.
  *
  * **Details**
  *
@@ -85,8 +85,8 @@ const SLOT_BYTES = { indexQueue: 4, ioRing: 16, controlRing: 512 }
 const QUEUE_OVERHEAD = 64 * KiB
 
 /**
- * The bytes that a first segment must have for an event queue: its slots in both directions (index 4 B, IO 16 B,
- * control 512 B each) and 64 KiB for headers and first fifos.
+ * How many bytes a first segment must have for an event queue: its slots in both directions (index 4 B, IO 16 B,
+ * control 512 B each) and 64 KiB for headers and the first fifos.
  *
  * @category getters
  * @since 0.1.0

@@ -1,5 +1,5 @@
 /**
- * Options of where an application listens and connects: outside, or among the applications of its host.
+ * Options for where an application listens and connects: to the outside, or among the applications of its host.
  */
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
@@ -26,7 +26,7 @@ export const ScopeFlags = Schema.Struct({
  *
  * **Details**
  *
- * A flag that is not given is off, and when neither is given `global` is on. Both given as off is an error.
+ * A flag that is not given is off; when neither is given, `global` is on. Giving both as off is an error.
  *
  * @category models
  * @since 0.1.0

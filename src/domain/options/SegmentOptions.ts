@@ -5,7 +5,7 @@ import * as Schema from "effect/Schema"
 import { GiB, HOUR, KiB, MiB, number, print, rule, SECOND } from "./OptionFields.ts"
 
 /**
- * Segments and fifos. They belong to the application and hold for each of its workers (W5).
+ * Segments and fifos. The options belong to the application and hold for each of its workers (W5).
  *
  * **Details**
  *
@@ -15,11 +15,11 @@ import { GiB, HOUR, KiB, MiB, number, print, rule, SECOND } from "./OptionFields
  * - `preallocFifoPairs`: pairs, 0 to 65536; 0.
  * - `memoryLimit`: bytes per worker, at least `firstSegmentSize`, at most 64 GiB; 256 MiB.
  * - `trimInterval`: milliseconds, 10 to 3600000; 1000.
- * - `highWatermark`: percent of the segments that one listener (or the connects of the worker) allocates from, 1 to 100;
- *   80. Beyond it another segment is added, before an allocation has to be refused.
+ * - `highWatermark`: percent of the segments that one listener (or the connects of the worker) allocates from, 1 to
+ *   100; 80. Beyond it another segment is added, before an allocation has to be refused.
  * - `lowWatermark`: percent, 0 to 99, below `highWatermark`; 50. A segment without a block goes once the remaining ones
- *   are at most this full. A worker whose segments are more than this share of `memoryLimit` gives fifos no blocks of
- *   more than 64 KiB, so that what is left goes round.
+ *   are at most this full. A worker whose segments take more than this share of `memoryLimit` gives fifos no blocks of
+ *   more than 64 KiB, so that what is left is enough for all.
  *
  * @category models
  * @since 0.1.0

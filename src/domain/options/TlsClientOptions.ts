@@ -1,5 +1,5 @@
 /**
- * How an application's connects to `tls:` endpoints are made: whom they trust, and what they offer.
+ * How an application's connects to `tls:` endpoints are made: which authorities they trust, and what they offer.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -11,11 +11,11 @@ import { Authorities, AUTHORITIES_RIGHT, Protocols, PROTOCOLS_RIGHT } from "./Tl
  *
  * **Details**
  *
- * - `authorities`: PEM texts with the certificates of those that sign servers' certificates, in place of the well-known
- *   ones that the runtime brings along; those.
+ * - `authorities`: PEM texts with the certificates of the authorities that sign servers' certificates, in place of the
+ *   well-known ones; by default, the well-known ones that come with the runtime.
  * - `alpn`: protocols offered, the preferred first; none.
  * - `verify`: whether a server must have a certificate for the name or address that is connected to, signed by one of
- *   the authorities; true. Without, anybody in between can read and change all.
+ *   the authorities; true. Without this, anybody in between can read and change everything.
  */
 export const TlsClientOptions = Schema.Struct({
   authorities: Authorities.annotate(described({

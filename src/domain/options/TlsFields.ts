@@ -1,5 +1,5 @@
 /**
- * Options that TLS has on both sides of a connection: what a listener and a connect are told in the same way.
+ * Options that TLS has on both sides of a connection, given in the same way for a listener and for a connect.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -8,7 +8,7 @@ import * as Certificate from "../net/Certificate.ts"
 const texts = (schema: Schema.Codec<string, string>) =>
   Schema.Array(schema).pipe(Schema.withDecodingDefaultType(Effect.succeed([])))
 
-/** A protocol's name has a byte for its length in a TLS handshake. */
+/** In a TLS handshake, the length of a protocol's name is one byte. */
 const isProtocol = (text: string): boolean => text !== "" && Buffer.byteLength(text) <= 255
 
 /**
@@ -17,7 +17,7 @@ const isProtocol = (text: string): boolean => text !== "" && Buffer.byteLength(t
 export const Protocols = texts(Schema.String.check(Schema.makeFilter(isProtocol)))
 
 /**
- * What is right for {@link Protocols}, to follow "must be".
+ * What right {@link Protocols} are, worded to follow "must be".
  */
 export const PROTOCOLS_RIGHT = `a list of texts of 1 to 255 bytes, such as "h2" and "http/1.1"`
 
@@ -27,6 +27,6 @@ export const PROTOCOLS_RIGHT = `a list of texts of 1 to 255 bytes, such as "h2" 
 export const Authorities = texts(Schema.String.check(Schema.makeFilter(Certificate.isAuthorities)))
 
 /**
- * What is right for {@link Authorities}, to follow "must be".
+ * What right {@link Authorities} are, worded to follow "must be".
  */
 export const AUTHORITIES_RIGHT = "a list of PEM texts, each with one or more certificates"

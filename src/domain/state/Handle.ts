@@ -1,5 +1,5 @@
 /**
- * Handles and the pools they point into.
+ * Handles, and the pools that they point into.
  *
  * A handle is one number: the slot's index in its low 24 bits and the slot's generation above them. Freeing a slot
  * moves its generation on, so a late event for the slot's previous owner no longer matches and is dropped instead of
@@ -130,7 +130,7 @@ export class Pool<H extends Handle, A> {
   readonly #free: Array<number> = []
   #size = 0
 
-  /** `capacity`: slots at most, 1 to 2^24. */
+  /** `capacity`: the most slots that there may be, 1 to 2^24. */
   constructor(capacity: number = INDEX_SIZE) {
     this.capacity = Math.min(capacity, INDEX_SIZE)
   }
@@ -140,8 +140,8 @@ export class Pool<H extends Handle, A> {
   }
 
   /**
-   * Takes a slot for what `make` returns for its handle; `undefined` when all slots are taken, or `make` has nothing to
-   * put there.
+   * Takes a slot for what `make_` returns for the slot's handle; `undefined` when all slots are taken, or when `make_`
+   * returns `undefined`.
    */
   allocate<B extends A>(make_: (handle: H) => B | undefined): B | undefined {
     let slot = this.#free.pop()

@@ -12,7 +12,7 @@ import * as Handle from "./Handle.ts"
 const FORM = /^(0|[1-9]\d{0,7})\.(0|[1-9]\d{0,8})$/
 
 /**
- * What a handle is, to follow "must be".
+ * What a handle is, worded to follow "must be".
  *
  * @category constants
  * @since 0.1.0
@@ -20,7 +20,7 @@ const FORM = /^(0|[1-9]\d{0,7})\.(0|[1-9]\d{0,8})$/
 export const HANDLE_RIGHT = `a handle such as "12.3", as show prints it`
 
 /**
- * The handle of a text; `undefined` for a text that is not a handle.
+ * Reads a handle; `undefined` for a text that is not one.
  *
  * @category decoding
  * @since 0.1.0

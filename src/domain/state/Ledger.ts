@@ -1,12 +1,12 @@
 /**
- * The conservation ledger (M14): what was sent or offered is accounted for, at any moment.
+ * The conservation ledger (M14): at any moment, everything that was sent or offered is accounted for.
  *
  * - For a worker's messages: sent = delivered + postponed now + released, each release with a reason.
  * - For a worker's offers: offered = claimed + revoked + withdrawn + pending now.
- * - For a listener's connections: arrived = claimed + refused, each with a reason, + withdrawn + redirected + held now +
- *   offered now.
+ * - For a listener's connections: arrived = claimed + refused (each with a reason) + withdrawn + redirected + held now
+ *   + offered now.
  *
- * Counters are plain fields that the hot path counts up; {@link imbalances} names what does not add up.
+ * Counters are plain fields that the hot path increments; {@link imbalances} names what does not add up.
  *
  * @since 0.1.0
  */
@@ -46,7 +46,7 @@ export const RefuseReasons = [
   "host-limit",
   "no-memory",
   "draining",
-  /** The source deny list has its address. */
+  /** Its address is on the source deny list. */
   "source-denied",
   /** A session rule denies it. */
   "rule-denied",
@@ -56,9 +56,9 @@ export const RefuseReasons = [
   "tls-failed",
   /** Its PROXY protocol header is missing, or can't be read. */
   "proxy-header",
-  /** What comes before the session took longer than the listener gives it. */
+  /** What comes before the session took longer than the listener allows. */
   "handshake-time",
-  /** As many as may be are busy with what comes before their sessions. */
+  /** As many connections as allowed are busy with what comes before their sessions. */
   "handshake-limit"
 ] as const
 /**
@@ -74,9 +74,9 @@ export type RefuseReason = typeof RefuseReasons[number]
  * @since 0.1.0
  */
 export const DropReasons = [
-  /** As many as may be wait for a worker to claim their session. */
+  /** As many datagrams as allowed wait for a worker to claim their session. */
   "not-claimed",
-  /** The rx fifo of its session is full, and as many as may be wait for room. */
+  /** The rx fifo of its session is full, and as many datagrams as allowed wait for room. */
   "no-room",
   /** It is larger than its session could ever hold. */
   "oversized",
@@ -124,7 +124,7 @@ export class OfferLedger {
   revoked = 0
   /** Taken back because the worker left the listener, or went away. */
   withdrawn = 0
-  /** Neither claimed nor taken back now. */
+  /** Neither claimed nor taken back yet. */
   pending = 0
 }
 
@@ -137,7 +137,7 @@ export class OfferLedger {
 export class ArrivalLedger {
   arrived = 0
   claimed = 0
-  /** Gone before a worker had claimed them. */
+  /** Gone before a worker claimed them. */
   withdrawn = 0
   /** Sent by a session rule to another application's listener, where they arrive. */
   redirected = 0
@@ -146,12 +146,12 @@ export class ArrivalLedger {
   /** On offer to a worker now. */
   offered = 0
   readonly refused = counts(RefuseReasons)
-  /** Datagrams of the listener's sessions, of those too that never became one. */
+  /** Datagrams that were dropped, including those of sessions that never came about. */
   readonly dropped = counts(DropReasons)
 }
 
 /**
- * Adds `from`'s counters to `into`'s, reasons one by one.
+ * Adds the counters of `from` to those of `into`, reason by reason.
  *
  * @category combinators
  * @since 0.1.0

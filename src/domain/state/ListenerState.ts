@@ -3,14 +3,14 @@
  *
  * | state | meaning |
  * |---|---|
- * | `BINDING` | the transport is asked to listen; who else asks for the same endpoint waits for the answer |
+ * | `BINDING` | the transport is asked to listen; whoever else asks for the same endpoint waits for the answer |
  * | `BOUND` | connections arrive |
  * | `CLOSING` | the transport is being closed; established sessions go on (W9) |
- * | `CLOSED` | nothing is left of it but what its sessions count |
+ * | `CLOSED` | only what its sessions still count is left of it |
  *
  * | event | when |
  * |---|---|
- * | `bind` | the transport listens, or the listener stands in the local table |
+ * | `bind` | the transport listens, or the listener has been entered in the local table |
  * | `close` | its last worker has left, it was closed for all of them, or it could not be opened |
  * | `closed` | the transport and all that belonged to the listener are gone |
  */

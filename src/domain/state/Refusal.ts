@@ -1,12 +1,12 @@
 /**
- * Why the host did not do what a worker has asked for: listen, unlisten, connect.
+ * Why the host did not do what a worker asked for: listen, unlisten, connect.
  *
- * A reason is a literal from where it arises to the error that the application gets. On its way it is a code, its place
- * in {@link Reasons}: both ends are of one release, so the list may change from one to the next.
+ * A reason is a literal where it arises and in the error that the application gets. On its way between them it is a
+ * code, its place in {@link Reasons}: both ends are of the same release, so the list may change between releases.
  *
- * There are two kinds. Reasons in PascalCase say what is wrong with the request, or what the system has answered. The
- * others are the host's own: what its limits and rules say ({@link Whys}). A connect that fails for one of those is
- * `Refused`, and the same request may succeed later.
+ * There are two kinds. Reasons in PascalCase say what is wrong with the request, or what the system answered. The
+ * others are the host's own: what its limits and rules say ({@link Whys}). A connect that fails for one of the host's
+ * reasons is `Refused`, and the same request may succeed later.
  */
 import { RefuseReasons } from "./Ledger.ts"
 
@@ -28,13 +28,13 @@ export type TransportReason = typeof TransportReasons[number]
 
 /** Why the host does not listen. */
 export const ListenReasons = [
-  /** It can't be read, or no listener can have it. */
+  /** The endpoint can't be read, or no listener can have it. */
   "InvalidEndpoint",
   /** This worker listens there already, or another application whose scope overlaps does. */
   "AlreadyListening",
   /** Another program listens there, or another application in the local scope. */
   "AddressInUse",
-  /** This machine has no such address, or no host of that name was found. */
+  /** This machine has no such address, or no host with that name was found. */
   "AddressNotAvailable",
   /** The system, or the rights of a Unix socket's directory, forbid it. */
   "PermissionDenied",
@@ -53,7 +53,7 @@ export type ListenReason = typeof ListenReasons[number]
 
 /** Why a listener was not ended (W9). */
 export const UnlistenReasons = [
-  /** It is another application's. */
+  /** The listener is another application's. */
   "NotOwner",
   /** The worker has no such listener. */
   "NoSuchListener",
@@ -62,9 +62,9 @@ export const UnlistenReasons = [
 ] as const
 export type UnlistenReason = typeof UnlistenReasons[number]
 
-/** Why a connect failed that the host did not refuse. */
+/** Why a connect failed, if it was not the host that refused it. */
 export const ConnectReasons = [
-  /** It can't be read, or is nowhere to connect to. */
+  /** The endpoint can't be read, or is not one to connect to. */
   "InvalidEndpoint",
   /** The address to connect from can't be read, or is not of the endpoint's kind. */
   "InvalidSource",
@@ -78,7 +78,7 @@ export const ConnectReasons = [
   "AddressNotAvailable",
   /** The system forbids it. */
   "PermissionDenied",
-  /** There is no way there, or no host of that name. */
+  /** There is no route to it, or no host with that name. */
   "Unreachable",
   /** No answer came within the connect's time. */
   "TimedOut",
@@ -93,12 +93,12 @@ export const ConnectReasons = [
 ] as const
 export type ConnectReason = typeof ConnectReasons[number]
 
-/** Why the host refuses a connect (M7): what a listener may refuse a connection for, and what only connects have. */
+/** Why the host refuses a connect (M7): those for which listeners refuse, and those of connects alone. */
 export const Whys = [
   ...RefuseReasons,
-  /** The worker has as many connects under way as it may. */
+  /** The worker has as many connects under way as it may have. */
   "half-open-limit",
-  /** The worker has a connect under way by the same number. */
+  /** The worker has a connect with the same number under way. */
   "asked-already"
 ] as const
 export type Why = typeof Whys[number]
@@ -134,7 +134,7 @@ export const isUnlistenReason = isOneOf(UnlistenReasons)
 export const isConnectReason = isOneOf(ConnectReasons)
 export const isWhy = isOneOf(Whys)
 
-/** What a transport's answer to a listen is called. What no listen should meet is a failure of the transport. */
+/** The reason for each answer of a transport to a listen. One that no listen should get is `TransportFailed`. */
 export const ofListen: Readonly<Record<TransportReason, ListenReason>> = {
   AddressInUse: "AddressInUse",
   AddressNotAvailable: "AddressNotAvailable",
@@ -148,7 +148,7 @@ export const ofListen: Readonly<Record<TransportReason, ListenReason>> = {
   TransportFailed: "TransportFailed"
 }
 
-/** What a transport's answer to a connect is called. What no connect should meet is a failure of the transport. */
+/** The reason for each answer of a transport to a connect. One that no connect should get is `TransportFailed`. */
 export const ofConnect: Readonly<Record<TransportReason, ConnectReason>> = {
   AddressInUse: "AddressInUse",
   AddressNotAvailable: "AddressNotAvailable",

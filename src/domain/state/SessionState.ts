@@ -3,9 +3,9 @@
  *
  * | state | meaning |
  * |---|---|
- * | `CREATED` | made, for a connection or a connect; what follows it follows in the same call |
+ * | `CREATED` | made, for a connection or a connect; the next state follows in the same call |
  * | `ACCEPTING` | on offer to a worker |
- * | `REVOKED` | its offer was taken back; the worker has still to come past it |
+ * | `REVOKED` | its offer was taken back; the worker has not passed it yet |
  * | `READY` | both sides may send |
  * | `TRANSPORT_CLOSING` | the peer has ended its side; the app may still send |
  * | `CLOSING` | the app has given the session up; what it wrote is still going out |
@@ -17,18 +17,18 @@
  * | event | from |
  * |---|---|
  * | `offer`, `takeBack`, `claim` | admission |
- * | `pass` | worker: it has come past the offer that was taken back, or never will |
+ * | `pass` | worker: it has passed the offer that was taken back, or never will |
  * | `connected` | host: the session of a connect, which needs no offer |
  * | `transportEnd` | transport: the peer's end, after its last byte |
  * | `transportClosed` | transport: the connection is gone, whole or broken |
  * | `appClose` | worker: close or abort |
- * | `release` | worker: it has let go of the fifos, after the clean-up message has passed its queue |
+ * | `release` | worker: it has released the fifos, after the clean-up message has passed its queue |
  * | `gone` | worker: the connection that had moved to it is gone |
  * | `drop` | host: the worker goes away, or can't be told of the session |
  *
- * A connect that is under way is no session yet: it becomes one when it is connected. What may come twice or late leads
- * back to the state itself: a worker may close a session more than once, and a connection may say its last words when
- * the session is free already. Whatever else a state does not list can't happen in it, and is a defect.
+ * A connect that is under way is not a session yet: it becomes one when it is connected. An event that may come twice
+ * or late leads back to the same state: a worker may close a session more than once, and a connection may report its
+ * end when the session is free already. Any other event that a state does not list can't happen in it, and is a defect.
  */
 import { StateMachine } from "./StateMachine.ts"
 
@@ -61,7 +61,7 @@ export type SessionEvent =
 
 export const machine = new StateMachine<SessionState, SessionEvent>("session", "CREATED", {
   CREATED: { offer: "ACCEPTING", connected: "READY" },
-  // a connection that is on offer is not open yet: what its transport does meanwhile it says after the claim
+  // a connection that is on offer is not open yet: its transport reports what happens meanwhile after the claim
   ACCEPTING: { claim: "READY", takeBack: "REVOKED" },
   REVOKED: { pass: "TRANSPORT_DELETED" },
   READY: {
@@ -91,7 +91,7 @@ export const machine = new StateMachine<SessionState, SessionEvent>("session", "
 
 export const next = (state: SessionState, event: SessionEvent): SessionState => machine.next(state, event)
 
-/** The states in which a session is told of: `show` and its filters know these. */
+/** The states in which a session is reported: `show` and its filters know these. */
 export const shownStates = [
   "ACCEPTING",
   "READY",
@@ -103,10 +103,10 @@ export const shownStates = [
 ] as const satisfies ReadonlyArray<SessionState>
 export type ShownState = typeof shownStates[number]
 
-/** Whether a session in this state is told of: not one that is not there yet, not for its worker, or free. */
+/** Whether a session in this state is reported: it is more than just made, not taken back from its worker, not free. */
 export const isShown = (state: SessionState): state is ShownState =>
   state !== "CREATED" && state !== "REVOKED" && state !== "TRANSPORT_DELETED"
 
-/** Whether a session in this state is its worker's: it was claimed or connected, and is not free yet. */
+/** Whether a session in this state belongs to its worker: it was claimed or connected, and is not free yet. */
 export const isOpen = (state: SessionState): boolean =>
   state !== "ACCEPTING" && state !== "CREATED" && state !== "REVOKED" && state !== "TRANSPORT_DELETED"

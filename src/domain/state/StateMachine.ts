@@ -1,6 +1,6 @@
 /**
- * State machines as tables: which state follows a state upon an event. A table is all there is to a machine: it decides,
- * it is walked by tests, and its picture is drawn from it.
+ * State machines as tables: which state follows a state on an event. A table is all there is to a machine: it decides,
+ * tests walk through it, and its picture is drawn from it.
  */
 import * as Struct from "effect/Struct"
 
@@ -17,7 +17,7 @@ export interface Move<State extends string, Event extends string> {
 }
 
 export class StateMachine<State extends string, Event extends string> {
-  /** What has the states, for messages: `session`. */
+  /** What the states are those of, for messages: `session`. */
   readonly name: string
   readonly initial: State
   readonly #table: Table<State, Event>
@@ -35,7 +35,7 @@ export class StateMachine<State extends string, Event extends string> {
     return next
   }
 
-  /** The table's entries, in its order. */
+  /** The entries of the table, in its order. */
   get moves(): ReadonlyArray<Move<State, Event>> {
     return Struct.keys(this.#table).flatMap((from) => {
       const events: Partial<Record<Event, State>> = this.#table[from]

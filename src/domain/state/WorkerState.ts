@@ -1,12 +1,13 @@
 /**
- * The states of an app worker over all its starts, as a table. Congested is no state: it is a flag besides them.
+ * The states of an app worker over all its starts, as a table. Congested is not a state, but a flag in addition to
+ * them.
  *
  * | state | meaning |
  * |---|---|
  * | `STARTING` | its stack is being built, its application is not ready yet |
  * | `RUNNING` | it takes sessions |
  * | `DRAINING` | it finishes what it has and takes nothing new; then it stops, or starts again |
- * | `CRASHED` | it is gone by itself, or could not start; it is being taken apart |
+ * | `CRASHED` | it went away by itself, or could not start; it is being taken apart |
  * | `UNRESPONSIVE` | it was congested for too long and has been given up; it is being taken apart |
  * | `BACKOFF` | it waits for its next start |
  * | `STOPPED` | it is not started again |
@@ -18,8 +19,8 @@
  * | `crash`, `hang` | it is gone, or can be counted as gone |
  * | `backOff`, `start`, `stop` | what its supervisor does next |
  *
- * A worker that is gone stays so, whatever is said of it late. What else a state does not list can't happen in it, and is
- * a defect.
+ * A worker that is gone stays gone, whatever is still reported of it. Any other event that a state does not list can't
+ * happen in it, and is a defect.
  */
 import { StateMachine } from "./StateMachine.ts"
 
@@ -53,7 +54,7 @@ export const machine = new StateMachine<WorkerState, WorkerEvent>("worker", "STA
     crash: "CRASHED",
     hang: "CRASHED",
     backOff: "BACKOFF",
-    // told to restart at the very moment
+    // it was told to restart at just this moment
     start: "STARTING",
     stop: "STOPPED"
   },
@@ -72,7 +73,7 @@ export const machine = new StateMachine<WorkerState, WorkerEvent>("worker", "STA
 
 export const next = (state: WorkerState, event: WorkerEvent): WorkerState => machine.next(state, event)
 
-/** Whether a worker in this state may be given sessions, as far as its state goes. */
+/** Whether a worker may be given sessions, as far as its state is concerned. */
 export const takesSessions = (state: WorkerState): boolean => state === "RUNNING"
 
 /** Whether a worker in this state will be there again: its place among a listener's workers is kept. */

@@ -534,7 +534,7 @@ describe("Options", () => {
         assert.strictEqual(reason.option, "config")
         assert.strictEqual(
           reason.message,
-          `config: got ${given}; it must be made of JSON's values and of shared memory, at most 64 levels deep`
+          `config: got ${given}; it must be made of JSON values and shared memory, at most 64 levels deep`
         )
         assert.notInclude(reason.message, "hush")
       })
