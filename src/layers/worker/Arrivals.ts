@@ -8,8 +8,8 @@
  * cutThroughAccepted ─► claimed ─────────────────────────────────────────► the application
  * ```
  *
- * An offer is claimed in one place, by one compare-and-swap in its block: it may have been taken back, and then it is
- * nothing to this worker, which says that it has come past it.
+ * An offer is claimed in one place, by one compare-and-swap in its block. If it has been taken back, it is nothing to
+ * this worker, which says that it has passed the offer.
  */
 import * as Result from "effect/Result"
 import type * as Net from "node:net"
@@ -32,7 +32,7 @@ type Accept = (session: Session) => void
 /** A listener that this worker has a seat at. */
 interface Seat {
   readonly accept: Accept
-  /** Its endpoint as it was asked for, in one spelling: TLS has its options by that. */
+  /** Its endpoint as it was asked for, in one spelling, by which TLS finds its options. */
   readonly endpoint: string
 }
 
@@ -83,7 +83,7 @@ export class Arrivals {
     this.#seats.set(listener, { accept, endpoint: spelled })
   }
 
-  /** What the listener's sessions have become so far goes on. */
+  /** The listener's sessions go on, in whatever state they are. */
   unlisten(listener: Handle.ListenerHandle): void {
     this.#seats.delete(listener)
   }
@@ -146,16 +146,16 @@ export class Arrivals {
     this.#start(this.#sessions.openSocket(moving.identity, socket), moving.seat)
   }
 
-  /** The host ends a session whose handshake is under way: it is not waited for. */
+  /** The host ends a session whose handshake is under way, without waiting for the handshake. */
   breakHandshake(handle: Handle.SessionHandle): void {
     this.#handshakes.get(handle)?.resetAndDestroy()
   }
 
-  /** Has the handshake done, and gives the application the session behind it. */
+  /** Has the handshake made, and gives the application the session behind it. */
   #secure(below: Net.Socket, { identity, seat }: Moving): void {
     const { tls } = this.#place
     const { handle } = identity
-    // of another application's listener, whose workers end TLS: this one's do not
+    // the listener is another application's, whose workers end TLS; this application's do not
     if (tls === undefined) {
       below.resetAndDestroy()
       this.#outbox.control({ _tag: "insecure", session: handle, reason: "tls-failed" })
@@ -187,7 +187,7 @@ export class Arrivals {
     this.#outbox.io(Message.Gone, handle)
   }
 
-  /** Nobody comes any more: the host is gone, or has given this worker up. */
+  /** Nothing arrives any more: the host is gone, or has given this worker up. */
   detach(): void {
     for (const handle of this.#moving.keys()) this.#place.receiveSocket(handle)?.resetAndDestroy()
     this.#moving.clear()

@@ -2,13 +2,14 @@
  * A cut-through session as one of its workers holds it (W16): the worker at the other end reads what this one writes.
  *
  * **How the two tell each other** A write that raises the fifo's event flag, and a read that the writer waits for, set
- * the bit of the other's session in the other's inbox. Whoever finds its bit set takes a {@link CutThroughSession.look}
- * at both fifos. How the session ends goes by way of the host, which tells the other after the bytes are there.
+ * the bit of the other's session in the other's inbox. A worker that finds the bit set takes a
+ * {@link CutThroughSession.look} at both fifos. News of the session's end goes by way of the host, which tells the
+ * other worker after the bytes are there.
  *
- * **How it is given up** {@link CutThroughSession.close} first says so in the session's block, then looks at what it has
- * not read: if that is anything the other worker gets to see a reset. A write of the other one looks at that word when
- * its bytes are in the fifo. So bytes that are written while the reader closes are not lost without a word: the reader
- * has found them, or the writer is told that the session takes no more.
+ * **How it is given up** {@link CutThroughSession.close} first says so in the session's block, then looks for bytes
+ * that it has not read: if there are any, the other worker gets to see a reset. A write of the other worker looks at
+ * the block when its bytes are in the fifo. So bytes that are written while the reader closes are not lost silently: either
+ * the reader has found them, or the writer is told that the session takes no more.
  *
  * The other worker is not trusted. Positions and places that make no sense cost this session, and nothing else.
  */
@@ -25,7 +26,7 @@ import { type FifoMemory, type FifoOwner, FifoSession } from "./FifoSession.ts"
 
 /** What a session needs of its worker. */
 export interface CutThroughOwner extends FifoOwner {
-  /** The session's place in the inbox may be another's from here on. */
+  /** From here on the session's place in the inbox may be given to another. */
   leftInbox(session: CutThroughSession): void
 }
 
@@ -54,7 +55,7 @@ export class CutThroughSession extends FifoSession {
   readonly #sizes: CutThroughSegment.Sizes
   readonly #peer: Inbox.Sender
   readonly #peerSlot: number
-  /** The other worker wrote what makes no sense. */
+  /** The other worker wrote something that makes no sense. */
   #corrupt = false
 
   constructor(
@@ -164,8 +165,8 @@ export class CutThroughSession extends FifoSession {
   }
 
   /**
-   * What is in the fifo now was written before this look: if the other side has not closed yet, it will find it. One that
-   * had read all of it before it closed has got what it wanted.
+   * What is in the fifo now was written before this look: if the other side has not closed yet, it will find the bytes.
+   * If it had read all of them before it closed, it has got what it wanted.
    */
   #unlessRefused(taken: number): number {
     return taken > 0 && this.#refused && this.tx?.size !== 0 ? -1 : taken
@@ -181,9 +182,9 @@ export class CutThroughSession extends FifoSession {
     super.abort()
   }
 
-  /** Says that nothing more is read here; returns the bytes that were not. */
+  /** Says that nothing more is read here; returns the number of bytes that were not read. */
   #giveUp(): number {
-    // once the connection is gone there is nobody to tell, and the segment of a session that was let go of is not ours
+    // once the connection is gone there is nobody to tell, and the segment of a session that was released is not ours
     if (this.closed) return 0
     SessionBlock.setClosed(this.#segment, 0, this.#side)
     return this.available
@@ -213,7 +214,7 @@ export class CutThroughSession extends FifoSession {
     if (!(error instanceof Fifo.FifoCorrupt)) throw error
     this.#corrupt = true
     SessionBlock.setClosed(this.#segment, 0, this.#side)
-    this.onReset(`the worker at the other end wrote what makes no sense: ${error.message}`)
+    this.onReset(`the worker at the other end wrote something that makes no sense: ${error.message}`)
     super.abort()
     return answer
   }

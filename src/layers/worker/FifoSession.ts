@@ -1,12 +1,12 @@
 /**
  * A session as its worker holds it: two fifos, and what has been said and heard about their ends.
  *
- * The connection is gone when the host's clean-up message has come. The fifos are let go of (`release`) when the
- * connection is gone and the app wants nothing more from them: it has read everything, given the session up, or the
- * connection broke. From then on their memory may be another session's, so nothing here touches it.
+ * The connection is gone when the host's clean-up message has come. The fifos are released when the connection is gone
+ * and the app wants nothing more from them: it has read everything, given the session up, or the connection broke. From
+ * then on their memory may be another session's, so nothing here touches it.
  *
- * What is different where the peer is another worker is in `CutThroughSession`. Reading, writing and the end are one state
- * machine, and so one class.
+ * What is different where the peer is another worker is in `CutThroughSession`. Reading, writing and the end are one
+ * state machine, and so one class.
  */
 import type * as Fifo from "../../domain/memory/Fifo.ts"
 import { FifoConsumer } from "../../domain/memory/FifoConsumer.ts"
@@ -34,10 +34,10 @@ export interface FifoMemory {
   starved(session: FifoSession): void
 }
 
-/** What a session needs of its worker besides. */
+/** What else a session needs of its worker. */
 export interface FifoOwner {
   readonly outbox: Pick<Outbox, "io" | "control">
-  /** The session has let go of its fifos. */
+  /** The session has released its fifos. */
   released(session: FifoSession): void
 }
 
@@ -60,12 +60,12 @@ export class FifoSession implements WorkerSession {
   /** `end`, `close` or `abort` was called. */
   #txEnded = false
   #givenUp = false
-  /** The host moves the bytes. */
+  /** The host moves the bytes, in place of this session. */
   #spliced = false
   #gone = false
   /** A write was cut short. */
   #blocked = false
-  /** Whether the worker looks at it when idle memory is given back, and whether it was written to since. */
+  /** Whether the worker looks at it when idle memory is given back, and whether it has been written to since. */
   #hot = false
   #written = false
 
@@ -102,7 +102,7 @@ export class FifoSession implements WorkerSession {
     return this.#memory.txFifoSize
   }
 
-  /** The fifos' ends; `undefined` once they have been let go of. */
+  /** The fifos' ends; `undefined` once the fifos have been released. */
   protected get rx(): FifoConsumer | undefined {
     if (this.#released || this.#spliced) return undefined
     return this.#rxEnd ??= this.makeRx()
@@ -164,7 +164,7 @@ export class FifoSession implements WorkerSession {
     const read = rx.read(bytes)
     if (read.tell) this.tellRoom()
     if (this.#gone) this.#release()
-    // a worker at the other end may take bytes back: memory that was never written is nobody's to see
+    // a worker at the other end may take bytes back: memory that was never written is for nobody to see
     return read.bytes < size ? bytes.subarray(0, read.bytes) : bytes
   }
 
@@ -205,12 +205,12 @@ export class FifoSession implements WorkerSession {
     if (wait === "memory") this.#memory.starved(this)
   }
 
-  /** Tells the peer that bytes which it waits for have been read. */
+  /** Tells the peer that bytes have been read, if the peer waits for that. */
   protected tellRoom(): void {
     this.#io(Message.Drained)
   }
 
-  /** Tells the peer of bytes, unless it has been told and has not looked yet. */
+  /** Tells the peer of bytes, unless it was told of others and has not looked yet. */
   protected announce(tx: FifoProducer): void {
     this.#written = true
     if (!this.#hot) {
@@ -257,7 +257,7 @@ export class FifoSession implements WorkerSession {
     else this.#owner.outbox.control({ _tag: how, session: this.handle })
   }
 
-  /** The host says that there are bytes to read. The flag goes first: what comes after it is announced again. */
+  /** The host says that there are bytes to read. The flag goes first: bytes that come after it are announced again. */
   onReadable(): void {
     const { rx } = this
     if (rx === undefined) return
@@ -284,7 +284,7 @@ export class FifoSession implements WorkerSession {
   /** The host's last word on the session. */
   onCleanup(): void {
     this.#gone = true
-    // the fifos are let go of whatever the handler does: it may have given the session up before, and nobody asks twice
+    // the fifos are released whatever the handler does: it may have given the session up before, and nobody asks twice
     try {
       this.handler?.closed?.(this, this.reset)
     } finally {
@@ -292,12 +292,12 @@ export class FifoSession implements WorkerSession {
     }
   }
 
-  /** Its worker forgets it. */
+  /** The worker forgets the session. */
   protected released(): void {
     this.#owner.released(this)
   }
 
-  /** Nothing: what its peer does comes by way of the host, which says so. */
+  /** Does nothing: what the session's peer does comes by way of the host, which says so. */
   look(): void {}
 
   takeSocket(): undefined {}
@@ -323,7 +323,7 @@ export class FifoSession implements WorkerSession {
     this.#gone = true
     this.#letGo()
     this.reset ??= "the worker was detached"
-    // one that was over, with bytes that nobody had read, has said so
+    // a session that was over, with bytes that nobody had read, has said so already
     if (!told) this.handler?.closed?.(this, this.reset)
   }
 

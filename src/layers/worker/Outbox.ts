@@ -1,5 +1,5 @@
 /**
- * What a worker says to the host: straight into the queue, or, while that is full, in order behind what waits already.
+ * What a worker says to the host: straight into the queue, or, while the queue is full, in order behind what waits.
  *
  * Sessions bound what waits: each has few messages to say. This module is a hot path: plain synchronous code.
  */
@@ -48,7 +48,7 @@ export class Outbox {
     this.#queue.uncork()
   }
 
-  /** The host hears nothing any more. */
+  /** From here on nothing is said to the host. */
   close(): void {
     this.#closed = true
     this.#waiting.length = 0
@@ -76,7 +76,7 @@ export class Outbox {
       while (sent < this.#waiting.length && this.#enqueue(this.#waiting[sent]!) !== Mq.Full) sent++
       if (sent > 0) this.#waiting.splice(0, sent)
       if (this.#waiting.length === 0 || asked) return
-      // the host can only make room of what it sees
+      // the host can only make room of messages that it sees
       this.#queue.flush()
       this.#queue.wantRoom()
     }

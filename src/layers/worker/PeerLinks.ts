@@ -1,14 +1,14 @@
 /**
- * What a worker shares with other workers for cut-through sessions (W16): a link to each that it has one with, and the
- * inbox in which they say which of its sessions has something to look at.
+ * What a worker shares with other workers for cut-through sessions (W16): a link to each worker that it has such a
+ * session with, and the inbox in which they say which of its sessions have something to look at.
  *
- * The worker sleeps on the inbox as it does on its queue, once it has a link. This module is a hot path.
+ * Once it has a link, the worker sleeps on the inbox as it does on its queue. This module is a hot path.
  */
 import * as Inbox from "../../domain/memory/Inbox.ts"
 import type { CutThroughSession } from "./CutThroughSession.ts"
 import type { ReceivedLink, WorkerPlace } from "./WorkerPlace.ts"
 
-/** A link, and what says by it that a session has something to look at. */
+/** A link, and the sender that says over it that a session has something to look at. */
 interface Link extends ReceivedLink {
   readonly sender: Inbox.Sender
 }
@@ -39,7 +39,7 @@ export class PeerLinks {
     this.#links.delete(number)
   }
 
-  /** Tells the worker at the other end of a link. */
+  /** What tells the worker at the other end of a link that there is something to look at. */
   sender(number: number): Inbox.Sender | undefined {
     return this.#links.get(number)?.sender
   }
@@ -63,11 +63,11 @@ export class PeerLinks {
 
   leave(session: CutThroughSession): void {
     this.#count--
-    // the slot may be the next one's already
+    // the slot may belong to the next session already
     if (this.#sessions[session.slot] === session) this.#sessions[session.slot] = undefined
   }
 
-  // ---- the inbox, for the loop that reads it; it is no matter while there is no link
+  // ---- the inbox, for the loop that reads it; without a link it plays no part
 
   get any(): boolean {
     return this.#links.size > 0

@@ -1,5 +1,5 @@
 /**
- * What a worker has asked of the host and not been answered yet. Each request has a number, and the answer the same.
+ * Requests that a worker has made of the host, until they are answered. An answer has the number of its request.
  */
 import type * as Message from "../../domain/memory/Message.ts"
 import type { Outbox } from "./Outbox.ts"
@@ -24,7 +24,10 @@ export class Requests {
     this.#outbox = outbox
   }
 
-  /** Asks, with a number of its own. Returns how to take it back: the host is told so of a connect, and nobody hears. */
+  /**
+   * Asks, with a number of its own. Returns how to withdraw the request: then `answered` is not called, and the host is
+   * told if the request is a connect.
+   */
   ask(message: (request: number) => Request, answered: Answered): () => void {
     if (this.#detached) {
       answered(undefined)
@@ -40,7 +43,7 @@ export class Requests {
     }
   }
 
-  /** The host has answered; `false` when whoever asked has given up meanwhile, or nobody did. */
+  /** The host has answered; `false` when the request has been withdrawn meanwhile, or there was no such request. */
   answer(reply: Reply): boolean {
     const answered = this.#waiting.get(reply.request)
     if (answered === undefined) return false
@@ -49,7 +52,7 @@ export class Requests {
     return true
   }
 
-  /** Nobody answers any more. */
+  /** Nothing is answered any more. */
   detach(): void {
     this.#detached = true
     for (const answered of this.#waiting.values()) answered(undefined)

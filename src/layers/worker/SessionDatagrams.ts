@@ -1,15 +1,16 @@
 /**
  * Messages over a session: each arrives whole or not at all, and in order.
  *
- * **When to use** This is how a session of `udp:` is used, whose messages are datagrams: anything else that is written to one breaks it. Over
- * another kind of session, between two ends that both use this module, messages are like datagrams, except that none gets
- * lost.
+ * **When to use** This is how a session of `udp:` is used, whose messages are datagrams: anything else that is written
+ * to such a session breaks it. Over another kind of session, between two ends that both use this module, messages are
+ * like datagrams, except that none gets lost.
  *
- * A message lies in the fifo as `Datagram` says. It is written in one piece, so the sender never holds half of one. It may come in parts, and
- * what has come is taken out of the fifo, which has less room than a message needs while memory is short.
+ * A message lies in the fifo as `Datagram` says. It is written in one piece, so the sender never holds half of one. It
+ * may come in parts, and what has come is taken out of the fifo, which has less room than a message needs while memory
+ * is short.
  *
- * Both functions are plain synchronous code, for use from a `SessionHandler`: send again when `writable` says so, receive
- * until nothing comes when `readable` does. A session is used for messages from its first byte on in that direction.
+ * Both functions are plain synchronous code, for use from a `SessionHandler`: send again when `writable` is called, and
+ * on `readable` receive until nothing comes. A direction is used for messages from its first byte on, or never.
  *
  * @since 0.1.0
  */
@@ -18,7 +19,7 @@ import type { Session } from "../../services/Sessions.ts"
 
 const { HEADER } = Datagram
 
-/** The message that a session receives now: how long it is, and what has come of it. */
+/** The message that a session is receiving: how long it is, and the part that has come. */
 interface Incoming {
   readonly length: number
   readonly parts: Array<Uint8Array>
@@ -28,7 +29,7 @@ interface Incoming {
 /** Not in the sessions themselves: few are used for messages, and a session of any kind can be. */
 const incoming = new WeakMap<Session, Incoming>()
 
-/** Where a length made no sense nothing after it does. */
+/** Sessions that have received a length that makes no sense: nothing after it makes sense either. */
 const senseless = new WeakSet<Session>()
 
 /**
@@ -41,7 +42,7 @@ export const isDatagrams = (session: Session): boolean => session.datagrams
 
 /**
  * Bytes of the largest message that the session can send. A datagram of that size is larger than most networks carry in
- * one piece: some 1200 bytes get anywhere.
+ * one piece; one of up to some 1200 bytes gets through anywhere.
  *
  * @category accessors
  * @since 0.1.0
@@ -52,8 +53,8 @@ export const largest = (session: Session): number =>
 /**
  * Sends one message, all or nothing.
  *
- * **Details** `"full"`: there is no room for it now; the handler's `writable` says when there is. `"too-large"`: it never
- * fits, see {@link largest}. `"closed"`: the session takes no more.
+ * **Details** `"full"`: there is no room for it now; the handler's `writable` is called when there is. `"too-large"`:
+ * it never fits, see {@link largest}. `"closed"`: the session takes no more.
  *
  * @category combinators
  * @since 0.1.0
@@ -66,7 +67,8 @@ export const send = (session: Session, bytes: Uint8Array): "sent" | "full" | "to
 }
 
 /**
- * The next message, or `undefined` when none is there whole. A length that no sender can have meant aborts the session.
+ * The next message, or `undefined` when none is there as a whole. A length that no sender can have meant aborts the
+ * session.
  *
  * @category combinators
  * @since 0.1.0
@@ -90,7 +92,7 @@ export const receive = (session: Session): Uint8Array | undefined => {
   return length === 0 ? new Uint8Array(0) : Buffer.concat(parts, length)
 }
 
-/** Reads the length of the next message, when it is there. */
+/** Reads the length of the next message, once all of the length is there. */
 const begin = (session: Session): Incoming | undefined => {
   if (senseless.has(session) || session.available < HEADER) return undefined
   const header = session.read(HEADER)

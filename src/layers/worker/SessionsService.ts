@@ -1,5 +1,5 @@
 /**
- * The `Sessions` service of a worker, over its loop: what the application's layer runs with.
+ * The `Sessions` service of a worker, over its loop: the service that the application's layer runs with.
  */
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -23,12 +23,12 @@ import type { Reply, Request } from "./Requests.ts"
 import { isConnected, WorkerLoop } from "./WorkerLoop.ts"
 import type { WorkerPlace, WorkerStart } from "./WorkerPlace.ts"
 
-/** The most milliseconds, some 49 days, that a connect can ask for: longer ones are given as many. */
+/** The most milliseconds, some 49 days, that a connect can ask for: a longer timeout becomes this one. */
 const LONGEST_TIMEOUT = 2 ** 32 - 1
 
 const givenUp: Refusal.Refusal = { reason: "Detached", detail: "the host has given this worker up" }
 
-/** The error that a reply stands for. A reason that the operation can't fail with is a fault of the host's. */
+/** The error that a reply stands for. A reason that the operation can't fail with is a fault of the host. */
 const failure = <R extends Refusal.Reason, E>(
   reply: Reply | undefined,
   isReason: (reason: Refusal.Reason) => reason is R,
@@ -37,7 +37,7 @@ const failure = <R extends Refusal.Reason, E>(
   const { detail, reason } = reply?._tag === "failed" ? reply : givenUp
   return isReason(reason)
     ? Effect.fail(make(reason, detail))
-    : Effect.die(new Error(`the host has answered "${reason}" to a request that can't fail so: ${detail}`))
+    : Effect.die(new Error(`the host has answered "${reason}" to a request that can't fail that way: ${detail}`))
 }
 
 const isConnectFailure = (reason: Refusal.Reason): reason is Refusal.ConnectReason | Refusal.Why =>
@@ -72,12 +72,12 @@ export const make = Effect.fnUntraced(function*(
     { backlog = 0, ipv6Only = false }: ListenOptions = {}
   ) {
     const flags = ipv6Only ? Message.IPV6_ONLY : 0
-    // uninterruptible: a listener that the host has made must be known here, or nobody would ever end it
+    // uninterruptible: a listener that the host has made must be known here, or nothing would ever end it
     return yield* Effect.acquireRelease(
       Effect.callback<Listener, ListenFailed>((resume) => {
         requests.ask((request) => ({ _tag: "listen", request, endpoint, backlog, flags }), (reply) => {
           if (reply?._tag === "bound") {
-            // here and now: the next message may be an offer for it
+            // right here: the next message may be an offer for this listener
             arrivals.listen(reply.listener, endpoint, accept)
             return resume(Effect.succeed({ handle: reply.listener, local: reply.local }))
           }

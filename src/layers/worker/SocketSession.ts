@@ -1,12 +1,12 @@
 /**
- * A session over a stream that its worker has itself: a socket that has moved to it, or one of TLS that ends here.
+ * A session over a stream that its worker holds itself: a socket that has moved to it, or one of TLS that ends here.
  *
  * To its application it looks like a session over fifos. What comes in is kept here until it is read: once it reaches
- * the bound of an rx fifo, the stream is paused, and the peer's window closes. A write takes what there is room for below
- * the bound of a tx fifo. The host hears of one thing only: that the connection is gone.
+ * the bound of an rx fifo, the stream is paused, and the peer's window closes. A write takes as many bytes as there is
+ * room for below the bound of a tx fifo. The host hears of one thing only: that the connection is gone.
  *
  * The stream begins to flow when the application has been given the session, unless it has taken the stream by then
- * (see {@link SocketSession.takeSocket}): what is written for sockets works on the socket itself.
+ * (see {@link SocketSession.takeSocket}): code that is written for sockets works on the socket itself.
  *
  * Reading, writing and the end are one state machine, and so one class: what becomes of the stream depends on all three.
  *
@@ -22,7 +22,7 @@ import type { SessionHandler } from "../../services/Sessions.ts"
 import * as SocketBreak from "../transport/SocketBreak.ts"
 import type { SessionIdentity, WorkerSession } from "./WorkerSession.ts"
 
-/** What it runs on: a socket, or a stream that has all of a socket that it needs. */
+/** What the session runs on: a socket, or a stream that has everything of a socket that the session needs. */
 export type SocketStream = Duplex & Pick<Net.Socket, "setTimeout" | "destroySoon" | "resetAndDestroy">
 
 /** What a session needs of its worker. */
@@ -75,7 +75,7 @@ export class SocketSession implements WorkerSession {
   readonly #owner: SocketOwner
   readonly #stream: OwnedStream
   readonly #below: SocketStream | undefined
-  /** What was received and not read: all of it but the first `#read` bytes of the first. */
+  /** What was received and not read: all chunks, but without the first `#read` bytes of the first one. */
   readonly #chunks: Array<Uint8Array> = []
   #read = 0
   #available = 0
@@ -85,14 +85,14 @@ export class SocketSession implements WorkerSession {
   #txEnded = false
   #givenUp = false
   #gone = false
-  /** Bytes of room that a write which was cut short waits for; 0 when no write waits. */
+  /** Bytes of room that a write which was cut short waits for; 0 while no write waits. */
   #awaited = 0
   #onWritten: (() => void) | undefined
   #error: NodeJS.ErrnoException | undefined
-  /** Why the host broke it, in a sentence. */
+  /** Why the host broke the session, in a sentence. */
   #why: string | undefined
 
-  /** `below` is the socket below `stream`, where that is one of TLS: a reset has to come from the lowest one. */
+  /** `below` is the socket below `stream`, where `stream` is one of TLS: a reset has to come from the lowest one. */
   constructor(
     owner_: SocketOwner,
     stream: SocketStream,
@@ -235,7 +235,7 @@ export class SocketSession implements WorkerSession {
     return length
   }
 
-  /** The caller's bytes are its own again at once, so the stream gets a copy. */
+  /** The caller may use its bytes again at once, so the stream gets a copy. */
   #send(bytes: Uint8Array, from: number, length: number): void {
     const copy = Buffer.allocUnsafe(length)
     copy.set(length === bytes.length ? bytes : bytes.subarray(from, from + length))
@@ -320,7 +320,7 @@ export class SocketSession implements WorkerSession {
 
   // ---- what the host says
 
-  /** The host ends it in order, as {@link close} does. */
+  /** The host ends the session in order, as {@link close} does. */
   onEnded(): void {
     if (!this.#gone) {
       this.#txEnded = true
@@ -328,7 +328,7 @@ export class SocketSession implements WorkerSession {
     }
   }
 
-  /** The host breaks it. */
+  /** The host breaks the session. */
   onReset(reason: string): void {
     this.#why = reason
     this.#break()
@@ -346,7 +346,7 @@ export class SocketSession implements WorkerSession {
     if (!this.#taken) this.handler?.closed?.(this, this.reset)
   }
 
-  // nothing of these comes for a connection that has moved
+  // the host says none of these of a connection that has moved
   onReadable(): void {}
   onWritable(): void {}
   onCleanup(): void {}

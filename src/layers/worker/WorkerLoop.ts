@@ -2,9 +2,9 @@
  * The loop of a worker: reads what the host says in its queue, and what other workers say in its inbox, and hands each
  * message to the part that it is for.
  *
- * | part | what is its |
+ * | part | what it looks after |
  * |---|---|
- * | `ReadLoop` | read a batch, look again, sleep |
+ * | `ReadLoop` | reading a batch, looking again, sleeping |
  * | `Arrivals` | listeners, offers, sockets that move here, TLS handshakes |
  * | `WorkerSessions` | the sessions that are open |
  * | `WorkerMemory` | segments, and the memory of tx fifos |
@@ -13,7 +13,7 @@
  * | `Outbox` | what goes to the host |
  *
  * The same code runs on a worker thread and on the host's loop: what differs is its `WorkerPlace`. `SessionsService` is
- * what the application sees of it. This module is a hot path: plain synchronous code, woken by the doorbell.
+ * what the application sees of the loop. This module is a hot path: plain synchronous code, woken by the doorbell.
  */
 import * as Deferred from "effect/Deferred"
 import * as Exit from "effect/Exit"
@@ -37,7 +37,7 @@ import { type Connected, WorkerSessions } from "./WorkerSessions.ts"
 
 /** The most microseconds for which a worker waits for a connection that it has claimed, and does nothing else. */
 const LONGEST_MOVE = 300
-/** Looks between two looks at the clock, while the worker waits for an answer without sleeping. */
+/** Checks for an answer between two looks at the clock, while the worker waits without sleeping. */
 const LOOKS = 32
 
 const readable = (session: WorkerSession): void => session.onReadable()
@@ -62,10 +62,10 @@ export class WorkerLoop {
   readonly #memory: WorkerMemory
   readonly #links: PeerLinks
   readonly #reading: ReadLoop
-  /** For the answers of workers, and for connections that were claimed and are on their way. */
+  /** For the answers of other workers, and for connections that were claimed and are on their way. */
   readonly #peerSpin: Spin
   readonly #moveSpin: Spin
-  /** It has slept since it last looked at a cut-through session. */
+  /** The worker has slept since it last looked at a cut-through session. */
   #slept = false
   #detached = false
 
@@ -90,7 +90,7 @@ export class WorkerLoop {
     return this.sessions.size + this.arrivals.moving
   }
 
-  /** Reads what there is; for every ring of the host's and of other workers. */
+  /** Reads what there is; to be called at every ring of the host's and of other workers. */
   get wake(): () => void {
     return this.#reading.wake
   }
@@ -126,7 +126,7 @@ export class WorkerLoop {
       begin: () => {
         this.#outbox.cork()
         if (!links.any) return
-        // one of the two has rung: the other need not
+        // one of queue and inbox has rung: the other need not
         this.#inbound.wake()
         links.wake()
       },
@@ -151,9 +151,9 @@ export class WorkerLoop {
     }, doorbell.soon)
   }
 
-  /** Waits for a moment instead of going to sleep, where an answer is likely to come sooner than a ring would. */
+  /** Waits for a moment instead of going to sleep, if an answer is likely to come sooner than a ring would. */
   #wait(): void {
-    // what this worker does next may block it for long, and nobody else can have a connection that it has claimed
+    // what this worker does next may block it for long, and a connection that it has claimed can go to no other worker
     if (this.arrivals.moving > 0) {
       if (this.#moveSpin.budget > 0) this.#await(this.#moveSpin)
       else this.#moveSpin.woken()
@@ -239,18 +239,18 @@ export class WorkerLoop {
     // the host may have closed it unasked
     if (reply._tag === "unlistened") this.arrivals.unlisten(reply.listener)
     const heard = this.requests.answer(reply)
-    // whoever asked for it has given up meanwhile
+    // the caller that asked for the session has given up meanwhile
     if (!heard && isConnected(reply)) this.sessions.openConnected(reply)?.abort()
-    // the server may have written before there was anybody here to hear of it
+    // the server may have written before there was anything here to hear of it
     const opened = reply._tag === "cutThroughConnected" ? this.#links.session(reply.slot) : undefined
     if (opened !== undefined) this.sessions.guard(opened, lookForBytes)
   }
 
   #tell(handle: Handle.SessionHandle, edge: (session: WorkerSession) => void): void {
     const session = this.sessions.get(handle)
-    // one that has not become a session yet is not waited for
+    // a claimed session that has not opened yet is not waited for
     if (session === undefined) return this.arrivals.breakHandshake(handle)
-    // what the other worker did before comes first; that it is there does not mean that it was looked at
+    // what the other worker did before comes first: it has arrived, but may not have been looked at
     if (session.cutThrough) this.sessions.guard(session, look)
     this.sessions.guard(session, edge)
   }

@@ -1,9 +1,9 @@
 /**
  * The segments of a worker, and the memory in them that it allocates tx fifos from.
  *
- * When that runs out, the worker asks for a segment, once until it is answered or {@link WorkerMemory.trim} comes by; the
- * sessions that could not write wait. When some has come free, or a segment has come, they may try again. A segment that
- * was added goes back once nothing in it is in use.
+ * When that memory runs out, the worker asks for a segment, and does not ask again until it is answered or
+ * {@link WorkerMemory.trim} is called; the sessions that could not write wait. When memory has come free, or a segment
+ * has come, they may try again. An added segment goes back once nothing in it is in use.
  */
 import * as Fifo from "../../domain/memory/Fifo.ts"
 import * as Segment from "../../domain/memory/Segment.ts"
@@ -22,7 +22,7 @@ export class WorkerMemory implements FifoMemory {
   readonly #guard: Guard
   readonly #segments = new Map<number, Segment.Segment>()
   readonly #arenas: Segment.Arenas
-  /** Segments with an arena of this worker's that can go back. */
+  /** Segments with an arena of this worker that can go back. */
   readonly #added = new Set<number>()
   /** Sessions that hold tx memory, and those that wait for some. */
   readonly #hot = new Set<FifoSession>()
@@ -78,7 +78,7 @@ export class WorkerMemory implements FifoMemory {
     this.#starved.add(session)
   }
 
-  /** The session has let go of its memory. */
+  /** The session has released its memory. */
   forget(session: FifoSession): void {
     this.#hot.delete(session)
     this.#starved.delete(session)

@@ -15,21 +15,21 @@ import type { WorkerTls } from "./WorkerTls.ts"
 export interface WorkerStart {
   readonly info: WorkerInfo
   readonly endpoints: ReadonlyArray<string>
-  /** Whether a program that listens by itself listens where it says, and not on these. */
+  /** Whether a program that listens by itself listens where it chooses, and not on these. */
   readonly suggested?: boolean | undefined
   readonly config: unknown
   readonly geometry: Mq.Geometry
   /** Its first segment, with the queues, and where its own arena begins there. */
   readonly buffer: ArrayBufferLike
   readonly hostBytes: number
-  /** Where other workers say that a cut-through session has something to look at. */
+  /** In this inbox other workers say that a cut-through session has something to look at. */
   readonly inbox: SharedArrayBuffer
-  /** How TLS ends here, if it may. */
+  /** How TLS ends in the worker, if it may. */
   readonly tls?: TlsStart | undefined
   /** Bytes that a fifo of a session holds, in each direction. */
   readonly rxFifoSize: number
   readonly txFifoSize: number
-  /** Milliseconds between two looks for idle fifo memory. */
+  /** Milliseconds between two checks for idle fifo memory. */
   readonly trimInterval: number
 }
 
@@ -51,21 +51,21 @@ export interface WorkerPlace {
   readonly receiveLink: (link: number, wake: () => void) => ReceivedLink | undefined
   /** The socket of a session that the host has handed over. */
   readonly receiveSocket: (session: Handle.SessionHandle) => Net.Socket | undefined
-  /** The application's certificates, as the host has last handed them over; `undefined` when there are none newer. */
+  /** The application's certificates, as the host last handed them over; `undefined` when there are no newer ones. */
   readonly receiveCertificates: () => ReadonlyArray<PostedCertificate> | undefined
   /** Ends TLS, in a worker that may have to. */
   readonly tls: WorkerTls | undefined
   /**
-   * The most microseconds for which a worker with cut-through sessions waits before it goes to sleep; 0: it never waits,
-   * not even for a connection that it has claimed.
+   * The most microseconds for which a worker with cut-through sessions waits before it goes to sleep; 0: it never
+   * waits, not even for a connection that it has claimed.
    */
   readonly spin: number
-  /** For a worker that is slow on purpose: it takes one message a look, and this is how it comes to the next one. */
+  /** For a worker that is slow on purpose: it takes one message at a time, and this is how it gets to the next one. */
   readonly pace?: () => Soon | undefined
   /** The host wants the application to stop. */
   readonly stop: () => void
-  /** The application's code threw where nobody else hears of it. */
+  /** The application's code threw where nothing else hears of it. */
   readonly report: (error: unknown) => void
-  /** The host wrote what no host writes: this worker can't go on, and hears and says nothing more. */
+  /** The host wrote what no host writes: this worker can't go on, and from here on hears and says nothing. */
   readonly fault: (detail: string) => void
 }

@@ -1,8 +1,10 @@
 /**
  * A session as its worker holds it, whatever its bytes go through: fifos that the host has the other ends of
- * (`FifoSession`), rings that another worker has the other ends of (`CutThroughSession`), or a socket (`SocketSession`).
+ * (`FifoSession`), rings that another worker has the other ends of (`CutThroughSession`), or a socket
+ * (`SocketSession`).
  *
- * The `on…` are what the host says of it. Each may call the application, so they are called through a {@link Guard}.
+ * The `on…` methods are what the host says of the session. Each may call the application, so each is called through a
+ * {@link Guard}.
  */
 import type { Session } from "../../services/Sessions.ts"
 
@@ -15,11 +17,11 @@ export interface WorkerSession extends Session {
   onCleanup(): void
   /** The host is gone, or has given this worker up: nothing can be sent or freed any more. */
   onDetached(): void
-  /** Takes in what a peer that does not come past the host has done. */
+  /** Takes in what a peer has done that does not go through the host. */
   look(): void
 }
 
-/** Which session it is, and what is known of it when it begins. */
+/** Which session it is, and what is known of the session when it begins. */
 export type SessionIdentity = Pick<Session, "handle" | "remote" | "local" | "about">
 
 /** Runs an edge of the application. One that throws costs its session, not the worker. */

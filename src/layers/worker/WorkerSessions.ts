@@ -1,5 +1,5 @@
 /**
- * The sessions of a worker, by their slots in the host's table: how each kind of them begins, and that it is over.
+ * The sessions of a worker, by their slots in the host's table: how each kind of session begins, and what its end does.
  */
 import type * as Inbox from "../../domain/memory/Inbox.ts"
 import * as Message from "../../domain/memory/Message.ts"
@@ -16,7 +16,7 @@ import { type SocketOwner, SocketSession, type SocketStream } from "./SocketSess
 import type { WorkerMemory } from "./WorkerMemory.ts"
 import type { Guard, SessionIdentity, WorkerSession } from "./WorkerSession.ts"
 
-/** The reply that a connect has become a session. */
+/** The reply by which a connect becomes a session. */
 export type Connected = Message.Of<"connected" | "cutThroughConnected">
 
 const detached = (session: WorkerSession): void => session.onDetached()
@@ -49,7 +49,7 @@ export class WorkerSessions implements CutThroughOwner, SocketOwner {
     return this.#memory.txFifoSize
   }
 
-  /** The session of a handle; a stale one has none. */
+  /** The session of a handle; `undefined` when the handle is stale. */
   get(handle: Handle.SessionHandle): WorkerSession | undefined {
     const session = this.#sessions.get(Handle.index(handle))
     return session?.handle === handle ? session : undefined
@@ -63,9 +63,9 @@ export class WorkerSessions implements CutThroughOwner, SocketOwner {
 
   // ---- how they begin
 
-  /** Which session a message tells of. What it says of where more is written down is read here. */
+  /** Which session a message tells of. If the message says where more is written down, that is read here. */
   identityOf(message: Message.Of<"accepted" | "connected">): SessionIdentity {
-    // one text for all sessions of an endpoint
+    // one string for all sessions of an endpoint
     if (message.local !== this.#local) this.#local = message.local
     const { aboutBytes, aboutOffset, aboutSegment, remote, session } = message
     const bytes = aboutBytes === 0 ? undefined : this.#memory.view(aboutSegment)
@@ -95,7 +95,7 @@ export class WorkerSessions implements CutThroughOwner, SocketOwner {
     return this.#enter(new SocketSession(this, stream, identity, below))
   }
 
-  /** The session of a connect that has succeeded; none when its segment or its link is not here. */
+  /** The session of a connect that has succeeded; `undefined` when its segment or its link is not here. */
   openConnected(reply: Connected): Session | undefined {
     const segment = this.#memory.segment(reply.segment)
     if (segment === undefined) return undefined

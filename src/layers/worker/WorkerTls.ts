@@ -1,8 +1,8 @@
 /**
  * TLS that ends in a worker: handshakes on sessions that it has claimed, with the certificates of its application.
  *
- * The host posts the certificates when the worker starts, and again when they change; handshakes from then on show the
- * new ones. Connections move to the worker for it: where they can't, TLS ends in the host. Handshakes are bounded in
+ * The host posts the certificates when the worker starts, and again when they change; later handshakes show the new
+ * ones. For this, connections move to the worker; where they can't, TLS ends in the host. Handshakes are bounded in
  * number and time as in the host, by the same options, per worker and listener.
  */
 import { X509Certificate } from "node:crypto"
@@ -31,7 +31,7 @@ interface ListenerTls {
   readonly handshakes: Handshakes
 }
 
-/** How a handshake ends that does not become a session. */
+/** The end of a handshake that does not become a session. */
 export type Failed = (reason: Refusal.HandshakeReason) => void
 
 export type Done = (secure: Tls.TLSSocket, about: NonNullable<SessionAbout["tls"]>) => void
@@ -48,7 +48,7 @@ export class WorkerTls {
 
   /** The application's certificates from here on. */
   replace(posted: ReadonlyArray<PostedCertificate>): void {
-    // what is made of a certificate is kept by its object
+    // what is made of a certificate is kept by the identity of its object
     const before = new Map(this.#certificates.map((certificate) => [textOf(certificate.material), certificate]))
     this.#certificates = posted.map((material) =>
       before.get(textOf(material))
@@ -71,7 +71,7 @@ export class WorkerTls {
     return tls
   }
 
-  /** Begins a handshake on the socket of a session of the endpoint's. Either `done` or `failed` is called, later. */
+  /** Begins a handshake on the socket of one of the endpoint's sessions. Either `done` or `failed` is called, later. */
   begin(endpoint: string, socket: Net.Socket, done: Done, failed: Failed): void {
     const { acceptor, handshakes } = this.#tlsOf(endpoint)
     const handshake = handshakes.begin(

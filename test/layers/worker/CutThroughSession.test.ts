@@ -548,7 +548,10 @@ describe("cut-through sessions with a worker that can't be trusted", () => {
             assert.isFalse(ends[to].session.writable)
             yield* settled
             assert.strictEqual(ends[to].edges.length, 1)
-            assert.match(ends[to].edges[0]!, /^closed: the worker at the other end wrote what makes no sense: /)
+            assert.match(
+              ends[to].edges[0]!,
+              /^closed: the worker at the other end wrote something that makes no sense: /
+            )
             assert.deepStrictEqual(ends[from].edges, ["closed: the peer reset the connection"])
             assert.deepStrictEqual(worker.thrown, [])
             const next = yield* LocalHost.connect(host)
