@@ -1,4 +1,4 @@
-// A host whose message queues count, and whose workers share a quota of memory for their sessions.
+// A host whose message queues count their messages, and whose workers share a quota of memory for their sessions.
 import { NodeRuntime } from "@effect/platform-node"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -34,7 +34,7 @@ const messageQueue = Layer.effect(
   })
 ).pipe(Layer.provide(MessageQueueSegment.layer))
 
-/** Bytes of session memory that all workers may have together, and whom to tell when there are some again. */
+/** Bytes of session memory that all workers may still take, and the functions to call when some have come free. */
 export class Quota extends Context.Service<Quota, { bytes: number; readonly waiting: Set<() => void> }>()(
   "example/Quota"
 ) {}
@@ -72,7 +72,7 @@ const segmentManager = Layer.effect(
         free: (place) => {
           giveBack(place)
           manager.free(place)
-          // never from inside a free
+          // never called from inside a free
           for (const tell of quota.waiting) queueMicrotask(tell)
           quota.waiting.clear()
         },
@@ -98,7 +98,7 @@ const segmentManager = Layer.effect(
   })
 ).pipe(Layer.provide(SegmentManagerMemory.layer))
 
-/** What takes the place of the default layers. Both use services of the program, which it provides below. */
+/** What takes the place of the default layers. Both use services that the program below provides. */
 export const layers = { messageQueue, segmentManager }
 
 if (import.meta.main) {

@@ -1,6 +1,6 @@
 // A chat over WebSocket. Each member is on the worker that has the member's connection, so the workers meet in a room:
 // worker 0 keeps it, and every worker has a session to it, from thread to thread without a socket. What a member says
-// goes to the room, and from there to all workers, which tell their members. Needs local scope besides the global one.
+// goes to the room, and from there to all workers, which tell their members. Needs local scope as well as global scope.
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
@@ -20,7 +20,7 @@ const received = (session: Sessions.Session, take: (text: Uint8Array) => void): 
   }
 }
 
-/** A worker that can't keep up is put out and comes back; it has missed what was said meanwhile. */
+/** A worker that can't keep up is disconnected and joins again; it has missed what was said in the meantime. */
 const Room = Layer.effectDiscard(Effect.gen(function*() {
   const sessions = yield* Sessions.Sessions
   if (sessions.worker.worker !== 0) return
@@ -59,7 +59,7 @@ const Chat = HttpRouter.use(Effect.fnUntraced(function*(router) {
     })
   })
   const inRoom = Effect.scoped(stay).pipe(Effect.ignore, Effect.repeat(Schedule.spaced("50 millis")))
-  // all leave a worker that is being drained: members that connect again get another one
+  // all members leave a worker that is being drained; those that connect again get another worker
   yield* Effect.forkScoped(Effect.raceFirst(inRoom, sessions.draining))
 
   const member = Effect.gen(function*() {

@@ -1,4 +1,4 @@
-// A worker blocks its loop for three seconds, as it would to sort a large array. Who waits, and for how long?
+// A worker blocks its loop for three seconds, as if it sorted a large array. Which requests wait, and for how long?
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { AppWorker, SessionLayer } from "sluice"
@@ -27,7 +27,7 @@ it.effect("a worker that is blocked for 3 seconds delays one request, by 5 ms", 
     yield* advance("1 millis")
     assert.strictEqual(unlucky.body(), "worker 1\n")
 
-    // nobody else waits while worker 0 is behind
+    // no other client waits while worker 0 is behind
     const others = Array.from({ length: 10 }, get)
     yield* settled
     assert.deepStrictEqual(others.map(({ body }) => body()), Array(10).fill("worker 1\n"))

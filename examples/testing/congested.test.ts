@@ -1,4 +1,4 @@
-// No worker can take a connection. How many wait, for how long, and what happens to the others?
+// No worker can take a connection. How many connections wait, for how long, and what happens to the others?
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { AppWorker, SessionLayer } from "sluice"
@@ -44,7 +44,7 @@ it.effect("while all workers are congested three connections wait, for a second,
     assert.strictEqual((yield* arrivals).refused["hold-time"], 2)
     assert.strictEqual((yield* arrivals).held, 1)
 
-    // the client that still waits is served as soon as a worker can
+    // the client that still waits is served as soon as a worker can take it
     script(1).release()
     yield* settled
     assert.strictEqual(late.received().toString(), "1.0 hello\n")

@@ -1,4 +1,4 @@
-// A worker crashes. Who is cut off, who is not, and when is the worker back?
+// A worker crashes. Which clients are cut off, which are not, and when is the worker back?
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { AppWorker, SessionLayer } from "sluice"
@@ -29,7 +29,7 @@ it.effect("a crash resets the worker's sessions, moves its offers, and is over a
     assert.strictEqual(zero.received().toString(), "0.0 a\n")
     assert.strictEqual(one.received().toString(), "1.0 b\n")
 
-    // the next message for worker 1 offers it a connection: the worker dies of it, and worker 0 gets the connection
+    // the next message to worker 1 offers it a connection: the worker crashes on it, and worker 0 gets the connection
     script(1).crashAtNextMessage("a bug")
     const moved = [say("c"), say("d")]
     yield* settled

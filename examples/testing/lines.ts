@@ -1,4 +1,4 @@
-// An app module under test: each line comes back with the worker's number and how often that worker was started again.
+// An app module under test: each line comes back with the worker's number and how often the worker was started again.
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { createInterface } from "node:readline"
