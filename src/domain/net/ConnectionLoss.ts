@@ -8,7 +8,7 @@ const sentences: Partial<Record<SystemError.SystemErrorKind, string>> = {
   PeerClosed: "the peer has closed the connection",
   TimedOut: "the peer did not answer any more",
   ConnectionRefused: "nobody listens there",
-  Unreachable: "there is no way to that host"
+  Unreachable: "there is no route to that host"
 }
 
 /** It ended without an error, and not in order. */

@@ -54,7 +54,7 @@ export const handle = <H extends Handle.Handle>(name: string, description: strin
     Argument.filterMap((text) => Option.fromUndefinedOr(HandleText.parse<H>(text)), () => HandleText.HANDLE_RIGHT)
   )
 
-/** Parts of a path that are lost in one: the control API has the name in its path. */
+/** Names that would be lost as part of a path: the control API has the name in its path. */
 const lost = ["", ".", ".."]
 
 /** An application, by its name or its index. */

@@ -1,4 +1,4 @@
-/** `sluice deny …`: the source deny list of a running host. A change counts from the next connection on. */
+/** `sluice deny …`: the source deny list of a running host. A change takes effect with the next connection. */
 import * as Command from "effect/cli/Command"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"

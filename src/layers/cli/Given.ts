@@ -1,4 +1,4 @@
-/** What a setting was given, and where: the value is checked, and put where the options have it. */
+/** What a setting was given, and where. The value is checked, and put in its place in the options. */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Path from "node:path"
@@ -55,7 +55,7 @@ export const uriProblems = (given: Given): ReadonlyArray<string> =>
     return Result.isFailure(parsed) ? [`${given.source}: ${parsed.failure.message}`] : []
   })
 
-/** Puts a value where the options have it. */
+/** Puts a value in its place in the options. */
 export const assign = (input: Record<string, unknown>, option: string, value: unknown): void => {
   const [group, name] = option.split(".")
   if (group === undefined) return
@@ -76,7 +76,7 @@ export const path = (given: Given | undefined): Result.Result<string | undefined
 export const paths = (given: Given | undefined): Result.Result<ReadonlyArray<string>, string> => {
   if (given === undefined) return Result.succeed([])
   const { source } = given
-  // in the environment, as elsewhere, paths are set apart by colons
+  // in the environment, as elsewhere, paths are separated by colons
   const value = typeof given.value === "string" ? given.value.split(Path.delimiter) : given.value
   return Array.isArray(value) && value.every((path) => typeof path === "string" && path !== "")
     ? Result.succeed(value as ReadonlyArray<string>)

@@ -32,7 +32,7 @@ const descriptions: Readonly<Record<string, string>> = {
 const program: Settings.Program<ProxyConfig.ProxyOptions> = {
   settings: [
     ...own,
-    // what the module is told is made of the settings
+    // what the module is told is made from the settings
     ...Setting.hostSettings.filter(({ key }) => key !== "config").map((setting) => ({
       ...setting,
       description: descriptions[setting.key] ?? setting.description

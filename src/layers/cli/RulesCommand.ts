@@ -1,4 +1,4 @@
-/** `sluice rules …`: session rules of a running host. A change counts from the next session on. */
+/** `sluice rules …`: session rules of a running host. A change takes effect with the next session. */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
@@ -111,7 +111,7 @@ const add = Command.make(
   })
 ).pipe(
   Command.withDescription(
-    "Add a rule. Of the rules that match a session the most specific one holds; a session that no rule matches is allowed."
+    "Add a rule. The most specific rule that matches a session holds; a session that no rule matches is allowed."
   ),
   Command.withShortDescription("Add a rule"),
   Command.withExamples([

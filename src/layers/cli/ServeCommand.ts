@@ -43,7 +43,7 @@ const moduleUrl = Effect.fnUntraced(function*(path: string) {
   return Url.pathToFileURL(absolute).href
 })
 
-/** Puts what is in the files now in the place of the certificates that came from them, whenever it is asked to. */
+/** Replaces the certificates that came from files with what is in the files now, whenever it is asked to. */
 const reload = Effect.fnUntraced(function*(
   app: AppHandle,
   pairs: ReadonlyArray<TlsFiles.Pair>,
@@ -112,7 +112,7 @@ const serve = Effect.fnUntraced(function*(
   )
   const end = yield* Effect.raceFirst(detached, signalled)
   if (typeof end === "string") return yield* Effect.logInfo(end)
-  yield* Effect.logInfo(`${end.received}: stopping; once more to end at once`)
+  yield* Effect.logInfo(`${end.received}: stopping; send it once more to end at once`)
   yield* sessions.drain.pipe(
     Effect.timeoutOrElse({
       duration: Duration.sum(Duration.millis(settings.decoded.worker.drainTimeout), SLACK),
@@ -148,7 +148,7 @@ export const flagsOf = (settings: ReadonlyArray<Setting.Setting>): Record<string
 
 /** The flag that names a configuration file. */
 export const configFlag = Flag.String("config").pipe(
-  Flag.withDescription("JSON file with settings; flags and the environment go before it"),
+  Flag.withDescription("JSON file with settings; flags and the environment take precedence over it"),
   Flag.withMetavar("<file>"),
   Flag.optional
 )
@@ -156,7 +156,10 @@ export const configFlag = Flag.String("config").pipe(
 /** The session layer to serve with. */
 export type HostLayer = Layer.Layer<SessionLayer | SessionRules | Certificates>
 
-/** Serves the application of a module as it is set, until a signal comes, and drains; or until it is detached. */
+/**
+ * Serves the application of a module as the settings say until a signal comes, and then drains; or until it is
+ * detached.
+ */
 export const run = Effect.fnUntraced(function*(
   host: HostLayer,
   settings: Settings.Resolved<unknown>,

@@ -2,7 +2,7 @@
  * What `sluice serve` and `sluice proxy` can be told, and under which names.
  *
  * Each option of an application has one name in three spellings, all made from the table of options: `--revoke-after`,
- * `SLUICE_REVOKE_AFTER`, and `revokeAfter` in the file. What a setting means and how its value is written comes from
+ * `SLUICE_REVOKE_AFTER`, and `revokeAfter` in the file. What a setting means and how its value is written come from
  * that table, too.
  */
 import * as Options from "../../domain/options/Options.ts"
@@ -49,14 +49,14 @@ const keyOf = (option: string): string => {
 }
 
 /**
- * Options for a program alone: what no application needs that has its settings from a command line, and the secret, which
- * anybody who lists the processes of the machine would read. The environment and the file may have them.
+ * Options that have no flag: those that an application with settings from a command line does not need, and the secret,
+ * which anybody who lists the processes of the machine could read. The environment and the file may have them.
  */
 const withoutFlag = ["secret", "proxiedTransports", "tlsEngine"]
 
 /**
  * Options for the file alone: on the command line and in the environment, `config` is the file itself, authorities are
- * texts of many lines, and the others are no text.
+ * texts of many lines, and the others are not text.
  */
 const inFileOnly = ["config", "listeners", "certificates", "listener.clientAuthorities", "tlsClient.authorities"]
 
@@ -92,7 +92,10 @@ export const hostSettings: ReadonlyArray<Setting> = [
     metavar: "path",
     description: "Path of the control socket; default: sluice.sock in the user's runtime directory"
   }),
-  file("tlsCert", "File of a certificate for TLS listeners, with its chain; several times with as many --tls-key"),
+  file(
+    "tlsCert",
+    "File of a certificate for TLS listeners, with its chain; can be given several times, with as many --tls-key"
+  ),
   file("tlsKey", "File of the key of the certificate given in the same place"),
   file("clientCa", "File of authorities that sign the certificates which TLS clients must have"),
   file("serverCa", "File of authorities that sign the certificates of TLS servers that are connected to"),

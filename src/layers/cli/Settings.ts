@@ -1,6 +1,6 @@
 /**
- * What a serving command is told, from where: a flag goes before the environment, that before the configuration file, and
- * what is set nowhere has its default from the options.
+ * What a serving command is told, and where: a flag takes precedence over the environment, the environment over the
+ * configuration file, and what is set nowhere has its default from the options.
  *
  * Values are checked by the options' own schema; a complaint names the place where the value was given.
  */
@@ -51,11 +51,11 @@ export interface Resolved<A> {
   readonly control: string | undefined
   /** The files of the certificates in the options, in the same order. */
   readonly pairs: ReadonlyArray<TlsFiles.Pair>
-  /** What the command has settings of its own for. */
+  /** What the command makes of the settings of its own. */
   readonly own: A
 }
 
-/** The application without a module of its own is the default one, on its default endpoint. */
+/** The name of the application that is served, on its default endpoint, when no module is named. */
 const DEFAULT_NAME = "http"
 
 const serve: Program<undefined> = {
@@ -65,7 +65,7 @@ const serve: Program<undefined> = {
   decode: () => Result.succeed(undefined)
 }
 
-/** Settings that are no options, and that are read here. */
+/** Settings that are not options, and that are read here. */
 const common = ["app", "control", "tlsCert", "tlsKey", "clientCa", "serverCa"]
 
 /** Gathers the settings, by key from the flags, from the environment and from the file, and checks them. */

@@ -10,7 +10,7 @@ import { invalid } from "./Given.ts"
 import { byOption, type Setting } from "./Setting.ts"
 
 const unknownKey = (settings: ReadonlyArray<Setting>, key: string, file: string): string => {
-  // of the workers, their number is no part of the group
+  // the number of workers is not in the group `worker`, but is listed with it
   const group = settings.filter(({ option }) => option?.startsWith(`${key}.`) || option === `${key}s`)
   if (group.length > 0) {
     return `${key} in ${file}: its settings stand by themselves: ${group.map(({ key }) => key).join(", ")}`
@@ -27,7 +27,7 @@ const unknownKey = (settings: ReadonlyArray<Setting>, key: string, file: string)
 
 const File = Schema.fromJsonString(Schema.Record(Schema.String, Schema.Unknown))
 
-/** Reads the file, which may have no other keys than those of the settings. */
+/** Reads the file, which may have no keys other than those of the settings. */
 export const read = Effect.fnUntraced(function*(settings: ReadonlyArray<Setting>, path: string) {
   const text = yield* Effect.tryPromise({
     // some editors begin a file with a mark of its byte order, which is not JSON's
@@ -39,7 +39,7 @@ export const read = Effect.fnUntraced(function*(settings: ReadonlyArray<Setting>
           : `configuration file ${path} can't be read: ${sentenceOf(cause)}`
       )
   })
-  // checked beforehand for its words: the place of the mistake
+  // checked beforehand for the message, which has the place of the mistake
   yield* Effect.try({
     try: () => JSON.parse(text) as unknown,
     catch: (cause) => invalid(`configuration file ${path} is not JSON: ${sentenceOf(cause)}`)

@@ -1,8 +1,8 @@
 /**
  * What `show app` prints: a host's report as text (W21, M12).
  *
- * Workers and listeners are given by their handles, `index.generation`, which the commands that act on them take. The
- * plain form fits the terminal, the verbose form cuts nothing.
+ * Workers and listeners are shown with their handles, `index.generation`, which are what the commands that act on them
+ * take. The plain form fits the terminal, the verbose form cuts nothing.
  */
 import type * as Report from "../../domain/report/Report.ts"
 import * as ShowListeners from "./ShowListeners.ts"

@@ -177,7 +177,7 @@ const sessions = Command.make(
       ShowSessions.format
     )
 ).pipe(
-  Command.withDescription("Show sessions; with several filters, those that fit all of them"),
+  Command.withDescription("Show sessions; with several filters, those that match all of them"),
   Command.withShortDescription("Show sessions"),
   Command.withExamples([
     { command: "sluice show sessions --app http --worker 1", description: "Sessions of worker 1 of http" },

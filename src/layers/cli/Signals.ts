@@ -1,6 +1,6 @@
 /**
- * The signals that a serving command takes from the process: those that end a host, the first of which asks it to stop in
- * good order and the second ends the process at once; and the one that has it read its files again.
+ * The signals that a serving command takes from the process: those that end a host, where the first asks it to stop in
+ * good order and the second ends the process at once; and the one that makes it read its files again.
  */
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -14,8 +14,8 @@ export interface SignalSource {
   /** Takes the ending signals over until the scope closes; the inner effect completes with the first of them. */
   readonly ending: Effect.Effect<Effect.Effect<NodeJS.Signals>, never, Scope.Scope>
   /**
-   * Takes `SIGHUP` over until the scope closes, so that it does not end the process; the inner effect completes with the
-   * next one. Those that come while nothing waits are one.
+   * Takes `SIGHUP` over until the scope closes, so that it does not end the process; the inner effect completes with
+   * the next one. Signals that come while nothing waits count as one.
    */
   readonly hangup: Effect.Effect<Effect.Effect<void>, never, Scope.Scope>
 }
@@ -27,7 +27,7 @@ const ofProcess: SignalSource = {
     Effect.sync(() => {
       const first = Deferred.makeUnsafe<NodeJS.Signals>()
       const onSignal = (signal: NodeJS.Signals) => {
-        // a shell says it in the same way of a process that a signal has ended
+        // the code that a shell reports for a process that a signal has ended
         if (!Deferred.doneUnsafe(first, Effect.succeed(signal))) process.exit(128 + Os.constants.signals[signal])
       }
       for (const signal of ENDING) process.on(signal, onSignal)

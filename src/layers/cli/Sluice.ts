@@ -34,7 +34,7 @@ export const FAILURE = 1
 /** The exit code when the command was called or configured wrongly. */
 const USAGE = 2
 
-/** The URL of a module of an application that comes along; published code is .js. */
+/** The URL of the module of an application that comes with this package; published code is .js. */
 const appUrl = (name: string): URL =>
   new URL(`../../apps/${name}${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url)
 
@@ -72,7 +72,7 @@ const presenter: CliOutput.Presenter = {
       : CliOutput.defaultPresenter.present(event)
 }
 
-/** An error of a command: what it says is for whoever called it. */
+/** An error of a command: its message is for whoever called the command. */
 interface Told {
   readonly _tag: string
   readonly message: string
@@ -82,7 +82,7 @@ interface Told {
 const conclude = (exit: Exit.Exit<void, Told | CliError.CliError>): Effect.Effect<number> => {
   if (Exit.isSuccess(exit)) return Effect.succeed(0)
   const failure = exit.cause.reasons.find(Cause.isFailReason)
-  // not a failure that was foreseen: mending it takes the stack
+  // not a failure that was foreseen: it takes the stack to mend it
   if (failure === undefined) return Effect.as(Console.error(Cause.pretty(exit.cause)), FAILURE)
   const { error } = failure
   if ("errors" in error) return Effect.succeed(error.errors.length === 0 ? 0 : USAGE)
@@ -98,8 +98,8 @@ const environment = Layer.mergeAll(
 )
 
 /**
- * Runs the command with these arguments to its end, and gives its exit code. `host` is the session layer that the
- * commands serve with that serve.
+ * Runs the command with these arguments to its end, and gives its exit code. `host` is the session layer for the
+ * commands that serve.
  */
 export const run = (
   host: ServeCommand.HostLayer

@@ -1,12 +1,13 @@
 /**
  * Tables and words for a terminal: what all of `show` is printed with.
  *
- * A table has a header row and fits a width, if that can be: columns that may give way do so in their order, and a text
- * cut short has `…` where something is missing. Nothing that a terminal would obey is printed, whoever wrote it.
+ * A table has a header row and fits a width, if possible: columns that may give way do so in their order, and a text
+ * that is cut short has `…` where something is missing. Nothing that a terminal would obey is printed, whoever wrote
+ * it.
  */
 import { address, orNone } from "./Words.ts"
 
-/** Columns that plain tables fit at least, and by default. */
+/** The least width that plain tables are fitted to, and the default. */
 export const WIDTH = 80
 
 /** How something is to be shown: plain, in `width` columns ({@link WIDTH} by default), or all there is, with nothing cut. */
@@ -15,10 +16,13 @@ export interface Look {
   readonly width?: number
 }
 
-/** Columns that a table has room in. */
+/** The width that a table may have, in columns of the terminal. */
 export const widthOf = ({ verbose, width = WIDTH }: Look): number => verbose ? Infinity : width
 
-/** Columns that plain tables fit where the terminal has `columns`; 0 is what is no terminal, in which nothing is cut. */
+/**
+ * The width that plain tables are fitted to where the terminal has `columns`; 0 stands for no terminal: nothing is cut
+ * then.
+ */
 export const fitting = (columns: number): number => columns === 0 ? Infinity : Math.max(WIDTH, columns)
 
 /** What stands under something is indented by this. */
@@ -30,13 +34,13 @@ const GAP = "  "
 export interface Column<A> {
   readonly head: string
   readonly cell: (row: A) => string
-  /** Numbers stand to the right. */
+  /** Aligned to the right, as numbers are. */
   readonly right?: boolean
   /** What is shown instead when the table is too wide, before anything is cut. */
   readonly brief?: (row: A) => string
   /** Gives way to this width when the table is still too wide. */
   readonly least?: number
-  /** What of a text cut short is left: its start, or its end, where an address has its port. */
+  /** Which part of a text that is cut short is kept: its start, or its end, where an address has its port. */
   readonly keep?: "start" | "end"
 }
 
@@ -81,7 +85,7 @@ export const table = <A>(
   )
 }
 
-/** A table, or the words for there being nothing. */
+/** A table, or the words that say that there is nothing. */
 export const tableOr = <A>(
   nothing: string,
   columns: ReadonlyArray<Column<A>>,
@@ -118,8 +122,8 @@ export const sections = (all: ReadonlyArray<ReadonlyArray<string>>): string =>
   all.map((lines) => lines.join("\n")).join("\n\n")
 
 /**
- * A column of endpoints: the URI, or only its address when the table is too wide. What is cut is its start, for its end
- * has the port.
+ * A column of endpoints: the URI, or only its address when the table is too wide. Its start is cut rather than its end,
+ * which has the port.
  */
 export const endpointColumn = <A>(
   head: string,

@@ -1,8 +1,8 @@
 /**
  * Certificates, keys and authorities in files, as a command line names them.
  *
- * Everything that is wrong with a file is told with its path. A certificate and its key may be replaced at any time, one
- * file after the other, so whoever reads them again gets them as a pair that fits, or a sentence.
+ * Whatever is wrong with a file is reported with its path. A certificate and its key may be replaced at any time, one
+ * file after the other, so whoever reads them again gets a pair that fits, or a sentence that says what is wrong.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"

@@ -1,7 +1,7 @@
 /** How values are written for people: texts, sizes, times, shares, numbers of things. */
 import * as ByteSize from "effect/ByteSize"
 
-/** Control characters, other line ends, and what turns the direction of writing. */
+/** Control characters, other line ends, and what changes the direction of writing. */
 const OBEYED = /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+/gu
 
 /** Text on one line, without what a terminal would obey. */
@@ -45,14 +45,14 @@ export const time = (millis: number): string => {
 /** A share as a person reads it: `0 %`, `12.5 %`. */
 export const percent = (value: number): string => `${oneDecimal(value)} %`
 
-/** A day and a time of it, of UTC: `2027-03-01 12:30`. */
+/** A date and a time of day, in UTC: `2027-03-01 12:30`. */
 export const moment = (millis: number): string =>
   Math.abs(millis) <= 8.64e15 ? new Date(millis).toISOString().slice(0, -8).replace("T", " ") : "-"
 
 /** A number of things: `1 session`, `2 sessions`. */
 export const plural = (count: number, one: string): string => `${count} ${one}${count === 1 ? "" : "s"}`
 
-/** Numbers in order, neighbours drawn together: `0-3,7`. */
+/** Numbers in order, with neighbours joined: `0-3,7`. */
 export const ranges = (numbers: ReadonlyArray<number>): string => {
   const runs: Array<[number, number]> = []
   for (const number of numbers.toSorted((a, b) => a - b)) {

@@ -74,7 +74,7 @@ const refused: ConnectFault = { reason: "ConnectionRefused", detail: "nobody lis
 const failures: Readonly<Record<ConnectFailure, ConnectFault>> = {
   Reset: { reason: "Reset", detail: PEER_RESET },
   TimedOut: { reason: "TimedOut", detail: "the host did not answer" },
-  Unreachable: { reason: "Unreachable", detail: "there is no way to that host" }
+  Unreachable: { reason: "Unreachable", detail: "there is no route to that host" }
 }
 
 const sourceInUse = (source: Endpoint.InetEndpoint): ConnectFault => ({
@@ -237,13 +237,13 @@ export class Network {
     return this.#sources.has(attempt) || this.#isTaken({ endpoint: { _tag: "tcp", host, port }, ipv6Only: false })
   }
 
-  /** Why there is no way to an endpoint. */
+  /** Why there is no route to an endpoint. */
   #why(to: MemoryEndpoint): ConnectFault | undefined {
     if (this.#unreachable.has(Endpoint.format(to)) || this.#unreachable.has(Endpoint.format({ ...to, port: 0 }))) {
       return failures.Unreachable
     }
     if (Endpoint.family(to) !== undefined || this.#scripted.some((bound) => covers(bound, to.host))) return undefined
-    return { reason: "Unreachable", detail: `no host of the name ${to.host} was found` }
+    return { reason: "Unreachable", detail: `no host named ${to.host} was found` }
   }
 
   #reach(listeners: ReadonlyArray<Bound>, to: MemoryEndpoint, dialled: Dialled): void {

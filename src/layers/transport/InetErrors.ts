@@ -70,7 +70,7 @@ const nameless = (error: NodeJS.ErrnoException, host: string, family?: 4 | 6): E
   reason: "Unreachable",
   detail: SystemError.kindOf(error) === "NameLater"
     ? `the name ${host} can't be looked up at the moment; try again later, or use an address`
-    : `no host of the name ${host}${family === undefined ? "" : ` with an IPv${family} address`} was found`
+    : `no host named ${host}${family === undefined ? "" : ` with an IPv${family} address`} was found`
 })
 
 // ---- listen
@@ -145,7 +145,7 @@ const denied = (source: Endpoint.InetEndpoint | undefined, error: NodeJS.ErrnoEx
 
 const details: Partial<Record<Reason, string>> = {
   ConnectionRefused: "nobody listens there",
-  Unreachable: "there is no way to that host; check the address, and the network of this machine",
+  Unreachable: "there is no route to that host; check the address, and the network of this machine",
   TimedOut: "the host did not answer; check the address, and that no firewall is in between",
   Reset: "the peer reset the connection at once; try again"
 }
@@ -163,7 +163,7 @@ const connectFault = (
     const from = Endpoint.format(source)
     const detail = error.syscall === "bind" && isLinkLocal(source.host)
       ? `source ${from}: ${NEEDS_ZONE}`
-      : `there is no way from source ${from} to that host; use another source, or leave it out`
+      : `there is no route from source ${from} to that host; use another source, or leave it out`
     return { reason: "AddressNotAvailable", detail }
   }
   const reason = lookUp(reasons, error)

@@ -114,7 +114,7 @@ describe("a connect that fails", () => {
       what: "there is no such host",
       uri: "tcp://nowhere.example:443",
       reason: "Unreachable",
-      detail: /^no host of the name nowhere\.example was found$/
+      detail: /^no host named nowhere\.example was found$/
     },
     { what: "no endpoint", uri: "nowhere", reason: "InvalidEndpoint", detail: /^endpoint "nowhere": / },
     { what: "nothing", uri: "", reason: "InvalidEndpoint", detail: /^endpoint "": / },
@@ -193,7 +193,7 @@ describe("a connect that fails", () => {
   const outside: ReadonlyArray<readonly [failure: ConnectFailure, detail: string]> = [
     ["Reset", "the peer reset the connection"],
     ["TimedOut", "the host did not answer"],
-    ["Unreachable", "there is no way to that host"]
+    ["Unreachable", "there is no route to that host"]
   ]
   for (const [failure, detail] of outside) {
     scenario(`W14 ${failure} while half-open is told as such`, (stage) =>

@@ -101,7 +101,7 @@ describe("connect", () => {
     const to = "tcp://db.example:80"
     const unknown = connect(system("ENOTFOUND", "getaddrinfo"), { to })
     assert.strictEqual(unknown.reason, "Unreachable")
-    assert.strictEqual(unknown.detail, "no host of the name db.example was found")
+    assert.strictEqual(unknown.detail, "no host named db.example was found")
     const later = connect(system("EAI_AGAIN", "getaddrinfo"), { to })
     assert.strictEqual(later.reason, "Unreachable")
     assert.include(later.detail, "db.example can't be looked up at the moment")
@@ -154,7 +154,7 @@ describe("listen", () => {
     assert.include(local.detail, "a link-local address needs the interface")
     const name = listen(system("ENOTFOUND", "getaddrinfo"), "tcp://nowhere.test:80")
     assert.strictEqual(name.reason, "AddressNotAvailable")
-    assert.strictEqual(name.detail, "no host of the name nowhere.test was found")
+    assert.strictEqual(name.detail, "no host named nowhere.test was found")
     const later = listen(system("EAI_AGAIN", "getaddrinfo"), "tcp://nowhere.test:80")
     assert.strictEqual(later.reason, "AddressNotAvailable")
     assert.include(later.detail, "try again later")

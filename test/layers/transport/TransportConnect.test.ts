@@ -482,7 +482,7 @@ describe("TransportMemory", () => {
       const reachable = network.unreachable(local)
       const error = yield* whyNot(local)
       assert.strictEqual(error.reason, "Unreachable")
-      assert.strictEqual(error.message, `connect ${local}: there is no way to that host`)
+      assert.strictEqual(error.message, `connect ${local}: there is no route to that host`)
       assert.strictEqual((yield* connect(other.local)).remote, other.local)
       reachable()
       assert.strictEqual((yield* connect(local)).remote, local)
@@ -626,9 +626,9 @@ describe("TransportTcp", () => {
       Effect.gen(function*() {
         const error = yield* whyNot("tcp://nowhere.test:80")
         assert.strictEqual(error.reason, "Unreachable")
-        assert.strictEqual(error.message, "connect tcp://nowhere.test:80: no host of the name nowhere.test was found")
+        assert.strictEqual(error.message, "connect tcp://nowhere.test:80: no host named nowhere.test was found")
         const six = yield* whyNot("tcp://nowhere.test:80", "tcp://[::1]:0")
-        assert.strictEqual(six.detail, "no host of the name nowhere.test with an IPv6 address was found")
+        assert.strictEqual(six.detail, "no host named nowhere.test with an IPv6 address was found")
       }),
       lookup((name, answer) =>
         answer(Object.assign(new Error(`getaddrinfo ${name}`), { code: "ENOTFOUND", syscall: "getaddrinfo" }), [])

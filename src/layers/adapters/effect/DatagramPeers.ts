@@ -47,7 +47,7 @@ export class DatagramPeer implements SessionHandler {
       if (payload === undefined) break
       this.#onPacket(payload, this.host, this.port)
     }
-    // a stream's end: no more will come, and nobody is there to be answered
+    // a stream's end: no more will come, and nobody is left to be answered
     if (session.ended) this.close()
   }
 
@@ -107,14 +107,16 @@ export class DatagramPeer implements SessionHandler {
 
 const key = (host: string, port: number): string => `${host} ${port}`
 
-/** Where no address is, the URI is the host: it is shown, and it finds the way back. */
+/**
+ * Where there is no address, the URI stands for the host: it is what is shown, and answers find their way back by it.
+ */
 export const addressOf = (uri: string): Address.HostPort => Address.hostPort(uri) ?? { host: uri, port: 0 }
 
 /** The sessions of one open reader. */
 export class DatagramPeers {
   readonly #byAddress = new Map<string, DatagramPeer>()
   readonly #events: DatagramSocket.BackingEvents
-  /** Peers in local scope have been given so many ports. */
+  /** How many ports the peers in local scope have been given. */
   #ports = 0
   #closed = false
 

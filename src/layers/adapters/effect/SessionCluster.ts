@@ -2,8 +2,8 @@
  * The transport of `effect/cluster`'s `SocketRunner` on sessions: runners that are app workers talk to each other through
  * their hosts.
  *
- * **Details** A runner is one process with an address of its own, so each worker of an application that is a runner needs
- * a `runnerAddress` of its own: a port counted from its number does (`Sessions.worker.worker`).
+ * **Details** A runner is one process with an address of its own, so each worker of an application that is a runner
+ * needs a `runnerAddress` of its own: a port counted from the worker's number (`Sessions.worker.worker`) will do.
  *
  * @since 0.1.0
  */
@@ -20,7 +20,7 @@ import { Sessions } from "../../../services/Sessions.ts"
 import * as SessionSocket from "./SessionSocket.ts"
 import * as SessionSocketServer from "./SessionSocketServer.ts"
 
-/** How long a connect to a runner may take, as Effect's own has it. */
+/** How long a connect to a runner may take, as in Effect's own transport. */
 const OPEN_TIMEOUT = "1 second"
 
 const endpoint = ({ host, port }: { readonly host: string; readonly port: number }): string =>
@@ -37,7 +37,7 @@ export const layerClientProtocol: Layer.Layer<
   never,
   RpcSerialization.RpcSerialization | Sessions
 > = Layer.unwrap(Effect.gen(function*() {
-  // only a worker that has use for them loads them
+  // only a worker that uses them loads them
   const { RpcClientProtocol } = yield* Effect.promise(() => import("effect/cluster/Runners"))
   const { makeProtocolSocket } = yield* Effect.promise(() => import("effect/rpc/RpcClient"))
   const { RpcSerialization } = yield* Effect.promise(() => import("effect/rpc/RpcSerialization"))

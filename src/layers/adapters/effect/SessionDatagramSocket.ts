@@ -5,13 +5,14 @@
  * endpoint, and what is written goes to the session whose remote address it names. {@link connect} is a client's, with
  * one session for its peer.
  *
- * **How it works** All that is general (the queue of datagrams and its bound, waiting, addresses) is Effect's own
- * `makeFromBackingSocket`; here is the backing socket. A datagram that comes while the queue is full is dropped and counted
- * in the reader's `dropped`, as it is there. One that is written while its session's fifo is full waits for room.
+ * **How it works** Everything general (the queue of datagrams and its bound, waiting, addresses) is Effect's own
+ * `makeFromBackingSocket`; this module is the backing socket. A datagram that comes while the queue is full is dropped
+ * and counted in the reader's `dropped`, as with Effect's own sockets. A datagram that is written while its session's
+ * fifo is full waits for room.
  *
- * **Gotchas** Sessions are spread over workers: a worker writes to the peers that are its own, and no others. A peer in
- * local scope has no address, and `datagram.address` throws for it; answer with `{ payload, address: datagram }`, which
- * works for every peer.
+ * **Gotchas** Sessions are spread over workers: a worker writes to its own peers, and to no others. A peer in local
+ * scope has no address, and `datagram.address` throws for it; answer with `{ payload, address: datagram }`, which works
+ * for every peer.
  *
  * @since 0.1.0
  */
@@ -94,11 +95,11 @@ const notOpened = (error: ListenFailed | ConnectFailed): DatagramSocket.Datagram
  *
  * **When to use**
  *
- * For a UDP service that is written for Effect's `DatagramSocket`. On sessions themselves, `SessionDatagrams` does with
+ * For a UDP service that is written for Effect's `DatagramSocket`. On sessions themselves, `SessionDatagrams` needs
  * less.
  *
- * **Details** A write to a peer that has no session in this worker fails with a `DatagramSocketWriteError`, `Unreachable`;
- * one that never fits with `MessageTooLarge` (see `SessionDatagrams.largest`).
+ * **Details** A write to a peer that has no session in this worker fails with a `DatagramSocketWriteError` of the kind
+ * `Unreachable`; a write that never fits, with `MessageTooLarge` (see `SessionDatagrams.largest`).
  *
  * @category constructors
  * @since 0.1.0

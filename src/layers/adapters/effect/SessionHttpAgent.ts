@@ -3,8 +3,8 @@
  * counters and `show sessions`, and to other applications of the same host without a socket (W16).
  *
  * {@link SessionHttpAgent} and {@link SessionHttpsAgent} are Node's own agents with another way to connect: pooling,
- * keep-alive, `maxSockets`, TLS sessions and timeouts work as they do there. {@link layer} gives both to
- * `NodeHttpClient`, {@link layerClient} is an `HttpClient` on them.
+ * keep-alive, `maxSockets`, TLS sessions and timeouts work as they do in Node. {@link layer} gives both to
+ * `NodeHttpClient`; {@link layerClient} is an `HttpClient` on them.
  *
  * @since 0.1.0
  */
@@ -37,15 +37,15 @@ export interface Target {
 }
 
 /**
- * Options of Node's agents, which keep connections alive here unless told otherwise, and these.
+ * The options of Node's agents (which keep connections alive here unless told otherwise), and these.
  *
  * @category options
  * @since 0.1.0
  */
 export interface SessionHttpAgentOptions extends Https.AgentOptions {
   /**
-   * The endpoint URI for a target, as `local://billing` for the host `billing`. Where it gives none, and by default, it
-   * is the target's `tcp://host:port`, or `unix://path` for a request with a `socketPath`.
+   * The endpoint URI for a target, such as `local://billing` for the host `billing`. Where this gives none, and by
+   * default, the endpoint is the target's `tcp://host:port`, or `unix://path` for a request with a `socketPath`.
    */
   readonly endpoint?: ((target: Target) => string | undefined) | undefined
   /** How to connect: where from, and how long it may take. */
@@ -125,10 +125,10 @@ class Dialer {
  *
  * **When to use**
  *
- * For `http.request`, and for libraries that take an agent. With Effect's `HttpClient`, {@link layerClient} is the one.
+ * For `http.request`, and for libraries that take an agent. With Effect's `HttpClient`, use {@link layerClient}.
  *
  * **Details** A connect that fails is the request's `error`, with Node's code and the {@link ConnectFailed} as `cause`.
- * `destroy` also takes back what is being connected to.
+ * `destroy` also cancels the connects that are under way.
  *
  * @category models
  * @since 0.1.0
@@ -193,7 +193,7 @@ export const layer = (
   Layer.unwrap(
     Effect.gen(function*() {
       const sessions = yield* Sessions
-      // only a worker that has use for it loads it
+      // only a worker that uses it loads it
       const { HttpAgent } = yield* Effect.promise(() => import("@effect/platform-node/NodeHttpClient"))
       return Layer.effect(
         HttpAgent,
@@ -219,8 +219,8 @@ export const layer = (
  *
  * **When to use**
  *
- * For requests of a worker that the host's rules and counters are to know of, or that go to another application of the
- * same host.
+ * For requests of a worker that should be subject to the host's rules and counters, or that go to another application
+ * of the same host.
  *
  * **Example** (A client of another application of this host)
  *

@@ -1,10 +1,10 @@
 /**
  * An `http.Server` whose connections are sessions instead of sockets of its own.
  *
- * {@link SessionHttpServer} is Node's own server with another way to get its connections, that of `NodeServer`. All
- * that Node's server has (`keepAliveTimeout`, `headersTimeout`, `requestTimeout`, `upgrade`, `clientError`) works as it
- * does there. {@link serve} makes a layer of a request listener; {@link layer} is the `HttpServer` that an Effect HTTP
- * app runs on.
+ * {@link SessionHttpServer} is Node's own server, which gets its connections in another way: see `NodeServer`.
+ * Everything that Node's server has (`keepAliveTimeout`, `headersTimeout`, `requestTimeout`, `upgrade`, `clientError`)
+ * works as it does in Node. {@link serve} makes a layer from a request listener; {@link layer} is the `HttpServer` that
+ * an Effect HTTP app runs on.
  *
  * @since 0.1.0
  */
@@ -26,9 +26,9 @@ import { NodeServer } from "../node/NodeServer.ts"
  * **Details**
  *
  * `listen` takes what Node's takes: nothing (all endpoints that the host was told to serve with this application), a
- * port and a host, `{ port, host }`; and an endpoint URI. Errors are emitted as `error`, with Node's code and the
- * {@link ListenFailed} as `cause`. `close` ends as Node's does: `close` is emitted once the last connection is gone.
- * How connections end when it stops is told in `NodeServer`.
+ * port and a host, or `{ port, host }`. It also takes an endpoint URI. Errors are emitted as `error`, with Node's code
+ * and the {@link ListenFailed} as `cause`. `close` ends as Node's does: `close` is emitted once the last connection is
+ * gone. `NodeServer` says how connections end when the server stops.
  *
  * @category models
  * @since 0.1.0
@@ -76,8 +76,8 @@ export class SessionHttpServer extends Http.Server {
   }
 
   /**
-   * Listens on the endpoints, all that the host was told to serve when none are given, until the scope closes. Then
-   * what is in hand has `closeWithin` to finish. After a drain that time is over: what is left is closed at once.
+   * Listens on the endpoints, or, when none are given, on all that the host was told to serve, until the scope closes.
+   * Then what is in hand has `closeWithin` to finish. After a drain that time is over: what is left is closed at once.
    */
   listenScoped(
     endpoints?: ReadonlyArray<string>,
@@ -97,8 +97,8 @@ export class SessionHttpServer extends Http.Server {
   }
 
   /**
-   * Closes the connections that are idle. Not idle is one whose request has come in and waits in its fifo, nor one that
-   * has sent nothing yet.
+   * Closes the connections that are idle. A connection is not idle while a request that has come in waits in its fifo,
+   * nor before it has sent anything.
    */
   override closeIdleConnections(): void {
     this.#served.closeIdleConnections()
@@ -135,7 +135,7 @@ export interface ServeOptions {
  * **When to use**
  *
  * For an application of Node's own kind: a function of request and response, such as Express makes. For Effect's HTTP,
- * {@link layer} is the one.
+ * use {@link layer}.
  *
  * **Example**
  *
@@ -226,7 +226,7 @@ export const layer = (
   Layer.unwrap(
     Effect.gen(function*() {
       const sessions = yield* Sessions
-      // only a worker that has use for it loads it
+      // only a worker that uses it loads it
       const { layer } = yield* Effect.promise(() => import("@effect/platform-node/NodeHttpServer"))
       return layer(() => new Served(sessions, options), options)
     })

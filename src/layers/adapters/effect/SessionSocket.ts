@@ -1,12 +1,12 @@
 /**
  * Effect's `Socket.Socket` over a {@link Session}: what is written for Effect's sockets runs on sessions unchanged.
  *
- * {@link fromSession} makes a socket of a session that is there, {@link connect} one that connects each time its reader
+ * {@link fromSession} makes a socket from an existing session, {@link connect} one that connects each time its reader
  * is acquired. They keep the contract of `effect/socket/Socket` and end as Effect's own Node sockets end: a peer that
- * has ended fails the pull with `SocketCloseError` 1000, a reset with `SocketReadError`, and the closing of the reader's
- * scope fails a pull that waits with 1006.
+ * has ended fails the pull with `SocketCloseError` 1000, a reset with `SocketReadError`, and closing the reader's scope
+ * fails a waiting pull with 1006.
  *
- * How bytes go is told in `SocketConnection`.
+ * `SocketConnection` says how bytes are moved.
  *
  * @since 0.1.0
  */
@@ -80,7 +80,7 @@ export interface FromSessionOptions {
 }
 
 /**
- * A socket of a session that is there.
+ * A socket over an existing session.
  *
  * **When to use**
  *
@@ -88,8 +88,9 @@ export interface FromSessionOptions {
  * `Sessions.layerAccept`, or where `SessionSocketServer` does more than is wanted.
  *
  * **Details** It owns the session: acquiring the reader sets its handler, and the end of the reader's scope closes it,
- * after what was written. So there is one reader, once: a second one fails with `SocketCloseError` 1000 when the first
- * one is done, and with `SocketOpenError` before. Bytes that came before the reader was acquired are still there.
+ * after what was written. So there is only ever one reader: a second one fails with `SocketCloseError` 1000 when the
+ * first one is done, and with `SocketOpenError` before that. Bytes that came before the reader was acquired are still
+ * there.
  *
  * **Gotchas** Sessions stay half-open: when the peer has ended its side, this one can go on writing.
  *
@@ -136,7 +137,7 @@ export const connect = (endpoint: string, options?: ConnectOptions): Effect.Effe
   Effect.map(Sessions, (sessions) =>
     make(
       Effect.suspend(() => {
-        // not the reader's own: the session outlives that until what was written is on its way
+        // not the reader's own scope: the session outlives that one until what was written is on its way
         const scope = Scope.makeUnsafe()
         return OwnScope.into(scope, sessions.connect(endpoint, options)).pipe(
           Effect.mapBoth({

@@ -26,10 +26,11 @@ import { noEndpoint, type Session, Sessions } from "../../../services/Sessions.t
 import * as SessionSocket from "./SessionSocket.ts"
 
 /**
- * The session of the connection that a handler of `run` has. `Effect.serviceOption(CurrentSession)` finds it without
- * asking for it in the type of `run`.
+ * The session of the connection that a handler of `run` has. `Effect.serviceOption(CurrentSession)` finds it without a
+ * requirement in the type of `run`.
  *
- * **Gotchas** It is the socket's: look at it (`remote`, `local`, `handle`), and read and write through the socket.
+ * **Gotchas** The session belongs to the socket: look at its `remote`, `local` and `handle`, but read and write through
+ * the socket.
  *
  * @category services
  * @since 0.1.0
@@ -55,7 +56,7 @@ const openFailed = (cause: unknown): SocketServer.SocketServerError =>
  *
  * **When to use**
  *
- * For what runs on Effect's `SocketServer`, such as an RPC server. For HTTP, `SessionHttpServer` is the one.
+ * For what runs on Effect's `SocketServer`, such as an RPC server. For HTTP, use `SessionHttpServer`.
  *
  * **Details** Fails with a `SocketServerOpenError` whose cause is the `ListenFailed`.
  *
@@ -82,7 +83,7 @@ export const make = Effect.fnUntraced(function*(
     if (stopped) return session.abort()
     waiting.add(session)
     session.handler = {
-      // one that ended in order may have left something to read
+      // a session that ended in order may have left something to read
       closed: (session, why) => {
         if (why !== undefined) reset(session)
       }

@@ -53,12 +53,12 @@ interface Secured {
 export class SocketConnection implements SessionHandler {
   readonly session: Session
   readonly #tlsServer: boolean
-  /** Says that nothing more is done here with the session. */
+  /** Called when nothing more is done with the session here. */
   readonly #over: () => void
   /** Why pulls fail from now on, whatever the session says. */
   #failed: Effect.Effect<never, Socket.SocketError> | undefined
   readonly #pulls: Array<(result: Pulled) => void> = []
-  /** What waits for room, from the byte at `#from` of the first chunk on. */
+  /** Chunks that wait for room; the first one waits from its byte `#from` on. */
   #waiting: Array<Uint8Array> = []
   #index = 0
   #from = 0
@@ -100,7 +100,7 @@ export class SocketConnection implements SessionHandler {
     return session.closed ? closedWith(1006) : undefined
   }
 
-  /** All that was there at the call: a peer that writes as fast as this reads does not make it longer. */
+  /** Takes all that was there at the call: a peer that writes as fast as this reads does not make it longer. */
   #take(): NonEmptyArray<Uint8Array> | undefined {
     const { session } = this
     let left = session.available
@@ -116,7 +116,10 @@ export class SocketConnection implements SessionHandler {
     return batch
   }
 
-  /** Lets go on what waits and need not. The only place where it happens, so batches go out in the order of the pulls. */
+  /**
+   * Lets waiting pulls go on that no longer need to wait. Only here does that happen, so batches go out in the order of
+   * the pulls.
+   */
   #wake(): void {
     while (this.#pulls.length > 0) {
       const now = this.#now()
@@ -259,7 +262,7 @@ export class SocketConnection implements SessionHandler {
 
   // ---- TLS
 
-  /** Whether it is TLS's server or client was said when the socket was made. */
+  /** Whether this end is TLS's server or its client was settled when the socket was made. */
   readonly upgrade: Socket.Reader["upgrade"] = (options) =>
     Effect.suspend(() => {
       const { session } = this
@@ -282,7 +285,7 @@ export class SocketConnection implements SessionHandler {
   /** In one go: nothing is written to the session while it changes hands. */
   #secure(): Secured {
     const duplex = new SessionDuplex(this.session)
-    // what fails the stream fails what is on top of it, which says so
+    // what fails the stream fails the socket on top of it, which reports it
     duplex.on("error", constVoid)
     duplex.once("close", () => this.#finally())
     const socket = Effect.runSync(NodeSocket.fromDuplex(Effect.succeed(duplex), { tlsServer: this.#tlsServer }))

@@ -1,6 +1,6 @@
 /**
- * Servers that a program has made for itself, for `NodeServer`: they are changed on the spot, so that what the program
- * asks and tells them, it asks and tells about sessions.
+ * Servers that a program has made for itself, for `NodeServer`: they are changed in place, so that whatever the program
+ * asks or tells them is about sessions.
  */
 import type * as Net from "node:net"
 import type { Sessions } from "../../../services/Sessions.ts"
@@ -52,8 +52,8 @@ export const isListening = (server: Net.Server): boolean =>
   Reflect.get(Object.getPrototypeOf(server) as Net.Server, "listening", server)
 
 /**
- * The part of this worker in a server that a program has made: what the server is asked and told from here on, by the
- * program too, it is asked and told about sessions.
+ * This worker's part in a server that a program has made: from here on, whatever the server is asked or told, by the
+ * program too, is about sessions.
  */
 export const adopt = (server: Net.Server, sessions: Sessions["Service"]): NodeServer => {
   const known = SharedServer.isShared(server)

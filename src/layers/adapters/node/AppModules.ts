@@ -13,7 +13,7 @@ import type * as NodeListen from "./NodeListen.ts"
 
 const shown = (url: string): string => url.startsWith("file:") ? Url.fileURLToPath(url) : url
 
-/** Nothing, or what CommonJS has in the place of it. */
+/** Nothing, or what CommonJS has in its place. */
 const isEmpty = (exports: Readonly<Record<string, unknown>>): boolean =>
   Object.values(exports).every((value) =>
     Predicate.isObject(value) && Object.getPrototypeOf(value) === Object.prototype && Object.keys(value).length === 0
@@ -34,7 +34,7 @@ const appOf = (
 
 /**
  * The layer that the application is, whatever its module exports. With `listens`, the module may listen by itself
- * instead: what else it exports is its own.
+ * instead: what else it exports is its own affair.
  */
 export const load = (
   module: AppModule,

@@ -26,7 +26,7 @@ export const endpointsOf = (args: ReadonlyArray<unknown>, all: ReadonlyArray<str
 /** What `address()` answers for a listener's endpoint. */
 export const addressOf = (local: string): Net.AddressInfo | string => {
   const endpoint = Endpoint.inetOf(local)
-  // of a Unix socket Node says the path
+  // for a Unix socket, Node gives the path
   if (endpoint === undefined) return local.replace(/^unix:\/\//, "")
   const { host, port } = endpoint
   return { address: host, port, family: host.includes(":") ? "IPv6" : "IPv4" }

@@ -1,5 +1,5 @@
 /**
- * What people export from a module that is a Node program, as an application.
+ * Makes an application of what a module that is a Node program exports.
  *
  * | export | what it is |
  * |---|---|
@@ -8,11 +8,11 @@
  * | a `net`, `http`, `https` or `tls` server | served as it is: with its options, and all that listens to its events |
  * | a Fastify instance | its server, once it is ready |
  *
- * They are looked for in the module's default export, then in exports called `server`, `app` and `handler`. A promise
- * is waited for. A function called `connection` is what `net.createServer` takes: it is given each connection. What a
- * CommonJS module exports counts the same.
+ * These are looked for in the module's default export, then in exports called `server`, `app` and `handler`. A promise
+ * is waited for. A function exported as `connection` is one that `net.createServer` takes: it is given each connection.
+ * The exports of a CommonJS module count in the same way.
  *
- * None of these needs the packages that it is about: they are told by what they have.
+ * None of this needs the packages in question: what they export is recognised by its members.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -64,7 +64,7 @@ const isReadied = (value: unknown): value is ReadiedServer =>
 
 const isClass = (value: object): boolean => /^class\b/.test(Function.prototype.toString.call(value))
 
-/** A handler has something to answer to: a function without parameters makes something, and is not it. */
+/** A handler has something to answer: a function without parameters makes something, and is not a handler. */
 const isHandler = (value: unknown): value is RequestHandler => isFunction(value) && value.length > 0 && !isClass(value)
 
 /** Whether the value is something that {@link layer} makes an application of. */
@@ -77,7 +77,10 @@ const onServer = (server: Net.Server): AppLayer =>
     Effect.flatMap(Sessions, (sessions) => AdoptedServer.adopt(server, sessions).listenScoped())
   )
 
-/** Its hooks for an end are run with the end of a thread. On the host's loop it belongs to the program there. */
+/**
+ * The instance's `onClose` hooks run when its thread ends. On the host's loop the instance belongs to the program
+ * there.
+ */
 const onReady = (app: ReadiedServer): AppLayer =>
   Layer.effectDiscard(Effect.gen(function*() {
     const sessions = yield* Sessions
@@ -101,7 +104,7 @@ const onHandler = (handler: RequestHandler): AppLayer =>
       failed(response)
     }
     return serve((request, response) => {
-      // what comes out of a handler that is not ours would end the worker's other sessions too
+      // an error that escapes from a handler that is not ours would end the worker's other sessions too
       try {
         const answered = handler(request, response)
         if (Predicate.isPromiseLike(answered)) answered.then(undefined, (error) => fail(response, error))
@@ -128,7 +131,8 @@ const layerConnection = (connection: (socket: Net.Socket) => void): AppLayer =>
   Layer.unwrap(Effect.sync(() => onServer(Net.createServer(connection))))
 
 /**
- * Finds the application in what a module exports, or says what is wrong with that, to stand behind the module's name.
+ * Finds the application in what a module exports, or says what is wrong with it, in words that follow the module's
+ * name.
  */
 export const find = (exports: Readonly<Record<string, unknown>>): Effect.Effect<AppLayer, string> =>
   Effect.suspend(() => {

@@ -4,10 +4,11 @@
  * A program that knows nothing of workers makes a server and calls `listen`. On a worker's thread that call is answered
  * as `node:cluster` answers it in its workers: the host listens, once for all workers, and the server gets its
  * connections from there. The first server listens where the host was told to; where the host was told nothing, or has
- * only a default, it listens where the program says. Others listen where the program says. With `exclusive: true` the call is Node's own.
+ * only a default, it listens where the program says. Other servers listen where the program says. With
+ * `exclusive: true` the call is Node's own.
  *
- * For this the thread's `net.Server.prototype.listen` is replaced. A thread belongs to one worker, so nobody else's
- * servers are meant by it; on the host's own loop nothing is replaced, and nothing for applications that are layers.
+ * For this the thread's `net.Server.prototype.listen` is replaced. A thread belongs to one worker, so no other worker's
+ * servers are affected; nothing is replaced on the host's own loop, nor for applications that are layers.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -22,7 +23,7 @@ import type { NodeServer } from "./NodeServer.ts"
  * The servers that a program listens with.
  */
 export interface Listens {
-  /** Whether there has been one. */
+  /** Whether there has been such a server. */
   readonly any: () => boolean
   /** The endpoints that the host was told to serve are taken: servers listen where the program says from here on. */
   readonly taken: () => void

@@ -3,15 +3,15 @@
  *
  * Each session that this worker has claimed becomes a stream and is handed to the server with its `connection` event,
  * which is where Node's own sockets come in: whatever the server does with a connection, it does with this one.
- * {@link NodeServer} keeps the connections and the listeners, and answers for the server what would else be asked of
- * its own handle. A server of this package's own delegates to it (`SessionHttpServer`); one that a program has made for
- * itself is changed on the spot (`AdoptedServer`).
+ * {@link NodeServer} keeps the connections and the listeners, and answers for the server what its own handle would
+ * otherwise be asked. A server of this package's own delegates to it (`SessionHttpServer`); one that a program has made
+ * for itself is changed in place (`AdoptedServer`).
  *
  * **How it stops** `close` and a drain by the host have the same effect on connections of an HTTP server: those that
  * are idle are closed, a response whose head is still to be written says `Connection: close`, and a connection that was
- * busy is closed when it goes idle. A client that has connected and sent nothing yet may just be about to send: it has
- * until the second look, one to two seconds. A connection that was upgraded is its owner's to close, and so is one of a
- * server that does not speak HTTP.
+ * busy is closed when it goes idle. A client that has connected and sent nothing yet may just be about to send: its
+ * connection has until the second look, one to two seconds. A connection that was upgraded is its owner's to close, and
+ * so is one of a server that does not speak HTTP.
  *
  * Workers may share a server: see `SharedServer`. Listening and stopping are one state machine, and so one class.
  */
@@ -47,8 +47,8 @@ const isHttp = (server: Net.Server): server is HttpServer =>
 /**
  * A server's part in one worker.
  *
- * **Details** The members that have the names of Node's do what Node's do, see `SessionHttpServer`. `base` is the class
- * of the server, whose own `close` and `closeIdleConnections` these stand before.
+ * **Details** The members that are named as Node's are do what Node's do: see `SessionHttpServer`. `base` is the class
+ * of the server, in front of whose own `close` and `closeIdleConnections` these members stand.
  */
 export class NodeServer {
   readonly server: Net.Server
@@ -63,7 +63,7 @@ export class NodeServer {
   #listeners: ReadonlyArray<Listener> = []
   /** Sessions that come before `listening` is emitted: only from then on does Node keep count of connections. */
   #early: Array<Session> | undefined
-  /** Moves on with every `listen` and `close`: what an earlier one still has to say is no longer of interest. */
+  /** Counts up with every `listen` and `close`: the outcome of an earlier call is no longer of interest. */
   #attempt = 0
   #looks: NodeJS.Timeout | undefined
   /** Connections that had sent nothing at the last look. */
@@ -116,8 +116,8 @@ export class NodeServer {
   }
 
   /**
-   * Listens on the endpoints, all that the host was told to serve when none are given, until the scope closes. Then
-   * what is in hand has `closeWithin` to finish. After a drain that time is over: what is left is closed at once.
+   * Listens on the endpoints, or, when none are given, on all that the host was told to serve, until the scope closes.
+   * Then what is in hand has `closeWithin` to finish. After a drain that time is over: what is left is closed at once.
    */
   listenScoped(
     endpoints: ReadonlyArray<string> = this.#sessions.endpoints,
@@ -247,13 +247,13 @@ export class NodeServer {
   }
 
   /**
-   * Closes the connections that are idle. Not idle is one whose request has come in and waits in its fifo, nor one that
-   * has sent nothing yet.
+   * Closes the connections that are idle. A connection is not idle while a request that has come in waits in its fifo,
+   * nor before it has sent anything.
    */
   closeIdleConnections(): void {
     if (!isHttp(this.server)) return
     for (const connection of this.#open) {
-      // one that has moved has no fifo; what it is instead is a class of Node's, which has no tag to ask for
+      // a connection that has moved has no fifo; it is of a class of Node's, which has no tag to ask for
       if (!(connection instanceof SessionDuplex.SessionDuplex)) continue
       const { session } = connection
       if (session.available > 0) session.handler?.readable?.(session)
@@ -281,7 +281,7 @@ export class NodeServer {
     })
   }
 
-  /** Looks again until all connections are gone, for those that go idle unheard or never send anything. */
+  /** Looks again until all connections are gone, since some go idle unnoticed or never send anything. */
   #look(): void {
     if (this.#looks !== undefined || this.#open.size === 0 || !isHttp(this.server)) return
     this.#looks = setInterval(() => {
@@ -304,7 +304,7 @@ export class NodeServer {
     if (this.#state === "closing" && this.#scope === undefined) {
       this.#state = "closed"
       this.#shared.served.delete(this)
-      // Node's own counts no connections here: it stops its timers and emits `close`
+      // Node's own `close` counts no connections here: it stops its timers and emits `close`
       if (this.#shared.served.size === 0) this.#base.close.call(this.server)
       for (const told of this.#onClosed.splice(0)) process.nextTick(told)
     }

@@ -1,7 +1,7 @@
 /**
  * The session client of a worker, for app modules that are not written with Effect: functions, promises and streams.
  *
- * A module that only answers requests or connections needs none of this, it exports a function or a server (see
+ * A module that only answers requests or connections needs none of this: it exports a function or a server (see
  * `NodeApps`). This is for one that connects to other applications, listens where it likes, or wants to know which
  * worker it is and when it is drained:
  *
@@ -54,8 +54,8 @@ export interface PlainWorker {
   /** Is aborted when the host drains this worker: finish what is in hand, keep nothing alive. */
   readonly draining: AbortSignal
   /**
-   * Listens, and gives each connection to `connection`; rejects with `ListenFailed`. An error of a connection that
-   * nobody listens for is its end, and no more than that.
+   * Listens, and gives each connection to `connection`; rejects with `ListenFailed`. An error of a connection for which
+   * nobody listens ends that connection, and nothing else.
    */
   listen(
     endpoint: string,

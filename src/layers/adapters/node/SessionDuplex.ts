@@ -11,7 +11,7 @@
  *
  * Hot path: per edge there is no closure, and an idle Duplex has one small object besides the stream's own state and no
  * timer unless a timeout was set. Reading, writing and the end are one state machine, as they are in Node's own socket,
- * and what sockets have besides is told of it: so it is one class.
+ * and the other members of a socket depend on it: so it is one class.
  *
  * @since 0.1.0
  */
@@ -34,7 +34,7 @@ const MAX_TIMEOUT = 2 ** 31 - 1
 export interface SessionDuplexOptions {
   /** Whether this side stays open when the peer has ended its own. Default `true`, as an HTTP server has it. */
   readonly allowHalfOpen?: boolean | undefined
-  /** Bytes that the stream holds of either direction before it says stop. Default: Node's, 64 KiB. */
+  /** Bytes that the stream holds in either direction before it says stop. Default: Node's, 64 KiB. */
   readonly highWaterMark?: number | undefined
   /**
    * Whether `destroy` with an error resets the connection even when all that was written is on its way. Default
@@ -48,7 +48,7 @@ const failure = (syscall: "read" | "write", code: string, detail: string): NodeJ
   Object.assign(new Error(`${syscall} ${code}: ${detail}`), { syscall, code })
 
 /**
- * What a stream, or a socket, fails with whose session is gone: `ECONNRESET`, or `EPIPE` for what is written too late.
+ * The error of a stream, or a socket, whose session is gone: `ECONNRESET`, or `EPIPE` for a write that comes too late.
  *
  * @category accessors
  * @since 0.1.0
@@ -70,7 +70,7 @@ let onWritable: (duplex: SessionDuplex) => void
 let resume: (duplex: SessionDuplex) => void
 let onClosed: (duplex: SessionDuplex) => void
 
-/** Apart from the stream, whose own `readable`, `writable` and `closed` say something else. */
+/** Separate from the stream, whose own `readable`, `writable` and `closed` mean something else. */
 class Edges implements SessionHandler {
   readonly duplex: SessionDuplex
   constructor(duplex: SessionDuplex) {
@@ -95,8 +95,8 @@ class Edges implements SessionHandler {
  *
  * **When to use**
  *
- * For libraries that read from and write to a socket of Node's. Whoever serves connections asks {@link fromSession}, which
- * gives the socket itself where there is one.
+ * For libraries that read from and write to a socket of Node's. Code that serves connections asks {@link fromSession},
+ * which gives the socket itself where there is one.
  *
  * **Details**
  *
@@ -281,7 +281,7 @@ export class SessionDuplex extends Duplex {
     this.#chunks = undefined
     this.#callback = undefined
     callback(error)
-    // after `close`: told before, the stream would take it for the reason that it was destroyed
+    // after `close`: if it were told before, the stream would take it for the reason why it was destroyed
     if (pending !== undefined) {
       process.nextTick(pending, error ?? failure("write", "ERR_STREAM_DESTROYED", "the stream was destroyed"))
     }
@@ -300,7 +300,7 @@ export class SessionDuplex extends Duplex {
     return this.destroy()
   }
 
-  // ---- what sockets have besides
+  // ---- the other members of a socket
 
   /**
    * Emits `timeout` when no bytes have been read or written for `msecs` milliseconds; 0 for never. A callback listens
@@ -332,7 +332,7 @@ export class SessionDuplex extends Duplex {
     return this
   }
 
-  /** Nothing to set: whether the kernel probes the connection is the listener's matter. */
+  /** Nothing to set: whether the kernel probes the connection is up to the listener. */
   setKeepAlive(_enable?: boolean, _initialDelay?: number): this {
     return this
   }
@@ -351,7 +351,7 @@ export class SessionDuplex extends Duplex {
     return this.#bytesRead
   }
 
-  /** Bytes written, those included that the stream still holds. */
+  /** Bytes written, including those that the stream still holds. */
   get bytesWritten(): number {
     return this.#bytesWritten + this.writableLength
   }
@@ -410,7 +410,7 @@ export class SessionDuplex extends Duplex {
 }
 
 /**
- * What the bytes of a session are read from and written to by what is written for sockets.
+ * The stream by which code that is written for sockets reads and writes the bytes of a session.
  *
  * @category models
  * @since 0.1.0
@@ -418,9 +418,10 @@ export class SessionDuplex extends Duplex {
 export type DuplexStream = SessionDuplex | Net.Socket
 
 /**
- * The stream of a session, for what is written for sockets: its own socket, where it has moved to this worker with it,
- * and else a stream over it. Whoever asks owns it, and hears the session's edges no longer. All that serves connections
- * asks for it here. A socket that has moved keeps its own bound of what it holds (`highWaterMark`).
+ * The stream of a session, for code that is written for sockets: the session's own socket, where the socket has moved
+ * to this worker with it, and otherwise a stream over the session. The caller owns the stream, and no longer hears the
+ * session's edges. Everything that serves connections gets its streams here. A socket that has moved keeps its own
+ * bound on what it holds (`highWaterMark`).
  *
  * @category constructors
  * @since 0.1.0

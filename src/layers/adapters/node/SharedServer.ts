@@ -1,6 +1,6 @@
 /**
- * What the workers that share one of Node's servers know of it: who serves it, whose connection is whose, and which
- * responses are under way.
+ * What the workers that share one of Node's servers know of it: who serves it, which worker each connection belongs to,
+ * and which responses are under way.
  *
  * In-process workers share the modules they are made of, and with them a server that a module exports. Each has
  * connections of its own, and stops on its own: what Node does to all connections of the server is kept from those of
@@ -20,11 +20,11 @@ export type ServedConnection = DuplexStream & { [OWNER]: NodeServer }
 /** What the workers that share a server know of it. */
 export interface SharedServer {
   readonly served: Set<NodeServer>
-  /** Responses that are not at their end, as far as they are looked at. */
+  /** Responses that have not ended, as far as responses are looked at. */
   readonly responses: Set<Http.ServerResponse>
   /** Looks at a response, once responses are looked at. */
   attend: ((response: Http.ServerResponse) => void) | undefined
-  /** Whose idle connections Node closes now. */
+  /** The part whose idle connections Node is closing now. */
   closing: NodeServer | undefined
 }
 
@@ -47,7 +47,7 @@ function onConnectionClose(this: ServedConnection): void {
   this[OWNER].gone(this)
 }
 
-/** A connection's error that nobody listens for is its end, and no more than that. */
+/** An error of a connection for which nobody listens ends that connection, and nothing else. */
 const ignore = (): void => {}
 
 /** Makes the stream a connection of this worker's: it hears of its end, and nobody else destroys it. */
@@ -60,7 +60,7 @@ export const own = (stream: DuplexStream, owner: NodeServer): ServedConnection =
 
 const isOwned = (socket: object | null): socket is ServedConnection => socket !== null && OWNER in socket
 
-/** Whose connection a response goes to; that is not known where TLS is between the two. */
+/** The owner of the connection that a response goes to; it is not known where TLS is between the two. */
 export const ownerOf = ({ req: { socket } }: Http.ServerResponse): NodeServer | undefined =>
   isOwned(socket) ? socket[OWNER] : undefined
 
@@ -73,7 +73,7 @@ interface Busy {
 export const responseOf = (connection: ServedConnection): Http.ServerResponse | undefined =>
   (connection as Busy)._httpMessage ?? undefined
 
-/** What is known of a server, from the first time on that it is asked for. */
+/** What is known of a server, from the first time that it is asked for. */
 export const watch = (server: Net.Server): SharedServer => {
   const known = shared.get(server)
   if (known !== undefined) return known
