@@ -76,7 +76,7 @@ describe("connect", () => {
   it("EINVAL with a source is a source from which there is no way, or that lacks its interface", () => {
     const lost = connect(system("EINVAL"), { source: "tcp://127.0.0.1:0" })
     assert.strictEqual(lost.reason, "AddressNotAvailable")
-    assert.include(lost.detail, "no way from source tcp://127.0.0.1:0")
+    assert.include(lost.detail, "no route from source tcp://127.0.0.1:0")
     const bare = connect(system("EINVAL", "bind"), { to: "tcp://[::1]:80", source: "tcp://[fe80::1]:0" })
     assert.strictEqual(bare.reason, "AddressNotAvailable")
     assert.include(bare.detail, "source tcp://[fe80::1]:0: a link-local address needs the interface")
