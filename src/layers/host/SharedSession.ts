@@ -23,7 +23,7 @@ import type { HostSession, KindReport, SessionHome } from "./HostSession.ts"
 /** With this many bytes in the rx fifo, the worker is told at once. */
 const STREAMING = 16384
 
-/** Joins two sessions of one worker. Returns what is wrong, if it is something that no worker asks for. */
+/** Joins two sessions of one worker. Returns what is wrong, if a well-behaved worker would not have asked for it. */
 export const splice = (one: HostSession, other: HostSession): string | undefined => {
   const called = ({ handle }: HostSession): string => `session ${Handle.format(handle)}`
   if (one === other) return `${called(one)} with itself`

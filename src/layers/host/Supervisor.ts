@@ -22,7 +22,7 @@ import type { AttachedApp } from "./Tables.ts"
 import { WorkerSlot } from "./Worker.ts"
 import { type RunHost, tellToDrain, WorkerRun } from "./WorkerRun.ts"
 
-/** For whoever waits for a start that will not come. */
+/** The error for callers that wait for a start that will not come. */
 const stopped = new WorkerExit({ reason: "Exited", detail: "the worker was stopped" })
 
 /** The failure of a start that somebody waited for. */

@@ -66,7 +66,7 @@ export class WorkerReader {
       },
       sleep: () => {
         if (!toHost.sleep()) return false
-        // room may have been made while we were going to sleep, and nobody rings for it twice
+        // room may have been made while this loop was going to sleep, and the worker rings for it only once
         if (!this.#worker.congestion.roomGranted()) return true
         toHost.wake()
         return false

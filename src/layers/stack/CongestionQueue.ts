@@ -3,8 +3,8 @@
  *
  * **How a message goes** While the worker is not congested, into the worker's queue at once. Otherwise, or when it does
  * not fit, to the end of the postponed messages; the worker is then congested until the last of them is delivered. A
- * fiber delivers them, at most one batch at a time, from the head up to the first that does not fit. Then it sleeps until
- * the worker has made room or the retry interval has passed, whichever is first.
+ * fiber delivers them, at most one batch at a time, from the head up to the first that does not fit. Then it sleeps
+ * until the worker has made room or the retry interval has passed, whichever is first.
  *
  * **Why nothing is lost** A head that did not fit stays with the postponed messages, not in the fiber: if the fiber
  * dies, it is started again and goes on with that head. The fiber asks for room, then tries once more before it sleeps;

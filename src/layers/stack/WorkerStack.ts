@@ -4,7 +4,7 @@
  * ```
  * AppWorker        runs the application
  * Congestion       the one way into the worker's queue
- * MessageQueue     the queues in the first segment       Doorbell  wakes whoever reads them
+ * MessageQueue     the queues in the first segment       Doorbell  wakes their readers
  * SegmentManager   the memory
  * ```
  *

@@ -8,8 +8,8 @@
  *
  * **How it is given up** {@link CutThroughSession.close} first says so in the session's block, then looks for bytes
  * that it has not read: if there are any, the other worker gets to see a reset. A write of the other worker looks at
- * the block when its bytes are in the fifo. So bytes that are written while the reader closes are not lost silently: either
- * the reader has found them, or the writer is told that the session takes no more.
+ * the block when its bytes are in the fifo. So bytes that are written while the reader closes are not lost silently:
+ * either the reader has found them, or the writer is told that the session takes no more.
  *
  * The other worker is not trusted. Positions and places that make no sense cost this session, and nothing else.
  */

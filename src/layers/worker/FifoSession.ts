@@ -2,8 +2,8 @@
  * A session as its worker holds it: two fifos, and what has been said and heard about their ends.
  *
  * The connection is gone when the host's clean-up message has come. The fifos are released when the connection is gone
- * and the app wants nothing more from them: it has read everything, given the session up, or the connection broke. From
- * then on their memory may be another session's, so nothing here touches it.
+ * and the application wants nothing more from them: it has read everything or given the session up, or the connection
+ * broke. From then on their memory may be another session's, so nothing here touches it.
  *
  * What is different where the peer is another worker is in `CutThroughSession`. Reading, writing and the end are one
  * state machine, and so one class.
@@ -164,7 +164,7 @@ export class FifoSession implements WorkerSession {
     const read = rx.read(bytes)
     if (read.tell) this.tellRoom()
     if (this.#gone) this.#release()
-    // a worker at the other end may take bytes back: memory that was never written is for nobody to see
+    // a worker at the other end may take bytes back: memory that was never written must not be seen
     return read.bytes < size ? bytes.subarray(0, read.bytes) : bytes
   }
 

@@ -8,7 +8,7 @@
  * The stream begins to flow when the application has been given the session, unless it has taken the stream by then
  * (see {@link SocketSession.takeSocket}): code that is written for sockets works on the socket itself.
  *
- * Reading, writing and the end are one state machine, and so one class: what becomes of the stream depends on all three.
+ * Reading, writing and the end are one state machine, and so one class: what becomes of the stream depends on all.
  *
  * This module is a hot path: what listens to a stream is shared by all sessions.
  */
