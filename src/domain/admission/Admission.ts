@@ -9,21 +9,21 @@
  *                                          └─ refuse, with a reason  ◄──────────────────────────────────────────┘
  * ```
  *
- * There is no I/O here, no clock and no timer. Whoever owns an admission reports what happens and is answered with a
+ * There is no I/O here, no clock and no timer. The owner of an admission reports what happens and is answered with a
  * {@link Ticket}, whose state says what is to be done about its connection. Time comes in as a number, in milliseconds
  * that only go forward; {@link Admission.nextDeadline} says when {@link Admission.handle} has something to do next.
- * What only the owner can know it reports back: that no memory could be had for a session, and who won when an offer
- * was to be taken back, the host or the worker that was claiming it.
+ * The owner reports back what only it can know: that there was no memory for a session, and who won when an offer was
+ * to be taken back, the host or the worker that was claiming it.
  *
  * **Which worker** Without a key the rotor decides (W10): the next higher number after the worker that was last given a
  * session, whoever has come or gone since. With a key it is the worker that {@link Affinity} gives the key, or else the
- * next best. A worker that takes no sessions now is passed over in either case.
+ * next best. In either case, a worker that takes no sessions now is passed over.
  *
  * **Who is first** Held connections are served in the order of their arrival, and nobody overtakes them. A connection
  * whose offer was taken back goes before all of them.
  *
- * This is on the path of every accept: one object per offer, and no other allocation. All rules of admission are in this
- * file, since each has its effect through the others.
+ * This is on the path of every accept: one object per offer, and no other allocation. All rules of admission are in
+ * this file, since each of them takes effect through the others.
  */
 import type { AdmissionOptions } from "../options/AdmissionOptions.ts"
 import * as Ledger from "../state/Ledger.ts"
@@ -36,10 +36,10 @@ import { Ticket } from "./Ticket.ts"
 /**
  * The admission of one listener.
  *
- * `C` is a connection, `M` a worker's membership, `S` a session: nothing is asked of `C` and `S` here.
+ * `C` is a connection, `M` a worker's membership, `S` a session. `C` and `S` may be anything.
  */
 export class Admission<C, M extends Member, S> {
-  /** The workers that serve the listener. When one leaves, its offers are still to be taken back. */
+  /** The workers that serve the listener. When a worker leaves, its offers are still to be taken back. */
   readonly seats = new Seats<M>()
   /** What has become of the connections (M14). */
   readonly arrivals = new Ledger.ArrivalLedger()
@@ -62,45 +62,45 @@ export class Admission<C, M extends Member, S> {
     this.#hasKeys = hasKeys
   }
 
-  /** Sessions that came from here and are not free, offers included that run. */
+  /** Sessions that came from here and are not free, including those that are on offer. */
   get sessions(): number {
     return this.#sessions
   }
 
   // ---- arrival
 
-  /** A connection arrives that no rule forbids. */
+  /** A connection that no rule forbids has arrived. */
   arrive(connection: C, now: number): Ticket<C, M, S> {
     this.arrivals.arrived++
     const ticket = new Ticket<C, M, S>(connection, !this.#hasKeys, undefined, false)
     const reason = this.#stopped ?? this.#limit
     if (reason !== undefined) this.#refuse(ticket, reason)
-    // those that wait came first
+    // those that wait already came first
     else if (this.#line.first !== undefined) this.#settle(ticket, now)
     else this.#place(ticket, now)
     return ticket
   }
 
-  /** A connection arrived, or a peer that did not become one, and was sent away for a reason that is not decided here. */
+  /** A connection, or a peer that did not become one, was sent away for a reason that is not decided here. */
   turnedAway(reason: Ledger.RefuseReason): void {
     this.arrivals.arrived++
     this.arrivals.refused[reason]++
   }
 
-  /** A connection arrived that a rule sends to another application's listener, where it arrives as well. */
+  /** A connection arrived that a rule sends to another application's listener, where it also counts as arrived. */
   redirected(): void {
     this.arrivals.arrived++
     this.arrivals.redirected++
   }
 
-  /** Answers `asking`: the connection's affinity key; `undefined` when it has none, and goes to the next worker. */
+  /** Answers `asking`: the affinity key; `undefined` when the connection has none, and goes to the next worker. */
   keyed(ticket: Ticket<C, M, S>, key: string | number | undefined, now: number): void {
     ticket.isKnown = true
     ticket.key = key === undefined ? undefined : Affinity.hash(key)
     this.#choose(ticket, now)
   }
 
-  /** Answers `offering`: there is no memory for a session in that worker, or none yet, so the next one is tried. */
+  /** Answers `offering`: that worker has no memory for a session, or not yet, so the next worker is tried. */
   noMemory(ticket: Ticket<C, M, S>, now: number): void {
     this.#choose(ticket, now)
   }
@@ -128,7 +128,7 @@ export class Admission<C, M extends Member, S> {
     this.arrivals.claimed++
   }
 
-  /** The offer's time was over, and it was taken back. The ticket that is answered is the connection's next one. */
+  /** The offer's time was over, and it was taken back. Returns the connection's next ticket. */
   revoked(ticket: Ticket<C, M, S>, now: number): Ticket<C, M, S> {
     const { lag, offers } = ticket.member!
     this.#endOffer(ticket, "over")
@@ -139,7 +139,7 @@ export class Admission<C, M extends Member, S> {
     return this.#again(ticket, now)
   }
 
-  /** The offer was taken back because the worker is not to have it any more. */
+  /** The offer was taken back because the worker is no longer to have it. */
   withdrawn(ticket: Ticket<C, M, S>, now: number): Ticket<C, M, S> {
     this.#endOffer(ticket, "over")
     this.#sessions--
@@ -155,7 +155,7 @@ export class Admission<C, M extends Member, S> {
     this.arrivals.withdrawn++
   }
 
-  /** The worker has come past an offer that had been taken back. Said once. */
+  /** The worker has passed an offer that had been taken back. Called once. */
   passed(ticket: Ticket<C, M, S>, now: number): void {
     if (ticket.late) ticket.member!.lag.caughtUp(now)
   }
@@ -181,12 +181,13 @@ export class Admission<C, M extends Member, S> {
   }
 
   /**
-   * Workers may take more than before, or the admission has stopped: the next of those that wait for which something is
-   * to be done; `undefined` when the first of them still waits. To be called until then.
+   * Workers may take more than before, or the admission has stopped: returns the next waiting ticket about which
+   * something is to be done, or `undefined` when the first of them still has to wait. To be called until it returns
+   * `undefined`.
    */
   admit(): Ticket<C, M, S> | undefined {
     const ticket = this.#line.first
-    // one that is not held is being placed in this very moment
+    // a ticket that is not held is just being placed
     if (ticket?.state !== "held") return undefined
     if (this.#stopped !== undefined) {
       this.#leaveLine(ticket)
@@ -196,8 +197,8 @@ export class Admission<C, M extends Member, S> {
   }
 
   /**
-   * Time has passed. Answers the next ticket whose time is over: an offer is to be taken back, and reported as `revoked`
-   * if that came before the worker's claim; a held connection is to be refused. To be called until it answers
+   * Time has passed. Returns the next ticket whose time is over: an offer is to be taken back, and reported as
+   * `revoked` if that came before the worker's claim; a held connection is to be refused. To be called until it returns
    * `undefined`.
    */
   handle(now: number): Ticket<C, M, S> | undefined {
@@ -217,14 +218,14 @@ export class Admission<C, M extends Member, S> {
     return Math.min(this.#offers.next, this.#holds.next)
   }
 
-  /** From now on nothing is taken: what arrives, waits or comes back is refused for this reason. The first one stands. */
+  /** From now on everything that arrives, waits or comes back is refused for this reason. The first reason stands. */
   stop(reason: Ledger.RefuseReason): void {
     this.#stopped ??= reason
   }
 
   // ---- decisions
 
-  /** Which limit allows no further session. */
+  /** The limit that allows no further session, if any. */
   get #limit(): Ledger.RefuseReason | undefined {
     if (this.#app.sessions >= this.#options.maxSessions) return "host-limit"
     return this.#sessions >= this.#options.maxSessionsPerListener ? "listener-limit" : undefined
@@ -256,7 +257,7 @@ export class Admission<C, M extends Member, S> {
     ticket.member = member
   }
 
-  /** The rotor: of the seats that were not looked at, the next one whose worker takes sessions (W10). */
+  /** The rotor: among the seats not looked at yet, the next one whose worker takes sessions (W10). */
   #next(ticket: Ticket<C, M, S>): M | undefined {
     while (ticket.looked < this.seats.size) {
       const member = this.seats.next(ticket.looked++)
@@ -265,7 +266,7 @@ export class Admission<C, M extends Member, S> {
     return undefined
   }
 
-  /** Of the workers that take sessions and were not tried, the one that the key gives the largest weight. */
+  /** Among the workers that take sessions and were not tried yet, the one with the largest weight for the key. */
   #preferred(ticket: Ticket<C, M, S>, key: number): M | undefined {
     let preferred: M | undefined
     let most = -1
@@ -293,7 +294,7 @@ export class Admission<C, M extends Member, S> {
     this.#holds.add(ticket, now + this.#options.holdTime)
   }
 
-  /** Whether memory is on its way to a worker that would take the connection: that is worth a wait by any policy. */
+  /** Whether memory is on its way to a worker that would take the connection: worth waiting for under any policy. */
   get #isGrowing(): boolean {
     return this.#limit === undefined
       && this.seats.all.some(({ member }) => member !== undefined && this.#takes(member) && member.growing)

@@ -1,13 +1,13 @@
 /**
- * Deadlines in their order. One that is not before the last, as all are that give the same time, is added in one step;
- * any is taken out in one.
+ * Deadlines in their order. A deadline that is not before the last one is added in one step, which holds for all that
+ * allow the same time; any deadline is taken out in one step.
  *
  * The entries hold their own links, so nothing is allocated for a deadline. An entry is in one list at a time.
  */
 
 /** What has a deadline. */
 export abstract class Timed<Self> {
-  /** When it is over, in milliseconds of `MonotonicTime`. */
+  /** When its time is over, in milliseconds of `MonotonicTime`. */
   until = 0
   /** Whether its deadline runs. */
   runs = false
@@ -20,8 +20,8 @@ export class Deadlines<Entry extends Timed<Entry>> {
   #last: Entry | undefined
 
   /**
-   * The deadline of an entry begins to run; the entry has none yet. Of two that are over at the same time, the one added
-   * first is first.
+   * The deadline of an entry begins to run; the entry must not have one yet. Of two deadlines at the same time, the one
+   * added first comes first.
    */
   add(entry: Entry, until: number): void {
     let earlier = this.#last
@@ -37,7 +37,7 @@ export class Deadlines<Entry extends Timed<Entry>> {
     else later.earlier = entry
   }
 
-  /** The deadline of an entry, if it runs, matters no longer. */
+  /** The deadline of an entry, if it runs, no longer matters. */
   remove(entry: Entry): void {
     if (!entry.runs) return
     const { earlier, later } = entry
@@ -50,12 +50,12 @@ export class Deadlines<Entry extends Timed<Entry>> {
     else later.earlier = earlier
   }
 
-  /** When the first is over; `Infinity` when none runs. */
+  /** The time of the first deadline; `Infinity` when none runs. */
   get next(): number {
     return this.#first?.until ?? Infinity
   }
 
-  /** Takes the first one out if it is over at the time `now`. */
+  /** Takes the first entry out if its time is over at `now`. */
   take(now: number): Entry | undefined {
     const first = this.#first
     if (first === undefined || first.until > now) return undefined

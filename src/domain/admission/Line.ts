@@ -1,6 +1,6 @@
 /**
- * Those who wait, in the order in which they are served. One comes to the end of the line, or to its front, and may leave
- * from anywhere, each in one step. The entries hold their own links; an entry is in one line at a time.
+ * Waiting entries, in the order in which they are served. An entry joins the line at its end or at its front, and may
+ * leave it from anywhere, each in one step. The entries hold their own links; an entry is in one line at a time.
  */
 
 /** What can stand in a line. */
@@ -13,7 +13,7 @@ export class Line<Entry extends Waiting<Entry>> {
   #first: Entry | undefined
   #last: Entry | undefined
 
-  /** Who is served next. */
+  /** The entry that is served next. */
   get first(): Entry | undefined {
     return this.#first
   }

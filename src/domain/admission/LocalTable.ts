@@ -7,7 +7,7 @@
 import * as Address from "../net/Address.ts"
 import * as Endpoint from "../net/Endpoint.ts"
 
-/** One spelling for a host: an address in its own, a name in lower case. */
+/** One spelling for each host: an address in its plain form, a name in lower case. */
 const hostOf = (host: string): string => Address.plain(host.toLowerCase())
 
 const keyOf = (endpoint: Endpoint.Endpoint): string =>
@@ -16,7 +16,7 @@ const keyOf = (endpoint: Endpoint.Endpoint): string =>
 export class LocalTable<A> {
   readonly #entries = new Map<string, A>()
 
-  /** Enters a listener; `false` when the very endpoint is taken. */
+  /** Enters a listener; `false` when exactly this endpoint is taken. */
   add(endpoint: Endpoint.Endpoint, listener: A): boolean {
     const key = keyOf(endpoint)
     if (this.#entries.has(key)) return false
@@ -24,7 +24,7 @@ export class LocalTable<A> {
     return true
   }
 
-  /** What is entered under the very endpoint. */
+  /** The listener that is entered under exactly this endpoint. */
   get(endpoint: Endpoint.Endpoint): A | undefined {
     return this.#entries.get(keyOf(endpoint))
   }

@@ -1,15 +1,16 @@
 /**
  * The session rules of a host and its deny list: which rule holds for a session, and what becomes of the session.
  *
- * **Which one holds** The most specific of the rules that match, whatever their order: the longer remote prefix, then the
- * longer local prefix, then a given remote port, a given local port, a given transport, a given namespace, and `accept`
- * or `connect` before `both`. No two rules that match the very same can be there at the same time, so there is never more
- * than one. A session that no rule matches is allowed.
+ * **Which rule holds** The most specific of the rules that match, whatever their order: the longer remote prefix, then
+ * the longer local prefix, then a given remote port, a given local port, a given transport, a given namespace, and
+ * `accept` or `connect` before `both`. No two rules that match exactly the same can exist at the same time, so there is
+ * never more than one such rule. A session that no rule matches is allowed.
  *
- * **The deny list** is looked at first, and for accepts only: a source that is on it gets nowhere, whatever the rules say.
+ * **The deny list** is looked at first, and for accepts only: a source that is on it gets nowhere, whatever the rules
+ * say.
  *
- * Decisions are made per session, in the host's loop: synchronous, and for free while there are neither rules nor denied
- * sources.
+ * Decisions are made per session, in the host's loop: they are synchronous, and cost nothing while there are neither
+ * rules nor denied sources.
  */
 import * as Prefix from "../net/Prefix.ts"
 import * as Handle from "../state/Handle.ts"
@@ -56,7 +57,7 @@ const verdictOf = ({ action, tag }: Rule, handle: RuleHandle): RuleVerdict => {
     : { _tag: "Redirect", app: appOf(action) }
 }
 
-/** What begins the text of an endpoint that has an address, and how long that is. */
+/** The beginning of the text of an endpoint that has an address, and how long it is. */
 const INET = /^(?:tcp|tls|udp):\/\//
 const SCHEME = "tcp://".length
 
@@ -82,10 +83,10 @@ const sideOf = (uri: string): Side => {
 export class RuleTable {
   readonly #rules = new Handle.Pool<RuleHandle, Ranked>(MAX_RULES)
   readonly #matched = new Set<string>()
-  /** Prefixes that rules have in common are one set, which is asked once in a row. */
+  /** Rules with the same prefix share one set, which is asked once for rules that follow each other. */
   #ranked: ReadonlyArray<Ranked> = []
   readonly #denied = new Set<Prefix.Prefix>()
-  /** Made anew, when it is next asked, after a prefix was taken out: a set of addresses only grows. */
+  /** Made anew the next time it is asked after a prefix was taken out: a set of addresses only grows. */
   #sources: Prefix.PrefixSet | undefined
 
   /** Whether every session is allowed. */
@@ -93,7 +94,7 @@ export class RuleTable {
     return this.#ranked.length === 0 && this.#denied.size === 0
   }
 
-  /** Puts a rule in force; says why not if it can't be. */
+  /** Puts a rule in force, or says why it can't be. */
   add(rule: Rule): RuleHandle | "exists" | "full" {
     const key = matchedBy(rule)
     if (this.#matched.has(key)) return "exists"
@@ -119,7 +120,7 @@ export class RuleTable {
     return new Prefix.PrefixSet([prefix])
   }
 
-  /** Takes a rule out; `false` when there is none of this handle. */
+  /** Takes a rule out; `false` when there is none with this handle. */
   remove(handle: RuleHandle): boolean {
     const entry = this.#rules.get(handle)
     if (entry === undefined) return false
@@ -134,7 +135,7 @@ export class RuleTable {
     return this.#ranked.map(({ handle, rule }) => ({ handle, rule }))
   }
 
-  /** Puts a source on the deny list; says why not if it can't be. */
+  /** Puts a source on the deny list, or says why it can't be. */
   denySource(prefix: Prefix.Prefix): "exists" | "full" | undefined {
     if (this.#denied.has(prefix)) return "exists"
     if (this.#denied.size >= MAX_DENIED) return "full"
@@ -143,14 +144,14 @@ export class RuleTable {
     return undefined
   }
 
-  /** Takes a source from the deny list; `false` when this very prefix is not on it. */
+  /** Takes a source off the deny list; `false` when exactly this prefix is not on it. */
   allowSource(prefix: Prefix.Prefix): boolean {
     if (!this.#denied.delete(prefix)) return false
     this.#sources = undefined
     return true
   }
 
-  /** The deny list, in the order in which it was made. */
+  /** The deny list, in the order in which sources were added. */
   get denied(): ReadonlyArray<Prefix.Prefix> {
     return [...this.#denied]
   }

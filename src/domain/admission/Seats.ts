@@ -7,23 +7,23 @@ import type { Lag } from "./Lag.ts"
 
 /** A worker as a listener sees it. Its properties are read when something is decided. */
 export interface Member {
-  /** Its number within its application, which it keeps over a restart. */
+  /** Its number within its application, which it keeps across restarts. */
   readonly number: number
-  /** Whether it is there, and neither starting nor finishing. */
+  /** Whether it runs, and is neither starting nor finishing. */
   readonly running: boolean
   /** Whether messages wait for room in its queue (M3). */
   readonly congested: boolean
-  /** Sessions that it has, those of offers included that it has still to come past. */
+  /** How many sessions it has, including those of offers that it has not passed yet. */
   readonly sessions: number
   /** Whether memory is on its way to it. */
   readonly growing: boolean
-  /** How far it is behind with offers: one that is behind is as good as congested (M15). */
+  /** How far it is behind with offers: a worker that is behind is treated as congested (M15). */
   readonly lag: Lag
   /** Where its offers are counted. */
   readonly offers: Ledger.OfferLedger
 }
 
-/** A place at a listener. One whose worker is to be started again is kept, and is empty meanwhile. */
+/** A place at a listener. It is kept, empty, while its worker is to be started again. */
 export interface Seat<M> {
   readonly number: number
   readonly member: M | undefined
@@ -32,7 +32,7 @@ export interface Seat<M> {
 export class Seats<M extends Member> {
   /** In the order of their numbers. */
   readonly #seats: Array<{ readonly number: number; member: M | undefined }> = []
-  /** The number that was last given a session, and where its successors begin: at the first seat of a higher one. */
+  /** The number that was last given a session, and the place of its successors: the first seat with a higher number. */
   #last = -1
   #first = 0
 
@@ -45,7 +45,7 @@ export class Seats<M extends Member> {
     return this.#seats.length
   }
 
-  /** The worker of that number that is there now. */
+  /** The worker with that number that is there now. */
   member(number: number): M | undefined {
     return this.#seats.find((seat) => seat.number === number)?.member
   }
@@ -72,7 +72,7 @@ export class Seats<M extends Member> {
     return true
   }
 
-  /** All workers leave at once; answers those that were there. */
+  /** All workers leave at once; returns those that were there. */
   dissolve(): ReadonlyArray<M> {
     return this.#seats.splice(0).flatMap(({ member }) => member ?? [])
   }
@@ -82,7 +82,7 @@ export class Seats<M extends Member> {
     return this.#seats[(this.#first + skipped) % this.#seats.length]?.member
   }
 
-  /** The worker of that number was given a session: the turn is its successor's. */
+  /** The worker with that number was given a session: the next turn is its successor's. */
   turn(last = this.#last): void {
     const seats = this.#seats
     this.#last = last

@@ -1,7 +1,8 @@
 /**
  * A session rule: which sessions it is for, and what becomes of them.
  *
- * A rule says for accepts, for connects or for both what becomes of those whose addresses and ports it matches:
+ * A rule is for accepts, for connects or for both, and says what becomes of sessions whose addresses and ports it
+ * matches:
  *
  * | field | what it matches | default |
  * |---|---|---|
@@ -13,7 +14,7 @@
  *
  * Its `action` is `allow`, `deny`, or `app:<name>`: the session goes to that application.
  *
- * Which of several rules holds for a session is in `RuleTable.ts`.
+ * Which of several rules holds for a session is described in `RuleTable.ts`.
  *
  * @since 0.1.0
  */
@@ -68,7 +69,7 @@ const name = (description: string) =>
   Schema.optional(Name).annotate(described({ description, right: NAME_RIGHT, default: "none" }))
 
 /**
- * A rule. All its fields are text or numbers, so a rule that was decoded is also one that can be decoded.
+ * A rule. All its fields are text or numbers, so a decoded rule can be decoded again.
  *
  * **Details**
  *
@@ -78,7 +79,7 @@ const name = (description: string) =>
  * - `localPort`, `remotePort`: 0 for any, or 1 to 65535, also as text; 0.
  * - `action`: see {@link Action}; always given.
  * - `namespace`: see `Options.Name`; all namespaces.
- * - `tag`: a name for people, in messages and tables; none.
+ * - `tag`: a name for people to read, in messages and tables; none.
  *
  * **Gotchas**
  *
@@ -113,7 +114,7 @@ export const Rule = Schema.Struct({
 export type Rule = typeof Rule.Type
 
 /**
- * What a {@link Rule} decodes from.
+ * What a {@link Rule} is decoded from.
  *
  * @category models
  * @since 0.1.0
@@ -138,7 +139,7 @@ const decodeRule = Schema.decodeUnknownResult(Rule, { errors: "all", onExcessPro
 const known = new Map(infosOf(Rule.fields))
 
 /**
- * Decodes a rule from the outside.
+ * Decodes a rule from outside.
  *
  * @category decoding
  * @since 0.1.0
@@ -187,7 +188,7 @@ export const format = (rule: Rule): string => {
  *
  * **Details**
  *
- * `by` is `"source"` when the deny list says so, else it names the rule: `rule 3.0`, with its tag if it has one.
+ * `by` is `"source"` when the deny list decided, otherwise it names the rule: `rule 3.0`, with its tag if it has one.
  *
  * @category models
  * @since 0.1.0

@@ -26,26 +26,26 @@ export type TicketState = "asking" | "offering" | "offered" | "held" | "refused"
 export class Ticket<C, M, S> extends Timed<Ticket<C, M, S>> implements Waiting<Ticket<C, M, S>> {
   readonly connection: C
   state: TicketState = "held"
-  /** The worker that it is offered to. */
+  /** The worker that the connection is offered to. */
   member: M | undefined
   /** The session that was made for the offer. */
   session: S | undefined
-  /** Why it is refused. */
+  /** Why the connection is refused. */
   reason: Ledger.RefuseReason | undefined
   /** Whether the worker let the offer run out. */
   late = false
-  /** Whether it was on offer before: then it goes before those that never were. */
+  /** Whether the connection was on offer before: then it goes before those that never were. */
   readonly returned: boolean
-  /** Whether it needs no key, or has been asked for it, and the key's hash. */
+  /** Whether the connection needs no key, or its key has been asked for; and the key's hash. */
   isKnown: boolean
   key: number | undefined
-  /** Whether it stands in line. */
+  /** Whether the ticket stands in line. */
   waits = false
   ahead: Ticket<C, M, S> | undefined = undefined
   behind: Ticket<C, M, S> | undefined = undefined
-  /** How many seats the rotor has looked at for it. */
+  /** How many seats the rotor has looked at for the ticket. */
   looked = 0
-  /** The weight for its key of the worker that was tried last; those to be tried have less. */
+  /** The weight that the worker tried last has for the key; workers still to be tried have less. */
   below = Affinity.ABOVE_ALL
 
   constructor(connection: C, isKnown: boolean, key: number | undefined, returned: boolean) {

@@ -2,13 +2,13 @@
  * Where a proxy connects to: how many sessions each upstream has, and whether it can be reached, shared by all workers
  * of the application.
  *
- * A session goes to the upstream with the fewest sessions among those that are up; of equals, to the one that comes next
- * after the last choice.
+ * A session goes to the upstream with the fewest sessions among those that are up; among equals, to the one that comes
+ * next after the last choice.
  *
  * **Health** An upstream is up until a connect to it fails. Then it is down for a backoff that doubles with each
- * failure, and after that one connect at a time is a trial. The worker that takes it moves `UNTIL` on, so that no other
- * worker does; if that worker dies, the trial runs out by itself. A connect that was begun before the state changed changes
- * nothing: a burst of connects that fail together is one failure.
+ * failure, and after that one connect at a time is a trial. The worker that takes the trial moves `UNTIL` on, so no
+ * other worker takes it; if that worker dies, the trial expires by itself. The outcome of a connect that began before
+ * the state changed has no effect: a burst of connects that fail together is one failure.
  *
  * **Layout** (32-bit words)
  *
@@ -30,10 +30,10 @@ const ROWS = 2
 const HEAD = 4
 const UPSTREAM_WORDS = 4
 const FAILURES = 2
-/** Numbers of workers. */
+/** How many numbers of workers there are. */
 const WORKERS = 256
 
-/** From this many failures on the backoff does not grow. */
+/** From this many failures on, the backoff no longer grows. */
 const MOST_FAILURES = 30
 
 /** Memory for a number of upstreams, all of them up. */
@@ -44,7 +44,7 @@ export const allocate = (upstreams: number): SharedArrayBuffer =>
 export interface Times {
   /** After the first failure; it doubles with each one that follows. */
   readonly backoffBase: number
-  /** The longest it gets. */
+  /** The longest backoff. */
   readonly backoffMax: number
   /** How long a trial may take. */
   readonly trial: number
@@ -53,13 +53,13 @@ export interface Times {
 /** An upstream that was chosen for a session, which counts from then on until it has {@link Upstreams.left}. */
 export interface Choice {
   readonly upstream: number
-  /** Its failures in a row as they were then. */
+  /** How many failures in a row it had then. */
   readonly failures: number
-  /** Where it is a trial, when that runs out. */
+  /** When the trial expires, if this is a trial. */
   readonly trial: bigint | undefined
 }
 
-/** The upstreams as one worker has them. */
+/** The upstreams as one worker sees them. */
 export class Upstreams {
   readonly #words: Int32Array
   readonly #until: BigInt64Array
@@ -85,7 +85,7 @@ export class Upstreams {
   }
 
   get #workers(): number {
-    // the host reads this too, and does not trust what a worker may have written
+    // the host reads this too, and does not trust what workers have written
     return Math.min(Math.max(0, Atomics.load(this.#words, ROWS)), WORKERS)
   }
 
@@ -113,7 +113,7 @@ export class Upstreams {
     return Atomics.load(this.#words, REFUSED) >>> 0
   }
 
-  /** Where a session that has `tried` some in vain may go at the time `now`; `undefined` when there is nowhere. */
+  /** Where a session that has `tried` some upstreams in vain may go at the time `now`; `undefined` if nowhere. */
   choose(now: number, tried: ReadonlySet<number>): Choice | undefined {
     const first = (Atomics.add(this.#words, ROTOR, 1) >>> 0) % this.#count
     let fewest: number | undefined
@@ -123,7 +123,7 @@ export class Upstreams {
       if (tried.has(upstream)) continue
       const failures = this.failures(upstream)
       if (failures > 0) {
-        // a trial goes before all else: there may never be another reason to go there
+        // a trial goes first: there may never be another reason to try that upstream
         const trial = this.#try(upstream, now)
         if (trial !== undefined) return this.#take({ upstream, failures, trial })
         continue
@@ -153,12 +153,12 @@ export class Upstreams {
     return (HEAD + UPSTREAM_WORDS * upstream) / 2
   }
 
-  /** The connect has succeeded. Returns whether the upstream was down and is up again. */
+  /** The connect succeeded. Returns whether the upstream was down and is up again. */
   connected({ failures, upstream }: Choice): boolean {
     return failures > 0 && this.#change(upstream, failures, 0)
   }
 
-  /** The connect has failed. Returns for how many milliseconds the upstream is left alone, if this one says so. */
+  /** The connect failed. Returns for how many milliseconds the upstream is left alone, if this failure decides that. */
   failed({ failures, upstream }: Choice, now: number): number | undefined {
     if (this.failures(upstream) !== failures) return undefined
     const { backoffBase, backoffMax } = this.#times
@@ -172,7 +172,7 @@ export class Upstreams {
     return Atomics.compareExchange(this.#words, HEAD + UPSTREAM_WORDS * upstream + FAILURES, from, to) === from
   }
 
-  /** The connect came to nothing for a reason that does not lie with the upstream: if it was a trial, another may follow. */
+  /** The connect came to nothing, but not because of the upstream: if it was a trial, another may follow. */
   cancelled({ trial, upstream }: Choice): void {
     if (trial !== undefined) Atomics.compareExchange(this.#until, this.#untilOf(upstream), trial, 0n)
   }

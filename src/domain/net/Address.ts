@@ -1,5 +1,6 @@
 /**
- * IP addresses, alone and with a port: the one spelling that each has here, and its ways into and out of endpoint URIs.
+ * IP addresses, alone and with a port: the one spelling that each has here, and how it gets into and out of endpoint
+ * URIs.
  *
  * An address can be spelled in many ways, and an IPv4 address also as an IPv6 one: a dual-stack socket reports its peer
  * 10.0.0.1 as `::ffff:10.0.0.1`. Addresses are compared by their text, so each is brought into one spelling first:
@@ -66,8 +67,8 @@ export interface HostPort {
 }
 
 /**
- * The endpoint URI of an address that a socket reports, as IPv4 where it is IPv4. A socket whose connection is gone
- * reports nothing: its URI has address `0.0.0.0` and port 0.
+ * The endpoint URI of an address that a socket reports; an IPv4 address is written as IPv4. A socket whose connection
+ * is gone reports nothing: its URI has address `0.0.0.0` and port 0.
  */
 export const uri = (transport: "tcp" | "tls" | "udp", address = "0.0.0.0", port = 0): string => {
   const host = unmapped(address)
@@ -77,7 +78,7 @@ export const uri = (transport: "tcp" | "tls" | "udp", address = "0.0.0.0", port 
 const INET = /^[a-z]+:\/\/(?:\[([^\]]+)\]|([^[\]:/]+)):(\d{1,5})$/i
 const UNIX = /^unix:\/\//i
 
-/** Host and port of an endpoint URI, whatever its transport; `undefined` where it has no port. */
+/** Host and port of an endpoint URI, whatever its transport; `undefined` if it has no port. */
 export const hostPort = (uri: string): HostPort | undefined => {
   const [, bracketed, bare, port] = INET.exec(uri) ?? []
   const host = bracketed ?? bare
@@ -85,8 +86,8 @@ export const hostPort = (uri: string): HostPort | undefined => {
 }
 
 /**
- * An endpoint URI as an address of Effect's: with its port, or a path. A name in local scope has no address, and its URI
- * stands for it. Fails when the host is a name, or the port is above 65535.
+ * An endpoint URI as one of Effect's addresses: with its port, or a path. A name in local scope has no address; its URI
+ * takes the place of one. Fails when the host is a name, or the port is above 65535.
  */
 export const fromUri = (uri: string): Result.Result<NetAddress.SocketAddress, NetAddress.NetAddressError> => {
   const inet = hostPort(uri)
@@ -98,14 +99,14 @@ export const fromUri = (uri: string): Result.Result<NetAddress.SocketAddress, Ne
 // ---- addresses with ports, packed
 
 /**
- * An address and its port as a connection keeps them, since there are many connections: for IPv4, address and port share
- * one number; otherwise it is the URI.
+ * An address and its port as a connection keeps them, since there are many connections: for IPv4, address and port
+ * share one number; otherwise it is the URI.
  */
 export type PackedAddress = number | string
 
 const PORTS = 2 ** 16
 
-/** `undefined` where a socket reports no address. */
+/** Packs an address; `undefined` where a socket reports none. */
 export const pack = (
   transport: "tcp" | "tls",
   address: string | undefined,

@@ -3,12 +3,12 @@
  *
  * | pattern | lets pass |
  * |---|---|
- * | `10.0.0.7`, `::1`, `[::1]`, `example.com` | that host, whatever the transport and the port; of a local endpoint, its name |
+ * | `10.0.0.7`, `::1`, `[::1]`, `example.com` | that host, whatever the transport and the port; for a local endpoint, its name |
  * | `10.0.0.7:4711`, `[::1]:4711` | that host and port, whatever the transport |
  * | `tcp://10.0.0.7:4711`, `local://billing` | that endpoint |
  *
- * Hosts are compared as addresses, not as they are written: `0:0::1` is `::1`, and `::ffff:10.0.0.7` is `10.0.0.7`. Names
- * are compared without regard to case, and are not resolved.
+ * Hosts are compared as addresses, not as they are written: `0:0::1` is `::1`, and `::ffff:10.0.0.7` is `10.0.0.7`.
+ * Names are compared regardless of case, and are not resolved.
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -45,7 +45,7 @@ const ofEndpoint = (endpoint: Endpoint.Endpoint): AddressPattern => {
   }
 }
 
-/** A host without a port as one with, so that what a host is stands in one place. */
+/** Gives a host without a port one, so that only one place decides what a host is. */
 const withPort = (host: string): string => isIPv6(host) ? `tcp://[${host}]:0` : `tcp://${host}:0`
 
 export const parse = (text: string): AddressPattern | undefined => {

@@ -2,14 +2,14 @@
  * A TLS certificate with its chain and its key, decoded and checked (W19).
  *
  * {@link decode} takes PEM text and says what is wrong with it before anything is done with it: a chain out of order or
- * a key of another certificate would otherwise only be noticed in the handshakes of clients. What is kept is what was
- * understood: the certificates written out anew, without what else stood in the text, and the key without its
- * passphrase.
+ * the key of another certificate would otherwise be noticed only in the handshakes of clients. Only what was understood
+ * is kept: the certificates written out anew, without the rest of the text, and the key without its passphrase.
  *
- * The key is `Redacted`, and neither it nor the passphrase is in any reason. {@link CertificateInfo} is what may be shown.
+ * The key is `Redacted`, and no reason contains the key or the passphrase. {@link CertificateInfo} is what may be
+ * shown.
  *
- * PEM text is read in `Pem`, and a certificate is found by the name of a server in `ServerName`. What is left is one
- * concept for all its length: what comes in, each thing that can be wrong with it, and the steps that find that out.
+ * `Pem` reads PEM text, and `ServerName` finds a certificate by the name of a server. The rest, though long, is one
+ * concept: what comes in, each thing that can be wrong with it, and the steps that find out.
  *
  * @since 0.1.0
  */
@@ -22,11 +22,11 @@ import * as Pem from "./Pem.ts"
 import * as ServerName from "./ServerName.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
-// What comes in, what is known of it
+// What comes in, and what is known of it
 // ---------------------------------------------------------------------------------------------------------------------
 
 /**
- * Bounds of what is taken: bytes of either PEM text, bytes of a passphrase, certificates in a chain.
+ * Limits of what is taken: bytes of either PEM text, bytes of a passphrase, certificates in a chain.
  *
  * @category constants
  * @since 0.1.0
@@ -36,14 +36,14 @@ export const limits = { pemBytes: 1024 * 1024, passphraseBytes: 1024, chain: 32 
 const Secret = Schema.Union([Schema.Redacted(Schema.String), Schema.String])
 
 /**
- * A certificate and its key as they are given.
+ * A certificate and its key as given.
  *
  * **Details**
  *
- * - `certificate`: PEM text, the leaf first; after it, in order, those that issued the one before them. PEM blocks of
- *   other kinds, and text around blocks, are passed over.
+ * - `certificate`: PEM text, the leaf first; after it, in order, each the certificate that issued the one before it.
+ *   PEM blocks of other kinds, and text around blocks, are ignored.
  * - `key`: PEM text, in PKCS#8 or in the older form of its kind, encrypted or not. The first private key in it counts.
- * - `passphrase`: of an encrypted key; has no meaning for one that is not encrypted.
+ * - `passphrase`: that of an encrypted key; ignored for a key that is not encrypted.
  *
  * @category models
  * @since 0.1.0
@@ -56,7 +56,7 @@ export const Input = Schema.Struct({
 export type Input = typeof Input.Type
 
 /**
- * The leaf is not valid at the time; clients will refuse it.
+ * The leaf is not valid at this time; clients will refuse it.
  *
  * @category models
  * @since 0.1.0
@@ -69,9 +69,9 @@ export type Warning = typeof Warning.Type
  *
  * **Details**
  *
- * Subject and issuer are written `CN=…, O=…`, empty when the certificate has no such name. `names` are its subject alternative
- * names, a name with unusual characters as a JSON string, IP addresses in their short form. Times are milliseconds since
- * the epoch; `chain` is the number of certificates, the leaf included.
+ * Subject and issuer are written `CN=…, O=…`, empty when the certificate has no such name. `names` are its subject
+ * alternative names, a name with unusual characters as a JSON string, IP addresses in their short form. Times are
+ * milliseconds since the epoch; `chain` is the number of certificates, the leaf included.
  *
  * @category models
  * @since 0.1.0
@@ -90,7 +90,7 @@ export const CertificateInfo = Schema.Struct({
 export type CertificateInfo = typeof CertificateInfo.Type
 
 /**
- * A certificate whose key is known to be its own.
+ * A certificate with a key that is known to belong to it.
  *
  * @category models
  * @since 0.1.0
@@ -103,7 +103,7 @@ export interface Certificate {
   /** The key as PEM text, PKCS#8, not encrypted: `key` of a TLS context. */
   readonly key: Redacted.Redacted
   readonly leaf: X509Certificate
-  /** The texts that it is found by when a client asks for a name: its names in lower case, or its common name. */
+  /** The texts by which it is found when a client asks for a name: its names in lower case, or its common name. */
   readonly hosts: ReadonlyArray<string>
 }
 
@@ -116,8 +116,8 @@ export interface Certificate {
  *
  * **Details**
  *
- * - `InvalidInput`: the input, or a field of it, is not what {@link Input} says; values are never told.
- * - `TooLarge`: more than {@link limits} allow, in bytes or certificates.
+ * - `InvalidInput`: the input, or a field of it, is not what {@link Input} says; values are never shown.
+ * - `TooLarge`: more bytes or certificates than {@link limits} allow.
  * - `NotACertificate`: there is no certificate in it, or the one at `index` can't be read.
  * - `NotAKey`: there is no private key, or it can't be read.
  * - `WrongPassphrase`: the key is encrypted, and the passphrase is missing or does not open it.
@@ -163,7 +163,7 @@ export const explain: (reason: CertificateReason) => string = CertificateReason.
 
 const fail = (reason: CertificateReason): Result.Result<never, CertificateReason> => Result.fail(reason)
 
-/** The errors of OpenSSL are thrown, and what they say is not for users. */
+/** OpenSSL throws its errors, and what they say is not meant for users. */
 const attempt = <A>(f: () => A): A | undefined => Result.getOrUndefined(Result.try(f))
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ const attempt = <A>(f: () => A): A | undefined => Result.getOrUndefined(Result.t
 const LONGEST_SUBJECT = 200
 
 /**
- * One line of a name that is given as one line for each of its parts; an empty one is not given at all.
+ * A name, which comes with one line for each of its parts, on one line; an empty name comes as `undefined`.
  *
  * @category getters
  * @since 0.1.0
@@ -213,7 +213,7 @@ const right: Readonly<Record<string, string>> = {
   passphrase: "it must be text, plain or Redacted, or left out"
 }
 
-/** The field that an issue is about. Of the issue nothing else is told: it holds the values. */
+/** The field that an issue is about. Nothing else of the issue is shown, since it holds the values. */
 const fieldOf = (issue: SchemaIssue.Issue): string | undefined => {
   switch (issue._tag) {
     case "Composite":
@@ -234,7 +234,7 @@ const invalid = (issue: SchemaIssue.Issue | undefined): CertificateReason => {
   return detail === undefined
     ? {
       _tag: "InvalidInput",
-      // what is no identifier may be a secret that has got into the wrong place
+      // what is not an identifier may be a secret that got into the wrong place
       field: /^\w{1,32}$/.test(field) ? field : "input",
       detail: "there is no such field; they are certificate, key and passphrase"
     }
@@ -276,7 +276,7 @@ const readChain = (text: string): Result.Result<ReadonlyArray<X509Certificate>, 
 }
 
 /**
- * Whether a PEM text holds certificates, and all of them can be read, as one of authorities must.
+ * Whether a PEM text holds certificates and all of them can be read, as a text of authorities requires.
  *
  * @category predicates
  * @since 0.1.0
@@ -287,7 +287,7 @@ export const isAuthorities = (text: string): boolean => {
     blocks.every((block) => attempt(() => new X509Certificate(block.text)) !== undefined)
 }
 
-/** By name and by signature: `checkIssued` alone looks at names. */
+/** Checks the name and the signature: `checkIssued` looks only at names. */
 const issued = (issuer: X509Certificate, certificate: X509Certificate): boolean =>
   attempt(() => certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)) === true
 
@@ -313,8 +313,8 @@ const readKey = (text: string, passphrase: string | undefined): Result.Result<Ke
 const PROBE = Buffer.from("sluice")
 
 /**
- * By a signature, which is what a handshake will ask for: `checkPrivateKey` compares the public parts, and the private
- * one of a damaged key may be another's.
+ * Checks with a signature, which is what a handshake will ask for: `checkPrivateKey` compares only the public parts,
+ * and a damaged key may hold the private part of another one.
  */
 const belongs = (key: KeyObject, leaf: X509Certificate): boolean =>
   attempt(() => verify(null, PROBE, leaf.publicKey, sign(null, PROBE, key))) === true
@@ -324,20 +324,20 @@ const belongs = (key: KeyObject, leaf: X509Certificate): boolean =>
  *
  * **Details**
  *
- * `input` is an {@link Input}. A leaf that is not valid now is taken, with a warning: it may become valid, and one that
- * has just expired is better than no certificate.
+ * `input` is an {@link Input}. A leaf that is not valid now is taken, with a warning: it may become valid, and a
+ * certificate that has just expired is better than none.
  *
  * **Gotchas**
  *
- * Synchronous: some 100 us for a certificate and its key, and for an encrypted key what its passphrase costs, which is
- * up to whoever encrypted it.
+ * Synchronous: it takes some 100 us for a certificate and its key, and for an encrypted key as long as its key
+ * derivation takes, which is up to whoever encrypted it.
  *
  * @category decoding
  * @since 0.1.0
  */
 export const decode = (input: unknown, now: number): Result.Result<Certificate, CertificateReason> =>
   Result.gen(function*() {
-    // a value that can't even be looked at, as a wiped Redacted, throws
+    // a value that can't even be looked at, such as a wiped Redacted, throws
     const decoded = attempt(() => decodeInput(input)) ?? Result.fail(undefined)
     if (Result.isFailure(decoded)) return yield* fail(invalid(decoded.failure?.issue))
     const given = decoded.success

@@ -1,17 +1,17 @@
 /**
- * Why a connection that stood is gone, in a sentence.
+ * Why an established connection is gone, in a sentence.
  */
 import * as SystemError from "./SystemError.ts"
 
 const sentences: Partial<Record<SystemError.SystemErrorKind, string>> = {
   Reset: "the peer reset the connection",
-  PeerClosed: "the peer has closed the connection",
-  TimedOut: "the peer did not answer any more",
+  PeerClosed: "the peer closed the connection",
+  TimedOut: "the peer stopped answering",
   ConnectionRefused: "nobody listens there",
   Unreachable: "there is no route to that host"
 }
 
-/** It ended without an error, and not in order. */
+/** The connection ended without an error, but not in an orderly way. */
 export const GIVEN_UP = "the connection was given up"
 
 /** The sentence for the error of a socket that has closed, or for a close without an error. */

@@ -1,8 +1,8 @@
 /**
  * Endpoints: where a listener listens and what a connect goes to.
  *
- * An endpoint is written as a URI. One of `tcp`, `tls` and `udp` is the transport, a host and a port; one of a Unix
- * socket is a path, absolute or relative to where the host runs:
+ * An endpoint is written as a URI. For `tcp`, `tls` and `udp` it is the transport, a host and a port; for a Unix socket
+ * it is a path, absolute or relative to where the host runs:
  *
  * ```
  * tcp://127.0.0.1:8080     tls://0.0.0.0:443    udp://localhost:5353
@@ -10,11 +10,12 @@
  * unix:///run/app.sock     unix://app.sock
  * ```
  *
- * There is no other path, no query, fragment or userinfo. The port is always written; port 0 asks the system for a free one. A host is an IPv4 literal, an IPv6 literal or a name; it is kept as it was written, and resolving a name is the
- * transport's work. A name may not end in a number: `127.1`, `256.0.0.1` and `0x7f000001` are read as addresses by
+ * There is no other path, and no query, fragment or userinfo. The port is always written; port 0 asks the system for a
+ * free one. A host is an IPv4 literal, an IPv6 literal or a name; it is kept as it was written, and resolving a name is
+ * the transport's work. A name may not end in a number: `127.1`, `256.0.0.1` and `0x7f000001` are read as addresses by
  * some resolvers and refused by others, so here they are refused with a reason.
  *
- * Two more kinds exist in local scope only (W16, W18), where no transport is asked:
+ * Two more kinds exist in local scope only (W16, W18), where no transport is involved:
  *
  * ```
  * local://billing          a name within a namespace, without a port
@@ -22,8 +23,8 @@
  * tcp://[::]:*
  * ```
  *
- * The kinds of endpoint, their one text form with all that can be wrong with it, and which endpoints stand for others are
- * one concept, for all its length: whoever adds a kind has to answer each of these.
+ * The kinds of endpoint, their text form with everything that can be wrong with it, and which endpoints stand for
+ * others are one concept, though a long one: whoever adds a kind has to deal with each of these.
  *
  * @since 0.1.0
  */
@@ -123,7 +124,7 @@ export const UnixPath = Schema.String.check(
  * **Details**
  *
  * - `tcp`, `tls`, `udp`: a host and a port: {@link InetEndpoint}.
- * - `unix`: a path. These four a transport can serve: {@link TransportEndpoint}.
+ * - `unix`: a path. A transport can serve these four: {@link TransportEndpoint}.
  * - `anyPort`: every port of every address of a transport; local scope only.
  * - `local`: a name; local scope only.
  *
@@ -171,7 +172,7 @@ export type TransportEndpoint = typeof TransportEndpoint.Type
  * - `InvalidHost`, `InvalidPort`, `InvalidName`, `InvalidPath`: what stands there is not a host, a port, a local
  *   endpoint's name or a Unix socket's path; an empty text when it is missing.
  * - `AnyPortOfOneHost`: `*` for the port, and a host other than `0.0.0.0` and `[::]`.
- * - `NoAddress`: an endpoint of local scope, where one of a transport is needed.
+ * - `NoAddress`: an endpoint of local scope where one that a transport can serve is needed.
  *
  * @category errors
  * @since 0.1.0
@@ -223,8 +224,8 @@ const explain = EndpointErrorReason.match({
  *
  * **Details**
  *
- * `text` is the text given, with the userinfo masked: it may hold a password. It is shortened to 200 characters, and so
- * are the parts of it in the reason.
+ * `text` is the text given, with the userinfo masked, since that may hold a password. The text is shortened to 200
+ * characters, and so are its parts in the reason.
  *
  * @category errors
  * @since 0.1.0
@@ -261,7 +262,7 @@ const part = (rest: string): "path" | "query" | "fragment" | "userinfo" | undefi
   }
 }
 
-/** Splits at the last colon; a host that has more of them is an IPv6 address without its brackets. */
+/** Splits at the last colon; a host with further colons is an IPv6 address without its brackets. */
 const authority = (rest: string): { readonly host: string; readonly port: string; readonly bare: boolean } => {
   const bracketed = BRACKETED.exec(rest)
   if (bracketed !== null) return { host: bracketed[1] ?? "", port: bracketed[2] ?? "", bare: false }
@@ -356,7 +357,7 @@ export const format = (endpoint: Endpoint): string => {
  *
  * **Details**
  *
- * A text that is no endpoint fails with the message of its {@link EndpointError}.
+ * A text that is not an endpoint fails with the message of its {@link EndpointError}.
  *
  * @category codecs
  * @since 0.1.0
@@ -450,8 +451,8 @@ export const family = (endpoint: Extract<Endpoint, { readonly host: string }>): 
  *
  * **Details**
  *
- * `[::]` is dual-stack and covers IPv4 too, after `0.0.0.0`. A name is covered like an IPv4 address: which it has is not
- * asked. A local endpoint and a path are covered by nothing but themselves.
+ * `[::]` is dual-stack and covers IPv4 too, after `0.0.0.0`. A name is covered like an IPv4 address, since it is not
+ * resolved. A local endpoint and a path are covered by nothing but themselves.
  *
  * @category getters
  * @since 0.1.0
@@ -460,7 +461,7 @@ export const coveredBy = (endpoint: Endpoint): ReadonlyArray<Endpoint> => {
   if (endpoint._tag === "local" || endpoint._tag === "unix") return []
   const { host } = endpoint
   const hosts: ReadonlyArray<AnyHost> = Address.family(host) === 6 ? ["::"] : ["0.0.0.0", "::"]
-  // proxies are TCP's
+  // only TCP has proxies
   const ports = endpoint._tag === "tcp" || endpoint._tag === "anyPort"
     ? hosts.map((host): Endpoint => ({ _tag: "anyPort", transport: "tcp", host }))
     : []
@@ -472,7 +473,7 @@ export const coveredBy = (endpoint: Endpoint): ReadonlyArray<Endpoint> => {
 }
 
 /**
- * The transport that an endpoint's text begins with, which may have nothing behind it: an end without an address.
+ * The transport that an endpoint's text begins with; nothing may follow it, for an end without an address.
  *
  * @category getters
  * @since 0.1.0
@@ -483,7 +484,7 @@ export const transportOf = (text: string): TransportName => {
 }
 
 /**
- * The endpoint of a text, if it has an address and a port.
+ * The endpoint that a text stands for, if it has an address and a port.
  *
  * @category decoding
  * @since 0.1.0

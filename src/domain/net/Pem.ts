@@ -2,14 +2,14 @@
  * PEM text: the blocks in it, and what kinds of block they are.
  *
  * ```
- * text around blocks is passed over
+ * text around blocks is ignored
  * -----BEGIN CERTIFICATE-----
  * MIIB…
  * -----END CERTIFICATE-----
  * ```
  */
 
-/** A block: its label, as `CERTIFICATE`, and its text from the first dash to the last. */
+/** A block: its label, such as `CERTIFICATE`, and its text from the first dash to the last. */
 export interface PemBlock {
   readonly label: string
   readonly text: string
@@ -20,8 +20,8 @@ const DASHES = "-----"
 const LONGEST_LABEL = 64
 
 /**
- * The blocks of a text; `undefined` when one has no end. Only its own end is looked for, so a long text takes time in
- * proportion to its length.
+ * The blocks of a text; `undefined` when a block has no end. Only the end that belongs to a block is looked for, so the
+ * time taken is proportional to the length of the text.
  */
 export const blocksOf = (text: string): ReadonlyArray<PemBlock> | undefined => {
   const blocks: Array<PemBlock> = []
@@ -50,8 +50,8 @@ export const isEncrypted = ({ label, text }: PemBlock): boolean =>
   label === "ENCRYPTED PRIVATE KEY" || /^Proc-Type: *4, *ENCRYPTED/m.test(text)
 
 /**
- * Whether the encrypted part of a key is as long as it says. If so, it is the passphrase that does not fit: the bytes
- * that a wrong passphrase yields look well decrypted once in 256 times, so the kind of OpenSSL's error does not tell.
+ * Whether the encrypted part of a key is as long as it says. If so, it is the passphrase that does not fit: one time in
+ * 256, the bytes that a wrong passphrase yields look well decrypted, so the kind of OpenSSL's error does not tell.
  */
 export const isIntact = ({ label, text }: PemBlock): boolean => {
   const lines = text.split(/\r?\n/).slice(1, -1)
@@ -65,7 +65,7 @@ export const isIntact = ({ label, text }: PemBlock): boolean => {
   return bytes.length === 2 + size + (size === 0 ? first : bytes.readUIntBE(2, size))
 }
 
-/** The end of a sentence on a text, "; it holds: CERTIFICATE REQUEST". Labels are no secrets, but they come from outside. */
+/** Ends a sentence about a text, "; it holds: CERTIFICATE REQUEST". Labels are not secret, but come from outside. */
 export const holding = (blocks: ReadonlyArray<PemBlock>): string => {
   const labels = new Set(blocks.map(({ label }) => label).filter((label) => /^[A-Z0-9 ]+$/.test(label)))
   return labels.size === 0 ? "" : `; it holds: ${Array.from(labels).slice(0, 4).join(", ")}`

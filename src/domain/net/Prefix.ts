@@ -1,16 +1,16 @@
 /**
- * Address prefixes: which addresses something holds for.
+ * Address prefixes, which say for which addresses something holds.
  *
  * ```
  * any     10.0.0.0/8     192.0.2.1     2001:db8::/32     ::1     0.0.0.0/0
  * ```
  *
- * `any` is every address of both families, and what has no address yet, such as a host name; `0.0.0.0/0` and `::/0` are
- * every address of one family. An address alone is that address. An IPv4 address that is written as IPv6 is IPv4:
+ * `any` is every address of both families, and whatever has no address yet, such as a host name; `0.0.0.0/0` and `::/0`
+ * are every address of one family. An address alone is that address. An IPv4 address that is written as IPv6 is IPv4:
  * `::ffff:10.0.0.0/104` is `10.0.0.0/8`.
  *
- * There is one text for each prefix, so two prefixes are the same if their texts are. One with bits beyond its length is
- * refused rather than cut: whoever wrote it meant another address or another length.
+ * There is one text for each prefix, so two prefixes are the same if their texts are. A prefix with bits beyond its
+ * length is refused rather than cut: whoever wrote it meant another address or another length.
  */
 import * as Effect from "effect/Effect"
 import * as IpNetwork from "effect/net/IpNetwork"
@@ -29,7 +29,7 @@ export type Prefix = typeof Prefix.Type
 /** Every address, and whatever has no address. */
 export const any = "any" as Prefix
 
-/** What is right, to follow "must be". */
+/** What a right prefix is, worded to follow "must be". */
 export const PREFIX_RIGHT =
   `"any", an address, or an address and a prefix length such as "10.0.0.0/8" or "2001:db8::/32"`
 
@@ -43,7 +43,7 @@ const familyName = (family: Family): "ipv4" | "ipv6" => family === 4 ? "ipv4" : 
 const textOf = (address: string, family: Family, length: number): Prefix =>
   (length === BITS[family] ? address : `${address}/${length}`) as Prefix
 
-/** Reads the text of a prefix; fails with what would be right, to follow "must be". */
+/** Reads the text of a prefix; fails with what would be right, worded to follow "must be". */
 export const parse = (text: string): Result.Result<Prefix, string> => {
   if (text === any) return Result.succeed(any)
   const [given = "", suffix, ...rest] = text.split("/")
@@ -86,24 +86,24 @@ const split = (prefix: Prefix): { readonly address: string; readonly family: Fam
   return { address, family, length: suffix === undefined ? BITS[family] : Number(suffix) }
 }
 
-/** The length, -1 for `any`: of two prefixes that hold for one address, the longer one is the more specific. */
+/** The length, -1 for `any`: of two prefixes that hold for the same address, the longer one is the more specific. */
 export const length = (prefix: Prefix): number => prefix === any ? -1 : split(prefix).length
 
-/** An address as it is looked up. Made once for all the prefixes that it is held against. */
+/** An address as it is looked up. Made once for all the prefixes that it is compared with. */
 export interface AddressBits {
   readonly text: string
   readonly written: "ipv4" | "ipv6"
-  /** Of the address, not of its spelling. */
+  /** The family of the address, not of its spelling. */
   readonly family: Family
 }
 
-/** A host as an address; `undefined` for a name, which only `any` holds for. A zone makes no difference. */
+/** A host as an address; `undefined` for a name, for which only `any` holds. A zone makes no difference. */
 export const address = (host: string): AddressBits | undefined => {
   const family = Address.family(host)
   return family === undefined ? undefined : { text: host, written: isIPv4(host) ? "ipv4" : "ipv6", family }
 }
 
-/** Prefixes to hold addresses against. */
+/** Prefixes that addresses are compared with. */
 export class PrefixSet {
   // apart, since Node takes an IPv4 address for the IPv6 one that it can be written as, and `::/0` holds for all of those
   readonly #lists = { 4: new BlockList(), 6: new BlockList() }

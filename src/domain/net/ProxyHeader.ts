@@ -1,5 +1,5 @@
 /**
- * The PROXY protocol's header: what a proxy says, before anything else, of the connection that it passes on.
+ * The PROXY protocol's header: what a proxy says, before anything else, about the connection that it passes on.
  *
  * Version 1 is a line of text, `PROXY TCP4 192.0.2.1 192.0.2.2 51234 443`, of at most 107 bytes with its line end.
  * Version 2 is binary:
@@ -12,8 +12,8 @@
  * 16      source address, destination address, source port, destination port; then type, length and value of more
  * ```
  *
- * A header is read whole or not at all. What is in it besides the addresses is checked for its form and passed over; a
- * checksum is held against the bytes.
+ * A header is read whole or not at all. Whatever it has besides the addresses is checked for its form and ignored; a
+ * checksum is checked against the bytes.
  */
 import * as NetAddress from "effect/net/NetAddress"
 import * as Result from "effect/Result"
@@ -33,8 +33,8 @@ export interface ProxyEnds {
  *
  * - `Incomplete`: it may become a header, of `needed` bytes at least.
  * - `Invalid`: it is not a header, whatever may follow.
- * - `Header`: the first `bytes` are one. `ends` is `undefined` where the proxy speaks for itself or does not know them:
- *   then the connection's own addresses are the right ones.
+ * - `Header`: the first `bytes` are one. `ends` is `undefined` where the proxy speaks for itself or does not know the
+ *   two ends: then the connection's own addresses are the right ones.
  */
 export type Parsed =
   | { readonly _tag: "Incomplete"; readonly needed: number }
@@ -84,9 +84,9 @@ const parseLine = (bytes: Uint8Array): Parsed => {
   if (bytes[end - 1] !== CR) return invalid("its line does not end with CR and LF")
   const [, protocol, ...fields] = Buffer.from(bytes.subarray(0, end - 1)).toString("latin1").split(" ")
   const header = (ends: ProxyEnds | undefined): Parsed => ({ _tag: "Header", bytes: end + 1, ends })
-  // whatever follows is not to be looked at
+  // whatever follows is to be ignored
   if (protocol === "UNKNOWN") return header(undefined)
-  if (protocol !== "TCP4" && protocol !== "TCP6") return invalid("its protocol is none of TCP4, TCP6 and UNKNOWN")
+  if (protocol !== "TCP4" && protocol !== "TCP6") return invalid("its protocol is not TCP4, TCP6 or UNKNOWN")
   const ends = endsOf(protocol === "TCP4" ? 4 : 6, fields)
   return ends === undefined ? invalid(`it does not have two addresses and two ports of ${protocol}`) : header(ends)
 }
@@ -123,7 +123,7 @@ const checksum = (bytes: Uint8Array): number => {
   return ~crc >>> 0
 }
 
-/** What is wrong with what follows the addresses, if anything is. */
+/** What is wrong, if anything, with what follows the addresses. */
 const extrasFault = (header: Buffer, from: number): string | undefined => {
   for (let at = from; at < header.length;) {
     if (at + 3 > header.length) return "it is cut off within its extras"
@@ -132,7 +132,7 @@ const extrasFault = (header: Buffer, from: number): string | undefined => {
     const value = at + 3
     if (value + length > header.length) return "one of its extras is longer than the header"
     if (type === CHECKSUM) {
-      if (length !== 4) return "its checksum does not have 4 bytes"
+      if (length !== 4) return "its checksum is not 4 bytes long"
       const copy = Buffer.from(header)
       copy.fill(0, value, value + length)
       if (checksum(copy) !== header.readUInt32BE(value)) return "its checksum is wrong"
@@ -163,7 +163,7 @@ const parseBinary = (bytes: Uint8Array): Parsed => {
   if (command === 0) return whole(undefined)
   const fault = extrasFault(header, PREAMBLE + addressBytes)
   if (fault !== undefined) return invalid(fault)
-  // datagrams do not come this way, and paths are no addresses
+  // datagrams do not come this way, and paths are not addresses
   if (protocol !== STREAM || (family !== INET && family !== INET6)) return whole(undefined)
   const size = family === INET ? 4 : 16
   const hostAt = (at: number): string => {
@@ -191,8 +191,8 @@ const agree = (bytes: Uint8Array, with_: Uint8Array): boolean => {
 export const LONGEST = PREAMBLE + 65535
 
 /**
- * Reads the header at the beginning of `bytes`, which may be all that has come so far: what can't become a header any
- * more is `Invalid` at its first wrong byte.
+ * Reads the header at the beginning of `bytes`, which may be only what has come so far: what can no longer become a
+ * header is `Invalid` at its first wrong byte.
  */
 export const parse = (bytes: Uint8Array): Parsed => {
   if (bytes.length === 0) return { _tag: "Incomplete", needed: SHORTEST_LINE }
@@ -224,8 +224,8 @@ const inOneFamily = (
 }
 
 /**
- * Writes a header for a connection between two addresses. Where these are not known, or an end is a name, the header
- * says nothing of them. Addresses of two families are both written as IPv6.
+ * Writes a header for a connection between two addresses. If they are not known, or an end is a name, the header says
+ * nothing about them. If the addresses are of different families, both are written as IPv6.
  */
 export const encode = (version: Version, ends: ProxyEnds | undefined): Uint8Array => {
   const addresses = inOneFamily(ends)

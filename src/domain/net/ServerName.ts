@@ -1,10 +1,10 @@
 /**
- * Names of servers: those that a certificate is for, and the certificate for the name that a client asks for.
+ * Names of servers: those that a certificate is issued for, and the certificate for the name that a client asks for.
  *
  * A client names its server in the handshake (server name indication), and a server with several certificates shows the
- * one for that name. {@link ByServerName} finds it without a look at all of them: certificates are indexed by the texts
- * that they have for names, `www.example.com` or `*.example.com`, a name is looked up by the texts that may stand for
- * it, and OpenSSL has the last word on whether a certificate that was found covers it.
+ * one for that name. {@link ByServerName} finds it without looking at all certificates: they are indexed by the texts
+ * that they have for names, `www.example.com` or `*.example.com`; a name is looked up by the texts that may stand for
+ * it; and OpenSSL has the last word on whether a certificate that was found covers the name.
  */
 import * as Result from "effect/Result"
 import type { X509Certificate } from "node:crypto"
@@ -47,17 +47,18 @@ export const hostsOf = (leaf: X509Certificate): ReadonlyArray<string> => {
 const HOST = /^[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?$/
 const LONGEST_HOST = 253
 
-/** The normal form of a server's name; `undefined` for what is no name. */
+/** The normal form of a server's name; `undefined` for what is not a name. */
 const normal = (serverName: string): string | undefined => {
   if (isIP(serverName) !== 0) return serverName.includes("%") ? undefined : Address.canonical(serverName)
   const name = (serverName.endsWith(".") ? serverName.slice(0, -1) : serverName).toLowerCase()
-  // what OpenSSL would take for a pattern, as ".example.com" is one for all names below it, does not pass
+  // what OpenSSL would take for a pattern does not pass, such as ".example.com", which covers all names below it
   return HOST.test(name) && name.length <= LONGEST_HOST ? name : undefined
 }
 
 /**
- * The texts to look for among the {@link hostsOf} certificates that may cover a server's name, the best first: the name
- * itself, then the wildcard that stands for it. Empty when it is no name. {@link covers} has the last word.
+ * The texts to look for among the {@link hostsOf} of certificates, for those that may cover a server's name, the best
+ * first: the name itself, then the wildcard that stands for it. Empty when it is not a name. {@link covers} has the
+ * last word.
  */
 export const wanted = (serverName: string): ReadonlyArray<string> => {
   const name = normal(serverName)
@@ -67,8 +68,8 @@ export const wanted = (serverName: string): ReadonlyArray<string> => {
 }
 
 /**
- * Whether a certificate is one for a server of this name: a DNS name (an internationalized one in its ASCII form), or an
- * IP address.
+ * Whether a certificate is one for a server of this name: a DNS name (an internationalized one in its ASCII form), or
+ * an IP address.
  *
  * A wildcard stands for exactly one whole label. The common name counts where there are no DNS names.
  */
@@ -89,7 +90,7 @@ export interface Named {
   readonly hosts: ReadonlyArray<string>
 }
 
-/** Certificates by the names of servers. What is in it does not change: a change of certificates makes another one. */
+/** Certificates by the names of servers. An index never changes: when certificates change, another one is made. */
 export class ByServerName<A> {
   readonly #first: A | undefined
   readonly #byHost = new Map<string, Array<readonly [named: Named, entry: A]>>()

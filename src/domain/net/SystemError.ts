@@ -1,5 +1,5 @@
 /**
- * Errors of the system by what they mean, whatever call they come from: the one table of error codes.
+ * Errors of the system, by what they mean, whichever call they come from: the only table of error codes.
  *
  * | kind | codes |
  * |---|---|
@@ -15,8 +15,8 @@
  * | `DatagramTooLarge` | `EMSGSIZE` |
  * | `ProcessFiles`, `MachineFiles`, `SocketMemory` | `EMFILE`; `ENFILE`; `ENOBUFS`, `ENOMEM` |
  *
- * What a kind means for a listen, a connect, a connection that stands or the control socket is said where these are
- * served, in the words of the place.
+ * What a kind means for a listen, a connect, an established connection or the control socket is said where these are
+ * served, in words that fit there.
  */
 
 const kinds = {
@@ -59,12 +59,12 @@ const isKnown = (code: string): code is SystemErrorCode => Object.hasOwn(kinds, 
 export const codeOf = (cause: unknown): string =>
   typeof cause === "object" && cause !== null && "code" in cause ? String(cause.code) : ""
 
-/** What an error means; `undefined` for one without a code, or with another than those above. */
+/** What an error means; `undefined` for one without a code, or with a code that is not in the table. */
 export const kindOf = (cause: unknown): SystemErrorKind | undefined => {
   const code = codeOf(cause)
   return isKnown(code) ? kinds[code] : undefined
 }
 
-/** An error as the system would give it, for what we find out ourselves. */
+/** An error as the system would give it, for what the program finds out by itself. */
 export const make = (code: SystemErrorCode, syscall: string): NodeJS.ErrnoException =>
   Object.assign(new Error(`${syscall} ${code}`), { code, syscall })

@@ -198,7 +198,7 @@ describe("ProxyHeader", () => {
   const wrong: ReadonlyArray<readonly [string, Uint8Array, RegExp]> = [
     ["another protocol", line("GET / HTTP/1.1\r\n"), /does not begin/],
     ["lower case", line("proxy TCP4"), /does not begin/],
-    ["no protocol", line("PROXY \r\n"), /none of TCP4/],
+    ["no protocol", line("PROXY \r\n"), /is not TCP4/],
     ["another family", line("PROXY TCP4 ::1 ::1 1 2\r\n"), /addresses/],
     ["a zone", line("PROXY TCP6 fe80::1%1 ::1 1 2\r\n"), /addresses/],
     ["a name", line("PROXY TCP4 localhost 127.0.0.1 1 2\r\n"), /addresses/],
@@ -208,7 +208,7 @@ describe("ProxyHeader", () => {
     ["a port missing", line("PROXY TCP4 127.0.0.1 127.0.0.1 1\r\n"), /ports/],
     ["a field too many", line("PROXY TCP4 127.0.0.1 127.0.0.1 1 2 3\r\n"), /ports/],
     ["two spaces", line("PROXY TCP4  127.0.0.1 127.0.0.1 1 2\r\n"), /addresses/],
-    ["UDP", line("PROXY UDP4 127.0.0.1 127.0.0.1 1 2\r\n"), /none of TCP4/],
+    ["UDP", line("PROXY UDP4 127.0.0.1 127.0.0.1 1 2\r\n"), /is not TCP4/],
     ["a line end without CR", line("PROXY TCP4 127.0.0.1 127.0.0.1 1 2\n"), /CR and LF/],
     ["108 bytes", line(`PROXY UNKNOWN ${"f".repeat(92)}\r\n`), /107 bytes/],
     ["107 bytes and no end", line(`PROXY UNKNOWN ${"f".repeat(93)}`), /107 bytes/],

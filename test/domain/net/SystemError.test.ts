@@ -17,7 +17,7 @@ it("an error that we find out ourselves looks as the system's do", () => {
 
 it("why a connection is gone is a sentence, and in the system's words where there is none", () => {
   assert.strictEqual(ConnectionLoss.sentence(SystemError.make("ECONNRESET", "read")), "the peer reset the connection")
-  assert.strictEqual(ConnectionLoss.sentence(SystemError.make("EPIPE", "write")), "the peer has closed the connection")
+  assert.strictEqual(ConnectionLoss.sentence(SystemError.make("EPIPE", "write")), "the peer closed the connection")
   assert.strictEqual(ConnectionLoss.sentence(new Error("out of words")), "out of words")
   assert.strictEqual(ConnectionLoss.sentence(undefined), ConnectionLoss.GIVEN_UP)
 })
