@@ -153,8 +153,8 @@ export const upstreamsOf = (
 ): Upstreams.Upstreams => new Upstreams.Upstreams(table, upstreams.length, worker, times)
 
 /**
- * What a proxy shows of itself at the time `now`: its upstreams. Where the last try has failed, `retryMillis` is the time
- * until the next one.
+ * What a proxy shows of itself at the time `now`: its upstreams. Where the last try has failed, `retryMillis` is the
+ * time until the next one.
  */
 export const statusOf = (config: ProxyConfig): (now: number) => Report.Status => {
   const table = upstreamsOf(config, 0)

@@ -66,7 +66,7 @@ const workerDetails = (worker: Report.WorkerReport): Array<string> => {
   const failure = worker.lastFailure === null ? "" : `, last failure: ${printable(worker.lastFailure)}`
   const rows: ReadonlyArray<readonly [string, string]> = [
     ["queues", [depth("index", queue.index), depth("io", queue.io), depth("control", queue.control)].join(", ")],
-    ["postponed", `${postponed.now} now (${size(postponed.bytes)}), at most ${postponed.highest}`],
+    ["postponed", `${postponed.now} now (${size(postponed.bytes)}), highest ${postponed.highest}`],
     ["congested", `${plural(worker.timesCongested, "time")}, ${time(worker.congestedMillis)} in total`],
     [
       "behind",

@@ -30,7 +30,7 @@ const columns: ReadonlyArray<Column<Row>> = [
   }
 ]
 
-const ring = ({ highest, size, used }: Report.Ring): string => `${used} of ${size}, at most ${highest}`
+const ring = ({ highest, size, used }: Report.Ring): string => `${used} of ${size}, highest ${highest}`
 
 const ofDirection = ({ direction, name }: Row): Array<string> =>
   details(name, [

@@ -2,9 +2,9 @@
  * The `sluice` command as a value: arguments in, an exit code out.
  *
  * The code is 0 when all went well, 1 when something failed, and 2 when the command was called or configured wrongly.
- * What went wrong is one sentence on the standard error. Logs go there as well, so the standard output has only what was
- * asked for. All of it is written through `Console`, the environment is read through `ConfigProvider`, and signals come
- * from {@link Signals.Signals}: replace these three, and the command runs inside another program.
+ * What went wrong is one sentence on the standard error. Logs go there as well, so the standard output has only what
+ * was asked for. All of it is written through `Console`, the environment is read through `ConfigProvider`, and signals
+ * come from {@link Signals.Signals}: replace these three, and the command runs inside another program.
  */
 import * as Cause from "effect/Cause"
 import * as CliConfig from "effect/cli/CliConfig"

@@ -10,7 +10,10 @@ import { address, orNone } from "./Words.ts"
 /** The least width that plain tables are fitted to, and the default. */
 export const WIDTH = 80
 
-/** How something is to be shown: plain, in `width` columns ({@link WIDTH} by default), or all there is, with nothing cut. */
+/**
+ * How something is to be shown: plain, in `width` columns ({@link WIDTH} by default), or all there is, with nothing
+ * cut.
+ */
 export interface Look {
   readonly verbose: boolean
   readonly width?: number

@@ -15,7 +15,9 @@ const files: ReadonlyMap<string, Setting> = new Map([
   hostSettings.flatMap((setting) => setting.key === key ? [[option!, setting] as const] : [])
 ))
 
-/** The setting that names files for an option, which itself can't be set on a command line; `undefined` for all others. */
+/**
+ * The setting that names files for an option, which itself can't be set on a command line; `undefined` for all others.
+ */
 export const fileOf = (option: string): Setting | undefined => files.get(option)
 
 /** Certificates, keys and authorities, read from files into the options that they are for. */

@@ -5,11 +5,12 @@
  *
  * - The socket's file has mode 0600 before it is at its path, and is taken and left as `UnixSocketFile` says: when two
  *   hosts start at once, one of them serves, and a host that stops leaves the socket of its successor alone.
- * - A socket that a host left behind when it died is replaced. A socket that answers, and a file that is not a socket, stay
- *   as they are.
- * - A peer that is slow, or sends nonsense or too much, is cut off in bounded time. The number of connections is bounded.
- * - An operation that waits for sessions to end, such as deleting a worker, goes on when the connection that asked for it
- *   is lost: nobody loses sessions by losing a terminal. It ends when the server closes.
+ * - A socket that a host left behind when it died is replaced. A socket that answers, and a file that is not a socket,
+ *   stay as they are.
+ * - A peer that is slow, or sends nonsense or too much, is cut off in bounded time. The number of connections is
+ *   bounded.
+ * - An operation that waits for sessions to end, such as deleting a worker, goes on when the connection that asked for
+ *   it is lost: nobody loses sessions by losing a terminal. It ends when the server closes.
  *
  * @since 0.1.0
  */

@@ -1,6 +1,6 @@
 /**
- * The file of a Unix socket: how a server comes by its path, and how it leaves it. Unix listeners and the control socket
- * take theirs here.
+ * The file of a Unix socket: how a server comes by its path, and how it leaves it. Unix listeners and the control
+ * socket take theirs here.
  *
  * A socket is bound in a directory of its own that nobody else may look into, given its permissions there, and linked
  * to its path only once it listens. So nobody connects before the permissions are set, whoever finds the file finds a
@@ -129,7 +129,7 @@ const ask = (path: string): Step<"answers" | "left" | "gone"> =>
           return resume(Effect.succeed("left"))
         case "NotFound":
           return resume(Effect.succeed("gone"))
-        // its queue is full, or it is of another kind: somebody has it
+        // the socket's queue is full, or the socket is of another kind: somebody has it
         case "Busy":
         case "OtherSocketType":
           return resume(Effect.succeed("answers"))
@@ -178,7 +178,8 @@ const takeIn = Effect.fnUntraced(function*(
   file: string,
   options: { readonly mode: number; readonly backlog?: number | undefined }
 ): Effect.fn.Return<TakenPath, UnixPathReason> {
-  // when the server closes, Node removes the file of this name, wherever it may lead by then: nobody else has it
+  // when the server closes, Node removes the file of this name, wherever it may lead by then: nobody else uses that
+  // name
   const born = inDen(den, `s-${Path.basename(den.path)}`)
   yield* listen(server, born, options.backlog)
   const own = yield* attempt(() => {

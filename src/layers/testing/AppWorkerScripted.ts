@@ -43,8 +43,8 @@ export interface WorkerScript {
    */
   slow(perMessage: Duration.Input): void
   /**
-   * The worker claims what it is offered, and its application sees nothing of it: no byte is read, no session is closed,
-   * until {@link behave}.
+   * The worker claims what it is offered, and its application sees nothing of it: no byte is read, no session is
+   * closed, until {@link behave}.
    */
   greedy(): void
   /** The host does not hear the worker: what it says, including claims, stays in its queue until {@link unmute}. */

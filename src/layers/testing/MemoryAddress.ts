@@ -1,10 +1,10 @@
 /**
  * The addresses of a network in memory.
  *
- * Every address is an address of both sides' machines, so any may be listened on and connected from.
- * `localhost` is 127.0.0.1; another name stands for itself, and is found while somebody listens on it or on any address.
- * Connecting to any address goes to the loopback address, as it does on Linux. Two connections may have the same source
- * when they go to different endpoints.
+ * Every address is an address of both sides' machines, so any may be listened on and connected from. `localhost` is
+ * 127.0.0.1; another name stands for itself, and is found while somebody listens on it or on any address. Connecting to
+ * any address goes to the loopback address, as it does on Linux. Two connections may have the same source when they go
+ * to different endpoints.
  */
 import * as Result from "effect/Result"
 import { isIPv6 } from "node:net"

@@ -7,8 +7,8 @@
  *
  * **Order** There are no timers and no I/O. What one side does reaches the other one in a microtask, never inside the
  * call, and one microtask carries all that was done until then: first bytes to the host, then bytes to the peer, then
- * ends. Nothing buffers in between but the peer's own list of what it has sent: a fifo that is full leaves it there,
- * and a peer that does not read takes nothing from the tx fifo. A reset loses what had not arrived.
+ * ends. Nothing in between buffers bytes except the peer's own list of what it has sent: a fifo that is full leaves it
+ * there, and a peer that does not read takes nothing from the tx fifo. A reset loses what had not arrived.
  *
  * **Gotchas** A connection that the host gives up with `close` waits for its peer's end as long as the peer likes.
  * `backlog` means nothing here, since every connection is accepted at once.

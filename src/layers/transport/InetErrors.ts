@@ -1,5 +1,6 @@
 /**
- * What the system's errors mean for listens and connects over IP: a reason, and a sentence that says what to do about it.
+ * What the system's errors mean for listens and connects over IP: a reason, and a sentence that says what to do about
+ * it.
  *
  * The same code means different things in different places. From a bind, `EADDRNOTAVAIL` means an address that is not
  * this machine's; from a connect, a source port that the very same connection has already, no port left to connect

@@ -57,8 +57,8 @@ export interface HandledSocket extends Net.Socket {
 }
 
 /**
- * An address of a socket; `undefined` once the connection is gone. The handle is asked where there is one: a socket would
- * keep the answer, and there are many sockets.
+ * An address of a socket; `undefined` once the connection is gone. The handle is asked where there is one: a socket
+ * would keep the answer, and there are many sockets.
  */
 export const addressOf = (
   socket: HandledSocket,

@@ -136,7 +136,9 @@ export class TcpConnection implements SharedConnection {
     socket.on("close", onClose)
   }
 
-  /** Keeps the addresses, which the system forgets when the connection breaks; `false` when the peer is gone already. */
+  /**
+   * Keeps the addresses, which the system forgets when the connection breaks; `false` when the peer is gone already.
+   */
   keepAddresses(): boolean {
     this.#local ??= this.#ask("getsockname")
     this.#remote ??= this.#ask("getpeername")

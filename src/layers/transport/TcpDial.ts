@@ -49,8 +49,8 @@ const meetsItself = (socket: Net.Socket, { port }: Endpoint.InetEndpoint): boole
   socket.localPort === port && socket.localAddress === socket.remoteAddress
 
 /**
- * Connects, and hands the socket, which is paused, to `then` in the same step. `then` calls its `resume` with the outcome,
- * and returns what undoes it.
+ * Connects, and hands the socket, which is paused, to `then` in the same step. `then` calls its `resume` with the
+ * outcome, and returns what undoes it.
  */
 export const dial = (
   endpoint: Endpoint.InetEndpoint,

@@ -1,6 +1,6 @@
 /**
- * TCP over Node's sockets: what listens is in `TcpServer`, what connects in `TcpDial`, and how a connection moves bytes in
- * `TcpConnection`.
+ * TCP over Node's sockets: what listens is in `TcpServer`, what connects in `TcpDial`, and how a connection moves bytes
+ * in `TcpConnection`.
  *
  * @since 0.1.0
  */

@@ -101,7 +101,7 @@ export class UdpSocket {
     for (const connection of this.#connections) connection.broken(error)
   }
 
-  /** Whether the system takes no more now; then the session gets its turn. */
+  /** Whether the system takes no more now; if so, the session gets its turn later. */
   isBlocked(connection: UdpConnection): boolean {
     if (this.#sending < SENDING) return false
     this.#blocked.add(connection)

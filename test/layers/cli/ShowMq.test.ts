@@ -30,15 +30,15 @@ describe("ShowMq", () => {
       text([
         "http, worker 1 (4.2), congested, 7 postponed",
         "  to worker",
-        "    index queue   3 of 2048, at most 17",
-        "    io ring       2 of 2048, at most 16",
-        "    control ring  1 of 512, at most 4",
+        "    index queue   3 of 2048, highest 17",
+        "    io ring       2 of 2048, highest 16",
+        "    control ring  1 of 512, highest 4",
         "    messages      1003 in, 1000 out",
         "    reader        awake",
         "  to host",
-        "    index queue   0 of 2048, at most 9",
-        "    io ring       0 of 2048, at most 8",
-        "    control ring  0 of 512, at most 2",
+        "    index queue   0 of 2048, highest 9",
+        "    io ring       0 of 2048, highest 8",
+        "    control ring  0 of 512, highest 2",
         "    messages      77 in, 77 out",
         "    reader        sleeps"
       ])

@@ -525,7 +525,7 @@ describe("ControlServer: what a host is told to do", () => {
         { handle: wide.handle, rule: { ...any, action: "deny" } }
       ])
       const bad: ReadonlyArray<readonly [Record<string, string | number>, RegExp]> = [
-        [{ action: "deny" }, /^can't add the rule: there is one already/],
+        [{ action: "deny" }, /^can't add the rule: there already is one/],
         [{ action: "perhaps" }, /^can't add the rule: action: got "perhaps"; it must be /],
         [{ action: "deny", remote: "10.0.0.1/8" }, /remote: got "10\.0\.0\.1\/8"/],
         [{ action: "deny", remotePort: 0.5 }, /remotePort/],
@@ -557,7 +557,7 @@ describe("ControlServer: what a host is told to do", () => {
       yield* add("10.0.0.0/8")
       yield* add("2001:db8::/32")
       assert.deepStrictEqual((yield* list) as unknown, ["10.0.0.0/8", "2001:db8::/32"])
-      assert.match((yield* Effect.flip(add("10.0.0.0/8"))).message, /^can't deny the source: there is one already/)
+      assert.match((yield* Effect.flip(add("10.0.0.0/8"))).message, /^can't deny the source: there already is one/)
       assert.match(
         (yield* Effect.flip(add("10.0.0.1/8"))).message,
         /^can't deny the source: source: got "10\.0\.0\.1\/8"/

@@ -1,6 +1,6 @@
 /**
- * The transport of `effect/cluster`'s `SocketRunner` on sessions: runners that are app workers talk to each other through
- * their hosts.
+ * The transport of `effect/cluster`'s `SocketRunner` on sessions: runners that are app workers talk to each other
+ * through their hosts.
  *
  * **Details** A runner is one process with an address of its own, so each worker of an application that is a runner
  * needs a `runnerAddress` of its own: a port counted from the worker's number (`Sessions.worker.worker`) will do.

@@ -1,9 +1,9 @@
 /**
  * Effect's `DatagramSocket` over sessions that carry datagrams, each framed as `SessionDatagrams` frames it.
  *
- * {@link listen} is a server's socket: its reader gives the datagrams of all sessions that this worker has claimed at the
- * endpoint, and what is written goes to the session whose remote address it names. {@link connect} is a client's, with
- * one session for its peer.
+ * {@link listen} is a server's socket: its reader gives the datagrams of all sessions that this worker has claimed at
+ * the endpoint, and what is written goes to the session whose remote address it names. {@link connect} is a client's,
+ * with one session for its peer.
  *
  * **How it works** Everything general (the queue of datagrams and its bound, waiting, addresses) is Effect's own
  * `makeFromBackingSocket`; this module is the backing socket. A datagram that comes while the queue is full is dropped

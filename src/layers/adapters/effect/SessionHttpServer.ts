@@ -197,8 +197,8 @@ class Served extends SessionHttpServer {
 }
 
 /**
- * The `HttpServer` of Effect on sessions, with what belongs to it: Effect's `HttpRouter`, `HttpApi` and RPC over HTTP run
- * on it, WebSocket upgrades included.
+ * The `HttpServer` of Effect on sessions, with what belongs to it: Effect's `HttpRouter`, `HttpApi` and RPC over HTTP
+ * run on it, WebSocket upgrades included.
  *
  * **When to use**
  *

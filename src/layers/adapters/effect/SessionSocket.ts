@@ -120,7 +120,8 @@ const notOpened = (error: ConnectFailed): Socket.SocketError =>
   })
 
 /**
- * A socket that connects to the endpoint whenever its reader is acquired, and closes the session with the reader's scope.
+ * A socket that connects to the endpoint whenever its reader is acquired, and closes the session with the reader's
+ * scope.
  *
  * **When to use**
  *

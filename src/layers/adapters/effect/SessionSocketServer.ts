@@ -2,14 +2,14 @@
  * Effect's `SocketServer` whose connections are sessions: what runs on Effect's socket server (an RPC server, a cluster
  * runner, a protocol of your own) runs in every worker of an application, unchanged.
  *
- * **How it works** The server listens in its scope. A session that this worker claims goes to the handler of `run`, on a
- * fiber of its own, as a socket (see `SessionSocket`); while nothing runs, sessions wait, unread. The handler finds the
- * session itself as {@link CurrentSession}.
+ * **How it works** The server listens in its scope. A session that this worker claims goes to the handler of `run`, on
+ * a fiber of its own, as a socket (see `SessionSocket`); while nothing runs, sessions wait, unread. The handler finds
+ * the session itself as {@link CurrentSession}.
  *
- * **How it stops** While the host drains this worker it gets no new sessions: `run` goes on, and its handlers finish what
- * they have in hand until the host ends the worker, which interrupts them. Sessions that wait for a `run` are reset, as
- * nobody would ever answer them. When the server's scope closes it stops listening, and sessions that were accepted go
- * on; when `run` is interrupted, so are its handlers, and their sessions are closed.
+ * **How it stops** While the host drains this worker it gets no new sessions: `run` goes on, and its handlers finish
+ * what they have in hand until the host ends the worker, which interrupts them. Sessions that wait for a `run` are
+ * reset, as nobody would ever answer them. When the server's scope closes it stops listening, and sessions that were
+ * accepted go on; when `run` is interrupted, so are its handlers, and their sessions are closed.
  *
  * @since 0.1.0
  */

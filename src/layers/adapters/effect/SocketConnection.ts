@@ -3,9 +3,9 @@
  * `SessionSocket`.
  *
  * Bytes stay in the session's fifo until they are pulled, so a reader that does not pull fills the fifo and the peer
- * feels it. A write hands over what the fifo takes; the rest waits here for the session's `writable` edge, and the writer
- * waits with it. A write that was begun is finished even when its fiber is interrupted, so that no chunk is ever sent in
- * part and followed by another.
+ * feels it. A write hands over what the fifo takes; the rest waits here for the session's `writable` edge, and the
+ * writer waits with it. A write that was begun is finished even when its fiber is interrupted, so that no chunk is ever
+ * sent in part and followed by another.
  *
  * From the first `upgrade` on, Effect's own socket, over a stream over the session, does all of it.
  *

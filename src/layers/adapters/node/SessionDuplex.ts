@@ -116,8 +116,8 @@ class Edges implements SessionHandler {
 export class SessionDuplex extends Duplex {
   static {
     onEdge = (duplex) => duplex.#pump()
-    // Apart from the edges that come with it: `node:http` counts on the ticks between two callbacks of a socket, and
-    // loses a `drain` when a write of a response and the end of an earlier one come without.
+    // Not in one tick with the edges that come with it: `node:http` counts on the ticks between two callbacks of a
+    // socket, and loses a `drain` when a write of a response and the end of an earlier one come without a tick between.
     onWritable = (duplex) => void setImmediate(resume, duplex)
     resume = (duplex) => duplex.#resume()
     onClosed = (duplex) => duplex.#gone()
