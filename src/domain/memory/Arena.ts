@@ -2,7 +2,7 @@
  * A buddy allocator over a stretch of a segment.
  *
  * One thread allocates from an arena, the host or the worker, never both: its books are therefore ordinary private
- * memory, and no lock and no shared free list are needed. Only where a block begins is told to the other side.
+ * memory, and no lock and no shared free list are needed. The other side is told only where a block begins.
  *
  * Blocks are powers of two from {@link MIN_BLOCK} bytes on, aligned to their size within the arena; a freed block is
  * joined with its buddy, so a segment that was full of small blocks can serve large ones again.
@@ -20,9 +20,9 @@ export class Arena {
   /** Bytes that can be allocated, a multiple of {@link MIN_BLOCK}. */
   readonly capacity: number
   readonly #start: number
-  /** Per smallest block: FREE or USED and the order, at a block's first; 0 elsewhere. */
+  /** An entry for each smallest block: at a block's first one, FREE or USED and the order; 0 elsewhere. */
   readonly #marks: Uint8Array
-  /** Free blocks by order; entries that were joined meanwhile are recognised by their mark and skipped. */
+  /** Free blocks by order; entries whose blocks were joined meanwhile are recognised by their mark and skipped. */
   readonly #free: Array<Array<number>> = []
   #used = 0
   #blocks = 0
@@ -62,7 +62,7 @@ export class Arena {
     return sizes
   }
 
-  /** Bytes that an allocation of `bytes` takes: the next power of two. */
+  /** How many bytes an allocation of `bytes` takes: the next power of two. */
   static rounded(bytes: number): number {
     return MIN_BLOCK * 2 ** orderOf(bytes)
   }
@@ -82,7 +82,7 @@ export class Arena {
     return -1
   }
 
-  /** Gives a block back. Throws for an offset that is not an allocated block's: that is a bug of the caller. */
+  /** Gives a block back. Throws for an offset that is not an allocated block's, which is a bug in the caller. */
   free(offset: number): void {
     let at = (offset - this.#start) / MIN_BLOCK
     const mark = this.#marks[at]

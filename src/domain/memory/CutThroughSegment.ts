@@ -5,12 +5,12 @@
  *
  * | bytes | what |
  * |---|---|
- * | 0–255 | the session block; the client stands where the host stands in a session of a connection |
+ * | 0–255 | the session block; the client takes the place that the host has in a session of a connection |
  * | 256 … | the ring from the client to the server, a power of two |
  * | … | the ring from the server to the client, a power of two |
  *
- * Rings are whole from the start and stay: the memory of a segment that nobody has written to costs nothing yet, and the
- * segment goes with its session.
+ * Rings are whole from the start and stay so: memory that nobody has written to costs nothing yet, and the segment goes
+ * with its session.
  */
 import * as Fifo from "./Fifo.ts"
 import { FifoConsumer } from "./FifoConsumer.ts"
@@ -35,13 +35,13 @@ const ring = (segment: Segment, to: SessionBlock.Side, sizes: Sizes): Fifo.Block
   return { segment: segment.index, offset: SessionBlock.SESSION_BLOCK_BYTES + (to === "server" ? 0 : sizes.toServer) }
 }
 
-/** What the side reads from. */
+/** The fifo that the side reads from. */
 export const rx = (segment: Segment, side: SessionBlock.Side, { toClient, toServer }: Sizes): FifoConsumer =>
   side === "server"
     ? new FifoConsumer(SessionBlock.rx(segment, 0), toServer, () => segment.bytes)
     : new FifoConsumer(SessionBlock.tx(segment, 0), toClient, () => segment.bytes)
 
-/** What the side writes to; made once. */
+/** The fifo that the side writes to; made once. */
 export const tx = (segment: Segment, side: SessionBlock.Side, sizes: Sizes): FifoProducer =>
   side === "server"
     ? FifoProducer.whole(

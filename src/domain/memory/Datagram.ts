@@ -1,11 +1,11 @@
 /**
- * How datagrams lie in a fifo: four bytes with the length, the least significant first, and the bytes.
+ * How datagrams lie in a fifo: four bytes with the length, the least significant first, and then the datagram's bytes.
  */
 
 /** Bytes before each datagram. */
 export const HEADER = 4
 
-/** The most bytes of a UDP datagram: what IPv4 has room for besides its own header and UDP's. */
+/** The most bytes that a UDP datagram may have: what IPv4 has room for besides its own header and UDP's. */
 export const LARGEST_UDP = 65507
 
 /**
@@ -20,7 +20,7 @@ export const writeLength = (header: Uint8Array, length: number): Uint8Array => {
 }
 
 /**
- * The length that the first bytes of `header` say.
+ * Reads the length in the first bytes of `header`.
  */
 export const readLength = (header: Uint8Array): number =>
   (header[0]! | header[1]! << 8 | header[2]! << 16 | header[3]! << 24) >>> 0

@@ -1,15 +1,15 @@
 /**
  * The byte fifo of a session: a ring with one producer and one consumer that may be on different threads.
  *
- * Positions are free-running 32-bit numbers and `tail - head` is what is in the fifo, up to its bound. The memory
- * behind it follows use: an idle fifo has none, the first bytes take a small block, a fifo that fills up takes a larger
- * one, up to the bound, and an empty one gives its block back. The producer allocates and frees, so a block has one
- * owner; the consumer only reads where a block is.
+ * Positions are free-running 32-bit numbers, and `tail - head` is how many bytes are in the fifo, up to its bound. The
+ * memory behind a fifo follows its use: an idle fifo has none, the first bytes take a small block, a fifo that fills up
+ * takes a larger one, up to the bound, and an empty one gives its block back. The producer allocates and frees, so a
+ * block has one owner; the consumer only reads where a block is.
  *
  * **How it grows** The bytes from position `start` of an epoch on are in that epoch's block, each at
  * `position & (size - 1)`. To grow, the producer writes the next epoch's `start` (its tail), place and size, then the
  * epoch. There are two places for these, used in turn, so an epoch begins only when the one before the last has been
- * read to its end. The consumer therefore needs the present epoch's place and the one before, and no others.
+ * read to its end. The consumer therefore needs only the places of the present epoch and of the one before.
  *
  * **Layout** (32-bit words; three lines, one per writer, so that the two threads do not share a cache line)
  *
@@ -23,8 +23,8 @@
  * | flags | 1 | `WANT` | 1: the producer wants to be told, once, that the head has come to `WANT_AT` |
  * | flags | 2 | `WANT_AT` | a position |
  *
- * Here is the layout; the ends are in `FifoProducer` and `FifoConsumer`. They check what the other side wrote before use:
- * what makes no sense is thrown as {@link FifoCorrupt}.
+ * Here is the layout; the ends are in `FifoProducer` and `FifoConsumer`. They check what the other side wrote before
+ * they use it, and throw {@link FifoCorrupt} when it makes no sense.
  */
 
 export const TAIL = 0
@@ -36,7 +36,7 @@ export const EVENT = 0
 export const WANT = 1
 export const WANT_AT = 2
 
-/** Words of the producer's, the consumer's and the flags' part. */
+/** How many words the producer's, the consumer's and the flags' part have. */
 export const PRODUCER_WORDS = EPOCHS + 2 * EPOCH_WORDS
 export const CONSUMER_WORDS = 1
 export const FLAG_WORDS = 3
@@ -45,8 +45,8 @@ export const FLAG_WORDS = 3
 export const FIRST_BLOCK = 4096
 
 /**
- * Bytes of the largest block that a fifo needs to get along. A larger one only makes its session faster, so whoever
- * allocates refuses it while memory is short.
+ * Bytes of the largest block that a fifo needs to work well. A larger block only makes its session faster, so the
+ * allocator refuses it while memory is short.
  */
 export const LARGE_BLOCK = 65536
 
@@ -81,7 +81,7 @@ export interface Blocks {
 /** The consumer's view of the producer's memory: the bytes of a segment, if it is known. */
 export type View = (segment: number) => Uint8Array | undefined
 
-/** Writes a fifo's words as of a new, empty fifo. */
+/** Writes the words of a new, empty fifo. */
 export const reset = ({ words, producer, consumer, flags }: Words): void => {
   words.fill(0, producer, producer + PRODUCER_WORDS)
   words.fill(0, consumer, consumer + CONSUMER_WORDS)

@@ -54,7 +54,7 @@ export class FifoConsumer {
   }
 
   /**
-   * The next bytes that lie together in memory, at most `max`, or `undefined` when there are none. They stay valid
+   * The next bytes that are contiguous in memory, up to `max`, or `undefined` when there are none. They stay valid
    * until they are {@link drop}ped.
    */
   peek(max: number = this.bound): Uint8Array | undefined {
@@ -79,8 +79,8 @@ export class FifoConsumer {
   }
 
   /**
-   * What lies together after the first `length` bytes, the last of which {@link peek} has just shown: the other part of
-   * what is there where the block's end is in between. `undefined` when there is none, or it is in another block.
+   * The contiguous bytes after the first `length`, which {@link peek} has just shown up to the block's end: what
+   * follows at the block's beginning. `undefined` when nothing follows, or when it is in another block.
    */
   rest(length: number): Uint8Array | undefined {
     const waiting = this.size - length
@@ -105,7 +105,7 @@ export class FifoConsumer {
     this.#bytes = bytes.subarray(offset, offset + size)
   }
 
-  /** Copies what fits into `target` from `from` on and frees it; the answer is {@link drop}'s. */
+  /** Copies what fits into `target` from `from` on, and frees it; `tell` is the result of {@link drop}. */
   read(target: Uint8Array, from = 0): { readonly bytes: number; readonly tell: boolean } {
     let at = from
     let tell = false
@@ -119,7 +119,7 @@ export class FifoConsumer {
     return { bytes: at - from, tell }
   }
 
-  /** Frees the first `length` bytes for the producer. `true` when it waits for just that: then tell it, once. */
+  /** Frees the first `length` bytes for the producer. `true` when the producer waits for that: then tell it, once. */
   drop(length: number): boolean {
     this.#head = (this.#head + length) | 0
     Atomics.store(this.#words, this.#consumer + HEAD, this.#head)
@@ -129,12 +129,12 @@ export class FifoConsumer {
     return Atomics.compareExchange(this.#words, flags + WANT, 1, 0) === 1
   }
 
-  /** Clears the event flag. Look at the fifo after it, never before: bytes that come in between raise a new event. */
+  /** Clears the event flag. Look at the fifo afterwards, never before: bytes that come in between raise a new event. */
   clearEvent(): void {
     Atomics.store(this.#words, this.#flags + EVENT, 0)
   }
 
-  /** Clears the event flag and answers whether it was set, for a reader that is woken and has to find out why. */
+  /** Clears the event flag and returns whether it was set, for a reader that is woken and has to find out why. */
   takeEvent(): boolean {
     return Atomics.exchange(this.#words, this.#flags + EVENT, 0) !== 0
   }

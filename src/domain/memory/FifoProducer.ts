@@ -1,6 +1,6 @@
 /**
- * The writing end of a byte fifo; see `Fifo` for how it grows and for the layout. There is one per fifo, and it owns the
- * memory behind it.
+ * The writing end of a byte fifo; see `Fifo` for how it grows and for the layout. There is one per fifo, and it owns
+ * the memory behind it.
  *
  * Hot path: plain synchronous code.
  */
@@ -60,8 +60,8 @@ export class FifoProducer {
   }
 
   /**
-   * A producer whose block is a whole ring of the fifo's bound, at `place` in `bytes`, from the start: it neither grows
-   * nor gives memory back. It writes the fifo's first epoch, so it is made once for a fifo's words.
+   * A producer whose block is, from the start, a whole ring of the fifo's bound, at `place` in `bytes`: it neither
+   * grows nor gives memory back. It writes the fifo's first epoch, so it is made only once for a fifo's words.
    */
   static whole(words: Words, bound: number, bytes: Uint8Array, place: BlockPlace): FifoProducer {
     const producer = new FifoProducer(words, bound, undefined)
@@ -76,12 +76,12 @@ export class FifoProducer {
     return size
   }
 
-  /** Bytes that may still be enqueued before the bound. Whether there is memory for them is not said. */
+  /** Bytes that may still be enqueued before the bound; there may not be memory for all of them. */
   get room(): number {
     return this.bound - this.size
   }
 
-  /** Free bytes that a producer which found the fifo full best goes on with: a quarter of the bound. */
+  /** How many bytes should be free before a producer that found the fifo full goes on: a quarter of the bound. */
   get part(): number {
     return Math.max(1, this.bound >>> 2)
   }
@@ -170,7 +170,7 @@ export class FifoProducer {
     if (this.#head === this.#tail) this.#endPrevious()
   }
 
-  /** Makes the first `length` bytes of what was reserved visible; 0 gives the stretch up. */
+  /** Makes the first `length` bytes of the reserved stretch visible; 0 gives the stretch up. */
   commit(length: number): void {
     this.#reserved = false
     if (length === 0) return
@@ -178,7 +178,7 @@ export class FifoProducer {
     Atomics.store(this.#words, this.#producer + TAIL, this.#tail)
   }
 
-  /** Copies as much of `bytes` from `from` on as fits, and returns how much it was. */
+  /** Copies as many of `bytes`, from `from` on, as fit, and returns how many that was. */
   enqueue(bytes: Uint8Array, from = 0): number {
     let at = from
     while (at < bytes.length) {
@@ -200,7 +200,7 @@ export class FifoProducer {
     return block !== undefined && length <= block.size - this.#used
   }
 
-  /** Bytes of the present block that are taken: those of the epoch before take none. */
+  /** Bytes of the present block that are in use: those of the epoch before are in another block. */
   get #used(): number {
     // without an epoch before, the start may be gigabytes back
     return (this.#tail - (this.#previous === undefined ? this.#head : this.#start)) | 0
@@ -212,9 +212,9 @@ export class FifoProducer {
   }
 
   /**
-   * What to wait for before the next byte fits, or before `free` bytes do where the fifo is at its bound.
+   * What to wait for until the next byte fits, or, where the fifo is at its bound, until `free` bytes fit.
    *
-   * **Details** `"ready"`: for nothing, try again. `"consumer"`: the consumer will tell, once, when it has read far
+   * **Details** `"ready"`: nothing, try again. `"consumer"`: the consumer will tell, once, when it has read far
    * enough. `"memory"`: the fifo is empty and there is no block to be had; the consumer can't help.
    */
   wait(free: number = this.part): Wait {
@@ -233,7 +233,7 @@ export class FifoProducer {
     }
   }
 
-  /** As {@link wait}, before `length` bytes fit, all of them: at most {@link bound}. */
+  /** Like {@link wait}, until all of `length` bytes fit; `length` is at most {@link bound}. */
   waitWhole(length: number): Wait {
     for (;;) {
       let at = (this.#tail - this.bound + length) | 0
@@ -248,7 +248,7 @@ export class FifoProducer {
     }
   }
 
-  /** Whether the consumer will tell that its head has come to `at`; `false` when it is there already. */
+  /** Whether the consumer will tell when its head has reached `at`; `false` when it has already. */
   #wants(at: number): boolean {
     this.#words[this.#flags + WANT_AT] = at
     Atomics.store(this.#words, this.#flags + WANT, 1)
@@ -263,7 +263,7 @@ export class FifoProducer {
     return Atomics.load(this.#words, this.#flags + WANT) !== 0
   }
 
-  /** Gives the memory back if the fifo is empty; returns whether nothing is left that could be given back. */
+  /** Gives the memory back if the fifo is empty; returns whether there is nothing left to give back. */
   trim(): boolean {
     if (this.#blocks === undefined) return true
     if (this.size > 0 || this.#previous !== undefined || this.#reserved) return false
@@ -274,7 +274,7 @@ export class FifoProducer {
     return true
   }
 
-  /** Gives all memory back, read or not. The fifo must not be used by either side any more. */
+  /** Gives all memory back, read or not. Neither side may use the fifo after that. */
   free(): void {
     const blocks = this.#blocks
     if (blocks === undefined) return

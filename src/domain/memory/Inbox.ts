@@ -2,10 +2,11 @@
  * The inbox of a worker: which of its cut-through sessions have something to look at.
  *
  * The workers at the other ends write it, without the host and without a lock: a bit per session, set and cleared by
- * single atomic steps. A bit says only "look", so a bit that is set twice is set once, nothing can be full, and a writer
- * that dies leaves nothing behind. What is to be seen is in the session's fifos; a bit for a session that is gone, or
- * one that is set out of malice, costs a look. A worker that clears what others have set, or takes the word that says who
- * rings, can keep the owner from looking: at the longest until the next signal, or the host's next message to the owner.
+ * single atomic steps. A bit says only "look", so setting a bit twice is like setting it once, nothing can be full, and
+ * a writer that dies leaves nothing behind. What there is to see is in the session's fifos; a bit for a session that is
+ * gone, or one that is set out of malice, costs one look. A worker that clears what others have set, or takes the word
+ * that says who rings, can keep the owner from looking, but only until the next signal or the host's next message to
+ * the owner.
  *
  * **Layout** (32-bit words)
  *
@@ -22,13 +23,13 @@ const IDLE = 0
 const SUMMARY = 16
 const BITS = 64
 
-/** Slots of an inbox: cut-through sessions that a worker may have. */
+/** Slots of an inbox: the most cut-through sessions that a worker may have. */
 export const SLOTS = 32_768
 
 /** Bytes of an inbox. */
 export const INBOX_BYTES = 4 * (BITS + SLOTS / 32)
 
-/** One of those who write to an inbox. */
+/** One of the writers to an inbox. */
 export class Sender {
   readonly #words: Int32Array
   readonly #ring: () => void
@@ -42,17 +43,17 @@ export class Sender {
   /** There is something to look at in the session of this slot. */
   signal(slot: number): void {
     const words = this.#words
-    // the bit first: whoever sees the summary's finds it
+    // the bit first: whoever sees the bit in the summary finds it
     Atomics.or(words, BITS + (slot >>> 5), 1 << (slot & 31))
     Atomics.or(words, SUMMARY + (slot >>> 10), 1 << ((slot >>> 5) & 31))
     if (Atomics.load(words, IDLE) === 1 && Atomics.compareExchange(words, IDLE, 1, 0) === 1) this.#ring()
   }
 }
 
-/** The worker whose inbox it is. */
+/** The reading end, for the worker whose inbox it is. */
 export class Receiver {
   readonly #words: Int32Array
-  /** Words of the summary that may have a bit which means something. */
+  /** How many words of the summary may have a bit that means something. */
   #used = 0
 
   constructor(inbox: SharedArrayBuffer) {

@@ -3,8 +3,8 @@
  *
  * IO events are 16 bytes (kind, session index, session generation, argument) and say only that there is something to
  * look at. Control messages are a word for the kind, then the fields of the table below in order: `u32` is a word,
- * `session` and `listener` are two (the handle's index and generation), `reason` and `handshake` are a word, the place in
- * their list of literals, `text` is a word with the length in bytes and then UTF-8, padded to a word.
+ * `session` and `listener` are two (the handle's index and generation), `reason` and `handshake` are a word, the place
+ * in their list of literals, `text` is a word with the length in bytes and then UTF-8, padded to a word.
  *
  * Every message to a worker is one of these, and there is one way into the queue for all of them (M2).
  */
@@ -28,7 +28,7 @@ export type IoKind = typeof Rx | typeof Room | typeof Claimed | typeof Passed | 
 /** Bits of `listen`'s flags: IPv6 addresses only, where the endpoint is any IPv6 address. */
 export const IPV6_ONLY = 1
 
-/** The most bytes of a text field; longer texts are cut between two characters. */
+/** The most bytes that a text field may have; longer texts are cut between two characters. */
 export const TEXT_BYTES = 224
 
 /** Fields that hold one of a closed list, as a code: its place in the list. */
@@ -63,7 +63,7 @@ const shapes = {
     listener: "listener",
     segment: "u32",
     offset: "u32",
-    // where what else is known of it lies, see `SessionAbout`; no bytes when there is nothing
+    // the place of what else is known of the session, see `SessionAbout`; no bytes when nothing is
     aboutSegment: "u32",
     aboutOffset: "u32",
     aboutBytes: "u32",
@@ -169,7 +169,7 @@ const encoder = new TextEncoder()
 const scratch = new Int32Array(QueueMemory.CONTROL_WORDS)
 const scratchBytes = Buffer.from(scratch.buffer)
 
-/** Writes the message into `words` (at least {@link QueueMemory.CONTROL_WORDS} of private memory); returns its length in words. */
+/** Writes the message into `words`, private memory of {@link QueueMemory.CONTROL_WORDS} or more; returns how many it took. */
 export const encode = (message: Message, words: Int32Array): number => {
   const shape = byTag.get(message._tag)!
   const values: Readonly<Record<string, number | string>> = message
@@ -186,7 +186,7 @@ export const encode = (message: Message, words: Int32Array): number => {
       const target = new Uint8Array(words.buffer, words.byteOffset + 4 * (at + 1), TEXT_BYTES)
       const written = encoder.encodeInto(value as string, target).written
       words[at++] = written
-      // the padding goes with the message: no byte of an earlier one may
+      // the padding goes out with the message, and must not hold bytes of an earlier one
       target.fill(0, written, (written + 3) & ~3)
       at += (written + 3) >>> 2
     }

@@ -1,7 +1,7 @@
 /**
  * The reading end of a message queue; see `QueueMemory` for the layout. There is one per queue.
  *
- * What the other side wrote is checked before use: it may be any program. Hot path: plain synchronous code.
+ * What the other side wrote is checked before use: that side may be any program. Hot path: plain synchronous code.
  *
  * @since 0.1.0
  */
@@ -27,7 +27,7 @@ import {
 } from "./QueueMemory.ts"
 
 /**
- * Receives drained messages. It must not throw: a batch has no place to put the rest.
+ * Receives drained messages. It must not throw: the rest of the batch would have nowhere to go.
  *
  * @category models
  * @since 0.1.0

@@ -2,8 +2,8 @@
  * The memory of a message queue: an index queue and two rings in one block, written by one side and read by the other.
  *
  * A message takes a slot in the index queue and a slot in one of the rings: the IO ring for the 16-byte events that
- * say "look at this session's fifo", the control ring for everything else. Full means that any of those that the
- * message needs has no slot left (M1). The index queue alone decides the order.
+ * say "look at this session's fifo", the control ring for everything else. Full means that the index queue or the ring
+ * that the message needs has no slot left (M1). The index queue alone decides the order.
  *
  * Here is the layout; the ends are in `QueueProducer`, `QueueProducerShared` and `QueueConsumer`.
  *
@@ -40,7 +40,7 @@
  */
 export const Enqueued = 0
 /**
- * The lock was held through all tries; only where there are several producers.
+ * The lock was held by another producer through all tries; only where there are several producers.
  *
  * @category results
  * @since 0.1.0
@@ -80,7 +80,7 @@ export interface Geometry {
 }
 
 /**
- * The most words that a control slot's message may have: 508 bytes.
+ * The most words that a message in a control slot may have: 127 words, which are 508 bytes.
  *
  * @category constants
  * @since 0.1.0

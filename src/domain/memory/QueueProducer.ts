@@ -30,7 +30,7 @@ import {
 } from "./QueueMemory.ts"
 
 /**
- * What writes messages into a queue. Whoever has it decides what is sent, so it has one owner.
+ * Writes messages into a queue. Whoever holds a writer decides what is sent, so it has one owner.
  *
  * @category models
  * @since 0.1.0
@@ -43,7 +43,7 @@ export interface QueueWriter {
 }
 
 /**
- * What else there is to the writing side of a queue, for its owner and for whoever watches it.
+ * The rest of a queue's writing side, for its owner and for whoever watches the queue.
  *
  * @category models
  * @since 0.1.0
@@ -52,7 +52,7 @@ export interface QueueOutlet {
   readonly geometry: Geometry
   /** Position after the last message enqueued. */
   readonly position: number
-  /** Messages that the consumer has not passed yet, with those that are still corked. */
+  /** Messages that the consumer has not passed yet, including those that are still corked. */
   readonly depth: number
   /** IO-ring slots in use. */
   readonly ioDepth: number
@@ -64,7 +64,7 @@ export interface QueueOutlet {
   readonly enqueued: number
   /** Whether the consumer has dealt with every message up to this {@link position}. */
   passed(position: number): boolean
-  /** Called before messages become visible: what goes with them by another way goes first (M5). */
+  /** Called before messages become visible: what goes along with them by another way goes first (M5). */
   beforeVisible: (() => void) | undefined
   /** From here to {@link uncork} messages are written but not yet visible. Calls nest. */
   cork(): void
@@ -72,7 +72,7 @@ export interface QueueOutlet {
   uncork(): void
   /** Makes what was corked so far visible; the cork stays. */
   flush(): void
-  /** Asks to hear of room. After it, try once more: room that came before the call is not signalled. */
+  /** Asks to be told of room. After the call, try once more: room that came before it is not signalled. */
   wantRoom(): void
   /** Whether the consumer has not answered {@link wantRoom} yet. */
   readonly roomWanted: boolean
@@ -117,7 +117,7 @@ export class QueueProducer implements QueueWriter, QueueOutlet {
     this.#controlHead = Atomics.load(this.#words, CONTROL_HEAD)
   }
 
-  /** Goes on from where the queue stands in memory: somebody else has written to it since. */
+  /** Goes on from where the queue stands in memory: another producer has written to it since. */
   resume(): void {
     const words = this.#words
     this.#tail = Atomics.load(words, TAIL)

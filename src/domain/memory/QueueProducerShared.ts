@@ -30,7 +30,7 @@ import {
 import { type QueueOutlet, QueueProducer, type QueueWriter } from "./QueueProducer.ts"
 
 /**
- * How often a held lock is tried, unless it is said otherwise (M1).
+ * How often a held lock is tried by default (M1).
  *
  * @category constants
  * @since 0.1.0
@@ -50,12 +50,12 @@ export interface Sharing {
   readonly tries: number
 }
 
-/** Id of the lock's holder while it is being recovered; producers' are positive. */
+/** Id of the lock's holder while the lock is being recovered; the ids of producers are positive. */
 const RECOVERY = -1
-/** Looks at the lock that take about a microsecond. */
+/** How many looks at the lock take about a microsecond. */
 const PAUSE = 200
 
-/** About a microsecond on the machines of today, less when the lock is let go; the exact length is of no consequence. */
+/** Waits about a microsecond on today's machines, or until the lock is released; the exact time does not matter. */
 const pause = (words: Int32Array): void => {
   for (let i = 0; i < PAUSE; i++) if (Atomics.load(words, LOCK) === 0) return
 }
@@ -123,8 +123,8 @@ export class QueueProducerShared implements QueueWriter, QueueOutlet {
   }
 
   /**
-   * Makes good what the producer with this id left when it died: frees the lock if it held it, which the answer says,
-   * takes back the slot of a message that it had not published, and rings for one that it had.
+   * Repairs what the producer with this id left when it died: frees the lock if that producer held it, takes back the
+   * slot of a message that it had not published, and rings for one that it had. Returns whether it held the lock.
    */
   recoverLock(id: number): boolean {
     const words = this.#words
@@ -140,7 +140,7 @@ export class QueueProducerShared implements QueueWriter, QueueOutlet {
     return held
   }
 
-  /** Where a ring ends by the index queue: after its last message there, or at its head when no message waits. */
+  /** Where a ring ends according to the index queue: after its last message there, or at its head when none waits. */
   #publishedTail(control: boolean): number {
     const words = this.#words
     const { indexQueue } = this.geometry

@@ -1,5 +1,5 @@
 /**
- * Segments: the blocks of memory that a worker shares with the host, and the sets of them that blocks are allocated from.
+ * Segments: the stretches of memory that a worker shares with the host, and sets of segments to allocate blocks from.
  *
  * **Layout**
  *
@@ -18,7 +18,7 @@ import * as QueueMemory from "./QueueMemory.ts"
 const LINE = 64
 
 export interface Segment {
-  /** Number of the segment among its worker's; never used twice in a worker's life. */
+  /** Number of the segment among its worker's segments; never used twice in a worker's life. */
   readonly index: number
   readonly buffer: ArrayBufferLike
   readonly bytes: Uint8Array
@@ -62,9 +62,9 @@ export const workerArena = (segment: Segment): Arena =>
   new Arena(segment.hostBytes, segment.buffer.byteLength - segment.hostBytes)
 
 /**
- * One side's arenas in some segments of a worker: allocates from the segment that has most room.
+ * One side's arenas in some segments of a worker: allocates from the segment that has the most room.
  *
- * **Details** `view` resolves any segment of the worker, since what one side allocates the other one reads.
+ * **Details** `view` resolves any segment of the worker, since each side reads what the other one allocates.
  */
 export class Arenas implements Blocks {
   readonly #arenas = new Map<number, Arena>()
@@ -125,7 +125,7 @@ export class Arenas implements Blocks {
     if (best === undefined) return undefined
     let offset = best.allocate(bytes)
     if (offset < 0) {
-      // the room there is may lie in pieces; another segment may have it whole
+      // the room in one segment may be in pieces; another segment may have it in one piece
       for (const [segment, arena] of this.#arenas) {
         if (offset >= 0) break
         index = segment

@@ -1,5 +1,5 @@
 /**
- * What is known of a session besides its addresses: how TLS ended, and which proxy it came by.
+ * What is known of a session besides its addresses: its TLS handshake, and the proxy that it came through.
  *
  * On its way to a worker it is JSON, in a block of the host's arena that the message about the session names. The block
  * is freed once the worker has claimed the session, or is done with it.
@@ -23,7 +23,7 @@ export type TlsPeer = typeof TlsPeer.Type
 
 /** What is known of a session besides its addresses. */
 export const SessionAbout = Schema.Struct({
-  /** The session came over TLS, which has ended before its bytes are read here. */
+  /** The session came over TLS, which ends before its bytes are read here. */
   tls: Schema.optional(Schema.Struct({
     /** `"TLSv1.3"`, and the cipher's standard name. */
     protocol: Schema.String,
@@ -34,13 +34,13 @@ export const SessionAbout = Schema.Struct({
     serverName: Schema.optional(Schema.String),
     /** Whether an earlier TLS session was resumed. */
     resumed: Schema.Boolean,
-    /** Whether the peer's certificate was asked for and is good; why not, when it is not. */
+    /** Whether the peer's certificate was asked for and is valid; and if not, why. */
     authorized: Schema.Boolean,
     authorizationError: Schema.optional(Schema.String),
     /** The peer's certificate, when it has shown one. */
     peer: Schema.optional(TlsPeer)
   })),
-  /** A trusted proxy has said where the connection comes from: `remote` and `local` are what it says, this is its own. */
+  /** A trusted proxy named the two ends, which are `remote` and `local`; these are the ends of its own connection. */
   proxy: Schema.optional(Schema.Struct({
     remote: Schema.String,
     local: Schema.String
@@ -48,15 +48,15 @@ export const SessionAbout = Schema.Struct({
 })
 export type SessionAbout = typeof SessionAbout.Type
 
-/** The most bytes that it takes on its way. */
+/** The most bytes that it may take on its way. */
 const LONGEST = 16_384
 
 const decoder = new TextDecoder()
 
-/** For the many sessions of which nothing else is known. */
+/** For the many sessions about which nothing else is known. */
 export const nothing: SessionAbout = {}
 
-/** `undefined` when there is nothing to say. What would be too long is told without the peer's certificate. */
+/** `undefined` when there is nothing to say. What would be too long leaves out the peer's certificate. */
 export const encode = (about: SessionAbout | undefined): Uint8Array | undefined => {
   if (about === undefined) return undefined
   const bytes = Buffer.from(JSON.stringify(about))

@@ -16,7 +16,7 @@
  * | 48, 49 | server, client | cut-through sessions: `CLOSED`, the side has given the session up and reads no more |
  * | 50 | host | `KIND`: bit 0: the connection itself goes to the worker that claims it, and no byte goes through fifos; bit 1: TLS ends in the worker |
  *
- * In a cut-through session (W16) the client stands where the host stands in a session of a connection.
+ * In a cut-through session (W16) the client takes the place that the host has in a session of a connection.
  *
  * **The offer** (M15) is one word that only compare-and-swap moves, so exactly one of claim, revocation and withdrawal
  * happens: `OFFERED → CLAIMED | REVOKED | WITHDRAWN`.
@@ -35,11 +35,11 @@ const MOVES = 1
 const IN_TLS = 2
 
 export const OFFERED = 1
-/** The worker has it. */
+/** The worker has the session. */
 export const CLAIMED = 2
-/** The worker let its time run out; it goes to another worker. */
+/** The worker let the offer's time run out; the connection goes to another worker. */
 export const REVOKED = 3
-/** The host took it back because the worker is not to have it any more; it goes to another worker. */
+/** The host took the offer back because the worker is no longer to have it; the connection goes to another worker. */
 export const WITHDRAWN = 4
 
 export type OfferEnd = typeof CLAIMED | typeof REVOKED | typeof WITHDRAWN
@@ -50,9 +50,9 @@ export const endOffer = (segment: Segment, offset: number, end: OfferEnd): boole
 
 /** What the worker makes of a session that it has claimed. */
 export interface BlockKind {
-  /** The connection itself comes to it. */
+  /** The connection itself comes to the worker. */
   readonly moves?: boolean | undefined
-  /** The bytes are those of TLS, which ends there. */
+  /** The bytes are TLS, which ends in the worker. */
   readonly inTls?: boolean | undefined
 }
 
@@ -95,8 +95,8 @@ const closedWord = (offset: number, side: Side): number =>
   offset / 4 + (side === "server" ? SERVER_CLOSED : CLIENT_CLOSED)
 
 /**
- * The side reads no more. It looks at its rx fifo after this, and the other side at {@link isClosed} after each write:
- * so of bytes that are written meanwhile at least one of the two knows that they are lost.
+ * The side reads no more. It looks at its rx fifo after this, and the other side looks at {@link isClosed} after each
+ * write, so at least one of the two knows when bytes that are written meanwhile are lost.
  */
 export const setClosed = (segment: Segment, offset: number, side: Side): void =>
   void Atomics.store(segment.words, closedWord(offset, side), 1)

@@ -1,21 +1,21 @@
 /**
  * Whether to look for a while before going to sleep.
  *
- * Waking a thread takes some ten times as long as a look does, so where an answer comes at once it is best waited for.
- * Where it does not, looking only takes the processor from whoever is to answer. So the time follows success: it
- * halves whenever it was spent for nothing, down to none. Then it is tried again after some sleeps, each time after
- * twice as many, and after few again once it has paid.
+ * Waking a thread takes some ten times as long as a look, so an answer that comes at once is best waited for by
+ * looking. Where none comes at once, looking only takes the processor away from whoever is to answer. So the time spent
+ * looking follows success: it halves whenever it was spent for nothing, down to zero. Then looking is tried again after
+ * some sleeps, each time after twice as many, and after few again once it has paid off.
  */
 
-/** Microseconds below which looking is not worth while. */
+/** The number of microseconds below which looking is not worthwhile. */
 const LEAST = 4
 /** The most sleeps between two trials. */
 const SELDOM = 1024
 
 export class Spin {
-  /** The most microseconds to look for. */
+  /** The longest time to look, in microseconds. */
   readonly longest: number
-  /** Microseconds to look for before the next sleep. */
+  /** How many microseconds to look before the next sleep. */
   budget = 0
   #interval = 1
   #sleeps = 0

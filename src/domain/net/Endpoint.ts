@@ -473,7 +473,7 @@ export const coveredBy = (endpoint: Endpoint): ReadonlyArray<Endpoint> => {
 }
 
 /**
- * The transport that an endpoint's text begins with; nothing may follow it, for an end without an address.
+ * The transport that an endpoint's text begins with. The text may be only that, for an end without an address.
  *
  * @category getters
  * @since 0.1.0

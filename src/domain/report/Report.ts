@@ -1,11 +1,11 @@
 /**
- * What the host says of itself: the data behind `show` and its `--json` (W21, M12, M14).
+ * What the host reports about itself: the data behind `show` and its `--json` (W21, M12, M14).
  *
- * Times are milliseconds, sizes bytes, counts numbers of things now unless it is said that they are sums. Applications
- * are named and numbered (`app`, `appIndex`), a worker is given by its number within its application. What an operation
- * can be done on has its handle, as `index.generation`.
+ * Times are in milliseconds and sizes in bytes; counts are of what there is now, unless they are said to be sums.
+ * Applications are named and numbered (`app`, `appIndex`); a worker is given by its number within its application.
+ * Whatever an operation can be done on has its handle, as `index.generation`.
  *
- * It is a long file of short definitions: the reports refer to each other, and whoever reads one finds its parts here.
+ * It is a long file of short definitions: the reports refer to each other, and a reader of one finds its parts here.
  *
  * @since 0.1.0
  */
@@ -58,7 +58,7 @@ export const ArrivalCounts = Schema.Struct({
   held: Count,
   offered: Count,
   refused: countsOf(RefuseReasons),
-  /** Datagrams, with the reasons why. */
+  /** Datagrams that were dropped, by reason. */
   dropped: countsOf(DropReasons)
 })
 
@@ -71,7 +71,7 @@ export const ArrivalCounts = Schema.Struct({
 export const Scope = Schema.Literals(["local", "global"])
 
 /**
- * Slots in use and slots there are.
+ * Slots in use, and all slots.
  *
  * @category models
  * @since 0.1.0
@@ -91,7 +91,7 @@ export const WorkerReport = Schema.Struct({
   client: Schema.String,
   kind: Schema.Literals(["thread", "in-process"]),
   state: Schema.Literals(workerStates),
-  /** Whether it has fallen behind: messages are postponed, or it let an offer run out and has not come past it. */
+  /** Whether it has fallen behind: messages are postponed, or it let an offer run out and has not passed it yet. */
   congested: Schema.Boolean,
   sessions: Count,
   restarts: Count,
@@ -102,7 +102,7 @@ export const WorkerReport = Schema.Struct({
   timesCongested: Count,
   /** Time in congestion, in total. */
   congestedMillis: Schema.Finite,
-  /** Offers taken back that the worker has not come past, how often there were any, and for how long in total. */
+  /** Offers taken back that the worker has not passed yet; how often there were any, and for how long in total. */
   behind: Schema.Struct({ offers: Count, times: Count, millis: Schema.Finite }),
   /** Time since the worker last took a message from its queue, or since it had none to take. */
   lastProgressMillis: Schema.Finite,
@@ -129,12 +129,12 @@ export const ListenerReport = Schema.Struct({
   app: Schema.String,
   appIndex: Count,
   client: Schema.String,
-  /** With the port that was given. */
+  /** With the port that the system gave it. */
   endpoint: Schema.String,
-  /** As it was asked for, port 0 for any that is free. */
+  /** As it was asked for; port 0 stands for any free one. */
   requested: Schema.String,
   scopes: Schema.Array(Scope),
-  /** Where the sockets of its connections are: which of the two is in force, whatever was asked for. */
+  /** Where the sockets of its connections are: the placement in force, whichever was asked for. */
   placement: Placement,
   /** Numbers of the workers that serve it. */
   workers: Schema.Array(Count),
@@ -146,7 +146,7 @@ export const ListenerReport = Schema.Struct({
 export type ListenerReport = typeof ListenerReport.Type
 
 /**
- * A certificate of an application: what anybody may know of it, and never the key (W19).
+ * A certificate of an application: what anybody may know about it, and never the key (W19).
  *
  * @category models
  * @since 0.1.0
@@ -186,7 +186,7 @@ export const AppReport = Schema.Struct({
   client: Schema.String,
   namespace: Schema.String,
   scopes: Schema.Array(Scope),
-  /** Transports that it is a proxy for; empty for what is no proxy (W18). */
+  /** Transports that it is a proxy for; empty for an application that is not a proxy (W18). */
   proxiedTransports: Schema.Array(Schema.String),
   firstSegmentSize: Count,
   /** 0: segments are not added. */
@@ -196,7 +196,7 @@ export const AppReport = Schema.Struct({
   rxFifoSize: Count,
   txFifoSize: Count,
   certificates: Schema.Array(CertificateReport),
-  /** Empty for one that shows nothing. */
+  /** Empty for an application that shows nothing. */
   status: Status,
   workers: Schema.Array(WorkerReport),
   listeners: Schema.Array(ListenerReport)
@@ -214,7 +214,7 @@ export const HostReport = Schema.Struct({
   draining: Schema.Boolean,
   sessions: Count,
   apps: Schema.Array(AppReport),
-  /** Sums over all workers and listeners that there have been. */
+  /** Sums over all workers and listeners that there have ever been. */
   ledger: Schema.Struct({ messages: MessageCounts, offers: OfferCounts, arrivals: ArrivalCounts }),
   /** What does not add up; empty on a sound host. */
   imbalances: Schema.Array(Schema.String)
@@ -264,7 +264,7 @@ const OfWorker = {
 export const SessionReport = Schema.Struct({
   handle: Schema.String,
   ...OfWorker,
-  /** Handle of the listener that it came from, also when that is gone; null for one that its worker asked for. */
+  /** Handle of the listener that it came from, even if that is gone; null for a session that its worker asked for. */
   listener: Schema.NullOr(Schema.String),
   state: Schema.Literals(shownStates),
   transport: SessionTransport,
@@ -274,16 +274,16 @@ export const SessionReport = Schema.Struct({
   local: Schema.String,
   remote: Schema.String,
   ageMillis: Schema.Finite,
-  /** From the peer to the application, and back; null where the host has no part in it: cut-through, and `transfer`. */
+  /** To the application, and from it; null where the host does not see the bytes: cut-through, and `transfer`. */
   rx: Schema.NullOr(FifoReport),
   tx: Schema.NullOr(FifoReport),
-  /** Datagrams of it that were dropped. */
+  /** How many of its datagrams were dropped. */
   dropped: Count
 })
 export type SessionReport = typeof SessionReport.Type
 
 /**
- * Sessions, the first of `total` that there are.
+ * Sessions: the first ones of `total`.
  *
  * @category models
  * @since 0.1.0
@@ -304,7 +304,7 @@ export const WorkerFilter = Schema.String.check(
 )
 
 /**
- * Which sessions to tell of: those that all given fields let pass. `SessionFilter.compile` decides.
+ * Which sessions to report: those that all given fields let pass. `SessionFilter.compile` decides.
  *
  * @category models
  * @since 0.1.0
@@ -320,14 +320,14 @@ export const SessionFilter = Schema.Struct({
 export type SessionFilter = typeof SessionFilter.Type
 
 /**
- * A connect that is half-open: it is neither a session nor given up (W14).
+ * A connect that is half-open: it is neither a session nor given up yet (W14).
  *
  * @category models
  * @since 0.1.0
  */
 export const ConnectReport = Schema.Struct({
   ...OfWorker,
-  /** Its number among the worker's requests. */
+  /** The connect's number among the worker's requests. */
   request: Count,
   endpoint: Schema.String,
   /** Where it comes from; null when the system chooses. */
@@ -384,7 +384,7 @@ export const LocalListenerReport = Schema.Struct({
 export type LocalListenerReport = typeof LocalListenerReport.Type
 
 /**
- * What there is in local scope; `connects` are those that wait for a worker of this host.
+ * What there is in local scope; `connects` are the connects that wait for a worker of this host.
  *
  * @category models
  * @since 0.1.0
@@ -407,9 +407,9 @@ export type LocalsReport = typeof LocalsReport.Type
 export const SegmentReport = Schema.Struct({
   index: Count,
   bytes: Count,
-  /** Where the worker's part begins: queues and the host's part are before it. */
+  /** Where the worker's part begins; the queues and the host's part are before it. */
   hostBytes: Count,
-  /** Bytes of the host's part in allocated blocks, and those that are not; null where the worker alone knows. */
+  /** Bytes of the host's part in allocated blocks, and outside them; null where only the worker knows. */
   used: Schema.NullOr(Count),
   free: Schema.NullOr(Count),
   /** Never removed: it holds the event queue (W6). */
@@ -418,11 +418,11 @@ export const SegmentReport = Schema.Struct({
 export type SegmentReport = typeof SegmentReport.Type
 
 /**
- * Segments of a running worker and who allocates from them.
+ * The segments of a running worker, and who allocates from them.
  *
  * - `host`: session blocks and rx fifos, for a listener or for connects. Number 0 has the protected first segment.
- * - `worker`: segments that were added for tx fifos. The worker alone knows how full they are.
- * - `local`: segments of cut-through sessions, one for each. They are counted and not listed.
+ * - `worker`: segments that were added for tx fifos. Only the worker knows how full they are.
+ * - `local`: segments of cut-through sessions, one for each session. They are counted but not listed.
  *
  * @category models
  * @since 0.1.0
@@ -430,11 +430,11 @@ export type SegmentReport = typeof SegmentReport.Type
 export const SegmentManagerReport = Schema.Struct({
   ...OfWorker,
   kind: Schema.Literals(["host", "worker", "local"]),
-  /** Its number among the worker's managers; null for those that are not `host`. */
+  /** Number of the manager among the worker's managers; null unless `kind` is `host`. */
   manager: Schema.NullOr(Count),
-  /** Whom it serves: `connects`, or `listener` and its handle. */
+  /** The users that it serves: `connects`, or `listener` and its handle. */
   users: Schema.Array(Schema.String),
-  /** Segments, and bytes in them. */
+  /** How many segments there are, and how many bytes they have. */
   count: Count,
   bytes: Count,
   segments: Schema.Array(SegmentReport),
@@ -460,7 +460,7 @@ export const Ring = Schema.Struct({ used: Count, highest: Count, size: Count })
 export type Ring = typeof Ring.Type
 
 /**
- * A queue in one direction. The sums are of the worker's present start.
+ * A queue in one direction. The sums count from the worker's present start.
  *
  * @category models
  * @since 0.1.0
@@ -469,10 +469,10 @@ export const Direction = Schema.Struct({
   index: Ring,
   io: Ring,
   control: Ring,
-  /** Sums of messages put in and taken out. */
+  /** Sums: messages put in, and messages taken out. */
   enqueued: Count,
   drained: Count,
-  /** Whether whoever reads it sleeps and wants to be rung. */
+  /** Whether its reader sleeps and wants its doorbell rung. */
   idle: Schema.Boolean
 })
 export type Direction = typeof Direction.Type

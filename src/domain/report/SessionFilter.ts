@@ -19,7 +19,7 @@ const address = (text: string | undefined): (uri: string) => boolean => {
 }
 
 /**
- * A filter as a function. What is costly to ask is asked last.
+ * A filter as a function. What is costly to check is checked last.
  */
 export const compile = (filter: Report.SessionFilter): (session: Facts) => boolean => {
   const { appIndex, state, transport, worker } = filter

@@ -1,9 +1,9 @@
 /**
- * What was thrown, in a line for whoever starts a program.
+ * What was thrown, in one line for whoever runs a program.
  */
 import * as Formatter from "effect/Formatter"
 
-/** The first line of it: the rest is a stack. What is thrown may be anything, even what no text can be made of. */
+/** Its first line: the rest is a stack. Anything may be thrown, even a value that can't be turned into text. */
 export const sentenceOf = (thrown: unknown): string => {
   const text = thrown instanceof Error
     ? thrown.message || thrown.name
