@@ -31,7 +31,7 @@ export interface Manager extends Fifo.Blocks {
 export interface SegmentEvents {
   /** Tells the worker of a segment, before anything that refers to it (W20). */
   readonly announce: (segment: Segment.Segment) => void
-  /** Nothing refers to the segment any more. */
+  /** Nothing refers to the segment any longer. */
   readonly withdraw: (segment: Segment.Segment) => void
   /** There is memory again for users that were refused some. */
   readonly available: () => void

@@ -169,7 +169,7 @@ const encoder = new TextEncoder()
 const scratch = new Int32Array(QueueMemory.CONTROL_WORDS)
 const scratchBytes = Buffer.from(scratch.buffer)
 
-/** Writes the message into `words`, private memory of {@link QueueMemory.CONTROL_WORDS} or more; returns how many it took. */
+/** Writes the message into `words`, {@link QueueMemory.CONTROL_WORDS} of private memory; returns how many it took. */
 export const encode = (message: Message, words: Int32Array): number => {
   const shape = byTag.get(message._tag)!
   const values: Readonly<Record<string, number | string>> = message

@@ -20,7 +20,7 @@
  * | 32 | `IDLE` | both | 1: the consumer sleeps and wants its doorbell rung |
  * | 33 | `WANTED` | both | 1: the producer found no room and wants to hear of some |
  * | 48 | `LOCK` | several producers | 0, or the id of the producer that holds it |
- * | 49 | `CLOSED` | either | 1: nothing is taken any more |
+ * | 49 | `CLOSED` | either | 1: no message is taken any longer |
  * | 64 | index | producer | one word per slot: ring (bit 31, 1 = control) and ring position (31 bits) |
  * | … | IO ring | producer | 4 words per slot: kind, index, generation, argument |
  * | … | control ring | producer | 128 words per slot: length in words, then the message |
@@ -54,7 +54,7 @@ export const Locked = 1
  */
 export const Full = 2
 /**
- * The queue takes nothing any more.
+ * The queue no longer takes messages.
  *
  * @category results
  * @since 0.1.0

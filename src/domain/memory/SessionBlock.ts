@@ -13,7 +13,7 @@
  * | 32 | both | `OFFER` |
  * | 33–35 | both | rx fifo: flags |
  * | 36–38 | both | tx fifo: flags |
- * | 48, 49 | server, client | cut-through sessions: `CLOSED`, the side has given the session up and reads no more |
+ * | 48, 49 | server, client | cut-through sessions: `CLOSED`, the side has given the session up and no longer reads |
  * | 50 | host | `KIND`: bit 0: the connection itself goes to the worker that claims it, and no byte goes through fifos; bit 1: TLS ends in the worker |
  *
  * In a cut-through session (W16) the client takes the place that the host has in a session of a connection.
@@ -95,7 +95,7 @@ const closedWord = (offset: number, side: Side): number =>
   offset / 4 + (side === "server" ? SERVER_CLOSED : CLIENT_CLOSED)
 
 /**
- * The side reads no more. It looks at its rx fifo after this, and the other side looks at {@link isClosed} after each
+ * The side no longer reads. It looks at its rx fifo after this, and the other side looks at {@link isClosed} after each
  * write, so at least one of the two knows when bytes that are written meanwhile are lost.
  */
 export const setClosed = (segment: Segment, offset: number, side: Side): void =>

@@ -12,7 +12,7 @@
  * | `APP_CLOSED` | the same, and the peer has ended its side too |
  * | `TRANSPORT_CLOSED` | the connection is gone; the app has not given the session up yet |
  * | `CLOSED` | the connection is gone and the app has given the session up; its last message is on the way |
- * | `TRANSPORT_DELETED` | nothing refers to it any more: fifos and slot are free |
+ * | `TRANSPORT_DELETED` | nothing refers to it any longer: fifos and slot are free |
  *
  * | event | from |
  * |---|---|
