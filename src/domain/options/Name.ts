@@ -6,7 +6,8 @@ import * as Schema from "effect/Schema"
 const LONGEST_NAME = 64
 
 /**
- * A name of an application, a client or a namespace: 1 to 64 characters, without control characters and outer spaces.
+ * A name of an application, a client or a namespace: 1 to 64 characters, without control characters, and without spaces
+ * at either end.
  *
  * @category models
  * @since 0.1.0
@@ -23,4 +24,5 @@ export const Name = Schema.String.check(
  * @category constants
  * @since 0.1.0
  */
-export const NAME_RIGHT = `a text of 1 to ${LONGEST_NAME} characters, without control characters and outer spaces`
+export const NAME_RIGHT =
+  `a text of 1 to ${LONGEST_NAME} characters, without control characters, and without spaces at either end`

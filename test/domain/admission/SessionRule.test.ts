@@ -61,7 +61,7 @@ describe("a rule", () => {
     [{ action: "deny", remotPort: 80 }, "remotPort: there is no such option; did you mean remotePort?"],
     [
       { action: "deny", tag: "" },
-      `tag: got ""; it must be a text of 1 to 64 characters, without control characters and outer spaces`
+      `tag: got ""; it must be a text of 1 to 64 characters, without control characters, and without spaces at either end`
     ],
     ["deny", "options: got a value of type string; they must be an object"]
   ]

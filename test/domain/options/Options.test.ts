@@ -206,7 +206,7 @@ describe("Options", () => {
       assert.strictEqual(decoded({ worker: { kind: "in-process" } }).worker.kind, "in-process")
     })
 
-    it("names are 1 to 64 characters, with no control characters and no outer spaces", () => {
+    it("names are 1 to 64 characters, with no control characters, and no spaces at either end", () => {
       for (const key of ["name", "client"] as const) {
         for (const name of ["a", "x".repeat(64), "Größe 1"]) assert.strictEqual(decoded({ [key]: name })[key], name)
         for (const name of ["", "x".repeat(65), " a", "a ", "a\nb", "a\u0000", 5]) {
