@@ -60,7 +60,6 @@ export const UnlistenReasons = [
   /** The worker was given up meanwhile. */
   "Detached"
 ] as const
-export type UnlistenReason = typeof UnlistenReasons[number]
 
 /** Why a connect failed, if it was not the host that refused it. */
 export const ConnectReasons = [

@@ -6,6 +6,7 @@
  * connections of its own, and stops on its own: what Node does to all connections of the server is kept from those of
  * other workers. So a connection knows its owner, and asks before it lets itself be destroyed.
  */
+import { constVoid } from "effect/Function"
 import type * as Http from "node:http"
 import * as Https from "node:https"
 import type * as Net from "node:net"
@@ -47,13 +48,11 @@ function onConnectionClose(this: ServedConnection): void {
   this[OWNER].gone(this)
 }
 
-/** An error of a connection for which nobody listens ends that connection, and nothing else. */
-const ignore = (): void => {}
-
 /** Makes the stream a connection of this worker's: it hears of its end, and nobody else destroys it. */
 export const own = (stream: DuplexStream, owner: NodeServer): ServedConnection => {
   const connection = Object.assign(stream, { [OWNER]: owner, destroy: destroyUnlessKept }) as ServedConnection
-  connection.on("error", ignore)
+  // an error that nobody listens for ends that connection, and nothing else
+  connection.on("error", constVoid)
   connection.once("close", onConnectionClose)
   return connection
 }
