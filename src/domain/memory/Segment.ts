@@ -18,7 +18,7 @@ import * as QueueMemory from "./QueueMemory.ts"
 const LINE = 64
 
 export interface Segment {
-  /** Number of the segment among its worker's segments; never used twice in a worker's life. */
+  /** Number of the segment among its worker's segments; see {@link nextIndex}. */
   readonly index: number
   readonly buffer: ArrayBufferLike
   readonly bytes: Uint8Array
@@ -34,6 +34,20 @@ export const make = (index: number, buffer: ArrayBufferLike, hostBytes: number):
   words: new Int32Array(buffer),
   hostBytes
 })
+
+/** The largest index that fits into a word of a fifo. */
+const MAX_INDEX = 2 ** 31 - 1
+
+/**
+ * The index for the segment after the one with index `last`. Indexes go up, and begin again after 2^31 - 1: those of
+ * segments that are still there are passed over.
+ */
+export const nextIndex = (last: number, isTaken: (index: number) => boolean): number => {
+  let index = last
+  do index = index === MAX_INDEX ? 0 : index + 1
+  while (isTaken(index))
+  return index
+}
 
 /** Where the queues of a first segment are. */
 export interface Queues {

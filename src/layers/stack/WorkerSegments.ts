@@ -30,7 +30,7 @@ export class WorkerSegments {
   readonly #kept = new KeptMemory()
   #cutThroughBytes = 0
   #bytes = 0
-  #next = 0
+  #last = -1
   #announced = false
   /** Whether, since a segment was last removed, one was refused because of the limit. */
   #limited = false
@@ -133,14 +133,18 @@ export class WorkerSegments {
     statistics: () => ({ count: this.#cutThrough.size, bytes: this.#cutThroughBytes, kept: this.#kept.bytes })
   }
 
+  #nextIndex(): number {
+    return this.#last = Segment.nextIndex(this.#last, (index) => this.#owned.has(index) || this.#cutThrough.has(index))
+  }
+
   #enter(buffer: ArrayBufferLike): Segment.Segment {
-    const segment = Segment.make(this.#next++, buffer, buffer.byteLength)
+    const segment = Segment.make(this.#nextIndex(), buffer, buffer.byteLength)
     this.#cutThrough.set(segment.index, segment)
     return segment
   }
 
   #create(bytes: number, hostBytes: number, owner: SegmentOwner | undefined): Segment.Segment {
-    const segment = Segment.make(this.#next++, this.#allocate(bytes), hostBytes)
+    const segment = Segment.make(this.#nextIndex(), this.#allocate(bytes), hostBytes)
     this.#owned.set(segment.index, { segment, owner })
     this.#bytes += bytes
     return segment

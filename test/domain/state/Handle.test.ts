@@ -84,6 +84,25 @@ describe("Pool", () => {
     assert.isUndefined(pool.allocate(session))
   })
 
+  it("W1 gives no handle out twice: a slot whose generations are used up is not used again", () => {
+    const pool = new Handle.Pool<Handle.SessionHandle, Session>(2, 3)
+    const kept = pool.allocate(session)!
+    const seen = new Set([kept.handle])
+    for (let i = 0; i < 1000; i++) {
+      const { handle } = pool.allocate(session)!
+      assert.isUndefined(pool.allocate(session), "the table is full")
+      assert.isFalse(seen.has(handle), Handle.format(handle))
+      seen.add(handle)
+      assert.isTrue(pool.free(handle))
+      assert.isFalse(pool.free(handle))
+      assert.isUndefined(pool.get(handle))
+    }
+    assert.strictEqual(pool.get(kept.handle), kept)
+    assert.strictEqual(pool.size, 1)
+    // three uses of each slot, one after the other
+    assert.strictEqual(Math.max(...[...seen].map(Handle.index)), Math.ceil(1000 / 3))
+  })
+
   it("W1 keeps its slots when what should go into one can't be made, and a handle seen then never matches", () => {
     const pool = new Handle.Pool<Handle.SessionHandle, Session>(1)
     const seen: Array<Handle.SessionHandle> = []
