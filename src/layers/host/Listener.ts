@@ -14,7 +14,7 @@
  * file is a long one.
  */
 import * as Deferred from "effect/Deferred"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import { Admission } from "../../domain/admission/Admission.ts"
@@ -22,11 +22,13 @@ import type { Ticket } from "../../domain/admission/Ticket.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import * as ListenerOptions from "../../domain/options/ListenerOptions.ts"
+import * as Notice from "../../domain/report/Notice.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
 import * as ListenerState from "../../domain/state/ListenerState.ts"
 import type * as Refusal from "../../domain/state/Refusal.ts"
 import type { SessionRules } from "../../services/SessionRules.ts"
+import type { NoticeLog } from "../log/NoticeLog.ts"
 import { Alarm } from "./Alarm.ts"
 import { ConnectionKeys } from "./ConnectionKeys.ts"
 import type { Arriving, HostSession, Origin } from "./HostSession.ts"
@@ -41,6 +43,7 @@ export type ListenerTicket = Ticket<Arriving, ListenerMember, HostSession>
 export interface ListenerHost {
   readonly tables: Tables
   readonly rules: SessionRules["Service"]
+  readonly notices: NoticeLog
   /** Runs an effect for the host's life. */
   readonly fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   readonly scope: Scope.Scope
@@ -85,7 +88,10 @@ export class HostListener implements Origin {
     this.transport = Scope.forkUnsafe(this.scope)
     this.#host = host
     const { affinity } = ListenerOptions.of(app.options, this.requestedUri)
-    this.#keys = new ConnectionKeys(affinity, (fault) => this.#warn(fault))
+    this.#keys = new ConnectionKeys(
+      affinity,
+      (fault) => host.notices.tell(Notice.affinityFault({ app: app.name, uri: this.boundUri }, fault))
+    )
     this.admission = new Admission(app.options.admission, app, affinity !== "none")
     this.#alarm = new Alarm(host.tables.now, host.fork, this.#ring)
   }
@@ -249,13 +255,6 @@ export class HostListener implements Origin {
   /** Nothing more will be due. */
   end(): void {
     this.#alarm.stop()
-  }
-
-  #warn(fault: string): void {
-    this.#host.fork(Effect.logWarning(
-      `the affinity function of ${this.boundUri} gave neither a text nor a number: ${fault}; `
-        + "such connections go to the next worker, and this is said once"
-    ))
   }
 
   // ---- what becomes of an offer

@@ -10,6 +10,7 @@ import * as Scope from "effect/Scope"
 import * as Message from "../../domain/memory/Message.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import * as ListenerOptions from "../../domain/options/ListenerOptions.ts"
+import * as Notice from "../../domain/report/Notice.ts"
 import * as Refusal from "../../domain/state/Refusal.ts"
 import type { Certificates } from "../../services/Certificates.ts"
 import type { Transport } from "../../services/Transport.ts"
@@ -68,25 +69,22 @@ export const leaveLocally = ({ tables }: ListenerHost, listener: HostListener): 
   }
 }
 
-/** Where the sockets of the listener's connections will be. Logs a warning when the application asked otherwise. */
-const place = Effect.fnUntraced(function*(
-  { transport }: OpeningHost,
+/** Where the sockets of the listener's connections will be. It is told when the application asked otherwise. */
+const place = (
+  { notices, transport }: OpeningHost,
+  app: SlotApp,
   requested: Endpoint.TransportEndpoint,
   asked: ListenerOptions.ListenerOptions
-): Effect.fn.Return<ListenerOptions.ListenerOptions["placement"]> {
+): ListenerOptions.ListenerOptions["placement"] => {
   const leavesTls = requested._tag === "tls" && asked.tlsIn === "worker"
   if (asked.placement !== "transfer" && !leavesTls) return "shared"
   const why = transport.immovable === undefined
     ? "they are not sockets, and only sockets can be moved"
     : transport.immovable(requested, asked)
   if (why === undefined) return "transfer"
-  yield* Effect.logWarning(
-    `the connections of ${Endpoint.format(requested)} stay in the host (placement "shared" instead of "transfer"${
-      requested._tag === "tls" ? ", and TLS ends there" : ""
-    }): ${why}`
-  )
+  notices.tell(Notice.notMoved({ app: app.name, uri: Endpoint.format(requested) }, requested._tag === "tls", why))
   return "shared"
-})
+}
 
 /** Opens a listener in its scopes; returns why that failed, if it did. */
 export const open = Effect.fnUntraced(function*(
@@ -96,7 +94,7 @@ export const open = Effect.fnUntraced(function*(
 ): Effect.fn.Return<NoListener | undefined> {
   const { app, requested } = listener
   const { admission, namespace, scope } = app.options
-  const { certificates, fork, rules, transport } = host
+  const { certificates, notices, rules, transport } = host
   const isEphemeral = Endpoint.isEphemeral(requested)
   if (!Endpoint.isTransport(requested)) return enterLocally(host, listener, requested)
   if (!scope.global) {
@@ -109,7 +107,7 @@ export const open = Effect.fnUntraced(function*(
   const taken = isEphemeral ? undefined : enterLocally(host, listener, requested)
   if (taken !== undefined) return taken
   const asked = ListenerOptions.of(app.options, listener.requestedUri)
-  listener.placement = yield* place(host, requested, asked)
+  listener.placement = place(host, app, requested, asked)
   const bound = yield* transport.listen(requested, {
     backlog: message.backlog === 0 ? admission.backlog : message.backlog,
     ipv6Only: (message.flags & Message.IPV6_ONLY) !== 0,
@@ -126,7 +124,7 @@ export const open = Effect.fnUntraced(function*(
     dropped: (reason) => listener.admission.arrivals.dropped[reason]++,
     accept: listener.arrive,
     acceptError: (error, detail) =>
-      fork(Effect.logWarning(`accept on ${listener.boundUri} failed and is tried again: ${error} (${detail})`))
+      notices.tell(Notice.acceptFailed({ app: app.name, uri: listener.boundUri }, error, detail))
   }).pipe(Scope.provide(listener.transport), Effect.result)
   if (Result.isFailure(bound)) {
     const { detail, reason } = bound.failure

@@ -11,6 +11,7 @@ import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import type * as Message from "../../domain/memory/Message.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
+import * as Notice from "../../domain/report/Notice.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
 import type * as Refusal from "../../domain/state/Refusal.ts"
@@ -74,6 +75,9 @@ export class Listeners {
         return worker.slot.live === worker ? refuse(failure.reason, failure.detail) : undefined
       }
       listener.move("bind")
+      this.#host.notices.tell(
+        Notice.listenerOpened({ app: listener.app.name, uri: listener.boundUri }, listener.placement)
+      )
       yield* Deferred.succeed(listener.settled, undefined)
       this.#bind(worker, listener, message.request)
     })
@@ -168,6 +172,7 @@ export class Listeners {
   #close(listener: HostListener): Effect.Effect<void> {
     return Effect.suspend(() => {
       if (!this.#tables.listeners.free(listener.handle)) return Deferred.await(listener.closed)
+      const wasBound = listener.state !== "BINDING"
       if (listener.state !== "CLOSING") listener.move("close")
       ListenerOpening.leaveLocally(this.#host, listener)
       listener.stop("no-worker")
@@ -177,6 +182,9 @@ export class Listeners {
         Effect.andThen(Effect.sync(() => {
           listener.end()
           listener.move("closed")
+          if (wasBound) {
+            this.#host.notices.tell(Notice.listenerClosed({ app: listener.app.name, uri: listener.boundUri }))
+          }
         })),
         Effect.andThen(Deferred.succeed(listener.settled, undefined)),
         Effect.andThen(Deferred.succeed(listener.closed, undefined)),

@@ -9,6 +9,7 @@
  * Listeners         listen, unlisten               Listener          admission at one listener
  * Connects          connects, rules, half-open     CutThroughs       cut-through sessions, links between workers
  * HostSession       one session, by its kind       Reports           what is reported about all of it
+ * HostWatch         what of it goes into the log
  * ```
  *
  * Nothing here waits for a worker. What a worker sends is read by `WorkerReader`, and goes to the part that it is for.
@@ -18,6 +19,8 @@
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import * as Notice from "../../domain/report/Notice.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import { Certificates } from "../../services/Certificates.ts"
 import * as MonotonicTime from "../../services/MonotonicTime.ts"
@@ -25,9 +28,11 @@ import { Namespaces } from "../../services/Namespaces.ts"
 import { NoSuchListener, NoSuchSession, SessionLayer } from "../../services/SessionLayer.ts"
 import { SessionRules } from "../../services/SessionRules.ts"
 import { Transport } from "../../services/Transport.ts"
+import { NoticeLog } from "../log/NoticeLog.ts"
 import { layerDefault, WorkerStack } from "../stack/WorkerStack.ts"
 import { Applications } from "./Applications.ts"
 import { Connects } from "./Connects.ts"
+import { HostWatch, LOOK_INTERVAL } from "./HostWatch.ts"
 import { Listeners } from "./Listeners.ts"
 import { Reports } from "./Reports.ts"
 import { Supervisor } from "./Supervisor.ts"
@@ -46,7 +51,10 @@ const make = (stack: WorkerStack["Service"]) =>
     const runFork = yield* FiberSet.makeRuntime<never, void, never>()
     const run = (effect: Effect.Effect<void>): void => void runFork(effect)
     const tables = new Tables(yield* MonotonicTime.reader)
-    const listeners = new Listeners({ tables, transport, rules, certificates, fork: runFork, scope })
+    const notices = yield* NoticeLog.make
+    const watch = new HostWatch(tables, notices)
+    yield* Effect.sync(() => watch.look()).pipe(Effect.repeat(Schedule.spaced(LOOK_INTERVAL)), Effect.forkScoped)
+    const listeners = new Listeners({ tables, transport, rules, certificates, notices, fork: runFork, scope })
     const connects = new Connects({ tables, transport, rules, fork: runFork })
 
     /** Where the requests of workers go. */
@@ -65,13 +73,16 @@ const make = (stack: WorkerStack["Service"]) =>
       },
       available: () => tables.admit()
     }
-    const workers = new Supervisor({ tables, listeners, connects, requests, certificates, stack }, scope)
+    const workers = new Supervisor({ tables, listeners, connects, requests, certificates, notices, stack }, scope)
     const applications = new Applications({ tables, listeners, workers, namespaces, certificates })
     const operations = new WorkerOperations(tables, applications, workers)
 
     const reports = new Reports(tables, connects.cutThroughs, certificates)
 
     const drain = Effect.gen(function*() {
+      const begun = tables.now()
+      const sessions = tables.sessionCount
+      if (!tables.draining) notices.tell(Notice.drainBegins(sessions))
       tables.draining = true
       yield* listeners.stop
       let longest = 0
@@ -80,6 +91,8 @@ const make = (stack: WorkerStack["Service"]) =>
         longest = Math.max(longest, app.options.worker.drainTimeout)
       }
       yield* tables.noSessions.await.pipe(Effect.timeoutOption(longest), Effect.asVoid)
+      watch.look()
+      notices.tell(Notice.drainEnds(tables.sessionCount, sessions, tables.now() - begun))
     })
 
     return SessionLayer.of({

@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
+import * as Notice from "../../domain/report/Notice.ts"
 import * as Thrown from "../../domain/report/Thrown.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
@@ -20,7 +21,7 @@ import { WorkerFailed } from "../../services/SessionLayer.ts"
 import type { WorkerInfo } from "../../services/Sessions.ts"
 import type { AttachedApp } from "./Tables.ts"
 import { WorkerSlot } from "./Worker.ts"
-import { type RunHost, tellToDrain, WorkerRun } from "./WorkerRun.ts"
+import { nameOf, type RunHost, tellToDrain, WorkerRun } from "./WorkerRun.ts"
 
 /** The error for callers that wait for a start that will not come. */
 const stopped = new WorkerExit({ reason: "Exited", detail: "the worker was stopped" })
@@ -64,7 +65,7 @@ export class Supervisor {
 
   /** Runs the worker again and again, until it is told to stop or its first start fails. */
   readonly #supervise = Effect.fnUntraced({ self: this }, function*(app: AttachedApp, slot: WorkerSlot) {
-    const { listeners, tables } = this.#host
+    const { listeners, notices, tables } = this.#host
     const { backoffBase, backoffMax } = app.options.worker
     let backoff = backoffBase
     for (;;) {
@@ -89,8 +90,12 @@ export class Supervisor {
         if (first && !slot.hasRun) break
         slot.move("backOff")
         if (tables.now() - since > backoffMax) backoff = backoffBase
-        yield* Effect.logWarning(
-          `worker ${slot.mapIndex} of ${app.name} is gone and starts again in ${backoff} ms: ${failure.message}`
+        notices.tell(
+          Notice.workerGone(
+            nameOf(slot),
+            { detail: failure.message, givenUp: failure._tag === "Unresponsive" },
+            asked ? 0 : backoff
+          )
         )
         if (!(yield* this.#backOff(slot, backoff))) break
         backoff = Math.min(2 * backoff, backoffMax)
@@ -103,6 +108,7 @@ export class Supervisor {
     slot.move("stop")
     yield* listeners.vacate(slot, true)
     yield* Deferred.fail(slot.started, stopped)
+    if (slot.hasRun) notices.tell(Notice.workerStopped(nameOf(slot)))
   })
 
   /** Waits before the next start of a worker that stopped by itself; `false` when it is to stop instead. */
@@ -120,6 +126,7 @@ export class Supervisor {
       const { live } = slot
       if (live === undefined) return Effect.void
       slot.move("drain")
+      this.#host.notices.tell(Notice.workerDrains(nameOf(slot), live.sessionCount))
       tellToDrain(live)
       const gone = Effect.raceFirst(Deferred.await(slot.stop), Deferred.await(slot.restart))
       return Effect.raceFirst(live.empty.await, gone).pipe(
@@ -175,6 +182,7 @@ export class Supervisor {
       // whoever waits for a start already waits for this one
       if (Deferred.isDoneUnsafe(slot.started)) slot.started = Deferred.makeUnsafe()
       slot.restarting = true
+      this.#host.notices.tell(Notice.workerRestarts(nameOf(slot)))
       const running = Deferred.await(slot.started)
       return Effect.andThen(Deferred.succeed(slot.restart, undefined), running)
     }).pipe(Effect.mapError(startFailed(slot)))

@@ -13,12 +13,14 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
+import * as Notice from "../../domain/report/Notice.ts"
 import * as WorkerState from "../../domain/state/WorkerState.ts"
 import { AppWorker, WorkerExit } from "../../services/AppWorker.ts"
 import type { Certificates } from "../../services/Certificates.ts"
 import { Congestion, type Unresponsive } from "../../services/Congestion.ts"
 import { MessageQueue } from "../../services/MessageQueue.ts"
 import { SegmentManager } from "../../services/SegmentManager.ts"
+import type { NoticeLog } from "../log/NoticeLog.ts"
 import type { StackPlan, WorkerStack } from "../stack/WorkerStack.ts"
 import * as TlsStart from "../transport/TlsStart.ts"
 import type { Connects } from "./Connects.ts"
@@ -41,6 +43,7 @@ export interface RunHost {
   readonly connects: Connects
   readonly requests: HostRequests
   readonly certificates: Certificates["Service"]
+  readonly notices: NoticeLog
   readonly stack: WorkerStack["Service"]
 }
 
@@ -54,6 +57,9 @@ const endpointsOf = (
     : { endpoints: fallback, suggested: true }
 }
 
+/** The worker, for the log. */
+export const nameOf = ({ app, mapIndex }: WorkerSlot): Notice.NoticeWorker => ({ app: app.name, worker: mapIndex })
+
 const isCutThrough = ({ connection }: HostSession): boolean => connection._tag === "CutThrough"
 
 /** Tells the worker to finish what it has in hand. */
@@ -66,8 +72,11 @@ export class WorkerRun {
   readonly #host: RunHost
   readonly #app: AttachedApp
   readonly #slot: WorkerSlot
+  /** When it began, in milliseconds of `MonotonicTime`. */
+  readonly #begun: number
 
   constructor(host: RunHost, app: AttachedApp, slot: WorkerSlot) {
+    this.#begun = host.tables.now()
     this.#host = host
     this.#app = app
     this.#slot = slot
@@ -157,7 +166,7 @@ export class WorkerRun {
   readonly #serve = Effect.fnUntraced({ self: this }, function*(
     { appWorker, live }: { readonly live: LiveWorker; readonly appWorker: AppWorker["Service"] }
   ) {
-    const { listeners, tables } = this.#host
+    const { listeners, notices, tables } = this.#host
     const slot = this.#slot
     const { startTimeout } = this.#app.options.worker
     const gone = Effect.raceAllFirst([appWorker.exit, live.congestion.unresponsive, live.faulted]).pipe(
@@ -176,6 +185,7 @@ export class WorkerRun {
     if (!stopping) {
       slot.move("ready")
       slot.hasRun = true
+      notices.tell(Notice.workerUp(nameOf(slot), tables.now() - this.#begun, slot.restarts))
       // the worker was started again while the host drains
       if (tables.draining) tellToDrain(live)
       yield* Deferred.succeed(slot.started, undefined)

@@ -1,0 +1,216 @@
+/**
+ * What a host tells of itself in its log: every line there is, its words, and how grave it is.
+ *
+ * One line for each change that whoever runs the host wants to know of. A notice with a `kind` may come again and again,
+ * and often because of what a peer does: it is told once, and then as a count, at most one every {@link INTERVAL}
+ * ({@link Repeats}). The number of kinds is bounded by what there is (listeners, workers, reasons) and never by what
+ * peers send. `NoticeLog` writes the notices, with application and worker as annotations.
+ */
+import type * as Ledger from "../state/Ledger.ts"
+
+/** Milliseconds between two lines of one kind. */
+export const INTERVAL = 10_000
+
+export interface Notice {
+  readonly level: "Debug" | "Info" | "Warn" | "Error"
+  /** One line. */
+  readonly text: string
+  readonly app?: string | undefined
+  readonly worker?: number | undefined
+  /** Where a program failed, as many lines. */
+  readonly stack?: string | undefined
+  /** Notices of the same kind are the same thing happening again. */
+  readonly kind?: string | undefined
+}
+
+/** Which worker a notice is about. */
+export interface NoticeWorker {
+  readonly app: string
+  readonly worker: number
+}
+
+/** Which listener a notice is about: its endpoint as a URI. */
+export interface NoticeListener {
+  readonly app: string
+  readonly uri: string
+}
+
+const millis = (time: number): string => time < 1000 ? `${Math.round(time)} ms` : `${Math.round(time / 100) / 10} s`
+
+const things = (count: number, one: string): string => `${count} ${one}${count === 1 ? "" : "s"}`
+
+/** The same once more, `count` times in the last `time` milliseconds. */
+export const again = (notice: Notice, count: number, time: number): Notice => ({
+  ...notice,
+  text: `${notice.text} (${count} more in ${millis(time)})`
+})
+
+// ---- workers
+
+/** It serves; `restarts` is how often it was started before. */
+export const workerUp = (worker: NoticeWorker, took: number, restarts: number): Notice => ({
+  ...worker,
+  level: "Info",
+  text: `the worker is up after ${millis(took)}${restarts === 0 ? "" : `, restart ${restarts}`}`
+})
+
+/** It ended by itself, or the host has given it up; it starts again after `delay` milliseconds. */
+export const workerGone = (
+  worker: NoticeWorker,
+  failure: { readonly detail: string; readonly stack?: string | undefined; readonly givenUp: boolean },
+  delay: number
+): Notice => ({
+  ...worker,
+  level: "Error",
+  text: `the worker ${failure.givenUp ? "was given up" : "is gone"} and starts again in ${
+    millis(delay)
+  }: ${failure.detail}`,
+  stack: failure.stack
+})
+
+/** Somebody asked for it to be started again. */
+export const workerRestarts = (worker: NoticeWorker): Notice => ({
+  ...worker,
+  level: "Info",
+  text: "the worker is being restarted, as it was asked for"
+})
+
+/** It was told to finish what it has. */
+export const workerDrains = (worker: NoticeWorker, sessions: number): Notice => ({
+  ...worker,
+  level: "Info",
+  text: `the worker drains: it gets nothing new, and ${things(sessions, "session")} may finish`
+})
+
+export const workerStopped = (worker: NoticeWorker): Notice => ({
+  ...worker,
+  level: "Info",
+  text: "the worker has stopped"
+})
+
+/** It has fallen behind, and is offered no sessions. */
+export const workerCongested = (worker: NoticeWorker, postponed: number): Notice => ({
+  ...worker,
+  level: "Warn",
+  text: `the worker is congested: ${
+    postponed > 0 ? `${things(postponed, "message")} wait for room in its queue` : "it does not take its offers"
+  }; new sessions go to others`
+})
+
+export const workerClear = (worker: NoticeWorker, after: number): Notice => ({
+  ...worker,
+  level: "Info",
+  text: `the worker is clear again, after ${millis(after)}`
+})
+
+/** It was congested, `times` times since that was last told, and is clear. */
+export const workerWasCongested = (worker: NoticeWorker, times: number, total: number): Notice => ({
+  ...worker,
+  level: "Info",
+  text: `the worker was congested ${things(times, "time")}, ${millis(total)} in total, and is clear`
+})
+
+/** It reads nothing, though there is something to read. */
+export const workerStuck = (worker: NoticeWorker, since: number): Notice => ({
+  ...worker,
+  level: "Warn",
+  text: `the worker does not respond: it has read nothing for ${millis(since)}, though messages wait for it`
+})
+
+export const workerResponds = (worker: NoticeWorker, after: number): Notice => ({
+  ...worker,
+  level: "Info",
+  text: `the worker responds again, after ${millis(after)}`
+})
+
+/** A handler of the application threw when it was given a session, or an event of one. */
+export const handlerThrew = (worker: NoticeWorker, sentence: string, stack: string | undefined): Notice => ({
+  ...worker,
+  level: "Error",
+  text: `an application's session handler threw: ${sentence}`,
+  stack,
+  kind: `handler-threw ${worker.app} ${worker.worker}`
+})
+
+// ---- listeners
+
+export const listenerOpened = ({ app, uri }: NoticeListener, placement: string): Notice => ({
+  app,
+  level: "Info",
+  text: `listener opened: ${uri}${placement === "shared" ? "" : ` (placement ${placement})`}`
+})
+
+export const listenerClosed = ({ app, uri }: NoticeListener): Notice => ({
+  app,
+  level: "Info",
+  text: `listener closed: ${uri}`
+})
+
+/** It was asked to move its connections to the workers, and can't. */
+export const notMoved = ({ app, uri }: NoticeListener, tls: boolean, why: string): Notice => ({
+  app,
+  level: "Warn",
+  text: `the connections of ${uri} stay in the host (placement "shared" instead of "transfer"${
+    tls ? ", and TLS ends there" : ""
+  }): ${why}`
+})
+
+export const affinityFault = ({ app, uri }: NoticeListener, fault: string): Notice => ({
+  app,
+  level: "Warn",
+  text: `the affinity function of ${uri} gave neither a text nor a number: ${fault}; `
+    + "such connections go to the next worker, and this is said once"
+})
+
+export const acceptFailed = ({ app, uri }: NoticeListener, error: string, detail: string): Notice => ({
+  app,
+  level: "Warn",
+  text: `accept on ${uri} failed and is tried again: ${error} (${detail})`,
+  kind: `accept ${app} ${uri} ${error}`
+})
+
+/** What an operator has asked for is no reason for a warning. */
+const INTENDED: ReadonlyArray<Ledger.RefuseReason> = ["draining", "source-denied", "rule-denied"]
+
+export const refused = ({ app, uri }: NoticeListener, reason: Ledger.RefuseReason): Notice => ({
+  app,
+  level: INTENDED.includes(reason) ? "Info" : "Warn",
+  text: `a connection to ${uri} was refused: ${reason}`,
+  kind: `refused ${app} ${uri} ${reason}`
+})
+
+export const dropped = ({ app, uri }: NoticeListener, reason: Ledger.DropReason): Notice => ({
+  app,
+  level: "Warn",
+  text: `a datagram of ${uri} was dropped: ${reason}`,
+  kind: `dropped ${app} ${uri} ${reason}`
+})
+
+export const held = ({ app, uri }: NoticeListener, count: number): Notice => ({
+  app,
+  level: "Warn",
+  text: `${things(count, "connection")} to ${uri} ${count === 1 ? "is" : "are"} held: no worker takes sessions now`
+})
+
+export const noneHeld = ({ app, uri }: NoticeListener, after: number): Notice => ({
+  app,
+  level: "Info",
+  text: `connections to ${uri} are no longer held, after ${millis(after)}`
+})
+
+// ---- the host
+
+export const drainBegins = (sessions: number): Notice => ({
+  level: "Info",
+  text: `draining: nothing new is accepted, ${things(sessions, "session")} may finish`
+})
+
+/** It is over: all sessions have ended, or the drain timeout has. */
+export const drainEnds = (left: number, before: number, took: number): Notice => ({
+  level: left === 0 ? "Info" : "Warn",
+  text: left === 0
+    ? `drained in ${millis(took)}`
+    : `${left} of ${things(before, "session")} did not end within the drain timeout of ${
+      millis(took)
+    } and will be reset`
+})

@@ -1,0 +1,158 @@
+/**
+ * Looks at workers and listeners once a second, and tells what has changed since.
+ *
+ * Congestion, held connections and refusals begin and end on the data plane, as often as peers please. There they are
+ * only counted; here the counts are read. So telling them costs nothing for each event, and how often they are told is
+ * for the clock to decide.
+ */
+import * as Notice from "../../domain/report/Notice.ts"
+import { Spell } from "../../domain/report/Spell.ts"
+import * as Ledger from "../../domain/state/Ledger.ts"
+import type { NoticeLog } from "../log/NoticeLog.ts"
+import type { HostListener } from "./Listener.ts"
+import type { Tables } from "./Tables.ts"
+import type { LiveWorker } from "./Worker.ts"
+
+/** Milliseconds between two looks. */
+export const LOOK_INTERVAL = 1000
+
+/** Milliseconds for which a worker may read nothing, though messages wait for it, before that is told. */
+const STUCK = 2000
+
+/** Milliseconds of congestion that are not worth a line. */
+const SHORT = 100
+
+/** What has been told of one start of a worker. */
+class WorkerWatch {
+  readonly #live: LiveWorker
+  readonly #tell: NoticeLog["tell"]
+  readonly #congestion = new Spell(Notice.INTERVAL)
+  readonly #silence = new Spell(Notice.INTERVAL)
+  /** How often it was congested, and for how many milliseconds, when that was last told. */
+  #times = 0
+  #millis = 0
+
+  constructor(live: LiveWorker, tell: NoticeLog["tell"]) {
+    this.#live = live
+    this.#tell = tell
+  }
+
+  get #name(): Notice.NoticeWorker {
+    const { app, mapIndex } = this.#live.slot
+    return { app: app.name, worker: mapIndex }
+  }
+
+  look(now: number): void {
+    this.#lookAtCongestion(now)
+    const since = this.#live.sinceProgress
+    const lasted = this.#silence.lasted(now)
+    switch (this.#silence.look(since >= STUCK, now)) {
+      case "begin":
+        return this.#tell(Notice.workerStuck(this.#name, since))
+      case "end":
+        return this.#tell(Notice.workerResponds(this.#name, STUCK + lasted))
+    }
+  }
+
+  #lookAtCongestion(now: number): void {
+    const { behindMillis, congested, congestion, lag } = this.#live
+    const { congestedMillis, postponed, timesCongested } = congestion.statistics()
+    const times = timesCongested + lag.times
+    const millis = congestedMillis + behindMillis
+    const lasted = this.#congestion.lasted(now)
+    switch (this.#congestion.look(congested, now)) {
+      case "begin":
+        this.#tell(Notice.workerCongested(this.#name, postponed))
+        break
+      case "end":
+        this.#tell(Notice.workerClear(this.#name, lasted))
+        break
+      default:
+        // it was congested between two looks, or so soon after the last line that the beginning was not told
+        if (congested || times === this.#times || !this.#congestion.mayBegin(now)) return
+        if (millis - this.#millis >= SHORT) {
+          this.#tell(Notice.workerWasCongested(this.#name, times - this.#times, millis - this.#millis))
+          this.#congestion.told(now)
+        }
+    }
+    this.#times = times
+    this.#millis = millis
+  }
+}
+
+/** What has been told of a listener. */
+class ListenerWatch {
+  readonly #listener: HostListener
+  readonly #tell: NoticeLog["tell"]
+  readonly #seen = new Ledger.ArrivalLedger()
+  readonly #holding = new Spell(Notice.INTERVAL)
+
+  constructor(listener: HostListener, tell: NoticeLog["tell"]) {
+    this.#listener = listener
+    this.#tell = tell
+  }
+
+  look(now: number): void {
+    const { admission: { arrivals }, app, boundUri } = this.#listener
+    const listener: Notice.NoticeListener = { app: app.name, uri: boundUri }
+    this.#count(
+      Ledger.RefuseReasons,
+      arrivals.refused,
+      this.#seen.refused,
+      (reason) => Notice.refused(listener, reason)
+    )
+    this.#count(Ledger.DropReasons, arrivals.dropped, this.#seen.dropped, (reason) => Notice.dropped(listener, reason))
+    const lasted = this.#holding.lasted(now)
+    switch (this.#holding.look(arrivals.held > 0, now)) {
+      case "begin":
+        return this.#tell(Notice.held(listener, arrivals.held))
+      case "end":
+        return this.#tell(Notice.noneHeld(listener, lasted))
+    }
+  }
+
+  /** Tells what has been counted by reason since the last look. */
+  #count<K extends string>(
+    reasons: ReadonlyArray<K>,
+    counts: Readonly<Record<K, number>>,
+    seen: Record<K, number>,
+    notice: (reason: K) => Notice.Notice
+  ): void {
+    for (const reason of reasons) {
+      const more = counts[reason] - seen[reason]
+      if (more > 0) this.#tell(notice(reason), more)
+      seen[reason] = counts[reason]
+    }
+  }
+}
+
+export class HostWatch {
+  readonly #tables: Tables
+  readonly #tell: NoticeLog["tell"]
+  readonly #workers = new Map<LiveWorker, WorkerWatch>()
+  readonly #listeners = new Map<HostListener, ListenerWatch>()
+
+  constructor(tables: Tables, { tell }: NoticeLog) {
+    this.#tables = tables
+    this.#tell = tell
+  }
+
+  /** Tells what has changed. A listener that is gone is looked at once more. */
+  look(): void {
+    const now = this.#tables.now()
+    for (const { live } of this.#tables.workers) {
+      if (live !== undefined && !this.#workers.has(live)) this.#workers.set(live, new WorkerWatch(live, this.#tell))
+    }
+    for (const listener of this.#tables.listeners) {
+      if (!this.#listeners.has(listener)) this.#listeners.set(listener, new ListenerWatch(listener, this.#tell))
+    }
+    for (const [live, watch] of this.#workers) {
+      if (live.slot.live === live) watch.look(now)
+      else this.#workers.delete(live)
+    }
+    for (const [listener, watch] of this.#listeners) {
+      watch.look(now)
+      if (listener.state === "CLOSED") this.#listeners.delete(listener)
+    }
+  }
+}
