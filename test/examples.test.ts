@@ -45,7 +45,8 @@ describe("examples", () => {
       const { admission, name, segment, worker, workers } = decoded
       const listen = decoded.listen.map(Endpoint.format)
       const held = { ...admission, ...segment, ...worker, listen, name, workers, app }
-      const written = JSON.parse(read(file)) as Record<string, unknown>
+      const { $schema, ...written } = JSON.parse(read(file)) as Record<string, unknown>
+      assert.strictEqual($schema, "./node_modules/sluice/schema/serve.json")
       const units: Record<string, number> = {
         "5 millis": 5,
         "5 seconds": 5000,

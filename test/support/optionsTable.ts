@@ -1,5 +1,6 @@
 /**
- * The tables of `docs/options.md`, made from the schemas of the options. Run as a program it writes the file.
+ * What is generated from the schemas of the options: the tables of `docs/options.md`, and the JSON Schemas of
+ * configuration files. Run as a program it writes the files.
  */
 import * as Fs from "node:fs"
 import * as ProxyConfig from "../../src/apps/proxy/ProxyConfig.ts"
@@ -7,6 +8,7 @@ import { infosOf } from "../../src/domain/options/OptionFields.ts"
 import * as Options from "../../src/domain/options/Options.ts"
 import * as ProxyCommand from "../../src/layers/cli/ProxyCommand.ts"
 import * as Setting from "../../src/layers/cli/Setting.ts"
+import * as SettingsSchema from "../../src/layers/cli/SettingsSchema.ts"
 
 export const file = new URL("../../docs/options.md", import.meta.url)
 
@@ -73,7 +75,8 @@ export const text = `${
     "`{ name: \"shop\", workers: 4, admission: { policy: \"refuse\" } }`. On the command line, in the environment and in the",
     "configuration file (`--config`) each has a name of its own. A flag wins over the environment, and the environment over",
     "the file; an option that is set nowhere has its default. Sizes and times may be text such as `64KiB`, `5 ms` or",
-    "`2 minutes`; plain numbers are bytes and milliseconds.",
+    "`2 minutes`; plain numbers are bytes and milliseconds. Programs may also give a time as any `Duration.Input` of Effect,",
+    "and a size as any `ByteSize.Input`.",
     ...groups.flatMap(([group, title]) => ["", `## ${title}`, "", ...tableOf(ofGroup(group))]),
     "",
     "## The proxy",
@@ -98,4 +101,19 @@ export const text = `${
   ].join("\n")
 }\n`
 
-if (import.meta.main) Fs.writeFileSync(file, text)
+const json = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}\n`
+
+/** The generated files, and what is in them. */
+export const generated: ReadonlyArray<readonly [file: URL, text: string]> = [
+  [file, text],
+  [
+    new URL("../../schema/serve.json", import.meta.url),
+    json(SettingsSchema.make("Settings of sluice serve", Setting.settings))
+  ],
+  [
+    new URL("../../schema/proxy.json", import.meta.url),
+    json(SettingsSchema.make("Settings of sluice proxy", ProxyCommand.program.settings))
+  ]
+]
+
+if (import.meta.main) { for (const [file, text] of generated) Fs.writeFileSync(file, text) }

@@ -7,8 +7,9 @@ import * as Schema from "effect/Schema"
 import { isSharedArrayBuffer } from "node:util/types"
 import * as Upstreams from "../../domain/admission/Upstreams.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
-import { described, HOUR, number, print, SECOND } from "../../domain/options/OptionFields.ts"
+import { described, number } from "../../domain/options/OptionFields.ts"
 import * as Options from "../../domain/options/Options.ts"
+import { HOUR, print, SECOND } from "../../domain/options/OptionUnits.ts"
 import type * as Report from "../../domain/report/Report.ts"
 
 /** The most upstreams that a proxy may have. */
@@ -22,31 +23,34 @@ const SendProxy = Schema.Literals(["none", "v1", "v2"])
 
 /**
  * Options of a proxy, besides those of an application.
- *
- * **Details**
- *
- * - `to`: endpoints to connect to, 1 to 256.
- * - `sendProxy`: `"none"`, or `"v1"` or `"v2"`: the version of the PROXY protocol header that goes to an upstream
- *   before anything else, with the addresses of the client's connection; `"none"`. Not for upstreams over TLS.
- * - `upstreamBackoffBase`: milliseconds, 1 to 3600000, at most `upstreamBackoffMax`; 100.
- * - `upstreamBackoffMax`: milliseconds, 1 to 3600000; 10000.
  */
 export const ProxyOptions = Schema.Struct({
+  /** Endpoints to connect to, 1 to 256. */
   to: Schema.Array(Endpoint.EndpointFromString).check(
     Schema.isBetweenLength(1, MOST_UPSTREAMS),
     Schema.makeFilter((endpoints) => endpoints.every(isUpstream))
   ).annotate(described({
-    description: "Endpoint to connect to; can be given several times",
+    description: "Endpoint to connect to",
+    form: "list",
     right: `a list of 1 to ${MOST_UPSTREAMS} endpoints with a port that is not 0, or with a local name`,
     default: "none"
   })),
+  /**
+   * Version of the PROXY protocol header that goes to an upstream before anything else, with the addresses of the
+   * client's connection; `"none"`. Not for upstreams over TLS.
+   */
   sendProxy: SendProxy.pipe(
     Schema.withDecodingDefaultType(Effect.succeed("none"))
   ).annotate(described({
     description: "Version of the PROXY protocol in which upstreams are told where a connection comes from",
     right: `"none", "v1" or "v2"`,
+    json: SendProxy,
     default: `"none"`
   })),
+  /**
+   * Time that an endpoint which could not be reached is left alone: 1 ms to 1 h, no more than `upstreamBackoffMax`;
+   * 100 ms. It doubles with each failure.
+   */
   upstreamBackoffBase: number({
     unit: "milliseconds",
     min: 1,
@@ -54,6 +58,7 @@ export const ProxyOptions = Schema.Struct({
     default: 100,
     description: "Time that an endpoint which could not be reached is left alone; it doubles with each failure"
   }),
+  /** The longest time that such an endpoint is left alone: 1 ms to 1 h; 10 s. */
   upstreamBackoffMax: number({
     unit: "milliseconds",
     min: 1,

@@ -2,26 +2,20 @@
  * Options for what is let in and for what goes out: connections that arrive, and connects.
  */
 import * as Schema from "effect/Schema"
-import { choice, MINUTE, number, SECOND } from "./OptionFields.ts"
+import { choice, number } from "./OptionFields.ts"
+import { MINUTE, SECOND } from "./OptionUnits.ts"
 
 /**
- * What happens to a connection when it comes in (M6, M15), and how much a worker may connect (W14).
- *
- * **Details**
- *
- * - `revokeAfter`: milliseconds, 1 to 10000; 5 (M15).
- * - `policy`: `"hold"` or `"refuse"`, when every worker is congested; `"hold"` (M6).
- * - `holdMax`: connections, 0 to 65536; 1024 (M6).
- * - `holdTime`: milliseconds, 1 to 300000; 5000 (M6).
- * - `maxSessionsPerWorker`, `maxSessionsPerListener`, `maxSessions`: sessions, 1 to 16777216; 16384, 65536 and 65536.
- * - `backlog`: connections that the system keeps for the listener until it accepts them, 1 to 65535; 511.
- * - `connectTimeout`: milliseconds, 1 to 600000; 10000 (W14).
- * - `maxHalfOpen`: connects per worker, 1 to 65536; 1024 (W14).
+ * What happens to a connection when it comes in, and how much a worker may connect.
  *
  * @category models
  * @since 0.1.0
  */
 export const AdmissionOptions = Schema.Struct({
+  /**
+   * Time that a worker has to claim a session offered to it, before another worker gets the offer: 1 ms to 10 s; 5
+   * ms.
+   */
   revokeAfter: number({
     unit: "milliseconds",
     min: 1,
@@ -30,12 +24,14 @@ export const AdmissionOptions = Schema.Struct({
     requirement: "M15",
     description: "Time a worker has to claim a session offered to it before another worker gets the offer"
   }),
+  /** What a listener does with a connection when no worker can take it: hold it for a while, or refuse it; `"hold"`. */
   policy: choice({
     words: ["hold", "refuse"],
     default: "hold",
     requirement: "M6",
     description: "What a listener does with a connection when every worker is congested"
   }),
+  /** The most connections that one listener holds: 0 to 65536; 1024. */
   holdMax: number({
     unit: "connections",
     min: 0,
@@ -44,6 +40,7 @@ export const AdmissionOptions = Schema.Struct({
     requirement: "M6",
     description: "The most connections that one listener holds"
   }),
+  /** The longest time for which a connection is held: 1 ms to 5 min; 5 s. */
   holdTime: number({
     unit: "milliseconds",
     min: 1,
@@ -52,6 +49,9 @@ export const AdmissionOptions = Schema.Struct({
     requirement: "M6",
     description: "The longest time for which a connection is held"
   }),
+  /**
+   * The most sessions that one worker may have open: 1 to 16777216; 16384. A worker with as many is offered no more.
+   */
   maxSessionsPerWorker: number({
     unit: "sessions",
     min: 1,
@@ -59,6 +59,7 @@ export const AdmissionOptions = Schema.Struct({
     default: 16384,
     description: "The most sessions that one worker may have open"
   }),
+  /** The most sessions that one listener may have open: 1 to 16777216; 65536. Further connections are refused. */
   maxSessionsPerListener: number({
     unit: "sessions",
     min: 1,
@@ -66,6 +67,7 @@ export const AdmissionOptions = Schema.Struct({
     default: 65536,
     description: "The most sessions that one listener may have open"
   }),
+  /** The most sessions that the application may have open: 1 to 16777216; 65536. Further connections are refused. */
   maxSessions: number({
     unit: "sessions",
     min: 1,
@@ -73,6 +75,7 @@ export const AdmissionOptions = Schema.Struct({
     default: 65536,
     description: "The most sessions that the application may have open"
   }),
+  /** Connections that the system keeps for a listener until it accepts them: 1 to 65535; 511. */
   backlog: number({
     unit: "connections",
     min: 1,
@@ -80,6 +83,7 @@ export const AdmissionOptions = Schema.Struct({
     default: 511,
     description: "Connections that the system holds until the listener accepts them"
   }),
+  /** Time that a connect has to succeed before it fails: 1 ms to 10 min; 10 s. */
   connectTimeout: number({
     unit: "milliseconds",
     min: 1,
@@ -88,6 +92,7 @@ export const AdmissionOptions = Schema.Struct({
     requirement: "W14",
     description: "Time a connect has to succeed before it fails"
   }),
+  /** The most connects that one worker may have under way: 1 to 65536; 1024. */
   maxHalfOpen: number({
     unit: "connects",
     min: 1,

@@ -11,8 +11,9 @@ import * as Endpoint from "../net/Endpoint.ts"
 import { AdmissionOptions } from "./AdmissionOptions.ts"
 import * as AppConfig from "./AppConfig.ts"
 import { ListenerOptions } from "./ListenerOptions.ts"
-import { Name, NAME_RIGHT } from "./Name.ts"
-import { described, group, number, print, rule } from "./OptionFields.ts"
+import { Name, NAME_JSON, NAME_RIGHT } from "./Name.ts"
+import { described, group, jsonOfFields, number, rule } from "./OptionFields.ts"
+import { print } from "./OptionUnits.ts"
 import { QueueOptions, queueSegmentSize } from "./QueueOptions.ts"
 import { ScopeFlags, ScopeOptions } from "./ScopeOptions.ts"
 import { SegmentOptions } from "./SegmentOptions.ts"
@@ -46,54 +47,47 @@ const CertificateInput = Schema.declare(
 /**
  * An application: its name, where it may listen and connect, and the groups of options.
  *
- * **Details**
- *
- * - `name`, `client`: 1 to 64 characters; none. Attaching needs one of them (W3); decoding does not.
- * - `namespace`: 1 to 64 characters; `"default"` (W3).
- * - `secret`: that of the namespace, text or `Redacted`; none. It is decoded to `Redacted` and never shown (W3).
- * - `scope`: see {@link ScopeOptions}; global.
- * - `proxiedTransports`: transports for which this application is a proxy; none (W18).
- * - `tlsEngine`: name of a TLS engine; none, which means Node's own. This runtime has no other, so a name is well
- *   formed but can't be served (W4).
- * - `listen`: endpoints in their text form; none. The application is told of them and listens by itself. `sluice serve`
- *   has a default for applications that name no endpoints of their own.
- * - `listener`: see `ListenerOptions`; how its listeners take connections in.
- * - `listeners`: by endpoint in its text form, the whole group that holds there instead of `listener`; none.
- * - `certificates`: for its TLS listeners, each a `Certificate.Input`, in the order of preference; none (W19). They are
- *   read when the application is attached, into its store, where they can be changed.
- * - `tlsClient`: see `TlsClientOptions`; how its connects over TLS are made.
- * - `workers`: how many it starts with, 1 to 256; 2. What they are and how they are started is in `worker`.
- * - `config`: what the application's module is told, see `AppConfig`; `null`.
- *
  * The schema says what is well formed. {@link decodeApp} also checks what this runtime can serve.
  *
  * @category models
  * @since 0.1.0
  */
 export const AppOptions = Schema.Struct({
+  /**
+   * Name of the application, by which others find it: 1 to 64 characters. An application needs a name or a `client`.
+   */
   name: Schema.optional(Name).annotate(described({
     description: "Name of the application, by which others find it",
     value: "name",
     right: NAME_RIGHT,
+    json: NAME_JSON,
     default: "none",
     requirement: "W2"
   })),
+  /** Client that the application belongs to, by which it is looked up: 1 to 64 characters. */
   client: Schema.optional(Name).annotate(described({
     description: "Client that the application belongs to, by which it is looked up",
     value: "name",
     right: NAME_RIGHT,
+    json: NAME_JSON,
     default: "none",
     requirement: "W2"
   })),
+  /**
+   * Namespace that the application attaches to: 1 to 64 characters; `"default"`. Applications in one namespace find
+   * each other in local scope.
+   */
   namespace: Name.pipe(
     Schema.withDecodingDefaultType(Effect.succeed("default"))
   ).annotate(described({
     description: "Namespace that the application attaches to",
     value: "name",
     right: NAME_RIGHT,
+    json: NAME_JSON,
     default: `"default"`,
     requirement: "W3"
   })),
+  /** Secret of the namespace, text or `Redacted`. It is decoded to `Redacted` and never shown. */
   secret: Schema.optional(Secret).annotate(described({
     description: "Secret of the namespace",
     right: "a text that is not empty",
@@ -101,7 +95,9 @@ export const AppOptions = Schema.Struct({
     requirement: "W3",
     shown: "nothing"
   })),
+  /** Where the application listens and connects: through sockets, among the applications of its host, or both. */
   scope: group(ScopeOptions, ScopeFlags.fields),
+  /** Transports for which the application is a proxy: it takes, in local scope, the connections to any port; none. */
   proxiedTransports: Schema.UniqueArray(Endpoint.TransportName).pipe(
     Schema.withDecodingDefaultType(Effect.succeed([]))
   ).annotate(described({
@@ -112,13 +108,19 @@ export const AppOptions = Schema.Struct({
     default: "none",
     requirement: "W18"
   })),
+  /** Name of a TLS engine. This runtime has Node's own and no other, so any name is refused. */
   tlsEngine: Schema.optional(Name).annotate(described({
     description: "TLS engine that ends the application's TLS connections; this runtime has Node's own and no other",
     value: "name",
     right: NAME_RIGHT,
+    json: NAME_JSON,
     default: "none",
     requirement: "W4"
   })),
+  /**
+   * Endpoints to serve, such as `"tcp://127.0.0.1:8080"`; none. The application is told of them and listens by
+   * itself. `sluice serve` has a default for applications that name no endpoints of their own.
+   */
   listen: Schema.Array(Endpoint.EndpointFromString).pipe(
     Schema.withDecodingDefaultType(Effect.succeed([]))
   ).annotate(described({
@@ -129,6 +131,9 @@ export const AppOptions = Schema.Struct({
     default: "none",
     requirement: "W4"
   })),
+  /**
+   * How many workers the application starts with: 1 to 256; 2. What they are and how they are started is in `worker`.
+   */
   workers: number({
     unit: "workers",
     min: 1,
@@ -136,16 +141,20 @@ export const AppOptions = Schema.Struct({
     default: 2,
     description: "How many workers the application starts with"
   }),
+  /** What the application's module is told: JSON values, and memory that threads share; `null`. */
   config: AppConfig.AppConfig.pipe(
     Schema.withDecodingDefaultType(Effect.succeed(null))
   ).annotate(described({
     description: "What the application's module is told",
     value: "json",
     right: AppConfig.APP_CONFIG_RIGHT,
+    json: Schema.Json,
     default: "null",
     shown: "kind"
   })),
+  /** How the application's listeners take connections in. */
   listener: group(ListenerOptions, ListenerOptions.fields),
+  /** Listener options of single endpoints, by endpoint URI: the whole group holds there instead of `listener`; none. */
   listeners: Schema.Record(Schema.String, ListenerOptions).check(
     Schema.makeFilter((listeners) => {
       const stray = Object.keys(listeners).find((text) => Result.isFailure(Endpoint.parse(text)))
@@ -161,23 +170,36 @@ export const AppOptions = Schema.Struct({
     description: "Options of single listeners, by endpoint, in place of those for all",
     value: "json",
     right: "listener options by endpoint URI",
+    json: Schema.Record(Schema.String, jsonOfFields(ListenerOptions.fields)),
     default: "none",
     shown: "kind"
   })),
+  /**
+   * Certificates and keys for TLS listeners, in the order of preference; none. They are read when the application is
+   * attached, into its store, where they can be changed.
+   */
   certificates: Schema.Array(CertificateInput).pipe(
     Schema.withDecodingDefaultType(Effect.succeed([]))
   ).annotate(described({
     description: "Certificates and keys for TLS listeners",
     value: "json",
     right: "a list, each an object with certificate and key, PEM texts",
+    json: Schema.Array(
+      Schema.Struct({ certificate: Schema.String, key: Schema.String, passphrase: Schema.optionalKey(Schema.String) })
+    ),
     default: "none",
     requirement: "W19",
     shown: "kind"
   })),
+  /** How connects to `tls:` endpoints are made. */
   tlsClient: group(TlsClientOptions, TlsClientOptions.fields),
+  /** The event queue of each worker, and the messages that wait for room in it. */
   queue: group(QueueOptions, QueueOptions.fields),
+  /** The memory that the host shares with each worker. */
   segment: group(SegmentOptions, SegmentOptions.fields),
+  /** What becomes of connections when they come in, and how much a worker may connect. */
   admission: group(AdmissionOptions, AdmissionOptions.fields),
+  /** What workers run on, and how they are started, restarted and stopped. */
   worker: group(WorkerOptions, WorkerOptions.fields)
 }).check(
   Schema.makeFilter(({ queue, segment }) => {

@@ -11,7 +11,8 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as Prefix from "../net/Prefix.ts"
-import { choice, described, HOUR, MINUTE, number, rule, SECOND } from "./OptionFields.ts"
+import { choice, described, number, rule } from "./OptionFields.ts"
+import { HOUR, MINUTE, SECOND } from "./OptionUnits.ts"
 import { Authorities, AUTHORITIES_RIGHT, Protocols, PROTOCOLS_RIGHT } from "./TlsFields.ts"
 
 /**
@@ -29,7 +30,7 @@ export interface Arrival {
 }
 
 /**
- * Returns a connection's key: connections with the same key go to one worker, as long as it takes sessions (M6).
+ * Returns a connection's key: connections with the same key go to one worker, as long as it takes sessions.
  * `undefined` leaves the choice of the worker to the host.
  *
  * @category models
@@ -44,9 +45,13 @@ const AffinityFunction = Schema.declare(
 
 const LARGEST_MODE = 0o777
 
-const Mode = Schema.Union([Schema.Int, Schema.String.check(Schema.isPattern(/^0?o?[0-7]{1,4}$/))]).pipe(
+const ModeText = Schema.String.check(Schema.isPattern(/^0?o?[0-7]{1,4}$/u))
+
+const ModeNumber = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: LARGEST_MODE }))
+
+const Mode = Schema.Union([Schema.Int, ModeText]).pipe(
   Schema.decodeTo(
-    Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: LARGEST_MODE })),
+    ModeNumber,
     SchemaTransformation.transform({
       decode: (given: number | string) =>
         typeof given === "number" ? given : Number.parseInt(given.replace("o", ""), 8),
@@ -58,41 +63,30 @@ const Mode = Schema.Union([Schema.Int, Schema.String.check(Schema.isPattern(/^0?
 /**
  * The options of a listener.
  *
- * **Details**
- *
- * - `placement`: `"shared"`: the host keeps the socket, and bytes go through fifos in shared memory. `"transfer"`: a
- *   claimed connection moves to the worker's thread, socket and all; `"shared"`. TCP and TLS only.
- * - `tlsIn`: `"host"` or `"worker"`: where TLS ends on `tls:` endpoints; `"host"`. With `transfer` it always ends in
- *   the worker. For TLS to end in the worker, the connection moves there as with `transfer`; if it can't move, the host
- *   keeps the connection and ends TLS, and says so.
- * - `alpn`: protocols offered in TLS handshakes, the preferred first; none.
- * - `clientCertificate`: `"none"`, `"request"`, or `"require"`: a client without a valid one is refused; `"none"`.
- * - `clientAuthorities`: PEM texts of the authorities that sign clients' certificates; none, and `"require"` needs one.
- * - `handshakeTimeout`: milliseconds that a peer has for all that comes before the session, a PROXY header and the TLS
- *   handshake; 10 to 600000; 10000.
- * - `maxHandshakes`: how many connections may be busy with that at the same time; further ones are refused; 1 to 65536;
- *   4096.
- * - `proxyTrust`: prefixes of the peers whose PROXY protocol header is read; connections from others are taken as they
- *   are, and with an empty list no header is read; none.
- * - `affinity`: `"none"`, `"source"` (by the peer's address), or a function; `"none"`. It yields to congestion (M6).
- * - `udpIdleTimeout`: milliseconds without a datagram after which a UDP session ends; 10 to 86400000; 60000.
- * - `udpPending`: how many datagrams may wait for a worker to claim their session; 1 to 65536; 64.
- * - `unixMode`: permissions of a Unix socket's file, as a number or octal text; `0o600`.
- *
  * @category models
  * @since 0.1.0
  */
 export const ListenerOptions = Schema.Struct({
+  /**
+   * `"shared"`: the host keeps the socket, and bytes go through fifos in shared memory. `"transfer"`: a claimed
+   * connection moves to the worker's thread, socket and all. For TCP and TLS; `"shared"`.
+   */
   placement: choice({
     words: ["shared", "transfer"],
     default: "shared",
     description: "Whether the host keeps the sockets of connections or moves them to the workers that claim them"
   }),
+  /**
+   * Where TLS ends on `tls:` endpoints; `"host"`. With `placement: "transfer"` it always ends in the worker. For TLS
+   * to end in the worker, the connection moves there as with `"transfer"`; if it can't move, the host keeps the
+   * connection and ends TLS, and says so.
+   */
   tlsIn: choice({
     words: ["host", "worker"],
     default: "host",
     description: "Where TLS ends, on endpoints that begin with tls:"
   }),
+  /** Protocols that TLS handshakes offer, the preferred first; none. */
   alpn: Protocols.annotate(described({
     description: "Protocols that TLS handshakes offer, the preferred first",
     form: "list",
@@ -100,11 +94,16 @@ export const ListenerOptions = Schema.Struct({
     right: PROTOCOLS_RIGHT,
     default: "none"
   })),
+  /**
+   * Whether TLS clients are not asked for a certificate, asked, or refused without a valid one; `"none"`. `"require"`
+   * needs `clientAuthorities`.
+   */
   clientCertificate: choice({
     words: ["none", "request", "require"],
     default: "none",
     description: "Whether TLS clients are asked for a certificate, or refused without a valid one"
   }),
+  /** PEM texts with the certificates of the authorities that sign clients' certificates; none. */
   clientAuthorities: Authorities.annotate(described({
     description: "Certificates of the authorities that sign clients' certificates",
     form: "list",
@@ -113,6 +112,10 @@ export const ListenerOptions = Schema.Struct({
     default: "none",
     shown: "kind"
   })),
+  /**
+   * Time that a peer has for all that comes before its session, a PROXY header and the TLS handshake: 10 ms to 10
+   * min; 10 s.
+   */
   handshakeTimeout: number({
     unit: "milliseconds",
     min: 10,
@@ -120,6 +123,10 @@ export const ListenerOptions = Schema.Struct({
     default: 10 * SECOND,
     description: "Time that a peer has for what comes before its session: PROXY header and TLS handshake"
   }),
+  /**
+   * The most connections of one listener that may be busy with what comes before their sessions: 1 to 65536; 4096.
+   * Further ones are refused.
+   */
   maxHandshakes: number({
     unit: "connections",
     min: 1,
@@ -127,6 +134,10 @@ export const ListenerOptions = Schema.Struct({
     default: 4096,
     description: "The most connections of one listener that may be busy with what comes before their sessions"
   }),
+  /**
+   * Addresses of the proxies whose PROXY protocol headers are read, such as `"10.0.0.0/8"`; none. Connections from
+   * elsewhere are taken as they are; with an empty list no header is read.
+   */
   proxyTrust: Schema.Array(Prefix.PrefixFromString).pipe(
     Schema.withDecodingDefaultType(Effect.succeed([]))
   ).annotate(described({
@@ -136,15 +147,21 @@ export const ListenerOptions = Schema.Struct({
     right: `a list, each ${Prefix.PREFIX_RIGHT}`,
     default: "none"
   })),
+  /**
+   * Which connections go to the same worker while it takes sessions: `"none"`, `"source"` (those from one address),
+   * or a function that gives each connection a key; `"none"`.
+   */
   affinity: Schema.Union([Schema.Literals(["none", "source"]), AffinityFunction]).pipe(
     Schema.withDecodingDefaultType(Effect.succeed("none" as const))
   ).annotate(described({
     description: "Which connections go to the same worker while it takes sessions",
     value: "none|source",
     right: `"none" or "source", or in a program a function of the connection's addresses`,
+    json: Schema.Literals(["none", "source"]),
     default: `"none"`,
     requirement: "M6"
   })),
+  /** Time without a datagram after which a UDP session ends: 10 ms to 24 h; 1 min. */
   udpIdleTimeout: number({
     unit: "milliseconds",
     min: 10,
@@ -152,6 +169,7 @@ export const ListenerOptions = Schema.Struct({
     default: MINUTE,
     description: "Time without a datagram after which a UDP session ends"
   }),
+  /** The most datagrams that wait for a worker to claim their session: 1 to 65536; 64. */
   udpPending: number({
     unit: "datagrams",
     min: 1,
@@ -159,12 +177,14 @@ export const ListenerOptions = Schema.Struct({
     default: 64,
     description: "The most datagrams that wait for a worker to claim their session"
   }),
+  /** Permissions of a Unix socket's file, as a number or octal text such as `"0660"`; `0o600`. */
   unixMode: Mode.pipe(
     Schema.withDecodingDefaultType(Effect.succeed(0o600))
   ).annotate(described({
     description: "Permissions of a Unix socket's file",
     value: "mode",
     right: `a number from 0 to 0o777, or octal text such as "0660"`,
+    json: Schema.Union([ModeNumber, ModeText]),
     default: `"0600"`
   }))
 }).check(

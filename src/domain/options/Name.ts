@@ -26,3 +26,6 @@ export const Name = Schema.String.check(
  */
 export const NAME_RIGHT =
   `a text of 1 to ${LONGEST_NAME} characters, without control characters, and without spaces at either end`
+
+/** A name in a JSON file: the part of its rules that a JSON Schema can tell. */
+export const NAME_JSON = Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(LONGEST_NAME))

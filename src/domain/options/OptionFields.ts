@@ -1,92 +1,14 @@
 /**
- * What the schemas of options are made of: units, numeric fields, and the words that belong to each field.
+ * What the schemas of options are made of: numeric fields and choices, and the words that belong to each field.
  *
  * The text of a rule is written once, as the {@link FieldInfo} in the annotations of the option's schema: messages and
  * documentation are both made from it.
  */
-import * as ByteSize from "effect/ByteSize"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
-
-export const KiB = 1024
-export const MiB = 1024 * KiB
-export const GiB = 1024 * MiB
-export const SECOND = 1000
-export const MINUTE = 60 * SECOND
-export const HOUR = 60 * MINUTE
-
-/**
- * Units of the numeric options.
- *
- * @category models
- * @since 0.1.0
- */
-export type Unit =
-  | "bytes"
-  | "milliseconds"
-  | "slots"
-  | "messages"
-  | "datagrams"
-  | "percent"
-  | "connections"
-  | "connects"
-  | "sessions"
-  | "pairs"
-  | "workers"
-  | "port"
-  | "MiB"
-
-const SHORT_UNITS: Readonly<Record<string, Duration.Unit>> = {
-  ns: "nanos",
-  us: "micros",
-  ms: "millis",
-  s: "seconds",
-  sec: "seconds",
-  m: "minutes",
-  min: "minutes",
-  h: "hours"
-}
-
-const NUMBER = /^[+-]?\d+(?:\.\d+)?$/
-const QUANTITY = /^([+-]?\d+(?:\.\d+)?)\s*([a-z]+)$/
-
-const parseText = (unit: Unit, text: string): number | undefined => {
-  const trimmed = text.trim()
-  if (NUMBER.test(trimmed)) return Number(trimmed)
-  if (unit === "bytes") return Option.getOrUndefined(Option.flatMap(ByteSize.fromString(trimmed), ByteSize.toNumber))
-  const match = unit === "milliseconds" ? QUANTITY.exec(trimmed) : null
-  if (match === null) return undefined
-  const [, quantity, name = ""] = match
-  const input = `${quantity} ${SHORT_UNITS[name] ?? name}` as Duration.Input
-  return Option.getOrUndefined(Option.map(Duration.fromInput(input), Duration.toMillis))
-}
-
-const largestUnit = (value: number, units: ReadonlyArray<readonly [number, string]>): string => {
-  for (const [factor, name] of units) {
-    if (value >= factor && Number.isInteger(value / factor)) return `${value / factor} ${name}`
-  }
-  return String(value)
-}
-
-/** A value as a person would write it: `64 KiB`, `5 ms`, `2048`. */
-export const print = (unit: Unit, value: number): string => {
-  switch (unit) {
-    case "bytes":
-      return largestUnit(value, [[GiB, "GiB"], [MiB, "MiB"], [KiB, "KiB"], [1, "B"]])
-    case "milliseconds":
-      return value < 1 ? `${value} ms` : largestUnit(value, [[HOUR, "h"], [MINUTE, "min"], [SECOND, "s"], [1, "ms"]])
-    case "percent":
-      return `${value} %`
-    case "MiB":
-      return `${value} MiB`
-    default:
-      return String(value)
-  }
-}
+import { meantText, print, read, textOf, type Unit, type UnitInput } from "./OptionUnits.ts"
 
 /**
  * How a value is written after a flag or in the environment: as one text, as several, or as a switch.
@@ -109,11 +31,14 @@ export interface FieldInfo {
   readonly requirement: string | undefined
   /** What a message may show of the value given, which may contain secrets. */
   readonly shown: "value" | "kind" | "nothing"
-  readonly nextPowerOfTwo: ((given: unknown) => string | undefined) | undefined
+  /** What was probably meant by a value that is not right, worded to follow the message. */
+  readonly hint: ((given: unknown) => string | undefined) | undefined
+  /** The option in a JSON file: what an editor is told of it. */
+  readonly json: Schema.Codec<unknown>
 }
 
-interface Spec {
-  readonly unit: Unit
+interface Spec<U extends Unit> {
+  readonly unit: U
   readonly min: number
   readonly max: number
   readonly description: string
@@ -124,7 +49,7 @@ interface Spec {
   readonly zero?: string
 }
 
-interface NumberSpec extends Spec {
+interface NumberSpec<U extends Unit> extends Spec<U> {
   readonly default: number
 }
 
@@ -134,7 +59,7 @@ const powersOfTwo = (min: number, max: number): ReadonlyArray<number> => {
   return powers
 }
 
-const kindOf = (spec: Spec): string => {
+const kindOf = (spec: Spec<Unit>): string => {
   switch (spec.unit) {
     case "bytes":
       return spec.powerOfTwo === true ? "a power of two in bytes" : "a size in whole bytes"
@@ -150,7 +75,17 @@ const textForms: Partial<Record<Unit, string>> = {
   milliseconds: `, or text such as "5 millis" or "5ms"`
 }
 
-const rightOf = (spec: Spec): string => {
+const hintOf = (spec: Spec<Unit>) => (given: unknown): string | undefined => {
+  const meant = meantText(spec.unit, given)
+  if (meant !== undefined) return `did you mean "${meant}"?`
+  const value = spec.powerOfTwo === true ? read(spec.unit, given) : undefined
+  if (value === undefined) return undefined
+  const powers = powersOfTwo(spec.min, spec.max)
+  const next = powers.includes(value) ? undefined : powers.find((power) => power > value)
+  return next === undefined ? undefined : `the next one is ${print(spec.unit, next)}`
+}
+
+const rightOf = (spec: Spec<Unit>): string => {
   const zero = spec.zero === undefined ? "" : `0 (${spec.zero}), or `
   const range = `from ${print(spec.unit, spec.min)} to ${print(spec.unit, spec.max)}`
   return `${zero}${kindOf(spec)} ${range}${textForms[spec.unit] ?? ""}`
@@ -158,7 +93,7 @@ const rightOf = (spec: Spec): string => {
 
 const valueNames: Partial<Record<Unit, string>> = { bytes: "size", milliseconds: "time", percent: "percent" }
 
-const infoOf = (spec: Spec, byDefault: string): FieldInfo => ({
+const infoOf = (spec: Spec<Unit>, byDefault: string): FieldInfo => ({
   description: spec.description,
   form: "text",
   value: valueNames[spec.unit] ?? "number",
@@ -167,21 +102,15 @@ const infoOf = (spec: Spec, byDefault: string): FieldInfo => ({
   default: byDefault,
   requirement: spec.requirement,
   shown: "value",
-  nextPowerOfTwo: spec.powerOfTwo !== true ? undefined : (given) => {
-    const value = typeof given === "string" ? parseText(spec.unit, given) : given
-    const powers = powersOfTwo(spec.min, spec.max)
-    if (typeof value !== "number" || powers.includes(value)) return undefined
-    const next = powers.find((power) => power > value)
-    return next === undefined ? undefined : print(spec.unit, next)
-  }
+  hint: hintOf(spec),
+  json: Schema.Union([decodedNumber(spec), Schema.String.check(Schema.isPattern(textOf(spec.unit)))])
 })
 
-const decodedNumber = (spec: Spec): Schema.Codec<number> => {
+const decodedNumber = (spec: Spec<Unit>): Schema.Codec<number> => {
   if (spec.powerOfTwo === true) return Schema.Literals(powersOfTwo(spec.min, spec.max))
-  const minimum = spec.zero === undefined ? spec.min : 0
-  const bounded = Schema.Finite.check(Schema.isBetween({ minimum, maximum: spec.max }))
+  const bounded = Schema.Finite.check(Schema.isBetween({ minimum: spec.min, maximum: spec.max }))
   const whole = spec.unit === "milliseconds" ? bounded : bounded.check(Schema.isInt())
-  return spec.zero === undefined ? whole : whole.check(Schema.makeFilter((n) => n === 0 || n >= spec.min))
+  return spec.zero === undefined ? whole : Schema.Union([Schema.Literal(0), whole])
 }
 
 /** Where {@link FieldInfo} is kept in a field's annotations. */
@@ -191,24 +120,24 @@ const INFO = "sluice/option"
 const GROUP = "sluice/group"
 
 /** A numeric option without a default: its key may be absent. */
-const numeric = (spec: Spec) =>
-  Schema.Union([Schema.Finite, Schema.String]).pipe(
+const numeric = <U extends Unit>(spec: Spec<U>) =>
+  Schema.declare((_: unknown): _ is UnitInput<U> => true).pipe(
     Schema.decodeTo(
       decodedNumber(spec),
       SchemaTransformation.transformEffect({
-        decode: (given: number | string, options) => {
-          const value = typeof given === "number" ? given : parseText(spec.unit, given)
+        decode: (given: UnitInput<U>, options) => {
+          const value = read(spec.unit, given)
           return value === undefined
             ? Effect.fail(new SchemaIssue.InvalidValue({ expected: rightOf(spec) }, given, options))
             : Effect.succeed(value)
         },
-        encode: (value: number): Effect.Effect<number | string> => Effect.succeed(value)
+        encode: (value: number) => Effect.succeed(value as UnitInput<U>)
       })
     )
   )
 
 /** A numeric option with a default. */
-export const number = (spec: NumberSpec) =>
+export const number = <const U extends Unit>(spec: NumberSpec<U>) =>
   numeric(spec).pipe(
     Schema.withDecodingDefaultType(Effect.succeed(spec.default))
   ).annotate({
@@ -218,14 +147,26 @@ export const number = (spec: NumberSpec) =>
   })
 
 /** A numeric option that may be absent; `absent` says what holds then. */
-export const optionalNumber = (spec: Spec & { readonly absent: string }) =>
+export const optionalNumber = <const U extends Unit>(spec: Spec<U> & { readonly absent: string }) =>
   Schema.optional(numeric(spec)).annotate({ description: spec.description, [INFO]: infoOf(spec, spec.absent) })
+
+/** A value of this form in a JSON file. */
+export const jsonOf = (form: Form): Schema.Codec<unknown> => {
+  switch (form) {
+    case "switch":
+      return Schema.Boolean
+    case "list":
+      return Schema.Array(Schema.String)
+    case "text":
+      return Schema.String
+  }
+}
 
 /** The annotations of an option that is not numeric. */
 export const described = (
   info:
     & Pick<FieldInfo, "description" | "right" | "default">
-    & Partial<Pick<FieldInfo, "form" | "value" | "requirement" | "shown">>
+    & Partial<Pick<FieldInfo, "form" | "value" | "requirement" | "shown" | "json">>
 ) => ({
   description: info.description,
   [INFO]: {
@@ -233,9 +174,10 @@ export const described = (
     value: "text",
     requirement: undefined,
     shown: "value",
+    json: jsonOf(info.form ?? "text"),
     ...info,
     unit: undefined,
-    nextPowerOfTwo: undefined
+    hint: undefined
   } satisfies FieldInfo
 })
 
@@ -260,6 +202,7 @@ export const choice = <const Word extends string>(
     value: spec.words.join("|"),
     right: eitherOf(spec.words),
     default: `"${spec.default}"`,
+    json: literals(spec.words),
     ...(spec.requirement === undefined ? {} : { requirement: spec.requirement })
   }))
 
@@ -282,3 +225,16 @@ export const infosOf = (fields: Schema.Struct.Fields, prefix = ""): Array<[strin
     const info = annotations?.[INFO] as FieldInfo | undefined
     return info === undefined ? [] : [[`${prefix}${key}`, info]]
   })
+
+/** What an option is and what holds when it is not given, in one phrase. */
+export const phraseOf = ({ default: byDefault, description }: Pick<FieldInfo, "description" | "default">): string =>
+  byDefault === "none" ? description : `${description}; default: ${byDefault}`
+
+/** Options in a JSON object, each of which may be left out. */
+export const jsonOfFields = (fields: Schema.Struct.Fields): Schema.Codec<unknown> =>
+  Schema.Struct(Object.fromEntries(
+    infosOf(fields).map(([key, info]) => [
+      key,
+      Schema.optionalKey(info.json.annotate({ description: phraseOf(info) }))
+    ])
+  ))

@@ -4,29 +4,8 @@
  */
 import * as Formatter from "effect/Formatter"
 import type * as SchemaIssue from "effect/SchemaIssue"
+import { mostLike } from "./Likeness.ts"
 import type { FieldInfo } from "./OptionFields.ts"
-
-/** Edits between two words: insert, delete, replace, or swap two neighbours. */
-const distance = (a: string, b: string): number => {
-  let beforeLast: Array<number> = []
-  let last = Array.from({ length: b.length + 1 }, (_, j) => j)
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = (last[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
-        ? (beforeLast[j - 2] ?? 0) + 1
-        : Infinity
-      row.push(Math.min((last[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1, replaced, swapped))
-    }
-    beforeLast = last
-    last = row
-  }
-  return last[b.length] ?? 0
-}
-
-/** Keys are compared up to this length: a longer one is hardly a misspelled option. */
-const LONGEST_KEY = 40
 
 const lastKey = (option: string): string => option.slice(option.lastIndexOf(".") + 1)
 
@@ -40,17 +19,8 @@ const siblings = (option: string, known: ReadonlyMap<string, FieldInfo>): Readon
 }
 
 /** The option most like an unknown one, wherever that option is; a group only if it belongs in the same place. */
-const meant = (unknown: string, known: ReadonlyMap<string, FieldInfo>): string | undefined => {
-  const key = lastKey(unknown).toLowerCase()
-  if (key.length > LONGEST_KEY) return undefined
-  let best: string | undefined
-  let least = Math.max(1, Math.min(3, Math.floor(key.length / 3))) + 1
-  for (const option of new Set([...siblings(unknown, known), ...known.keys()])) {
-    const apart = distance(key, lastKey(option).toLowerCase())
-    if (apart < least) [best, least] = [option, apart]
-  }
-  return best
-}
+const meant = (unknown: string, known: ReadonlyMap<string, FieldInfo>): string | undefined =>
+  mostLike(lastKey(unknown), new Set([...siblings(unknown, known), ...known.keys()]), lastKey)
 
 /** What is wrong with an option, in words. */
 export interface Told {
@@ -141,9 +111,8 @@ const explain = (
     : info.shown === "kind"
     ? `got ${kindWithin(at(input, path), path.slice(depth))}`
     : `got ${printGiven(given)}`
-  const next = info.nextPowerOfTwo?.(given)
-  const hint = next === undefined ? "" : `; the next one is ${next}`
-  return told(name, `${name}: ${shown}; it must be ${right ?? info.right}${hint}`)
+  const hint = info.hint?.(given)
+  return told(name, `${name}: ${shown}; it must be ${right ?? info.right}${hint === undefined ? "" : `; ${hint}`}`)
 }
 
 /**

@@ -1,15 +1,18 @@
 /**
  * Options: what can be set, in which unit and within which bounds, and what holds when nothing is set (W4).
  *
- * Each group is a schema. It decodes from what a host has at hand: a number in the option's unit, or text as it comes
- * from a flag, a file or the environment.
+ * Each group is a schema. It decodes from what a host has at hand: a number in the option's unit, text as it comes from
+ * a flag, a file or the environment, and in programs any `Duration.Input` and `ByteSize.Input`.
  *
- * | kind    | decoded to          | text, besides the plain number         |
- * |---------|---------------------|----------------------------------------|
- * | bytes   | bytes, whole        | `"64KiB"`, `"4 MiB"`, `"1.5 MB"`       |
- * | time    | milliseconds        | `"5ms"`, `"5 millis"`, `"1.5 s"`, `"2 minutes"` |
- * | slots   | a power of two      | –                                      |
- * | others  | a whole number      | –                                      |
+ * | kind    | decoded to          | text, besides the plain number                               |
+ * |---------|---------------------|--------------------------------------------------------------|
+ * | bytes   | bytes, whole        | `"64KiB"`, `"64k"` (the same), `"1.5 GiB"`, `"64 MB"`        |
+ * | time    | milliseconds        | `"5ms"`, `"5 millis"`, `"5 secs"`, `"1.5 s"`, `"1m"` (1 min) |
+ * | percent | a whole number      | `"80%"`                                                      |
+ * | slots   | a power of two      | –                                                            |
+ * | others  | a whole number      | –                                                            |
+ *
+ * A number may have underscores between its digits: `"65_536"`.
  *
  * Decoded values are plain numbers in plain readonly objects, so synchronous code reads them directly and a host may
  * spread {@link defaults}. Spreading checks nothing: whatever comes from outside goes through {@link decodeApp}.
@@ -18,23 +21,25 @@
  * what would be right. A key that is not an option is a problem too; the message suggests the option that was probably
  * meant.
  *
- * Each group has a file of its own, and `AppOptions.ts` puts them together. Fields, units and their words come from
- * `OptionFields.ts`, messages from `OptionProblems.ts`.
+ * Each group has a file of its own, and `AppOptions.ts` puts them together. Units come
+ * from `OptionUnits.ts`, fields and their words from `OptionFields.ts`, messages from `OptionProblems.ts`.
  *
  * @since 0.1.0
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { AppOptions } from "./AppOptions.ts"
-import { type Form, infosOf, type Unit } from "./OptionFields.ts"
+import { type Form, infosOf } from "./OptionFields.ts"
 import * as OptionProblems from "./OptionProblems.ts"
 import { OptionsError, type OptionsErrorReason } from "./OptionsError.ts"
+import { type Unit } from "./OptionUnits.ts"
 
 export { AdmissionOptions } from "./AdmissionOptions.ts"
 export { AppOptions, type AppOptionsInput } from "./AppOptions.ts"
 export { Name, NAME_RIGHT } from "./Name.ts"
-export type { Form, Unit } from "./OptionFields.ts"
+export type { Form } from "./OptionFields.ts"
 export { OptionsError, OptionsErrorReason } from "./OptionsError.ts"
+export type { SizeInput, TimeInput, Unit, UnitInput } from "./OptionUnits.ts"
 export { QueueOptions, queueSegmentSize } from "./QueueOptions.ts"
 export { ScopeOptions } from "./ScopeOptions.ts"
 export { SegmentOptions } from "./SegmentOptions.ts"

@@ -2,23 +2,20 @@
  * Options of the event queue between the host and a worker.
  */
 import * as Schema from "effect/Schema"
-import { GiB, KiB, MiB, number, SECOND } from "./OptionFields.ts"
+import { number } from "./OptionFields.ts"
+import { GiB, KiB, MiB, SECOND } from "./OptionUnits.ts"
 
 /**
  * The event queue of one worker, and the messages that wait for room in it.
- *
- * **Details**
- *
- * - `indexQueue`, `ioRing`, `controlRing`: slots, powers of two from 1 to 65536; 2048, 2048 and 512 (M1).
- * - `retryInterval`: milliseconds, 0.1 to 10000; 10 (M4).
- * - `batch`: messages, 1 to 32; 32 (M4).
- * - `postponedMessages`: messages, 1 to 1048576; 65536 (M9).
- * - `postponedBytes`: bytes, 1 KiB to 1 GiB; 16 MiB (M9).
  *
  * @category models
  * @since 0.1.0
  */
 export const QueueOptions = Schema.Struct({
+  /**
+   * Slots of a worker's index queue, which bounds how many messages may wait in its event queue: a power of two from
+   * 1 to 65536; 2048.
+   */
   indexQueue: number({
     unit: "slots",
     min: 1,
@@ -28,6 +25,10 @@ export const QueueOptions = Schema.Struct({
     requirement: "M1",
     description: "Slots of a worker's index queue: how many messages may wait in its event queue"
   }),
+  /**
+   * Slots of a worker's IO ring, which bounds how many of those messages may be rx and tx events: a power of two from
+   * 1 to 65536; 2048.
+   */
   ioRing: number({
     unit: "slots",
     min: 1,
@@ -37,6 +38,10 @@ export const QueueOptions = Schema.Struct({
     requirement: "M1",
     description: "Slots of a worker's IO ring: how many of the waiting messages may be rx and tx events"
   }),
+  /**
+   * Slots of a worker's control ring, which bounds how many of those messages may be of all other kinds: a power of
+   * two from 1 to 65536; 512.
+   */
   controlRing: number({
     unit: "slots",
     min: 1,
@@ -46,6 +51,7 @@ export const QueueOptions = Schema.Struct({
     requirement: "M1",
     description: "Slots of a worker's control ring: how many of the waiting messages may be of all other kinds"
   }),
+  /** Time after which postponed messages are tried again without a signal from the worker: 0.1 ms to 10 s; 10 ms. */
   retryInterval: number({
     unit: "milliseconds",
     min: 0.1,
@@ -54,6 +60,7 @@ export const QueueOptions = Schema.Struct({
     requirement: "M4",
     description: "Time after which postponed messages are tried again without a signal from the worker"
   }),
+  /** The most postponed messages that are delivered in one batch: 1 to 32; 32. */
   batch: number({
     unit: "messages",
     min: 1,
@@ -62,6 +69,7 @@ export const QueueOptions = Schema.Struct({
     requirement: "M4",
     description: "The most postponed messages that are delivered in one batch"
   }),
+  /** Messages that may be postponed for one worker before it is declared unresponsive: 1 to 1048576; 65536. */
   postponedMessages: number({
     unit: "messages",
     min: 1,
@@ -70,6 +78,7 @@ export const QueueOptions = Schema.Struct({
     requirement: "M9",
     description: "Messages that may be postponed for one worker before it is declared unresponsive"
   }),
+  /** Bytes that may be postponed for one worker before it is declared unresponsive: 1 KiB to 1 GiB; 16 MiB. */
   postponedBytes: number({
     unit: "bytes",
     min: KiB,

@@ -17,12 +17,14 @@ const scopeFlag = (name: string, byDefault: string) =>
 
 /** The scopes as they are given: a flag may be left out. */
 export const ScopeFlags = Schema.Struct({
+  /** Whether the application listens and connects through sockets; true unless `local` is true. */
   global: Schema.optional(Schema.Boolean).annotate(scopeFlag("global", "true unless scope.local is true")),
+  /** Whether the application listens and connects among the applications of its host, without sockets; false. */
   local: Schema.optional(Schema.Boolean).annotate(scopeFlag("local", "false"))
 })
 
 /**
- * The scopes in which an application listens and connects (W17).
+ * The scopes in which an application listens and connects.
  *
  * **Details**
  *

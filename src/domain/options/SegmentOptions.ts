@@ -2,29 +2,20 @@
  * Options of the memory that the host shares with a worker: segments, and the fifos in them.
  */
 import * as Schema from "effect/Schema"
-import { GiB, HOUR, KiB, MiB, number, print, rule, SECOND } from "./OptionFields.ts"
+import { number, rule } from "./OptionFields.ts"
+import { GiB, HOUR, KiB, MiB, print, SECOND } from "./OptionUnits.ts"
 
 /**
- * Segments and fifos. The options belong to the application and hold for each of its workers (W5).
- *
- * **Details**
- *
- * - `firstSegmentSize`: bytes, 512 KiB to 1 GiB; 4 MiB. It holds the event queue, see `queueSegmentSize`.
- * - `addSegmentSize`: bytes, 0 for no growth, else 256 KiB to 1 GiB; 4 MiB.
- * - `rxFifoSize`, `txFifoSize`: bytes, powers of two from 4 KiB to 4 MiB; 512 KiB.
- * - `preallocFifoPairs`: pairs, 0 to 65536; 0.
- * - `memoryLimit`: bytes per worker, at least `firstSegmentSize`, at most 64 GiB; 256 MiB.
- * - `trimInterval`: milliseconds, 10 to 3600000; 1000.
- * - `highWatermark`: percent of the segments that one listener (or the connects of the worker) allocates from, 1 to
- *   100; 80. Beyond it another segment is added, before an allocation has to be refused.
- * - `lowWatermark`: percent, 0 to 99, below `highWatermark`; 50. A segment without a block goes once the remaining ones
- *   are at most this full. A worker whose segments take more than this share of `memoryLimit` gives fifos no blocks of
- *   more than 64 KiB, so that what is left is enough for all.
+ * Segments and fifos. The options belong to the application and hold for each of its workers.
  *
  * @category models
  * @since 0.1.0
  */
 export const SegmentOptions = Schema.Struct({
+  /**
+   * Size of a worker's first segment, which is never removed: 512 KiB to 1 GiB; 4 MiB. It must have room for the
+   * event queue, see `queueSegmentSize`.
+   */
   firstSegmentSize: number({
     unit: "bytes",
     min: 512 * KiB,
@@ -33,6 +24,7 @@ export const SegmentOptions = Schema.Struct({
     requirement: "W4",
     description: "Size of a worker's first segment, which holds its event queue and is never removed"
   }),
+  /** Size of each segment that is added when the others fill up: 256 KiB to 1 GiB, or 0 for no growth; 4 MiB. */
   addSegmentSize: number({
     unit: "bytes",
     min: 256 * KiB,
@@ -42,6 +34,10 @@ export const SegmentOptions = Schema.Struct({
     requirement: "W4",
     description: "Size of each segment that is added when the others fill up"
   }),
+  /**
+   * Bytes received that may wait in one session: a power of two from 4 KiB to 4 MiB; 512 KiB. Memory is taken only
+   * while there are bytes.
+   */
   rxFifoSize: number({
     unit: "bytes",
     min: 4 * KiB,
@@ -51,6 +47,10 @@ export const SegmentOptions = Schema.Struct({
     requirement: "W4",
     description: "Bytes received that may wait in one session"
   }),
+  /**
+   * Bytes to be sent that may wait in one session: a power of two from 4 KiB to 4 MiB; 512 KiB. Memory is taken only
+   * while there are bytes.
+   */
   txFifoSize: number({
     unit: "bytes",
     min: 4 * KiB,
@@ -60,6 +60,7 @@ export const SegmentOptions = Schema.Struct({
     requirement: "W4",
     description: "Bytes to be sent that may wait in one session"
   }),
+  /** Pairs of fifos made when a worker starts, before the first session needs one: 0 to 65536; 0. */
   preallocFifoPairs: number({
     unit: "pairs",
     min: 0,
@@ -68,6 +69,10 @@ export const SegmentOptions = Schema.Struct({
     requirement: "W4",
     description: "Pairs of fifos made when a worker starts, before the first session needs one"
   }),
+  /**
+   * Segment memory that one worker may hold, its first segment included: up to 64 GiB, no less than
+   * `firstSegmentSize`; 256 MiB.
+   */
   memoryLimit: number({
     unit: "bytes",
     min: 512 * KiB,
@@ -76,6 +81,7 @@ export const SegmentOptions = Schema.Struct({
     requirement: "W4",
     description: "Segment memory that one worker may hold, its first segment included"
   }),
+  /** How often the fifos of idle sessions give their memory back: 10 ms to 1 h; 1 s. */
   trimInterval: number({
     unit: "milliseconds",
     min: 10,
@@ -83,6 +89,10 @@ export const SegmentOptions = Schema.Struct({
     default: SECOND,
     description: "How often the fifos of idle sessions give their memory back"
   }),
+  /**
+   * How full, in percent, the segments of one listener (or of a worker's connects) get before another one is added: 1
+   * to 100; 80. Segments are added before an allocation has to be refused.
+   */
   highWatermark: number({
     unit: "percent",
     min: 1,
@@ -90,6 +100,11 @@ export const SegmentOptions = Schema.Struct({
     default: 80,
     description: "How full a listener's segments get before another one is added"
   }),
+  /**
+   * A segment without a block goes once the remaining ones are no fuller than this, in percent: 0 to 99, below
+   * `highWatermark`; 50. A worker whose segments take more than this share of `memoryLimit` gives fifos no blocks of
+   * more than 64 KiB, so that what is left is enough for all.
+   */
   lowWatermark: number({
     unit: "percent",
     min: 0,

@@ -8,16 +8,12 @@ import { Authorities, AUTHORITIES_RIGHT, Protocols, PROTOCOLS_RIGHT } from "./Tl
 
 /**
  * The options of connects over TLS.
- *
- * **Details**
- *
- * - `authorities`: PEM texts with the certificates of the authorities that sign servers' certificates, in place of the
- *   well-known ones; by default, the well-known ones that come with the runtime.
- * - `alpn`: protocols offered, the preferred first; none.
- * - `verify`: whether a server must have a certificate for the name or address that is connected to, signed by one of
- *   the authorities; true. Without this, anybody in between can read and change everything.
  */
 export const TlsClientOptions = Schema.Struct({
+  /**
+   * PEM texts with the certificates of the authorities that sign servers' certificates, in place of the well-known
+   * ones that come with the runtime.
+   */
   authorities: Authorities.annotate(described({
     description: "Certificates of the authorities that sign the certificates of servers that are connected to",
     form: "list",
@@ -26,6 +22,7 @@ export const TlsClientOptions = Schema.Struct({
     default: "the well-known ones",
     shown: "kind"
   })),
+  /** Protocols that TLS handshakes of connects offer, the preferred first; none. */
   alpn: Protocols.annotate(described({
     description: "Protocols that TLS handshakes of connects offer, the preferred first",
     form: "list",
@@ -33,6 +30,10 @@ export const TlsClientOptions = Schema.Struct({
     right: PROTOCOLS_RIGHT,
     default: "none"
   })),
+  /**
+   * Whether a server must have a certificate for the name or address that is connected to, signed by one of the
+   * authorities; true. Without this, anybody in between can read and change everything.
+   */
   verify: Schema.Boolean.pipe(
     Schema.withDecodingDefaultType(Effect.succeed(true))
   ).annotate(described({

@@ -2,30 +2,23 @@
  * Options of workers: what they run on, and how they are started, restarted and stopped.
  */
 import * as Schema from "effect/Schema"
-import { choice, HOUR, MINUTE, number, optionalNumber, print, rule, SECOND } from "./OptionFields.ts"
+import { choice, number, optionalNumber, rule } from "./OptionFields.ts"
+import { HOUR, MINUTE, print, SECOND } from "./OptionUnits.ts"
 
 /**
  * What the workers of an application run on, and how they are started, restarted and stopped.
- *
- * **Details**
- *
- * - `kind`: `"thread"` or `"in-process"`; `"thread"`.
- * - `startTimeout`: milliseconds, 100 to 600000; 30000.
- * - `backoffBase`: milliseconds, 1 to 60000, at most `backoffMax`; 100.
- * - `backoffMax`: milliseconds, 1 to 3600000; 10000.
- * - `drainTimeout`: milliseconds, 0 to 3600000; 10000.
- * - `heapLimitMiB`: MiB, 16 to 1048576; when absent, what Node chooses. It becomes
- *   `resourceLimits.maxOldGenerationSizeMb` of a worker thread.
  *
  * @category models
  * @since 0.1.0
  */
 export const WorkerOptions = Schema.Struct({
+  /** Whether a worker has a thread of its own, or runs on the host's event loop; `"thread"`. */
   kind: choice({
     words: ["thread", "in-process"],
     default: "thread",
     description: "Whether a worker has a thread of its own or runs on the host's event loop"
   }),
+  /** Time that a worker has from its start until it is ready: 100 ms to 10 min; 30 s. */
   startTimeout: number({
     unit: "milliseconds",
     min: 100,
@@ -33,6 +26,10 @@ export const WorkerOptions = Schema.Struct({
     default: 30 * SECOND,
     description: "Time a worker has from its start until it is ready"
   }),
+  /**
+   * Wait before the first restart of a crashed worker: 1 ms to 1 min, no more than `backoffMax`; 100 ms. It doubles
+   * with each crash that follows.
+   */
   backoffBase: number({
     unit: "milliseconds",
     min: 1,
@@ -40,6 +37,7 @@ export const WorkerOptions = Schema.Struct({
     default: 100,
     description: "Wait before the first restart of a crashed worker; it doubles with each crash that follows"
   }),
+  /** The longest wait before a restart: 1 ms to 1 h; 10 s. */
   backoffMax: number({
     unit: "milliseconds",
     min: 1,
@@ -47,6 +45,7 @@ export const WorkerOptions = Schema.Struct({
     default: 10 * SECOND,
     description: "Longest wait before a restart"
   }),
+  /** Time that a draining worker has to end its sessions before they are closed: 0 to 1 h; 10 s. */
   drainTimeout: number({
     unit: "milliseconds",
     min: 0,
@@ -54,6 +53,10 @@ export const WorkerOptions = Schema.Struct({
     default: 10 * SECOND,
     description: "Time a draining worker has to end its sessions before they are closed"
   }),
+  /**
+   * The largest heap that one worker thread may have, in MiB: 16 to 1048576; without it, what Node chooses. It
+   * becomes `resourceLimits.maxOldGenerationSizeMb` of the thread.
+   */
   heapLimitMiB: optionalNumber({
     unit: "MiB",
     min: 16,

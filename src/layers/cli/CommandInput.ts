@@ -1,7 +1,6 @@
 /** Flags and arguments that the commands which talk to a running host have in common. */
 import * as Argument from "effect/cli/Argument"
 import * as Flag from "effect/cli/Flag"
-import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
@@ -10,6 +9,7 @@ import * as Prefix from "../../domain/net/Prefix.ts"
 import type * as Handle from "../../domain/state/Handle.ts"
 import * as HandleText from "../../domain/state/HandleText.ts"
 import * as ControlPath from "../control/ControlPath.ts"
+import * as Environment from "./Environment.ts"
 import * as Table from "./Table.ts"
 
 export const control = Flag.String("control").pipe(
@@ -21,10 +21,7 @@ export const control = Flag.String("control").pipe(
 /** The path of the control socket: from the flag, else from `SLUICE_CONTROL`, else the default one. */
 export const pathOf = Effect.fnUntraced(function*(flag: Option.Option<string>) {
   if (Option.isSome(flag)) return flag.value
-  const variable = yield* Config.option(Config.NonEmptyString("SLUICE_CONTROL")).pipe(
-    Effect.catch(() => Effect.succeedNone)
-  )
-  return Option.isSome(variable) ? variable.value : yield* ControlPath.defaultPath
+  return (yield* Environment.variable("SLUICE_CONTROL")) ?? (yield* ControlPath.defaultPath)
 })
 
 /** Columns that tables fit on the standard output. */

@@ -3,7 +3,7 @@ import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as ProxyConfig from "../../apps/proxy/ProxyConfig.ts"
-import { infosOf } from "../../domain/options/OptionFields.ts"
+import { infosOf, phraseOf } from "../../domain/options/OptionFields.ts"
 import * as ServeCommand from "./ServeCommand.ts"
 import * as Setting from "./Setting.ts"
 import * as Settings from "./Settings.ts"
@@ -14,9 +14,10 @@ const metavars: Readonly<Record<string, string>> = { to: "uri", sendProxy: "none
 export const own: ReadonlyArray<Setting.Setting> = infosOf(ProxyConfig.ProxyOptions.fields).map(([key, info]) =>
   Setting.setting(key, {
     option: undefined,
-    form: key === "to" ? "list" : "text",
+    form: info.form,
+    json: Setting.jsonOfSetting(info),
     metavar: metavars[key] ?? "time",
-    description: key === "to" ? info.description : `${info.description}; default: ${info.default}`
+    description: phraseOf(info) + (info.form === "list" ? "; can be given several times" : "")
   })
 )
 
@@ -29,7 +30,8 @@ const descriptions: Readonly<Record<string, string>> = {
   workers: `How many workers the proxy starts with; default: ${defaults.workers}`
 }
 
-const program: Settings.Program<ProxyConfig.ProxyOptions> = {
+/** The proxy, as a program with settings. */
+export const program: Settings.Program<ProxyConfig.ProxyOptions> = {
   settings: [
     ...own,
     // what the module is told is made from the settings

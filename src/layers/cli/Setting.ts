@@ -5,6 +5,10 @@
  * `SLUICE_REVOKE_AFTER`, and `revokeAfter` in the file. What a setting means and how its value is written come from
  * that table, too.
  */
+import * as Schema from "effect/Schema"
+import { AppOptions } from "../../domain/options/AppOptions.ts"
+import { mostLike } from "../../domain/options/Likeness.ts"
+import { type FieldInfo, infosOf, jsonOf, phraseOf } from "../../domain/options/OptionFields.ts"
 import * as Options from "../../domain/options/Options.ts"
 
 /** One thing that can be set. */
@@ -21,6 +25,8 @@ export interface Setting {
   readonly description: string
   /** What the value is, for help texts. */
   readonly metavar: string
+  /** The value in the configuration file. */
+  readonly json: Schema.Codec<unknown>
 }
 
 const words = (key: string): ReadonlyArray<string> =>
@@ -34,9 +40,23 @@ export const setting = (key: string, rest: Omit<Setting, "key" | "flag" | "varia
   ...rest
 })
 
-/** Files that are read before anything starts. */
-const file = (key: string, description: string): Setting =>
-  setting(key, { option: undefined, form: "list", metavar: "file", description })
+/** A setting of the command itself, which is no option of an application. */
+const ownSetting = (
+  key: string,
+  form: Setting["form"],
+  metavar: string,
+  description: string,
+  flag = true
+): Setting =>
+  setting(key, { option: undefined, form, metavar, description, json: jsonOfSetting({ form, description }) }, flag)
+
+/** A setting in the file, where a list may be a text that would do as a flag or in the environment. */
+export const jsonOfSetting = (
+  { form, json = jsonOf(form), ...info }: Pick<Setting, "form" | "description"> & Partial<FieldInfo>
+): Schema.Codec<unknown> =>
+  (form === "list" ? Schema.Union([json, Schema.String]) : json).annotate({
+    description: phraseOf({ default: "none", ...info })
+  })
 
 /** Options of these groups have the group in their names: without it the name would say too little. */
 const prefixed = ["scope", "tlsClient"]
@@ -60,24 +80,26 @@ const withoutFlag = ["secret", "proxiedTransports", "tlsEngine"]
  */
 const inFileOnly = ["config", "listeners", "certificates", "listener.clientAuthorities", "tlsClient.authorities"]
 
-const describe = ({ default: byDefault, description, form, option }: Options.Documentation): string => {
-  const parts = [description]
-  if (form === "list" && !inFileOnly.includes(option)) parts.push("can be given several times")
-  if (byDefault !== "none") parts.push(`default: ${byDefault}`)
-  return parts.join("; ")
-}
+const infos = new Map(infosOf(AppOptions.fields))
+
+const IN_PROCESS = "Run the workers on the host's own event loop instead of a thread for each"
 
 const fromOption = (row: Options.Documentation): Setting => {
   const { option } = row
-  const about = { option, form: row.form, metavar: row.value, description: describe(row) }
-  if (inFileOnly.includes(option)) return { ...about, key: keyOf(option), flag: undefined, variable: undefined }
-  if (option !== "worker.kind") return setting(keyOf(option), about, !withoutFlag.includes(option))
-  return setting(keyOf(option), {
+  const info = infos.get(option)!
+  const inFile = inFileOnly.includes(option)
+  // what is given in the file alone is given as it is: a text there is not several values
+  const form = inFile ? "text" : row.form
+  const about = {
     option,
-    form: "switch",
-    metavar: "boolean",
-    description: "Run the workers on the host's own event loop instead of a thread for each"
-  })
+    form,
+    metavar: row.value,
+    json: jsonOfSetting({ ...info, form }),
+    description: phraseOf(row) + (form === "list" ? "; can be given several times" : "")
+  }
+  if (inFile) return { ...about, key: keyOf(option), flag: undefined, variable: undefined }
+  if (option !== "worker.kind") return setting(keyOf(option), about, !withoutFlag.includes(option))
+  return { ...ownSetting(keyOf(option), "switch", "boolean", IN_PROCESS), option }
 }
 
 /** Help texts begin with what is set most often. */
@@ -86,19 +108,26 @@ const rank = (option: string): number => groups.indexOf(option.split(".", 1)[0]!
 
 /** The settings of any host: the control socket, and the options of its application. */
 export const hostSettings: ReadonlyArray<Setting> = [
-  setting("control", {
-    option: undefined,
-    form: "text",
-    metavar: "path",
-    description: "Path of the control socket; default: sluice.sock in the user's runtime directory"
-  }),
-  file(
+  ownSetting(
+    "control",
+    "text",
+    "path",
+    "Path of the control socket; default: sluice.sock in the user's runtime directory"
+  ),
+  ownSetting(
     "tlsCert",
+    "list",
+    "file",
     "File of a certificate for TLS listeners, with its chain; can be given several times, with as many --tls-key"
   ),
-  file("tlsKey", "File of the key of the certificate given in the same place"),
-  file("clientCa", "File of authorities that sign the certificates which TLS clients must have"),
-  file("serverCa", "File of authorities that sign the certificates of TLS servers that are connected to"),
+  ownSetting("tlsKey", "list", "file", "File of the key of the certificate given in the same place"),
+  ownSetting("clientCa", "list", "file", "File of authorities that sign the certificates which TLS clients must have"),
+  ownSetting(
+    "serverCa",
+    "list",
+    "file",
+    "File of authorities that sign the certificates of TLS servers that are connected to"
+  ),
   ...Options.documentation.toSorted((a, b) => rank(a.option) - rank(b.option)).map(fromOption)
 ]
 
@@ -107,11 +136,7 @@ export const DEFAULT_LISTEN = "tcp://127.0.0.1:8080"
 
 /** All settings of `sluice serve`. */
 export const settings: ReadonlyArray<Setting> = [
-  setting(
-    "app",
-    { option: undefined, form: "text", metavar: "module", description: "Module of the application" },
-    false
-  ),
+  ownSetting("app", "text", "module", "Module of the application", false),
   ...hostSettings.map((setting) =>
     setting.option === "listen"
       ? {
@@ -126,3 +151,10 @@ export const settings: ReadonlyArray<Setting> = [
 export const byOption: ReadonlyMap<string, Setting> = new Map(
   settings.flatMap((setting) => setting.option === undefined ? [] : [[setting.option, setting] as const])
 )
+
+/** The setting that was probably meant by a name that none has, else all names, worded to follow a complaint. */
+export const orAll = (settings: ReadonlyArray<Setting>, name: "key" | "variable", unknown: string): string => {
+  const names = settings.flatMap((setting) => setting[name] ?? [])
+  const meant = mostLike(unknown, names)
+  return meant === undefined ? `there are ${names.join(", ")}` : `did you mean ${meant}?`
+}

@@ -4,12 +4,12 @@
  *
  * Values are checked by the options' own schema; a complaint names the place where the value was given.
  */
-import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Path from "node:path"
 import * as Options from "../../domain/options/Options.ts"
+import * as Environment from "./Environment.ts"
 import { assign, type Given, invalid, type InvalidSettings, path, shaped, uriProblems } from "./Given.ts"
 import { byOption, DEFAULT_LISTEN, type Setting, settings } from "./Setting.ts"
 import * as SettingsFile from "./SettingsFile.ts"
@@ -29,16 +29,14 @@ export interface Program<A> {
   ) => Result.Result<A, Options.OptionsError>
 }
 
-const optionPaths = new RegExp(Array.from(byOption.keys(), (option) => option.replace(".", "\\.")).join("|"), "g")
+/** The paths that differ from the names that options have here: those of options in groups. */
+const optionPaths = new RegExp(
+  `\\b(?:${Array.from(byOption.keys()).filter((option) => option.includes(".")).join("|").replaceAll(".", "\\.")})\\b`,
+  "g"
+)
 
 /** Paths of options as the names that they have here. */
 const renamed = (text: string): string => text.replace(optionPaths, (option) => byOption.get(option)?.key ?? option)
-
-const variable = (name: string): Effect.Effect<string | undefined> =>
-  Config.option(Config.String(name)).pipe(
-    Effect.orDie,
-    Effect.map((text) => Option.getOrUndefined(Option.filter(text, (text) => text.trim() !== "")))
-  )
 
 /** What a command is to do. */
 export interface Resolved<A> {
@@ -68,13 +66,16 @@ const serve: Program<undefined> = {
 /** Settings that are not options, and that are read here. */
 const common = ["app", "control", "tlsCert", "tlsKey", "clientCa", "serverCa"]
 
+/** Names the configuration file, as the flag does. */
+const CONFIG_VARIABLE = "SLUICE_CONFIG"
+
 /** Gathers the settings, by key from the flags, from the environment and from the file, and checks them. */
 export const resolveProgram = Effect.fnUntraced(function*<A>(
   { decode, defaults, settings }: Program<A>,
   flags: Readonly<Record<string, unknown>>,
   configFlag: string | undefined
 ): Effect.fn.Return<Resolved<A>, InvalidSettings> {
-  const file = configFlag ?? (yield* variable("SLUICE_CONFIG"))
+  const file = configFlag ?? (yield* Environment.variable(CONFIG_VARIABLE))
   const entries = file === undefined ? {} : yield* SettingsFile.read(settings, file)
   const given = new Map<string, Given>()
   for (const { flag, key, variable: name } of settings) {
@@ -82,10 +83,11 @@ export const resolveProgram = Effect.fnUntraced(function*<A>(
       given.set(key, { value: flags[key], source: flag === undefined ? key : `--${flag}` })
       continue
     }
-    const value = name === undefined ? undefined : yield* variable(name)
+    const value = name === undefined ? undefined : yield* Environment.variable(name)
     if (name !== undefined && value !== undefined) given.set(key, { value, source: name })
     else if (Object.hasOwn(entries, key)) given.set(key, { value: entries[key], source: `${key} in ${file}` })
   }
+  yield* Environment.warnOfOthers([CONFIG_VARIABLE, ...settings.flatMap(({ variable }) => variable ?? [])])
 
   const problems: Array<string> = []
   const take = <A>(result: Result.Result<A, string>): A | undefined => {
@@ -111,11 +113,15 @@ export const resolveProgram = Effect.fnUntraced(function*<A>(
 
   const explain = ({ more, reason }: Options.OptionsError): ReadonlyArray<string> =>
     [reason, ...more].map(({ message, option }) => {
-      const key = byOption.get(option)?.key ?? option
+      // within an option that is a record, the rest of the path says where
+      const [top = option] = option.split(".", 1)
+      const within = byOption.has(option) || !byOption.has(top) ? option : top
+      const key = byOption.get(within)?.key ?? option
       const file = TlsSettings.fileOf(option)
+      const flag = (file ?? settings.find((setting) => setting.key === key))?.flag
       const { source } = given.get(key) ?? given.get(file?.key ?? key) ??
-        { source: file === undefined ? key : `${key} (--${file.flag})` }
-      return `${source}: ${renamed(message.replace(`${option}: `, ""))}`
+        { source: flag === undefined ? key : `${key} (--${flag})` }
+      return `${source}: ${renamed(message.slice(within.length).replace(/^[.:] ?/, ""))}`
     })
   const own = decode(values, input)
   const decoded = Options.decodeApp(input)

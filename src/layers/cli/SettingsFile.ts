@@ -1,13 +1,12 @@
 /** The configuration file: a JSON object with settings by key. */
 import * as Effect from "effect/Effect"
-import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Fs from "node:fs/promises"
 import * as SystemError from "../../domain/net/SystemError.ts"
-import * as Options from "../../domain/options/Options.ts"
 import { sentenceOf } from "../../domain/report/Thrown.ts"
 import { invalid } from "./Given.ts"
-import { byOption, type Setting } from "./Setting.ts"
+import { orAll, type Setting } from "./Setting.ts"
+import { SCHEMA_KEY } from "./SettingsSchema.ts"
 
 const unknownKey = (settings: ReadonlyArray<Setting>, key: string, file: string): string => {
   // the number of workers is not in the group `worker`, but is listed with it
@@ -15,14 +14,7 @@ const unknownKey = (settings: ReadonlyArray<Setting>, key: string, file: string)
   if (group.length > 0) {
     return `${key} in ${file}: its settings stand by themselves: ${group.map(({ key }) => key).join(", ")}`
   }
-  const complaint = Options.decodeApp({ [key]: null })
-  const hint = Result.isFailure(complaint)
-    ? /did you mean (\S+)\?$/.exec(complaint.failure.reason.message)?.[1]
-    : undefined
-  const likely = hint === undefined ? undefined : byOption.get(hint)?.key
-  return `${key} in ${file}: there is no such setting; ${
-    likely === undefined ? `there are ${settings.map(({ key }) => key).join(", ")}` : `did you mean ${likely}?`
-  }`
+  return `${key} in ${file}: there is no such setting; ${orAll(settings, "key", key)}`
 }
 
 const File = Schema.fromJsonString(Schema.Record(Schema.String, Schema.Unknown))
@@ -47,7 +39,9 @@ export const read = Effect.fnUntraced(function*(settings: ReadonlyArray<Setting>
   const entries = yield* Schema.decodeEffect(File)(text).pipe(
     Effect.mapError(() => invalid(`configuration file ${path} must hold an object, such as {"workers": 4}`))
   )
-  const unknown = Object.keys(entries).filter((known) => !settings.some(({ key }) => key === known))
+  const unknown = Object.keys(entries).filter((known) =>
+    known !== SCHEMA_KEY && !settings.some(({ key }) => key === known)
+  )
   if (unknown.length > 0) return yield* invalid(...unknown.map((key) => unknownKey(settings, key, path)))
   return entries
 })

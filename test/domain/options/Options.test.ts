@@ -1,8 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as ByteSize from "effect/ByteSize"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as Fs from "node:fs"
+import { inspect } from "node:util"
 import * as Options from "../../../src/domain/options/Options.ts"
 
 const KiB = 1024
@@ -87,7 +91,33 @@ const only = (input: unknown) => {
   return refused(input).reason
 }
 
+/** The files with the fields of each group, and their options. */
+const groups = new Map([
+  ["scope", "ScopeOptions"],
+  ["listener", "ListenerOptions"],
+  ["tlsClient", "TlsClientOptions"],
+  ["queue", "QueueOptions"],
+  ["segment", "SegmentOptions"],
+  ["admission", "AdmissionOptions"],
+  ["worker", "WorkerOptions"]
+])
+
 describe("Options", () => {
+  describe("doc comments", () => {
+    // what an editor shows over an option in a program is the comment of its field in the schema
+    for (const option of [...Options.documentation.map(({ option }) => option), ...groups.keys()]) {
+      it(`${option} has its own`, () => {
+        const [group = "", key = group] = option.split(".")
+        const file = option.includes(".") ? groups.get(group)! : "AppOptions"
+        const text = Fs.readFileSync(new URL(`../../../src/domain/options/${file}.ts`, import.meta.url), "utf8")
+        const comment = new RegExp(`/\\*\\*((?:(?!\\*/)[^])*)\\*/\n  ${key}: `).exec(text)?.[1]
+        assert.isDefined(comment)
+        assert.match(comment, /^[\s*]+\S[^]*\.[\s*]*$/)
+        assert.notMatch(comment, /\b[WMX]\d+\b/)
+      })
+    }
+  })
+
   describe("defaults", () => {
     for (const [option, byDefault] of numbers) {
       it(`W4 ${option} is ${byDefault}`, () => {
@@ -225,10 +255,22 @@ describe("Options", () => {
       ["64 KiB", 65536],
       [" 1.5 MiB ", 1.5 * MiB],
       ["1MB", 1_000_000],
-      ["1 GiB", GiB]
+      ["64kB", 64_000],
+      ["1 GiB", GiB],
+      ["64k", 65536],
+      ["64K", 65536],
+      ["64 Ki", 65536],
+      ["64kib", 65536],
+      ["1G", GiB],
+      ["1g", GiB],
+      ["2m", 2 * MiB],
+      ["65_536", 65536],
+      ["1_024 KiB", MiB],
+      ["4096 bytes", 4096],
+      [65536n, 65536]
     ]
     for (const [given, bytes] of sizes) {
-      it(`${JSON.stringify(given)} is ${bytes} bytes`, () => {
+      it(`${inspect(given)} is ${bytes} bytes`, () => {
         assert.strictEqual(decoded({ queue: { postponedBytes: given } }).queue.postponedBytes, bytes)
       })
     }
@@ -245,28 +287,102 @@ describe("Options", () => {
       ["250000 nanos", 0.25],
       ["1.5s", 1500],
       ["2 seconds", 2000],
-      ["0.1 min", 6000]
+      ["0.1 min", 6000],
+      ["5 secs", 5000],
+      ["5 sec", 5000],
+      ["5s", 5000],
+      ["100 milliseconds", 100],
+      ["1_000", 1000],
+      ["+5", 5],
+      [" 5 ms ", 5],
+      [5_000_000n, 5],
+      [Duration.seconds(2), 2000],
+      [{ seconds: 1, milliseconds: 500 }, 1500],
+      [[1, 500_000_000], 1500]
     ]
     for (const [given, millis] of times) {
-      it(`${JSON.stringify(given)} is ${millis} milliseconds`, () => {
+      it(`${inspect(given)} is ${millis} milliseconds`, () => {
         assert.strictEqual(decoded({ queue: { retryInterval: given } }).queue.retryInterval, millis)
       })
     }
 
     it("refuses units of another kind, unknown units, and forever", () => {
-      for (const value of ["5KiB", "5 parsecs", "Infinity", "5 ms ms", "-5ms", "ms"]) {
+      for (const value of ["5KiB", "5 parsecs", "Infinity", "5 ms ms", "-5ms", "ms", "NaN", "1e3", "1M", "5__0"]) {
         assert.include(
           only({ queue: { retryInterval: value } }).message,
           `queue.retryInterval: got ${JSON.stringify(value)}; it must be a time in milliseconds from 0.1 ms to 10 s`
         )
       }
-      for (const value of ["5 ms", "64K", "64kib", "-64KiB", "0.3 B"]) {
+      for (const value of ["5 ms", "-64KiB", "0.3 B", "Infinity", "64 K K", "0x10000"]) {
         assert.include(
           only({ queue: { postponedBytes: value } }).message,
           `queue.postponedBytes: got ${JSON.stringify(value)}; it must be a size in whole bytes from 1 KiB to 1 GiB`
         )
       }
       assert.include(only({ queue: { batch: "32 messages" } }).message, "queue.batch: got \"32 messages\"")
+    })
+
+    it("a minute is the shortest of the long times: \"1m\" and \"1 min\" are 60 seconds", () => {
+      for (const holdTime of ["1m", "1 min", "1 minute"] as const) {
+        assert.strictEqual(decoded({ admission: { holdTime } }).admission.holdTime, 60_000)
+      }
+    })
+
+    const likely: ReadonlyArray<readonly [option: string, given: string, meant: string]> = [
+      ["queue.postponedBytes", "64KB", "64KiB"],
+      ["queue.postponedBytes", "64 kb", "64 KiB"],
+      ["queue.postponedBytes", "1mb", "1MiB"],
+      ["queue.retryInterval", "5 Seconds", "5 seconds"],
+      ["queue.retryInterval", "5MS", "5ms"],
+      ["worker.heapLimitMiB", "64mb", "64MiB"]
+    ]
+    for (const [option, given, meant] of likely) {
+      it(`${option} ${given}: did you mean ${meant}?`, () => {
+        assert.match(only(withOption(option, given)).message, new RegExp(`; did you mean "${meant}"\\?$`))
+        assert.isTrue(Result.isSuccess(Options.decodeApp(withOption(option, meant))))
+      })
+    }
+
+    it("a heap is a number of MiB or a size, a watermark a number or a percentage", () => {
+      const heap = (heapLimitMiB: unknown) => decoded({ worker: { heapLimitMiB } }).worker.heapLimitMiB
+      assert.deepStrictEqual([512, "512", "512M", "512 MiB", "1G"].map(heap), [512, 512, 512, 512, 1024])
+      assert.include(only({ worker: { heapLimitMiB: "100 kB" } }).message, "a whole number from 16 MiB to 1048576 MiB")
+      for (const given of [90, "90", "90%", "90 %"]) {
+        assert.strictEqual(decoded({ segment: { highWatermark: given } }).segment.highWatermark, 90)
+      }
+    })
+
+    it("a time is no object without parts, with other parts, or with parts that are no numbers", () => {
+      const times = [{}, [], [1], [1, 2, 3], { secs: 5 }, { seconds: "5" }, { seconds: NaN }, [NaN, 0], new Date()]
+      for (const drainTimeout of times) {
+        assert.include(only({ worker: { drainTimeout } }).message, "worker.drainTimeout: got ")
+      }
+      assert.include(only({ worker: { drainTimeout: Duration.infinity } }).message, "from 0 ms to 1 h")
+      assert.include(only({ worker: { drainTimeout: Duration.days(1) } }).message, "from 0 ms to 1 h")
+    })
+
+    it("the types take what the decoders take, and no other text", () => {
+      const right: ReadonlyArray<Options.AppOptionsInput> = [
+        { admission: { revokeAfter: "5 millis", holdTime: "5 secs" } },
+        { admission: { revokeAfter: Duration.millis(5), holdTime: { seconds: 5 } } },
+        { admission: { revokeAfter: 5, holdTime: "5000" }, worker: { drainTimeout: 5_000_000n } },
+        { segment: { memoryLimit: "1G", firstSegmentSize: "4 MiB", highWatermark: "90%" } },
+        { segment: { memoryLimit: ByteSize.gibibytes(1) }, workers: "4" }
+      ]
+      for (const options of right) assert.isTrue(Result.isSuccess(Options.decodeApp(options)))
+      const wrong: ReadonlyArray<Options.AppOptionsInput> = [
+        // @ts-expect-error no unit of time
+        { admission: { revokeAfter: "5 parsecs" } },
+        // @ts-expect-error no part of a time
+        { admission: { revokeAfter: { secs: 5 } } },
+        // @ts-expect-error a time is no size
+        { segment: { memoryLimit: "5 ms" } },
+        // @ts-expect-error a number of workers has no unit
+        { workers: "2 workers" },
+        // @ts-expect-error no such option
+        { admission: { revokAfter: 5 } }
+      ]
+      for (const options of wrong) assert.isTrue(Result.isFailure(Options.decodeApp(options)))
     })
   })
 

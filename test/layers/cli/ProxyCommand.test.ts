@@ -135,8 +135,8 @@ describe("sluice proxy", () => {
     }))
 
   const wrong: ReadonlyArray<readonly [args: ReadonlyArray<string>, says: string]> = [
-    [["--listen", "tcp://127.0.0.1:0"], "to: give at least one, such as --to tcp://127.0.0.1:6379"],
-    [["--to", "tcp://127.0.0.1:1"], "listen: give at least one, such as --listen tcp://127.0.0.1:8080"],
+    [["--listen", "tcp://127.0.0.1:0"], "to (--to): give at least one, such as --to tcp://127.0.0.1:6379"],
+    [["--to", "tcp://127.0.0.1:1"], "listen (--listen): give at least one, such as --listen tcp://127.0.0.1:8080"],
     [
       ["--listen", "tcp://0.0.0.0:80", "--to", "tcp://127.0.0.1:80"],
       "--to: tcp://127.0.0.1:80 is where the proxy itself listens"

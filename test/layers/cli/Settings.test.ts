@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
@@ -207,7 +208,7 @@ describe("Settings", () => {
     [
       "a rule between settings in their own names",
       { flags: { backoffMax: "50ms" } },
-      "backoffBase: the default is 100 ms; it must be at most backoffMax, which is 50 ms"
+      "backoffBase (--backoff-base): the default is 100 ms; it must be at most backoffMax, which is 50 ms"
     ],
     [
       "what this runtime does not serve",
@@ -244,6 +245,55 @@ describe("Settings", () => {
       assert.match(yield* complaint({ file: "{ workers: 4 }" }), /^configuration file FILE is not JSON: .*position 2/)
       const missing = yield* Effect.flip(Settings.resolve({}, "/no/such.json"))
       assert.strictEqual(missing.message, "configuration file /no/such.json does not exist")
+    }))
+
+  const misspelled: ReadonlyArray<readonly [key: string, meant: string]> = [
+    ["wrokers", "workers"],
+    ["Workers", "workers"],
+    ["revoke-after", "revokeAfter"],
+    ["revoke_after", "revokeAfter"],
+    ["heapLimit", "heapLimitMiB"],
+    ["tlsCrt", "tlsCert"],
+    ["placment", "placement"],
+    ["controll", "control"]
+  ]
+  for (const [key, meant] of misspelled) {
+    it.effect(`ask for ${key} whether ${meant} was meant`, () =>
+      Effect.gen(function*() {
+        assert.strictEqual(
+          yield* complaint({ file: { [key]: 1 } }),
+          `${key} in FILE: there is no such setting; did you mean ${meant}?`
+        )
+      }))
+  }
+
+  it.effect("ask for a key within a setting whether another was meant", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(
+        yield* complaint({ file: { listeners: { "tcp://127.0.0.1:80": { placment: "shared" } } } }),
+        "listeners in FILE: tcp://127.0.0.1:80.placment: there is no such option; did you mean placement?"
+      )
+    }))
+
+  it.effect("tell of a variable that is no setting, and do without it", () =>
+    Effect.gen(function*() {
+      const told: Array<string> = []
+      const logger = Logger.make(({ message }) => void told.push(String(message)))
+      const env = {
+        SLUICE_WOKERS: "3",
+        SLUICE_SERVICE_HOST: "10.0.0.1",
+        SLUICE_CONFIG: "",
+        SLUICE_HOLD_MAX: "7",
+        SLUICEWORKERS: "1",
+        HOME: "/"
+      }
+      const { decoded } = yield* resolve({ env }).pipe(Effect.provide(Logger.layer([logger])))
+      assert.strictEqual(decoded.workers, Options.defaults.workers)
+      assert.strictEqual(decoded.admission.holdMax, 7)
+      assert.sameMembers(told, [
+        "SLUICE_WOKERS in the environment is no setting of this command and is ignored; did you mean SLUICE_WORKERS?",
+        "SLUICE_SERVICE_HOST in the environment is no setting of this command and is ignored"
+      ])
     }))
 
   it.effect("list what there is when nothing is close", () =>

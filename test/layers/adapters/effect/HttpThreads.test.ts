@@ -11,7 +11,7 @@ import * as Long from "../../../support/long.ts"
 
 const BYTES = Long.steps({ short: 8, long: 32 }) * 1024 * 1024
 
-for (const fifo of ["4 KiB", "64 KiB", "512 KiB"]) {
+for (const fifo of ["4 KiB", "64 KiB", "512 KiB"] as const) {
   it.live(`a chunked body of ${BYTES / 1024 / 1024} MiB comes back unchanged through fifos of ${fifo}`, () =>
     Effect.gen(function*() {
       const host = yield* SessionLayer
