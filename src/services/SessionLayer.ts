@@ -38,6 +38,7 @@ export {
   NoSuchListener,
   NoSuchSession,
   NoSuchWorker,
+  NotListening,
   TooManyWorkers,
   UnsupportedConfig,
   WorkerFailed,

@@ -70,6 +70,22 @@ export class WorkerFailed extends Schema.TaggedError<WorkerFailed>()("WorkerFail
 }
 
 /**
+ * The application is to be a proxy (`proxiedTransports`), and none of its workers takes the sessions (W18).
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NotListening extends Schema.TaggedError<NotListening>()("NotListening", {
+  /** The endpoints on which nobody listens. */
+  endpoints: Schema.Array(Schema.String)
+}) {
+  override get message(): string {
+    return `its workers started, but none of them listens on ${this.endpoints.join(", ")}, `
+      + "as a proxy has to (proxiedTransports): listen on all of the session client's `endpoints`"
+  }
+}
+
+/**
  * The host is draining and accepts no more applications.
  *
  * @category errors
@@ -93,6 +109,7 @@ export class AttachFailed extends Schema.TaggedError<AttachFailed>()("AttachFail
     NoSuchNamespace,
     WrongSecret,
     WorkerFailed,
+    NotListening,
     Draining
   ])
 }) {

@@ -23,9 +23,11 @@ import {
   Draining,
   InvalidValue,
   NoSuchApp,
+  NotListening,
   UnsupportedConfig
 } from "../../services/SessionLayer.ts"
 import type { WorkerInfo } from "../../services/Sessions.ts"
+import * as ListenerOpening from "./ListenerOpening.ts"
 import type { Listeners } from "./Listeners.ts"
 import type { Supervisor } from "./Supervisor.ts"
 import type { AttachedApp, Tables } from "./Tables.ts"
@@ -172,7 +174,20 @@ export class Applications {
       (slot) => Effect.mapError(this.#workers.startAndWait(app, slot), failed),
       { concurrency: "unbounded", discard: true }
     )
+    yield* this.#assertListening(app)
     return applicationOf(app)
+  })
+
+  /** W18: a proxy that takes no sessions is an error. Elsewhere an application may still come to listen: a warning. */
+  readonly #assertListening = Effect.fnUntraced({ self: this }, function*(app: AttachedApp) {
+    const proxied = this.#listeners.missing(app, ListenerOpening.ofProxy(app.options))
+    if (proxied.length > 0) return yield* failed(new NotListening({ endpoints: proxied }))
+    const named = this.#listeners.missing(app, app.options.listen)
+    if (named.length > 0) {
+      yield* Effect.logWarning(
+        `${app.name} was told to listen on ${named.join(", ")}, and its workers started without listening there`
+      )
+    }
   })
 
   /** Makes an application in a slot, unless its name is taken. */

@@ -9,6 +9,7 @@ import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Message from "../../domain/memory/Message.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
+import type { AppOptions } from "../../domain/options/AppOptions.ts"
 import * as ListenerOptions from "../../domain/options/ListenerOptions.ts"
 import * as Notice from "../../domain/report/Notice.ts"
 import * as Refusal from "../../domain/state/Refusal.ts"
@@ -25,6 +26,10 @@ export interface OpeningHost extends ListenerHost {
   readonly transport: Transport["Service"]
   readonly certificates: Certificates["Service"]
 }
+
+/** Where a proxy listens: on any port, for each transport that it stands in for and each address family (W18). */
+export const ofProxy = ({ proxiedTransports }: AppOptions): ReadonlyArray<Endpoint.Endpoint> =>
+  proxiedTransports.includes("tcp") ? Endpoint.anyPorts : []
 
 /** Why the application may not listen there at all. */
 export const outOfScope = (app: SlotApp, endpoint: Endpoint.Endpoint): string | undefined => {

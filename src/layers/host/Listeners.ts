@@ -193,6 +193,15 @@ export class Listeners {
     })
   }
 
+  // ---- an application
+
+  /** The endpoints on which no worker of the application listens. */
+  missing(app: SlotApp, endpoints: ReadonlyArray<Endpoint.Endpoint>): ReadonlyArray<string> {
+    const heard = new Set<string>()
+    for (const listener of this.#tables.listeners) if (listener.app === app) heard.add(listener.requestedUri)
+    return endpoints.map(Endpoint.format).filter((uri) => !heard.has(uri))
+  }
+
   // ---- the end of a worker, of an application, of the host
 
   /** Takes the worker, and its offers with it, from all listeners, for good or until its next start (W12). */

@@ -25,6 +25,7 @@ import type { StackPlan, WorkerStack } from "../stack/WorkerStack.ts"
 import * as TlsStart from "../transport/TlsStart.ts"
 import type { Connects } from "./Connects.ts"
 import type { HostSession } from "./HostSession.ts"
+import * as ListenerOpening from "./ListenerOpening.ts"
 import type { Listeners } from "./Listeners.ts"
 import type { AttachedApp, Tables } from "./Tables.ts"
 import { LiveWorker, type WorkerSlot } from "./Worker.ts"
@@ -49,9 +50,9 @@ export interface RunHost {
 
 /** The endpoints that applications are told to serve: their own, and any port for each transport they proxy (W18). */
 const endpointsOf = (
-  { fallback, options: { listen, proxiedTransports } }: AttachedApp
+  { fallback, options }: AttachedApp
 ): Pick<StackPlan, "endpoints" | "suggested"> => {
-  const named = [...listen, ...(proxiedTransports.includes("tcp") ? Endpoint.anyPorts : [])]
+  const named = [...options.listen, ...ListenerOpening.ofProxy(options)]
   return named.length > 0
     ? { endpoints: named.map(Endpoint.format), suggested: false }
     : { endpoints: fallback, suggested: true }

@@ -1,12 +1,17 @@
 /** Scopes, namespaces, proxies and session rules: who finds whom, and who may (W17, W18). */
-import { assert, describe } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Scope from "effect/Scope"
 import type { RuleInput } from "../../../src/domain/admission/SessionRule.ts"
 import type { AppOptionsInput } from "../../../src/domain/options/Options.ts"
+import * as HostScripted from "../../../src/layers/testing/HostScripted.ts"
 import type { Peer } from "../../../src/layers/testing/TransportMemory.ts"
+import * as AppWorker from "../../../src/services/AppWorker.ts"
+import * as SessionLayer from "../../../src/services/SessionLayer.ts"
 import type { Session } from "../../../src/services/Sessions.ts"
 import { Actor, assertNothingLeft, echoing, endpoint, scenario, type Stage } from "../../support/Stage.ts"
 import { settled, until } from "../../support/until.ts"
@@ -358,6 +363,47 @@ describe("proxies", () => {
         assert.strictEqual((yield* stage.report).apps.length, 1)
       })
   )
+
+  scenario(
+    "W18 take sessions, on every port of each family, or are not attached, and nothing is left of them",
+    (stage) =>
+      Effect.gen(function*() {
+        const options = { name: "proxy", listen: [service], workers: 2, ...only.local, ...proxied } as const
+        const cases = [[[service], wildcards], [[service, wildcards[0]!], [wildcards[1]!]]] as const
+        for (const [listens, missing] of cases) {
+          const actor = new Actor({
+            start: ({ sessions }) => Effect.forEach(listens, (uri) => sessions.listen(uri, () => {}), { discard: true })
+          })
+          const error = yield* Effect.flip(stage.attach(actor, options))
+          assert.deepStrictEqual(error.reason, new SessionLayer.NotListening({ endpoints: missing }))
+          yield* assertNothingLeft(stage)
+        }
+        // one worker is enough
+        const actor = new Actor({
+          start: ({ info, sessions }) =>
+            Effect.forEach(info.worker === 1 ? wildcards : [], (uri) => sessions.listen(uri, () => {}), {
+              discard: true
+            })
+        })
+        yield* stage.attach(actor, options)
+        assert.strictEqual((yield* stage.host.locals).listeners.length, 2)
+      })
+  )
+
+  it.effect("elsewhere, an application that does not listen where it was told to is warned about", () => {
+    const said: Array<string> = []
+    const logger = Logger.make(({ message }) => void said.push(String(message)))
+    return Effect.gen(function*() {
+      const layer = yield* SessionLayer.SessionLayer
+      yield* layer.attach(
+        { name: "idle", listen: [endpoint, service], worker: { kind: "in-process" }, ...only.both },
+        AppWorker.fromLayer(Layer.empty)
+      )
+      assert.deepStrictEqual(said.filter((line) => line.includes("idle")), [
+        `idle was told to listen on ${endpoint}, ${service}, and its workers started without listening there`
+      ])
+    }).pipe(Effect.scoped, Effect.provide(Layer.provideMerge(HostScripted.layer, Logger.layer([logger]))))
+  })
 
   scenario("W18 need local scope: without it the option is refused by its name", (stage) =>
     Effect.gen(function*() {
