@@ -303,10 +303,7 @@ export class SocketConnection implements SessionHandler {
       Scope.close(writerScope, Exit.void),
       Effect.andThen(
         Scope.close(readerScope, Exit.void),
-        Effect.sync(() => {
-          if (duplex.writableFinished) duplex.destroy()
-          else duplex.once("finish", () => duplex.destroy())
-        })
+        Effect.sync(() => duplex.destroySoon())
       )
     )
   }

@@ -77,8 +77,7 @@ export class NodeServer {
     this.#sessions = sessions
     this.#shared = SharedServer.watch(server)
     const { allowHalfOpen, highWaterMark } = server as Net.ServerOpts
-    // Node's HTTP server writes a last answer and destroys with the error at once
-    this.#streams = { allowHalfOpen, highWaterMark, abortOnError: !isHttp(server) }
+    this.#streams = { allowHalfOpen, highWaterMark }
   }
 
   /** Whether connections are no longer kept alive: the host drains this worker, or the server closes. */
@@ -252,12 +251,6 @@ export class NodeServer {
    */
   closeIdleConnections(): void {
     if (!isHttp(this.server)) return
-    for (const connection of this.#open) {
-      // a connection that has moved has no fifo; it is of a class of Node's, which has no tag to ask for
-      if (!(connection instanceof SessionDuplex.SessionDuplex)) continue
-      const { session } = connection
-      if (session.available > 0) session.handler?.readable?.(session)
-    }
     this.#shared.closing = this
     ;(this.#base as HttpServer).closeIdleConnections.call(this.server)
     this.#shared.closing = undefined

@@ -21,6 +21,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
+import type * as Net from "node:net"
 import * as OwnScope from "../../../services/OwnScope.ts"
 import { type ConnectOptions, type ListenOptions, Sessions, type WorkerInfo } from "../../../services/Sessions.ts"
 import * as NodeApps from "./NodeApps.ts"
@@ -59,11 +60,11 @@ export interface PlainWorker {
    */
   listen(
     endpoint: string,
-    connection: (socket: SessionDuplex.DuplexStream) => void,
+    connection: (socket: Net.Socket) => void,
     options?: ListenOptions
   ): Promise<PlainListener>
   /** Connects; rejects with `ConnectFailed`. */
-  connect(endpoint: string, options?: ConnectOptions): Promise<SessionDuplex.DuplexStream>
+  connect(endpoint: string, options?: ConnectOptions): Promise<Net.Socket>
   /** Serves what a module could export, on all {@link endpoints}; rejects with `ListenFailed`. */
   serve(app: NodeApps.Servable): Promise<void>
 }

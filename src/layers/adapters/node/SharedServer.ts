@@ -11,12 +11,12 @@ import type * as Http from "node:http"
 import * as Https from "node:https"
 import type * as Net from "node:net"
 import type { NodeServer } from "./NodeServer.ts"
-import type { DuplexStream } from "./SessionDuplex.ts"
+import { SessionDuplex } from "./SessionDuplex.ts"
 
 const OWNER = Symbol("owner")
 
 /** A connection knows its owner, and asks before it lets itself be destroyed. */
-export type ServedConnection = DuplexStream & { [OWNER]: NodeServer }
+export type ServedConnection = Net.Socket & { [OWNER]: NodeServer }
 
 /** What the workers that share a server know of it. */
 export interface SharedServer {
@@ -31,11 +31,15 @@ export interface SharedServer {
 
 const shared = new WeakMap<Net.Server, SharedServer>()
 
+/** Whether there are bytes that Node has not been given yet. A connection that has moved has none. */
+const isAsking = (connection: ServedConnection): boolean =>
+  connection instanceof SessionDuplex && connection.session.available > 0
+
 /** Node 26 counts a connection that has sent nothing yet as idle, Node 24 does not. Here it is not. */
 const isKept = (connection: ServedConnection): boolean => {
   const owner = connection[OWNER]
   const closing = shared.get(owner.server)?.closing
-  return closing !== undefined && (closing !== owner || connection.bytesRead === 0)
+  return closing !== undefined && (closing !== owner || connection.bytesRead === 0 || isAsking(connection))
 }
 
 function destroyUnlessKept(this: ServedConnection, error?: Error): ServedConnection {
@@ -49,7 +53,7 @@ function onConnectionClose(this: ServedConnection): void {
 }
 
 /** Makes the stream a connection of this worker's: it hears of its end, and nobody else destroys it. */
-export const own = (stream: DuplexStream, owner: NodeServer): ServedConnection => {
+export const own = (stream: Net.Socket, owner: NodeServer): ServedConnection => {
   const connection = Object.assign(stream, { [OWNER]: owner, destroy: destroyUnlessKept }) as ServedConnection
   // an error that nobody listens for ends that connection, and nothing else
   connection.on("error", constVoid)

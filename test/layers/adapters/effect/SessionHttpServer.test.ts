@@ -169,7 +169,13 @@ describe("SessionHttpServer", () => {
         const request = Http.request({ host: "sluice.test", agent, path: "/" })
         request.end()
         const message = await response(request)
-        await settled()
+        const stalled = async () => {
+          for (let before = -1; produced !== before;) {
+            before = produced
+            for (let i = 0; i < 20; i++) await settled()
+          }
+        }
+        await stalled()
         const before = produced
         await settled()
         assert.strictEqual(produced, before)
@@ -303,7 +309,7 @@ describe("SessionHttpServer", () => {
       }))
 
     it("end their side before the response: otherwise the connection ends, as it does on a socket", () =>
-      withServer({}, (_request, response) => void setImmediate(() => response.end("late")), async ({ dial }) => {
+      withServer({}, (_request, response) => void setTimeout(() => response.end("late"), 50), async ({ dial }) => {
         const client = raw(dial())
         client.duplex.end(get("/"))
         await settled()

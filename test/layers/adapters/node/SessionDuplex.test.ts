@@ -1,4 +1,4 @@
-import { afterEach, assert, beforeEach, describe, it, vi } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import * as Crypto from "node:crypto"
 import { once } from "node:events"
 import { finished, pipeline, Readable, Transform, Writable } from "node:stream"
@@ -88,9 +88,6 @@ describe("SessionDuplex", () => {
       const { duplex, peer, session } = one(1000, { highWaterMark: 100 })
       peer.write(pattern(1000))
       await settled()
-      assert.strictEqual(session.available, 1000)
-      duplex.read(0)
-      await settled()
       // one chunk of what was there: a fifo's worth at most above the mark
       const held = duplex.readableLength
       assert.isAtLeast(held, 100)
@@ -127,8 +124,8 @@ describe("SessionDuplex", () => {
       assert.strictEqual(await text(duplex), "early")
     })
 
-    it("sees bytes whose edge came while it was not reading", async () => {
-      const { duplex, peer, session } = one()
+    it("reads nothing before somebody asks, where it is made paused", async () => {
+      const { duplex, peer, session } = one(undefined, { pauseOnCreate: true })
       peer.write(Buffer.from("one"))
       await settled()
       assert.strictEqual(session.edges.readable, 1)
@@ -157,25 +154,6 @@ describe("SessionDuplex", () => {
       assert.strictEqual(got, sent)
     })
 
-    it("goes on when a reader asks for more from inside `data` and then puts back more than the stream holds", async () => {
-      const { duplex, peer } = one(64, { highWaterMark: 4 })
-      let got = ""
-      duplex.once("data", () => {
-        duplex.pause()
-        duplex.read(0)
-        duplex.unshift(Buffer.from("put back "))
-        duplex.on("data", (chunk: Buffer) => got += chunk.toString())
-        setImmediate(() => duplex.resume())
-      })
-      await settled()
-      peer.write(Buffer.from("first"))
-      await settled()
-      peer.write(Buffer.from("second"))
-      await settled()
-      assert.strictEqual(got, "put back second")
-      duplex.destroy()
-    })
-
     it("reads with `readable` and `read(n)`", async () => {
       const { duplex, peer } = one(5)
       const sent = "0123456789abcdef"
@@ -192,17 +170,21 @@ describe("SessionDuplex", () => {
       assert.strictEqual(got, sent)
     })
 
-    it("moves at an edge what was there at the edge, and does not stay for a peer that writes as fast", async () => {
-      const { duplex, peer, session } = one(8)
+    it("hands on in a turn what was there then, and does not stay for a peer that writes as fast", async () => {
+      const { duplex, peer } = one(8)
       let turns = 0
+      let others = 0
+      const other = () => {
+        others++
+        if (turns < 100) setImmediate(other)
+      }
       duplex.on("data", () => {
         if (turns++ < 100) peer.write(Buffer.from("more"))
       })
-      await settled()
       peer.write(Buffer.from("more"))
-      await settled()
-      assert.strictEqual(turns, 101)
-      assert.isAtLeast(session.edges.readable, 101)
+      setImmediate(other)
+      await new Promise<void>((resolve) => void duplex.on("data", () => turns > 100 && resolve()))
+      assert.isAtLeast(others, 100)
       duplex.destroy()
     })
   })
@@ -292,22 +274,15 @@ describe("SessionDuplex", () => {
       assert.strictEqual(peer.reset, "reset by peer")
     })
 
-    it("resets the connection when it is destroyed with an error", async () => {
+    it("ends in order when it is destroyed with an error, as a socket does", async () => {
       const { duplex, peer } = one()
       const events = record(duplex)
-      duplex.destroy(Object.assign(new Error("no more"), { code: "ENOMORE" }))
-      await settled()
-      assert.strictEqual(peer.reset, "reset by peer")
-      assert.deepStrictEqual(events, ["error ENOMORE", "close"])
-    })
-
-    it("closes in order after an error, when it is told to and all is on its way", async () => {
-      const { duplex, peer } = one(undefined, { abortOnError: false })
       duplex.write("400 and why")
-      duplex.destroy(new Error("nonsense"))
+      duplex.destroy(Object.assign(new Error("no more"), { code: "ENOMORE" }))
       await settled()
       assert.isUndefined(peer.reset)
       assert.strictEqual(drained(peer), "400 and why")
+      assert.deepStrictEqual(events, ["error ENOMORE", "close"])
     })
 
     it("destroySoon ends this side, waits until all is on its way, then gives the session up", async () => {
@@ -350,13 +325,13 @@ describe("SessionDuplex", () => {
       assertReleased(duplex, session)
     })
 
-    it("tells the callback of a write that a destroy cut off, after `close`", async () => {
+    it("tells the callback of a write that a destroy cut off, before `close`, as a socket does", async () => {
       const { duplex, events } = one(4)
       duplex.write("too long", (error) => events.push(`write ${code(error)}`))
       duplex.write("buffered", (error) => events.push(`buffered ${code(error)}`))
       duplex.destroy()
       await settled()
-      assert.deepStrictEqual(events, ["close", "write ERR_STREAM_DESTROYED", "buffered ERR_STREAM_DESTROYED"])
+      assert.deepStrictEqual(events, ["write ECANCELED", "buffered ECANCELED", "close"])
     })
   })
 
@@ -367,7 +342,6 @@ describe("SessionDuplex", () => {
       const [error] = await once(duplex, "error")
       assert.strictEqual(code(error), "ECONNRESET")
       assert.include(error.message, "reset by peer")
-      assert.deepStrictEqual(session.calls, ["abort"])
       assertReleased(duplex, session)
     })
 
@@ -422,7 +396,7 @@ describe("SessionDuplex", () => {
       await settled()
       peer.abort()
       await settled()
-      assert.deepStrictEqual(events, ["error ECONNRESET", "close", "write ECONNRESET"])
+      assert.deepStrictEqual(events, ["error ECONNRESET", "write ECANCELED", "close"])
     })
 
     it("is told when somebody else gives its session up", async () => {
@@ -540,7 +514,7 @@ describe("SessionDuplex", () => {
       assert.strictEqual(code(caught), "ECONNRESET")
     })
 
-    it("finished says nothing, a premature close, or the error", async () => {
+    it("finished says nothing, or the error", async () => {
       const whole = one()
       const done = new Promise<unknown>((resolve) => void finished(whole.duplex, resolve))
       whole.duplex.resume().end()
@@ -551,7 +525,7 @@ describe("SessionDuplex", () => {
       const closed = new Promise<unknown>((resolve) => void finished(cut.duplex, resolve))
       cut.duplex.write("too long")
       cut.duplex.destroy()
-      assert.strictEqual(code(await closed), "ERR_STREAM_PREMATURE_CLOSE")
+      assert.strictEqual(code(await closed), "ECANCELED")
 
       const broken = one()
       const reset = new Promise<unknown>((resolve) => void finished(broken.duplex, resolve))
@@ -580,97 +554,20 @@ describe("SessionDuplex", () => {
     })
   })
 
-  describe("timeouts", () => {
-    beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] }))
-    afterEach(() => void vi.useRealTimers())
-
-    it("emits `timeout` after a while without bytes, again after more bytes, and is not destroyed by it", async () => {
-      const { duplex, events, peer } = one()
-      duplex.resume()
-      assert.strictEqual(duplex.setTimeout(10), duplex)
-      assert.strictEqual(duplex.timeout, 10)
-      const steps: ReadonlyArray<() => unknown> = [
-        () => {},
-        () => peer.write(Buffer.from("x")),
-        () => duplex.write("y")
-      ]
-      for (const [i, step] of steps.entries()) {
-        step()
-        await settled()
-        vi.advanceTimersByTime(9)
-        assert.strictEqual(events.length, i)
-        vi.advanceTimersByTime(100)
-        assert.strictEqual(events.length, i + 1)
-      }
-      assert.deepStrictEqual(events, ["timeout", "timeout", "timeout"])
-      assert.isFalse(duplex.destroyed)
-      duplex.destroy()
-    })
-
-    it("starts anew with everything that is read, and with everything that goes out of a write that waits", async () => {
-      const { duplex, events, peer } = one(4)
-      duplex.resume()
-      duplex.setTimeout(10)
-      duplex.write("0123456789abcdef")
-      for (let i = 0; i < 3; i++) {
-        await settled()
-        vi.advanceTimersByTime(9)
-        peer.read(3)
-      }
-      for (let i = 0; i < 3; i++) {
-        await settled()
-        vi.advanceTimersByTime(9)
-        peer.write(Buffer.from("x"))
-      }
-      await settled()
-      assert.deepStrictEqual(events, [])
-      vi.advanceTimersByTime(10)
-      assert.deepStrictEqual(events, ["timeout"])
-      duplex.destroy()
-    })
-
-    it("has no timer unless a timeout is set, and one at most", () => {
-      const { duplex } = one()
-      assert.strictEqual(vi.getTimerCount(), 0)
-      duplex.setTimeout(0)
-      assert.strictEqual(vi.getTimerCount(), 0)
-      for (const msecs of [50, 50, 60, 2 ** 40]) {
-        duplex.setTimeout(msecs)
-        assert.strictEqual(vi.getTimerCount(), 1)
-      }
-      duplex.setTimeout(0)
-      assert.strictEqual(vi.getTimerCount(), 0)
-      duplex.setTimeout(50)
-      duplex.destroy()
-      assert.strictEqual(vi.getTimerCount(), 0)
-      duplex.setTimeout(50)
-      assert.strictEqual(vi.getTimerCount(), 0)
-    })
-
-    it("calls a callback once, and not at all when it was taken away with 0", () => {
-      const { duplex, events } = one()
-      let calls = 0
-      const count = () => calls++
-      duplex.setTimeout(5, count)
-      duplex.setTimeout(0, count)
-      vi.advanceTimersByTime(5)
-      assert.deepStrictEqual(events, [])
-      duplex.setTimeout(5, count)
-      vi.advanceTimersByTime(5)
-      duplex.setTimeout(6)
-      vi.advanceTimersByTime(6)
-      assert.strictEqual(calls, 1)
-      assert.deepStrictEqual(events, ["timeout", "timeout"])
-      duplex.destroy()
-    })
-
-    it("refuses a timeout that is no number of milliseconds", () => {
-      const { duplex } = one()
-      for (const wrong of [-1, NaN, Infinity, "5" as unknown as number]) {
-        assert.throws(() => duplex.setTimeout(wrong), /a timeout is a number of milliseconds/)
-      }
-      duplex.destroy()
-    })
+  it("starts its timeout anew with everything that is read, and that goes out of a write that waits", async () => {
+    const { duplex, events, peer } = one(4)
+    duplex.resume()
+    duplex.setTimeout(200)
+    duplex.write("0123456789abcdef")
+    for (let i = 0; i < 4; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 60))
+      if (i < 2) peer.read(3)
+      else peer.write(Buffer.from("x"))
+    }
+    assert.deepStrictEqual(events, [])
+    await once(duplex, "timeout")
+    assert.isFalse(duplex.destroyed)
+    duplex.destroy()
   })
 
   describe("as a socket", () => {
