@@ -66,7 +66,11 @@ const run = Effect.gen(function*() {
     spin: SPIN,
     stop: () => void Deferred.doneUnsafe(stop, Effect.void),
     report: (error) => void logError(Effect.logError("an application's session handler threw", error)),
-    fault: (detail) => void Deferred.doneUnsafe(stop, Exit.fail(new WorkerExit({ reason: "Crashed", detail })))
+    fault: (detail) => {
+      // at once: the application may take its time to end
+      parentPort!.postMessage({ _tag: "Failed", reason: "Crashed", detail } satisfies ThreadStatus)
+      Deferred.doneUnsafe(stop, Exit.fail(new WorkerExit({ reason: "Crashed", detail })))
+    }
   })
   loop.wake()
   const app = yield* AppModules.load({ _tag: "Url", url }, yield* NodeListen.make(sessions, start.suggested === true))

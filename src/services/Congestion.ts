@@ -44,13 +44,20 @@ export interface Outgoing {
 }
 
 /**
- * The postponed messages have reached their bound (M9), or a segment could not be handed over (M5).
+ * The postponed messages have reached their bound (M9), a segment could not be handed over (M5), or the worker has made
+ * its queue unusable.
  *
  * @category errors
  * @since 0.1.0
  */
 export class Unresponsive extends Schema.TaggedError<Unresponsive>()("Unresponsive", {
-  reason: Schema.Literals(["postponed-messages", "postponed-bytes", "hand-over-failed", "queue-closed"]),
+  reason: Schema.Literals([
+    "postponed-messages",
+    "postponed-bytes",
+    "hand-over-failed",
+    "queue-closed",
+    "queue-corrupt"
+  ]),
   limit: Schema.Int
 }) {
   override get message(): string {
@@ -63,6 +70,8 @@ export class Unresponsive extends Schema.TaggedError<Unresponsive>()("Unresponsi
         return "the worker is gone and can't be given a segment"
       case "queue-closed":
         return "the worker has closed its queue"
+      case "queue-corrupt":
+        return "the worker's queue is corrupt: its reader's position makes no sense"
     }
   }
 }

@@ -24,7 +24,9 @@
  * | flags | 2 | `WANT_AT` | a position |
  *
  * Here is the layout; the ends are in `FifoProducer` and `FifoConsumer`. They check what the other side wrote before
- * they use it, and throw {@link FifoCorrupt} when it makes no sense.
+ * they use it, and throw {@link FifoCorrupt} when it makes no sense. A word may also be possible and wrong: a flag that
+ * says that the other side was told when it was not. The producer, which waits for the consumer in either direction,
+ * looks after that at intervals (`overdue`, `roomCame`).
  */
 
 export const TAIL = 0
@@ -61,6 +63,8 @@ export interface Words {
   readonly producer: number
   readonly consumer: number
   readonly flags: number
+  /** Hears of what makes no sense, before {@link FifoCorrupt} is thrown to whoever uses the fifo. */
+  readonly onCorrupt?: ((error: FifoCorrupt) => void) | undefined
 }
 
 /** Where a block is. */

@@ -25,10 +25,13 @@ export class FifoConsumer {
   readonly #consumer: number
   readonly #flags: number
   readonly #view: View
+  readonly #onCorrupt: Words["onCorrupt"]
   #head: number
   #epoch: number
   #size = 0
   #bytes: Uint8Array | undefined
+  /** Where the head was at the last look that found bytes. */
+  #lookedAt: number | undefined
 
   constructor(words: Words, bound: number, view: View) {
     this.bound = bound
@@ -37,6 +40,7 @@ export class FifoConsumer {
     this.#consumer = words.consumer
     this.#flags = words.flags
     this.#view = view
+    this.#onCorrupt = words.onCorrupt
     this.#head = Atomics.load(this.#words, this.#consumer + HEAD)
     this.#epoch = 0
   }
@@ -49,8 +53,14 @@ export class FifoConsumer {
   /** Bytes in the fifo. */
   get size(): number {
     const size = (Atomics.load(this.#words, this.#producer + TAIL) - this.#head) | 0
-    if (size < 0 || size > this.bound) throw new FifoCorrupt(`a fifo of ${this.bound} bytes claims to hold ${size}`)
+    if (size < 0 || size > this.bound) throw this.#corrupt(`a fifo of ${this.bound} bytes claims to hold ${size}`)
     return size
+  }
+
+  #corrupt(why: string): FifoCorrupt {
+    const error = new FifoCorrupt(why)
+    this.#onCorrupt?.(error)
+    return error
   }
 
   /**
@@ -73,7 +83,7 @@ export class FifoConsumer {
         if (((epoch - 1) | 0) !== this.#epoch) this.#enter((epoch - 1) | 0)
       }
     }
-    if (this.#bytes === undefined) throw new FifoCorrupt("a fifo holds bytes and has no block")
+    if (this.#bytes === undefined) throw this.#corrupt("a fifo holds bytes and has no block")
     const at = this.#head & (this.#size - 1)
     return this.#bytes.subarray(at, at + Math.min(until, max, this.#size - at))
   }
@@ -98,7 +108,7 @@ export class FifoConsumer {
     if (
       bytes === undefined || size <= 0 || (size & (size - 1)) !== 0 || offset < 0 || offset + size > bytes.length
     ) {
-      throw new FifoCorrupt(`a fifo's block is said to be at ${offset} of segment ${segment}, ${size} bytes long`)
+      throw this.#corrupt(`a fifo's block is said to be at ${offset} of segment ${segment}, ${size} bytes long`)
     }
     this.#epoch = epoch
     this.#size = size
@@ -137,5 +147,13 @@ export class FifoConsumer {
   /** Clears the event flag and returns whether it was set, for a reader that is woken and has to find out why. */
   takeEvent(): boolean {
     return Atomics.exchange(this.#words, this.#flags + EVENT, 0) !== 0
+  }
+
+  /** To be called at intervals: whether bytes have been there since the last call, and none of them were read. */
+  stands(): boolean {
+    if (this.size === 0) return false
+    const stands = this.#head === this.#lookedAt
+    this.#lookedAt = this.#head
+    return stands
   }
 }

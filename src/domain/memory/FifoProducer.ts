@@ -35,6 +35,7 @@ export class FifoProducer {
   readonly #producer: number
   readonly #consumer: number
   readonly #flags: number
+  readonly #onCorrupt: Words["onCorrupt"]
   /** `undefined`: the fifo is whole, its one block stays. */
   readonly #blocks: Blocks | undefined
   #tail: number
@@ -46,6 +47,10 @@ export class FifoProducer {
   #start: number
   /** Whether a reserved stretch is still to be committed: its block must stay where it is. */
   #reserved = false
+  /** The position that the consumer was asked to tell of. */
+  #waitsFor: number | undefined
+  /** Where the head was at the last look that found bytes. */
+  #lookedAt: number | undefined
 
   constructor(words: Words, bound: number, blocks: Blocks | undefined) {
     this.bound = bound
@@ -54,6 +59,7 @@ export class FifoProducer {
     this.#consumer = words.consumer
     this.#flags = words.flags
     this.#blocks = blocks
+    this.#onCorrupt = words.onCorrupt
     this.#tail = this.#words[this.#producer + TAIL]!
     this.#head = this.#tail
     this.#start = this.#tail
@@ -72,8 +78,14 @@ export class FifoProducer {
   /** Bytes in the fifo. */
   get size(): number {
     const size = (this.#tail - this.#loadHead()) | 0
-    if (size < 0 || size > this.bound) throw new FifoCorrupt(`a fifo of ${this.bound} bytes claims to hold ${size}`)
+    if (size < 0 || size > this.bound) throw this.#corrupt(`a fifo of ${this.bound} bytes claims to hold ${size}`)
     return size
+  }
+
+  #corrupt(why: string): FifoCorrupt {
+    const error = new FifoCorrupt(why)
+    this.#onCorrupt?.(error)
+    return error
   }
 
   /** Bytes that may still be enqueued before the bound; there may not be memory for all of them. */
@@ -94,7 +106,7 @@ export class FifoProducer {
   #loadHead(): number {
     const head = Atomics.load(this.#words, this.#consumer + HEAD)
     if (((head - this.#head) | 0) < 0 || ((this.#tail - head) | 0) < 0) {
-      throw new FifoCorrupt(`a fifo's head moved from ${this.#head} to ${head} with its tail at ${this.#tail}`)
+      throw this.#corrupt(`a fifo's head moved from ${this.#head} to ${head} with its tail at ${this.#tail}`)
     }
     this.#head = head
     if (((head - this.#start) | 0) >= 0) this.#endPrevious()
@@ -250,12 +262,35 @@ export class FifoProducer {
 
   /** Whether the consumer will tell when its head has reached `at`; `false` when it has already. */
   #wants(at: number): boolean {
+    this.#waitsFor = at
     this.#words[this.#flags + WANT_AT] = at
     Atomics.store(this.#words, this.#flags + WANT, 1)
     // look again: a head that moved before the flag was set is not signalled
     if (((this.#loadHead() - at) | 0) < 0) return true
     // the consumer may have seen the flag all the same, and then it tells
     return Atomics.exchange(this.#words, this.#flags + WANT, 0) === 0
+  }
+
+  /**
+   * To be called at intervals: whether the consumer is to be told once more that there are bytes. They have been there
+   * since the last call, none were read, and the consumer has not looked since it was told; or what says how many there
+   * are was written over, and is stated again.
+   */
+  overdue(): boolean {
+    if (this.#head === this.#tail || this.size === 0) return false
+    const tail = this.#producer + TAIL
+    const isHidden = Atomics.load(this.#words, tail) !== this.#tail
+    if (isHidden) Atomics.store(this.#words, tail, this.#tail)
+    const stands = this.#head === this.#lookedAt
+    this.#lookedAt = this.#head
+    return isHidden || stands && Atomics.load(this.#words, this.#flags + EVENT) !== 0
+  }
+
+  /** To be called at intervals: whether the head has come to where {@link wait} asked for, told or not. Says so once. */
+  roomCame(): boolean {
+    if (this.#waitsFor === undefined || ((this.#loadHead() - this.#waitsFor) | 0) < 0) return false
+    this.#waitsFor = undefined
+    return true
   }
 
   /** Whether the consumer has still to tell what {@link wait} asked for. */

@@ -6,6 +6,7 @@
  * @since 0.1.0
  */
 import {
+  CHECK,
   CLOSED,
   CONTROL_HEAD,
   CONTROL_SLOT,
@@ -15,6 +16,7 @@ import {
   HEAD,
   IDLE,
   INDEX,
+  INDEX_SLOT,
   IO_HEAD,
   IO_SLOT,
   IO_TAIL,
@@ -56,26 +58,30 @@ export class QueueConsumer {
   constructor(memory: QueueMemory, geometry: Geometry) {
     this.geometry = geometry
     this.#words = wordsOf(memory, geometry)
-    this.#ioStart = INDEX + geometry.indexQueue
+    this.#ioStart = INDEX + geometry.indexQueue * INDEX_SLOT
     this.#controlStart = this.#ioStart + geometry.ioRing * IO_SLOT
     this.#head = Atomics.load(this.#words, HEAD)
     this.#ioHead = Atomics.load(this.#words, IO_HEAD)
     this.#controlHead = Atomics.load(this.#words, CONTROL_HEAD)
   }
 
-  /** Messages that wait. */
+  /** Messages that wait, as the producer says. */
   get depth(): number {
-    return (Atomics.load(this.#words, TAIL) - this.#head) | 0
+    return this.#used(TAIL, this.#head, this.geometry.indexQueue)
   }
 
   /** IO-ring slots in use, as the producer says. */
   get ioDepth(): number {
-    return (Atomics.load(this.#words, IO_TAIL) - this.#ioHead) | 0
+    return this.#used(IO_TAIL, this.#ioHead, this.geometry.ioRing)
   }
 
   /** Control-ring slots in use, as the producer says. */
   get controlDepth(): number {
-    return (Atomics.load(this.#words, CONTROL_TAIL) - this.#controlHead) | 0
+    return this.#used(CONTROL_TAIL, this.#controlHead, this.geometry.controlRing)
+  }
+
+  #used(tail: number, head: number, size: number): number {
+    return Math.min((Atomics.load(this.#words, tail) - head) >>> 0, size)
   }
 
   /** Whether this side sleeps. */
@@ -83,14 +89,19 @@ export class QueueConsumer {
     return Atomics.load(this.#words, IDLE) === 1
   }
 
+  /** Whether an enqueue ends with `Closed`, whichever side has seen to that. */
+  get closed(): boolean {
+    return this.#words[CLOSED] === 1
+  }
+
   /**
    * Hands up to `max` messages to the sink and returns how many there were.
    *
-   * **Gotchas** Throws {@link QueueCorrupt} when positions, slots or lengths make no sense; the queue is then unusable.
+   * **Gotchas** Throws {@link QueueCorrupt} when positions, lengths or checks make no sense; the queue is then unusable.
    */
   drain(max: number, sink: Sink): number {
     const words = this.#words
-    const { indexQueue, ioRing, controlRing } = this.geometry
+    const { indexQueue } = this.geometry
     const waiting = (Atomics.load(words, TAIL) - this.#head) | 0
     if (waiting === 0) return 0
     if (waiting < 0 || waiting > indexQueue) throw new QueueCorrupt(`${waiting} messages in a queue of ${indexQueue}`)
@@ -98,34 +109,60 @@ export class QueueConsumer {
     let done = 0
     try {
       while (done < count) {
-        const entry = words[INDEX + (this.#head & (indexQueue - 1))]!
+        const at = INDEX + (this.#head & (indexQueue - 1)) * INDEX_SLOT
+        const entry = words[at]!
+        const check = words[at + 1]! ^ entry ^ CHECK
         this.#head = (this.#head + 1) | 0
         done++
-        if (entry < 0) {
-          const skipped = (entry - this.#controlHead) & POSITION
-          if (skipped >= controlRing) {
-            throw new QueueCorrupt(`control slot ${skipped} places ahead in a ring of ${controlRing}`)
-          }
-          const slot = this.#controlStart + (entry & (controlRing - 1)) * CONTROL_SLOT
-          const length = words[slot]!
-          if (length < 1 || length > CONTROL_WORDS) throw new QueueCorrupt(`control message of ${length} words`)
-          sink.control(words, slot + 1, length)
-          this.#controlHead = (this.#controlHead + skipped + 1) | 0
-        } else {
-          const skipped = (entry - this.#ioHead) & POSITION
-          if (skipped >= ioRing) throw new QueueCorrupt(`IO slot ${skipped} places ahead in a ring of ${ioRing}`)
-          const slot = this.#ioStart + (entry & (ioRing - 1)) * IO_SLOT
-          sink.io(words[slot]!, words[slot + 1]!, words[slot + 2]!, words[slot + 3]!)
-          this.#ioHead = (this.#ioHead + skipped + 1) | 0
-        }
+        if (entry < 0) this.#control(entry, check, sink)
+        else this.#io(entry, check, sink)
       }
     } finally {
       this.drained += done
-      words[IO_HEAD] = this.#ioHead
-      words[CONTROL_HEAD] = this.#controlHead
-      Atomics.store(words, HEAD, this.#head)
+      this.#show()
     }
     return done
+  }
+
+  #control(entry: number, check: number, sink: Sink): void {
+    if (((entry ^ this.#controlHead) & POSITION) !== 0) throw this.#misplaced("control", entry, this.#controlHead)
+    const words = this.#words
+    const slot = this.#controlStart + (entry & (this.geometry.controlRing - 1)) * CONTROL_SLOT
+    const length = words[slot]!
+    if (length < 1 || length > CONTROL_WORDS) throw new QueueCorrupt(`control message of ${length} words`)
+    let found = length
+    for (let word = slot + 1; word <= slot + length; word++) found ^= words[word]!
+    if (found !== check) throw new QueueCorrupt("a control message was overwritten")
+    this.#controlHead = (this.#controlHead + 1) | 0
+    sink.control(words, slot + 1, length)
+  }
+
+  #io(entry: number, check: number, sink: Sink): void {
+    if (((entry ^ this.#ioHead) & POSITION) !== 0) throw this.#misplaced("IO", entry, this.#ioHead)
+    const words = this.#words
+    const slot = this.#ioStart + (entry & (this.geometry.ioRing - 1)) * IO_SLOT
+    const kind = words[slot]!
+    const index = words[slot + 1]!
+    const generation = words[slot + 2]!
+    const argument = words[slot + 3]!
+    if ((kind ^ index ^ generation ^ argument) !== check) throw new QueueCorrupt("an IO event was overwritten")
+    this.#ioHead = (this.#ioHead + 1) | 0
+    sink.io(kind, index, generation, argument)
+  }
+
+  #misplaced(ring: string, entry: number, head: number): QueueCorrupt {
+    return new QueueCorrupt(`${ring} slot ${entry & POSITION} where slot ${head & POSITION} is the next one`)
+  }
+
+  #show(): void {
+    this.#words[IO_HEAD] = this.#ioHead
+    this.#words[CONTROL_HEAD] = this.#controlHead
+    Atomics.store(this.#words, HEAD, this.#head)
+  }
+
+  /** To be called at intervals: states again how far this side has read. */
+  look(): void {
+    this.#show()
   }
 
   /**

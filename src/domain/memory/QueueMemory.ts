@@ -21,13 +21,21 @@
  * | 33 | `WANTED` | both | 1: the producer found no room and wants to hear of some |
  * | 48 | `LOCK` | several producers | 0, or the id of the producer that holds it |
  * | 49 | `CLOSED` | either | 1: no message is taken any longer |
- * | 64 | index | producer | one word per slot: ring (bit 31, 1 = control) and ring position (31 bits) |
+ * | 64 | index | producer | 2 words per slot: ring (bit 31, 1 = control) and ring position (31 bits); the check |
  * | … | IO ring | producer | 4 words per slot: kind, index, generation, argument |
  * | … | control ring | producer | 128 words per slot: length in words, then the message |
  *
- * Positions are free-running 32-bit numbers; sizes are powers of two, so a slot is `position & (size - 1)`. A ring's
- * position is carried by the index entry, so a slot that was taken but never published is skipped with the next
- * message.
+ * Positions are free-running 32-bit numbers; sizes are powers of two, so a slot is `position & (size - 1)`.
+ *
+ * **What makes no sense is a fault.** Each side keeps the positions that it writes in private memory too, and never reads
+ * its own words. What it reads of the other side must be possible: a reader's head only goes forward, up to what was
+ * written; the next entry of the index queue names the next slot of its ring; the check, an exclusive or of the entry
+ * and the message's words, is right, so no message is acted upon that was overwritten in its slot.
+ *
+ * **What is lost is found.** A word may also hold a value that is possible and wrong: a reader that sleeps is not marked
+ * as idle, or a tail is less than what was published. So each side looks after its own words at intervals
+ * ({@link LOOK_INTERVAL}): it states them again, and a producer whose messages have waited since its last look rings,
+ * whatever `IDLE` says.
  *
  * @since 0.1.0
  */
@@ -60,12 +68,19 @@ export const Full = 2
  * @since 0.1.0
  */
 export const Closed = 3
+/**
+ * The consumer's positions make no sense: the queue can't be used any longer.
+ *
+ * @category results
+ * @since 0.1.0
+ */
+export const Corrupt = 4
 
 /**
  * @category models
  * @since 0.1.0
  */
-export type EnqueueResult = typeof Enqueued | typeof Locked | typeof Full | typeof Closed
+export type EnqueueResult = typeof Enqueued | typeof Locked | typeof Full | typeof Closed | typeof Corrupt
 
 /**
  * Slots of each part; powers of two from 1 to 65536.
@@ -146,6 +161,11 @@ export const INDEX = 64
  * @category constants
  * @since 0.1.0
  */
+export const INDEX_SLOT = 2
+/**
+ * @category constants
+ * @since 0.1.0
+ */
 export const IO_SLOT = 4
 /**
  * @category constants
@@ -162,6 +182,20 @@ export const CONTROL_BIT = 0x8000_0000
  * @since 0.1.0
  */
 export const POSITION = 0x7fff_ffff
+/**
+ * What the check of a message is begun with, so that memory which is all zeros holds no message.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const CHECK = 0x5eed_c0de
+/**
+ * Milliseconds between two looks of a side at its own words.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const LOOK_INTERVAL = 500
 
 /**
  * Bytes that a queue of this geometry takes.
@@ -170,7 +204,7 @@ export const POSITION = 0x7fff_ffff
  * @since 0.1.0
  */
 export const byteLength = (geometry: Geometry): number =>
-  4 * (INDEX + geometry.indexQueue + geometry.ioRing * IO_SLOT + geometry.controlRing * CONTROL_SLOT)
+  4 * (INDEX + geometry.indexQueue * INDEX_SLOT + geometry.ioRing * IO_SLOT + geometry.controlRing * CONTROL_SLOT)
 
 /**
  * A block of memory that holds a queue.
@@ -193,7 +227,7 @@ export const words = (memory: QueueMemory, geometry: Geometry): Int32Array =>
   new Int32Array(memory.buffer, memory.byteOffset, byteLength(geometry) / 4)
 
 /**
- * Thrown by `QueueConsumer.drain` when the other side wrote what no producer writes.
+ * Thrown when the other side wrote what no reader or writer of a queue writes.
  *
  * @category errors
  * @since 0.1.0

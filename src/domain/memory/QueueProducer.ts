@@ -6,12 +6,14 @@
  * @since 0.1.0
  */
 import {
+  CHECK,
   CLOSED,
   Closed,
   CONTROL_BIT,
   CONTROL_HEAD,
   CONTROL_SLOT,
   CONTROL_TAIL,
+  Corrupt,
   Enqueued,
   type EnqueueResult,
   Full,
@@ -19,10 +21,12 @@ import {
   HEAD,
   IDLE,
   INDEX,
+  INDEX_SLOT,
   IO_HEAD,
   IO_SLOT,
   IO_TAIL,
   POSITION,
+  QueueCorrupt,
   type QueueMemory,
   TAIL,
   WANTED,
@@ -60,6 +64,8 @@ export interface QueueOutlet {
   readonly controlDepth: number
   /** Whether the consumer sleeps. */
   readonly idle: boolean
+  /** Whether an enqueue ends with `Closed`, whichever side has seen to that. */
+  readonly closed: boolean
   /** Messages enqueued here since this end was made. */
   readonly enqueued: number
   /** Whether the consumer has dealt with every message up to this {@link position}. */
@@ -76,6 +82,13 @@ export interface QueueOutlet {
   wantRoom(): void
   /** Whether the consumer has not answered {@link wantRoom} yet. */
   readonly roomWanted: boolean
+  /**
+   * To be called at intervals: states again what this side has published, and rings if the consumer has taken nothing
+   * since the last call although messages wait. A consumer that stands still for long is rung for ever more rarely.
+   *
+   * **Gotchas** Throws `QueueCorrupt` when the consumer's positions make no sense.
+   */
+  look(): void
   /** From now on every enqueue ends with `Closed`; what is in the queue can still be read. */
   close(): void
 }
@@ -98,7 +111,17 @@ export class QueueProducer implements QueueWriter, QueueOutlet {
   #head: number
   #ioHead: number
   #controlHead: number
+  /** The tails that were published last. */
+  #shown: number
+  #ioShown: number
+  #controlShown: number
   #corked = 0
+  /** What makes no sense about the consumer's positions. */
+  #corrupt: string | undefined
+  /** How many looks on end have found that nothing was taken since the look before. */
+  #stuck = 0
+  /** Where the head was at the last look, if messages waited then. */
+  #lookedAt: number | undefined
   beforeVisible: (() => void) | undefined
   enqueued = 0
 
@@ -107,7 +130,7 @@ export class QueueProducer implements QueueWriter, QueueOutlet {
     this.geometry = geometry
     this.#words = wordsOf(memory, geometry)
     this.#ring = ring
-    this.#ioStart = INDEX + geometry.indexQueue
+    this.#ioStart = INDEX + geometry.indexQueue * INDEX_SLOT
     this.#controlStart = this.#ioStart + geometry.ioRing * IO_SLOT
     this.#tail = Atomics.load(this.#words, TAIL)
     this.#ioTail = Atomics.load(this.#words, IO_TAIL)
@@ -115,17 +138,26 @@ export class QueueProducer implements QueueWriter, QueueOutlet {
     this.#head = Atomics.load(this.#words, HEAD)
     this.#ioHead = Atomics.load(this.#words, IO_HEAD)
     this.#controlHead = Atomics.load(this.#words, CONTROL_HEAD)
+    this.#shown = this.#tail
+    this.#ioShown = this.#ioTail
+    this.#controlShown = this.#controlTail
   }
 
-  /** Goes on from where the queue stands in memory: another producer has written to it since. */
+  /** Goes on from where the queue stands in memory: another producer has written to it, and none writes to it now. */
   resume(): void {
     const words = this.#words
-    this.#tail = Atomics.load(words, TAIL)
-    this.#ioTail = words[IO_TAIL]!
-    this.#controlTail = words[CONTROL_TAIL]!
-    this.#head = Atomics.load(words, HEAD)
-    this.#ioHead = words[IO_HEAD]!
-    this.#controlHead = words[CONTROL_HEAD]!
+    const { indexQueue, ioRing, controlRing } = this.geometry
+    this.#tail = this.#shown = Atomics.load(words, TAIL)
+    this.#ioTail = this.#ioShown = words[IO_TAIL]!
+    this.#controlTail = this.#controlShown = words[CONTROL_TAIL]!
+    this.#ioHead = this.#resumed(this.#ioTail, words[IO_HEAD]!, ioRing)
+    this.#controlHead = this.#resumed(this.#controlTail, words[CONTROL_HEAD]!, controlRing)
+    this.#head = this.#resumed(this.#tail, Atomics.load(words, HEAD), indexQueue)
+  }
+
+  #resumed(tail: number, head: number, size: number): number {
+    if (((tail - head) >>> 0) > size) this.#fail(tail, head)
+    return head
   }
 
   get position(): number {
@@ -133,19 +165,28 @@ export class QueueProducer implements QueueWriter, QueueOutlet {
   }
 
   get depth(): number {
-    return (this.#tail - Atomics.load(this.#words, HEAD)) | 0
+    return this.#used(this.#tail, HEAD, this.geometry.indexQueue)
   }
 
   get ioDepth(): number {
-    return (this.#ioTail - Atomics.load(this.#words, IO_HEAD)) | 0
+    return this.#used(this.#ioTail, IO_HEAD, this.geometry.ioRing)
   }
 
   get controlDepth(): number {
-    return (this.#controlTail - Atomics.load(this.#words, CONTROL_HEAD)) | 0
+    return this.#used(this.#controlTail, CONTROL_HEAD, this.geometry.controlRing)
+  }
+
+  /** Slots in use. A head that makes no sense leaves none free. */
+  #used(tail: number, head: number, size: number): number {
+    return Math.min((tail - Atomics.load(this.#words, head)) >>> 0, size)
   }
 
   get idle(): boolean {
     return Atomics.load(this.#words, IDLE) === 1
+  }
+
+  get closed(): boolean {
+    return this.#words[CLOSED] === 1
   }
 
   passed(position: number): boolean {
@@ -153,51 +194,71 @@ export class QueueProducer implements QueueWriter, QueueOutlet {
   }
 
   io(kind: number, index: number, generation: number, argument: number): EnqueueResult {
+    if (this.closed) return Closed
+    if (!this.#hasRoom(false)) return this.#corrupt === undefined ? Full : Corrupt
     const words = this.#words
-    if (words[CLOSED] === 1) return Closed
-    if (!this.#hasRoom(false)) return Full
     const slot = this.#ioStart + (this.#ioTail & (this.geometry.ioRing - 1)) * IO_SLOT
     words[slot] = kind
     words[slot + 1] = index
     words[slot + 2] = generation
     words[slot + 3] = argument
-    words[INDEX + (this.#tail & (this.geometry.indexQueue - 1))] = this.#ioTail & POSITION
+    const entry = this.#ioTail & POSITION
     this.#ioTail = (this.#ioTail + 1) | 0
-    this.#leave()
+    this.#leave(entry, CHECK ^ kind ^ index ^ generation ^ argument)
     return Enqueued
   }
 
   control(message: Int32Array, length: number): EnqueueResult {
+    if (this.closed) return Closed
+    if (!this.#hasRoom(true)) return this.#corrupt === undefined ? Full : Corrupt
     const words = this.#words
-    if (words[CLOSED] === 1) return Closed
-    if (!this.#hasRoom(true)) return Full
     const slot = this.#controlStart + (this.#controlTail & (this.geometry.controlRing - 1)) * CONTROL_SLOT
     words[slot] = length
-    for (let i = 0; i < length; i++) words[slot + 1 + i] = message[i]!
-    words[INDEX + (this.#tail & (this.geometry.indexQueue - 1))] = CONTROL_BIT | (this.#controlTail & POSITION)
+    let check = CHECK ^ length
+    for (let i = 0; i < length; i++) {
+      const word = message[i]!
+      check ^= word
+      words[slot + 1 + i] = word
+    }
+    const entry = CONTROL_BIT | (this.#controlTail & POSITION)
     this.#controlTail = (this.#controlTail + 1) | 0
-    this.#leave()
+    this.#leave(entry, check)
     return Enqueued
   }
 
-  /** Compared without a sign: a head that claims to be past its tail leaves no room. */
   #hasRoom(control: boolean): boolean {
     const { indexQueue, ioRing, controlRing } = this.geometry
+    if (this.#corrupt !== undefined) return false
     if (((this.#tail - this.#head) >>> 0) >= indexQueue) {
-      this.#head = Atomics.load(this.#words, HEAD)
+      this.#head = this.#moved(this.#head, HEAD, this.#tail)
       if (((this.#tail - this.#head) >>> 0) >= indexQueue) return false
     }
     if (control) {
       if (((this.#controlTail - this.#controlHead) >>> 0) < controlRing) return true
-      this.#controlHead = Atomics.load(this.#words, CONTROL_HEAD)
+      this.#controlHead = this.#moved(this.#controlHead, CONTROL_HEAD, this.#controlTail)
       return ((this.#controlTail - this.#controlHead) >>> 0) < controlRing
     }
     if (((this.#ioTail - this.#ioHead) >>> 0) < ioRing) return true
-    this.#ioHead = Atomics.load(this.#words, IO_HEAD)
+    this.#ioHead = this.#moved(this.#ioHead, IO_HEAD, this.#ioTail)
     return ((this.#ioTail - this.#ioHead) >>> 0) < ioRing
   }
 
-  #leave(): void {
+  /** Where the consumer's head is now. It only goes forward, and not past what was written. */
+  #moved(from: number, word: number, tail: number): number {
+    const head = Atomics.load(this.#words, word)
+    if (((head - from) >>> 0) <= ((tail - from) >>> 0)) return head
+    this.#fail(tail, head, from)
+    return from
+  }
+
+  #fail(tail: number, head: number, from = head): void {
+    this.#corrupt ??= `its reader's position moved from ${from} to ${head} with ${tail} as the last one written`
+  }
+
+  #leave(entry: number, check: number): void {
+    const at = INDEX + (this.#tail & (this.geometry.indexQueue - 1)) * INDEX_SLOT
+    this.#words[at] = entry
+    this.#words[at + 1] = check ^ entry
     this.#tail = (this.#tail + 1) | 0
     this.enqueued++
     if (this.#corked === 0) this.#publish()
@@ -206,11 +267,17 @@ export class QueueProducer implements QueueWriter, QueueOutlet {
   /** The tail goes last: whoever sees it sees the slot, and a producer that dies before leaves nothing behind. */
   #publish(): void {
     this.beforeVisible?.()
-    const words = this.#words
-    words[IO_TAIL] = this.#ioTail
-    words[CONTROL_TAIL] = this.#controlTail
-    Atomics.store(words, TAIL, this.#tail)
-    if (Atomics.load(words, IDLE) === 1 && Atomics.compareExchange(words, IDLE, 1, 0) === 1) this.#ring()
+    this.#shown = this.#tail
+    this.#ioShown = this.#ioTail
+    this.#controlShown = this.#controlTail
+    this.#show()
+    if (Atomics.load(this.#words, IDLE) === 1 && Atomics.compareExchange(this.#words, IDLE, 1, 0) === 1) this.#ring()
+  }
+
+  #show(): void {
+    this.#words[IO_TAIL] = this.#ioShown
+    this.#words[CONTROL_TAIL] = this.#controlShown
+    Atomics.store(this.#words, TAIL, this.#shown)
   }
 
   cork(): void {
@@ -228,7 +295,19 @@ export class QueueProducer implements QueueWriter, QueueOutlet {
   wantRoom(): void {
     Atomics.store(this.#words, WANTED, 1)
     // this load is what makes sure that the next try sees the rings' heads, which are plain words
-    this.#head = Atomics.load(this.#words, HEAD)
+    this.#head = this.#moved(this.#head, HEAD, this.#tail)
+  }
+
+  look(): void {
+    this.#head = this.#moved(this.#head, HEAD, this.#shown)
+    this.#ioHead = this.#moved(this.#ioHead, IO_HEAD, this.#ioShown)
+    this.#controlHead = this.#moved(this.#controlHead, CONTROL_HEAD, this.#controlShown)
+    if (this.#corrupt !== undefined) throw new QueueCorrupt(this.#corrupt)
+    this.#show()
+    this.#stuck = this.#head === this.#lookedAt ? this.#stuck + 1 : 0
+    this.#lookedAt = this.#head === this.#shown ? undefined : this.#head
+    // at the first look, the second, the fourth: a consumer that is busy with something else is not to find a pile
+    if (this.#stuck > 0 && (this.#stuck & (this.#stuck - 1)) === 0) this.#ring()
   }
 
   get roomWanted(): boolean {

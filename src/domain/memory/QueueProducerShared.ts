@@ -13,18 +13,22 @@
 import {
   CONTROL_HEAD,
   CONTROL_TAIL,
+  Enqueued,
   type EnqueueResult,
   type Geometry,
   HEAD,
   IDLE,
   INDEX,
+  INDEX_SLOT,
   IO_HEAD,
   IO_TAIL,
   LOCK,
   Locked,
   POSITION,
+  QueueCorrupt,
   type QueueMemory,
   TAIL,
+  WANTED,
   words as wordsOf
 } from "./QueueMemory.ts"
 import { type QueueOutlet, QueueProducer, type QueueWriter } from "./QueueProducer.ts"
@@ -76,6 +80,9 @@ export class QueueProducerShared implements QueueWriter, QueueOutlet {
   readonly #producer: QueueProducer
   /** The message that was enqueued just now found the consumer asleep. */
   #rings = false
+  /** Who held the lock at the last look, which could not take it, and how far the queue had come by then. */
+  #holder = 0
+  #heldAt = 0
   /** Enqueues that ended with `Locked`. */
   locked = 0
 
@@ -148,7 +155,7 @@ export class QueueProducerShared implements QueueWriter, QueueOutlet {
     // the head before the ring's head: the consumer moves them the other way round
     const waiting = Math.min((tail - Atomics.load(words, HEAD)) >>> 0, indexQueue)
     for (let back = 1; back <= waiting; back++) {
-      const entry = words[INDEX + ((tail - back) & (indexQueue - 1))]!
+      const entry = words[INDEX + ((tail - back) & (indexQueue - 1)) * INDEX_SLOT]!
       if (entry < 0 !== control) continue
       const claimed = words[control ? CONTROL_TAIL : IO_TAIL]!
       return (claimed - ((claimed - entry - 1) & POSITION)) | 0
@@ -156,24 +163,28 @@ export class QueueProducerShared implements QueueWriter, QueueOutlet {
     return Atomics.load(words, control ? CONTROL_HEAD : IO_HEAD)
   }
 
+  // where the queue stands, in whatever state the others are: the lock is not taken for it
+
   get position(): number {
-    this.#producer.resume()
-    return this.#producer.position
+    return Atomics.load(this.#words, TAIL)
   }
 
   get depth(): number {
-    this.#producer.resume()
-    return this.#producer.depth
+    return this.#used(TAIL, HEAD, this.geometry.indexQueue)
   }
 
   get ioDepth(): number {
-    this.#producer.resume()
-    return this.#producer.ioDepth
+    return this.#used(IO_TAIL, IO_HEAD, this.geometry.ioRing)
   }
 
   get controlDepth(): number {
-    this.#producer.resume()
-    return this.#producer.controlDepth
+    return this.#used(CONTROL_TAIL, CONTROL_HEAD, this.geometry.controlRing)
+  }
+
+  /** Slots in use. Positions that make no sense leave none free. */
+  #used(tail: number, head: number, size: number): number {
+    const from = Atomics.load(this.#words, head)
+    return Math.min((Atomics.load(this.#words, tail) - from) >>> 0, size)
   }
 
   passed(position: number): boolean {
@@ -182,6 +193,10 @@ export class QueueProducerShared implements QueueWriter, QueueOutlet {
 
   get idle(): boolean {
     return this.#producer.idle
+  }
+
+  get closed(): boolean {
+    return this.#producer.closed
   }
 
   get enqueued(): number {
@@ -203,11 +218,37 @@ export class QueueProducerShared implements QueueWriter, QueueOutlet {
   flush(): void {}
 
   wantRoom(): void {
-    this.#producer.wantRoom()
+    Atomics.store(this.#words, WANTED, 1)
   }
 
   get roomWanted(): boolean {
     return this.#producer.roomWanted
+  }
+
+  /**
+   * To be called at intervals: rings if the consumer has taken nothing since the last call although messages wait.
+   *
+   * **Gotchas** Throws `QueueCorrupt` when the consumer's positions make no sense, or when one producer has held the
+   * lock since the last call: whichever it was is no longer there, or never was.
+   */
+  look(): void {
+    if (!this.#lock()) return this.#lookAtLock()
+    this.#holder = 0
+    try {
+      this.#producer.look()
+    } finally {
+      this.#unlock(Enqueued)
+    }
+  }
+
+  #lookAtLock(): void {
+    const holder = Atomics.load(this.#words, LOCK)
+    const tail = Atomics.load(this.#words, TAIL)
+    if (holder !== 0 && holder === this.#holder && tail === this.#heldAt) {
+      throw new QueueCorrupt(`its lock is held by ${holder}, which does not release it`)
+    }
+    this.#holder = holder
+    this.#heldAt = tail
   }
 
   close(): void {

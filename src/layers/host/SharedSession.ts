@@ -235,6 +235,19 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
     super.freeMemory()
   }
 
+  /**
+   * Looks after the rx fifo; to be called at intervals, with whether the worker has read its queue. The connection goes
+   * on if there is room that it was not told of, and the worker is told once more of bytes that it has not looked at.
+   */
+  look(isRead: boolean): void {
+    const rx = this.#rx
+    if (rx === undefined || !this.isOpen) return
+    if (rx.roomCame()) this.connection.resume()
+    if (!isRead || !rx.overdue()) return
+    if (this.#other !== undefined) this.#other.connection.send()
+    else this.worker.congestion.sendIo(Message.Rx, this.handle, this.isLive)
+  }
+
   /** Gives idle rx memory back; `false` while there is some left to look at later. */
   trim(): boolean {
     const received = this.#received

@@ -255,8 +255,27 @@ export class LiveWorker {
 
   /** Gives back the memory of rx fifos that have received nothing since the last call. */
   trim(): void {
+    this.#forHot((session) => {
+      if (session.trim()) this.hot.delete(session)
+    })
+  }
+
+  /**
+   * Looks after what is shared with the worker; to be called at intervals. Whatever was lost between the two, because a
+   * word in shared memory was written over, is made good here, or found to be a fault.
+   */
+  look(): void {
+    this.#reader.look()
+    // so that a report can tell how long the worker has stood still
+    void this.sinceProgress
+    const { depth } = this.queue.toWorker
+    const isRead = depth === 0 && !this.congestion.congested()
+    this.#forHot((session) => session.look(isRead))
+  }
+
+  #forHot(step: (session: SharedSession) => void): void {
     try {
-      for (const session of this.hot) if (session.trim()) this.hot.delete(session)
+      for (const session of this.hot) step(session)
     } catch (error) {
       if (!(error instanceof Fifo.FifoCorrupt)) throw error
       this.fault(`session memory is corrupt: ${error.message}`)

@@ -48,6 +48,22 @@ export class WorkerReader {
     return this.#loop.wake
   }
 
+  /**
+   * Looks after the worker's queues, as if the worker had rung; to be called at intervals. What the worker has failed
+   * to say with a ring is found here, and a worker that has missed one is rung again.
+   */
+  look(): void {
+    const { toHost, toWorker } = this.#worker.queue
+    this.wake()
+    if (toHost.closed || toWorker.closed) return this.#worker.fault("the worker has closed its queue")
+    toHost.look()
+    try {
+      toWorker.look()
+    } catch (error) {
+      this.#failed(error)
+    }
+  }
+
   /** Reads nothing more. */
   end(): void {
     this.#loop.end()
@@ -72,11 +88,13 @@ export class WorkerReader {
         return false
       },
       finish: () => toWorker.uncork(),
-      failed: (error) => {
-        if (!(error instanceof Mq.QueueCorrupt || error instanceof Fifo.FifoCorrupt)) throw error
-        this.#worker.fault(`the worker's queue is corrupt: ${error.message}`)
-      }
+      failed: this.#failed
     }, doorbell.soon)
+  }
+
+  readonly #failed = (error: unknown): void => {
+    if (!(error instanceof Mq.QueueCorrupt || error instanceof Fifo.FifoCorrupt)) throw error
+    this.#worker.fault(`the worker's queue is corrupt: ${error.message}`)
   }
 
   readonly #sink: Sink = {

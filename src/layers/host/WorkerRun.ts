@@ -12,6 +12,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
+import { LOOK_INTERVAL } from "../../domain/memory/QueueMemory.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import * as Notice from "../../domain/report/Notice.ts"
 import * as WorkerState from "../../domain/state/WorkerState.ts"
@@ -33,9 +34,6 @@ import type { HostRequests } from "./WorkerReader.ts"
 
 /** Milliseconds to wait for a worker that was told to stop before its thread is ended. */
 const STOP_TIMEOUT = 2000
-
-/** Milliseconds between two looks at whether a worker makes progress. */
-const SAMPLE_INTERVAL = 1000
 
 /** What a start needs of the host. */
 export interface RunHost {
@@ -127,12 +125,15 @@ export class WorkerRun {
   /** What is done for a worker at intervals, while it lives. */
   #watch(live: LiveWorker): Effect.Effect<void, never, Scope.Scope> {
     const { tables } = this.#host
-    const every = (millis: number, look: () => void) =>
-      Effect.sync(look).pipe(Effect.repeat(Schedule.spaced(millis)), Effect.forkScoped)
+    const every = (millis: number, step: () => void) =>
+      Effect.sync(step).pipe(
+        Effect.catchDefect((error) => Effect.logError("looking after a worker has failed", error)),
+        Effect.repeat(Schedule.spaced(millis)),
+        Effect.forkScoped
+      )
     return Effect.all([
       every(this.#app.options.segment.trimInterval, () => live.trim()),
-      // sampled, so that a report can tell how long a worker has stood still
-      every(SAMPLE_INTERVAL, () => live.sinceProgress),
+      every(LOOK_INTERVAL, () => live.look()),
       SubscriptionRef.changes(live.congestion.state).pipe(
         Stream.runForEach((state) => Effect.sync(() => state._tag === "Clear" && tables.admit())),
         Effect.forkScoped

@@ -34,7 +34,7 @@ export interface InProcessOptions {
   readonly start: WorkerPlace.WorkerStart
   readonly module: AppModule
   readonly place:
-    & Pick<WorkerPlace.WorkerPlace, "doorbell" | "receive" | "pace" | "receiveCertificates" | "receiveSocket">
+    & Pick<WorkerPlace.WorkerPlace, "doorbell" | "receive" | "pace" | "looks" | "receiveCertificates" | "receiveSocket">
     & {
       /** A link that the host has handed over. */
       readonly link: (number: number) => Pick<Link, "inbox" | "bell"> | undefined
@@ -83,7 +83,8 @@ export const layerFrom = (options: InProcessOptions): Layer.Layer<AppWorker> =>
           spin: 0,
           stop: () => void Deferred.doneUnsafe(stop, Effect.void),
           report: (error) => void logError(Effect.logError("an application's session handler threw", error)),
-          fault: (detail) => void Deferred.doneUnsafe(stop, Exit.fail(new WorkerExit({ reason: "Crashed", detail })))
+          // at once: the application may take its time to end
+          fault: (detail) => void Deferred.doneUnsafe(exit, Exit.fail(new WorkerExit({ reason: "Crashed", detail })))
         })
         detach = () => loop.detach()
         loop.wake()

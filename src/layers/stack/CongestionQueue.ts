@@ -95,7 +95,7 @@ class CongestionQueue implements CongestionShape {
     if (!this.#flag.raised) {
       const result = this.#queue.control(this.#words, length, attachment)
       if (result === Mq.Enqueued) return this.#delivered()
-      if (result === Mq.Closed) return this.#releaseClosed(cleanUp)
+      if (result === Mq.Closed || result === Mq.Corrupt) return this.#releaseUnusable(result, cleanUp)
       if (result === "hand-over-failed") {
         this.#giveUp(result, 0)
         return this.#release(cleanUp, result)
@@ -114,7 +114,7 @@ class CongestionQueue implements CongestionShape {
     if (!this.#flag.raised) {
       const result = this.#queue.io(kind, session)
       if (result === Mq.Enqueued) return this.#delivered()
-      if (result === Mq.Closed) return this.#releaseClosed(undefined)
+      if (result === Mq.Closed || result === Mq.Corrupt) return this.#releaseUnusable(result, undefined)
     }
     return this.#postpone({ _tag: "Io", kind, session, live, bytes: IO_BYTES })
   }
@@ -125,8 +125,8 @@ class CongestionQueue implements CongestionShape {
   }
 
   /** If the host has not closed the queue, only the worker can have done so: it is to be offered nothing more. */
-  #releaseClosed(cleanUp: (() => void) | undefined): Sent {
-    this.#giveUp("queue-closed", 0)
+  #releaseUnusable(result: Unusable, cleanUp: (() => void) | undefined): Sent {
+    this.#giveUp(whyUnusable(result), 0)
     return this.#release(cleanUp, "worker-gone")
   }
 
@@ -197,8 +197,8 @@ class CongestionQueue implements CongestionShape {
       if (result === Mq.Enqueued) {
         this.#dropHead(entry)
         this.ledger.delivered++
-      } else if (result === Mq.Closed) {
-        if (!this.#closed) this.#giveUp("queue-closed", 0)
+      } else if (result === Mq.Closed || result === Mq.Corrupt) {
+        if (!this.#closed) this.#giveUp(whyUnusable(result), 0)
         this.#releaseHead(entry, "worker-gone")
       } else if (result === "hand-over-failed") {
         this.#cut = true
@@ -279,6 +279,12 @@ class CongestionQueue implements CongestionShape {
     congestedMillis: this.#flag.millis
   })
 }
+
+/** Results after which nothing can be sent any more. */
+type Unusable = typeof Mq.Closed | typeof Mq.Corrupt
+
+const whyUnusable = (result: Unusable): Unresponsive["reason"] =>
+  result === Mq.Closed ? "queue-closed" : "queue-corrupt"
 
 const cleanUpOf = (entry: Postponed): (() => void) | undefined => entry._tag === "Control" ? entry.cleanUp : undefined
 

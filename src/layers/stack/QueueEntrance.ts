@@ -40,7 +40,7 @@ export class QueueEntrance {
     if (!this.#controlFits()) return Mq.Full
     if (!this.#handOver.give(attachment)) return "hand-over-failed"
     const result = this.#writer.control(words, length)
-    return result === Mq.Enqueued || result === Mq.Closed ? result : "handed-over"
+    return result === Mq.Full || result === Mq.Locked ? "handed-over" : result
   }
 
   /** Whether a control message fits. Where nobody else writes to the queue, it still fits at the next step. */

@@ -201,6 +201,11 @@ export class Script implements WorkerScript {
     })
   }
 
+  /** See `WorkerPlace`. A slow worker is at a message, or waits for one. */
+  readonly looks = (look: () => void): void => {
+    if (this.#delay === 0) this.#hear(look)
+  }
+
   /** The session client as the application sees it. */
   readonly between = (sessions: Sessions["Service"]): Sessions["Service"] => ({
     ...sessions,
@@ -275,6 +280,7 @@ export const layer = (script: Script) => (options: AppWorkerInProcess.InProcessO
           receiveSocket,
           doorbell: script.doorbell(doorbell),
           pace: script.pace,
+          looks: script.looks,
           link: (number) => {
             const handed = link(number)
             return handed && { inbox: handed.inbox, bell: script.bell(Bells.ofLink(handed.bell)) }

@@ -35,6 +35,7 @@ const memory: FifoMemory = {
   rxFifoSize: 0,
   txFifoSize: 0,
   view: () => undefined,
+  corrupt: () => {},
   hot: () => {},
   starved: () => {},
   blocks: {
@@ -112,7 +113,11 @@ export class CutThroughSession extends FifoSession {
   }
 
   protected override announce(tx: FifoProducer): void {
-    if (tx.raiseEvent()) this.#peer.signal(this.#peerSlot)
+    if (tx.raiseEvent()) this.tellBytes()
+  }
+
+  protected override tellBytes(): void {
+    this.#peer.signal(this.#peerSlot)
   }
 
   /** Whether the other side has given the session up. */
@@ -198,6 +203,16 @@ export class CutThroughSession extends FifoSession {
 
   lookForBytes(): void {
     if (this.rx?.takeEvent() === true) this.onReadable()
+  }
+
+  /** Looks after both fifos: the bit may have been cleared, or never set, by a worker that is not to be trusted. */
+  override check(): void {
+    try {
+      super.check()
+      if (this.rx?.stands() === true) this.onReadable()
+    } catch (error) {
+      this.#broken(error, undefined)
+    }
   }
 
   protected override released(): void {

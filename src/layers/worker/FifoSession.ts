@@ -28,6 +28,8 @@ export interface FifoMemory {
   readonly txFifoSize: number
   readonly view: Fifo.View
   readonly blocks: Fifo.Blocks
+  /** The host's words in a session's block make no sense: the worker can't go on. */
+  readonly corrupt: (error: Fifo.FifoCorrupt) => void
   /** The session holds tx memory now: look at it when idle memory is given back. */
   hot(session: FifoSession): void
   /** The session has bytes to write and there is no memory for them. */
@@ -114,13 +116,13 @@ export class FifoSession implements WorkerSession {
   }
 
   protected makeRx(): FifoConsumer {
-    const { rxFifoSize, view } = this.#memory
-    return new FifoConsumer(SessionBlock.rx(this.#segment, this.#offset), rxFifoSize, view)
+    const { corrupt: onCorrupt, rxFifoSize, view } = this.#memory
+    return new FifoConsumer({ ...SessionBlock.rx(this.#segment, this.#offset), onCorrupt }, rxFifoSize, view)
   }
 
   protected makeTx(): FifoProducer {
-    const { blocks, txFifoSize } = this.#memory
-    return new FifoProducer(SessionBlock.tx(this.#segment, this.#offset), txFifoSize, blocks)
+    const { blocks, corrupt: onCorrupt, txFifoSize } = this.#memory
+    return new FifoProducer({ ...SessionBlock.tx(this.#segment, this.#offset), onCorrupt }, txFifoSize, blocks)
   }
 
   #io(kind: Message.IoKind): void {
@@ -217,7 +219,12 @@ export class FifoSession implements WorkerSession {
       this.#hot = true
       this.#memory.hot(this)
     }
-    if (tx.raiseEvent()) this.#io(Message.Tx)
+    if (tx.raiseEvent()) this.tellBytes()
+  }
+
+  /** Tells the peer that there are bytes. */
+  protected tellBytes(): void {
+    this.#io(Message.Tx)
   }
 
   end(): void {
@@ -299,6 +306,16 @@ export class FifoSession implements WorkerSession {
 
   /** Does nothing: what the session's peer does comes by way of the host, which says so. */
   look(): void {}
+
+  /**
+   * Looks after the tx fifo; to be called at intervals. The application goes on if there is room that it was not told
+   * of, and the reader is told once more of bytes that it has not looked at.
+   */
+  check(): void {
+    const { tx } = this
+    if (tx?.overdue() === true) this.tellBytes()
+    if (tx?.roomCame() === true) this.onWritable()
+  }
 
   takeSocket(): undefined {}
 

@@ -48,6 +48,15 @@ export class Outbox {
     this.#queue.uncork()
   }
 
+  /**
+   * Sends what waits, as far as it fits, and looks after the queue; to be called at intervals. Throws `QueueCorrupt` when
+   * the host's positions in it make no sense.
+   */
+  look(): void {
+    this.#flush()
+    this.#queue.look()
+  }
+
   /** From here on nothing is said to the host. */
   close(): void {
     this.#closed = true
@@ -71,6 +80,7 @@ export class Outbox {
 
   /** Sends what waits, as far as it fits; asks for room, then looks again, since room made before is not signalled. */
   #flush(): void {
+    if (this.#waiting.length === 0) return
     for (let asked = false;; asked = true) {
       let sent = 0
       while (sent < this.#waiting.length && this.#enqueue(this.#waiting[sent]!) !== Mq.Full) sent++

@@ -67,6 +67,12 @@ export class PeerLinks {
     if (this.#sessions[session.slot] === session) this.#sessions[session.slot] = undefined
   }
 
+  /** Calls `step` for each of them. */
+  each(step: (session: CutThroughSession) => void): void {
+    if (this.#count === 0) return
+    for (const session of this.#sessions) if (session !== undefined) step(session)
+  }
+
   // ---- the inbox, for the loop that reads it; without a link it plays no part
 
   get any(): boolean {

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Message from "../../domain/memory/Message.ts"
+import { LOOK_INTERVAL } from "../../domain/memory/QueueMemory.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import * as Refusal from "../../domain/state/Refusal.ts"
 import {
@@ -54,10 +55,11 @@ export const make = Effect.fnUntraced(function*(
   const loop = new WorkerLoop(start, place)
   yield* place.doorbell.listen(loop.wake)
   yield* Effect.addFinalizer(() => Effect.sync(() => loop.detach()))
-  yield* Effect.sync(() => loop.trim()).pipe(
-    Effect.repeat(Schedule.spaced(start.trimInterval)),
-    Effect.forkScoped
-  )
+  const every = (millis: number, step: () => void) =>
+    Effect.sync(step).pipe(Effect.repeat(Schedule.spaced(millis)), Effect.forkScoped)
+  yield* every(start.trimInterval, () => loop.trim())
+  const { looks } = place
+  yield* every(LOOK_INTERVAL, looks === undefined ? loop.look : () => looks(loop.look))
   const { arrivals, requests } = loop
 
   const ask = (message: (request: number) => Request): Effect.Effect<Reply | undefined> =>

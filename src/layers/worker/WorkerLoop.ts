@@ -45,6 +45,7 @@ const writable = (session: WorkerSession): void => session.onWritable()
 const ended = (session: WorkerSession): void => session.onEnded()
 const cleanup = (session: WorkerSession): void => session.onCleanup()
 const look = (session: WorkerSession): void => session.look()
+const check = (session: CutThroughSession): void => session.check()
 const lookForBytes = (session: CutThroughSession): void => session.lookForBytes()
 
 export const isConnected = (reply: Reply): reply is Connected =>
@@ -75,7 +76,13 @@ export class WorkerLoop {
     this.#place = place
     this.#inbound = new QueueConsumer(toWorker, start.geometry)
     this.#outbox = new Outbox(new QueueProducer(toHost, start.geometry, place.doorbell.ring))
-    this.#memory = new WorkerMemory(start, place.receive, this.#outbox, guard)
+    this.#memory = new WorkerMemory(
+      start,
+      place.receive,
+      this.#outbox,
+      guard,
+      ({ message }) => this.#fault(`session memory is corrupt: ${message}`)
+    )
     this.#links = new PeerLinks(start.inbox, place.receiveLink)
     this.sessions = new WorkerSessions(this.#outbox, this.#memory, this.#links, guard)
     this.arrivals = new Arrivals(place, this.sessions, this.#memory, this.#links)
@@ -95,6 +102,23 @@ export class WorkerLoop {
     return this.#reading.wake
   }
 
+  /**
+   * Looks after what is shared with the host and with other workers, as if they had rung; to be called at intervals.
+   * Whatever was lost, because a word in shared memory was written over, is made good here, or found to be a fault.
+   */
+  readonly look = (): void => {
+    if (this.#detached) return
+    this.wake()
+    this.#inbound.look()
+    this.#memory.look()
+    this.#links.each((session) => this.sessions.guard(session, check))
+    try {
+      this.#outbox.look()
+    } catch (error) {
+      this.#corrupt(error)
+    }
+  }
+
   /** Gives back memory that has not been used since the last call. */
   trim(): void {
     this.#memory.trim()
@@ -110,6 +134,11 @@ export class WorkerLoop {
     this.sessions.detach()
     this.arrivals.detach()
     this.#links.close()
+  }
+
+  #corrupt(error: unknown): void {
+    if (!(error instanceof Mq.QueueCorrupt)) throw error
+    this.#fault(`a queue of the host is corrupt: ${error.message}`)
   }
 
   #fault(detail: string): void {
@@ -142,10 +171,7 @@ export class WorkerLoop {
         return false
       },
       finish: () => this.#outbox.uncork(),
-      failed: (error) => {
-        if (!(error instanceof Mq.QueueCorrupt)) throw error
-        this.#fault(`the queue from the host is corrupt: ${error.message}`)
-      },
+      failed: (error) => this.#corrupt(error),
       returned: () => this.#wait(),
       pace
     }, doorbell.soon)

@@ -13,6 +13,7 @@ import type { WorkerPlace, WorkerStart } from "./WorkerPlace.ts"
 import type { Guard } from "./WorkerSession.ts"
 
 const writable = (session: FifoSession): void => session.onWritable()
+const check = (session: FifoSession): void => session.check()
 
 export class WorkerMemory implements FifoMemory {
   readonly rxFifoSize: number
@@ -20,6 +21,7 @@ export class WorkerMemory implements FifoMemory {
   readonly #receive: WorkerPlace["receive"]
   readonly #outbox: Outbox
   readonly #guard: Guard
+  readonly corrupt: (error: Fifo.FifoCorrupt) => void
   readonly #segments = new Map<number, Segment.Segment>()
   readonly #arenas: Segment.Arenas
   /** Segments with an arena of this worker that can go back. */
@@ -33,13 +35,15 @@ export class WorkerMemory implements FifoMemory {
     { buffer, hostBytes, rxFifoSize, txFifoSize }: WorkerStart,
     receive: WorkerPlace["receive"],
     outbox: Outbox,
-    guard: Guard
+    guard: Guard,
+    corrupt: (error: Fifo.FifoCorrupt) => void
   ) {
     this.rxFifoSize = rxFifoSize
     this.txFifoSize = txFifoSize
     this.#receive = receive
     this.#outbox = outbox
     this.#guard = guard
+    this.corrupt = corrupt
     const first = Segment.make(0, buffer, hostBytes)
     this.#segments.set(0, first)
     this.#arenas = new Segment.Arenas((index) => this.#segments.get(index)!.bytes)
@@ -108,6 +112,11 @@ export class WorkerMemory implements FifoMemory {
     const starved = [...this.#starved]
     this.#starved.clear()
     for (const session of starved) this.#guard(session, writable)
+  }
+
+  /** Looks after the fifos that hold bytes for the host. */
+  look(): void {
+    for (const session of this.#hot) this.#guard(session, check)
   }
 
   /** Gives back the memory of fifos that were not written to since the last call. */

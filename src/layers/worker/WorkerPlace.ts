@@ -62,6 +62,8 @@ export interface WorkerPlace {
   readonly spin: number
   /** For a worker that is slow on purpose: it takes one message at a time, and this is how it gets to the next one. */
   readonly pace?: () => Soon | undefined
+  /** For a worker that does not look on purpose: it is told of each look that it would take by itself. */
+  readonly looks?: (look: () => void) => void
   /** The host wants the application to stop. */
   readonly stop: () => void
   /** The application's code threw where nothing else hears of it. */

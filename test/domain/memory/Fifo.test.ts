@@ -712,6 +712,60 @@ describe("Fifo, words that make no sense", () => {
   )
 })
 
+describe("Fifo, words that are possible and wrong", () => {
+  const bytes = Pattern.at(0, 100)
+
+  it("a consumer that was not told, though its flag says so, is told at the second look; one that has looked is not", () => {
+    const { words, producer, consumer } = make(4096)
+    assert.isFalse(producer.overdue())
+    words[FLAGS + Fifo.EVENT] = 1
+    producer.enqueue(bytes)
+    assert.isFalse(producer.raiseEvent())
+    assert.deepStrictEqual([producer.overdue(), producer.overdue(), producer.overdue()], [false, true, true])
+    consumer.clearEvent()
+    assert.isFalse(producer.overdue(), "it does not want them yet")
+    consumer.drop(10)
+    words[FLAGS + Fifo.EVENT] = 1
+    assert.deepStrictEqual([producer.overdue(), producer.overdue()], [false, true])
+    consumer.drop(90)
+    assert.isFalse(producer.overdue())
+  })
+
+  it("a tail that was written over is stated again, and the consumer is told", () => {
+    const { words, producer, consumer } = make(4096)
+    producer.enqueue(bytes)
+    words[PRODUCER + TAIL] = 0
+    assert.strictEqual(consumer.size, 0)
+    assert.isTrue(producer.overdue())
+    assert.strictEqual(consumer.size, 100)
+  })
+
+  it("room that the producer was not told of is found, once", () => {
+    const { words, producer, consumer } = make(4096)
+    assert.isFalse(producer.roomCame())
+    producer.enqueue(Pattern.at(0, 4096))
+    assert.strictEqual(producer.wait(), "consumer")
+    words[FLAGS + Fifo.WANT] = 0
+    assert.isFalse(consumer.drop(100))
+    assert.isFalse(producer.roomCame())
+    assert.isFalse(consumer.drop(1000))
+    assert.deepStrictEqual([producer.roomCame(), producer.roomCame()], [true, false])
+  })
+
+  it("each side tells its owner before it throws", () => {
+    const heard: Array<string> = []
+    const words = new Int32Array(WORDS)
+    const places = { words, producer: PRODUCER, consumer: CONSUMER, flags: FLAGS }
+    const onCorrupt = (error: Fifo.FifoCorrupt) => void heard.push(error.message)
+    const producer = new FifoProducer({ ...places, onCorrupt }, 4096, undefined)
+    const consumer = new FifoConsumer({ ...places, onCorrupt }, 4096, () => undefined)
+    words[CONSUMER] = 1
+    words[PRODUCER + TAIL] = -1
+    for (const side of [producer, consumer]) assert.throws(() => side.size, Fifo.FifoCorrupt)
+    assert.strictEqual(heard.length, 2)
+  })
+})
+
 describe("Fifo, over threads", () => {
   const TOTAL = Long.steps({ short: 2 ** 24, long: 2 ** 26 })
 

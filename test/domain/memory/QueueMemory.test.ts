@@ -2,7 +2,15 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import { QueueConsumer, type Sink } from "../../../src/domain/memory/QueueConsumer.ts"
 import * as QueueMemory from "../../../src/domain/memory/QueueMemory.ts"
-import { Closed, CONTROL_WORDS, Enqueued, Full, Locked } from "../../../src/domain/memory/QueueMemory.ts"
+import {
+  Closed,
+  CONTROL_WORDS,
+  Corrupt,
+  Enqueued,
+  Full,
+  INDEX_SLOT,
+  Locked
+} from "../../../src/domain/memory/QueueMemory.ts"
 import type { Geometry } from "../../../src/domain/memory/QueueMemory.ts"
 import { QueueProducer } from "../../../src/domain/memory/QueueProducer.ts"
 import { QueueProducerShared } from "../../../src/domain/memory/QueueProducerShared.ts"
@@ -436,20 +444,69 @@ describe("MessageQueue, words that make no sense", () => {
     for (const length of [0, -1, CONTROL_WORDS + 1, 0x7fff_ffff]) {
       const { words, producer, consumer, sink } = make(some)
       producer.control(message, 3)
-      words[INDEX + 8 + 8 * 4] = length
+      words[INDEX + 8 * INDEX_SLOT + 8 * 4] = length
       assert.throws(() => consumer.drain(32, sink), QueueMemory.QueueCorrupt)
     }
   })
 
-  it("a head that claims to be past the tail leaves no room: what is in the queue is not written over", () => {
+  it("a head that is past the tail, or goes back, is Corrupt for good: what is in the queue is not written over", () => {
     for (const tries of [0, 5]) {
       for (const word of [HEAD, IO_HEAD]) {
         const { words, producer } = make(one, { tries })
         producer.io(1, 0, 0, 0)
         words[word] = 100
         words[word === HEAD ? IO_HEAD : HEAD] = 1
-        assert.strictEqual(producer.io(2, 0, 0, 0), Full)
+        assert.strictEqual(producer.io(2, 0, 0, 0), Corrupt)
+        assert.throws(() => producer.look(), QueueMemory.QueueCorrupt)
+        words[word] = 0
+        assert.strictEqual(producer.io(2, 0, 0, 0), Corrupt)
       }
+    }
+  })
+
+  it.prop(
+    "says Corrupt to a message of which any one word was written over, and hands on those before it",
+    [Slots, At, ints(0, 0x7fff_ffff)],
+    ([slots, at, seed]) => {
+      const random = Random.make(seed)
+      const { words, producer, consumer, sink, received } = make(
+        { indexQueue: 8, ioRing: slots, controlRing: slots },
+        { at, controlAt: at + 5 }
+      )
+      const kinds: Array<boolean> = []
+      while (kinds.filter(Boolean).length < slots && kinds.filter((io) => !io).length < slots && kinds.length < 8) {
+        const isIo = random(2) === 0
+        if (isIo) producer.io(kinds.length, random(100), random(100), 0)
+        else producer.control(Int32Array.of(kinds.length, random(100)), 2)
+        kinds.push(isIo)
+      }
+      const spoilt = random(kinds.length)
+      const before = kinds.slice(0, spoilt)
+      const index = INDEX + ((at + spoilt) & 7) * INDEX_SLOT
+      const io = INDEX + 8 * INDEX_SLOT
+      const slot = kinds[spoilt]!
+        ? io + ((at + before.filter(Boolean).length) & (slots - 1)) * 4
+        : io + slots * 4 + ((at + 5 + before.filter((io) => !io).length) & (slots - 1)) * 128
+      // the entry, its check; the four words of an event; the length and the words of a message
+      const word = [index, index + 1, slot, slot + 1, slot + 2, ...(kinds[spoilt]! ? [slot + 3] : [])]
+      words[word[random(word.length)]!]! ^= 1 + random(0xffff_ffff)
+      assert.throws(() => consumer.drain(32, sink), QueueMemory.QueueCorrupt)
+      assert.deepStrictEqual(received.map(([kind]) => kind), before.map((_, kind) => kind))
+    },
+    { arbitrary: { runs: 300 } }
+  )
+
+  it("a tail that is too far ahead shows no message of an earlier round, nor one in memory that is all zeros", () => {
+    for (const rounds of [0, 1, 3]) {
+      const { words, producer, consumer, sink, received } = make(some)
+      for (let i = 0; i < 8 * rounds; i++) {
+        producer.io(1, 2, 3, 4)
+        consumer.drain(1, sink)
+      }
+      received.length = 0
+      words[TAIL]!++
+      assert.throws(() => consumer.drain(32, sink), QueueMemory.QueueCorrupt)
+      assert.deepStrictEqual(received, [])
     }
   })
 
@@ -483,6 +540,72 @@ describe("MessageQueue, words that make no sense", () => {
     },
     { arbitrary: { runs: 300 } }
   )
+})
+
+describe("MessageQueue, words that are possible and wrong", () => {
+  it("a consumer that sleeps, and is not marked as idle, is rung at the second look", () => {
+    for (const idle of [0, 2, -1]) {
+      const { words, producer, consumer, sink, received, rings } = make(some)
+      assert.isTrue(consumer.sleep())
+      words[IDLE] = idle
+      producer.io(1, 2, 3, 4)
+      producer.look()
+      assert.strictEqual(rings.count, 0)
+      producer.look()
+      assert.strictEqual(rings.count, 1)
+      consumer.drain(1, sink)
+      assert.deepStrictEqual(received, [[1, 2, 3, 4]])
+    }
+  })
+
+  it("a consumer that stands still is rung ever more rarely, one that goes on or has nothing to read not at all", () => {
+    const { producer, consumer, sink, rings } = make(some)
+    for (let i = 0; i < 100; i++) producer.look()
+    for (let i = 0; i < 100; i++) {
+      producer.io(1, 2, 3, 4)
+      producer.io(1, 2, 3, 4)
+      consumer.drain(1, sink)
+      producer.look()
+      consumer.drain(1, sink)
+    }
+    assert.strictEqual(rings.count, 0)
+    producer.io(1, 2, 3, 4)
+    for (let i = 0; i < 1 + 2 ** 10; i++) producer.look()
+    assert.strictEqual(rings.count, 11)
+  })
+
+  it("a look states the tails and the heads again, and shows nothing that is corked", () => {
+    const { words, producer, consumer, sink, received } = make(some)
+    producer.io(1, 2, 3, 4)
+    producer.cork()
+    producer.io(5, 6, 7, 8)
+    for (const word of [TAIL, IO_TAIL, CONTROL_TAIL]) words[word] = 0
+    assert.strictEqual(consumer.drain(32, sink), 0)
+    producer.look()
+    assert.strictEqual(consumer.drain(32, sink), 1)
+    assert.deepStrictEqual(received, [[1, 2, 3, 4]])
+    for (const word of [HEAD, IO_HEAD, CONTROL_HEAD]) words[word] = 77
+    consumer.look()
+    assert.deepStrictEqual([words[HEAD], words[IO_HEAD], words[CONTROL_HEAD]], [1, 1, 0])
+    producer.look()
+  })
+
+  it("M1 a lock that one producer does not release is Corrupt at the second look; one that changes hands is not", () => {
+    const { producer, consumer, sink, share, words, rings } = make(some, { tries: 2 })
+    for (let i = 0; i < 4; i++) {
+      words[LOCK] = 9
+      producer.look()
+      words[LOCK] = 0
+      // the queue goes on, or the lock was free
+      if (i === 1) share(9).io(1, 2, 3, 4)
+      else producer.look()
+      consumer.drain(1, sink)
+    }
+    words[LOCK] = 9
+    producer.look()
+    assert.throws(() => producer.look(), QueueMemory.QueueCorrupt)
+    assert.strictEqual(rings.count, 0)
+  })
 })
 
 describe("MessageQueue, several producers", () => {
@@ -551,14 +674,15 @@ describe("MessageQueue, several producers", () => {
           const ring = isIo ? IO_TAIL : CONTROL_TAIL
           const size = isIo ? ioRing : controlRing
           const position = words[ring]!
-          const start = INDEX + indexQueue + (isIo ? 0 : ioRing * 4)
+          const start = INDEX + indexQueue * INDEX_SLOT + (isIo ? 0 : ioRing * 4)
           words[LOCK] = 9
           words.fill(
             -77,
             start + (position & (size - 1)) * (isIo ? 4 : 128),
             start + (position & (size - 1)) * (isIo ? 4 : 128) + 4
           )
-          words[INDEX + (words[TAIL]! & (indexQueue - 1))] = (isIo ? 0 : 0x8000_0000) | (position & 0x7fff_ffff)
+          words[INDEX + (words[TAIL]! & (indexQueue - 1)) * INDEX_SLOT] = (isIo ? 0 : 0x8000_0000) |
+            (position & 0x7fff_ffff)
           if (random(2) === 0) words[ring] = position + 1
           assert.isTrue(producer.recoverLock(9))
         }
