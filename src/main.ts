@@ -1,26 +1,23 @@
 #!/usr/bin/env node
 /**
  * The `sluice` command: `package.json` names it as the program of this package.
+ *
+ * The rest of the package can't even be loaded by an old Node, so this module imports nothing but a version before it
+ * has looked, and has no syntax that an old Node does not know.
  */
-import * as NodeServices from "@effect/platform-node/NodeServices"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Runtime from "effect/Runtime"
-import * as Stdio from "effect/Stdio"
-import * as Sluice from "./layers/cli/Sluice.ts"
-import * as Host from "./layers/Host.ts"
+import { oldestNode } from "./domain/report/Version.ts"
 
-const main = Effect.flatMap(Stdio.Stdio, ({ args }) => args).pipe(
-  Effect.flatMap(Sluice.run(Host.layer)),
-  Effect.provide(NodeServices.layer)
-)
+/** The exit code of a command that was called wrongly. */
+const USAGE = 2
 
-// Whoever read it may be gone, a pager or a log's collector: then a line is lost, and nothing else.
-for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {})
+const [major = 0, minor = 0] = process.versions.node.split(".").map(Number)
+const [oldestMajor, oldestMinor] = oldestNode
 
-// The serving command handles signals itself. The exit waits for stdout: what is still in a pipe would be lost.
-const runMain = Runtime.makeRunMain(({ fiber, teardown }) =>
-  fiber.addObserver((exit) => teardown(exit, (code) => process.stdout.write("", () => process.exit(code))))
-)
-
-runMain(main, { teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) ? Number(exit.value) : Sluice.FAILURE) })
+if (major > oldestMajor || (major === oldestMajor && minor >= oldestMinor)) {
+  await import("./command.ts")
+} else {
+  process.stderr.write(
+    `sluice: this is Node ${process.versions.node}; sluice needs Node ${oldestMajor}.${oldestMinor} or a later one\n`
+  )
+  process.exitCode = USAGE
+}

@@ -1,15 +1,21 @@
 /** The `sluice` command as a process: what only a process has, which is arguments, streams, signals and an exit code. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { spawn, spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import { text } from "node:stream/consumers"
 import * as Report from "../src/domain/report/Report.ts"
 import { version } from "../src/domain/report/Version.ts"
+import * as Signals from "../src/layers/cli/Signals.ts"
 import * as Cli from "./support/Cli.ts"
 import * as CliProcess from "./support/CliProcess.ts"
+import { has } from "./support/programs.ts"
+import { control as findControl, root } from "./support/serving.ts"
 import * as TcpClient from "./support/TcpClient.ts"
 import * as TempDirectory from "./support/TempDirectory.ts"
 
+const main = Path.join(root, "src/main.ts")
 const echo = CliProcess.fixture("echo")
 
 /** What a command prints as a process, if it succeeds. */
@@ -135,7 +141,7 @@ describe("sluice as a process", () => {
     }))
 
   for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
-    it.live(`ends at once at a second ${signal}, with ${code}`, () =>
+    it.live(`ends at once at a later ${signal}, with ${code}, while two together count as one`, () =>
       Effect.gen(function*() {
         const serving = yield* CliProcess.serve([echo, "--workers", "1", "--drain-timeout", "1 h"])
         const socket = yield* TcpClient.connect(serving.port)
@@ -143,8 +149,45 @@ describe("sluice as a process", () => {
         yield* serving.kill(signal)
         yield* serving.printed("stderr", new RegExp(`${signal}: stopping`))
         yield* serving.kill(signal)
+        assert.strictEqual(yield* TcpClient.echoed(socket, "still here"), "still here")
+        yield* Effect.sleep(Signals.AS_ONE)
+        yield* serving.kill(signal)
         const result = yield* serving.result
         assert.deepStrictEqual({ code: result.code, signal: result.signal }, { code, signal: null })
       }))
   }
+
+  it.runIf(has("npm"))("npm start hands a signal on, and waits for the drain", async () => {
+    const control = findControl()
+    const args = ["start", "--", "--listen", "tcp://127.0.0.1:0", "--workers", "1", "--control", control]
+    // a group of its own, of which only npm gets the signal
+    const child = spawn("npm", args, { cwd: root, detached: true, stdio: ["ignore", "pipe", "pipe"] })
+    const said = Promise.all([text(child.stdout), text(child.stderr)])
+    const listening = new Promise<void>((resolve) =>
+      child.stdout.on("data", (chunk: Buffer) => chunk.includes("listening on") ? resolve() : undefined)
+    )
+    const ended = new Promise<number | null>((resolve) => child.once("exit", resolve))
+    await listening
+    child.kill("SIGTERM")
+    assert.strictEqual(await ended, 0)
+    assert.match((await said).join(""), /SIGTERM: stopping/)
+    assert.isFalse(Fs.existsSync(control))
+  })
+
+  it("says so, and ends with 2, on a Node that is too old, which can't even load the rest of it", () => {
+    const old = "Object.defineProperty(process,\"versions\",{value:{...process.versions,node:\"24.20.1\"}})"
+    const { status, stderr, stdout } = spawnSync(
+      process.execPath,
+      ["--import", `data:text/javascript,${encodeURIComponent(old)}`, main, "--help"],
+      { encoding: "utf8" }
+    )
+    assert.deepStrictEqual({ status, stdout, stderr }, {
+      status: 2,
+      stdout: "",
+      stderr: "sluice: this is Node 24.20.1; sluice needs Node 24.21 or a later one\n"
+    })
+    const imports = [...Fs.readFileSync(main, "utf8").matchAll(/^(?:import|export) .*from "(.*)"$/gm)]
+    assert.deepStrictEqual(imports.map(([, path]) => path), ["./domain/report/Version.ts"])
+    assert.notInclude(Fs.readFileSync(Path.join(root, "src/domain/report/Version.ts"), "utf8"), "import")
+  })
 })

@@ -1,7 +1,7 @@
 /** The tools that the project is built and tested with. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Fs from "node:fs"
-import { version } from "../src/domain/report/Version.ts"
+import { oldestNode, version } from "../src/domain/report/Version.ts"
 
 const read = (path: string) => Fs.readFileSync(new URL(path, import.meta.url), "utf8")
 const [major, minor] = process.versions.node.split(".").map(Number) as [number, number, number]
@@ -25,7 +25,9 @@ describe("toolchain", () => {
     assert.notInclude(read("../package-lock.json"), "\"resolved\"")
   })
 
-  it("knows the version that package.json gives", () => {
-    assert.strictEqual((JSON.parse(read("../package.json")) as { readonly version: string }).version, version)
+  it("knows the versions that package.json gives: its own, and that of the oldest Node", () => {
+    const written = JSON.parse(read("../package.json")) as { version: string; engines: { node: string } }
+    assert.strictEqual(written.version, version)
+    assert.strictEqual(written.engines.node, `>=${oldestNode.join(".")}`)
   })
 })

@@ -1,6 +1,6 @@
 /**
  * The signals that a serving command takes from the process: those that end a host, where the first asks it to stop in
- * good order and the second ends the process at once; and the one that makes it read its files again.
+ * good order and a later one ends the process at once; and the one that makes it read its files again.
  */
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -22,13 +22,21 @@ export interface SignalSource {
 
 const ENDING = ["SIGINT", "SIGTERM"] as const
 
+/**
+ * Milliseconds within which signals count as one. With a program such as npm in front, the terminal signals both, and
+ * the one in front passes its signal on.
+ */
+export const AS_ONE = 1000
+
 const ofProcess: SignalSource = {
   ending: Effect.acquireRelease(
     Effect.sync(() => {
       const first = Deferred.makeUnsafe<NodeJS.Signals>()
+      let since = 0
       const onSignal = (signal: NodeJS.Signals) => {
+        if (Deferred.doneUnsafe(first, Effect.succeed(signal))) since = performance.now()
         // the code that a shell reports for a process that a signal has ended
-        if (!Deferred.doneUnsafe(first, Effect.succeed(signal))) process.exit(128 + Os.constants.signals[signal])
+        else if (performance.now() - since >= AS_ONE) process.exit(128 + Os.constants.signals[signal])
       }
       for (const signal of ENDING) process.on(signal, onSignal)
       return { first, onSignal }

@@ -1,0 +1,25 @@
+/**
+ * The `sluice` command on a Node that is new enough: `main.ts` imports it once it knows that.
+ */
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Runtime from "effect/Runtime"
+import * as Stdio from "effect/Stdio"
+import * as Sluice from "./layers/cli/Sluice.ts"
+import * as Host from "./layers/Host.ts"
+
+const main = Effect.flatMap(Stdio.Stdio, ({ args }) => args).pipe(
+  Effect.flatMap(Sluice.run(Host.layer)),
+  Effect.provide(NodeServices.layer)
+)
+
+// Whoever read it may be gone, a pager or a log's collector: then a line is lost, and nothing else.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {})
+
+// The serving command handles signals itself. The exit waits for stdout: what is still in a pipe would be lost.
+const runMain = Runtime.makeRunMain(({ fiber, teardown }) =>
+  fiber.addObserver((exit) => teardown(exit, (code) => process.stdout.write("", () => process.exit(code))))
+)
+
+runMain(main, { teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) ? Number(exit.value) : Sluice.FAILURE) })
