@@ -92,6 +92,8 @@ const shapes = {
   // the worker is to finish what it has; its application is to stop
   drain: [10, {}],
   stop: [18, {}],
+  // the worker is to answer with `probed`, behind everything that it has to say of the messages before
+  probe: [19, {}],
   failed: [11, { request: "u32", reason: "reason", detail: "text" }],
   // cut-through: the segment holds the session and nothing else, see `CutThrough`
   cutThroughAccepted: [12, {
@@ -136,6 +138,7 @@ const shapes = {
   segmentMapped: [40, { segment: "u32" }],
   needSegment: [41, { bytes: "u32" }],
   segmentUnused: [42, { segment: "u32" }],
+  probed: [45, {}],
   // a claimed session did not become one: its TLS handshake has failed
   insecure: [44, { session: "session", reason: "handshake" }],
   splice: [43, { session: "session", other: "session" }]

@@ -14,7 +14,7 @@
  * | 33–35 | both | rx fifo: flags |
  * | 36–38 | both | tx fifo: flags |
  * | 48, 49 | server, client | cut-through sessions: `CLOSED`, the side has given the session up and no longer reads |
- * | 50 | host | `KIND`: bit 0: the connection itself goes to the worker that claims it, and no byte goes through fifos; bit 1: TLS ends in the worker |
+ * | 50 | host | `KIND`: bit 0: the connection itself goes to the worker that claims it, and no byte goes through fifos; bit 1: TLS ends in the worker; bits 2, 3: the opposites of these; all others: a mark |
  *
  * In a cut-through session (W16) the client takes the place that the host has in a session of a connection.
  *
@@ -33,6 +33,9 @@ const CLIENT_CLOSED = 49
 const KIND = 50
 const MOVES = 1
 const IN_TLS = 2
+const KINDS = MOVES | IN_TLS
+/** What a kind is marked with: a word that was written over is not taken for one. */
+const MARK = 0x5e55_1040
 
 export const OFFERED = 1
 /** The worker has the session. */
@@ -48,6 +51,10 @@ export type OfferEnd = typeof CLAIMED | typeof REVOKED | typeof WITHDRAWN
 export const endOffer = (segment: Segment, offset: number, end: OfferEnd): boolean =>
   Atomics.compareExchange(segment.words, offset / 4 + OFFER, OFFERED, end) === OFFERED
 
+/** Whether the worker has claimed the session, as the block says. */
+export const isClaimed = (segment: Segment, offset: number): boolean =>
+  Atomics.load(segment.words, offset / 4 + OFFER) === CLAIMED
+
 /** What the worker makes of a session that it has claimed. */
 export interface BlockKind {
   /** The connection itself comes to the worker. */
@@ -56,19 +63,22 @@ export interface BlockKind {
   readonly inTls?: boolean | undefined
 }
 
+const kindWord = (kind: number): number => MARK | (~kind & KINDS) << 2 | kind
+
 /** Writes a new block: two empty fifos, and an offer that is open. */
 export const reset = (segment: Segment, offset: number, { inTls = false, moves = false }: BlockKind = {}): void => {
   Fifo.reset(rx(segment, offset))
   Fifo.reset(tx(segment, offset))
   segment.words[offset / 4 + SERVER_CLOSED] = 0
   segment.words[offset / 4 + CLIENT_CLOSED] = 0
-  segment.words[offset / 4 + KIND] = (moves ? MOVES : 0) | (inTls ? IN_TLS : 0)
+  segment.words[offset / 4 + KIND] = kindWord((moves ? MOVES : 0) | (inTls ? IN_TLS : 0))
   Atomics.store(segment.words, offset / 4 + OFFER, OFFERED)
 }
 
-/** What kind of session it is. */
+/** What kind of session it is. Throws {@link Fifo.FifoCorrupt} when the word is none that the host writes. */
 export const kind = (segment: Segment, offset: number): Required<BlockKind> => {
   const word = segment.words[offset / 4 + KIND]!
+  if (word !== kindWord(word & KINDS)) throw new Fifo.FifoCorrupt(`a session is said to be of kind ${word}`)
   return { moves: (word & MOVES) !== 0, inTls: (word & IN_TLS) !== 0 }
 }
 

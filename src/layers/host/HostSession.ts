@@ -129,12 +129,23 @@ export abstract class HostSession {
     })
   }
 
-  /** Takes the offer back; `false` when the worker has claimed it. */
+  /** Takes the offer back; `false` when the worker has claimed it. Either way the worker still has to say so. */
   endOffer(end: typeof SessionBlock.REVOKED | typeof SessionBlock.WITHDRAWN): boolean {
-    if (!SessionBlock.endOffer(this.segment, this.place.offset, end)) return false
+    const { offset } = this.place
+    this.worker.owes(this)
+    if (!SessionBlock.endOffer(this.segment, offset, end)) {
+      if (SessionBlock.isClaimed(this.segment, offset)) return false
+      // nobody's claim: the connection goes to another worker
+      this.worker.fault("the worker wrote over the word of an offer")
+    }
     this.move("takeBack")
     this.#uncount()
     return true
+  }
+
+  /** Whether the worker has said what became of the offer. */
+  get isAnswered(): boolean {
+    return this.ticket === undefined || this.#state === "TRANSPORT_DELETED"
   }
 
   /** The worker has claimed the offer. */

@@ -241,7 +241,7 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
    */
   look(isRead: boolean): void {
     const rx = this.#rx
-    if (rx === undefined || !this.isOpen) return
+    if (rx === undefined || !this.isOpen || this.isGone) return
     if (rx.roomCame()) this.connection.resume()
     if (!isRead || !rx.overdue()) return
     if (this.#other !== undefined) this.#other.connection.send()

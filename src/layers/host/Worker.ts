@@ -129,6 +129,9 @@ export class LiveWorker {
   readonly view: Fifo.View = (segment) => this.segments.segment(segment)?.bytes
   #position = 0
   #progress: number
+  /** Sessions whose offers the host has tried to end, and those that the worker has been asked about. */
+  readonly #owing = new Set<HostSession>()
+  readonly #asked = new Set<HostSession>()
   readonly #reader: WorkerReader
   #gathered = 0
   #nextLink = 0
@@ -268,9 +271,33 @@ export class LiveWorker {
     this.#reader.look()
     // so that a report can tell how long the worker has stood still
     void this.sinceProgress
-    const { depth } = this.queue.toWorker
-    const isRead = depth === 0 && !this.congestion.congested()
+    const isRead = this.queue.toWorker.depth === 0 && !this.congestion.congested()
     this.#forHot((session) => session.look(isRead))
+    this.#lookAtOffers()
+  }
+
+  /** The host has ended the session's offer, or found it claimed: the worker is to say what became of it. */
+  owes(session: HostSession): void {
+    this.#owing.add(session)
+  }
+
+  /**
+   * Asks a worker that owes answers to answer this first: it answers in order, so what it has not said by then was lost.
+   * A worker that is busy with something else has time until it comes to the question.
+   */
+  #lookAtOffers(): void {
+    for (const session of this.#owing) if (session.isAnswered) this.#owing.delete(session)
+    if (this.#owing.size === 0 || this.#asked.size > 0) return
+    for (const session of this.#owing) this.#asked.add(session)
+    this.congestion.send({ message: { _tag: "probe" } })
+  }
+
+  /** The worker has come to the question. */
+  probed(): void {
+    for (const session of this.#asked) {
+      if (!session.isAnswered) return this.fault("the worker does not say what became of an offer")
+    }
+    this.#asked.clear()
   }
 
   #forHot(step: (session: SharedSession) => void): void {

@@ -161,6 +161,8 @@ export class WorkerReader {
         }
         return
       }
+      case "probed":
+        return this.#worker.probed()
       case "segmentMapped":
         return this.#worker.segments.mapped(message.segment)
       case "segmentUnused":

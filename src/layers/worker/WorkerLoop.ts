@@ -17,6 +17,7 @@
  */
 import * as Deferred from "effect/Deferred"
 import * as Exit from "effect/Exit"
+import * as Fifo from "../../domain/memory/Fifo.ts"
 import * as Message from "../../domain/memory/Message.ts"
 import { QueueConsumer, type Sink } from "../../domain/memory/QueueConsumer.ts"
 import * as Mq from "../../domain/memory/QueueMemory.ts"
@@ -137,8 +138,8 @@ export class WorkerLoop {
   }
 
   #corrupt(error: unknown): void {
-    if (!(error instanceof Mq.QueueCorrupt)) throw error
-    this.#fault(`a queue of the host is corrupt: ${error.message}`)
+    if (!(error instanceof Mq.QueueCorrupt || error instanceof Fifo.FifoCorrupt)) throw error
+    this.#fault(`memory that is shared with the host is corrupt: ${error.message}`)
   }
 
   #fault(detail: string): void {
@@ -256,6 +257,8 @@ export class WorkerLoop {
         return void Deferred.doneUnsafe(this.draining, Exit.void)
       case "stop":
         return this.#place.stop()
+      case "probe":
+        return this.#outbox.control({ _tag: "probed" })
       default:
         return this.#fault(`the host sent the message "${message._tag}", which only workers send`)
     }

@@ -53,6 +53,8 @@ const samples: { readonly [K in Message.Tag]: Omit<Message.Of<K>, "_tag"> } = {
   deleteSegment: { segment: 1 },
   drain: {},
   stop: {},
+  probe: {},
+  probed: {},
   failed: { request: 1, reason: "TimedOut", detail: "d" },
   cutThroughAccepted: {
     session,
