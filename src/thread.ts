@@ -15,6 +15,7 @@ import * as NodeListen from "./layers/adapters/node/NodeListen.ts"
 import * as Bells from "./layers/stack/Bells.ts"
 import { type ThreadData, ThreadInlet, type ThreadStatus } from "./layers/stack/WorkerPort.ts"
 import * as TcpMovable from "./layers/transport/TcpMovable.ts"
+import { ListenNow } from "./layers/worker/ListenNow.ts"
 import * as SessionsService from "./layers/worker/SessionsService.ts"
 import type { ReceivedLink } from "./layers/worker/WorkerPlace.ts"
 import { WorkerExit } from "./services/AppWorker.ts"
@@ -73,7 +74,10 @@ const run = Effect.gen(function*() {
     }
   })
   loop.wake()
-  const app = yield* AppModules.load({ _tag: "Url", url }, yield* NodeListen.make(sessions, start.suggested === true))
+  const app = yield* AppModules.load(
+    { _tag: "Url", url },
+    yield* NodeListen.make(sessions, new ListenNow(loop), start.suggested === true)
+  )
   yield* Layer.build(Layer.provide(app, Layer.succeed(Sessions, sessions)))
   yield* status({ _tag: "Ready" })
   yield* Deferred.await(stop)

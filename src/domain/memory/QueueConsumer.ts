@@ -166,6 +166,31 @@ export class QueueConsumer {
   }
 
   /**
+   * Shows the control messages that wait, leaving out the first `from` messages of the queue, and takes none of them.
+   * Returns how many messages wait. It may be called within {@link drain}. What makes no sense is not shown: the drain
+   * that comes to it throws.
+   */
+  peekControl(from: number, see: Sink["control"]): number {
+    const words = this.#words
+    const { indexQueue, controlRing } = this.geometry
+    const waiting = this.depth
+    if (waiting < 0 || waiting > indexQueue) return from
+    for (let i = from; i < waiting; i++) {
+      const entry = words[INDEX + ((this.#head + i) & (indexQueue - 1))]!
+      if (entry >= 0) continue
+      const slot = this.#controlStart + (entry & (controlRing - 1)) * CONTROL_SLOT
+      const length = words[slot]!
+      if (length >= 1 && length <= CONTROL_WORDS) see(words, slot + 1, length)
+    }
+    return waiting
+  }
+
+  /** Whether the producer waits for room. */
+  get roomWanted(): boolean {
+    return Atomics.load(this.#words, WANTED) === 1
+  }
+
+  /**
    * Goes to sleep: `true` when the queue is empty and the next message will ring, `false` when something came in the
    * meantime and the caller must drain again. The look after arming is what keeps a wake-up from being lost.
    */

@@ -98,6 +98,8 @@ export class Listeners {
       if (listener.state === "BINDING") return { _tag: "Busy", over: listener.settled }
       if (listener.state !== "BOUND") return { _tag: "Busy", over: listener.closed }
       if (!listener.has(worker)) return { _tag: "Open", listener }
+      // with port 0, so does each listener of a worker; the workers share the first ones, the second ones, and so on
+      if (Endpoint.isEphemeral(endpoint)) continue
       return { _tag: "Refused", reason: "AlreadyListening", detail: `this worker listens on ${requested} already` }
     }
     return undefined

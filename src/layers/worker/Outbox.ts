@@ -57,6 +57,11 @@ export class Outbox {
     this.#queue.look()
   }
 
+  /** Makes visible what was said so far, corked or not. */
+  publish(): void {
+    this.#queue.flush()
+  }
+
   /** From here on nothing is said to the host. */
   close(): void {
     this.#closed = true

@@ -9,6 +9,16 @@ export type Request = Message.Of<"listen" | "unlisten" | "connect">
 /** The host's answer. */
 export type Reply = Message.Of<"bound" | "unlistened" | "connected" | "cutThroughConnected" | "failed">
 
+const REPLIES: ReadonlySet<Message.Tag> = new Set<Reply["_tag"]>([
+  "bound",
+  "unlistened",
+  "connected",
+  "cutThroughConnected",
+  "failed"
+])
+
+export const isReply = (message: Message.Message): message is Reply => REPLIES.has(message._tag)
+
 /** Hears the answer; `undefined` when the worker is detached first. */
 export type Answered = (reply: Reply | undefined) => void
 
@@ -41,6 +51,11 @@ export class Requests {
       if (!this.#waiting.delete(request) || sent._tag !== "connect") return
       this.#outbox.control({ _tag: "cancelConnect", request })
     }
+  }
+
+  /** Whether the request waits for its answer. */
+  waits(request: number): boolean {
+    return this.#waiting.has(request)
   }
 
   /** The host has answered; `false` when the request has been withdrawn meanwhile, or there was no such request. */

@@ -41,6 +41,14 @@ const failure = <R extends Refusal.Reason, E>(
     : Effect.die(new Error(`the host has answered "${reason}" to a request that can't fail that way: ${detail}`))
 }
 
+/** The error of a listen that was answered with `reply`; of a worker that was detached, when there is no answer. */
+export const listenFailed = (endpoint: string, reply: Reply | undefined): Effect.Effect<never, ListenFailed> =>
+  failure(
+    reply,
+    Refusal.isListenReason,
+    (reason, detail) => new ListenFailed({ endpoint, reason: { _tag: reason, detail } })
+  )
+
 const isConnectFailure = (reason: Refusal.Reason): reason is Refusal.ConnectReason | Refusal.Why =>
   Refusal.isConnectReason(reason) || Refusal.isWhy(reason)
 
@@ -83,13 +91,7 @@ export const make = Effect.fnUntraced(function*(
             arrivals.listen(reply.listener, endpoint, accept)
             return resume(Effect.succeed({ handle: reply.listener, local: reply.local }))
           }
-          resume(
-            failure(
-              reply,
-              Refusal.isListenReason,
-              (reason, detail) => new ListenFailed({ endpoint, reason: { _tag: reason, detail } })
-            )
-          )
+          resume(listenFailed(endpoint, reply))
         })
       }),
       ({ handle }) =>

@@ -30,7 +30,7 @@ import { Arrivals } from "./Arrivals.ts"
 import type { CutThroughSession } from "./CutThroughSession.ts"
 import { Outbox } from "./Outbox.ts"
 import { PeerLinks } from "./PeerLinks.ts"
-import { type Reply, Requests } from "./Requests.ts"
+import { isReply, type Reply, Requests } from "./Requests.ts"
 import { WorkerMemory } from "./WorkerMemory.ts"
 import type { WorkerPlace, WorkerStart } from "./WorkerPlace.ts"
 import { makeGuard, type WorkerSession } from "./WorkerSession.ts"
@@ -118,6 +118,19 @@ export class WorkerLoop {
     } catch (error) {
       this.#corrupt(error)
     }
+  }
+
+  /**
+   * Answers a request out of turn, if its answer waits behind the first `from` messages; nothing else happens. Returns
+   * how many messages wait, or `undefined` when the host has no room for more before this worker reads on.
+   */
+  answerAhead(request: number, from: number): number | undefined {
+    this.#outbox.publish()
+    const waiting = this.#inbound.peekControl(from, (words, start, length) => {
+      const message = Message.decode(words, start, length)
+      if (message !== undefined && isReply(message) && message.request === request) this.requests.answer(message)
+    })
+    return this.#inbound.roomWanted ? undefined : waiting
   }
 
   /** Gives back memory that has not been used since the last call. */

@@ -16,7 +16,6 @@ import type { ServeError } from "effect/http/HttpServerError"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Http from "node:http"
-import type * as Net from "node:net"
 import { type ListenFailed, Sessions } from "../../../services/Sessions.ts"
 import { NodeServer } from "../node/NodeServer.ts"
 
@@ -34,16 +33,6 @@ import { NodeServer } from "../node/NodeServer.ts"
  * @since 0.1.0
  */
 export class SessionHttpServer extends Http.Server {
-  static {
-    Object.defineProperty(this.prototype, "listening", {
-      configurable: true,
-      enumerable: true,
-      get(this: SessionHttpServer): boolean {
-        return this.#served.listening
-      }
-    })
-  }
-
   readonly #served: NodeServer
 
   constructor(
@@ -52,7 +41,7 @@ export class SessionHttpServer extends Http.Server {
     requestListener?: Http.RequestListener
   ) {
     super(options, requestListener)
-    this.#served = new NodeServer(this, Http.Server.prototype, sessions)
+    this.#served = new NodeServer(this, sessions)
   }
 
   /** Whether connections are no longer kept alive: the host drains this worker, or the server closes. */
@@ -63,11 +52,6 @@ export class SessionHttpServer extends Http.Server {
   /** Endpoint URIs of the listeners, with the ports that were given. */
   get endpoints(): ReadonlyArray<string> {
     return this.#served.endpoints
-  }
-
-  /** Where the first listener listens; a URI or a path when it has no port. */
-  override address(): Net.AddressInfo | string | null {
-    return this.#served.address()
   }
 
   override listen(...args: ReadonlyArray<any>): this {
@@ -92,8 +76,8 @@ export class SessionHttpServer extends Http.Server {
   }
 
   override close(callback?: (error?: Error) => void): this {
-    this.#served.close(callback)
-    return this
+    if (this.listening) this.#served.close()
+    return super.close(callback)
   }
 
   /**
@@ -107,11 +91,6 @@ export class SessionHttpServer extends Http.Server {
   /** Closes all connections at once; Node's `closeAllConnections` leaves those that were upgraded. */
   destroyConnections(): void {
     this.#served.destroyConnections()
-  }
-
-  override getConnections(callback: (error: Error | null, count: number) => void): this {
-    this.#served.getConnections(callback)
-    return this
   }
 }
 

@@ -2,12 +2,15 @@
  * What Node's `listen`, `address` and errors of a listen are called here, and the other way round.
  */
 import type * as Net from "node:net"
+import { constants } from "node:os"
 import * as Endpoint from "../../../domain/net/Endpoint.ts"
+import type * as SystemError from "../../../domain/net/SystemError.ts"
 import * as Thrown from "../../../domain/report/Thrown.ts"
+import type { ListenReason } from "../../../domain/state/Refusal.ts"
 import { ListenFailed } from "../../../services/Sessions.ts"
 
 /** The endpoint of a port, with the address in brackets where it needs them. */
-const tcp = (host: unknown, port: unknown): string =>
+export const tcp = (host: unknown, port: unknown): string =>
   Endpoint.format({ _tag: "tcp", host: typeof host === "string" && host !== "" ? host : "0.0.0.0", port: Number(port) })
 
 /** The endpoints that a call of `listen` names, whatever its form; `all` where it names none. */
@@ -32,7 +35,7 @@ export const addressOf = (local: string): Net.AddressInfo | string => {
   return { address: host, port, family: host.includes(":") ? "IPv6" : "IPv4" }
 }
 
-const CODES: Record<ListenFailed["reason"]["_tag"], string> = {
+const CODES: Record<ListenReason, SystemError.SystemErrorCode | "EIO" | "ENOTCONN"> = {
   InvalidEndpoint: "EINVAL",
   AlreadyListening: "EADDRINUSE",
   AddressInUse: "EADDRINUSE",
@@ -44,6 +47,17 @@ const CODES: Record<ListenFailed["reason"]["_tag"], string> = {
   TransportFailed: "EIO",
   Detached: "ENOTCONN"
 }
+
+const isNumbered = (code: string): code is keyof typeof constants.errno => code in constants.errno
+
+/** The number of an error, as Node's handles return it. */
+export const errnoOf = (code: string): number => -constants.errno[isNumbered(code) ? code : "EIO"]
+
+/** The code of the error that a failed listen is. */
+export const codeOfListen = (reason: ListenReason): string => CODES[reason]
+
+/** Its number. */
+export const errnoOfListen = (reason: ListenReason): number => errnoOf(CODES[reason])
 
 /** What a server emits as `error` when it could not listen. */
 export const errorOf = (cause: unknown): NodeJS.ErrnoException => {

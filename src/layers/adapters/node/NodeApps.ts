@@ -21,7 +21,8 @@ import type * as Http from "node:http"
 import * as Net from "node:net"
 import { Sessions } from "../../../services/Sessions.ts"
 import { serve } from "../effect/SessionHttpServer.ts"
-import * as AdoptedServer from "./AdoptedServer.ts"
+import { HostedHandle } from "./HostedHandle.ts"
+import { NodeServer } from "./NodeServer.ts"
 
 /**
  * What is launched in a worker.
@@ -67,14 +68,16 @@ const isClass = (value: object): boolean => /^class\b/.test(Function.prototype.t
 /** A handler has something to answer: a function without parameters makes something, and is not a handler. */
 const isHandler = (value: unknown): value is RequestHandler => isFunction(value) && value.length > 0 && !isClass(value)
 
+/** Whether the server has sockets of its own that it listens with. */
+const isListening = (server: Net.Server): boolean => server.listening && HostedHandle.of(server) === undefined
+
 /** Whether the value is something that {@link layer} makes an application of. */
 export const isServable = (value: unknown): value is Servable =>
-  Layer.isLayer(value) || (value instanceof Net.Server && !AdoptedServer.isListening(value)) || isReadied(value) ||
-  isHandler(value)
+  Layer.isLayer(value) || (value instanceof Net.Server && !isListening(value)) || isReadied(value) || isHandler(value)
 
 const onServer = (server: Net.Server): AppLayer =>
   Layer.effectDiscard(
-    Effect.flatMap(Sessions, (sessions) => AdoptedServer.adopt(server, sessions).listenScoped())
+    Effect.flatMap(Sessions, (sessions) => new NodeServer(server, sessions).listenScoped())
   )
 
 /**
@@ -86,7 +89,7 @@ const onReady = (app: ReadiedServer): AppLayer =>
     const sessions = yield* Sessions
     yield* Effect.promise(() => app.ready())
     if (sessions.worker.kind === "thread") yield* Effect.addFinalizer(() => Effect.promise(() => app.close()))
-    yield* AdoptedServer.adopt(app.server, sessions).listenScoped()
+    yield* new NodeServer(app.server, sessions).listenScoped()
   }))
 
 const failed = (response: Http.ServerResponse): void => {

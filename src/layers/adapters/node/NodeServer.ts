@@ -1,17 +1,18 @@
 /**
- * Lets one of Node's servers (`net`, `http`, `https`, `tls`) take its connections from sessions.
+ * A worker's part in one of Node's servers (`net`, `http`, `https`, `tls`, `http2`): it takes the server's connections
+ * from sessions.
  *
- * Each session that this worker has claimed becomes a stream and is handed to the server with its `connection` event,
- * which is where Node's own sockets come in: whatever the server does with a connection, it does with this one.
- * {@link NodeServer} keeps the connections and the listeners, and answers for the server what its own handle would
- * otherwise be asked. A server of this package's own delegates to it (`SessionHttpServer`); one that a program has made
- * for itself is changed in place (`AdoptedServer`).
+ * Each session that this worker has claimed becomes a stream, passes what Node asks of a connection (`maxConnections`,
+ * `blockList`), and is handed to the server with its `connection` event, which is where Node's own sockets come in:
+ * whatever the server does with a connection, it does with this one. Listening is the server's own, over a
+ * {@link HostedHandle}.
  *
- * **How it stops** `close` and a drain by the host have the same effect on connections of an HTTP server: those that
- * are idle are closed, a response whose head is still to be written says `Connection: close`, and a connection that was
- * busy is closed when it goes idle. A client that has connected and sent nothing yet may just be about to send: its
- * connection has until the second look, one to two seconds. A connection that was upgraded is its owner's to close, and
- * so is one of a server that does not speak HTTP.
+ * **How it stops** A drain by the host ends the connections of an HTTP server: those that are idle are closed, a
+ * response whose head is still to be written says `Connection: close`, and a connection that was busy is closed when it
+ * goes idle. A client that has connected and sent nothing yet may just be about to send: its connection has until the
+ * second look, one to two seconds. A connection that was upgraded is its owner's to close, and so is one of a server
+ * that does not speak HTTP. What `close` does is up to the server: see `SessionHttpServer` for one that ends in the
+ * same way.
  *
  * Workers may share a server: see `SharedServer`. Listening and stopping are one state machine, and so one class.
  */
@@ -19,10 +20,14 @@ import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
+import { AsyncResource } from "node:async_hooks"
+import * as Diagnostics from "node:diagnostics_channel"
 import * as Http from "node:http"
 import * as Https from "node:https"
-import type * as Net from "node:net"
+import * as Net from "node:net"
+import * as Endpoint from "../../../domain/net/Endpoint.ts"
 import * as OwnScope from "../../../services/OwnScope.ts"
 import {
   type Listener,
@@ -31,6 +36,8 @@ import {
   type Session,
   type Sessions
 } from "../../../services/Sessions.ts"
+import type * as ListenNow from "../../worker/ListenNow.ts"
+import { type HandledServer, HostedHandle, type Part } from "./HostedHandle.ts"
 import * as ListenForms from "./ListenForms.ts"
 import * as SessionDuplex from "./SessionDuplex.ts"
 import * as SharedServer from "./SharedServer.ts"
@@ -44,19 +51,44 @@ type HttpServer = Http.Server | Https.Server
 const isHttp = (server: Net.Server): server is HttpServer =>
   server instanceof Http.Server || server instanceof Https.Server
 
-/**
- * A server's part in one worker.
- *
- * **Details** The members that are named as Node's are do what Node's do: see `SessionHttpServer`. `base` is the class
- * of the server, in front of whose own `close` and `closeIdleConnections` these members stand.
- */
-export class NodeServer {
-  readonly server: Net.Server
-  readonly #base: Net.Server
+/** What Node's server was told of its connections. */
+interface ConnectionOptions extends Net.ServerOpts {
+  readonly maxConnections?: number | null
+  readonly blockList?: Net.BlockList
+}
+
+/** Where a program listens, in the turn in which it says so. */
+export interface ListenOrder {
+  readonly now: ListenNow.ListenNow
+  readonly endpoints: ReadonlyArray<string>
+  /** Listened on in place of the first endpoint, where this machine has no such address. */
+  readonly instead: string | undefined
+  /** 0 for what the application's options say. */
+  readonly backlog: number
+  readonly ipv6Only: boolean
+}
+
+const served = Diagnostics.channel("net.server.socket")
+
+const isDenied = (blockList: Net.BlockList | undefined, { host }: Endpoint.InetEndpoint): boolean => {
+  const family = Net.isIP(host)
+  return blockList !== undefined && family !== 0 && blockList.check(host, family === 4 ? "ipv4" : "ipv6")
+}
+
+/** An exception of the program's is one that nobody caught, as it is where Node's own handle calls. */
+const raise = (error: unknown): void =>
+  process.nextTick(() => {
+    throw error
+  })
+
+export class NodeServer implements Part {
+  readonly server: HandledServer
   readonly #sessions: Sessions["Service"]
   readonly #shared: SharedServer.SharedServer
-  readonly #streams: SessionDuplex.SessionDuplexOptions
   readonly #open = new Set<SharedServer.ServedConnection>()
+  readonly #resource: AsyncResource
+  readonly #order: ListenOrder | undefined
+  #handle: HostedHandle | undefined
   #state: "closed" | "opening" | "listening" | "closing" = "closed"
   #draining = false
   #scope: Scope.Closeable | undefined
@@ -71,13 +103,13 @@ export class NodeServer {
   #settling = false
   #onClosed: Array<() => void> = []
 
-  constructor(server: Net.Server, base: Net.Server, sessions: Sessions["Service"]) {
-    this.server = server
-    this.#base = base
+  /** With an order, the part listens when its handle is told to. Connections belong to the context of this call. */
+  constructor(server: Net.Server, sessions: Sessions["Service"], order?: ListenOrder) {
+    this.server = server as HandledServer
     this.#sessions = sessions
     this.#shared = SharedServer.watch(server)
-    const { allowHalfOpen, highWaterMark } = server as Net.ServerOpts
-    this.#streams = { allowHalfOpen, highWaterMark }
+    this.#resource = new AsyncResource("SessionServer")
+    this.#order = order
   }
 
   /** Whether connections are no longer kept alive: the host drains this worker, or the server closes. */
@@ -85,22 +117,18 @@ export class NodeServer {
     return this.#draining || this.#state === "closing"
   }
 
-  get listening(): boolean {
-    return this.#state === "opening" || this.#state === "listening"
-  }
-
   /** Endpoint URIs of the listeners, with the ports that were given. */
   get endpoints(): ReadonlyArray<string> {
     return this.#listeners.map((listener) => listener.local)
   }
 
-  address(): Net.AddressInfo | string | null {
-    const local = this.#listeners[0]?.local
-    return local === undefined ? null : ListenForms.addressOf(local)
+  get local(): string | undefined {
+    return this.#listeners[0]?.local
   }
 
   // ---- listening
 
+  /** Listens where `args`, those of Node's `listen`, say; the server says later how that went. */
   listen(args: ReadonlyArray<unknown>): void {
     const callback = args.find((arg) => typeof arg === "function")
     this.#assertClosed()
@@ -140,9 +168,7 @@ export class NodeServer {
     if (endpoints.length === 0) return Effect.fail(noEndpoint())
     const scope = Scope.makeUnsafe()
     this.#scope = scope
-    this.#state = "opening"
-    this.#early = []
-    this.#shared.served.add(this)
+    this.#begin("opening")
     const opened = Effect.forEach(endpoints, (endpoint) => this.#sessions.listen(endpoint, this.#accept)).pipe(
       Effect.map((listeners) => this.#onListening(scope, listeners)),
       Effect.tap(
@@ -153,32 +179,98 @@ export class NodeServer {
     return OwnScope.into(scope, opened)
   }
 
+  /** Takes the place of Node's handle, or one behind the handle that another worker's part has put there. */
+  #begin(state: "opening" | "listening"): void {
+    this.#state = state
+    this.#early = []
+    this.#shared.served.add(this)
+    const { server } = this
+    this.#handle = HostedHandle.of(server) ?? (server._handle = new HostedHandle())
+    this.#handle.join(this)
+  }
+
   #onOpenFailed(scope: Scope.Closeable): void {
     if (this.#scope !== scope || this.#state !== "opening") return
     this.#state = "closed"
     this.#scope = undefined
     this.#shared.served.delete(this)
+    if (this.#leave()) this.server._handle = null
     for (const session of this.#early ?? []) session.abort()
     this.#early = undefined
+  }
+
+  /** `true` when the server has this handle still, and no other worker's part behind it. */
+  #leave(): boolean {
+    const handle = this.#handle
+    this.#handle = undefined
+    return handle !== undefined && handle.leave(this) && this.server._handle === handle
   }
 
   #onListening(scope: Scope.Closeable, listeners: ReadonlyArray<Listener>): ReadonlyArray<string> {
     if (this.#scope === scope && this.#state === "opening") {
       this.#state = "listening"
-      this.#listeners = listeners
-      process.nextTick(() => {
-        if (this.#scope === scope && this.#state === "listening") {
-          this.server.emit("listening")
-          this.#serveEarly()
-        }
-      })
+      this.#settle(listeners)
+      // Node says `listening` a tick later
+      if (this.#handle?.parts.size === 1) this.server._listen2(null, -1, -1, 0)
+      this.#serveSoon()
     }
     return listeners.map((listener) => listener.local)
   }
 
+  #settle(listeners: ReadonlyArray<Listener>): void {
+    this.#listeners = listeners
+    if (this.local !== undefined) this.#handle?.settle(this.server, this.local)
+  }
+
+  /** For the handle: listens as it was ordered to, and returns 0 or an error number. */
+  bind(): number {
+    const order = this.#order
+    if (order === undefined || this.#state !== "closed") return 0
+    this.#begin("listening")
+    const attempt = ++this.#attempt
+    const { backlog, endpoints, instead, ipv6Only, now } = order
+    const listen = (endpoint: string, instead?: string): ListenNow.ListenOutcome | undefined => {
+      const outcome = now.listen(endpoint, this.#accept, { backlog, ipv6Only }, (late) => this.#late(late, attempt))
+      const other = instead !== undefined && outcome !== undefined && Result.isFailure(outcome)
+        && outcome.failure === "AddressNotAvailable"
+      return other ? listen(instead) : outcome
+    }
+    for (const endpoint of endpoints) {
+      const outcome = listen(endpoint, instead)
+      if (outcome === undefined) continue
+      if (Result.isFailure(outcome)) {
+        this.closed()
+        return ListenForms.errnoOfListen(outcome.failure)
+      }
+      this.#settle([...this.#listeners, outcome.success])
+    }
+    this.#serveSoon()
+    return 0
+  }
+
+  /** The host could not answer at once. */
+  #late(outcome: ListenNow.ListenOutcome, attempt: number): void {
+    const isOver = attempt !== this.#attempt
+    if (Result.isFailure(outcome)) {
+      if (isOver) return
+      const code = ListenForms.codeOfListen(outcome.failure)
+      this.server.close()
+      this.server.emit("error", Object.assign(new Error(`listen ${code}`), { code, syscall: "listen" }))
+    } else if (isOver) this.#order?.now.unlisten(outcome.success.handle)
+    else this.#settle([...this.#listeners, outcome.success])
+  }
+
+  // ---- connections
+
   readonly #accept = (session: Session): void => {
     if (this.#early === undefined) this.#serve(session)
     else this.#early.push(session)
+  }
+
+  /** `listening` comes first. */
+  #serveSoon(): void {
+    const attempt = this.#attempt
+    process.nextTick(() => process.nextTick(() => attempt === this.#attempt && this.#serveEarly()))
   }
 
   #serveEarly(): void {
@@ -187,11 +279,37 @@ export class NodeServer {
     if (early !== undefined) { for (const session of early) this.#serve(session) }
   }
 
+  /** What Node does with a connection, in Node's order. */
   #serve(session: Session): void {
-    const connection = SharedServer.own(SessionDuplex.fromSession(session, this.#streams), this)
+    const { server } = this
+    const options: ConnectionOptions = server
+    const { allowHalfOpen, blockList, highWaterMark, keepAlive, keepAliveInitialDelay } = options
+    const { maxConnections, noDelay, pauseOnConnect } = options
+    const remote = Endpoint.inetOf(session.remote)
+    if (maxConnections !== undefined && maxConnections !== null && server._connections >= maxConnections) {
+      this.#say("drop", dropped(remote, Endpoint.inetOf(session.local)))
+      return session.close()
+    }
+    if (remote !== undefined && isDenied(blockList, remote)) return session.close()
+    const socket = SessionDuplex.fromSession(session, { allowHalfOpen, highWaterMark, pauseOnCreate: pauseOnConnect })
+    const connection = SharedServer.own(socket, this)
     this.#open.add(connection)
+    if (noDelay === true) connection.setNoDelay(true)
+    if (keepAlive === true) connection.setKeepAlive(true, (keepAliveInitialDelay ?? 0) * 1000)
+    // the socket takes itself out of the count
+    server._connections++
+    Object.assign(connection, { server, _server: server })
     if (this.stopping) this.#look()
-    this.server.emit("connection", connection)
+    this.#say("connection", connection)
+    if (served.hasSubscribers) served.publish({ socket: connection })
+  }
+
+  #say(event: string, about: object | undefined): void {
+    try {
+      this.#resource.runInAsyncScope(this.server.emit, this.server, event, about)
+    } catch (error) {
+      raise(error)
+    }
   }
 
   /** A connection is closed. */
@@ -205,32 +323,51 @@ export class NodeServer {
   drain(): void {
     if (this.#draining) return
     this.#draining = true
-    this.#stop()
+    this.stop()
   }
 
-  close(callback?: (error?: Error) => void): void {
-    if (this.#state === "closed") return void this.#base.close.call(this.server, callback)
-    if (this.#state === "closing") {
-      if (callback !== undefined) {
-        const error = Object.assign(new Error("the server is not running"), { code: "ERR_SERVER_NOT_RUNNING" })
-        this.server.once("close", () => callback(error))
-      }
-      return
-    }
-    if (callback !== undefined) this.server.once("close", callback)
+  /** For the handle: the server is closed. Connections go on. */
+  closed(): void {
+    this.#handle?.leave(this)
+    this.#handle = undefined
+    this.#end()
+  }
+
+  /** Stops: the server is about to close, and its connections are to end as they do in a drain. */
+  close(): void {
+    this.closed()
+    this.stop()
+  }
+
+  /** Ends listening. */
+  #end(): void {
+    if (this.#state === "closed" || this.#state === "closing") return
     this.#attempt++
     this.#state = "closing"
-    this.#serveEarly()
-    this.#stop()
-    const scope = this.#scope!
-    Effect.runFork(Scope.close(scope, Exit.void)).addObserver(() => {
+    for (const session of this.#early ?? []) session.abort()
+    this.#early = undefined
+    const { server } = this
+    const scope = this.#scope
+    const over = (): void => {
       this.#scope = undefined
       this.#listeners = []
       this.#settled()
+    }
+    if (scope === undefined) {
+      for (const { handle } of this.#listeners) this.#order?.now.unlisten(handle)
+      return over()
+    }
+    // for Node this is one more connection: it does not say `close` before the listener is gone
+    server._connections++
+    Effect.runFork(Scope.close(scope, Exit.void)).addObserver(() => {
+      server._connections--
+      over()
+      if (server._handle === null) server._emitCloseIfDrained()
     })
   }
 
-  #stop(): void {
+  /** Connections are no longer kept alive: see the head of this module. */
+  stop(): void {
     if (isHttp(this.server)) {
       const begun = SharedServer.attend(this.server, this.#shared)
       for (const connection of this.#open) {
@@ -247,21 +384,19 @@ export class NodeServer {
 
   /**
    * Closes the connections that are idle. A connection is not idle while a request that has come in waits in its fifo,
-   * nor before it has sent anything.
+   * nor before it has sent anything; those of other workers are theirs.
    */
   closeIdleConnections(): void {
     if (!isHttp(this.server)) return
-    this.#shared.closing = this
-    ;(this.#base as HttpServer).closeIdleConnections.call(this.server)
-    this.#shared.closing = undefined
+    const kept: Array<SharedServer.ServedConnection> = []
+    for (const part of this.#shared.served) {
+      for (const connection of part.#open) if (part !== this || SharedServer.isAsking(connection)) kept.push(connection)
+    }
+    SharedServer.keeping(kept, () => Http.Server.prototype.closeIdleConnections.call(this.server))
   }
 
   destroyConnections(): void {
     for (const connection of this.#open) connection.destroy()
-  }
-
-  getConnections(callback: (error: Error | null, count: number) => void): void {
-    process.nextTick(callback, null, this.#open.size)
   }
 
   /** One look for all responses that end in a turn of the loop. */
@@ -294,13 +429,12 @@ export class NodeServer {
     clearInterval(this.#looks)
     this.#looks = undefined
     this.#silent.clear()
-    if (this.#state === "closing" && this.#scope === undefined) {
-      this.#state = "closed"
-      this.#shared.served.delete(this)
-      // Node's own `close` counts no connections here: it stops its timers and emits `close`
-      if (this.#shared.served.size === 0) this.#base.close.call(this.server)
-      for (const told of this.#onClosed.splice(0)) process.nextTick(told)
-    }
+    if (this.#state !== "closing" || this.#scope !== undefined) return
+    this.#state = "closed"
+    this.#shared.served.delete(this)
+    // with the last part the server closes: it stops its timers and emits `close`
+    if (this.#leave()) this.server.close()
+    for (const told of this.#onClosed.splice(0)) process.nextTick(told)
   }
 
   /** Closes; connections that are left after the time are destroyed. After a drain there is no such time. */
@@ -308,7 +442,8 @@ export class NodeServer {
     const closed = Effect.callback<void>((resume) => {
       if (this.#state === "closed") return resume(Effect.void)
       this.#onClosed.push(() => resume(Effect.void))
-      if (this.#state !== "closing") this.close()
+      this.#end()
+      this.stop()
       if (this.#draining) this.destroyConnections()
     })
     return closed.pipe(
@@ -317,5 +452,22 @@ export class NodeServer {
         orElse: () => Effect.andThen(Effect.sync(() => this.destroyConnections()), closed)
       })
     )
+  }
+}
+
+/** What a server says of a connection that it has no room for. */
+const dropped = (
+  remote: Endpoint.InetEndpoint | undefined,
+  local: Endpoint.InetEndpoint | undefined
+): Net.DropArgument | undefined => {
+  if (remote === undefined || local === undefined) return undefined
+  const family = (host: string): string => Net.isIPv6(host) ? "IPv6" : "IPv4"
+  return {
+    localAddress: local.host,
+    localPort: local.port,
+    localFamily: family(local.host),
+    remoteAddress: remote.host,
+    remotePort: remote.port,
+    remoteFamily: family(remote.host)
   }
 }

@@ -108,5 +108,9 @@ export const fromSession = (session: Session, options?: SessionDuplexOptions): N
   const socket = session.takeSocket()
   if (socket === undefined) return new SessionDuplex(session, options)
   socket.allowHalfOpen = options?.allowHalfOpen ?? true
+  if (options?.pauseOnCreate === true) return socket.pause()
+  // as a socket that Node makes: a listener for `data` sets it going, and the end comes even if nobody reads
+  Reflect.set(socket, "readableFlowing", null)
+  socket.read(0)
   return socket
 }

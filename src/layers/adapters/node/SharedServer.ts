@@ -4,7 +4,7 @@
  *
  * In-process workers share the modules they are made of, and with them a server that a module exports. Each has
  * connections of its own, and stops on its own: what Node does to all connections of the server is kept from those of
- * other workers. So a connection knows its owner, and asks before it lets itself be destroyed.
+ * other workers. So a connection knows its owner.
  */
 import { constVoid } from "effect/Function"
 import type * as Http from "node:http"
@@ -15,7 +15,7 @@ import { SessionDuplex } from "./SessionDuplex.ts"
 
 const OWNER = Symbol("owner")
 
-/** A connection knows its owner, and asks before it lets itself be destroyed. */
+/** A connection knows its owner. */
 export type ServedConnection = Net.Socket & { [OWNER]: NodeServer }
 
 /** What the workers that share a server know of it. */
@@ -25,36 +25,24 @@ export interface SharedServer {
   readonly responses: Set<Http.ServerResponse>
   /** Looks at a response, once responses are looked at. */
   attend: ((response: Http.ServerResponse) => void) | undefined
-  /** The part whose idle connections Node is closing now. */
-  closing: NodeServer | undefined
 }
 
 const shared = new WeakMap<Net.Server, SharedServer>()
 
-/** Whether there are bytes that Node has not been given yet. A connection that has moved has none. */
-const isAsking = (connection: ServedConnection): boolean =>
-  connection instanceof SessionDuplex && connection.session.available > 0
-
-/** Node 26 counts a connection that has sent nothing yet as idle, Node 24 does not. Here it is not. */
-const isKept = (connection: ServedConnection): boolean => {
-  const owner = connection[OWNER]
-  const closing = shared.get(owner.server)?.closing
-  return closing !== undefined && (closing !== owner || connection.bytesRead === 0 || isAsking(connection))
-}
-
-function destroyUnlessKept(this: ServedConnection, error?: Error): ServedConnection {
-  if (isKept(this)) return this
-  Reflect.apply((Object.getPrototypeOf(this) as ServedConnection).destroy, this, [error])
-  return this
-}
+/**
+ * Whether the client asks, or may be about to: it has sent nothing yet, which Node 26 takes for idle and Node 24 does
+ * not, or there are bytes that Node has not been given yet. A connection that has moved has no such bytes.
+ */
+export const isAsking = (connection: ServedConnection): boolean =>
+  connection.bytesRead === 0 || (connection instanceof SessionDuplex && connection.session.available > 0)
 
 function onConnectionClose(this: ServedConnection): void {
   this[OWNER].gone(this)
 }
 
-/** Makes the stream a connection of this worker's: it hears of its end, and nobody else destroys it. */
+/** Makes the stream a connection of this worker's, which hears of its end. */
 export const own = (stream: Net.Socket, owner: NodeServer): ServedConnection => {
-  const connection = Object.assign(stream, { [OWNER]: owner, destroy: destroyUnlessKept }) as ServedConnection
+  const connection = Object.assign(stream, { [OWNER]: owner }) as ServedConnection
   // an error that nobody listens for ends that connection, and nothing else
   connection.on("error", constVoid)
   connection.once("close", onConnectionClose)
@@ -80,7 +68,7 @@ export const responseOf = (connection: ServedConnection): Http.ServerResponse | 
 export const watch = (server: Net.Server): SharedServer => {
   const known = shared.get(server)
   if (known !== undefined) return known
-  const state: SharedServer = { served: new Set(), responses: new Set(), closing: undefined, attend: undefined }
+  const state: SharedServer = { served: new Set(), responses: new Set(), attend: undefined }
   shared.set(server, state)
   // where TLS is between the two it is not known whose connection a response goes to: all of them are looked at
   if (server instanceof Https.Server) attend(server, state)
@@ -114,5 +102,11 @@ export const attend = (server: Net.Server, state: SharedServer): (response: Http
   return state.attend = begun
 }
 
-/** Whether workers serve the server, or have. */
-export const isShared = (server: Net.Server): boolean => shared.has(server)
+/** Does something that would destroy connections, and keeps these from it. */
+export const keeping = (connections: ReadonlyArray<ServedConnection>, act: () => void): void => {
+  // one whose program has its own `destroy` is left to it
+  const kept = connections.filter((connection) => !Object.hasOwn(connection, "destroy"))
+  for (const connection of kept) Object.assign(connection, { destroy: () => connection })
+  act()
+  for (const connection of kept) Reflect.deleteProperty(connection, "destroy")
+}

@@ -324,7 +324,7 @@ describe("a program that listens by itself", () => {
         { name: "nowhere", workers: 1 },
         AppWorker.fromUrl(new URL("../../../fixtures/node/listens-nowhere.ts", import.meta.url))
       ))
-      assert.match(message, /worker 0 did not start: .*listen EADDRNOTAVAIL: can't listen on tcp:\/\/192\.0\.2\.1:8080/)
+      assert.match(message, /worker 0 did not start: .*listen EADDRNOTAVAIL: address not available 192\.0\.2\.1:8080/)
     })))
 
   it.live("is refused on the host's loop, where it would listen past the host", () =>
