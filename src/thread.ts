@@ -38,6 +38,15 @@ const receiveLink = (number: number, wake: () => void): ReceivedLink | undefined
   return { inbox, ring: () => doorbell?.ring(), close: () => bell?.close() }
 }
 
+/** It is the port to the host, not a timer, that keeps this thread going. */
+const startTimer = (millis: number, step: () => void): NodeJS.Timeout => setInterval(step, millis).unref()
+
+const every = (millis: number, step: () => void) =>
+  Effect.asVoid(Effect.acquireRelease(
+    Effect.sync(() => startTimer(millis, step)),
+    (timer) => Effect.sync(() => clearInterval(timer))
+  ))
+
 /** Loaded only by workers that may have to end TLS. */
 const loadTls = Effect.promise(() => import("./layers/worker/WorkerTls.ts"))
 
@@ -65,6 +74,7 @@ const run = Effect.gen(function*() {
     receiveSocket: (session) => TcpMovable.socketOf(inlet.socket(session)),
     tls: start.tls === undefined ? undefined : new (yield* loadTls).WorkerTls(start.tls),
     spin: SPIN,
+    every,
     stop: () => void Deferred.doneUnsafe(stop, Effect.void),
     report: (error) => void logError(Effect.logError("an application's session handler threw", error)),
     fault: (detail) => {

@@ -63,11 +63,11 @@ export const make = Effect.fnUntraced(function*(
   const loop = new WorkerLoop(start, place)
   yield* place.doorbell.listen(loop.wake)
   yield* Effect.addFinalizer(() => Effect.sync(() => loop.detach()))
-  const every = (millis: number, step: () => void) =>
-    Effect.sync(step).pipe(Effect.repeat(Schedule.spaced(millis)), Effect.forkScoped)
+  const every = (millis: number, step: () => void): Effect.Effect<void, never, Scope.Scope> =>
+    Effect.sync(step).pipe(Effect.repeat(Schedule.spaced(millis)), Effect.forkScoped, Effect.asVoid)
   yield* every(start.trimInterval, () => loop.trim())
   const { looks } = place
-  yield* every(LOOK_INTERVAL, looks === undefined ? loop.look : () => looks(loop.look))
+  yield* (place.every ?? every)(LOOK_INTERVAL, looks === undefined ? loop.look : () => looks(loop.look))
   const { arrivals, requests } = loop
 
   const ask = (message: (request: number) => Request): Effect.Effect<Reply | undefined> =>

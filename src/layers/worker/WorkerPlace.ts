@@ -1,6 +1,8 @@
 /**
  * What a worker is started with, and what it needs of the place it runs in: a thread, or the host's own loop.
  */
+import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type * as Net from "node:net"
 import type * as Mq from "../../domain/memory/QueueMemory.ts"
 import type { Soon } from "../../domain/memory/ReadLoop.ts"
@@ -64,6 +66,8 @@ export interface WorkerPlace {
   readonly pace?: () => Soon | undefined
   /** For a worker that does not look on purpose: it is told of each look that it would take by itself. */
   readonly looks?: (look: () => void) => void
+  /** Does something at an interval of milliseconds, where a timer of Effect's would keep the place from ending. */
+  readonly every?: (millis: number, step: () => void) => Effect.Effect<void, never, Scope.Scope>
   /** The host wants the application to stop. */
   readonly stop: () => void
   /** The application's code threw where nothing else hears of it. */
