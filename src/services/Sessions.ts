@@ -14,6 +14,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import type { AsyncResource } from "node:async_hooks"
 import type * as Net from "node:net"
 import type { SessionAbout } from "../domain/memory/SessionAbout.ts"
 import type { AppIndex, ListenerHandle, SessionHandle, WorkerIndex, WorkerMapIndex } from "../domain/state/Handle.ts"
@@ -55,6 +56,11 @@ export interface Session {
   readonly local: string
   /** What else is known of the session: its TLS handshake, and the proxy that it came through. */
   readonly about: SessionAbout
+  /**
+   * What the session's edges run in: a store of an `AsyncLocalStorage` that an edge enters is seen by no other session,
+   * and each edge begins with those of whoever listened or connected. `runInAsyncScope` does the same for other calls.
+   */
+  readonly resource: AsyncResource
   /** Whether the peer is another worker of this host, and the bytes go directly between the two workers (W16). */
   readonly cutThrough: boolean
   /** Whether the session carries datagrams: then it is used with `SessionDatagrams`, which keeps them apart. */

@@ -8,6 +8,7 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { AsyncResource } from "node:async_hooks"
 import * as Endpoint from "../../src/domain/net/Endpoint.ts"
 import * as Handle from "../../src/domain/state/Handle.ts"
 import {
@@ -61,6 +62,7 @@ export class End implements Session {
   readonly remote: string
   readonly local: string
   readonly about = {}
+  readonly resource = new AsyncResource("SessionPair")
   handler: SessionHandler | undefined
   ended = false
   reset: string | undefined

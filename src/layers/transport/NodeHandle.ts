@@ -71,6 +71,14 @@ export const addressOf = (
     : { address: socket.localAddress, port: socket.localPort }
 }
 
+/** What belongs to a connection runs in the context of this call from here on, not in that of the handle's making. */
+export const adopt = (socket: Net.Socket): void => {
+  const handle: unknown = Reflect.get(socket, "_handle")
+  if (isObject(handle) && isFunction(handle, "asyncReset")) {
+    Reflect.apply(Reflect.get(handle, "asyncReset"), handle, [socket])
+  }
+}
+
 /** The socket below a TLS socket: an event of the server gives only the one above. */
 export const below = (socket: Tls.TLSSocket): Net.Socket | undefined => {
   const parent: unknown = Reflect.get(socket, "_parent")

@@ -12,6 +12,7 @@
  * this worker, which says that it has passed the offer.
  */
 import * as Result from "effect/Result"
+import { AsyncResource } from "node:async_hooks"
 import type * as Net from "node:net"
 import * as Message from "../../domain/memory/Message.ts"
 import type * as Segment from "../../domain/memory/Segment.ts"
@@ -19,6 +20,7 @@ import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import type * as Handle from "../../domain/state/Handle.ts"
 import type { Session } from "../../services/Sessions.ts"
+import * as NodeHandle from "../transport/NodeHandle.ts"
 import type { Outbox } from "./Outbox.ts"
 import type { PeerLinks } from "./PeerLinks.ts"
 import type { SocketSession } from "./SocketSession.ts"
@@ -29,11 +31,17 @@ import type { WorkerSessions } from "./WorkerSessions.ts"
 
 type Accept = (session: Session) => void
 
-/** A listener that this worker has a seat at. */
-interface Seat {
+/** A listener that this worker has a seat at. Its sessions begin in the context in which the worker sat down. */
+class Seat extends AsyncResource {
   readonly accept: Accept
   /** Its endpoint as it was asked for, in one spelling, by which TLS finds its options. */
   readonly endpoint: string
+
+  constructor(accept: Accept, endpoint: string) {
+    super("SluiceListener")
+    this.accept = accept
+    this.endpoint = endpoint
+  }
 }
 
 /** A session that was claimed, and whose socket is on its way here. */
@@ -80,7 +88,7 @@ export class Arrivals {
       onFailure: () => endpoint,
       onSuccess: Endpoint.format
     })
-    this.#seats.set(listener, { accept, endpoint: spelled })
+    this.#seats.set(listener, new Seat(accept, spelled))
   }
 
   /** The listener's sessions go on, in whatever state they are. */
@@ -102,7 +110,7 @@ export class Arrivals {
       this.#moving.set(handle, { identity, seat, inTls })
       return this.#claimed(handle)
     }
-    const session = this.#sessions.openFifos(identity, segment, offset)
+    const session = seat.runInAsyncScope(this.#sessions.openFifos, this.#sessions, identity, segment, offset)
     this.#claimed(handle)
     this.#sessions.guard(session, seat.accept)
   }
@@ -115,7 +123,8 @@ export class Arrivals {
     if (seat === undefined || segment === undefined || peer === undefined || !this.#claims(segment, 0)) {
       return this.#passed(message.session)
     }
-    const session = this.#sessions.openCutThrough(message, "server", segment, peer)
+    const { openCutThrough } = this.#sessions
+    const session = seat.runInAsyncScope(openCutThrough, this.#sessions, message, "server", segment, peer)
     this.#claimed(message.session)
     this.#sessions.guard(session, seat.accept)
   }
@@ -142,6 +151,11 @@ export class Arrivals {
     this.#moving.delete(handle)
     const socket = this.#place.receiveSocket(handle)
     if (socket === undefined) return this.#gone(handle)
+    moving.seat.runInAsyncScope(this.#arrived, this, socket, moving)
+  }
+
+  #arrived(socket: Net.Socket, moving: Moving): void {
+    NodeHandle.adopt(socket)
     if (moving.inTls) return this.#secure(socket, moving)
     this.#start(this.#sessions.openSocket(moving.identity, socket), moving.seat)
   }

@@ -8,6 +8,7 @@
  * What is different where the peer is another worker is in `CutThroughSession`. Reading, writing and the end are one
  * state machine, and so one class.
  */
+import { AsyncResource } from "node:async_hooks"
 import type * as Fifo from "../../domain/memory/Fifo.ts"
 import { FifoConsumer } from "../../domain/memory/FifoConsumer.ts"
 import { FifoProducer, type Wait } from "../../domain/memory/FifoProducer.ts"
@@ -48,6 +49,7 @@ export class FifoSession implements WorkerSession {
   readonly remote: string
   readonly local: string
   readonly about: SessionAbout
+  readonly resource = new AsyncResource("SluiceSession")
   handler: SessionHandler | undefined
   ended = false
   reset: string | undefined

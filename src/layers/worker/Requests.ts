@@ -1,6 +1,7 @@
 /**
  * Requests that a worker has made of the host, until they are answered. An answer has the number of its request.
  */
+import { AsyncResource } from "node:async_hooks"
 import type * as Message from "../../domain/memory/Message.ts"
 import type { Outbox } from "./Outbox.ts"
 
@@ -36,7 +37,7 @@ export class Requests {
 
   /**
    * Asks, with a number of its own. Returns how to withdraw the request: then `answered` is not called, and the host is
-   * told if the request is a connect.
+   * told if the request is a connect. `answered` runs in the context of this call.
    */
   ask(message: (request: number) => Request, answered: Answered): () => void {
     if (this.#detached) {
@@ -44,7 +45,7 @@ export class Requests {
       return nothing
     }
     const request = this.#next++ >>> 0
-    this.#waiting.set(request, answered)
+    this.#waiting.set(request, AsyncResource.bind(answered))
     const sent = message(request)
     this.#outbox.control(sent)
     return () => {

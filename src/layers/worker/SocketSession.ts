@@ -13,6 +13,7 @@
  * This module is a hot path: what listens to a stream is shared by all sessions.
  */
 import { constVoid } from "effect/Function"
+import { AsyncResource } from "node:async_hooks"
 import * as Net from "node:net"
 import type { Duplex } from "node:stream"
 import type { SessionAbout } from "../../domain/memory/SessionAbout.ts"
@@ -69,6 +70,7 @@ export class SocketSession implements WorkerSession {
   readonly about: SessionAbout
   readonly cutThrough = false
   readonly datagrams = false
+  readonly resource = new AsyncResource("SluiceSession")
   handler: SessionHandler | undefined
   ended = false
   reset: string | undefined

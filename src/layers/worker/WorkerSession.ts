@@ -24,13 +24,13 @@ export interface WorkerSession extends Session {
 /** Which session it is, and what is known of the session when it begins. */
 export type SessionIdentity = Pick<Session, "handle" | "remote" | "local" | "about">
 
-/** Runs an edge of the application. One that throws costs its session, not the worker. */
+/** Runs an edge of the application in its session's context. One that throws costs its session, not the worker. */
 export type Guard = <S extends Session>(session: S, edge: (session: S) => void) => void
 
 /** `report` hears what an edge has thrown. */
 export const makeGuard = (report: (error: unknown) => void): Guard => (session, edge) => {
   try {
-    edge(session)
+    session.resource.runInAsyncScope(edge, undefined, session)
   } catch (error) {
     session.abort()
     report(error)

@@ -352,7 +352,8 @@ export class SessionStream extends JsStream implements SessionHandler {
     this.#drop()
     if (this.#breaks || this.#writes.some(({ status }) => status !== 0)) session.abort()
     session.close()
-    setImmediate(finishClose, this, closed)
+    // in no context of whoever closes it
+    session.resource.runInAsyncScope(setImmediate, undefined, finishClose, this, closed)
   }
 
   #finishClose(closed: (() => void) | undefined): void {
