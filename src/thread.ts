@@ -12,6 +12,7 @@ import { parentPort, workerData } from "node:worker_threads"
 import * as Thrown from "./domain/report/Thrown.ts"
 import * as AppModules from "./layers/adapters/node/AppModules.ts"
 import * as NodeListen from "./layers/adapters/node/NodeListen.ts"
+import { ServerTickets } from "./layers/adapters/node/ServerTickets.ts"
 import * as Bells from "./layers/stack/Bells.ts"
 import { type ThreadData, ThreadInlet, type ThreadStatus } from "./layers/stack/WorkerPort.ts"
 import * as TcpMovable from "./layers/transport/TcpMovable.ts"
@@ -21,7 +22,7 @@ import type { ReceivedLink } from "./layers/worker/WorkerPlace.ts"
 import { WorkerExit } from "./services/AppWorker.ts"
 import { Sessions } from "./services/Sessions.ts"
 
-const { port, start, url } = workerData as ThreadData
+const { isMain, port, start, tickets, url } = workerData as ThreadData
 
 /** The longest time, in microseconds, that a worker with cut-through sessions looks for an answer before it sleeps. */
 const SPIN = 40
@@ -86,7 +87,8 @@ const run = Effect.gen(function*() {
   loop.wake()
   const app = yield* AppModules.load(
     { _tag: "Url", url },
-    yield* NodeListen.make(sessions, new ListenNow(loop), start.suggested === true)
+    yield* NodeListen.make(sessions, new ListenNow(loop), new ServerTickets(tickets), start.suggested === true),
+    isMain
   )
   yield* Layer.build(Layer.provide(app, Layer.succeed(Sessions, sessions)))
   yield* status({ _tag: "Ready" })

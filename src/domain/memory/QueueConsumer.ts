@@ -174,9 +174,8 @@ export class QueueConsumer {
     const words = this.#words
     const { indexQueue, controlRing } = this.geometry
     const waiting = this.depth
-    if (waiting < 0 || waiting > indexQueue) return from
     for (let i = from; i < waiting; i++) {
-      const entry = words[INDEX + ((this.#head + i) & (indexQueue - 1))]!
+      const entry = words[INDEX + ((this.#head + i) & (indexQueue - 1)) * INDEX_SLOT]!
       if (entry >= 0) continue
       const slot = this.#controlStart + (entry & (controlRing - 1)) * CONTROL_SLOT
       const length = words[slot]!

@@ -9,6 +9,7 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Url from "node:url"
 import { Worker } from "node:worker_threads"
 import * as SystemError from "../../domain/net/SystemError.ts"
 import * as Thrown from "../../domain/report/Thrown.ts"
@@ -16,11 +17,15 @@ import { AppWorker, WorkerExit } from "../../services/AppWorker.ts"
 import type { MessageQueue } from "../../services/MessageQueue.ts"
 import type { SegmentManager } from "../../services/SegmentManager.ts"
 import { WorkerPlan } from "../../services/WorkerPlan.ts"
+import * as TlsStart from "../transport/TlsStart.ts"
 import { WorkerChannel } from "./WorkerChannel.ts"
 import { isThreadStatus, type ThreadData } from "./WorkerPort.ts"
 import * as WorkerStart from "./WorkerStart.ts"
 
 const bootstrap = new URL(`../../thread${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url)
+
+/** The main module of this process. */
+const mainUrl = process.argv[1] === undefined ? undefined : Url.pathToFileURL(process.argv[1]).href
 
 const crashed = (error: unknown): WorkerExit =>
   SystemError.codeOf(error) === "ERR_WORKER_OUT_OF_MEMORY"
@@ -37,7 +42,9 @@ export const layer: Layer.Layer<AppWorker, WorkerExit, WorkerPlan | WorkerChanne
   Layer.effect(
     AppWorker,
     Effect.gen(function*() {
-      const { app: { worker: { heapLimitMiB } }, info: { app, worker }, module } = yield* WorkerPlan
+      const { app: options, info: { app, worker }, module } = yield* WorkerPlan
+      const { heapLimitMiB } = options.worker
+      const { ticketKeys: tickets } = TlsStart.resumptionOf(options)
       const { worker: side } = yield* WorkerChannel
       const start = yield* WorkerStart.make
       if (module._tag !== "Url" || side.place !== "thread") {
@@ -56,9 +63,9 @@ export const layer: Layer.Layer<AppWorker, WorkerExit, WorkerPlan | WorkerChanne
         Effect.sync(() => {
           const thread = new Worker(bootstrap, {
             name: `${app}-${worker}`,
-            workerData: { start, url, port } satisfies ThreadData,
+            // a program that runs this host in its main module, and its workers in the same one, asks which of the two it is
+            workerData: { start, url, isMain: url !== mainUrl, tickets, port } satisfies ThreadData,
             transferList: [port],
-            execArgv: [],
             ...(heapLimitMiB === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: heapLimitMiB } })
           })
           thread.on("message", (status: unknown) => {

@@ -21,6 +21,10 @@ import type * as WorkerPlace from "../worker/WorkerPlace.ts"
 export interface ThreadData {
   readonly start: WorkerPlace.WorkerStart
   readonly url: string
+  /** Whether the module runs as the thread's main module. */
+  readonly isMain: boolean
+  /** What the workers of the application make the keys of TLS tickets of, for servers that end TLS themselves. */
+  readonly tickets: Uint8Array
   readonly port: MessagePort
 }
 

@@ -26,13 +26,18 @@ const endsIn = ({ placement, tlsIn }: ListenerOptions): boolean => placement ===
 // an application's options are one object for all its workers
 const resumptions = new WeakMap<object, TlsContexts.Resumption>()
 
+/** What all workers of an application with these options share, and no others. */
+export const resumptionOf = (app: object): TlsContexts.Resumption => {
+  let resumption = resumptions.get(app)
+  if (resumption === undefined) resumptions.set(app, resumption = TlsContexts.makeResumption())
+  return resumption
+}
+
 /** What workers of an application with these options are started with; `undefined` when none of them ends TLS. */
 export const startOf = (
   app: { readonly listener: ListenerOptions; readonly listeners: Readonly<Record<string, ListenerOptions>> }
 ): TlsStart | undefined => {
   if (![app.listener, ...Object.values(app.listeners)].some(endsIn)) return undefined
-  let resumption = resumptions.get(app)
-  if (resumption === undefined) resumptions.set(app, resumption = TlsContexts.makeResumption())
   const own = Object.entries(app.listeners).map(([endpoint, options]) => [endpoint, optionsOf(options)] as const)
-  return { resumption, all: optionsOf(app.listener), own: Object.fromEntries(own) }
+  return { resumption: resumptionOf(app), all: optionsOf(app.listener), own: Object.fromEntries(own) }
 }

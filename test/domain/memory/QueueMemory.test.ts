@@ -79,6 +79,30 @@ const make = (geometry: Geometry, { at = 0, ioAt = at, controlAt = at, tries = 0
 const one: Geometry = { indexQueue: 1, ioRing: 1, controlRing: 1 }
 const some: Geometry = { indexQueue: 8, ioRing: 8, controlRing: 8 }
 
+describe("peekControl", () => {
+  it("shows the control messages that wait, wherever the rings stand, and takes none", () => {
+    for (const at of [0, -3, 0x7fff_fffe]) {
+      const { consumer, producer, received, sink } = make(some, { at, ioAt: at + 1, controlAt: at + 2 })
+      const seen: Array<ReadonlyArray<number>> = []
+      const peek = (from: number) =>
+        consumer.peekControl(from, (words, start, length) => seen.push([...words.subarray(start, start + length)]))
+      assert.strictEqual(peek(0), 0)
+      producer.control(Int32Array.of(7, 1), 2)
+      producer.io(1, 2, 3, 4)
+      assert.strictEqual(peek(0), 2)
+      producer.control(Int32Array.of(8), 1)
+      assert.strictEqual(peek(2), 3)
+      assert.deepStrictEqual(seen, [[7, 1], [8]])
+      // in the middle of a drain, it shows what comes after the message in hand
+      const nested: Array<number> = []
+      consumer.drain(1, { ...sink, control: () => nested.push(consumer.peekControl(0, () => nested.push(0))) })
+      assert.deepStrictEqual(nested, [0, 2])
+      consumer.drain(8, sink)
+      assert.deepStrictEqual(received, [[1, 2, 3, 4], [8]])
+    }
+  })
+})
+
 /** Counts the tries for the lock that happen in `body`. */
 const triesIn = (body: () => void): number => {
   const original = Atomics.compareExchange

@@ -4,6 +4,8 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
+import * as Fs from "node:fs"
+import Module from "node:module"
 import * as Url from "node:url"
 import * as SystemError from "../../../domain/net/SystemError.ts"
 import * as Thrown from "../../../domain/report/Thrown.ts"
@@ -27,25 +29,54 @@ const appOf = (
   if (listens === undefined) {
     return Effect.mapError(NodeApps.find(exports), (what) => `${what}; a program that listens by itself needs threads`)
   }
-  if (Layer.isLayer(exports["default"])) listens.restore()
+  if (Layer.isLayer(exports["default"]) && !listens.any()) listens.restore()
   else if (listens.any() || isEmpty(exports)) return Effect.succeed(Layer.effectDiscard(listens.first))
   return Effect.tap(NodeApps.find(exports), Effect.sync(listens.taken))
 }
 
 /**
+ * Loads a module as the main one of its thread: `require.main` and `import.meta.main` say so, and so does `argv`. An
+ * error in it is one of the import alone: Node would end the thread with it first.
+ */
+const runMain = async (url: string): Promise<Readonly<Record<string, unknown>>> => {
+  const path = Url.fileURLToPath(url)
+  process.argv[1] = path
+  let failed: unknown
+  const onRejection = (reason: unknown): void => {
+    if (reason !== failed) throw reason
+  }
+  process.on("unhandledRejection", onRejection)
+  try {
+    Module.runMain(path)
+    return await import(url)
+  } catch (error) {
+    failed = error
+    // rejections are told of when this turn is over
+    await new Promise(setImmediate)
+    throw error
+  } finally {
+    process.off("unhandledRejection", onRejection)
+  }
+}
+
+const isFile = (url: string): boolean => url.startsWith("file:") && Fs.existsSync(Url.fileURLToPath(url))
+
+/**
  * The layer that the application is, whatever its module exports. With `listens`, the module may listen by itself
- * instead: what else it exports is its own affair.
+ * instead: what else it exports is its own affair. `isMain`: it runs as its thread's main module.
  */
 export const load = (
   module: AppModule,
-  listens?: NodeListen.Listens
+  listens?: NodeListen.Listens,
+  isMain = false
 ): Effect.Effect<NodeApps.AppLayer, WorkerExit> => {
   if (module._tag === "Layer") return Effect.succeed(module.layer)
   const exit = (reason: WorkerExit["reason"], what: string): WorkerExit =>
     new WorkerExit({ reason, detail: `app module ${shown(module.url)} ${what}` })
   const failed = (error: unknown): WorkerExit => exit("ModuleFailed", `failed to load: ${Thrown.sentenceOf(error)}`)
   return Effect.tryPromise({
-    try: () => import(module.url) as Promise<Readonly<Record<string, unknown>>>,
+    try: (): Promise<Readonly<Record<string, unknown>>> =>
+      isMain && isFile(module.url) ? runMain(module.url) : import(module.url),
     catch: (error) => {
       // the error names the module that was not found, which may be one that this one imports
       const missing = SystemError.codeOf(error) === "ERR_MODULE_NOT_FOUND"

@@ -31,6 +31,7 @@ import type * as ListenNow from "../../worker/ListenNow.ts"
 import { type HandledServer, HostedHandle } from "./HostedHandle.ts"
 import * as ListenForms from "./ListenForms.ts"
 import { type ListenOrder, NodeServer } from "./NodeServer.ts"
+import type { ServerTickets } from "./ServerTickets.ts"
 
 /**
  * The servers that a program listens with.
@@ -69,15 +70,18 @@ const placeOf = ([address, port, addressType]: Arguments): Pick<ListenOrder, "en
   return { endpoints: [ListenForms.tcp("::", port)], instead: ListenForms.tcp("0.0.0.0", port) }
 }
 
-/** What Node says of a listen that fails: where it was. */
-const named = (endpoint: string, [address, port, addressType, ...rest]: Arguments): Arguments => {
+/** The arguments with the place that is listened on, of which Node tells its callers. */
+const named = (endpoint: string, args: Arguments): Arguments => {
   const inet = Endpoint.inetOf(endpoint)
-  return inet === undefined ? [address, port, addressType, ...rest] : [inet.host, inet.port, addressType, ...rest]
+  if (inet === undefined) return args
+  const [, , , ...rest] = args
+  return [inet.host, inet.port, Net.isIPv6(inet.host) ? 6 : 4, ...rest]
 }
 
 class Servers {
   readonly #sessions: Sessions["Service"]
   readonly #now: ListenNow.ListenNow
+  readonly #tickets: ServerTickets
   readonly #servers = new Set<NodeServer>()
   readonly #exclusive = new WeakSet<Net.Server>()
   readonly first = Deferred.makeUnsafe<void>()
@@ -87,9 +91,10 @@ class Servers {
   /** Whether servers listen where the program says. */
   taken: boolean
 
-  constructor(sessions: Sessions["Service"], now: ListenNow.ListenNow, taken: boolean) {
+  constructor(sessions: Sessions["Service"], now: ListenNow.ListenNow, tickets: ServerTickets, taken: boolean) {
     this.#sessions = sessions
     this.#now = now
+    this.#tickets = tickets
     this.taken = taken
   }
 
@@ -105,6 +110,12 @@ class Servers {
 
   /** In place of Node's: `own` does the rest. */
   listen(server: HandledServer, args: Arguments, own: Listen2): void {
+    this.#listen(server, args, own)
+    const [part] = HostedHandle.of(server)?.parts ?? []
+    if (part?.local !== undefined) this.#tickets.share(server, part.local)
+  }
+
+  #listen(server: HandledServer, args: Arguments, own: Listen2): void {
     const [address, , , backlog, fd, flags = 0] = args
     const isOwn = server._handle !== null || typeof fd === "number" || this.#exclusive.has(server)
       || (flags & REUSE_PORT) !== 0 || address?.startsWith("\0") === true
@@ -145,15 +156,18 @@ export const make = Effect.fnUntraced(
   function*(
     sessions: Sessions["Service"],
     now: ListenNow.ListenNow,
+    tickets: ServerTickets,
     suggested: boolean
   ): Effect.fn.Return<Listens, never, Scope.Scope> {
-    const servers = new Servers(sessions, now, suggested || sessions.endpoints.length === 0)
+    const servers = new Servers(sessions, now, tickets, suggested || sessions.endpoints.length === 0)
     const prototype = Net.Server.prototype as HandledServer
     const own = prototype._listen2
+    const unwatch = tickets.watch()
     const started = Diagnostics.tracingChannel("net.server.listen").asyncStart
     const restore = (): void => {
       prototype._listen2 = own
       started.unsubscribe(servers.started)
+      unwatch()
     }
     yield* Effect.acquireRelease(
       Effect.sync(() => {

@@ -9,6 +9,7 @@ import * as Http from "node:http"
 import * as Https from "node:https"
 import * as Net from "node:net"
 import { buffer, text } from "node:stream/consumers"
+import * as Tls from "node:tls"
 import { BroadcastChannel } from "node:worker_threads"
 import { WebSocket } from "ws"
 import type { WorkerHandle } from "../../../../src/domain/state/Handle.ts"
@@ -315,6 +316,55 @@ describe("a program that listens by itself", () => {
         listeners.map(({ endpoint }) => new URL(endpoint).hostname)
       )
       assert.deepStrictEqual(hosts, [["127.0.0.1"], ["127.0.0.3"], ["127.0.0.4"]])
+    })))
+
+  for (const file of ["main.cjs", "main.ts"]) {
+    it.live(`listens as the main module: ${file}`, () =>
+      onHost(Effect.gen(function*() {
+        const { port } = yield* attach(file, { kind: "thread", workers: 1 })
+        const { ask } = yield* agent()
+        const { body } = yield* Effect.promise(() => ask(port, "/"))
+        assert.match(body.toString(), /^(main\n|\d+)$/)
+      })))
+  }
+
+  it.live("closes its server in one worker, and the others go on", () =>
+    onHost(Effect.gen(function*() {
+      const { port } = yield* attach("main.cjs", { kind: "thread", workers: 2 })
+      const { ask } = yield* agent()
+      const by = (path: string) => Effect.promise(async () => (await ask(port, path)).body.toString())
+      const threads = new Set<string>()
+      for (let i = 0; i < 50 && threads.size < 2; i++) threads.add(yield* by("/"))
+      assert.strictEqual(threads.size, 2)
+      const closed = yield* by("/close")
+      yield* eventually(
+        "one worker is left",
+        Effect.map(endpoints, (endpoints) => endpoints.flatMap(([, workers]) => workers).join() === "1")
+      )
+      for (let i = 0; i < 4; i++) assert.notStrictEqual(yield* by("/"), closed)
+      yield* balanced
+    })))
+
+  it.live("ends TLS, and each worker knows the tickets that the others gave", () =>
+    onHost(Effect.gen(function*() {
+      const { port } = yield* attach("tickets.ts", { kind: "thread", workers: 2 })
+      const connect = (session?: Buffer) =>
+        Effect.promise(async () => {
+          const socket = Tls.connect({ port, host: "127.0.0.1", rejectUnauthorized: false, session })
+          let ticket: Buffer | undefined
+          socket.on("session", (session) => {
+            ticket = session
+          })
+          return { said: await text(socket), ticket }
+        })
+      const { said, ticket } = yield* connect()
+      const threads = new Set([said.split(" ")[0]])
+      for (let i = 0; i < 4; i++) {
+        const [thread, reused] = (yield* connect(ticket)).said.split(" ")
+        assert.strictEqual(reused, "true")
+        threads.add(thread)
+      }
+      assert.strictEqual(threads.size, 2)
     })))
 
   it.live("that can't listen does not start", () =>
