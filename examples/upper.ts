@@ -1,7 +1,7 @@
 // An app module that works on sessions: it answers each chunk in upper case, with backpressure both ways.
 import { Sessions } from "sluice/worker"
 
-const upper = (session: Sessions.Session): void => {
+export const upper = (session: Sessions.Session): void => {
   let left: Uint8Array | undefined
   const pump = (): void => {
     for (;;) {

@@ -194,6 +194,34 @@ describe("examples", () => {
         assert.strictEqual(answer, text.toUpperCase())
       }
     ))
+
+  it("refusing.ts takes two sessions of an address, resets the third, and takes another when one has ended", () =>
+    serving(
+      `dist/main.js serve examples/refusing.ts --listen tcp://127.0.0.1:0 --workers 1 --control ${control()}`.split(
+        " "
+      ),
+      async (port) => {
+        const said = (socket: Net.Socket): Promise<string> =>
+          new Promise((resolve) => {
+            socket.on("data", (bytes) => resolve(bytes.toString()))
+            socket.on("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? ""))
+            socket.write("hello")
+          })
+        const open = () => Net.connect({ port, host: "127.0.0.1" })
+        const two = [open(), open()]
+        assert.deepStrictEqual(await Promise.all(two.map(said)), ["HELLO", "HELLO"])
+        assert.strictEqual(await said(open()), "ECONNRESET")
+        two[0]!.end()
+        let answer: string
+        do {
+          const next = open()
+          answer = await said(next)
+          next.destroy()
+        } while (answer === "ECONNRESET")
+        assert.strictEqual(answer, "HELLO")
+        two[1]!.destroy()
+      }
+    ))
 })
 
 /** Serves an example on a path beside a port, and gives the path. */

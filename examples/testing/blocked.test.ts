@@ -42,6 +42,13 @@ it.effect("a worker that is blocked for 3 seconds delays one request, by 5 ms", 
 
     const { apps, imbalances, ledger } = yield* host.report
     assert.deepStrictEqual(apps[0]!.workers.map(({ congested }) => congested), [false, false])
-    assert.deepStrictEqual(ledger.offers, { offered: 14, claimed: 13, revoked: 1, withdrawn: 0, pending: 0 })
+    assert.deepStrictEqual(ledger.offers, {
+      offered: 14,
+      claimed: 13,
+      refused: 0,
+      revoked: 1,
+      withdrawn: 0,
+      pending: 0
+    })
     assert.deepStrictEqual(imbalances, [])
   }).pipe(Effect.scoped, Effect.provide(HostScripted.layer)))

@@ -41,16 +41,12 @@ export interface SessionHandler {
 }
 
 /**
- * One session.
- *
- * **Details** Reading and writing copy between the caller's bytes and the session's fifos. {@link peek} and
- * {@link drop} read without a copy. A session that is no longer open reads what is left and writes nothing.
+ * What is known of a session before it is taken.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Session {
-  readonly handle: SessionHandle
+export interface SessionOffer {
   /** Endpoint URIs of the peer and of this end. */
   readonly remote: string
   readonly local: string
@@ -65,6 +61,19 @@ export interface Session {
   readonly cutThrough: boolean
   /** Whether the session carries datagrams: then it is used with `SessionDatagrams`, which keeps them apart. */
   readonly datagrams: boolean
+}
+
+/**
+ * One session.
+ *
+ * **Details** Reading and writing copy between the caller's bytes and the session's fifos. {@link peek} and
+ * {@link drop} read without a copy. A session that is no longer open reads what is left and writes nothing.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Session extends SessionOffer {
+  readonly handle: SessionHandle
   /** Set it to hear of edges; what is there already is not announced again. */
   handler: SessionHandler | undefined
   /** Bytes that can be read now. */
@@ -157,6 +166,16 @@ export interface ListenOptions {
   readonly backlog?: number | undefined
   /** Whether `[::]` takes IPv6 connections only; by default it takes IPv4 ones too. */
   readonly ipv6Only?: boolean | undefined
+  /**
+   * Asked once about each session that this worker is offered, when all of {@link SessionOffer} is known and nothing of
+   * the session has been read: `true`, or a sentence that says why, refuses the session (W16). It must answer at once;
+   * one that throws refuses.
+   *
+   * **Details** The peer of a refused connection sees a reset. A connect of another worker of this host fails with
+   * `Refused`, whose `why` is `app-refused` and whose `detail` is the sentence, cut after 224 bytes of UTF-8. A refusal
+   * is final: no other worker is asked. Each datagram of a remote address that was refused is another session.
+   */
+  readonly refuse?: ((offer: SessionOffer) => string | boolean | undefined) | undefined
 }
 
 /**
@@ -355,11 +374,14 @@ export class Sessions extends Context.Service<Sessions, {
  * @category layers
  * @since 0.1.0
  */
-export const layerAccept = (accept: (session: Session) => void): Layer.Layer<never, ListenFailed, Sessions> =>
+export const layerAccept = (
+  accept: (session: Session) => void,
+  options?: ListenOptions
+): Layer.Layer<never, ListenFailed, Sessions> =>
   Layer.effectDiscard(
     Effect.flatMap(
       Sessions,
       (sessions) =>
-        Effect.forEach(sessions.endpoints, (endpoint) => sessions.listen(endpoint, accept), { discard: true })
+        Effect.forEach(sessions.endpoints, (endpoint) => sessions.listen(endpoint, accept, options), { discard: true })
     )
   )

@@ -46,6 +46,8 @@ const LONGEST_WAIT = 100
 /** Reasons of a connect that are this machine's: it has no port left to connect from, or the worker is given up. */
 const ours: ReadonlySet<ConnectFailed["reason"]["_tag"]> = new Set(["AddressInUse", "AddressNotAvailable", "Detached"])
 
+/** An application that refuses one session is not down. */
+const isRefusal = ({ reason }: ConnectFailed): boolean => reason._tag === "Refused" && reason.why === "app-refused"
 const isFull = ({ reason }: ConnectFailed): boolean => reason._tag === "Refused" && noRoom.has(reason.why)
 const isOurs = (failure: ConnectFailed): boolean => ours.has(failure.reason._tag) || isFull(failure)
 
@@ -112,7 +114,7 @@ const app: Layer.Layer<never, ListenFailed | Schema.SchemaError, Sessions> = Lay
 
     /** The connect to an upstream has failed. */
     const failed = Effect.fnUntraced(function*(choice: Upstreams.Choice, uri: string, failure: ConnectFailed) {
-      if (isOurs(failure)) return upstreams.cancelled(choice)
+      if (isOurs(failure) || isRefusal(failure)) return upstreams.cancelled(choice)
       const backoff = upstreams.failed(choice, now())
       if (backoff === undefined || choice.failures > 0) return
       yield* Effect.logWarning(`upstream ${uri} is down and is tried again in ${backoff} ms: ${failure.detail}`)

@@ -3,7 +3,8 @@
  *
  * ```
  * arrive ─ limits ─┬─ offer to the next worker that takes sessions ─┬─ claimed
- *                  │                       ▲                        ├─ not claimed in time: revoked, and again ─┐
+ *                  │                       ▲                        ├─ refused by the application               │
+ *                  │                       │                        ├─ not claimed in time: revoked, and again ─┐
  *                  │                       └────────────────────────┼───────────────────────────────────────────┤
  *                  └─ no worker takes any ─┬─ hold ─────────────────┘  (bounded number, bounded time)           │
  *                                          └─ refuse, with a reason  ◄──────────────────────────────────────────┘
@@ -128,6 +129,16 @@ export class Admission<C, M extends Member, S> {
     this.arrivals.claimed++
   }
 
+  /**
+   * The worker has claimed the session, and its application refuses it. That is final: the other workers run the same
+   * application, and a connection that each of them refused in turn would cost each of them an offer.
+   */
+  refused(ticket: Ticket<C, M, S>): void {
+    this.#endOffer(ticket, "over")
+    ticket.member!.offers.refused++
+    this.arrivals.refused["app-refused"]++
+  }
+
   /** The offer's time was over, and it was taken back. Returns the connection's next ticket. */
   revoked(ticket: Ticket<C, M, S>, now: number): Ticket<C, M, S> {
     const { lag, offers } = ticket.member!
@@ -166,7 +177,15 @@ export class Admission<C, M extends Member, S> {
     this.arrivals.refused[reason]++
   }
 
-  /** A session that was claimed is free. */
+  /** A session that was counted as claimed, among these offers, was refused by the worker's application. */
+  refusedLate(offers: Ledger.OfferLedger): void {
+    offers.claimed--
+    offers.refused++
+    this.arrivals.claimed--
+    this.arrivals.refused["app-refused"]++
+  }
+
+  /** A session that was claimed or refused is free. */
   freed(): void {
     this.#sessions--
   }

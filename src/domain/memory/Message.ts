@@ -141,6 +141,8 @@ const shapes = {
   probed: [45, {}],
   // a claimed session did not become one: its TLS handshake has failed
   insecure: [44, { session: "session", reason: "handshake" }],
+  // the application refuses a claimed session, with a sentence that says why, or none (W16)
+  refused: [46, { session: "session", detail: "text" }],
   splice: [43, { session: "session", other: "session" }]
 } as const satisfies Record<string, readonly [kind: number, fields: Record<string, Field>]>
 

@@ -40,6 +40,8 @@ export const MessageCounts = Schema.Struct({
 export const OfferCounts = Schema.Struct({
   offered: Count,
   claimed: Count,
+  /** Refused by the application. */
+  refused: Count,
   revoked: Count,
   withdrawn: Count,
   pending: Count

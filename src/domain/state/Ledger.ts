@@ -2,7 +2,7 @@
  * The conservation ledger (M14): at any moment, everything that was sent or offered is accounted for.
  *
  * - For a worker's messages: sent = delivered + postponed now + released, each release with a reason.
- * - For a worker's offers: offered = claimed + revoked + withdrawn + pending now.
+ * - For a worker's offers: offered = claimed + refused + revoked + withdrawn + pending now.
  * - For a listener's connections: arrived = claimed + refused (each with a reason) + withdrawn + redirected + held now
  *   + offered now.
  *
@@ -48,6 +48,8 @@ export const RefuseReasons = [
   "draining",
   /** Its address is on the source deny list. */
   "source-denied",
+  /** The application refuses it (W16). */
+  "app-refused",
   /** A session rule denies it. */
   "rule-denied",
   /** A session rule sends it to an application that is not there, or does not listen. */
@@ -120,6 +122,8 @@ export class MessageLedger {
 export class OfferLedger {
   offered = 0
   claimed = 0
+  /** Claimed, and then refused by the application (W16). */
+  refused = 0
   /** Not claimed in time. */
   revoked = 0
   /** Taken back because the worker left the listener, or went away. */
@@ -190,7 +194,7 @@ export const imbalances = (
       what,
       "sessions offered",
       offers.offered,
-      offers.claimed + offers.revoked + offers.withdrawn + offers.pending
+      offers.claimed + offers.refused + offers.revoked + offers.withdrawn + offers.pending
     )),
     ...(arrivals === undefined ? [] : differs(
       what,

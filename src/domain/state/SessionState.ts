@@ -17,6 +17,7 @@
  * | event | from |
  * |---|---|
  * | `offer`, `takeBack`, `claim` | admission |
+ * | `refuse` | worker: its application does not want the session that was on offer |
  * | `pass` | worker: it has passed the offer that was taken back, or never will |
  * | `connected` | host: the session of a connect, which needs no offer |
  * | `transportEnd` | transport: the peer's end, after its last byte |
@@ -50,6 +51,7 @@ export type SessionEvent =
   | "offer"
   | "takeBack"
   | "claim"
+  | "refuse"
   | "pass"
   | "connected"
   | "transportEnd"
@@ -62,7 +64,7 @@ export type SessionEvent =
 export const machine = new StateMachine<SessionState, SessionEvent>("session", "CREATED", {
   CREATED: { offer: "ACCEPTING", connected: "READY" },
   // a connection that is on offer is not open yet: its transport reports what happens meanwhile after the claim
-  ACCEPTING: { claim: "READY", takeBack: "REVOKED" },
+  ACCEPTING: { claim: "READY", takeBack: "REVOKED", refuse: "TRANSPORT_DELETED" },
   REVOKED: { pass: "TRANSPORT_DELETED" },
   READY: {
     transportEnd: "TRANSPORT_CLOSING",

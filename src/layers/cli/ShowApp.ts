@@ -60,7 +60,7 @@ const statusColumns = (status: Report.Status): ReadonlyArray<Column<Report.Statu
   }))
 
 const workerDetails = (worker: Report.WorkerReport): Array<string> => {
-  const { postponed, queue, segments } = worker
+  const { offers, postponed, queue, segments } = worker
   const depth = (name: string, { size, used }: { readonly used: number; readonly size: number }) =>
     `${name} ${used}/${size}`
   const failure = worker.lastFailure === null ? "" : `, last failure: ${printable(worker.lastFailure)}`
@@ -73,6 +73,11 @@ const workerDetails = (worker: Report.WorkerReport): Array<string> => {
       `${plural(worker.behind.offers, "offer")} now, ${plural(worker.behind.times, "time")}, ${
         time(worker.behind.millis)
       } in total`
+    ],
+    [
+      "offers",
+      `${offers.offered}, of them ${offers.claimed} claimed, ${offers.refused} refused, ${offers.revoked} revoked, ` +
+      `${offers.withdrawn} withdrawn`
     ],
     ["last progress", `${time(worker.lastProgressMillis)} ago`],
     ["restarts", `${worker.restarts}${failure}`],

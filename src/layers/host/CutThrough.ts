@@ -37,6 +37,7 @@ export const connectOrigin: Origin = {
   claimed: ({ worker }) => worker.fault("the worker claimed a session that it had asked for itself"),
   passed: () => {},
   insecure: () => false,
+  refused: () => false,
   takeBack: () => {},
   giveUp: () => {},
   sessionFreed: () => {}
@@ -148,8 +149,8 @@ export class CutThrough implements EndOwner {
     }
   }
 
-  refused(reason: Ledger.RefuseReason): void {
-    this.#fail({ reason, detail: `${this.endpoint} takes no session now` })
+  refused(reason: Ledger.RefuseReason, detail: string): void {
+    this.#fail({ reason, detail })
   }
 
   /** The client has withdrawn its request. */

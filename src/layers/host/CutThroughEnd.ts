@@ -23,8 +23,8 @@ export interface EndOwner {
   offerMessage(session: CutThroughHostSession, listener: Handle.ListenerHandle): Message.Of<"cutThroughAccepted">
   /** The server's worker has claimed the session. Answers why the connect can't be completed, if it can't. */
   claimed(): string | undefined
-  /** The listener has refused the session. */
-  refused(reason: Ledger.RefuseReason): void
+  /** The listener, or the application behind it, has refused the session. */
+  refused(reason: Ledger.RefuseReason, detail: string): void
   /** The session no longer uses its memory. */
   freed(session: CutThroughHostSession): void
 }
@@ -70,9 +70,9 @@ export class CutThroughEnd {
     if (why !== undefined) queueMicrotask(() => this.#finish(why, undefined))
   }
 
-  /** Nobody takes the session that a connect asks for. */
-  refuse(reason: Ledger.RefuseReason): void {
-    this.owner.refused(reason)
+  /** Nobody takes the session that a connect asks for. `detail`: why, in a sentence, if somebody has said. */
+  refuse(reason: Ledger.RefuseReason, detail = `${this.local} takes no session now`): void {
+    this.owner.refused(reason, detail)
   }
 
   end(): void {

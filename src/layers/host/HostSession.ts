@@ -40,6 +40,11 @@ export interface Origin {
    * its failure was reported before.
    */
   insecure(session: HostSession, reason: Refusal.HandshakeReason): boolean
+  /**
+   * The worker's application refuses the session, for a reason in a sentence, which may be empty; `false` when the
+   * session is not one that it can still refuse.
+   */
+  refused(session: HostSession, detail: string): boolean
   /** The worker is going: what is on offer to it goes elsewhere. */
   takeBack(session: HostSession): void
   /** The peer has given up: what is on offer is taken back, and nobody else gets it. */
@@ -153,6 +158,11 @@ export abstract class HostSession {
     this.move("claim")
   }
 
+  /** The worker's application does not want what was on offer: nothing here or there is left of it. */
+  refuse(): void {
+    this.free("refuse")
+  }
+
   /** The session of a connect needs no offer: the worker asked for it. */
   connected(message: Message.Of<"connected" | "cutThroughConnected">): void {
     SessionBlock.endOffer(this.segment, this.place.offset, SessionBlock.CLAIMED)
@@ -238,7 +248,9 @@ export abstract class HostSession {
   /** The worker is to finish what it has in hand. */
   drain(): void {}
 
-  /** The TLS handshake has failed in the worker; `false` when there was none, or the failure was reported before. */
+  /**
+   * The TLS handshake in the worker has not led to a session; `false` when there was none, or when this was said before.
+   */
   insecure(): boolean {
     return false
   }
@@ -275,7 +287,7 @@ export abstract class HostSession {
   }
 
   /** Frees the session's memory and slot. From here on every handle to it is stale. */
-  protected free(event: "drop" | "gone" | "pass" | "release"): void {
+  protected free(event: "drop" | "gone" | "pass" | "refuse" | "release"): void {
     if (this.#state === "TRANSPORT_DELETED") return
     this.move(event)
     this.freeMemory()

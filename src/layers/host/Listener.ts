@@ -282,6 +282,25 @@ export class HostListener implements Origin {
     return true
   }
 
+  refused(session: HostSession, detail: string): boolean {
+    const { connection, ticket } = session
+    if (ticket?.state === "offered") {
+      session.ticket = undefined
+      this.admission.refused(ticket)
+      refuse(connection, "app-refused", detail === "" ? `the application at ${connection.local} refuses it` : detail)
+      session.refuse()
+      return true
+    }
+    // the claim was counted before the worker's word of it: it left the listener meanwhile, or has made a handshake
+    const left = ticket?.state === "claimed"
+    if (!left && !session.insecure()) return false
+    session.ticket = undefined
+    this.admission.refusedLate(session.worker.slot.offers)
+    // after a handshake, the worker has the connection, and breaks it
+    if (left) session.drop()
+    return true
+  }
+
   /** The worker takes no offers here any more: a pending one goes to another worker, unless it has been claimed. */
   takeBack(session: HostSession): void {
     const { ticket } = session
@@ -320,8 +339,9 @@ export class HostListener implements Origin {
   }
 }
 
-const refuse = (connection: Arriving, reason: Ledger.RefuseReason): void => {
+/** `detail`: why, in a sentence, if there is more to say than the reason says. */
+const refuse = (connection: Arriving, reason: Ledger.RefuseReason, detail?: string): void => {
   // a peer on this host hears why
-  if (connection._tag === "CutThrough") connection.refuse(reason)
+  if (connection._tag === "CutThrough") connection.refuse(reason, detail)
   else connection.abort()
 }

@@ -163,6 +163,13 @@ export class WorkerReader {
       }
       case "probed":
         return this.#worker.probed()
+      case "refused": {
+        const session = this.#mine(message.session)
+        if (session?.origin.refused(session, message.detail) === false) {
+          this.#worker.fault("the worker refused a session that was not on offer to it")
+        }
+        return
+      }
       case "segmentMapped":
         return this.#worker.segments.mapped(message.segment)
       case "segmentUnused":

@@ -21,12 +21,21 @@ export type Breakable = Duplex & Pick<Net.Socket, "setTimeout" | "resetAndDestro
  */
 export const reset = (socket: Breakable, below: Breakable | undefined, lingerTime: number): void => {
   if (socket.destroyed) return
-  if (!socket.writableEnded || socket.writableFinished || socket.writableLength > 0) return resetNow(socket, below)
-  socket.once("finish", () => resetNow(socket, below))
+  if (!socket.writableEnded || socket.writableFinished || socket.writableLength > 0) return resetSoon(socket, below)
+  socket.once("finish", () => resetSoon(socket, below))
   if (below !== undefined) socket.setTimeout(lingerTime, () => below.destroy())
 }
 
-/** Resets a socket without waiting for anything. */
+/**
+ * Under TLS, in a turn of its own: the process crashes when the socket of TLS goes inside a callback of TLS, such as the
+ * one that says that the handshake is made, or that there are bytes.
+ */
+const resetSoon = (socket: Breakable, below: Breakable | undefined): void => {
+  if (below === undefined) resetNow(socket, below)
+  else setImmediate(resetNow, socket, below)
+}
+
+/** Resets a socket without waiting for anything; not to be called inside a callback of TLS. */
 export const resetNow = (socket: Breakable, below: Breakable | undefined): void => {
   const lowest = below ?? socket
   if (!lowest.destroyed) lowest.resetAndDestroy()

@@ -5,22 +5,28 @@
  * accepted ─► claimed ─┬─ over fifos ───────────────────────────────► the application
  *                      └─ moves ─ moved: its socket is here ─┬──────► the application
  *                                                            └─ TLS ─► the application, or `insecure`
- * cutThroughAccepted ─► claimed ─────────────────────────────────────────► the application
+ * cutThroughAccepted ─► claimed ────────────────────────────────────► the application
+ *                       refused, if the application does not want it: before it is made, moved or told to the host
  * ```
  *
  * An offer is claimed in one place, by one compare-and-swap in its block. If it has been taken back, it is nothing to
- * this worker, which says that it has passed the offer.
+ * this worker, which says that it has passed the offer. An application that refuses sessions (W16) is asked after the
+ * claim, so it is asked once about each connection, and however long it takes, no offer runs out meanwhile; where TLS
+ * ends here, it is asked after the handshake, as it is where TLS ends in the host.
  */
+import { constVoid } from "effect/Function"
 import * as Result from "effect/Result"
 import { AsyncResource } from "node:async_hooks"
 import type * as Net from "node:net"
 import * as Message from "../../domain/memory/Message.ts"
 import type * as Segment from "../../domain/memory/Segment.ts"
+import * as SessionAbout from "../../domain/memory/SessionAbout.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import type * as Handle from "../../domain/state/Handle.ts"
-import type { Session } from "../../services/Sessions.ts"
+import type { ListenOptions, Session, SessionOffer } from "../../services/Sessions.ts"
 import * as NodeHandle from "../transport/NodeHandle.ts"
+import * as SocketBreak from "../transport/SocketBreak.ts"
 import type { Outbox } from "./Outbox.ts"
 import type { PeerLinks } from "./PeerLinks.ts"
 import type { SocketSession } from "./SocketSession.ts"
@@ -30,16 +36,19 @@ import type { SessionIdentity } from "./WorkerSession.ts"
 import type { WorkerSessions } from "./WorkerSessions.ts"
 
 type Accept = (session: Session) => void
+type Refuse = ListenOptions["refuse"]
 
 /** A listener that this worker has a seat at. Its sessions begin in the context in which the worker sat down. */
 class Seat extends AsyncResource {
   readonly accept: Accept
+  readonly refuse: Refuse
   /** Its endpoint as it was asked for, in one spelling, by which TLS finds its options. */
   readonly endpoint: string
 
-  constructor(accept: Accept, endpoint: string) {
+  constructor(accept: Accept, refuse: Refuse, endpoint: string) {
     super("SluiceListener")
     this.accept = accept
+    this.refuse = refuse
     this.endpoint = endpoint
   }
 }
@@ -53,7 +62,7 @@ interface Moving {
 }
 
 export class Arrivals {
-  readonly #place: Pick<WorkerPlace, "receiveSocket" | "tls">
+  readonly #place: Pick<WorkerPlace, "receiveSocket" | "report" | "tls">
   readonly #sessions: WorkerSessions
   readonly #memory: WorkerMemory
   readonly #links: PeerLinks
@@ -64,7 +73,7 @@ export class Arrivals {
   readonly #handshakes = new Map<Handle.SessionHandle, Net.Socket>()
 
   constructor(
-    place: Pick<WorkerPlace, "receiveSocket" | "tls">,
+    place: Pick<WorkerPlace, "receiveSocket" | "report" | "tls">,
     sessions: WorkerSessions,
     memory: WorkerMemory,
     links: PeerLinks
@@ -83,12 +92,12 @@ export class Arrivals {
 
   // ---- listeners
 
-  listen(listener: Handle.ListenerHandle, endpoint: string, accept: Accept): void {
+  listen(listener: Handle.ListenerHandle, endpoint: string, accept: Accept, refuse?: Refuse): void {
     const spelled = Result.match(Endpoint.parse(endpoint), {
       onFailure: () => endpoint,
       onSuccess: Endpoint.format
     })
-    this.#seats.set(listener, new Seat(accept, spelled))
+    this.#seats.set(listener, new Seat(accept, refuse, spelled))
   }
 
   /** The listener's sessions go on, in whatever state they are. */
@@ -106,6 +115,7 @@ export class Arrivals {
     if (seat === undefined || segment === undefined || !this.#claims(segment, offset)) return this.#passed(handle)
     const identity = this.#sessions.identityOf(message)
     const { inTls = false, moves } = SessionBlock.kind(segment, offset)
+    if (!inTls && this.#refuses(seat, handle, identity, false)) return
     if (moves) {
       this.#moving.set(handle, { identity, seat, inTls })
       return this.#claimed(handle)
@@ -123,6 +133,7 @@ export class Arrivals {
     if (seat === undefined || segment === undefined || peer === undefined || !this.#claims(segment, 0)) {
       return this.#passed(message.session)
     }
+    if (this.#refuses(seat, message.session, { ...message, about: SessionAbout.nothing }, true)) return
     const { openCutThrough } = this.#sessions
     const session = seat.runInAsyncScope(openCutThrough, this.#sessions, message, "server", segment, peer)
     this.#claimed(message.session)
@@ -132,6 +143,32 @@ export class Arrivals {
   /** The one place where an offer is claimed; `false` when it has been taken back. */
   #claims(segment: Segment.Segment, offset: number): boolean {
     return SessionBlock.endOffer(segment, offset, SessionBlock.CLAIMED)
+  }
+
+  /**
+   * Whether the application refuses the session; then the host is told so. One that throws refuses: what it would have
+   * said is not known.
+   */
+  #refuses(
+    seat: Seat,
+    session: Handle.SessionHandle,
+    { about, local, remote }: Pick<SessionOffer, "about" | "local" | "remote">,
+    cutThrough: boolean
+  ): boolean {
+    const { refuse } = seat
+    if (refuse === undefined) return false
+    let answer: ReturnType<typeof refuse>
+    try {
+      const datagrams = Endpoint.transportOf(local) === "udp"
+      answer = seat.runInAsyncScope(refuse, undefined, { remote, local, about, cutThrough, datagrams })
+    } catch (error) {
+      this.#place.report(error)
+      answer = true
+    }
+    // no sentence is one, too
+    if (!answer && answer !== "") return false
+    this.#outbox.control({ _tag: "refused", session, detail: typeof answer === "string" ? answer : "" })
+    return true
   }
 
   #claimed(session: Handle.SessionHandle): void {
@@ -147,7 +184,8 @@ export class Arrivals {
   /** The socket of a session that was claimed is here. */
   moved(handle: Handle.SessionHandle): void {
     const moving = this.#moving.get(handle)
-    if (moving === undefined) return
+    // the host had sent it before it heard that the application refuses the session
+    if (moving === undefined) return void this.#place.receiveSocket(handle)?.resetAndDestroy()
     this.#moving.delete(handle)
     const socket = this.#place.receiveSocket(handle)
     if (socket === undefined) return this.#gone(handle)
@@ -183,6 +221,11 @@ export class Arrivals {
       (secure, about) => {
         if (!over()) return
         const behind = { ...identity, about: { ...identity.about, tls: about } }
+        if (this.#refuses(seat, handle, behind, false)) {
+          secure.on("error", constVoid)
+          SocketBreak.reset(secure, below, SocketBreak.LINGER_TIME)
+          return this.#gone(handle)
+        }
         this.#start(this.#sessions.openSocket(behind, secure, below), seat)
       },
       (reason) => {

@@ -79,7 +79,7 @@ export const make = Effect.fnUntraced(function*(
   const listen = Effect.fnUntraced(function*(
     endpoint: string,
     accept: (session: Session) => void,
-    { backlog = 0, ipv6Only = false }: ListenOptions = {}
+    { backlog = 0, ipv6Only = false, refuse }: ListenOptions = {}
   ) {
     const flags = ipv6Only ? Message.IPV6_ONLY : 0
     // uninterruptible: a listener that the host has made must be known here, or nothing would ever end it
@@ -88,7 +88,7 @@ export const make = Effect.fnUntraced(function*(
         requests.ask((request) => ({ _tag: "listen", request, endpoint, backlog, flags }), (reply) => {
           if (reply?._tag === "bound") {
             // right here: the next message may be an offer for this listener
-            arrivals.listen(reply.listener, endpoint, accept)
+            arrivals.listen(reply.listener, endpoint, accept, refuse)
             return resume(Effect.succeed({ handle: reply.listener, local: reply.local }))
           }
           resume(listenFailed(endpoint, reply))

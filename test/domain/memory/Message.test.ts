@@ -48,6 +48,7 @@ const samples: { readonly [K in Message.Tag]: Omit<Message.Of<K>, "_tag"> } = {
   cleanup: { session },
   moved: { session },
   certificates: {},
+  refused: { session, detail: "no" },
   insecure: { session, reason: "tls-failed" },
   addSegment: { segment: 1 },
   deleteSegment: { segment: 1 },

@@ -122,11 +122,20 @@ const moved = (inTls: boolean) =>
 
 type Kind = "accepted" | "connected" | "transfer" | "transfer in TLS" | "cut-through server" | "cut-through client"
 
-type Word = "gone" | "insecure" | "claimed" | "passed" | "release" | "joined with itself" | "Tx, Drained and end"
+type Word =
+  | "gone"
+  | "insecure"
+  | "refused"
+  | "claimed"
+  | "passed"
+  | "release"
+  | "joined with itself"
+  | "Tx, Drained and end"
 
 const say: Record<Word, (open: Open) => void> = {
   gone: ({ raw, session }) => raw.sendIo(Message.Gone, session),
   insecure: ({ raw, session }) => raw.send({ _tag: "insecure", session, reason: "tls-failed" }),
+  refused: ({ raw, session }) => raw.send({ _tag: "refused", session, detail: "no" }),
   claimed: ({ raw, session }) => raw.sendIo(Message.Claimed, session),
   passed: ({ raw, session }) => raw.sendIo(Message.Passed, session),
   release: ({ raw, session }) => raw.send({ _tag: "release", session }),
@@ -141,6 +150,7 @@ const say: Record<Word, (open: Open) => void> = {
 const GIVEN_NONE = /gave up session \d\.0, which it does not have/
 const NO_HANDSHAKE = /a handshake failed in a session that has none/
 const NOT_ON_OFFER = /claimed a session that was not on offer to it/
+const NOT_REFUSABLE = /refused a session that was not on offer to it/
 const OWN = /claimed a session that it had asked for itself/
 const OPEN = /released session \d\.0 while it was open/
 const ITSELF = /joined session \d\.0 with itself/
@@ -156,12 +166,18 @@ const always = {
 } as const
 
 const fates: Record<Kind, Record<Word, Fate>> = {
-  accepted: { ...always, gone: GIVEN_NONE, insecure: NO_HANDSHAKE, claimed: NOT_ON_OFFER },
-  connected: { ...always, gone: GIVEN_NONE, insecure: NO_HANDSHAKE, claimed: OWN },
-  transfer: { ...always, gone: "its end", insecure: NO_HANDSHAKE, claimed: NOT_ON_OFFER },
-  "transfer in TLS": { ...always, gone: "its end", insecure: "nothing", claimed: NOT_ON_OFFER },
-  "cut-through server": { ...always, gone: GIVEN_NONE, insecure: NO_HANDSHAKE, claimed: NOT_ON_OFFER },
-  "cut-through client": { ...always, gone: GIVEN_NONE, insecure: NO_HANDSHAKE, claimed: OWN }
+  accepted: { ...always, gone: GIVEN_NONE, insecure: NO_HANDSHAKE, refused: NOT_REFUSABLE, claimed: NOT_ON_OFFER },
+  connected: { ...always, gone: GIVEN_NONE, insecure: NO_HANDSHAKE, refused: NOT_REFUSABLE, claimed: OWN },
+  transfer: { ...always, gone: "its end", insecure: NO_HANDSHAKE, refused: NOT_REFUSABLE, claimed: NOT_ON_OFFER },
+  "transfer in TLS": { ...always, gone: "its end", insecure: "nothing", refused: "nothing", claimed: NOT_ON_OFFER },
+  "cut-through server": {
+    ...always,
+    gone: GIVEN_NONE,
+    insecure: NO_HANDSHAKE,
+    refused: NOT_REFUSABLE,
+    claimed: NOT_ON_OFFER
+  },
+  "cut-through client": { ...always, gone: GIVEN_NONE, insecure: NO_HANDSHAKE, refused: NOT_REFUSABLE, claimed: OWN }
 }
 
 const attempt = Effect.fnUntraced(function*(open: Open, word: Word, fate: Fate) {
@@ -219,6 +235,20 @@ for (const [kind, open] of [["transfer", moved(false)], ["transfer in TLS", move
         const { apps: [app] } = yield* session.host.report
         assert.match(app!.workers[0]!.lastFailure ?? "", NO_HANDSHAKE)
         assert.strictEqual(app!.listeners[0]!.arrivals.refused["tls-failed"], kind === "transfer" ? 0 : 1)
+      }).pipe(Effect.scoped))
+
+    it.effect("it is refused after its handshake, once and no more", () =>
+      Effect.gen(function*() {
+        const session = yield* open()
+        say.refused(session)
+        say.refused(session)
+        yield* settled
+        const { apps: [app], imbalances } = yield* session.host.report
+        const times = kind === "transfer" ? 0 : 1
+        assert.match(app!.workers[0]!.lastFailure ?? "", NOT_REFUSABLE)
+        assert.strictEqual(app!.listeners[0]!.arrivals.refused["app-refused"], times)
+        assert.deepInclude(app!.workers[0]!.offers, { offered: 1, claimed: 1 - times, refused: times })
+        assert.deepStrictEqual(imbalances, [])
       }).pipe(Effect.scoped))
   })
 }

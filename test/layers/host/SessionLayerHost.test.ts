@@ -296,6 +296,7 @@ describe("listeners", () => {
       assert.deepStrictEqual((yield* stage.worker(0)).offers, {
         offered: 1,
         claimed: 0,
+        refused: 0,
         revoked: 0,
         withdrawn: 1,
         pending: 0
@@ -1194,6 +1195,7 @@ describe("offers", () => {
         assert.deepStrictEqual((yield* stage.worker(0)).offers, {
           offered: 1,
           claimed: 0,
+          refused: 0,
           revoked: 1,
           withdrawn: 0,
           pending: 0

@@ -114,6 +114,7 @@ const toHost: ReadonlyArray<Message.Tag> = [
   "needSegment",
   "segmentUnused",
   "insecure",
+  "refused",
   "splice"
 ]
 

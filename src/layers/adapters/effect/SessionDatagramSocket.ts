@@ -23,6 +23,7 @@ import {
   type ConnectFailed,
   type ConnectOptions,
   type ListenFailed,
+  type ListenOptions,
   noEndpoint,
   Sessions
 } from "../../../services/Sessions.ts"
@@ -44,6 +45,8 @@ export interface DatagramOptions {
 export interface DatagramListenOptions extends DatagramOptions {
   /** Default: the first `udp` endpoint that the host was told to serve with this application, else the first of all. */
   readonly endpoint?: string | undefined
+  /** Refuses sessions before their first datagram is read: see `Sessions.ListenOptions`. */
+  readonly refuse?: ListenOptions["refuse"]
 }
 
 const joinMulticast: DatagramSocket.BackingSocket["joinMulticast"] = () =>
@@ -115,7 +118,10 @@ export const listen = (
       if (endpoint === undefined) return yield* notOpened(noEndpoint())
       const peers = new DatagramPeers(events)
       yield* Effect.addFinalizer(() => Effect.sync(() => peers.close()))
-      const listener = yield* Effect.mapError(sessions.listen(endpoint, peers.add), notOpened)
+      const listener = yield* Effect.mapError(
+        sessions.listen(endpoint, peers.add, { refuse: options.refuse }),
+        notOpened
+      )
       return {
         address: addressOf(listener.local),
         send: peers.send,

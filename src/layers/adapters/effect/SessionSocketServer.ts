@@ -22,7 +22,7 @@ import * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as Address from "../../../domain/net/Address.ts"
-import { noEndpoint, type Session, Sessions } from "../../../services/Sessions.ts"
+import { type ListenOptions, noEndpoint, type Session, Sessions } from "../../../services/Sessions.ts"
 import * as SessionSocket from "./SessionSocket.ts"
 
 /**
@@ -46,6 +46,8 @@ export class CurrentSession extends Context.Service<CurrentSession, Session>()(
 export interface SocketServerOptions {
   /** Endpoint URIs to listen on. Default: all endpoints that the host was told to serve with this application. */
   readonly endpoints?: ReadonlyArray<string> | undefined
+  /** Refuses sessions before they are sockets: see `Sessions.ListenOptions`. */
+  readonly refuse?: ListenOptions["refuse"]
 }
 
 const openFailed = (cause: unknown): SocketServer.SocketServerError =>
@@ -94,7 +96,7 @@ export const make = Effect.fnUntraced(function*(
 
   const [first = yield* openFailed(noEndpoint())] = yield* Effect.forEach(
     options?.endpoints ?? sessions.endpoints,
-    (endpoint) => sessions.listen(endpoint, (session) => accept(session))
+    (endpoint) => sessions.listen(endpoint, (session) => accept(session), { refuse: options?.refuse })
   ).pipe(Effect.mapError(openFailed))
   const address = yield* Effect.mapError(Effect.fromResult(Address.fromUri(first.local)), openFailed)
 
