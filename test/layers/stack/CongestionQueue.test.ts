@@ -69,6 +69,7 @@ const toWorker: ReadonlyArray<Message.Message> = [
   { _tag: "deleteSegment", segment: 9 },
   { _tag: "drain" },
   { _tag: "stop" },
+  { _tag: "probe" },
   { _tag: "failed", request: 10, reason: "AlreadyListening", detail: "by app \u201cgreeter\u201d" },
   {
     _tag: "cutThroughAccepted",
@@ -113,6 +114,7 @@ const toHost: ReadonlyArray<Message.Tag> = [
   "segmentMapped",
   "needSegment",
   "segmentUnused",
+  "probed",
   "insecure",
   "refused",
   "splice"
