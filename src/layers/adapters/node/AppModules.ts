@@ -59,7 +59,11 @@ const runMain = async (url: string): Promise<Readonly<Record<string, unknown>>> 
   }
 }
 
-const isFile = (url: string): boolean => url.startsWith("file:") && Fs.existsSync(Url.fileURLToPath(url))
+/** Node's main module is a file that is there; a URL with more than a path is another module than that file. */
+const canBeMain = (url: string): boolean => {
+  const { hash, protocol, search } = new URL(url)
+  return protocol === "file:" && search === "" && hash === "" && Fs.existsSync(Url.fileURLToPath(url))
+}
 
 /**
  * The layer that the application is, whatever its module exports. With `listens`, the module may listen by itself
@@ -76,7 +80,7 @@ export const load = (
   const failed = (error: unknown): WorkerExit => exit("ModuleFailed", `failed to load: ${Thrown.sentenceOf(error)}`)
   return Effect.tryPromise({
     try: (): Promise<Readonly<Record<string, unknown>>> =>
-      isMain && isFile(module.url) ? runMain(module.url) : import(module.url),
+      isMain && canBeMain(module.url) ? runMain(module.url) : import(module.url),
     catch: (error) => {
       // the error names the module that was not found, which may be one that this one imports
       const missing = SystemError.codeOf(error) === "ERR_MODULE_NOT_FOUND"
