@@ -22,7 +22,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
-import { AsyncResource } from "node:async_hooks"
 import * as Diagnostics from "node:diagnostics_channel"
 import * as Http from "node:http"
 import * as Https from "node:https"
@@ -86,7 +85,6 @@ export class NodeServer implements Part {
   readonly #sessions: Sessions["Service"]
   readonly #shared: SharedServer.SharedServer
   readonly #open = new Set<SharedServer.ServedConnection>()
-  readonly #resource: AsyncResource
   readonly #order: ListenOrder | undefined
   #handle: HostedHandle | undefined
   #state: "closed" | "opening" | "listening" | "closing" = "closed"
@@ -103,12 +101,11 @@ export class NodeServer implements Part {
   #settling = false
   #onClosed: Array<() => void> = []
 
-  /** With an order, the part listens when its handle is told to. Connections belong to the context of this call. */
+  /** With an order, the part listens when its handle is told to. */
   constructor(server: Net.Server, sessions: Sessions["Service"], order?: ListenOrder) {
     this.server = server as HandledServer
     this.#sessions = sessions
     this.#shared = SharedServer.watch(server)
-    this.#resource = new AsyncResource("SessionServer")
     this.#order = order
   }
 
@@ -276,7 +273,7 @@ export class NodeServer implements Part {
   #serveEarly(): void {
     const early = this.#early
     this.#early = undefined
-    if (early !== undefined) { for (const session of early) this.#serve(session) }
+    for (const session of early ?? []) session.resource.runInAsyncScope(this.#serve, this, session)
   }
 
   /** What Node does with a connection, in Node's order. */
@@ -306,7 +303,7 @@ export class NodeServer implements Part {
 
   #say(event: string, about: object | undefined): void {
     try {
-      this.#resource.runInAsyncScope(this.server.emit, this.server, event, about)
+      this.server.emit(event, about)
     } catch (error) {
       raise(error)
     }
