@@ -108,8 +108,13 @@ export interface Session extends SessionOffer {
   writeWhole(parts: ReadonlyArray<Uint8Array>): number
   /** Half-close: the peer reads an end after what was written. Idempotent. */
   end(): void
-  /** Gives the session up: what was written is still sent, what was not read is discarded. Idempotent. */
-  close(): void
+  /**
+   * Gives the session up. What was written is still sent, and `rest` after it, whatever comes in; both are bounded by
+   * the listener's `closeTimeout` and the least rate that goes with it. The session's place in the limits is free as
+   * soon as all is sent. What was not read, and what comes in, is discarded. `rest` belongs to the session from here
+   * on. Idempotent.
+   */
+  close(rest?: ReadonlyArray<Uint8Array>): void
   /** Breaks the connection: the peer sees a reset. Idempotent. */
   abort(): void
   /**

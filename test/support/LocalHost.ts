@@ -16,6 +16,7 @@ import * as Mq from "../../src/domain/memory/QueueMemory.ts"
 import { QueueProducer } from "../../src/domain/memory/QueueProducer.ts"
 import * as Segment from "../../src/domain/memory/Segment.ts"
 import * as SessionBlock from "../../src/domain/memory/SessionBlock.ts"
+import * as AppOptions from "../../src/domain/options/Options.ts"
 import * as Handle from "../../src/domain/state/Handle.ts"
 import * as Bells from "../../src/layers/stack/Bells.ts"
 import * as SessionsService from "../../src/layers/worker/SessionsService.ts"
@@ -82,6 +83,7 @@ export class Worker {
       inbox: this.inbox,
       rxFifoSize: 4096,
       txFifoSize: 4096,
+      times: { listener: AppOptions.defaults.listener, listeners: {} },
       trimInterval: 1000
     }
   }

@@ -84,6 +84,8 @@ export class End implements Session {
   #txEnded = false
   #givenUp = false
   #blocked = false
+  /** What is written before the end, once it was given up. */
+  #rest: Buffer | undefined
   readonly #pending = new Set<Edge>()
 
   constructor(
@@ -142,6 +144,7 @@ export class End implements Session {
     const { peer } = this
     if (peer.#blocked) {
       peer.#blocked = false
+      peer.#sendRest()
       peer.#edge("writable")
     }
   }
@@ -195,16 +198,25 @@ export class End implements Session {
     this.peer.#edge("ended")
     if (this.peer.#txEnded) this.#over()
   }
-  close(): void {
+  close(rest: ReadonlyArray<Uint8Array> = []): void {
     if (this.#givenUp) return
     this.calls.push("close")
     const unread = this.#rx.size > 0 && !this.gone
     this.#givenUp = true
-    if (unread) this.#break("the peer did not read all")
-    else this.#end()
+    if (unread) return this.#break("the peer did not read all")
+    this.#rest = this.writable ? Buffer.concat(rest) : Buffer.alloc(0)
+    this.#sendRest()
+  }
+  #sendRest(): void {
+    if (this.#rest === undefined) return
+    if (this.#rest.length > 0) this.#rest = this.#rest.subarray(Math.max(0, this.write(this.#rest)))
+    if (this.#rest.length > 0) return
+    this.#rest = undefined
+    this.#end()
   }
   abort(): void {
-    if (this.#givenUp) return
+    if (this.#givenUp && this.#rest === undefined) return
+    this.#rest = undefined
     this.calls.push("abort")
     this.#givenUp = true
     this.#break("reset by peer")

@@ -47,7 +47,7 @@ export const hasIPv6 = Object.values(Os.networkInterfaces()).some((addresses) =>
 export const listen = Effect.fnUntraced(
   function*(
     endpoint = "tcp://127.0.0.1:0",
-    options: { readonly backlog?: number; readonly ipv6Only?: boolean } = {}
+    options: Partial<Pick<TransportListenOptions, "backlog" | "ipv6Only" | "listener">> = {}
   ) {
     const transport = yield* Transport
     const connections: Array<SharedConnection> = []

@@ -14,6 +14,9 @@ const sentences: Partial<Record<SystemError.SystemErrorKind, string>> = {
 /** The connection ended without an error, but not in an orderly way. */
 export const GIVEN_UP = "the connection was given up"
 
+/** The connection was to end in order, and what was left was not taken in the time that it had. */
+export const LATE = "the peer did not take what was left in time"
+
 /** The sentence for the error of a socket that has closed, or for a close without an error. */
 export const sentence = (error: Error | undefined): string => {
   if (error === undefined) return GIVEN_UP

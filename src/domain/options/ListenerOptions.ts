@@ -161,6 +161,18 @@ export const ListenerOptions = Schema.Struct({
     default: `"none"`,
     requirement: "M6"
   })),
+  /**
+   * Time that a connection has for what is left to be sent once it was given up, and a second more for each 16 KiB of
+   * it: 10 ms to 10 min; 5 s. Then it is reset. Nothing that the peer does makes the time longer.
+   */
+  closeTimeout: number({
+    unit: "milliseconds",
+    min: 10,
+    max: 10 * MINUTE,
+    default: 5 * SECOND,
+    description:
+      "Time that a connection has for what is left to be sent, once it was given up, and a second more for each 16 KiB"
+  }),
   /** Time without a datagram after which a UDP session ends: 10 ms to 24 h; 1 min. */
   udpIdleTimeout: number({
     unit: "milliseconds",

@@ -144,8 +144,9 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
   override closed(reset: string | undefined): void {
     if (!this.hearClosed(reset)) return
     if (this.#other === undefined) return this.tellLast()
-    // not a reset: it has ended both ways, and the other connection ends by itself when it has sent what is left
-    if (reset !== undefined) this.#other.connection.abort()
+    // in order: it has ended both ways, and the other connection has the time of its end to send what is left
+    if (reset === undefined) this.#other.connection.close()
+    else this.#other.connection.abort()
     if (!this.#other.isGone) return
     this.#other.tellLast()
     this.tellLast()

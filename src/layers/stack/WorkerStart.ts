@@ -6,6 +6,7 @@ import { MessageQueue } from "../../services/MessageQueue.ts"
 import { SegmentManager } from "../../services/SegmentManager.ts"
 import { WorkerPlan } from "../../services/WorkerPlan.ts"
 import * as TlsStart from "../transport/TlsStart.ts"
+import * as SessionTimes from "../worker/SessionTimes.ts"
 import type * as WorkerPlace from "../worker/WorkerPlace.ts"
 
 export const make = Effect.gen(function*() {
@@ -23,6 +24,7 @@ export const make = Effect.gen(function*() {
     inbox,
     rxFifoSize: app.segment.rxFifoSize,
     txFifoSize: app.segment.txFifoSize,
+    times: SessionTimes.startOf(app),
     tls: TlsStart.startOf(app),
     trimInterval: app.segment.trimInterval
   }

@@ -106,7 +106,8 @@ export class MemoryConnection implements SharedConnection {
     try {
       if (!this.#broken()) this.#receive()
       if (!this.#broken()) this.#transmit()
-      if (!this.#broken() && this.#rxEnded && this.#txEnded) this.#over(undefined, undefined)
+      // one that was given up is over when all is sent, whatever the peer still has to say
+      if (!this.#broken() && (this.#closing || this.#rxEnded) && this.#txEnded) this.#over(undefined, undefined)
     } catch (error) {
       if (!(error instanceof Fifo.FifoCorrupt)) throw error
       const events = this.#events

@@ -20,9 +20,10 @@ import * as Fifo from "../../domain/memory/Fifo.ts"
 import type { SessionAbout } from "../../domain/memory/SessionAbout.ts"
 import * as Address from "../../domain/net/Address.ts"
 import * as ConnectionLoss from "../../domain/net/ConnectionLoss.ts"
+import type { ListenerOptions } from "../../domain/options/ListenerOptions.ts"
 import type { ConnectionEnd, SharedConnection } from "../../services/Transport.ts"
 import * as NodeHandle from "./NodeHandle.ts"
-import * as SocketBreak from "./SocketBreak.ts"
+import * as SocketEnd from "./SocketEnd.ts"
 
 /** Bytes of the buffer that small reads of all connections go through. */
 const SCRATCH = 65536
@@ -89,6 +90,9 @@ export interface ConnectionSetup {
   readonly below?: Net.Socket | undefined
 }
 
+/** The options of a listener that its connections use. */
+export type ConnectionSettings = Pick<ListenerOptions, "closeTimeout">
+
 const PLAIN: ConnectionSetup = { transport: "tcp" }
 
 /** The addresses of a path's connection are known from the start, and never asked for. */
@@ -98,10 +102,10 @@ const inetOf = (transport: ConnectionSetup["transport"]): "tcp" | "tls" => trans
  * A connection over a socket of TCP, of TLS above one, or of a path. The socket is paused, and read by events or by
  * {@link onread}.
  */
-export class TcpConnection implements SharedConnection {
+export class TcpConnection implements SharedConnection, SocketEnd.Leaver {
   readonly _tag = "Shared"
   onGone: (() => void) | undefined
-  readonly #lingerTime: number
+  readonly #settings: ConnectionSettings
   readonly #socket: OwnedSocket
   readonly #setup: ConnectionSetup
   #end: ConnectionEnd | undefined
@@ -115,7 +119,11 @@ export class TcpConnection implements SharedConnection {
   #writing = 0
   #ending = false
   #closing = false
-  #error: NodeJS.ErrnoException | undefined
+  /** Set by {@link close}: what comes in is dropped, for a bounded time. */
+  #farewell: SocketEnd.Farewell | undefined
+  /** Why the connection was broken here, where that is not the peer's doing. */
+  #why: string | undefined
+  #error: Error | undefined
   #onWritten: ((error?: Error | null) => void) | undefined
   /** The addresses, once they were asked for: the system forgets them when the connection breaks. */
   #remote: Address.PackedAddress | undefined
@@ -123,8 +131,8 @@ export class TcpConnection implements SharedConnection {
   /** Set when the socket has closed: why it broke, if it did. */
   #closed: { readonly reset: string | undefined } | undefined
 
-  constructor(socket: Net.Socket, lingerTime: number, local?: Address.PackedAddress, setup = PLAIN) {
-    this.#lingerTime = lingerTime
+  constructor(socket: Net.Socket, settings: ConnectionSettings, local?: Address.PackedAddress, setup = PLAIN) {
+    this.#settings = settings
     this.#setup = setup
     this.#remote = setup.remote
     this.#local = setup.local ?? local
@@ -215,7 +223,7 @@ export class TcpConnection implements SharedConnection {
 
   onRead(bytes: number): boolean {
     const end = this.#end
-    if (end === undefined || this.#closing) return !this.#paused
+    if (end === undefined || this.#closing) return this.#farewell?.drop(bytes) ?? false
     try {
       this.#large = bytes >= LARGE_READ
       if (this.#armed !== undefined) {
@@ -233,7 +241,10 @@ export class TcpConnection implements SharedConnection {
   onData(bytes: Uint8Array): void {
     this.#guard(() => {
       const end = this.#end
-      if (end === undefined || this.#closing) return
+      if (end === undefined || this.#closing) {
+        if (this.#farewell?.drop(bytes.length) !== true) this.#socket.pause()
+        return
+      }
       this.#take(end, bytes, bytes.length)
       end.received()
       this.#pauseIfFull(end)
@@ -375,20 +386,33 @@ export class TcpConnection implements SharedConnection {
     this.#closing = true
     this.#left = undefined
     this.#armed = undefined
-    // what comes in now is dropped, which takes no room
     this.#paused = false
-    // a peer that neither reads nor ends is not waited for forever
-    this.#socket.setTimeout(this.#lingerTime, () => this.abort())
-    this.#socket.resume()
-    this.end()
+    this.#guard(() => {
+      const bytes = this.#end?.tx.size ?? 0
+      this.#farewell = new SocketEnd.Farewell(this.#socket, this, bytes, this.#settings.closeTimeout)
+      this.#socket.resume()
+      this.end()
+    })
+  }
+
+  /** The session is over, whatever the peer still has to say. */
+  onSent(): void {
+    this.#sayClosed()
+  }
+
+  onLate(): void {
+    this.#why = ConnectionLoss.LATE
+    this.abort()
   }
 
   abort(): void {
     this.#closing = true
+    this.#farewell?.cancel()
+    this.#farewell = undefined
     const { below, transport } = this.#setup
     // a Unix socket can't be reset: a connection that is broken just ends
     if (this.#socket.connecting || transport === "unix") return void this.#socket.destroy()
-    SocketBreak.reset(this.#socket, below, this.#lingerTime)
+    SocketEnd.reset(this.#socket, below)
   }
 
   onError(error: Error): void {
@@ -397,7 +421,7 @@ export class TcpConnection implements SharedConnection {
 
   onClose(): void {
     const whole = this.#error === undefined && this.#socket.readableEnded && this.#socket.writableFinished
-    this.#closed = { reset: whole ? undefined : ConnectionLoss.sentence(this.#error) }
+    this.#closed = { reset: whole ? undefined : this.#why ?? ConnectionLoss.sentence(this.#error) }
     this.onGone?.()
     this.onGone = undefined
     this.#sayClosed()

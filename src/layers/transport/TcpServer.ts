@@ -19,7 +19,6 @@ import * as Endpoint from "../../domain/net/Endpoint.ts"
 import type { Connection, TransportError, TransportListenOptions } from "../../services/Transport.ts"
 import * as InetErrors from "./InetErrors.ts"
 import * as NodeHandle from "./NodeHandle.ts"
-import * as SocketBreak from "./SocketBreak.ts"
 import { onread, readByEvents, TcpConnection } from "./TcpConnection.ts"
 import { TcpHandshakes, type TcpHandshakesOptions } from "./TcpHandshake.ts"
 import * as TcpMovable from "./TcpMovable.ts"
@@ -30,8 +29,6 @@ export type Reading = "onread" | "copy"
 export interface AcceptOptions {
   /** `"onread"` (default): read straight into fifos where the runtime allows it. `"copy"`: never. */
   readonly reading?: Reading | undefined
-  /** Milliseconds for which a connection that was given up may stand still before it is reset; default 5000. */
-  readonly lingerTime?: number | undefined
   /** Called once per listener with the way that its connections are read. */
   readonly onReading?: ((reading: Reading) => void) | undefined
 }
@@ -73,8 +70,7 @@ export const boundTo = <E extends Endpoint.InetEndpoint>(endpoint: E, server: Ne
 /** Takes a server's connections, each with a PROXY header or a TLS handshake before its session. */
 export const acceptAfterHandshakes = (
   server: Net.Server,
-  options: Omit<TcpHandshakesOptions, "arrived">,
-  lingerTime: number
+  options: Omit<TcpHandshakesOptions, "arrived">
 ): Effect.Effect<void, never, Scope.Scope> =>
   Effect.gen(function*() {
     const { listen, transport } = options
@@ -83,7 +79,7 @@ export const acceptAfterHandshakes = (
         new TcpHandshakes({
           ...options,
           arrived: ({ socket, ...known }) => {
-            listen.accept(new TcpConnection(readByEvents(socket), lingerTime, undefined, { transport, ...known }))
+            listen.accept(new TcpConnection(readByEvents(socket), listen.listener, undefined, { transport, ...known }))
           }
         })
       ),
@@ -131,20 +127,19 @@ export const acceptInet = (
   server: Net.Server,
   listen: TransportListenOptions,
   transport: "tcp" | "tls",
-  options: AcceptOptions
+  options: AcceptOptions = {}
 ): void => {
   const bound = server.address() as Net.AddressInfo | null
   if (bound === null) return
   // where the listener has one address, its connections have it too
   const local = Endpoint.isAnyHost(bound.address) ? undefined : Address.pack(transport, bound.address, bound.port)
   const localUri = local === undefined ? undefined : Address.unpack(transport, local)
-  const { lingerTime = SocketBreak.LINGER_TIME } = options
   acceptAll(
     server,
     listen,
     options,
     listen.listener.placement === "transfer"
       ? (accepted) => new TcpMovable.TcpMovable(accepted, transport, localUri)
-      : (accepted) => new TcpConnection(readable(accepted), lingerTime, local)
+      : (accepted) => new TcpConnection(readable(accepted), listen.listener, local)
   )
 }

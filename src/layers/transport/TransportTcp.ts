@@ -6,9 +6,9 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
+import * as AppOptions from "../../domain/options/Options.ts"
 import type { Transport, TransportEndpointOf, TransportOf } from "../../services/Transport.ts"
 import * as InetErrors from "./InetErrors.ts"
-import * as SocketBreak from "./SocketBreak.ts"
 import { onread, TcpConnection } from "./TcpConnection.ts"
 import * as TcpDial from "./TcpDial.ts"
 import * as TcpServer from "./TcpServer.ts"
@@ -29,23 +29,21 @@ export interface TcpOptions extends TcpServer.AcceptOptions, Pick<TcpDial.DialOp
  * @since 0.1.0
  */
 export const make = (options: TcpOptions = {}): TransportOf<TransportEndpointOf<"tcp">> => {
-  const lingerTime = options.lingerTime ?? SocketBreak.LINGER_TIME
-
   return {
     immovable: TcpServer.immovable,
     listen: Effect.fnUntraced(function*(endpoint, listen) {
       const server = yield* TcpServer.listen(endpoint, listen)
       if (listen.listener.proxyTrust.length > 0) {
-        yield* TcpServer.acceptAfterHandshakes(server, { listen, transport: "tcp", acceptor: undefined }, lingerTime)
+        yield* TcpServer.acceptAfterHandshakes(server, { listen, transport: "tcp", acceptor: undefined })
         options.onReading?.("copy")
         return TcpServer.boundTo(endpoint, server)
       }
       TcpServer.acceptInet(server, listen, "tcp", options)
       return TcpServer.boundTo(endpoint, server)
     }),
-    connect: (endpoint, { source } = {}) =>
+    connect: (endpoint, { listener = AppOptions.defaults.listener, source } = {}) =>
       TcpDial.dial(endpoint, source, { ...options, onread }, (socket, resume) => {
-        const connection = new TcpConnection(socket, lingerTime)
+        const connection = new TcpConnection(socket, listener)
         const error = TcpDial.standing(connection)
         if (error === undefined) resume(Effect.succeed(connection))
         else {

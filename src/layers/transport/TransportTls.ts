@@ -14,6 +14,7 @@ import * as Net from "node:net"
 import * as Tls from "node:tls"
 import type { Certificate } from "../../domain/net/Certificate.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
+import * as AppOptions from "../../domain/options/Options.ts"
 import type { TlsClientOptions } from "../../domain/options/TlsClientOptions.ts"
 import {
   type SharedConnection,
@@ -23,7 +24,6 @@ import {
   type TransportOf
 } from "../../services/Transport.ts"
 import * as InetErrors from "./InetErrors.ts"
-import * as SocketBreak from "./SocketBreak.ts"
 import { readByEvents, TcpConnection } from "./TcpConnection.ts"
 import * as TcpDial from "./TcpDial.ts"
 import * as TcpServer from "./TcpServer.ts"
@@ -70,47 +70,44 @@ const clientOptions = (
 
 /** What serves TLS endpoints. */
 export const make = (
-  options: Pick<TcpOptions, "lingerTime" | "lookup"> = {}
-): TransportOf<TransportEndpointOf<"tls">> => {
-  const lingerTime = options.lingerTime ?? SocketBreak.LINGER_TIME
-  return {
-    immovable: TcpServer.immovable,
-    listen: Effect.fnUntraced(function*(endpoint, listen) {
-      if (listen.certificate(undefined) === undefined) return yield* noCertificate(endpoint)
-      const server = yield* TcpServer.listen(endpoint, listen)
-      // TLS ends in the worker
-      if (listen.listener.placement === "transfer") {
-        TcpServer.acceptInet(server, listen, "tls", options)
-        return TcpServer.boundTo(endpoint, server)
-      }
-      const acceptor = new TlsContexts.Acceptor(listen.listener, materialsOf(listen.certificate))
-      yield* TcpServer.acceptAfterHandshakes(server, { listen, transport: "tls", acceptor }, lingerTime)
+  options: Pick<TcpOptions, "lookup"> = {}
+): TransportOf<TransportEndpointOf<"tls">> => ({
+  immovable: TcpServer.immovable,
+  listen: Effect.fnUntraced(function*(endpoint, listen) {
+    if (listen.certificate(undefined) === undefined) return yield* noCertificate(endpoint)
+    const server = yield* TcpServer.listen(endpoint, listen)
+    // TLS ends in the worker
+    if (listen.listener.placement === "transfer") {
+      TcpServer.acceptInet(server, listen, "tls")
       return TcpServer.boundTo(endpoint, server)
-    }),
-    connect: (endpoint, { source, tls = {} } = {}) =>
-      TcpDial.dial(endpoint, source, options, (below, resume) => {
-        let connection: SharedConnection | undefined
-        const socket = Tls.connect({ ...clientOptions(endpoint, tls), socket: below })
-        const onError = (error: NodeJS.ErrnoException): void =>
-          resume(Effect.fail(TlsErrors.handshakeFailed(endpoint, error)))
-        socket.on("error", onError)
-        socket.once("secureConnect", () => {
-          socket.off("error", onError)
-          const made = connection = new TcpConnection(
-            readByEvents(socket),
-            lingerTime,
-            undefined,
-            { transport: "tls", below, about: { tls: TlsContexts.aboutOf(socket) } }
-          )
-          const error = TcpDial.standing(made)
-          if (error === undefined) return resume(Effect.succeed(made))
-          made.abort()
-          resume(Effect.fail(InetErrors.connectFailed(endpoint, source, error)))
-        })
-        return () => {
-          if (connection === undefined) below.destroy()
-          else connection.abort()
-        }
+    }
+    const acceptor = new TlsContexts.Acceptor(listen.listener, materialsOf(listen.certificate))
+    yield* TcpServer.acceptAfterHandshakes(server, { listen, transport: "tls", acceptor })
+    return TcpServer.boundTo(endpoint, server)
+  }),
+  connect: (endpoint, { listener = AppOptions.defaults.listener, source, tls = {} } = {}) =>
+    TcpDial.dial(endpoint, source, options, (below, resume) => {
+      let connection: SharedConnection | undefined
+      const socket = Tls.connect({ ...clientOptions(endpoint, tls), socket: below })
+      const onError = (error: NodeJS.ErrnoException): void =>
+        resume(Effect.fail(TlsErrors.handshakeFailed(endpoint, error)))
+      socket.on("error", onError)
+      socket.once("secureConnect", () => {
+        socket.off("error", onError)
+        const made = connection = new TcpConnection(
+          readByEvents(socket),
+          listener,
+          undefined,
+          { transport: "tls", below, about: { tls: TlsContexts.aboutOf(socket) } }
+        )
+        const error = TcpDial.standing(made)
+        if (error === undefined) return resume(Effect.succeed(made))
+        made.abort()
+        resume(Effect.fail(InetErrors.connectFailed(endpoint, source, error)))
       })
-  }
-}
+      return () => {
+        if (connection === undefined) below.destroy()
+        else connection.abort()
+      }
+    })
+})

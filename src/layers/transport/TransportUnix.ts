@@ -8,6 +8,7 @@
 import * as Effect from "effect/Effect"
 import * as Net from "node:net"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
+import * as AppOptions from "../../domain/options/Options.ts"
 import {
   type SharedConnection,
   type TransportEndpointOf,
@@ -16,7 +17,6 @@ import {
 } from "../../services/Transport.ts"
 import * as UnixSocketFile from "../system/UnixSocketFile.ts"
 import * as InetErrors from "./InetErrors.ts"
-import * as SocketBreak from "./SocketBreak.ts"
 import { type ConnectionSetup, onread, TcpConnection } from "./TcpConnection.ts"
 import * as TcpServer from "./TcpServer.ts"
 import * as UnixErrors from "./UnixErrors.ts"
@@ -27,7 +27,6 @@ const UNNAMED = "unix://"
 
 /** What serves Unix sockets. */
 export const make = (options: TcpServer.AcceptOptions = {}): TransportOf<Unix> => {
-  const lingerTime = options.lingerTime ?? SocketBreak.LINGER_TIME
   return {
     listen: Effect.fnUntraced(function*(endpoint, listen) {
       const server = Net.createServer({ allowHalfOpen: true, pauseOnConnect: true })
@@ -53,11 +52,11 @@ export const make = (options: TcpServer.AcceptOptions = {}): TransportOf<Unix> =
         server,
         listen,
         options,
-        (accepted) => new TcpConnection(TcpServer.readable(accepted), lingerTime, local, setup)
+        (accepted) => new TcpConnection(TcpServer.readable(accepted), listen.listener, local, setup)
       )
       return endpoint
     }),
-    connect: (endpoint) =>
+    connect: (endpoint, { listener = AppOptions.defaults.listener } = {}) =>
       Effect.callback<SharedConnection, TransportError>((resume) => {
         let connection: TcpConnection | undefined
         const socket = Net.connect({ path: endpoint.path, allowHalfOpen: true, onread } as Net.NetConnectOpts)
@@ -72,7 +71,7 @@ export const make = (options: TcpServer.AcceptOptions = {}): TransportOf<Unix> =
             local: UNNAMED,
             remote: Endpoint.format(endpoint)
           }
-          connection = new TcpConnection(socket, lingerTime, UNNAMED, setup)
+          connection = new TcpConnection(socket, listener, UNNAMED, setup)
           resume(Effect.succeed(connection))
         })
         return Effect.sync(() => {

@@ -26,9 +26,10 @@ import * as Endpoint from "../../domain/net/Endpoint.ts"
 import type * as Handle from "../../domain/state/Handle.ts"
 import type { ListenOptions, Session, SessionOffer } from "../../services/Sessions.ts"
 import * as NodeHandle from "../transport/NodeHandle.ts"
-import * as SocketBreak from "../transport/SocketBreak.ts"
+import * as SocketEnd from "../transport/SocketEnd.ts"
 import type { Outbox } from "./Outbox.ts"
 import type { PeerLinks } from "./PeerLinks.ts"
+import * as SessionTimes from "./SessionTimes.ts"
 import type { SocketSession } from "./SocketSession.ts"
 import type { WorkerMemory } from "./WorkerMemory.ts"
 import type { WorkerPlace } from "./WorkerPlace.ts"
@@ -44,12 +45,14 @@ class Seat extends AsyncResource {
   readonly refuse: Refuse
   /** Its endpoint as it was asked for, in one spelling, by which TLS finds its options. */
   readonly endpoint: string
+  readonly times: SessionTimes.SessionTimes
 
-  constructor(accept: Accept, refuse: Refuse, endpoint: string) {
+  constructor(accept: Accept, refuse: Refuse, endpoint: string, times: SessionTimes.SessionTimes) {
     super("SluiceListener")
     this.accept = accept
     this.refuse = refuse
     this.endpoint = endpoint
+    this.times = times
   }
 }
 
@@ -97,7 +100,8 @@ export class Arrivals {
       onFailure: () => endpoint,
       onSuccess: Endpoint.format
     })
-    this.#seats.set(listener, new Seat(accept, refuse, spelled))
+    const times = SessionTimes.of(this.#sessions.times, spelled)
+    this.#seats.set(listener, new Seat(accept, refuse, spelled, times))
   }
 
   /** The listener's sessions go on, in whatever state they are. */
@@ -113,7 +117,7 @@ export class Arrivals {
     const seat = this.#seats.get(listener)
     const segment = this.#memory.segment(message.segment)
     if (seat === undefined || segment === undefined || !this.#claims(segment, offset)) return this.#passed(handle)
-    const identity = this.#sessions.identityOf(message)
+    const identity = this.#sessions.identityOf(message, seat.times)
     const { inTls = false, moves } = SessionBlock.kind(segment, offset)
     if (!inTls && this.#refuses(seat, handle, identity, false)) return
     if (moves) {
@@ -135,7 +139,7 @@ export class Arrivals {
     }
     if (this.#refuses(seat, message.session, { ...message, about: SessionAbout.nothing }, true)) return
     const { openCutThrough } = this.#sessions
-    const session = seat.runInAsyncScope(openCutThrough, this.#sessions, message, "server", segment, peer)
+    const session = seat.runInAsyncScope(openCutThrough, this.#sessions, message, "server", segment, peer, seat.times)
     this.#claimed(message.session)
     this.#sessions.guard(session, seat.accept)
   }
@@ -223,7 +227,7 @@ export class Arrivals {
         const behind = { ...identity, about: { ...identity.about, tls: about } }
         if (this.#refuses(seat, handle, behind, false)) {
           secure.on("error", constVoid)
-          SocketBreak.reset(secure, below, SocketBreak.LINGER_TIME)
+          SocketEnd.reset(secure, below)
           return this.#gone(handle)
         }
         this.#start(this.#sessions.openSocket(behind, secure, below), seat)

@@ -23,6 +23,7 @@ import type { Segment } from "../../domain/memory/Segment.ts"
 import * as SessionAbout from "../../domain/memory/SessionAbout.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import { type FifoMemory, type FifoOwner, FifoSession } from "./FifoSession.ts"
+import type { SessionTimes } from "./SessionTimes.ts"
 
 /** What a session needs of its worker. */
 export interface CutThroughOwner extends FifoOwner {
@@ -64,11 +65,12 @@ export class CutThroughSession extends FifoSession {
     side: SessionBlock.Side,
     segment: Segment,
     peer: Inbox.Sender,
+    times: SessionTimes,
     { local, peerSlot, remote, rxBytes, session, slot, txBytes }: Message.Of<
       "cutThroughAccepted" | "cutThroughConnected"
     >
   ) {
-    super(owner, memory, segment, 0, { handle: session, remote, local, about: SessionAbout.nothing })
+    super(owner, memory, segment, 0, { handle: session, remote, local, about: SessionAbout.nothing, times })
     this.slot = slot
     this.#inbox = owner
     this.#side = side
@@ -161,6 +163,14 @@ export class CutThroughSession extends FifoSession {
     }
   }
 
+  protected override sendRest(): void {
+    try {
+      super.sendRest()
+    } catch (error) {
+      this.#broken(error, undefined)
+    }
+  }
+
   override writeWhole(parts: ReadonlyArray<Uint8Array>): number {
     try {
       return this.#unlessRefused(super.writeWhole(parts))
@@ -177,9 +187,9 @@ export class CutThroughSession extends FifoSession {
     return taken > 0 && this.#refused && this.tx?.size !== 0 ? -1 : taken
   }
 
-  override close(): void {
+  override close(rest?: ReadonlyArray<Uint8Array>): void {
     if (this.#giveUp() > 0) super.abort()
-    else super.close()
+    else super.close(rest)
   }
 
   override abort(): void {

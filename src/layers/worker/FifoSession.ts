@@ -16,10 +16,12 @@ import * as Message from "../../domain/memory/Message.ts"
 import type { Segment } from "../../domain/memory/Segment.ts"
 import type { SessionAbout } from "../../domain/memory/SessionAbout.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
+import * as ClosingTime from "../../domain/net/ClosingTime.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import type * as Handle from "../../domain/state/Handle.ts"
 import type { Session, SessionHandler } from "../../services/Sessions.ts"
 import type { Outbox } from "./Outbox.ts"
+import type { SessionTimes } from "./SessionTimes.ts"
 import type { SessionIdentity, WorkerSession } from "./WorkerSession.ts"
 
 /** The memory that a session's fifos are in. */
@@ -57,6 +59,7 @@ export class FifoSession implements WorkerSession {
   readonly #memory: FifoMemory
   readonly #segment: Segment
   readonly #offset: number
+  readonly #times: SessionTimes
   // the fifos' ends are made when bytes first move: an idle session does without them
   #rxEnd: FifoConsumer | undefined
   #txEnd: FifoProducer | undefined
@@ -64,6 +67,9 @@ export class FifoSession implements WorkerSession {
   /** `end`, `close` or `abort` was called. */
   #txEnded = false
   #givenUp = false
+  /** What is still to be written before the session is closed, and when that has taken too long. */
+  #rest: Array<Uint8Array> | undefined
+  #restTimer: NodeJS.Timeout | undefined
   /** The host moves the bytes, in place of this session. */
   #spliced = false
   #gone = false
@@ -78,7 +84,7 @@ export class FifoSession implements WorkerSession {
     memory: FifoMemory,
     segment: Segment,
     offset: number,
-    { about, handle, local, remote }: SessionIdentity
+    { about, handle, local, remote, times }: SessionIdentity
   ) {
     this.#owner = owner
     this.#memory = memory
@@ -88,6 +94,7 @@ export class FifoSession implements WorkerSession {
     this.remote = remote
     this.local = local
     this.about = about
+    this.#times = times
   }
 
   get cutThrough(): boolean {
@@ -174,7 +181,10 @@ export class FifoSession implements WorkerSession {
 
   write(bytes: Uint8Array, from = 0): number {
     const { tx } = this
-    if (tx === undefined || !this.writable) return -1
+    return tx === undefined || !this.writable ? -1 : this.#enqueue(tx, bytes, from)
+  }
+
+  #enqueue(tx: FifoProducer, bytes: Uint8Array, from: number): number {
     let at = from
     for (;;) {
       const taken = tx.enqueue(bytes, at)
@@ -235,12 +245,42 @@ export class FifoSession implements WorkerSession {
     if (!this.#gone) this.#owner.outbox.control({ _tag: "end", session: this.handle })
   }
 
-  close(): void {
+  close(rest: ReadonlyArray<Uint8Array> = []): void {
+    if (this.#givenUp) return
+    const { tx } = this
+    if (tx === undefined || rest.length === 0 || !this.writable) return this.#giveUp("close")
+    this.#givenUp = true
+    this.#txEnded = true
+    this.#rest = [...rest]
+    const bytes = rest.reduce((sum, { length }) => sum + length, tx.size)
+    this.#restTimer = setTimeout(
+      () => this.#giveUp("abort"),
+      ClosingTime.toSend(this.#times.closeTimeout, bytes)
+    ).unref()
+    this.sendRest()
+  }
+
+  /** Writes what is left as far as there is room, and gives the session up when all of it is written. */
+  protected sendRest(): void {
+    const rest = this.#rest
+    const { tx } = this
+    if (rest === undefined || tx === undefined) return
+    for (let first; (first = rest[0]) !== undefined; rest.shift()) {
+      const taken = this.#enqueue(tx, first, 0)
+      if (taken === first.length) continue
+      rest[0] = first.subarray(taken)
+      return
+    }
     this.#giveUp("close")
   }
 
+  #dropRest(): void {
+    clearTimeout(this.#restTimer)
+    this.#rest = undefined
+  }
+
   abort(): void {
-    this.#giveUp("abort")
+    if (!this.#givenUp || this.#rest !== undefined) this.#giveUp("abort")
   }
 
   splice(other: Session): boolean {
@@ -259,7 +299,7 @@ export class FifoSession implements WorkerSession {
   }
 
   #giveUp(how: "close" | "abort"): void {
-    if (this.#givenUp) return
+    this.#dropRest()
     this.#givenUp = true
     this.#txEnded = true
     if (this.#gone) this.#release()
@@ -278,6 +318,7 @@ export class FifoSession implements WorkerSession {
   onWritable(): void {
     if (!this.#blocked) return
     this.#blocked = false
+    if (this.#rest !== undefined) return this.sendRest()
     if (this.writable) this.handler?.writable?.(this)
   }
 
@@ -287,11 +328,13 @@ export class FifoSession implements WorkerSession {
   }
 
   onReset(reason: string): void {
+    this.#dropRest()
     this.reset = reason
   }
 
   /** The host's last word on the session. */
   onCleanup(): void {
+    this.#dropRest()
     this.#gone = true
     // the fifos are released whatever the handler does: it may have given the session up before, and nobody asks twice
     try {
@@ -339,6 +382,7 @@ export class FifoSession implements WorkerSession {
   /** The host is gone, or has given this worker up: nothing can be sent or freed any more. */
   onDetached(): void {
     const told = this.#gone
+    this.#dropRest()
     this.#gone = true
     this.#letGo()
     this.reset ??= "the worker was detached"

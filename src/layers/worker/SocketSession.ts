@@ -15,16 +15,16 @@
 import { constVoid } from "effect/Function"
 import { AsyncResource } from "node:async_hooks"
 import * as Net from "node:net"
-import type { Duplex } from "node:stream"
 import type { SessionAbout } from "../../domain/memory/SessionAbout.ts"
 import * as ConnectionLoss from "../../domain/net/ConnectionLoss.ts"
 import type * as Handle from "../../domain/state/Handle.ts"
 import type { SessionHandler } from "../../services/Sessions.ts"
-import * as SocketBreak from "../transport/SocketBreak.ts"
+import * as SocketEnd from "../transport/SocketEnd.ts"
+import type { SessionTimes } from "./SessionTimes.ts"
 import type { SessionIdentity, WorkerSession } from "./WorkerSession.ts"
 
 /** What the session runs on: a socket, or a stream that has everything of a socket that the session needs. */
-export type SocketStream = Duplex & Pick<Net.Socket, "setTimeout" | "destroySoon" | "resetAndDestroy">
+export type SocketStream = SocketEnd.EndingSocket & Pick<Net.Socket, "destroySoon">
 
 /** What a session needs of its worker. */
 export interface SocketOwner {
@@ -63,7 +63,7 @@ const sayWritable = (session: SocketSession): void => session.handler?.writable?
 const sayEnded = (session: SocketSession): void => session.handler?.ended?.(session)
 const sayClosed = (session: SocketSession): void => session.handler?.closed?.(session, session.reset)
 
-export class SocketSession implements WorkerSession {
+export class SocketSession implements WorkerSession, SocketEnd.Leaver {
   readonly handle: Handle.SessionHandle
   readonly remote: string
   readonly local: string
@@ -77,6 +77,7 @@ export class SocketSession implements WorkerSession {
   readonly #owner: SocketOwner
   readonly #stream: OwnedStream
   readonly #below: SocketStream | undefined
+  readonly #times: SessionTimes
   /** What was received and not read: all chunks, but without the first `#read` bytes of the first one. */
   readonly #chunks: Array<Uint8Array> = []
   #read = 0
@@ -91,18 +92,21 @@ export class SocketSession implements WorkerSession {
   #awaited = 0
   #onWritten: (() => void) | undefined
   #error: NodeJS.ErrnoException | undefined
-  /** Why the host broke the session, in a sentence. */
+  /** Set when the session ends in order. */
+  #farewell: SocketEnd.Farewell | undefined
+  /** Why the session was broken, where that is not the peer's doing, in a sentence. */
   #why: string | undefined
 
   /** `below` is the socket below `stream`, where `stream` is one of TLS: a reset has to come from the lowest one. */
   constructor(
     owner_: SocketOwner,
     stream: SocketStream,
-    { about, handle, local, remote }: SessionIdentity,
+    { about, handle, local, remote, times }: SessionIdentity,
     below?: SocketStream
   ) {
     this.#owner = owner_
     this.#below = below
+    this.#times = times
     this.#stream = stream
     this.handle = handle
     this.remote = remote
@@ -147,16 +151,21 @@ export class SocketSession implements WorkerSession {
   // ---- reading
 
   onData(bytes: Uint8Array): void {
-    if (this.#givenUp || bytes.length === 0) return
+    if (this.#givenUp || this.#gone) return this.#drop(bytes.length)
+    if (bytes.length === 0) return
     this.#chunks.push(bytes)
     this.#available += bytes.length
     if (this.#available >= this.rxBound) this.#stream.pause()
     this.#owner.guard(this, sayReadable)
   }
 
+  #drop(bytes: number): void {
+    if (this.#farewell?.drop(bytes) !== true) this.#stream.pause()
+  }
+
   onEnd(): void {
     this.ended = true
-    if (!this.#givenUp) this.#owner.guard(this, sayEnded)
+    if (!this.#givenUp && !this.#gone) this.#owner.guard(this, sayEnded)
   }
 
   peek(max = Infinity): Uint8Array | undefined {
@@ -259,19 +268,31 @@ export class SocketSession implements WorkerSession {
     if (!this.#gone) this.#stream.end()
   }
 
-  close(): void {
+  close(rest: ReadonlyArray<Uint8Array> = []): void {
     if (this.#givenUp) return
+    if (this.#takesWrites) { for (const part of rest) this.#send(part, 0, part.length) }
     this.#giveUp()
     if (!this.#gone) this.#finish()
   }
 
-  /** Sends what was written, drops what comes in, and waits for the peer's end, for a bounded time. */
+  /** Sends what was written, and ends. What comes in is dropped; a socket that was taken is its owner's to read. */
   #finish(): void {
+    if (this.#farewell !== undefined) return
     const stream = this.#stream
+    this.#farewell = new SocketEnd.Farewell(stream, this, stream.writableLength, this.#times.closeTimeout)
     if (this.#taken) return stream.destroySoon()
-    stream.setTimeout(SocketBreak.LINGER_TIME, () => this.#break())
     stream.end()
     this.#flow()
+  }
+
+  /** The session is over, whatever the peer still has to say. */
+  onSent(): void {
+    this.#sayGone()
+  }
+
+  onLate(): void {
+    this.#why = ConnectionLoss.LATE
+    this.#break()
   }
 
   #flow(): void {
@@ -292,7 +313,9 @@ export class SocketSession implements WorkerSession {
   }
 
   #break(): void {
-    SocketBreak.reset(this.#stream, this.#below, SocketBreak.LINGER_TIME)
+    this.#farewell?.cancel()
+    this.#farewell = undefined
+    SocketEnd.reset(this.#stream, this.#below)
   }
 
   splice(): boolean {
@@ -344,7 +367,7 @@ export class SocketSession implements WorkerSession {
     this.#gone = true
     this.#stream[owner] = undefined
     this.#stream.on("error", constVoid)
-    SocketBreak.resetNow(this.#stream, this.#below)
+    SocketEnd.resetNow(this.#stream, this.#below)
     if (!this.#taken) this.handler?.closed?.(this, this.reset)
   }
 

@@ -11,6 +11,7 @@ import type { PostedCertificate } from "../../services/Attachment.ts"
 import type { DoorbellShape } from "../../services/Doorbell.ts"
 import type { WorkerInfo } from "../../services/Sessions.ts"
 import type { TlsStart } from "../transport/TlsStart.ts"
+import type { TimesStart } from "./SessionTimes.ts"
 import type { WorkerTls } from "./WorkerTls.ts"
 
 /** What a worker is started with; everything in it can be posted to a thread. */
@@ -31,6 +32,7 @@ export interface WorkerStart {
   /** Bytes that a fifo of a session holds, in each direction. */
   readonly rxFifoSize: number
   readonly txFifoSize: number
+  readonly times: TimesStart
   /** Milliseconds between two checks for idle fifo memory. */
   readonly trimInterval: number
 }

@@ -7,6 +7,7 @@
  * {@link Guard}.
  */
 import type { Session } from "../../services/Sessions.ts"
+import type { SessionTimes } from "./SessionTimes.ts"
 
 export interface WorkerSession extends Session {
   onReadable(): void
@@ -22,7 +23,9 @@ export interface WorkerSession extends Session {
 }
 
 /** Which session it is, and what is known of the session when it begins. */
-export type SessionIdentity = Pick<Session, "handle" | "remote" | "local" | "about">
+export type SessionIdentity = Pick<Session, "handle" | "remote" | "local" | "about"> & {
+  readonly times: SessionTimes
+}
 
 /** Runs an edge of the application in its session's context. One that throws costs its session, not the worker. */
 export type Guard = <S extends Session>(session: S, edge: (session: S) => void) => void

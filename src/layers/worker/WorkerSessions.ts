@@ -12,6 +12,7 @@ import { type CutThroughOwner, CutThroughSession } from "./CutThroughSession.ts"
 import { FifoSession } from "./FifoSession.ts"
 import type { Outbox } from "./Outbox.ts"
 import type { PeerLinks } from "./PeerLinks.ts"
+import type { SessionTimes, TimesStart } from "./SessionTimes.ts"
 import { type SocketOwner, SocketSession, type SocketStream } from "./SocketSession.ts"
 import type { WorkerMemory } from "./WorkerMemory.ts"
 import type { Guard, SessionIdentity, WorkerSession } from "./WorkerSession.ts"
@@ -24,13 +25,15 @@ const detached = (session: WorkerSession): void => session.onDetached()
 export class WorkerSessions implements CutThroughOwner, SocketOwner {
   readonly outbox: Outbox
   readonly guard: Guard
+  readonly times: TimesStart
   readonly #memory: WorkerMemory
   readonly #links: PeerLinks
   readonly #sessions = new Map<number, WorkerSession>()
   /** The local endpoint of the session that came last. */
   #local = ""
 
-  constructor(outbox: Outbox, memory: WorkerMemory, links: PeerLinks, guard: Guard) {
+  constructor(outbox: Outbox, memory: WorkerMemory, links: PeerLinks, guard: Guard, times: TimesStart) {
+    this.times = times
     this.outbox = outbox
     this.guard = guard
     this.#memory = memory
@@ -64,7 +67,7 @@ export class WorkerSessions implements CutThroughOwner, SocketOwner {
   // ---- how they begin
 
   /** Which session a message tells of. If the message says where more is written down, that is read here. */
-  identityOf(message: Message.Of<"accepted" | "connected">): SessionIdentity {
+  identityOf(message: Message.Of<"accepted" | "connected">, times: SessionTimes): SessionIdentity {
     // one string for all sessions of an endpoint
     if (message.local !== this.#local) this.#local = message.local
     const { aboutBytes, aboutOffset, aboutSegment, remote, session } = message
@@ -72,7 +75,7 @@ export class WorkerSessions implements CutThroughOwner, SocketOwner {
     const about = bytes === undefined
       ? SessionAbout.nothing
       : SessionAbout.decode(bytes.subarray(aboutOffset, aboutOffset + aboutBytes))
-    return { handle: session, remote, local: this.#local, about }
+    return { handle: session, remote, local: this.#local, about, times }
   }
 
   openFifos(identity: SessionIdentity, segment: Segment.Segment, offset: number): FifoSession {
@@ -83,9 +86,10 @@ export class WorkerSessions implements CutThroughOwner, SocketOwner {
     message: Message.Of<"cutThroughAccepted" | "cutThroughConnected">,
     side: SessionBlock.Side,
     segment: Segment.Segment,
-    peer: Inbox.Sender
+    peer: Inbox.Sender,
+    times: SessionTimes
   ): CutThroughSession {
-    const session = this.#enter(new CutThroughSession(this, side, segment, peer, message))
+    const session = this.#enter(new CutThroughSession(this, side, segment, peer, times, message))
     this.#links.enter(session)
     return session
   }
@@ -99,9 +103,11 @@ export class WorkerSessions implements CutThroughOwner, SocketOwner {
   openConnected(reply: Connected): Session | undefined {
     const segment = this.#memory.segment(reply.segment)
     if (segment === undefined) return undefined
-    if (reply._tag === "connected") return this.openFifos(this.identityOf(reply), segment, reply.offset)
+    if (reply._tag === "connected") {
+      return this.openFifos(this.identityOf(reply, this.times.listener), segment, reply.offset)
+    }
     const peer = this.#links.sender(reply.link)
-    return peer === undefined ? undefined : this.openCutThrough(reply, "client", segment, peer)
+    return peer === undefined ? undefined : this.openCutThrough(reply, "client", segment, peer, this.times.listener)
   }
 
   #enter<S extends WorkerSession>(session: S): S {

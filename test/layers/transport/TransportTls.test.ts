@@ -379,21 +379,26 @@ describe("TransportTls", () => {
 
     test("that is given up while its peer does not read is gone in bounded time", () =>
       Effect.gen(function*() {
-        const server = TransportTls.make({ lingerTime: 30 })
+        const server = TransportTls.make()
         const connections: Array<SharedConnection> = []
         const { port } = yield* server.listen({ _tag: "tls", host: "127.0.0.1", port: 0 }, {
           ...listenOptions,
+          listener: { ...listenOptions.listener, closeTimeout: 30 },
           certificate: () => entry("chain"),
           accept: (connection) => connections.push(sharedOf(connection))
         })
         const peer = yield* client(port)
         yield* until("the handshake", () => connections.length === 1 && peer.secure)
         peer.socket.pause()
-        const app = new AppEnd(connections[0]!, 64 * KiB).open()
+        const app = new AppEnd(connections[0]!, 8 * KiB).open()
         app.writeAll(Buffer.alloc(16 << 20))
         yield* settled
+        // a peer that sends gets no more time by that
+        const sending = setInterval(() => peer.socket.write("x"), 5)
         app.call((connection) => connection.close())
         yield* until("the end", () => app.over !== undefined)
+        clearInterval(sending)
+        assert.strictEqual(app.over?.reset, "the peer did not take what was left in time")
       }))
   })
 

@@ -9,6 +9,7 @@ import { QueueConsumer } from "../../../src/domain/memory/QueueConsumer.ts"
 import * as Mq from "../../../src/domain/memory/QueueMemory.ts"
 import { QueueProducer } from "../../../src/domain/memory/QueueProducer.ts"
 import * as Segment from "../../../src/domain/memory/Segment.ts"
+import * as Options from "../../../src/domain/options/Options.ts"
 import * as Handle from "../../../src/domain/state/Handle.ts"
 import * as Refusal from "../../../src/domain/state/Refusal.ts"
 import * as Bells from "../../../src/layers/stack/Bells.ts"
@@ -46,6 +47,7 @@ const make = Effect.gen(function*() {
     inbox: new SharedArrayBuffer(Inbox.INBOX_BYTES),
     rxFifoSize: 4096,
     txFifoSize: 4096,
+    times: { listener: Options.defaults.listener, listeners: {} },
     trimInterval: 1000
   }, {
     doorbell: workerSide,

@@ -7,6 +7,7 @@
  * the functions of a subclass. The class is not public, and is found where Node uses it: below a TLS socket over a
  * stream.
  */
+import * as Predicate from "effect/Predicate"
 import * as Net from "node:net"
 import { Duplex } from "node:stream"
 import * as Tls from "node:tls"
@@ -73,6 +74,18 @@ export interface Chunk {
 export type Chunks = Array<Chunk> & { allBuffers?: boolean }
 
 export type Written = (error?: Error | null) => void
+
+/** Copies of what a stream was given to write and has not passed on; nothing, where a version of Node does not tell. */
+export const heldBy = (stream: Duplex): ReadonlyArray<Uint8Array> => {
+  const state: unknown = Reflect.get(stream, "_writableState")
+  if (!Predicate.hasProperty(state, "getBuffer") || !Predicate.isFunction(state.getBuffer)) return []
+  const held: ReadonlyArray<Chunk> = state.getBuffer()
+  return held.map(({ chunk, encoding }) => Buffer.from(bytesOf(chunk, encoding)))
+}
+
+/** A chunk as bytes. */
+export const bytesOf = (chunk: Uint8Array | string, encoding: BufferEncoding | "buffer"): Uint8Array =>
+  typeof chunk !== "string" ? chunk : Buffer.from(chunk, encoding === "buffer" ? undefined : encoding)
 
 /** Node's socket, with what it has for Node's own libraries. */
 declare class InnerSocket extends Net.Socket {

@@ -26,9 +26,6 @@ export interface SessionDuplexOptions {
   readonly pauseOnCreate?: boolean | undefined
 }
 
-const bytesOf = (chunk: Uint8Array | string, encoding: BufferEncoding | "buffer"): Uint8Array =>
-  typeof chunk !== "string" ? chunk : Buffer.from(chunk, encoding === "buffer" ? undefined : encoding)
-
 /**
  * A session as a socket.
  *
@@ -40,8 +37,8 @@ const bytesOf = (chunk: Uint8Array | string, encoding: BufferEncoding | "buffer"
  * **Details**
  *
  * - It owns the session: it sets the handler, and `destroy` takes it away and gives the session up.
- * - `destroy` closes the connection in order, so that the peer reads an end after all that was written. It resets the
- *   connection when bytes that were written could not all be handed over.
+ * - `destroy` closes the connection in order, so that the peer reads an end after all that was written, in the time
+ *   that `Session.close` says.
  * - A reset ends the stream with `ECONNRESET`, after the bytes that the reader takes at once.
  *
  * **Gotchas**
@@ -65,7 +62,7 @@ export class SessionDuplex extends JsStream.Socket {
 
   /** Most writes fit, and are done here. What does not fit is left to Node, which asks the handle. */
   override _write(chunk: Uint8Array | string, encoding: BufferEncoding | "buffer", callback: JsStream.Written): void {
-    const bytes = bytesOf(chunk, encoding)
+    const bytes = JsStream.bytesOf(chunk, encoding)
     const taken = this.#stream.write(bytes)
     if (taken < bytes.length) return super._write(bytes.subarray(taken), "buffer", callback)
     this._unrefTimer()
@@ -75,7 +72,7 @@ export class SessionDuplex extends JsStream.Socket {
   override _writev(chunks: JsStream.Chunks, callback: JsStream.Written): void {
     for (let i = 0; i < chunks.length; i++) {
       const { chunk, encoding } = chunks[i]!
-      const bytes = bytesOf(chunk, encoding)
+      const bytes = JsStream.bytesOf(chunk, encoding)
       const taken = this.#stream.write(bytes)
       if (taken === bytes.length) continue
       const rest: JsStream.Chunks = chunks.slice(i)

@@ -18,7 +18,7 @@ import * as Net from "node:net"
 import * as Os from "node:os"
 import * as Endpoint from "../../../domain/net/Endpoint.ts"
 import type { Session, SessionHandler } from "../../../services/Sessions.ts"
-import { JsStream, type StreamRequest } from "./JsStream.ts"
+import { heldBy, JsStream, type StreamRequest } from "./JsStream.ts"
 
 /** The most bytes that are handed on at a time; as many as a stream holds by default. */
 const CHUNK = 65_536
@@ -342,7 +342,15 @@ export class SessionStream extends JsStream implements SessionHandler {
     return this.#closing
   }
 
-  /** Gives the session up: with a reset, when not all that was written is on its way. */
+  /** What was written and has not been handed over, copied: whoever wrote it may use its memory again. */
+  #unsent(): ReadonlyArray<Uint8Array> {
+    const unsent = this.#writes.flatMap(({ buffers, from, index }) =>
+      buffers.slice(index).map((bytes, i) => Buffer.from(i === 0 ? bytes.subarray(from) : bytes))
+    )
+    return this.socket === undefined ? unsent : [...unsent, ...heldBy(this.socket)]
+  }
+
+  /** Gives the session up: in order, behind all that was written, unless it is to be reset. */
   close(closed?: () => void): void {
     if (this.#closing) return
     this.#closing = true
@@ -350,8 +358,8 @@ export class SessionStream extends JsStream implements SessionHandler {
     session.handler = undefined
     // a reader that gives up what it is reading has read it
     this.#drop()
-    if (this.#breaks || this.#writes.some(({ status }) => status !== 0)) session.abort()
-    session.close()
+    if (this.#breaks) session.abort()
+    session.close(this.#unsent())
     // in no context of whoever closes it
     session.resource.runInAsyncScope(setImmediate, undefined, finishClose, this, closed)
   }

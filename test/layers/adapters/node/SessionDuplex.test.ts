@@ -265,13 +265,22 @@ describe("SessionDuplex", () => {
       assert.isUndefined(peer.reset)
     })
 
-    it("resets the connection when it is destroyed with bytes that are not on their way", async () => {
+    it("sends all that was written before it was destroyed, what it still held among it", async () => {
       const { duplex, peer, session } = one(4)
-      duplex.write("too long")
-      duplex.destroy()
-      await settled()
-      assert.deepStrictEqual(session.calls, ["abort"])
-      assert.strictEqual(peer.reset, "reset by peer")
+      duplex.write("in hand, ")
+      duplex.write("behind that, ")
+      duplex.write(Buffer.from("and last"))
+      duplex.destroy(new Error("a request that can't be read"))
+      duplex.on("error", () => {})
+      let got = ""
+      while (!peer.ended) {
+        got += drained(peer)
+        await immediate()
+      }
+      got += drained(peer)
+      assert.strictEqual(got, "in hand, behind that, and last")
+      assert.isUndefined(peer.reset)
+      assert.deepStrictEqual(session.calls, ["close"])
     })
 
     it("ends in order when it is destroyed with an error, as a socket does", async () => {

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Net from "node:net"
-import * as SocketBreak from "../../../src/layers/transport/SocketBreak.ts"
+import * as SocketEnd from "../../../src/layers/transport/SocketEnd.ts"
 import { until } from "../../support/until.ts"
 
 /** Both ends of a connection, half-open allowed; nothing is read from the peer before it is resumed. */
@@ -29,11 +29,11 @@ const pair = Effect.gen(function*() {
   return { peer, socket, errors }
 })
 
-describe("SocketBreak", () => {
+describe("SocketEnd", () => {
   it.live("a socket is reset at once, and its peer hears of that", () =>
     Effect.gen(function*() {
       const { errors, peer, socket } = yield* pair
-      SocketBreak.reset(socket, undefined, 60_000)
+      SocketEnd.reset(socket, undefined)
       peer.resume()
       yield* until("a reset", () => errors.length > 0)
       assert.deepStrictEqual(errors, ["ECONNRESET"])
@@ -45,7 +45,7 @@ describe("SocketBreak", () => {
       const { errors, peer, socket } = yield* pair
       socket.end(Buffer.alloc(64 << 20))
       yield* until("bytes on their way", () => socket.bytesWritten > 0)
-      SocketBreak.reset(socket, undefined, 60_000)
+      SocketEnd.reset(socket, undefined)
       assert.isTrue(socket.destroyed)
       peer.resume()
       yield* until("a reset", () => errors.length > 0)
@@ -58,7 +58,7 @@ describe("SocketBreak", () => {
       let closed = false
       socket.on("close", () => closed = true)
       socket.end()
-      SocketBreak.reset(socket, undefined, 60_000)
+      SocketEnd.reset(socket, undefined)
       assert.isFalse(socket.destroyed)
       peer.resume()
       yield* until("the close", () => closed)
@@ -68,7 +68,7 @@ describe("SocketBreak", () => {
     Effect.gen(function*() {
       const { errors, peer, socket } = yield* pair
       const above = new Net.Socket()
-      for (let times = 0; times < 2; times++) SocketBreak.reset(above, socket, 60_000)
+      for (let times = 0; times < 2; times++) SocketEnd.reset(above, socket)
       yield* until("both to be gone", () => above.destroyed && socket.destroyed)
       peer.resume()
       yield* until("a reset", () => errors.length > 0)
