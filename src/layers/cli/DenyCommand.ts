@@ -17,7 +17,7 @@ const list = Command.make(
     const sources = yield* ControlClient.ask(path, (client) => client.denied.list())
     const width = yield* CommandInput.width
     yield* Console.log(
-      given.json ? json(sources) : tableOr("no denied sources", columns, sources, width).join("\n")
+      given.json ? json(sources) : tableOr("no denied sources", columns, sources, { verbose: false, width }).join("\n")
     )
   })
 ).pipe(Command.withDescription("List the sources whose connections are refused"))

@@ -28,7 +28,7 @@ const columns: ReadonlyArray<Column<ListedRule>> = [
 
 /** The text of `rules list`: the most specific rule first. */
 export const format = (rules: ReadonlyArray<ListedRule>, width = WIDTH): string =>
-  tableOr("no session rules", columns, rules, width).join("\n")
+  tableOr("no session rules", columns, rules, { verbose: false, width }).join("\n")
 
 const list = Command.make(
   "list",

@@ -6,7 +6,7 @@
  */
 import type * as Report from "../../domain/report/Report.ts"
 import * as ShowListeners from "./ShowListeners.ts"
-import { type Column, details, INDENT, indented, type Look, sections, table, widthOf } from "./Table.ts"
+import { type Column, details, indented, type Look, sections, table, within } from "./Table.ts"
 import { moment, orNone, plural, printable, size, time } from "./Words.ts"
 
 const appColumns: ReadonlyArray<Column<Report.AppReport>> = [
@@ -92,10 +92,9 @@ const workerDetails = (worker: Report.WorkerReport): Array<string> => {
 
 const section = (app: Report.AppReport, look: Look): Array<string> => {
   const { verbose } = look
-  const width = widthOf(look)
-  const inner = width - INDENT.length
+  const inner = within(look)
   return [
-    ...table(verbose ? [...appColumns, ...moreColumns] : appColumns, [app], width),
+    ...table(verbose ? [...appColumns, ...moreColumns] : appColumns, [app], look),
     "",
     ...indented([
       ...table(workerColumns, app.workers, inner),

@@ -1,6 +1,6 @@
 /** What `show connects` prints: connects that are half-open (W14, W21). */
 import type * as Report from "../../domain/report/Report.ts"
-import { type Column, endpointColumn, type Look, tableOr, widthOf } from "./Table.ts"
+import { type Column, endpointColumn, type Look, tableOr } from "./Table.ts"
 import { orNone, time } from "./Words.ts"
 
 const columns: ReadonlyArray<Column<Report.ConnectReport>> = [
@@ -23,7 +23,7 @@ const more: ReadonlyArray<Column<Report.ConnectReport>> = [
 export const lines = (
   connects: ReadonlyArray<Report.ConnectReport>,
   { nothing, ...look }: Look & { readonly nothing: string }
-): Array<string> => tableOr(nothing, look.verbose ? [...columns, ...more] : columns, connects, widthOf(look))
+): Array<string> => tableOr(nothing, look.verbose ? [...columns, ...more] : columns, connects, look)
 
 /** The text of `show connects`. */
 export const format = (connects: ReadonlyArray<Report.ConnectReport>, look: Look): string =>

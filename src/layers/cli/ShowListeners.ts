@@ -1,6 +1,6 @@
 /** What `show listeners` prints, and the listeners of an application in `show app` (W21). */
 import type * as Report from "../../domain/report/Report.ts"
-import { type Column, endpointColumn, INDENT, indented, type Look, table, widthOf, wrapped } from "./Table.ts"
+import { blocks, type Column, endpointColumn, indented, type Look, widthOf, within, wrapped } from "./Table.ts"
 import { orNone, printable, ranges } from "./Words.ts"
 
 const refusals = (listener: Report.ListenerReport): ReadonlyArray<readonly [string, number]> =>
@@ -51,24 +51,28 @@ const more: ReadonlyArray<Column<Report.ListenerReport>> = [
 const lines = (
   columns: ReadonlyArray<Column<Report.ListenerReport>>,
   listeners: ReadonlyArray<Report.ListenerReport>,
-  width: number
+  look: Look
 ): Array<string> => {
   if (listeners.length === 0) return ["no active listeners"]
-  const [head = "", ...rows] = table(columns, listeners, width)
   const reasons = (listener: Report.ListenerReport) => {
     const refused = refusals(listener).map(([reason, count]) => `${reason} ${count}`)
     const dropped = drops(listener).map(([reason, count]) => `datagrams ${reason} ${count}`)
-    return indented(wrapped([...refused, ...dropped], width - INDENT.length))
+    return indented(wrapped([...refused, ...dropped], widthOf(within(look))))
   }
-  return [head, ...rows.flatMap((row, index) => [row, ...reasons(listeners[index]!)])]
+  const [[head = "", ...rows] = [], ...others] = blocks(columns, listeners, look)
+  return [
+    head,
+    ...rows.flatMap((row, index) => [row, ...reasons(listeners[index]!)]),
+    ...others.flatMap((block) => ["", ...block])
+  ]
 }
 
 /** The lines for the listeners of one application; under each, why it refused connections. */
-export const ofApp = (listeners: ReadonlyArray<Report.ListenerReport>, width: number): Array<string> =>
-  lines([...place, ...use], listeners, width)
+export const ofApp = (listeners: ReadonlyArray<Report.ListenerReport>, look: Look): Array<string> =>
+  lines([...place, ...use], listeners, look)
 
 /** The text of `show listeners`. */
 export const format = (
   listeners: ReadonlyArray<Report.ListenerReport>,
   look: Look
-): string => lines([...place, ...owner, ...use, ...(look.verbose ? more : [])], listeners, widthOf(look)).join("\n")
+): string => lines([...place, ...owner, ...use, ...(look.verbose ? more : [])], listeners, look).join("\n")

@@ -4,7 +4,7 @@
  */
 import type * as Report from "../../domain/report/Report.ts"
 import * as ShowConnects from "./ShowConnects.ts"
-import { type Column, endpointColumn, type Look, sections, tableOr, widthOf } from "./Table.ts"
+import { type Column, endpointColumn, type Look, sections, tableOr } from "./Table.ts"
 import { orNone, size, time } from "./Words.ts"
 
 const listenerColumns: ReadonlyArray<Column<Report.LocalListenerReport>> = [
@@ -38,14 +38,13 @@ const moreColumns: ReadonlyArray<Column<Report.LocalSessionReport>> = [
 
 /** The text of `show local`. */
 export const format = (locals: Report.LocalsReport, look: Look): string => {
-  const width = widthOf(look)
   return sections([
-    tableOr("no local listeners", listenerColumns, locals.listeners, width),
+    tableOr("no local listeners", listenerColumns, locals.listeners, look),
     tableOr(
       "no local sessions",
       look.verbose ? [...sessionColumns, ...moreColumns] : sessionColumns,
       locals.sessions,
-      width
+      look
     ),
     ShowConnects.lines(locals.connects, { ...look, nothing: "no local connects" })
   ])

@@ -1,6 +1,6 @@
 /** What `show mq` prints: the queues of workers, in both directions (M1). */
 import type * as Report from "../../domain/report/Report.ts"
-import { type Column, details, indented, type Look, sections, tableOr, widthOf } from "./Table.ts"
+import { type Column, details, indented, type Look, sections, tableOr } from "./Table.ts"
 import { orNone } from "./Words.ts"
 
 interface Row {
@@ -52,4 +52,4 @@ const ofWorker = (queue: Report.QueueReport): Array<string> => [
 export const format = (queues: ReadonlyArray<Report.QueueReport>, look: Look): string =>
   look.verbose && queues.length > 0
     ? sections(queues.map(ofWorker))
-    : tableOr("no queues", columns, queues.flatMap(rowsOf), widthOf(look)).join("\n")
+    : tableOr("no queues", columns, queues.flatMap(rowsOf), look).join("\n")

@@ -1,6 +1,6 @@
 /** What `show segments` prints: the memory of workers, and who allocates from it (W6, W7). */
 import type * as Report from "../../domain/report/Report.ts"
-import { type Column, details, indented, type Look, sections, table, tableOr, widthOf } from "./Table.ts"
+import { type Column, details, indented, type Look, sections, table, tableOr, within } from "./Table.ts"
 import { orNone, percent, plural, size } from "./Words.ts"
 
 type Manager = Report.SegmentManagerReport
@@ -31,7 +31,7 @@ const segmentColumns: ReadonlyArray<Column<Report.SegmentReport>> = [
   { head: "Protected", cell: (segment) => segment.protected ? "yes" : "no" }
 ]
 
-const ofManager = (manager: Manager): Array<string> => {
+const ofManager = (manager: Manager, look: Look): Array<string> => {
   const { blocks, count, highWatermark, kind, lowWatermark, usedPercent, worker, workerHandle } = manager
   const heading = `${orNone(manager.app)}, worker ${worker} (${workerHandle}), ${
     kind === "host" ? `manager ${manager.manager}` : `${kind} segments`
@@ -50,12 +50,12 @@ const ofManager = (manager: Manager): Array<string> => {
   ]
   return [
     ...details(heading, rows),
-    ...(manager.segments.length === 0 ? [] : ["", ...indented(table(segmentColumns, manager.segments, Infinity))])
+    ...(manager.segments.length === 0 ? [] : ["", ...indented(table(segmentColumns, manager.segments, within(look)))])
   ]
 }
 
 /** The text of `show segments`. */
 export const format = (managers: ReadonlyArray<Manager>, look: Look): string =>
   look.verbose && managers.length > 0
-    ? sections(managers.map(ofManager))
-    : tableOr("no segments", columns, managers, widthOf(look)).join("\n")
+    ? sections(managers.map((manager) => ofManager(manager, look)))
+    : tableOr("no segments", columns, managers, look).join("\n")

@@ -1,6 +1,6 @@
 /** What `show sessions` prints (W21). */
 import type * as Report from "../../domain/report/Report.ts"
-import { type Column, endpointColumn, type Look, sections, tableOr, widthOf } from "./Table.ts"
+import { type Column, endpointColumn, type Look, sections, tableOr } from "./Table.ts"
 import { orNone, size, time } from "./Words.ts"
 
 type Session = Report.SessionReport
@@ -57,7 +57,7 @@ export const format = (
   look: Look
 ): string => {
   const columns = look.verbose ? verboseColumns : [...owner, ...state, ...ends]
-  const lines = tableOr("no sessions", columns, sessions, widthOf(look))
+  const lines = tableOr("no sessions", columns, sessions, look)
   const rest = sessions.length < total ? [[`${sessions.length} of ${total} sessions; --limit shows more`]] : []
   return sections([lines, ...rest])
 }

@@ -1,18 +1,19 @@
 /**
  * Tables and words for a terminal: what all of `show` is printed with.
  *
- * A table has a header row and fits a width, if possible: columns that may give way do so in their order, and a text
- * that is cut short has `…` where something is missing. Nothing that a terminal would obey is printed, whoever wrote
- * it.
+ * A table has a header row and fits a width, if possible. In the plain form, columns that may give way do so in their
+ * order, and a text that is cut short has `…` where something is missing. The verbose form cuts nothing: a table that is
+ * too wide breaks into blocks, each with some of the columns. Nothing that a terminal would obey is printed, whoever
+ * wrote it.
  */
 import { address, orNone } from "./Words.ts"
 
-/** The least width that plain tables are fitted to, and the default. */
+/** The least width that tables are fitted to, and the default of plain ones. */
 export const WIDTH = 80
 
 /**
- * How something is to be shown: plain, in `width` columns ({@link WIDTH} by default), or all there is, with nothing
- * cut.
+ * How something is to be shown: plain, or all there is, with nothing cut; in `width` columns of the terminal, which are
+ * {@link WIDTH} by default in the plain form, and without limit in the verbose one.
  */
 export interface Look {
   readonly verbose: boolean
@@ -20,10 +21,13 @@ export interface Look {
 }
 
 /** The width that a table may have, in columns of the terminal. */
-export const widthOf = ({ verbose, width = WIDTH }: Look): number => verbose ? Infinity : width
+export const widthOf = ({ verbose, width = verbose ? Infinity : WIDTH }: Look): number => width
+
+/** The same look for what stands indented. */
+export const within = (look: Look): Look => ({ ...look, width: widthOf(look) - INDENT.length })
 
 /**
- * The width that plain tables are fitted to where the terminal has `columns`; 0 stands for no terminal: nothing is cut
+ * The width that tables are fitted to where the terminal has `columns`; 0 stands for no terminal: nothing is cut
  * then.
  */
 export const fitting = (columns: number): number => columns === 0 ? Infinity : Math.max(WIDTH, columns)
@@ -61,40 +65,85 @@ const widest = (texts: ReadonlyArray<string>): number => texts.reduce((most, tex
 
 const fill = (text: string, width: number): string => " ".repeat(Math.max(0, width - lengthOf(text)))
 
-/** The lines of a table: its header row, and one for each row. */
-export const table = <A>(
+/** The texts of a column: its head, and that of each row. */
+const textsOf = <A>({ cell, head }: Column<A>, rows: ReadonlyArray<A>): ReadonlyArray<string> => [
+  head,
+  ...rows.map(cell)
+]
+
+const total = (widths: ReadonlyArray<number>): number =>
+  widths.reduce((sum, one) => sum + one, GAP.length * Math.max(0, widths.length - 1))
+
+/** Lines with the texts of columns beside each other, which are cut where a column is narrower than they are. */
+const beside = <A>(
   columns: ReadonlyArray<Column<A>>,
-  rows: ReadonlyArray<A>,
-  width: number
-): Array<string> => {
-  const textsOf = (isBrief: boolean): ReadonlyArray<ReadonlyArray<string>> =>
-    columns.map(({ brief, cell, head }) => [head, ...rows.map(isBrief ? brief ?? cell : cell)])
-  const gaps = GAP.length * (columns.length - 1)
-  const total = (widths: ReadonlyArray<number>): number => widths.reduce((sum, one) => sum + one, gaps)
-  const full = textsOf(false)
-  const texts = total(full.map(widest)) > width ? textsOf(true) : full
-  const widths = texts.map(widest)
-  let excess = total(widths) - width
-  const fitted = widths.map((full, column) => {
-    const given = Math.max(0, Math.min(excess, full - (columns[column]?.least ?? full)))
-    excess -= given
-    return full - given
-  })
-  return [undefined, ...rows].map((_, line) =>
+  texts: ReadonlyArray<ReadonlyArray<string>>,
+  widths: ReadonlyArray<number>
+): Array<string> =>
+  (texts[0] ?? []).map((_, line) =>
     columns.map(({ keep = "start", right = false }, column) => {
-      const shown = cut(texts[column]![line]!, fitted[column]!, keep)
-      return right ? fill(shown, fitted[column]!) + shown : shown + fill(shown, fitted[column]!)
+      const shown = cut(texts[column]![line]!, widths[column]!, keep)
+      return right ? fill(shown, widths[column]!) + shown : shown + fill(shown, widths[column]!)
     }).join(GAP).trimEnd()
   )
+
+/** A table that fits, if its columns can give way enough. */
+const fitted = <A>(columns: ReadonlyArray<Column<A>>, rows: ReadonlyArray<A>, width: number): Array<string> => {
+  const full = columns.map((column) => textsOf(column, rows))
+  const texts = total(full.map(widest)) > width
+    ? columns.map((column) => textsOf({ ...column, cell: column.brief ?? column.cell }, rows))
+    : full
+  const widths = texts.map(widest)
+  let excess = total(widths) - width
+  return beside(
+    columns,
+    texts,
+    widths.map((full, column) => {
+      const given = Math.max(0, Math.min(excess, full - (columns[column]?.least ?? full)))
+      excess -= given
+      return full - given
+    })
+  )
 }
+
+/** The columns of each block of a table that is too wide: the first column leads them all. */
+const blocksOf = (widths: ReadonlyArray<number>, width: number): ReadonlyArray<ReadonlyArray<number>> => {
+  const blocks: Array<Array<number>> = [[0]]
+  for (let column = 1; column < widths.length; column++) {
+    const last = blocks.at(-1)!
+    const isFull = last.length > 1 && total([...last, column].map((one) => widths[one]!)) > width
+    if (isFull) blocks.push([0, column])
+    else last.push(column)
+  }
+  return blocks
+}
+
+/** A table as blocks, one below the other: each has a header row, and a line for each row. */
+export const blocks = <A>(
+  columns: ReadonlyArray<Column<A>>,
+  rows: ReadonlyArray<A>,
+  look: Look
+): Array<Array<string>> => {
+  const width = widthOf(look)
+  if (!look.verbose) return [fitted(columns, rows, width)]
+  const texts = columns.map((column) => textsOf(column, rows))
+  const widths = texts.map(widest)
+  return blocksOf(widths, width).map((block) =>
+    beside(block.map((one) => columns[one]!), block.map((one) => texts[one]!), block.map((one) => widths[one]!))
+  )
+}
+
+/** The lines of a table. */
+export const table = <A>(columns: ReadonlyArray<Column<A>>, rows: ReadonlyArray<A>, look: Look): Array<string> =>
+  blocks(columns, rows, look).flatMap((block, index) => index === 0 ? block : ["", ...block])
 
 /** A table, or the words that say that there is nothing. */
 export const tableOr = <A>(
   nothing: string,
   columns: ReadonlyArray<Column<A>>,
   rows: ReadonlyArray<A>,
-  width: number
-): Array<string> => rows.length === 0 ? [nothing] : table(columns, rows, width)
+  look: Look
+): Array<string> => rows.length === 0 ? [nothing] : table(columns, rows, look)
 
 /** Lines, each under what it belongs to. */
 export const indented = (lines: ReadonlyArray<string>): Array<string> =>
