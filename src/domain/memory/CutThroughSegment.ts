@@ -35,23 +35,28 @@ const ring = (segment: Segment, to: SessionBlock.Side, sizes: Sizes): Fifo.Block
   return { segment: segment.index, offset: SessionBlock.SESSION_BLOCK_BYTES + (to === "server" ? 0 : sizes.toServer) }
 }
 
-/** The fifo that the side reads from. */
-export const rx = (segment: Segment, side: SessionBlock.Side, { toClient, toServer }: Sizes): FifoConsumer =>
+/** The fifo that the side reads from, and that begins at the position `start`, or where its words say. */
+export const rx = (
+  segment: Segment,
+  side: SessionBlock.Side,
+  { toClient, toServer }: Sizes,
+  start?: number
+): FifoConsumer =>
   side === "server"
-    ? new FifoConsumer(SessionBlock.rx(segment, 0), toServer, () => segment.bytes)
-    : new FifoConsumer(SessionBlock.tx(segment, 0), toClient, () => segment.bytes)
+    ? new FifoConsumer({ ...SessionBlock.rx(segment, 0), start }, toServer, () => segment.bytes)
+    : new FifoConsumer({ ...SessionBlock.tx(segment, 0), start }, toClient, () => segment.bytes)
 
-/** The fifo that the side writes to; made once. */
-export const tx = (segment: Segment, side: SessionBlock.Side, sizes: Sizes): FifoProducer =>
+/** The fifo that the side writes to, likewise; made once. */
+export const tx = (segment: Segment, side: SessionBlock.Side, sizes: Sizes, start?: number): FifoProducer =>
   side === "server"
     ? FifoProducer.whole(
-      SessionBlock.tx(segment, 0),
+      { ...SessionBlock.tx(segment, 0), start },
       sizes.toClient,
       segment.bytes,
       ring(segment, "client", sizes)
     )
     : FifoProducer.whole(
-      SessionBlock.rx(segment, 0),
+      { ...SessionBlock.rx(segment, 0), start },
       sizes.toServer,
       segment.bytes,
       ring(segment, "server", sizes)

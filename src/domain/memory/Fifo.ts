@@ -63,6 +63,8 @@ export interface Words {
   readonly producer: number
   readonly consumer: number
   readonly flags: number
+  /** The position at which the fifo begins, if its ends know; else they believe the words. */
+  readonly start?: number | undefined
   /** Hears of what makes no sense, before {@link FifoCorrupt} is thrown to whoever uses the fifo. */
   readonly onCorrupt?: ((error: FifoCorrupt) => void) | undefined
 }

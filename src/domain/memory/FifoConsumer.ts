@@ -41,7 +41,7 @@ export class FifoConsumer {
     this.#flags = words.flags
     this.#view = view
     this.#onCorrupt = words.onCorrupt
-    this.#head = Atomics.load(this.#words, this.#consumer + HEAD)
+    this.#head = words.start ?? Atomics.load(this.#words, this.#consumer + HEAD)
     this.#epoch = 0
   }
 

@@ -60,7 +60,7 @@ export class FifoProducer {
     this.#flags = words.flags
     this.#blocks = blocks
     this.#onCorrupt = words.onCorrupt
-    this.#tail = this.#words[this.#producer + TAIL]!
+    this.#tail = words.start ?? this.#words[this.#producer + TAIL]!
     this.#head = this.#tail
     this.#start = this.#tail
   }

@@ -111,5 +111,8 @@ const closedWord = (offset: number, side: Side): number =>
 export const setClosed = (segment: Segment, offset: number, side: Side): void =>
   void Atomics.store(segment.words, closedWord(offset, side), 1)
 
-export const isClosed = (segment: Segment, offset: number, side: Side): boolean =>
-  Atomics.load(segment.words, closedWord(offset, side)) !== 0
+export const isClosed = (segment: Segment, offset: number, side: Side): boolean => {
+  const word = Atomics.load(segment.words, closedWord(offset, side))
+  if (word !== 0 && word !== 1) throw new Fifo.FifoCorrupt(`a side of a session is said to be closed by ${word}`)
+  return word === 1
+}

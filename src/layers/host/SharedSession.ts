@@ -62,7 +62,7 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
 
   get rx(): FifoProducer {
     return this.#rx ??= new FifoProducer(
-      SessionBlock.rx(this.segment, this.place.offset),
+      { ...SessionBlock.rx(this.segment, this.place.offset), start: 0 },
       this.worker.slot.app.options.segment.rxFifoSize,
       this.blocks
     )
@@ -71,7 +71,7 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
   get tx(): FifoConsumer {
     if (this.#through !== undefined) return this.#through
     const tx = this.#tx ??= new FifoConsumer(
-      SessionBlock.tx(this.segment, this.place.offset),
+      { ...SessionBlock.tx(this.segment, this.place.offset), start: 0 },
       this.worker.slot.app.options.segment.txFifoSize,
       this.worker.view
     )

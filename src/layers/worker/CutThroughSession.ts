@@ -31,6 +31,9 @@ export interface CutThroughOwner extends FifoOwner {
   leftInbox(session: CutThroughSession): void
 }
 
+/** Checks at which the host may be late with word of the other side's end. */
+const UNSAID = 3
+
 /** No fifo of a cut-through session allocates, and each has its own bound. */
 const memory: FifoMemory = {
   rxFifoSize: 0,
@@ -59,6 +62,8 @@ export class CutThroughSession extends FifoSession {
   readonly #peerSlot: number
   /** The other worker wrote something that makes no sense. */
   #corrupt = false
+  /** Checks on end at which the other side had closed and the host had said nothing of it. */
+  #unsaid = 0
 
   constructor(
     owner: CutThroughOwner,
@@ -103,11 +108,11 @@ export class CutThroughSession extends FifoSession {
   }
 
   protected override makeRx(): FifoConsumer {
-    return CutThroughSegment.rx(this.#segment, this.#side, this.#sizes)
+    return CutThroughSegment.rx(this.#segment, this.#side, this.#sizes, 0)
   }
 
   protected override makeTx(): FifoProducer {
-    return CutThroughSegment.tx(this.#segment, this.#side, this.#sizes)
+    return CutThroughSegment.tx(this.#segment, this.#side, this.#sizes, 0)
   }
 
   protected override tellRoom(): void {
@@ -128,7 +133,11 @@ export class CutThroughSession extends FifoSession {
   }
 
   override get writable(): boolean {
-    return super.writable && !this.#corrupt && !this.#refused
+    try {
+      return super.writable && !this.#corrupt && !this.#refused
+    } catch (error) {
+      return this.#broken(error, false)
+    }
   }
 
   override get available(): number {
@@ -220,8 +229,18 @@ export class CutThroughSession extends FifoSession {
     try {
       super.check()
       if (this.rx?.stands() === true) this.onReadable()
+      this.#checkRefused()
     } catch (error) {
       this.#broken(error, undefined)
+    }
+  }
+
+  /** The host says in time that the other side has closed: if it does not, the block's word of that is wrong. */
+  #checkRefused(): void {
+    const isUnsaid = super.writable && !this.#corrupt && this.#refused && !this.ended && this.rx?.size === 0
+    this.#unsaid = isUnsaid ? this.#unsaid + 1 : 0
+    if (this.#unsaid >= UNSAID) {
+      this.#broken(new Fifo.FifoCorrupt("it had not closed the session, as it had said"), undefined)
     }
   }
 

@@ -126,12 +126,16 @@ export class FifoSession implements WorkerSession {
 
   protected makeRx(): FifoConsumer {
     const { corrupt: onCorrupt, rxFifoSize, view } = this.#memory
-    return new FifoConsumer({ ...SessionBlock.rx(this.#segment, this.#offset), onCorrupt }, rxFifoSize, view)
+    return new FifoConsumer({ ...SessionBlock.rx(this.#segment, this.#offset), start: 0, onCorrupt }, rxFifoSize, view)
   }
 
   protected makeTx(): FifoProducer {
     const { blocks, corrupt: onCorrupt, txFifoSize } = this.#memory
-    return new FifoProducer({ ...SessionBlock.tx(this.#segment, this.#offset), onCorrupt }, txFifoSize, blocks)
+    return new FifoProducer(
+      { ...SessionBlock.tx(this.#segment, this.#offset), start: 0, onCorrupt },
+      txFifoSize,
+      blocks
+    )
   }
 
   #io(kind: Message.IoKind): void {
