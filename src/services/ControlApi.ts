@@ -11,7 +11,7 @@
  * | `GET`, `DELETE /v1/apps/:app` | reports an application, detaches it; by its name or its index |
  * | `POST /v1/apps/:app/workers` | adds a worker |
  * | `DELETE /v1/workers/:worker`, `POST …/restart` | deletes it, restarts it; with `now=true` at once |
- * | `GET /v1/sessions` | reports the sessions that a filter lets pass |
+ * | `GET /v1/sessions` | reports the sessions that a filter lets pass, page by page |
  * | `DELETE /v1/sessions/:session` | ends it; with `how=reset` by a reset |
  * | `GET /v1/listeners`, `DELETE …/:listener` | reports listeners, closes one |
  * | `GET`, `POST /v1/rules`, `DELETE …/:rule` | session rules |
@@ -113,18 +113,20 @@ export class WorkerGroup extends HttpApiGroup.make("workers")
 const { appIndex: _, ...filter } = Report.SessionFilter.fields
 
 /**
- * How many sessions an answer lists: the most, and the default. Writing one down takes the host's loop a few
- * microseconds.
+ * How many sessions can be asked for, how many `show` asks for by default, and how many an answer lists: writing one
+ * down takes the host's loop some microseconds.
  */
-export const sessionLimit = { max: 1_000_000, default: 1000 } as const
+export const sessionLimit = { max: 1_000_000, default: 1000, page: 100 } as const
 
 /**
- * Which sessions to report, and how many: `app` is a name or an index; for the rest see `Report.SessionFilter`.
+ * Which sessions to report, and how many: `app` is a name or an index; for the rest see `Report.SessionFilter` and
+ * `Report.SessionPage`. An answer lists up to 100, whatever `limit` is, and says where to go on.
  */
 export const SessionQuery = Schema.Struct({
   app: Schema.optional(Schema.String),
-  limit: Schema.optional(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: sessionLimit.max }))),
-  ...filter
+  ...filter,
+  after: Report.SessionPage.fields.after,
+  limit: Schema.optional(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: sessionLimit.max })))
 })
 export type SessionQuery = typeof SessionQuery.Type
 

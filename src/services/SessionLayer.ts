@@ -6,7 +6,9 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import type { AppOptionsInput } from "../domain/options/AppOptions.ts"
 import type * as Report from "../domain/report/Report.ts"
 import type {
@@ -161,13 +163,34 @@ export class SessionLayer extends Context.Service<SessionLayer, {
    */
   readonly drain: Effect.Effect<void>
   readonly report: Effect.Effect<Report.HostReport>
-  /** The sessions that a filter lets pass, and what is behind the other tables of `show` (W21). */
+  /** All sessions that a filter lets pass (W21). Where there are many, {@link streamSessions} holds fewer at a time. */
   readonly sessions: (filter: Report.SessionFilter) => Effect.Effect<ReadonlyArray<Report.SessionReport>>
+  /** A page of them: the first one, or the one after another. */
+  readonly sessionPage: (
+    filter: Report.SessionFilter,
+    page?: Report.SessionPage
+  ) => Effect.Effect<Report.SessionsReport>
+  /** What is behind the other tables of `show` (W21). */
   readonly connects: Effect.Effect<ReadonlyArray<Report.ConnectReport>>
   readonly locals: Effect.Effect<Report.LocalsReport>
   readonly segments: Effect.Effect<ReadonlyArray<Report.SegmentManagerReport>>
   readonly queues: Effect.Effect<ReadonlyArray<Report.QueueReport>>
 }>()("sluice/services/SessionLayer") {}
+
+/**
+ * The sessions that a filter lets pass, page by page: each page is made when it is asked for.
+ *
+ * @category streams
+ * @since 0.1.0
+ */
+export const streamSessions = (
+  filter: Report.SessionFilter
+): Stream.Stream<Report.SessionReport, never, SessionLayer> =>
+  Stream.paginate(undefined, (after: string | undefined) =>
+    Effect.map(
+      SessionLayer.use((host) => host.sessionPage(filter, { after })),
+      ({ next, sessions }) => [sessions, next === undefined ? Option.none() : Option.some(next)] as const
+    ))
 
 /**
  * An application as a layer: it is attached while the layer lives.

@@ -21,6 +21,7 @@ export const layer = (does: Partial<Service> = {}): Layer.Layer<SessionLayer> =>
     drain: unused("drain")(),
     report: unused("report")(),
     sessions: unused("sessions"),
+    sessionPage: unused("sessionPage"),
     connects: unused("connects")(),
     locals: unused("locals")(),
     segments: unused("segments")(),

@@ -208,6 +208,8 @@ export interface Tally {
   served: number
   broken: number
   givenUp: number
+  /** Sessions that got bytes which were never sent. */
+  wrong: number
   /** Milliseconds until the worker was given up, at the longest; and until all were served. */
   longestGivenUp: number
   longestServed: number
@@ -221,7 +223,7 @@ export class Tallies {
     if (tally === undefined) {
       this.all.set(
         name,
-        tally = { written: 0, served: 0, broken: 0, givenUp: 0, longestGivenUp: 0, longestServed: 0 }
+        tally = { written: 0, served: 0, broken: 0, givenUp: 0, wrong: 0, longestGivenUp: 0, longestServed: 0 }
       )
     }
     return tally
@@ -233,7 +235,7 @@ export class Tallies {
 
   /** As a table. */
   toString(): string {
-    const columns = ["written", "served", "broken", "given up", "longest given up", "longest served"]
+    const columns = ["written", "served", "broken", "given up", "wrong", "longest given up", "longest served"]
     const rows = [...this.all].sort(([a], [b]) => a < b ? -1 : 1).map(([name, tally]) =>
       [
         name.padEnd(38),

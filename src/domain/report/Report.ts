@@ -285,12 +285,21 @@ export const SessionReport = Schema.Struct({
 export type SessionReport = typeof SessionReport.Type
 
 /**
- * Sessions: the first ones of `total`.
+ * A page of sessions: the first ones of `total`, in the order of their slots.
  *
  * @category models
  * @since 0.1.0
  */
-export const SessionsReport = Schema.Struct({ total: Count, sessions: Schema.Array(SessionReport) })
+export const SessionsReport = Schema.Struct({
+  /** How many there are from the page's beginning on. */
+  total: Count,
+  sessions: Schema.Array(SessionReport),
+  /**
+   * Where the next page begins; absent on the last one. It stays good while sessions come and go: a session that is there
+   * all the while is on one page, and only one that has come meanwhile may be on none.
+   */
+  next: Schema.optionalKey(Schema.String)
+})
 export type SessionsReport = typeof SessionsReport.Type
 
 /**
@@ -320,6 +329,22 @@ export const SessionFilter = Schema.Struct({
   remote: Schema.optional(AddressPattern.Text)
 })
 export type SessionFilter = typeof SessionFilter.Type
+
+/**
+ * Which page of sessions.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const SessionPage = Schema.Struct({
+  /** The `next` of the page before; without it, the first page is meant. */
+  after: Schema.optional(Schema.String.check(
+    Schema.isPattern(/^(?:0|[1-9]\d{0,7})$/, { expected: "what `next` was on the page before" })
+  )),
+  /** The most sessions on the page. Default: 100. */
+  limit: Schema.optional(Schema.Int.check(Schema.isGreaterThan(0)))
+})
+export type SessionPage = typeof SessionPage.Type
 
 /**
  * A connect that is half-open: it is neither a session nor given up yet (W14).

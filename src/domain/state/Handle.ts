@@ -199,7 +199,17 @@ export class Pool<H extends Handle, A> {
     if (next < this.#generationsOfSlot) this.#free.push(slot)
   }
 
-  *[Symbol.iterator](): IterableIterator<A> {
-    for (const value of this.#values) if (value !== undefined) yield value
+  [Symbol.iterator](): IterableIterator<A> {
+    return this.from(0)
+  }
+
+  /**
+   * The values in the slots from this one on, in order. Values may come and go meanwhile: one that stays is met once.
+   */
+  *from(first: number): IterableIterator<A> {
+    for (let slot = first; slot < this.#values.length; slot++) {
+      const value = this.#values[slot]
+      if (value !== undefined) yield value
+    }
   }
 }

@@ -9,7 +9,7 @@ import * as Schema from "effect/Schema"
 import * as AddressPattern from "../../domain/net/AddressPattern.ts"
 import * as Report from "../../domain/report/Report.ts"
 import { shownStates } from "../../domain/state/SessionState.ts"
-import { type ControlError, sessionLimit } from "../../services/ControlApi.ts"
+import { type ControlError, sessionLimit, type SessionQuery } from "../../services/ControlApi.ts"
 import * as ControlClient from "../control/ControlClient.ts"
 import * as CommandInput from "./CommandInput.ts"
 import * as ShowApp from "./ShowApp.ts"
@@ -130,6 +130,28 @@ const address = (name: string, end: string) =>
 const oneOf = <A extends string>(name: string, all: ReadonlyArray<A>, description: string) =>
   optionally(Flag.Literals(name, all).pipe(Flag.withDescription(description)))
 
+/** As many sessions as are asked for, page by page. */
+const allSessions = Effect.fnUntraced(function*(
+  path: string,
+  { after, limit = sessionLimit.default, ...filter }: SessionQuery
+) {
+  const page = (after: string | undefined, limit: number) =>
+    ControlClient.ask(path, (client) => client.sessions.list({ query: { ...filter, after, limit } }))
+  const first = yield* page(after, limit)
+  const sessions = [...first.sessions]
+  let { next } = first
+  while (next !== undefined && sessions.length < limit) {
+    const another: Report.SessionsReport = yield* page(next, limit - sessions.length)
+    sessions.push(...another.sessions)
+    next = another.next
+  }
+  // sessions have come and gone meanwhile: on the last page the count is what was listed
+  const all: Report.SessionsReport = next === undefined
+    ? { total: sessions.length, sessions }
+    : { total: first.total, sessions, next }
+  return all
+})
+
 const sessions = Command.make(
   "sessions",
   {
@@ -166,16 +188,18 @@ const sessions = Command.make(
             () => `a number from 1 to ${sessionLimit.max}`
           )
         )
+      ),
+      after: checked(
+        "after",
+        "next",
+        "Go on from where another answer has ended: its `next` with --json",
+        Schema.is(Report.SessionPage.fields.after),
+        "the `next` of an answer with --json"
       )
     },
     ...flags
   },
-  ({ filter, ...given }) =>
-    show(
-      given,
-      (path) => ControlClient.ask(path, (client) => client.sessions.list({ query: filter })),
-      ShowSessions.format
-    )
+  ({ filter, ...given }) => show(given, (path) => allSessions(path, filter), ShowSessions.format)
 ).pipe(
   Command.withDescription("Show sessions; with several filters, those that match all of them"),
   Command.withShortDescription("Show sessions"),

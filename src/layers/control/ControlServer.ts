@@ -9,6 +9,8 @@
  *   stay as they are.
  * - A peer that is slow, or sends nonsense or too much, is cut off in bounded time. The number of connections is
  *   bounded.
+ * - Sessions are answered in pages, and the host makes one page or other report in a turn of its loop, however many ask:
+ *   whoever looks does not keep the loop from moving bytes. No answer is large, so a slow peer holds little memory.
  * - An operation that waits for sessions to end, such as deleting a worker, goes on when the connection that asked for
  *   it is lost: nobody loses sessions by losing a terminal. It ends when the server closes.
  *
@@ -217,12 +219,11 @@ const sessionGroup = HttpApiBuilder.group(
   Effect.fnUntraced(function*(handlers) {
     const host = yield* SessionLayer
     return handlers
-      .handle("list", ({ query: { app, limit = sessionLimit.default, ...filter } }) =>
+      .handle("list", ({ query: { after, app, limit = sessionLimit.page, ...filter } }) =>
         Effect.gen(function*() {
           const appIndex = app === undefined ? undefined : (yield* find(host, app)).index
           yield* checkWorker(host, filter.worker)
-          const all = yield* host.sessions({ ...filter, appIndex })
-          return { total: all.length, sessions: all.slice(0, limit) }
+          return yield* host.sessionPage({ ...filter, appIndex }, { after, limit: Math.min(limit, sessionLimit.page) })
         }))
       .handle("end", ({ params, query }) => host.endSession(params.session, query.how ?? "close"))
   })

@@ -127,7 +127,6 @@ export class CutThroughHostSession extends HostSession {
 
   override report(): KindReport {
     return {
-      transport: "local",
       kind: this.connection.side === "server" ? "cut-through server" : "cut-through client",
       placement: "shared",
       rx: null,

@@ -14,6 +14,7 @@ import type * as Fifo from "../../domain/memory/Fifo.ts"
 import type * as Message from "../../domain/memory/Message.ts"
 import type { Segment } from "../../domain/memory/Segment.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
+import * as Endpoint from "../../domain/net/Endpoint.ts"
 import type * as Report from "../../domain/report/Report.ts"
 import type * as Handle from "../../domain/state/Handle.ts"
 import type * as Refusal from "../../domain/state/Refusal.ts"
@@ -63,7 +64,7 @@ export interface SessionHome {
 }
 
 /** What a report says of a session that depends on its kind. */
-export type KindReport = Pick<Report.SessionReport, "transport" | "kind" | "placement" | "rx" | "tx" | "dropped">
+export type KindReport = Pick<Report.SessionReport, "kind" | "placement" | "rx" | "tx" | "dropped">
 
 export abstract class HostSession {
   readonly handle: Handle.SessionHandle
@@ -114,6 +115,12 @@ export abstract class HostSession {
   /** For messages that nobody wants once the session is free. */
   protected get isLive(): () => boolean {
     return this.#liveCheck ??= () => this.#state !== "TRANSPORT_DELETED"
+  }
+
+  /** What it goes over. */
+  get transport(): Report.SessionReport["transport"] {
+    const { connection } = this
+    return connection._tag === "CutThrough" ? "local" : Endpoint.transportOf(connection.local)
   }
 
   /** What a report says of its kind. */
@@ -302,7 +309,6 @@ export abstract class HostSession {
   #uncount(): boolean {
     if (!this.#counted) return false
     this.#counted = false
-    this.worker.slot.app.sessions--
     this.worker.sessionLeft()
     return true
   }

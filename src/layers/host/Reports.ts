@@ -15,6 +15,7 @@ import type { CutThroughs } from "./CutThroughs.ts"
 import type { HostSession } from "./HostSession.ts"
 import type { HostListener } from "./Listener.ts"
 import type { AttachedApp, Tables } from "./Tables.ts"
+import { Turns } from "./Turns.ts"
 import type { LiveWorker } from "./Worker.ts"
 import { managersReport, ofWorker, queueReport, workerReport } from "./WorkerReports.ts"
 
@@ -44,10 +45,55 @@ const listenerReport = (listener: HostListener): Report.ListenerReport => {
   }
 }
 
+/** The most sessions on a page, unless asked otherwise. */
+const PAGE = 100
+/**
+ * How much is done in one turn of the loop, about a millisecond, in looks at a session; and how many looks a session is
+ * worth that a filter reads the addresses of, and one that is reported.
+ */
+const WORK = 20_000
+const ADDRESS_WORK = 30
+const REPORT_WORK = 150
+
+/** What a filter looks at, read when it does: most of it costs more than the look. */
+class SessionFacts implements SessionFilter.Facts {
+  readonly #session: HostSession
+  readonly state: SessionState.ShownState
+
+  constructor(session: HostSession, state: SessionState.ShownState) {
+    this.#session = session
+    this.state = state
+  }
+
+  get appIndex(): number {
+    return this.#session.worker.slot.app.index
+  }
+
+  get worker(): number {
+    return this.#session.worker.slot.mapIndex
+  }
+
+  get workerHandle(): string {
+    return Handle.format(this.#session.worker.slot.handle)
+  }
+
+  get transport(): Report.SessionReport["transport"] {
+    return this.#session.transport
+  }
+
+  get local(): string {
+    return this.#session.connection.local
+  }
+
+  get remote(): string {
+    return this.#session.connection.remote
+  }
+}
+
 /** What the session layer reports. */
 type SessionLayerReports = Pick<
   SessionLayer["Service"],
-  "report" | "sessions" | "connects" | "locals" | "segments" | "queues"
+  "report" | "sessions" | "sessionPage" | "connects" | "locals" | "segments" | "queues"
 >
 
 export class Reports {
@@ -56,6 +102,8 @@ export class Reports {
   readonly #certificates: Certificates["Service"]
   /** Milliseconds of `MonotonicTime`. */
   readonly #startedAt: number
+  /** All that look at the host share them. */
+  readonly #turns = new Turns()
 
   constructor(tables: Tables, cutThroughs: CutThroughs, certificates: Certificates["Service"]) {
     this.#tables = tables
@@ -66,13 +114,15 @@ export class Reports {
 
   /** All reports of the session layer: each is made when it is asked for. */
   get all(): SessionLayerReports {
+    const inTurn = <A>(make: () => A): Effect.Effect<A> => Effect.andThen(this.#turns.next, Effect.sync(make))
     return {
-      report: this.#report,
-      sessions: (filter) => Effect.sync(() => this.#sessions(filter)),
-      connects: Effect.sync(() => this.#connects()),
-      locals: Effect.sync(() => this.#locals()),
-      segments: Effect.sync(() => this.#ofLive(managersReport)),
-      queues: Effect.sync(() => this.#ofLive((live) => [queueReport(live)]))
+      report: Effect.andThen(this.#turns.next, this.#report),
+      sessions: (filter) => Effect.map(this.#page(filter, { limit: Infinity }), ({ sessions }) => sessions),
+      sessionPage: (filter, { after = "0", limit = PAGE } = {}) => this.#page(filter, { after: Number(after), limit }),
+      connects: inTurn(() => this.#connects()),
+      locals: inTurn(() => this.#locals()),
+      segments: inTurn(() => this.#ofLive(managersReport)),
+      queues: inTurn(() => this.#ofLive((live) => [queueReport(live)]))
     }
   }
 
@@ -167,17 +217,35 @@ export class Reports {
 
   // ---- sessions and connects
 
-  #sessions(filter: Report.SessionFilter): ReadonlyArray<Report.SessionReport> {
+  /** The sessions in the slots from `after` on that a filter lets pass, as many as wanted; made over several turns. */
+  readonly #page = Effect.fnUntraced({ self: this }, function*(
+    filter: Report.SessionFilter,
+    { after = 0, limit }: { readonly after?: number; readonly limit: number }
+  ) {
     const passes = SessionFilter.compile(filter)
-    const reports: Array<Report.SessionReport> = []
-    for (const session of this.#tables.sessions) {
+    const sessions: Array<Report.SessionReport> = []
+    let next: number | undefined
+    let total = 0
+    const lookWork = filter.local === undefined && filter.remote === undefined ? 1 : ADDRESS_WORK
+    let work = 0
+    yield* this.#turns.next
+    for (const session of this.#tables.sessions.from(after)) {
+      if (work >= WORK) {
+        work = 0
+        yield* this.#turns.next
+      }
+      work += lookWork
       const { state } = session
-      if (!SessionState.isShown(state)) continue
-      const report = this.#session(session, state)
-      if (passes(report)) reports.push(report)
+      if (!SessionState.isShown(state) || !passes(new SessionFacts(session, state))) continue
+      total++
+      if (sessions.length < limit) {
+        sessions.push(this.#session(session, state))
+        work += REPORT_WORK
+      } else next ??= Handle.index(session.handle)
     }
-    return reports
-  }
+    const page: Report.SessionsReport = { total, sessions, ...(next === undefined ? {} : { next: String(next) }) }
+    return page
+  })
 
   #session(session: HostSession, state: SessionState.ShownState): Report.SessionReport {
     const { connection: { local, remote }, handle, origin: { listener }, since, worker } = session
@@ -186,6 +254,7 @@ export class Reports {
       ...ofWorker(worker.slot),
       listener: listener === undefined ? null : Handle.format(listener),
       state,
+      transport: session.transport,
       ...session.report(),
       local,
       remote,

@@ -14,7 +14,6 @@ import { FifoConsumer } from "../../domain/memory/FifoConsumer.ts"
 import { FifoProducer } from "../../domain/memory/FifoProducer.ts"
 import * as Message from "../../domain/memory/Message.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
-import * as Endpoint from "../../domain/net/Endpoint.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import type { ConnectionEnd, SharedConnection } from "../../services/Transport.ts"
 import { type AboutPlace, ConnectionSession } from "./ConnectionSession.ts"
@@ -87,7 +86,7 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
 
   /** A report doesn't make a fifo that no byte has come to. */
   override report(): KindReport {
-    const { dropped, local } = this.connection
+    const { dropped } = this.connection
     const { rxFifoSize, txFifoSize } = this.worker.slot.app.options.segment
     const used = (fifo: { readonly size: number } | undefined): number => {
       try {
@@ -99,7 +98,6 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
       }
     }
     return {
-      transport: Endpoint.transportOf(local),
       kind: this.origin.listener === undefined ? "connected" : "accepted",
       placement: "shared",
       rx: { used: used(this.#rx), size: rxFifoSize, memory: this.#rx?.memory ?? 0 },

@@ -5,7 +5,6 @@
 import type * as Fifo from "../../domain/memory/Fifo.ts"
 import type * as Message from "../../domain/memory/Message.ts"
 import * as ConnectionLoss from "../../domain/net/ConnectionLoss.ts"
-import * as Endpoint from "../../domain/net/Endpoint.ts"
 import type * as Handle from "../../domain/state/Handle.ts"
 import type { MovableConnection } from "../../services/Transport.ts"
 import { type AboutPlace, ConnectionSession } from "./ConnectionSession.ts"
@@ -32,7 +31,6 @@ export class TransferSession extends ConnectionSession {
 
   override report(): KindReport {
     return {
-      transport: Endpoint.transportOf(this.connection.local),
       kind: "accepted",
       placement: "transfer",
       rx: null,

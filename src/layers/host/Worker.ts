@@ -134,6 +134,7 @@ export class LiveWorker {
   readonly #asked = new Set<HostSession>()
   readonly #reader: WorkerReader
   #gathered = 0
+  #sessionCount = 0
   #nextLink = 0
   #nextSlot = 0
   readonly #freeSlots: Array<number> = []
@@ -311,14 +312,13 @@ export class LiveWorker {
 
   /** Sessions that the worker has or may still claim: those whose offers were taken back don't count. */
   get sessionCount(): number {
-    let count = 0
-    for (const { state } of this.sessions) if (state !== "REVOKED") count++
-    return count
+    return this.#sessionCount
   }
 
   /** A session of this worker begins. */
   enter(session: HostSession): void {
     this.sessions.add(session)
+    this.#sessionCount++
     this.slot.app.sessions++
     this.empty.closeUnsafe()
   }
@@ -341,6 +341,8 @@ export class LiveWorker {
 
   /** There is one session less. */
   sessionLeft(): void {
+    this.#sessionCount--
+    this.slot.app.sessions--
     this.#host.left()
   }
 

@@ -237,7 +237,7 @@ export class CutThroughSession extends FifoSession {
 
   /** The host says in time that the other side has closed: if it does not, the block's word of that is wrong. */
   #checkRefused(): void {
-    const isUnsaid = super.writable && !this.#corrupt && this.#refused && !this.ended && this.rx?.size === 0
+    const isUnsaid = super.writable && !this.#corrupt && this.#refused && !this.ended
     this.#unsaid = isUnsaid ? this.#unsaid + 1 : 0
     if (this.#unsaid >= UNSAID) {
       this.#broken(new Fifo.FifoCorrupt("it had not closed the session, as it had said"), undefined)

@@ -343,26 +343,31 @@ describe("ControlServer: what a host tells of", () => {
     Effect.gen(function*() {
       const path = yield* newPath
       const filters: Array<Report.SessionFilter> = []
+      const pages: Array<unknown> = []
       const sessions = [Reports.session(), Reports.session({ handle: "8.0", listener: null, rx: null, tx: null })]
       const workers = [Reports.worker({ handle: "3.1" })]
       yield* serveWith(path, {
         find: FakeSessionLayer.finds(FakeSessionLayer.application(0, "http"), FakeSessionLayer.application(1, "0")),
         report: Effect.succeed(Reports.host({ apps: [Reports.app({ workers })] })),
-        sessions: (filter) =>
+        sessionPage: (filter, page) =>
           Effect.sync(() => {
             filters.push(JSON.parse(JSON.stringify(filter)))
-            return sessions
+            pages.push(JSON.parse(JSON.stringify(page)))
+            return { total: 2, sessions, next: "17" }
           })
       })
       const list = (query: Parameters<ControlClient.ControlApiClient["sessions"]["list"]>[0]["query"]) =>
         ControlClient.ask(path, (client) => client.sessions.list({ query }))
-      assert.deepStrictEqual(yield* list({}), { total: 2, sessions })
-      assert.deepStrictEqual(yield* list({ limit: 1 }), { total: 2, sessions: sessions.slice(0, 1) })
+      assert.deepStrictEqual(yield* list({}), { total: 2, sessions, next: "17" })
+      yield* list({ limit: 7, after: "17" })
+      // whatever is asked for, no answer is large
+      yield* list({ limit: 1_000_000 })
+      assert.deepStrictEqual(pages.splice(0), [{ limit: 100 }, { after: "17", limit: 7 }, { limit: 100 }])
       const all = { worker: "3.1", state: "READY", transport: "tcp", local: "::1", remote: "tcp://[::1]:80" } as const
       yield* list({ app: "http", ...all })
       yield* list({ app: "0" })
       yield* list({ app: "1" })
-      assert.deepStrictEqual(filters, [{}, {}, { appIndex: 0, ...all }, { appIndex: 1 }, { appIndex: 1 }])
+      assert.deepStrictEqual(filters, [{}, {}, {}, { appIndex: 0, ...all }, { appIndex: 1 }, { appIndex: 1 }])
       assert.instanceOf(yield* Effect.flip(list({ app: "2" })), NoSuchApp)
       const stale = yield* Effect.flip(list({ worker: "3.0" }))
       assert.instanceOf(stale, NoSuchWorker)
@@ -374,7 +379,17 @@ describe("ControlServer: what a host tells of", () => {
       const path = yield* newPath
       yield* serveWith(path, {})
       for (
-        const query of ["state=OPEN", "transport=quic", "worker=x", "local=a%20b", "remote=:80", "limit=0", "limit=x"]
+        const query of [
+          "state=OPEN",
+          "transport=quic",
+          "worker=x",
+          "local=a%20b",
+          "remote=:80",
+          "limit=0",
+          "limit=x",
+          "after=x",
+          "after=-1"
+        ]
       ) {
         assert.match(yield* send(path, `GET /v1/sessions?${query}`), /^HTTP\/1\.1 400 /, query)
       }

