@@ -28,10 +28,11 @@ const BURST = 1_048_576
 const { ECANCELED, ECONNRESET, ENOTCONN, EPIPE } = Os.constants.errno
 
 const failure = (syscall: "read" | "write", code: string, errno: number, detail: string): NodeJS.ErrnoException =>
-  Object.assign(new Error(`${syscall} ${code}: ${detail}`), { errno: -errno, code, syscall })
+  Object.assign(new Error(`${syscall} ${code}`, { cause: detail }), { errno: -errno, code, syscall })
 
 /**
  * The error of a stream, or a socket, whose session is gone: `ECONNRESET`, or `EPIPE` for a write that comes too late.
+ * Its message is Node's, and its `cause` says in a sentence why.
  *
  * @category accessors
  * @since 0.1.0
@@ -379,5 +380,15 @@ export class SessionStream extends JsStream implements SessionHandler {
 
   getsockname(out: AddressOut): number {
     return addressOf(this.session.local, out)
+  }
+
+  /** Nothing to set: a session has no timer that holds bytes back. */
+  setNoDelay(_enable: boolean): number {
+    return 0
+  }
+
+  /** Nothing to set: whether the kernel probes the connection is up to the listener. */
+  setKeepAlive(_enable: boolean, _initialDelay: number): number {
+    return 0
   }
 }

@@ -350,7 +350,7 @@ describe("SessionDuplex", () => {
       peer.abort()
       const [error] = await once(duplex, "error")
       assert.strictEqual(code(error), "ECONNRESET")
-      assert.include(error.message, "reset by peer")
+      assert.deepStrictEqual([error.message, error.cause], ["read ECONNRESET", "reset by peer"])
       assertReleased(duplex, session)
     })
 

@@ -1,0 +1,133 @@
+/** Node's own servers on sessions, in both placements: what they ask of a connection, and what they expect of it. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { once } from "node:events"
+import * as Fs from "node:fs"
+import * as Http2 from "node:http2"
+import * as Net from "node:net"
+import { text } from "node:stream/consumers"
+import * as Tls from "node:tls"
+import type { AppOptionsInput } from "../../../../src/domain/options/Options.ts"
+import * as NodeApps from "../../../../src/layers/adapters/node/NodeApps.ts"
+import * as Host from "../../../../src/layers/Host.ts"
+import * as AppWorker from "../../../../src/services/AppWorker.ts"
+import { SessionLayer } from "../../../../src/services/SessionLayer.ts"
+import { until } from "../../../support/until.ts"
+
+const file = (name: string) => Fs.readFileSync(new URL(`../../../fixtures/certificates/${name}`, import.meta.url))
+
+const serve = Effect.fnUntraced(function*(server: Net.Server, options: AppOptionsInput) {
+  const host = yield* SessionLayer
+  yield* host.attach(
+    { name: "app", listen: ["tcp://127.0.0.1:0"], workers: 1, worker: { kind: "in-process" }, ...options },
+    AppWorker.fromLayer(NodeApps.layer(server))
+  )
+  return (server.address() as Net.AddressInfo).port
+})
+
+const onHost = <A, E>(test: Effect.Effect<A, E, SessionLayer | Scope.Scope>) =>
+  test.pipe(Effect.scoped, Effect.provide(Host.layer))
+
+const connect = (port: number) =>
+  Effect.acquireRelease(
+    Effect.sync(() => Net.connect({ port, host: "127.0.0.1", allowHalfOpen: true }).on("error", () => {})),
+    (socket) => Effect.sync(() => socket.destroy())
+  )
+
+for (const placement of ["shared", "transfer"] as const) {
+  const options: AppOptionsInput = { listener: { placement } }
+
+  describe(placement, () => {
+    it.live("a handler that does not read sees the end", () =>
+      onHost(Effect.gen(function*() {
+        const ended = Promise.withResolvers<void>()
+        const port = yield* serve(Net.createServer((socket) => socket.on("end", ended.resolve)), options)
+        ;(yield* connect(port)).end()
+        yield* Effect.promise(() => ended.promise)
+      })))
+
+    it.live("HTTP/2 without TLS is answered", () =>
+      onHost(Effect.gen(function*() {
+        const port = yield* serve(Http2.createServer((_request, response) => void response.end("h2c")), options)
+        yield* Effect.promise(async () => {
+          const client = Http2.connect(`http://127.0.0.1:${port}`)
+          assert.strictEqual(await text(client.request({ ":path": "/" })), "h2c")
+          client.close()
+        })
+      })))
+
+    it.live("one connection more than maxConnections is dropped, and the server says whose it was", () =>
+      onHost(Effect.gen(function*() {
+        const server = Net.createServer()
+        server.maxConnections = 1
+        const port = yield* serve(server, options)
+        const first = yield* connect(port)
+        yield* Effect.promise(() => once(server, "connection"))
+        const dropped = once(server, "drop")
+        const second = yield* connect(port)
+        const [about] = yield* Effect.promise(() => dropped)
+        assert.deepStrictEqual([about.remotePort, about.localPort, about.remoteFamily], [
+          second.localPort,
+          port,
+          "IPv4"
+        ])
+        yield* until("it is gone", () => second.destroyed || second.readableEnded || second.resume() === undefined)
+        assert.isFalse(first.readableEnded)
+        const count = yield* Effect.promise(() =>
+          new Promise((resolve) => void server.getConnections((_error, count) => resolve(count)))
+        )
+        assert.strictEqual(count, 1)
+      })))
+
+    it.live("a peer on the block list gets no further", () =>
+      onHost(Effect.gen(function*() {
+        const blockList = new Net.BlockList()
+        blockList.addAddress("127.0.0.1")
+        const server = Net.createServer({ blockList }, () => assert.fail("it was let in"))
+        const socket = yield* connect(yield* serve(server, options))
+        socket.resume()
+        yield* Effect.promise(() => once(socket, socket.destroyed ? "close" : "end"))
+      })))
+
+    it.live("pauseOnConnect leaves the bytes where they are until somebody asks", () =>
+      onHost(Effect.gen(function*() {
+        const server = Net.createServer({ pauseOnConnect: true })
+        const port = yield* serve(server, options)
+        const client = yield* connect(port)
+        client.end("hello")
+        const [socket]: [Net.Socket] = (yield* Effect.promise(() => once(server, "connection"))) as [Net.Socket]
+        assert.deepStrictEqual([socket.isPaused(), Reflect.get(socket, "server")], [true, server])
+        socket.resume()
+        assert.strictEqual(yield* Effect.promise(() => text(socket)), "hello")
+        socket.end()
+      })))
+
+    it.live("TLS that ends in the worker: a listener for data sets the socket going", () =>
+      onHost(Effect.gen(function*() {
+        const server = Net.createServer((socket) =>
+          socket.on("data", (bytes) => socket.end(`you said ${String(bytes)}`))
+        )
+        const host = yield* SessionLayer
+        const { handle } = yield* host.attach(
+          {
+            name: "app",
+            listen: ["tls://127.0.0.1:0"],
+            workers: 1,
+            worker: { kind: "in-process" },
+            listener: { placement, tlsIn: placement === "transfer" ? "worker" : "host" },
+            certificates: [{ certificate: file("named.pem").toString(), key: file("named.key").toString() }]
+          },
+          AppWorker.fromLayer(NodeApps.layer(server))
+        )
+        assert.isDefined(handle)
+        const { port } = server.address() as Net.AddressInfo
+        const answer = yield* Effect.promise(() => {
+          const socket = Tls.connect({ port, host: "127.0.0.1", rejectUnauthorized: false })
+          socket.write("hello")
+          return text(socket)
+        })
+        assert.strictEqual(answer, "you said hello")
+      })))
+  })
+}
