@@ -61,9 +61,9 @@ const segmentManager = Layer.effect(
         get growing() {
           return manager.growing
         },
-        allocate: (bytes) => {
+        allocate: (bytes, held) => {
           if (bytes > quota.bytes) return void quota.waiting.add(available)
-          const place = manager.allocate(bytes)
+          const place = manager.allocate(bytes, held)
           if (place === undefined) return undefined
           sizes.set(`${place.segment}/${place.offset}`, bytes)
           quota.bytes -= bytes

@@ -92,6 +92,14 @@ export interface CutThroughSegments {
 }
 
 /**
+ * How much memory a worker has left.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type MemoryState = "ample" | "short" | "none"
+
+/**
  * @category services
  * @since 0.1.0
  */
@@ -126,5 +134,12 @@ export class SegmentManager extends Context.Service<SegmentManager, {
     readonly hostBytes: number
     readonly used: number
     readonly managers: number
+    /**
+     * `ample`: fifos are lent what they ask for. `short`: no segment is added for fifos any more. `none`: there is no
+     * memory for another session.
+     */
+    readonly memory: MemoryState
+    /** How often there was no memory for a session. */
+    readonly sessionsRefused: number
   }
 }>()("sluice/services/SegmentManager") {}

@@ -53,14 +53,15 @@ export class AppEnd implements ConnectionEvents {
       view: () => segment.bytes
     }
     const block = arena.allocate(SessionBlock.SESSION_BLOCK_BYTES)
-    SessionBlock.reset(segment, block)
+    const rings = { segment: 0, offset: arena.allocate(SessionBlock.RINGS_BYTES) }
+    SessionBlock.reset(segment, block, {}, rings)
     this.words = segment.words
     const rx = SessionBlock.rx(segment, block)
     const tx = SessionBlock.tx(segment, block)
     const view: Fifo.View = () => segment.bytes
-    this.#rxHost = new FifoProducer(rx, bound, blocks)
+    this.#rxHost = new FifoProducer(rx, bound, SessionBlock.rxRing(rings, segment.bytes, bound), blocks)
     this.rx = new FifoConsumer(rx, bound, view)
-    this.tx = new FifoProducer(tx, bound, blocks)
+    this.tx = new FifoProducer(tx, bound, SessionBlock.txRing(segment, block, view, bound)!, blocks)
     this.#txHost = new FifoConsumer(tx, bound, view)
   }
 

@@ -26,6 +26,8 @@ export const worker = (changes: Partial<Report.WorkerReport> = {}): Report.Worke
   behind: { offers: 0, times: 0, millis: 0 },
   lastProgressMillis: 0,
   segments: { count: 1, bytes: 4 * MiB, hostBytes: 64 * KiB, used: 0 },
+  memory: "ample",
+  sessionsRefused: 0,
   messages: copy(new Ledger.MessageLedger()),
   offers: copy(new Ledger.OfferLedger()),
   ...changes

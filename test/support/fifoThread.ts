@@ -1,7 +1,7 @@
 /** The two sides of a fifo between threads: 64 MiB or so of a known pattern in pieces of all sizes. */
 import { parentPort, workerData } from "node:worker_threads"
 import { Arena } from "../../src/domain/memory/Arena.ts"
-import type * as Fifo from "../../src/domain/memory/Fifo.ts"
+import * as Fifo from "../../src/domain/memory/Fifo.ts"
 import { FifoConsumer } from "../../src/domain/memory/FifoConsumer.ts"
 import { FifoProducer } from "../../src/domain/memory/FifoProducer.ts"
 import { Bell } from "./Bell.ts"
@@ -31,7 +31,8 @@ const places: Fifo.Words = { words: setup.words, producer: 0, consumer: 16, flag
 const sizes = () => 1 + random([10, 3000, 20_000, 2 * bound][random(4)]!)
 
 const produce = () => {
-  const arena = new Arena(0, setup.segment.byteLength)
+  // the ring is behind the arena
+  const arena = new Arena(0, setup.segment.byteLength - 256)
   let allocated = 0
   let trims = 0
   let events = 0
@@ -54,8 +55,8 @@ const produce = () => {
     view: () => bytes
   }
   const producer = setup.whole
-    ? FifoProducer.whole(places, bound, bytes, { segment: 0, offset: 0 })
-    : new FifoProducer(places, bound, blocks)
+    ? new FifoProducer(places, bound, Fifo.block(0, bytes, 0, bound))
+    : new FifoProducer(places, bound, Fifo.block(0, bytes, arena.capacity, 256), blocks)
   for (let at = 0; at < total;) {
     const length = Math.min(sizes(), total - at)
     let taken = 0

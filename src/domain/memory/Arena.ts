@@ -6,10 +6,16 @@
  *
  * Blocks are powers of two from {@link MIN_BLOCK} bytes on, aligned to their size within the arena; a freed block is
  * joined with its buddy, so a segment that was full of small blocks can serve large ones again.
+ *
+ * Blocks that are smaller than a page share theirs with blocks of their size, as far as possible: then memory that
+ * nobody writes to, such as the rings of idle sessions, does not lie beside memory that is in use, and costs nothing.
  */
 
 /** Bytes of the smallest block. */
 export const MIN_BLOCK = 256
+
+/** The order of a block that is a page of 4 KiB. */
+const PAGE = 4
 
 const FREE = 0x40
 const USED = 0x80
@@ -24,6 +30,10 @@ export class Arena {
   readonly #marks: Uint8Array
   /** Free blocks by order; entries whose blocks were joined meanwhile are recognised by their mark and skipped. */
   readonly #free: Array<Array<number>> = []
+  /** The same of those that are smaller than a page, by the kind of the page that they are in. */
+  readonly #small: ReadonlyArray<Array<Array<number>>> = Array.from({ length: PAGE }, () => [])
+  /** The kind of each page that has been split: the order of the blocks that it is for. */
+  readonly #kinds: Uint8Array
   #used = 0
   #blocks = 0
 
@@ -33,6 +43,7 @@ export class Arena {
     const count = Math.floor(bytes / MIN_BLOCK)
     this.capacity = count * MIN_BLOCK
     this.#marks = new Uint8Array(count)
+    this.#kinds = new Uint8Array((count >> PAGE) + 1)
     // a length that is no power of two is the sum of several, largest first: each is a root block without a buddy
     for (let at = 0; at < count;) {
       const order = 31 - Math.clz32(count - at)
@@ -70,16 +81,45 @@ export class Arena {
   /** Offset in the segment of a block of at least `bytes`, or -1 when there is none. */
   allocate(bytes: number): number {
     const order = orderOf(bytes)
-    for (let from = order; from < this.#free.length; from++) {
-      const at = this.#take(from)
-      if (at < 0) continue
-      for (let half = from; half > order;) this.#release(at + (1 << --half), half)
-      this.#marks[at] = USED | order
-      this.#used += MIN_BLOCK * 2 ** order
-      this.#blocks++
-      return this.#start + at * MIN_BLOCK
+    const at = order < PAGE ? this.#takeSmall(order) : this.#takeFrom(this.#free, order)
+    if (at < 0) return -1
+    this.#marks[at] = USED | order
+    this.#used += MIN_BLOCK * 2 ** order
+    this.#blocks++
+    return this.#start + at * MIN_BLOCK
+  }
+
+  /** A block of less than a page: from a page of its kind, from a new one, or else from wherever there is one. */
+  #takeSmall(order: number): number {
+    const at = this.#takeFrom(this.#small[order]!, order)
+    if (at >= 0) return at
+    const page = this.#takeFrom(this.#free, PAGE)
+    if (page >= 0) {
+      this.#kinds[page >> PAGE] = order
+      this.#split(page, PAGE, order)
+      return page
+    }
+    for (const lists of this.#small) {
+      const other = this.#takeFrom(lists, order)
+      if (other >= 0) return other
     }
     return -1
+  }
+
+  /** The first block of `order` of the smallest block in the lists that is large enough; what remains of it is free. */
+  #takeFrom(lists: ReadonlyArray<Array<number>>, order: number): number {
+    for (let from = order; from < lists.length; from++) {
+      const at = this.#take(lists[from]!, from)
+      if (at < 0) continue
+      this.#split(at, from, order)
+      return at
+    }
+    return -1
+  }
+
+  /** Leaves of a block of order `from` its first one of `order`; the rest is free. */
+  #split(at: number, from: number, order: number): void {
+    for (let half = from; half > order;) this.#release(at + (1 << --half), half)
   }
 
   /** Gives a block back. Throws for an offset that is not an allocated block's, which is a bug in the caller. */
@@ -101,13 +141,13 @@ export class Arena {
   }
 
   #release(at: number, order: number): void {
-    while (this.#free.length <= order) this.#free.push([])
+    const lists = order < PAGE ? this.#small[this.#kinds[at >> PAGE]!]! : this.#free
+    while (lists.length <= order) lists.push([])
     this.#marks[at] = FREE | order
-    this.#free[order]!.push(at)
+    lists[order]!.push(at)
   }
 
-  #take(order: number): number {
-    const blocks = this.#free[order]!
+  #take(blocks: Array<number>, order: number): number {
     while (blocks.length > 0) {
       const at = blocks.pop()!
       if (this.#marks[at] === (FREE | order)) {

@@ -6,7 +6,7 @@
  * | bytes | what |
  * |---|---|
  * | 0–255 | the session block; the client takes the place that the host has in a session of a connection |
- * | 256 … | the ring from the client to the server, a power of two |
+ * | 256 … | the ring from the client to the server, a power of two, up to the end of its last cache line |
  * | … | the ring from the server to the client, a power of two |
  *
  * Rings are whole from the start and stay so: memory that nobody has written to costs nothing yet, and the segment goes
@@ -25,14 +25,17 @@ export interface Sizes {
 }
 
 export const byteLength = ({ toClient, toServer }: Sizes): number =>
-  SessionBlock.SESSION_BLOCK_BYTES + toServer + toClient
+  SessionBlock.SESSION_BLOCK_BYTES + lines(toServer) + toClient
 
-/** Where a ring is: throws `Fifo.Corrupt` when the segment can't hold the rings. */
-const ring = (segment: Segment, to: SessionBlock.Side, sizes: Sizes): Fifo.BlockPlace => {
+const lines = (bytes: number): number => Math.ceil(bytes / Fifo.BLOCK_ALIGNMENT) * Fifo.BLOCK_ALIGNMENT
+
+/** A ring: throws `Fifo.Corrupt` when the segment can't hold the rings. */
+const ring = (segment: Segment, to: SessionBlock.Side, sizes: Sizes): Fifo.Block => {
   if (byteLength(sizes) > segment.bytes.length) {
     throw new Fifo.FifoCorrupt("a cut-through segment is too small for its rings")
   }
-  return { segment: segment.index, offset: SessionBlock.SESSION_BLOCK_BYTES + (to === "server" ? 0 : sizes.toServer) }
+  const offset = SessionBlock.SESSION_BLOCK_BYTES + (to === "server" ? 0 : lines(sizes.toServer))
+  return Fifo.block(segment.index, segment.bytes, offset, to === "server" ? sizes.toServer : sizes.toClient)
 }
 
 /** The fifo that the side reads from, and that begins at the position `start`, or where its words say. */
@@ -49,15 +52,5 @@ export const rx = (
 /** The fifo that the side writes to, likewise; made once. */
 export const tx = (segment: Segment, side: SessionBlock.Side, sizes: Sizes, start?: number): FifoProducer =>
   side === "server"
-    ? FifoProducer.whole(
-      { ...SessionBlock.tx(segment, 0), start },
-      sizes.toClient,
-      segment.bytes,
-      ring(segment, "client", sizes)
-    )
-    : FifoProducer.whole(
-      { ...SessionBlock.rx(segment, 0), start },
-      sizes.toServer,
-      segment.bytes,
-      ring(segment, "server", sizes)
-    )
+    ? new FifoProducer({ ...SessionBlock.tx(segment, 0), start }, sizes.toClient, ring(segment, "client", sizes))
+    : new FifoProducer({ ...SessionBlock.rx(segment, 0), start }, sizes.toServer, ring(segment, "server", sizes))

@@ -2,14 +2,15 @@
  * The byte fifo of a session: a ring with one producer and one consumer that may be on different threads.
  *
  * Positions are free-running 32-bit numbers, and `tail - head` is how many bytes are in the fifo, up to its bound. The
- * memory behind a fifo follows its use: an idle fifo has none, the first bytes take a small block, a fifo that fills up
- * takes a larger one, up to the bound, and an empty one gives its block back. The producer allocates and frees, so a
+ * memory behind a fifo follows its use. It has a small ring of its own, always; a fifo that needs more is lent larger
+ * and larger blocks, up to its bound, and gives them back when it is empty. The producer borrows and gives back, so a
  * block has one owner; the consumer only reads where a block is.
  *
  * **How it grows** The bytes from position `start` of an epoch on are in that epoch's block, each at
- * `position & (size - 1)`. To grow, the producer writes the next epoch's `start` (its tail), place and size, then the
- * epoch. There are two places for these, used in turn, so an epoch begins only when the one before the last has been
- * read to its end. The consumer therefore needs only the places of the present epoch and of the one before.
+ * `position & (size - 1)`. To grow, the producer writes the next epoch's `start` (its tail) and place, then the epoch's
+ * number. No byte is copied: what was written before stays where it is, and its block goes back when it has been read.
+ * There are {@link EPOCH_PLACES} places for epochs, used in turn. So many blocks may hold unread bytes at a time, each
+ * larger than the one before, and the last of them is as large as the bound.
  *
  * **Layout** (32-bit words; three lines, one per writer, so that the two threads do not share a cache line)
  *
@@ -17,7 +18,8 @@
  * |---|---|---|---|
  * | producer | 0 | `TAIL` | position after the last byte |
  * | producer | 1 | `EPOCH` | number of the epoch in which bytes are written |
- * | producer | 2–5, 6–9 | even, odd epoch | start position, segment, offset in it, size (0: no block, or no longer one) |
+ * | producer | 2 | `OLDEST` | number of the first epoch that has not been read to its end |
+ * | producer | 3–14 | four epochs | each: start position, segment, and offset in it + binary logarithm of the size |
  * | consumer | 0 | `HEAD` | position of the next byte |
  * | flags | 0 | `EVENT` | 1: the consumer has been told and has not looked yet |
  * | flags | 1 | `WANT` | 1: the producer wants to be told, once, that the head has come to `WANT_AT` |
@@ -31,26 +33,26 @@
 
 export const TAIL = 0
 export const EPOCH = 1
-export const EPOCHS = 2
-export const EPOCH_WORDS = 4
+export const OLDEST = 2
+export const EPOCHS = 3
+export const EPOCH_WORDS = 3
+/** The most epochs that have unread bytes at a time; a power of two. */
+export const EPOCH_PLACES = 4
 export const HEAD = 0
 export const EVENT = 0
 export const WANT = 1
 export const WANT_AT = 2
 
 /** How many words the producer's, the consumer's and the flags' part have. */
-export const PRODUCER_WORDS = EPOCHS + 2 * EPOCH_WORDS
+export const PRODUCER_WORDS = EPOCHS + EPOCH_PLACES * EPOCH_WORDS
 export const CONSUMER_WORDS = 1
 export const FLAG_WORDS = 3
 
-/** Bytes of the block that a fifo takes for its first bytes, unless its bound is smaller. */
-export const FIRST_BLOCK = 4096
+/** Offsets of blocks are multiples of this many bytes, which leaves room for the size in the same word. */
+export const BLOCK_ALIGNMENT = 64
 
-/**
- * Bytes of the largest block that a fifo needs to work well. A larger block only makes its session faster, so the
- * allocator refuses it while memory is short.
- */
-export const LARGE_BLOCK = 65536
+/** Bytes of the smallest block that a fifo is lent, unless its bound is smaller. */
+export const FIRST_BLOCK = 4096
 
 /** Thrown when the other side's positions or places make no sense. */
 export class FifoCorrupt extends Error {
@@ -75,10 +77,28 @@ export interface BlockPlace {
   readonly offset: number
 }
 
+/** A block, with its bytes. */
+export interface Block extends BlockPlace {
+  /** A power of two. */
+  readonly size: number
+  readonly bytes: Uint8Array
+}
+
+/** The block of `size` bytes at `offset` of a segment, whose bytes are `segmentBytes`. */
+export const block = (segment: number, segmentBytes: Uint8Array, offset: number, size: number): Block => ({
+  segment,
+  offset,
+  size,
+  bytes: segmentBytes.subarray(offset, offset + size)
+})
+
 /** The producer's memory. */
 export interface Blocks {
-  /** A block of `bytes` (a power of two), or `undefined` when there is no memory now. */
-  allocate(bytes: number): BlockPlace | undefined
+  /**
+   * A block of `bytes` (a power of two) for a fifo that is lent `held` bytes already, or `undefined` when there is no
+   * memory for it now. Without `held` the block is for a session itself, which comes before what fifos want.
+   */
+  allocate(bytes: number, held?: number): BlockPlace | undefined
   free(place: BlockPlace): void
   /** The bytes of a segment. */
   view(segment: number): Uint8Array

@@ -4,12 +4,15 @@
  * Hot path: plain synchronous code.
  */
 import {
+  BLOCK_ALIGNMENT,
   EPOCH,
+  EPOCH_PLACES,
   EPOCH_WORDS,
   EPOCHS,
   EVENT,
   FifoCorrupt,
   HEAD,
+  OLDEST,
   TAIL,
   type View,
   WANT,
@@ -27,7 +30,8 @@ export class FifoConsumer {
   readonly #view: View
   readonly #onCorrupt: Words["onCorrupt"]
   #head: number
-  #epoch: number
+  /** The epoch that was last read from; `#size` and `#bytes` are its block's. */
+  #epoch = 0
   #size = 0
   #bytes: Uint8Array | undefined
   /** Where the head was at the last look that found bytes. */
@@ -42,7 +46,6 @@ export class FifoConsumer {
     this.#view = view
     this.#onCorrupt = words.onCorrupt
     this.#head = words.start ?? Atomics.load(this.#words, this.#consumer + HEAD)
-    this.#epoch = 0
   }
 
   /** Bytes of the block that was last read from; 0 before the first read. */
@@ -70,22 +73,37 @@ export class FifoConsumer {
   peek(max: number = this.bound): Uint8Array | undefined {
     const waiting = this.size
     if (waiting === 0) return undefined
-    let until = waiting
     const epoch = Atomics.load(this.#words, this.#producer + EPOCH)
-    if (epoch !== this.#epoch) {
-      const at = this.#producer + EPOCHS
-      const ahead = (this.#words[at + (epoch & 1) * EPOCH_WORDS]! - this.#head) | 0
-      // an epoch whose predecessor is over may have begun gigabytes ago, which would look like being ahead
-      const over = ahead > this.bound || this.#words[at + ((epoch - 1) & 1) * EPOCH_WORDS + 3] === 0
-      if (ahead <= 0 || over) this.#enter(epoch)
-      else {
-        if (ahead < until) until = ahead
-        if (((epoch - 1) | 0) !== this.#epoch) this.#enter((epoch - 1) | 0)
-      }
-    }
+    const until = epoch === this.#epoch ? waiting : this.#follow(epoch, waiting)
     if (this.#bytes === undefined) throw this.#corrupt("a fifo holds bytes and has no block")
     const at = this.#head & (this.#size - 1)
     return this.#bytes.subarray(at, at + Math.min(until, max, this.#size - at))
+  }
+
+  /** Enters the epoch of the next byte, `newest` being the newest, and returns how many of `waiting` bytes are in it. */
+  #follow(newest: number, waiting: number): number {
+    // unread bytes keep their epoch's place from being used again; the epochs before the oldest have none
+    const oldest = Atomics.load(this.#words, this.#producer + OLDEST)
+    let epoch = this.#bytes === undefined || ((oldest - this.#epoch) | 0) > 0 ? oldest : this.#epoch
+    if (((newest - epoch) >>> 0) >= EPOCH_PLACES) {
+      throw this.#corrupt(`a fifo in epoch ${newest} claims to have bytes of epoch ${epoch}`)
+    }
+    let until = waiting
+    while (epoch !== newest) {
+      const ahead = (this.#words[this.#place(epoch + 1)]! - this.#head) | 0
+      if (ahead > 0) {
+        until = Math.min(until, ahead)
+        break
+      }
+      epoch = (epoch + 1) | 0
+    }
+    if (epoch !== this.#epoch || this.#bytes === undefined) this.#enter(epoch)
+    return until
+  }
+
+  /** Where the words of an epoch are. */
+  #place(epoch: number): number {
+    return this.#producer + EPOCHS + (epoch & (EPOCH_PLACES - 1)) * EPOCH_WORDS
   }
 
   /**
@@ -100,14 +118,13 @@ export class FifoConsumer {
   }
 
   #enter(epoch: number): void {
-    const at = this.#producer + EPOCHS + (epoch & 1) * EPOCH_WORDS
+    const at = this.#place(epoch)
     const segment = this.#words[at + 1]!
-    const offset = this.#words[at + 2]!
-    const size = this.#words[at + 3]!
+    const place = this.#words[at + 2]!
+    const size = 1 << (place & (BLOCK_ALIGNMENT - 1))
+    const offset = place & -BLOCK_ALIGNMENT
     const bytes = this.#view(segment)
-    if (
-      bytes === undefined || size <= 0 || (size & (size - 1)) !== 0 || offset < 0 || offset + size > bytes.length
-    ) {
+    if (bytes === undefined || size <= 0 || offset < 0 || offset + size > bytes.length) {
       throw this.#corrupt(`a fifo's block is said to be at ${offset} of segment ${segment}, ${size} bytes long`)
     }
     this.#epoch = epoch

@@ -5,24 +5,28 @@
  * Hot path: plain synchronous code.
  */
 import {
-  type BlockPlace,
+  type Block,
+  block as blockAt,
   type Blocks,
   EPOCH,
+  EPOCH_PLACES,
   EPOCH_WORDS,
   EPOCHS,
   EVENT,
   FifoCorrupt,
   FIRST_BLOCK,
   HEAD,
+  OLDEST,
   TAIL,
   WANT,
   WANT_AT,
   type Words
 } from "./Fifo.ts"
 
-interface Block extends BlockPlace {
-  readonly size: number
-  readonly bytes: Uint8Array
+/** A block with bytes that were there before the fifo grew; `end` is the position after the last of them. */
+interface Previous {
+  readonly block: Block
+  readonly end: number
 }
 
 /** What a producer that has no room can wait for. */
@@ -36,15 +40,19 @@ export class FifoProducer {
   readonly #consumer: number
   readonly #flags: number
   readonly #onCorrupt: Words["onCorrupt"]
-  /** `undefined`: the fifo is whole, its one block stays. */
+  /** The fifo's own, which is never given back. */
+  readonly #ring: Block
+  /** `undefined`: the fifo has its ring and never grows. */
   readonly #blocks: Blocks | undefined
   #tail: number
   #head: number
-  #epoch = 0
-  #block: Block | undefined
-  /** The epoch before, until the consumer has read it to its end. */
-  #previous: Block | undefined
+  #epoch = 1
+  #block: Block
+  /** The epochs before that have not been read to their ends, oldest first. */
+  readonly #previous: Array<Previous> = []
   #start: number
+  /** Bytes that the fifo is lent: all its blocks, without its ring. */
+  #lent = 0
   /** Whether a reserved stretch is still to be committed: its block must stay where it is. */
   #reserved = false
   /** The position that the consumer was asked to tell of. */
@@ -52,27 +60,21 @@ export class FifoProducer {
   /** Where the head was at the last look that found bytes. */
   #lookedAt: number | undefined
 
-  constructor(words: Words, bound: number, blocks: Blocks | undefined) {
+  /** Begins the fifo's first epoch in `ring`, so a producer is made only once for a fifo's words. */
+  constructor(words: Words, bound: number, ring: Block, blocks?: Blocks) {
     this.bound = bound
     this.#words = words.words
     this.#producer = words.producer
     this.#consumer = words.consumer
     this.#flags = words.flags
+    this.#ring = ring
+    this.#block = ring
     this.#blocks = blocks
     this.#onCorrupt = words.onCorrupt
     this.#tail = words.start ?? this.#words[this.#producer + TAIL]!
     this.#head = this.#tail
     this.#start = this.#tail
-  }
-
-  /**
-   * A producer whose block is, from the start, a whole ring of the fifo's bound, at `place` in `bytes`: it neither
-   * grows nor gives memory back. It writes the fifo's first epoch, so it is made only once for a fifo's words.
-   */
-  static whole(words: Words, bound: number, bytes: Uint8Array, place: BlockPlace): FifoProducer {
-    const producer = new FifoProducer(words, bound, undefined)
-    producer.#begin(place, bound, bytes)
-    return producer
+    this.#publish()
   }
 
   /** Bytes in the fifo. */
@@ -98,9 +100,9 @@ export class FifoProducer {
     return Math.max(1, this.bound >>> 2)
   }
 
-  /** Bytes of memory that the fifo holds. */
+  /** Bytes of memory that the fifo is lent. */
   get memory(): number {
-    return (this.#block?.size ?? 0) + (this.#previous?.size ?? 0)
+    return this.#lent
   }
 
   #loadHead(): number {
@@ -109,16 +111,23 @@ export class FifoProducer {
       throw this.#corrupt(`a fifo's head moved from ${this.#head} to ${head} with its tail at ${this.#tail}`)
     }
     this.#head = head
-    if (((head - this.#start) | 0) >= 0) this.#endPrevious()
+    if (this.#previous.length > 0) this.#endPrevious()
     return head
   }
 
-  /** The epoch before has been read to its end. */
+  /** Gives back the blocks of the epochs that have been read to their ends. */
   #endPrevious(): void {
-    if (this.#previous === undefined) return
-    this.#blocks?.free(this.#previous)
-    this.#previous = undefined
-    this.#words[this.#producer + EPOCHS + ((this.#epoch - 1) & 1) * EPOCH_WORDS + 3] = 0
+    const previous = this.#previous
+    if (((this.#head - previous[0]!.end) | 0) < 0) return
+    do this.#giveBack(previous.shift()!.block)
+    while (previous.length > 0 && ((this.#head - previous[0]!.end) | 0) >= 0)
+    Atomics.store(this.#words, this.#producer + OLDEST, (this.#epoch - previous.length) | 0)
+  }
+
+  #giveBack(block: Block): void {
+    if (block === this.#ring) return
+    this.#lent -= block.size
+    this.#blocks?.free(block)
   }
 
   /**
@@ -135,51 +144,77 @@ export class FifoProducer {
   #stretch(wanted: number): Uint8Array | undefined {
     const size = this.size
     if (size >= this.bound || wanted <= 0) return undefined
-    const block = this.#grow(size, Math.min(wanted, this.bound - size))
-    if (block === undefined) return undefined
-    const at = this.#tail & (block.size - 1)
-    const length = Math.min(wanted, this.bound - size, block.size - this.#used, block.size - at)
-    if (length <= 0) return undefined
-    return block.bytes.subarray(at, at + length)
+    const length = Math.min(wanted, this.bound - size)
+    if (length > this.#free) this.#grow(size + length, 0)
+    const { bytes, size: blockSize } = this.#block
+    const at = this.#tail & (blockSize - 1)
+    const fitting = Math.min(length, this.#free, blockSize - at)
+    return fitting <= 0 ? undefined : bytes.subarray(at, at + fitting)
   }
 
-  /** The block to write into: a larger one when this one has no room for what is wanted and the fifo may grow. */
-  #grow(size: number, wanted: number): Block | undefined {
-    const block = this.#block
+  /**
+   * Goes on in a larger block, if the fifo may grow and there is memory: one that could hold `needed` bytes if possible,
+   * and at least `least`.
+   */
+  #grow(needed: number, least: number): void {
+    const have = this.#block.size
     const blocks = this.#blocks
-    if (blocks === undefined || this.#previous !== undefined || this.#reserved) return block
-    const have = block?.size ?? 0
-    if (size + wanted <= have || have >= this.bound) return block
-    let bytes = Math.min(FIRST_BLOCK, this.bound)
-    while (bytes < this.bound && bytes < size + wanted) bytes *= 2
-    let place = blocks.allocate(bytes)
-    while (place === undefined && bytes > FIRST_BLOCK && bytes >>> 1 > have) {
+    if (blocks === undefined || this.#reserved || have >= this.bound) return
+    // a block that nothing has been written to since the fifo went on in it need not be kept for the reader
+    const isUnused = this.#previous.length > 0 && this.#tail === this.#start
+    const left = EPOCH_PLACES - 1 - this.#previous.length + (isUnused ? 1 : 0)
+    if (left <= 0) return
+    let bytes = this.#step(have, left)
+    while (bytes < needed) bytes *= 2
+    // from half of the bound on, another block for the other half would take more memory in the end
+    if (bytes >= this.bound >>> 1) bytes = this.bound
+    let place = blocks.allocate(bytes, this.#lent)
+    while (place === undefined && bytes >>> 1 > have && bytes >>> 1 >= least && bytes > FIRST_BLOCK) {
       bytes >>>= 1
-      place = blocks.allocate(bytes)
+      place = blocks.allocate(bytes, this.#lent)
     }
     // without memory for more, the present block still serves as far as it goes
-    if (place === undefined) return block
-    this.#previous = block
-    return this.#begin(place, bytes, blocks.view(place.segment))
+    if (place === undefined) return
+    this.#lent += bytes
+    const next = blockAt(place.segment, blocks.view(place.segment), place.offset, bytes)
+    if (!isUnused) return this.#begin(next)
+    this.#giveBack(this.#block)
+    this.#block = next
+    this.#writePlace()
   }
 
-  #begin({ offset, segment }: BlockPlace, size: number, bytes: Uint8Array): Block {
-    this.#block = { segment, offset, size, bytes: bytes.subarray(offset, offset + size) }
-    this.#writeEpoch(segment, offset, size)
-    return this.#block
+  /** The size to go on with: in `left` steps, all about the same, a fifo that is not read has grown to its bound. */
+  #step(have: number, left: number): number {
+    const first = Math.min(FIRST_BLOCK, this.bound)
+    if (have < first) return first
+    const doublings = Math.clz32(have) - Math.clz32(this.bound)
+    return have << Math.max(1, Math.floor(doublings / left))
   }
 
-  #writeEpoch(segment: number, offset: number, size: number): void {
+  /** Begins an epoch: from here on bytes are written to `block`. */
+  #begin(block: Block): void {
+    this.#previous.push({ block: this.#block, end: this.#tail })
     this.#epoch = (this.#epoch + 1) | 0
     this.#start = this.#tail
-    const at = this.#producer + EPOCHS + (this.#epoch & 1) * EPOCH_WORDS
+    this.#block = block
+    this.#publish()
+    // an emptied epoch is over at once
+    this.#endPrevious()
+  }
+
+  #publish(): void {
+    this.#writePlace()
+    Atomics.store(this.#words, this.#producer + OLDEST, (this.#epoch - this.#previous.length) | 0)
+    Atomics.store(this.#words, this.#producer + EPOCH, this.#epoch)
+  }
+
+  /** Writes where the present epoch is. Nobody looks there before the epoch is published, or has a byte in it. */
+  #writePlace(): void {
+    const { offset, segment, size } = this.#block
+    const at = this.#producer + EPOCHS + (this.#epoch & (EPOCH_PLACES - 1)) * EPOCH_WORDS
     this.#words[at] = this.#start
     this.#words[at + 1] = segment
-    this.#words[at + 2] = offset
-    this.#words[at + 3] = size
-    Atomics.store(this.#words, this.#producer + EPOCH, this.#epoch)
-    // an emptied epoch is over at once; one with bytes in it is freed when its last byte has been read
-    if (this.#head === this.#tail) this.#endPrevious()
+    this.#words[at + 2] = offset + 31 - Math.clz32(size)
   }
 
   /** Makes the first `length` bytes of the reserved stretch visible; 0 gives the stretch up. */
@@ -207,15 +242,15 @@ export class FifoProducer {
   fits(length: number): boolean {
     const size = this.size
     if (length > this.bound - size) return false
-    if (length <= 0) return true
-    const block = this.#grow(size, length)
-    return block !== undefined && length <= block.size - this.#used
+    if (length > this.#free) this.#grow(size + length, length)
+    return length <= this.#free
   }
 
-  /** Bytes of the present block that are in use: those of the epoch before are in another block. */
-  get #used(): number {
+  /** Bytes that can be written to the present block: those of the epochs before are in other blocks. */
+  get #free(): number {
     // without an epoch before, the start may be gigabytes back
-    return (this.#tail - (this.#previous === undefined ? this.#head : this.#start)) | 0
+    const used = (this.#tail - (this.#previous.length === 0 ? this.#head : this.#start)) | 0
+    return this.#block.size - used
   }
 
   /** Sets the event flag: `true` when it was clear and the consumer is to be told (W15). */
@@ -227,34 +262,36 @@ export class FifoProducer {
    * What to wait for until the next byte fits, or, where the fifo is at its bound, until `free` bytes fit.
    *
    * **Details** `"ready"`: nothing, try again. `"consumer"`: the consumer will tell, once, when it has read far
-   * enough. `"memory"`: the fifo is empty and there is no block to be had; the consumer can't help.
+   * enough. The wait is never for memory: a fifo that is empty has its ring.
    */
-  wait(free: number = this.part): Wait {
+  wait(free: number = this.part): "ready" | "consumer" {
     for (;;) {
-      const block = this.#block
       let at = (this.#tail - this.bound + Math.max(1, Math.min(free, this.bound))) | 0
       if (this.size < this.bound) {
         // more than a byte first: this is where a fifo grows after its block has been full, and how much is coming
         if ((this.#stretch(free) ?? this.#stretch(1)) !== undefined) return "ready"
-        if (block === undefined) return "memory"
-        // the epoch before must be read before the fifo can grow again, or a part of this block
-        const part = Math.max(1, Math.min(free, block.size >>> 2))
-        at = this.#previous !== undefined ? this.#start : (this.#tail - block.size + part) | 0
+        // the oldest epoch must be read before the fifo can grow again, or a part of this block
+        const { size } = this.#block
+        const part = Math.max(1, Math.min(free, size >>> 2))
+        at = this.#previous[0]?.end ?? ((this.#tail - size + part) | 0)
       }
       if (this.#wants(at)) return "consumer"
     }
   }
 
-  /** Like {@link wait}, until all of `length` bytes fit; `length` is at most {@link bound}. */
+  /**
+   * Like {@link wait}, until all of `length` bytes fit; `length` is at most {@link bound}. `"memory"`: there is no block
+   * to be had that is large enough, and the consumer can't help.
+   */
   waitWhole(length: number): Wait {
     for (;;) {
       let at = (this.#tail - this.bound + length) | 0
       if (length <= this.room) {
         if (this.fits(length)) return "ready"
-        const block = this.#block
-        if (this.#previous !== undefined) at = this.#start
-        else if (block === undefined || length > block.size) return "memory"
-        else at = (this.#tail - block.size + length) | 0
+        const { size } = this.#block
+        if (this.#previous.length > 0) at = this.#previous[0]!.end
+        else if (length > size) return "memory"
+        else at = (this.#tail - size + length) | 0
       }
       if (this.#wants(at)) return "consumer"
     }
@@ -298,24 +335,17 @@ export class FifoProducer {
     return Atomics.load(this.#words, this.#flags + WANT) !== 0
   }
 
-  /** Gives the memory back if the fifo is empty; returns whether there is nothing left to give back. */
+  /** Gives what the fifo was lent back if the fifo is empty; returns whether there is nothing left to give back. */
   trim(): boolean {
-    if (this.#blocks === undefined) return true
-    if (this.size > 0 || this.#previous !== undefined || this.#reserved) return false
-    if (this.#block === undefined) return true
-    this.#previous = this.#block
-    this.#block = undefined
-    this.#writeEpoch(0, 0, 0)
+    if (this.size > 0 || this.#reserved) return this.#lent === 0
+    if (this.#block !== this.#ring) this.#begin(this.#ring)
     return true
   }
 
   /** Gives all memory back, read or not. Neither side may use the fifo after that. */
   free(): void {
-    const blocks = this.#blocks
-    if (blocks === undefined) return
-    if (this.#previous !== undefined) blocks.free(this.#previous)
-    if (this.#block !== undefined) blocks.free(this.#block)
-    this.#previous = undefined
-    this.#block = undefined
+    for (const { block } of this.#previous.splice(0)) this.#giveBack(block)
+    this.#giveBack(this.#block)
+    this.#block = this.#ring
   }
 }

@@ -6,6 +6,7 @@
  * | bytes | what |
  * |---|---|
  * | first segment only: 0 … | queue to the worker, then queue to the host, each from a cache line on |
+ * | … | a cache line for what the host tells the worker of memory: word 0, `LENDABLE`, the KiB of segments that may still be added for fifos |
  * | … `hostBytes` | the host's arena: session blocks and rx fifo blocks |
  * | `hostBytes` … | the worker's arena: tx fifo blocks |
  *
@@ -53,7 +54,9 @@ export const nextIndex = (last: number, isTaken: (index: number) => boolean): nu
 export interface Queues {
   readonly toWorker: QueueMemory.QueueMemory
   readonly toHost: QueueMemory.QueueMemory
-  /** Bytes that both take. */
+  /** Index of the word `LENDABLE`. */
+  readonly lendable: number
+  /** Bytes that all of it takes. */
   readonly bytes: number
 }
 
@@ -61,8 +64,20 @@ const lines = (bytes: number): number => Math.ceil(bytes / LINE) * LINE
 
 export const queues = (buffer: ArrayBufferLike, geometry: QueueMemory.Geometry): Queues => {
   const one = lines(QueueMemory.byteLength(geometry))
-  return { toWorker: { buffer, byteOffset: 0 }, toHost: { buffer, byteOffset: one }, bytes: 2 * one }
+  return {
+    toWorker: { buffer, byteOffset: 0 },
+    toHost: { buffer, byteOffset: one },
+    lendable: one / 2,
+    bytes: 2 * one + LINE
+  }
 }
+
+/** The host says how many bytes of segments may still be added for fifos. */
+export const setLendable = (first: Segment, { lendable }: Queues, bytes: number): void =>
+  void Atomics.store(first.words, lendable, Math.floor(bytes / 1024))
+
+/** What the host said with {@link setLendable}, rounded down to a KiB. */
+export const lendable = (first: Segment, { lendable: word }: Queues): number => 1024 * Atomics.load(first.words, word)
 
 /** Where the worker's arena begins in a first segment: what the queues leave is shared half and half. */
 export const firstHostBytes = (bytes: number, queueBytes: number): number =>
@@ -98,6 +113,11 @@ export class Arenas implements Blocks {
   /** Bytes in allocated blocks. */
   get used(): number {
     return this.#used
+  }
+
+  /** Bytes outside of them. */
+  get room(): number {
+    return this.#capacity - this.#used
   }
 
   get segments(): number {

@@ -1,20 +1,22 @@
 /**
- * The shared words of a session: its offer, and the words of its two fifos. 256 bytes in the host's arena; this is all
- * the segment memory that an idle session has.
+ * The shared words of a session: its offer, and the words of its two fifos. 256 bytes in the host's arena. Together with
+ * the rings of the two fifos, 512 bytes in a place of their own, they are all the segment memory that an idle session
+ * has. A session has both before it is offered, so it can move bytes however much other sessions hold.
  *
  * **Layout** (32-bit words; lines of 16 words, one per writer)
  *
  * | word | written by | what |
  * |---|---|---|
- * | 0–9 | host | rx fifo: producer's words |
- * | 10 | host | tx fifo: consumer's word |
- * | 16–25 | worker | tx fifo: producer's words |
- * | 26 | worker | rx fifo: consumer's word |
+ * | 0–14 | host | rx fifo: producer's words |
+ * | 15 | host | tx fifo: consumer's word |
+ * | 16–30 | worker | tx fifo: producer's words |
+ * | 31 | worker | rx fifo: consumer's word |
  * | 32 | both | `OFFER` |
  * | 33–35 | both | rx fifo: flags |
  * | 36–38 | both | tx fifo: flags |
  * | 48, 49 | server, client | cut-through sessions: `CLOSED`, the side has given the session up and no longer reads |
  * | 50 | host | `KIND`: bit 0: the connection itself goes to the worker that claims it, and no byte goes through fifos; bit 1: TLS ends in the worker; bits 2, 3: the opposites of these; all others: a mark |
+ * | 51, 52 | host | `RINGS`: segment and offset of the rings, that of the rx fifo first; a session whose connection moves has none |
  *
  * In a cut-through session (W16) the client takes the place that the host has in a session of a connection.
  *
@@ -27,10 +29,18 @@ import type { Segment } from "./Segment.ts"
 /** Bytes of a session's block. */
 export const SESSION_BLOCK_BYTES = 256
 
+/** Bytes of the ring that each fifo has of its own, unless its bound is smaller, and of a session's two rings. */
+export const RING_BYTES = 256
+export const RINGS_BYTES = 2 * RING_BYTES
+
+/** Bytes of segment memory that an idle session has. */
+export const SESSION_BYTES = SESSION_BLOCK_BYTES + RINGS_BYTES
+
 const OFFER = 32
 const SERVER_CLOSED = 48
 const CLIENT_CLOSED = 49
 const KIND = 50
+const RINGS = 51
 const MOVES = 1
 const IN_TLS = 2
 const KINDS = MOVES | IN_TLS
@@ -65,13 +75,20 @@ export interface BlockKind {
 
 const kindWord = (kind: number): number => MARK | (~kind & KINDS) << 2 | kind
 
-/** Writes a new block: two empty fifos, and an offer that is open. */
-export const reset = (segment: Segment, offset: number, { inTls = false, moves = false }: BlockKind = {}): void => {
+/** Writes a new block: two empty fifos, whose rings are at `rings`, and an offer that is open. */
+export const reset = (
+  segment: Segment,
+  offset: number,
+  { inTls = false, moves = false }: BlockKind = {},
+  rings?: Fifo.BlockPlace
+): void => {
   Fifo.reset(rx(segment, offset))
   Fifo.reset(tx(segment, offset))
   segment.words[offset / 4 + SERVER_CLOSED] = 0
   segment.words[offset / 4 + CLIENT_CLOSED] = 0
   segment.words[offset / 4 + KIND] = kindWord((moves ? MOVES : 0) | (inTls ? IN_TLS : 0))
+  segment.words[offset / 4 + RINGS] = rings?.segment ?? 0
+  segment.words[offset / 4 + RINGS + 1] = rings?.offset ?? 0
   Atomics.store(segment.words, offset / 4 + OFFER, OFFERED)
 }
 
@@ -82,11 +99,25 @@ export const kind = (segment: Segment, offset: number): Required<BlockKind> => {
   return { moves: (word & MOVES) !== 0, inTls: (word & IN_TLS) !== 0 }
 }
 
+/** The ring of the fifo from the host to the worker; `bytes` are those of the segment that the rings are in. */
+export const rxRing = ({ offset, segment }: Fifo.BlockPlace, bytes: Uint8Array, bound: number): Fifo.Block =>
+  Fifo.block(segment, bytes, offset, Math.min(RING_BYTES, bound))
+
+/** The ring of the fifo from the worker to the host, where the block says that it is; `undefined` when that is nowhere. */
+export const txRing = (block: Segment, at: number, view: Fifo.View, bound: number): Fifo.Block | undefined => {
+  const segment = block.words[at / 4 + RINGS]!
+  const offset = block.words[at / 4 + RINGS + 1]! + RING_BYTES
+  const bytes = view(segment)
+  const isSomewhere = bytes !== undefined && offset >= 0 && offset + RING_BYTES <= bytes.length
+  if (!isSomewhere || offset % Fifo.BLOCK_ALIGNMENT !== 0) return undefined
+  return Fifo.block(segment, bytes, offset, Math.min(RING_BYTES, bound))
+}
+
 /** The words of the fifo from the host to the worker. */
 export const rx = (segment: Segment, offset: number): Fifo.Words => ({
   words: segment.words,
   producer: offset / 4,
-  consumer: offset / 4 + 26,
+  consumer: offset / 4 + 31,
   flags: offset / 4 + 33
 })
 
@@ -94,7 +125,7 @@ export const rx = (segment: Segment, offset: number): Fifo.Words => ({
 export const tx = (segment: Segment, offset: number): Fifo.Words => ({
   words: segment.words,
   producer: offset / 4 + 16,
-  consumer: offset / 4 + 10,
+  consumer: offset / 4 + 15,
   flags: offset / 4 + 36
 })
 

@@ -16,7 +16,7 @@ import { described, group, jsonOfFields, number, rule } from "./OptionFields.ts"
 import { print } from "./OptionUnits.ts"
 import { QueueOptions, queueSegmentSize } from "./QueueOptions.ts"
 import { ScopeFlags, ScopeOptions } from "./ScopeOptions.ts"
-import { SegmentOptions } from "./SegmentOptions.ts"
+import { largestFifo, mostFifoPairs, SegmentOptions } from "./SegmentOptions.ts"
 import { TlsClientOptions } from "./TlsClientOptions.ts"
 import { WorkerOptions } from "./WorkerOptions.ts"
 
@@ -208,6 +208,26 @@ export const AppOptions = Schema.Struct({
       segment.firstSegmentSize >= needed,
       ["segment", "firstSegmentSize"],
       `at least ${print("bytes", needed)} for the event queue (queue.indexQueue, queue.ioRing, queue.controlRing)`
+    )
+  }),
+  ...(["rxFifoSize", "txFifoSize"] as const).map((fifo) =>
+    Schema.makeFilter(({ queue, segment }: { readonly queue: QueueOptions; readonly segment: SegmentOptions }) => {
+      const largest = largestFifo(segment, queueSegmentSize(queue))
+      return rule(
+        segment[fifo] <= largest,
+        ["segment", fifo],
+        `at most ${print("bytes", largest)}: no segment has room for more (segment.firstSegmentSize, `
+          + "segment.addSegmentSize, segment.memoryLimit)"
+      )
+    })
+  ),
+  Schema.makeFilter(({ queue, segment }) => {
+    const most = mostFifoPairs(segment, queueSegmentSize(queue))
+    return rule(
+      segment.preallocFifoPairs <= most,
+      ["segment", "preallocFifoPairs"],
+      `at most ${most}, for which there is memory (segment.firstSegmentSize, segment.addSegmentSize, `
+        + "segment.memoryLimit)"
     )
   })
 )

@@ -2,6 +2,9 @@
  * Options of the memory that the host shares with a worker: segments, and the fifos in them.
  */
 import * as Schema from "effect/Schema"
+import { FIRST_BLOCK } from "../memory/Fifo.ts"
+import * as Lending from "../memory/Lending.ts"
+import { SESSION_BYTES } from "../memory/SessionBlock.ts"
 import { number, rule } from "./OptionFields.ts"
 import { GiB, HOUR, KiB, MiB, print, SECOND } from "./OptionUnits.ts"
 
@@ -102,17 +105,14 @@ export const SegmentOptions = Schema.Struct({
   }),
   /**
    * A segment without a block goes once the remaining ones are no fuller than this, in percent: 0 to 99, below
-   * `highWatermark`; 50. A worker whose segments take more than this share of `memoryLimit` gives fifos no blocks of
-   * more than 64 KiB, so that what is left is enough for all.
+   * `highWatermark`; 50.
    */
   lowWatermark: number({
     unit: "percent",
     min: 0,
     max: 99,
     default: 50,
-    description:
-      "How full the others may be when a segment without a block is removed; beyond this share of the memory "
-      + "limit, fifos get no blocks of more than 64 KiB"
+    description: "How full the others may be when a segment without a block is removed"
   })
 }).check(
   Schema.makeFilter(({ firstSegmentSize, memoryLimit }) =>
@@ -131,3 +131,27 @@ export const SegmentOptions = Schema.Struct({
   )
 )
 export type SegmentOptions = typeof SegmentOptions.Type
+
+/** Bytes that are set aside for a pair of fifos: a session, and a block for what it receives. */
+export const FIFO_PAIR_BYTES = SESSION_BYTES + FIRST_BLOCK
+
+const SMALLEST_FIFO = 4 * KiB
+const LARGEST_FIFO = 4 * MiB
+
+/** What each side has of a first segment, in which `queueBytes` are the queue's. */
+const partOf = ({ firstSegmentSize }: SegmentOptions, queueBytes: number): number =>
+  Math.floor((firstSegmentSize - queueBytes) / 2)
+
+/** Bytes of the largest fifo that can reach its bound with these segments. */
+export const largestFifo = (options: SegmentOptions, queueBytes: number): number => {
+  const part = partOf(options, queueBytes)
+  let bytes = LARGEST_FIFO
+  while (bytes > SMALLEST_FIFO && !Lending.holds(options, part, bytes)) bytes /= 2
+  return bytes
+}
+
+/** The most pairs of fifos that there can be memory for when a worker starts. */
+export const mostFifoPairs = (options: SegmentOptions, queueBytes: number): number => {
+  const room = partOf(options, queueBytes) + Lending.addable(options, options.firstSegmentSize)
+  return Math.max(0, Math.floor(room / FIFO_PAIR_BYTES))
+}

@@ -109,6 +109,13 @@ export const WorkerReport = Schema.Struct({
   /** Time since the worker last took a message from its queue, or since it had none to take. */
   lastProgressMillis: Schema.Finite,
   segments: Schema.Struct({ count: Count, bytes: Count, hostBytes: Count, used: Count }),
+  /**
+   * `ample`: fifos are lent what they ask for, `short`: no segment is added for them any more, `none`: there was no
+   * memory for the last session that was to be offered.
+   */
+  memory: Schema.Literals(["ample", "short", "none"]),
+  /** How often there was no memory for a session. */
+  sessionsRefused: Count,
   messages: MessageCounts,
   offers: OfferCounts
 })
@@ -465,7 +472,7 @@ export const SegmentManagerReport = Schema.Struct({
   count: Count,
   bytes: Count,
   segments: Schema.Array(SegmentReport),
-  /** Allocated blocks by their size, smallest first: 256 bytes for a session's block, more for fifos. */
+  /** Allocated blocks by their size, smallest first: 256 bytes for a session's block, 512 for its rings, more for fifos. */
   blocks: Schema.Array(Schema.Struct({ size: Count, count: Count })),
   /** Percent of the host's parts in use; null where the host does not know. */
   usedPercent: Schema.NullOr(Schema.Finite),

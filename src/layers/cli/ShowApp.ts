@@ -85,9 +85,21 @@ const workerDetails = (worker: Report.WorkerReport): Array<string> => {
       "segments",
       `${segments.count} with ${size(segments.bytes)}, ${size(segments.hostBytes)} of the host's, ` +
       `${size(segments.used)} used`
-    ]
+    ],
+    ["memory", `${worker.memory}; ${plural(worker.sessionsRefused, "session")} found none`]
   ]
   return details(`Worker ${worker.handle}`, rows)
+}
+
+/** A worker that is short of memory says so in the plain form too: its sessions are slowed down, or it takes no more. */
+const scarcity = (worker: Report.WorkerReport): Array<string> => {
+  if (worker.memory === "ample") return []
+  const refused = worker.sessionsRefused === 0 ? "" : `; ${plural(worker.sessionsRefused, "session")} found none`
+  return [
+    `worker ${worker.handle}: ${
+      worker.memory === "none" ? "no memory for another session" : "memory is short"
+    }${refused}`
+  ]
 }
 
 const section = (app: Report.AppReport, look: Look): Array<string> => {
@@ -98,6 +110,7 @@ const section = (app: Report.AppReport, look: Look): Array<string> => {
     "",
     ...indented([
       ...table(workerColumns, app.workers, inner),
+      ...app.workers.flatMap(scarcity),
       "",
       ...(verbose ? app.workers.flatMap((worker) => [...workerDetails(worker), ""]) : []),
       ...ShowListeners.ofApp(app.listeners, inner),

@@ -36,6 +36,7 @@ export const splice = (one: HostSession, other: HostSession): string | undefined
 
 export class SharedSession extends ConnectionSession implements ConnectionEnd {
   readonly connection: SharedConnection
+  readonly #rings: Fifo.BlockPlace
   #rx: FifoProducer | undefined
   #tx: FifoConsumer | undefined
   #hot = false
@@ -51,20 +52,25 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
     home: SessionHome,
     blocks: Fifo.Blocks,
     about: AboutPlace | undefined,
-    connection: SharedConnection
+    connection: SharedConnection,
+    rings: Fifo.BlockPlace
   ) {
     super(handle, home, blocks, about)
     this.connection = connection
+    this.#rings = rings
   }
 
   // the fifos' ends are made when bytes first move: an idle session does without them
 
   get rx(): FifoProducer {
-    return this.#rx ??= new FifoProducer(
-      { ...SessionBlock.rx(this.segment, this.place.offset), start: 0 },
-      this.worker.slot.app.options.segment.rxFifoSize,
-      this.blocks
-    )
+    return this.#rx ??= this.#makeRx()
+  }
+
+  #makeRx(): FifoProducer {
+    const { rxFifoSize } = this.worker.slot.app.options.segment
+    const ring = SessionBlock.rxRing(this.#rings, this.worker.view(this.#rings.segment)!, rxFifoSize)
+    const words = { ...SessionBlock.rx(this.segment, this.place.offset), start: 0 }
+    return new FifoProducer(words, rxFifoSize, ring, this.blocks)
   }
 
   get tx(): FifoConsumer {
@@ -231,6 +237,7 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
     this.worker.hot.delete(this)
     this.worker.starved.delete(this)
     this.#rx?.free()
+    this.blocks.free(this.#rings)
     super.freeMemory()
   }
 

@@ -10,6 +10,7 @@ import type * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import { LocalTable } from "../../domain/admission/LocalTable.ts"
+import type * as Fifo from "../../domain/memory/Fifo.ts"
 import * as SessionAbout from "../../domain/memory/SessionAbout.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import type * as Report from "../../domain/report/Report.ts"
@@ -17,8 +18,8 @@ import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
 import type { AppModule } from "../../services/AppWorker.ts"
 import type { Connection } from "../../services/Transport.ts"
-import type { ConnectionSession } from "./ConnectionSession.ts"
-import type { HostSession, Origin } from "./HostSession.ts"
+import type { AboutPlace, ConnectionSession } from "./ConnectionSession.ts"
+import type { HostSession, Origin, SessionHome } from "./HostSession.ts"
 import type { HostListener } from "./Listener.ts"
 import { SharedSession } from "./SharedSession.ts"
 import { TransferSession } from "./TransferSession.ts"
@@ -93,28 +94,38 @@ export class Tables {
     const place = manager.allocate(SessionBlock.SESSION_BLOCK_BYTES)
     if (place === undefined) return undefined
     const isMovable = connection._tag === "Movable"
-    SessionBlock.reset(worker.segments.segment(place.segment)!, place.offset, {
-      moves: isMovable,
-      inTls: isMovable && connection.inTls
-    })
     const text = SessionAbout.encode(connection.about)
     const textPlace = text === undefined ? undefined : manager.allocate(text.length)
-    const home = { worker, origin, place, since: this.now() }
     const about = text === undefined || textPlace === undefined ? undefined : { place: textPlace, bytes: text.length }
+    const rings = isMovable ? undefined : manager.allocate(SessionBlock.RINGS_BYTES)
+    const home = { worker, origin, place, since: this.now() }
     const session = text !== undefined && about === undefined ?
       undefined :
-      this.enter<ConnectionSession>((handle) =>
-        connection._tag === "Movable"
-          ? new TransferSession(handle, home, manager, about, connection)
-          : new SharedSession(handle, home, manager, about, connection)
-      )
+      this.#make(home, manager, about, connection, rings)
     if (session === undefined) {
       manager.untake(place)
+      if (rings !== undefined) manager.untake(rings)
       if (textPlace !== undefined) manager.untake(textPlace)
       return undefined
     }
+    SessionBlock.reset(session.segment, place.offset, { moves: isMovable, inTls: isMovable && connection.inTls }, rings)
     if (text !== undefined && textPlace !== undefined) worker.view(textPlace.segment)!.set(text, textPlace.offset)
     return session
+  }
+
+  /** A session for the connection; one whose bytes go through the host needs rings. */
+  #make(
+    home: SessionHome,
+    blocks: Fifo.Blocks,
+    about: AboutPlace | undefined,
+    connection: Connection,
+    rings: Fifo.BlockPlace | undefined
+  ): ConnectionSession | undefined {
+    if (connection._tag === "Movable") {
+      return this.enter((handle) => new TransferSession(handle, home, blocks, about, connection))
+    }
+    if (rings === undefined) return undefined
+    return this.enter((handle) => new SharedSession(handle, home, blocks, about, connection, rings))
   }
 
   /** Enters a session into the table and with its worker; `undefined` when the table is full. */

@@ -58,6 +58,8 @@ export const workerReport = (slot: WorkerSlot): Report.WorkerReport => {
       hostBytes: segments?.hostBytes ?? 0,
       used: segments?.used ?? 0
     },
+    memory: segments?.memory ?? "ample",
+    sessionsRefused: segments?.sessionsRefused ?? 0,
     messages: Ledger.add(new Ledger.MessageLedger(), slot.messages),
     offers: Ledger.add(new Ledger.OfferLedger(), slot.offers)
   }

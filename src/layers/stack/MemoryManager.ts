@@ -2,6 +2,9 @@
  * Allocates for one user from the host's arenas in some of a worker's segments, and decides when segments are added or
  * removed.
  *
+ * **What it gives** Blocks for sessions themselves as long as there is memory, blocks for their fifos by the rule of
+ * `Lending`. What is left for sessions is not lent, and the last segments are added for sessions only.
+ *
  * **How it grows** A manager that is more than `highWatermark` full, or that had to refuse an allocation, adds a
  * segment if the application's limits allow one and the block would fit into it. The manager allocates from the segment
  * once the worker has confirmed it, so nothing can refer to a segment that the worker does not know (W20).
@@ -10,7 +13,8 @@
  * `lowWatermark` full. A manager whose user has gone is not used again: it goes, with its segments, when its last block
  * is freed.
  */
-import { type BlockPlace, LARGE_BLOCK } from "../../domain/memory/Fifo.ts"
+import type { BlockPlace } from "../../domain/memory/Fifo.ts"
+import { lends } from "../../domain/memory/Lending.ts"
 import * as Segment from "../../domain/memory/Segment.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import type { Manager, ManagerReport } from "../../services/SegmentManager.ts"
@@ -28,6 +32,7 @@ export class MemoryManager implements Manager, SegmentOwner {
   /** A segment that was added, but that the worker has not confirmed yet. */
   #growing: Segment.Segment | undefined
   #refused = false
+  #exhausted = false
   /** Bytes of arena that are kept even while they are empty. */
   #reserved = 0
   /** The manager's user has gone. */
@@ -45,22 +50,40 @@ export class MemoryManager implements Manager, SegmentOwner {
     return this.#growing !== undefined
   }
 
-  allocate(bytes: number): BlockPlace | undefined {
-    if (bytes > LARGE_BLOCK && this.#memory.isShort) return undefined
+  /** Whether it had no memory for a session when it was last asked, and none is on its way. */
+  get isExhausted(): boolean {
+    return this.#exhausted && this.#growing === undefined
+  }
+
+  allocate(bytes: number, held?: number): BlockPlace | undefined {
+    if (held !== undefined && !lends(bytes, held, this.#lendable, this.arenas.used)) {
+      this.#refused = true
+      return undefined
+    }
     const place = this.arenas.allocate(bytes)
     if (place === undefined) this.#refused = true
     else this.#empty.delete(place.segment)
     if (place === undefined || this.arenas.used * 100 > this.arenas.capacity * this.#memory.options.highWatermark) {
-      this.#growing ??= this.#memory.grow("host", place === undefined ? bytes : 0, this)
+      const use = held === undefined ? "sessions" : "fifos"
+      this.#growing ??= this.#memory.grow("host", place === undefined ? bytes : 0, this, use)
+    }
+    if (held === undefined) {
+      this.#exhausted = place === undefined
+      if (this.isExhausted) this.#memory.sessionsRefused++
     }
     return place
+  }
+
+  /** Bytes that may be lent to fifos. */
+  get #lendable(): number {
+    return this.arenas.room + this.#memory.addable - this.#memory.reserve
   }
 
   /** Adds segments, one after the other, until there is room for this many bytes or the limits are reached. */
   reserve(bytes: number): void {
     this.#reserved = bytes
     if (this.arenas.capacity < bytes) {
-      this.#growing ??= this.#memory.grow("host", SessionBlock.SESSION_BLOCK_BYTES, this)
+      this.#growing ??= this.#memory.grow("host", SessionBlock.SESSION_BLOCK_BYTES, this, "sessions")
     }
   }
 
@@ -68,6 +91,7 @@ export class MemoryManager implements Manager, SegmentOwner {
     this.untake(place)
     if (this.#refused) {
       this.#refused = false
+      this.#exhausted = false
       this.#memory.available()
     }
     this.#shrink()
@@ -86,6 +110,7 @@ export class MemoryManager implements Manager, SegmentOwner {
     this.#empty.add(segment.index)
     this.arenas.add(segment.index, Segment.hostArena(segment))
     this.#refused = false
+    this.#exhausted = false
     this.reserve(this.#reserved)
     this.#memory.available()
     // an empty segment is not yet one too many: allocations that were refused are tried again

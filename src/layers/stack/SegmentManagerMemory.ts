@@ -6,11 +6,9 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { FIRST_BLOCK } from "../../domain/memory/Fifo.ts"
 import type { Geometry } from "../../domain/memory/QueueMemory.ts"
 import * as Segment from "../../domain/memory/Segment.ts"
-import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
-import type { SegmentOptions } from "../../domain/options/SegmentOptions.ts"
+import { FIFO_PAIR_BYTES, type SegmentOptions } from "../../domain/options/SegmentOptions.ts"
 import { SegmentManager } from "../../services/SegmentManager.ts"
 import { WorkerPlan } from "../../services/WorkerPlan.ts"
 import { MemoryManager } from "./MemoryManager.ts"
@@ -25,12 +23,8 @@ const make = (
   const managers = new Set<MemoryManager>()
   const gone = (manager: MemoryManager): void => void managers.delete(manager)
   const initial = new MemoryManager(0, memory, gone)
-  let queueBytes = 0
-  const first = memory.first((bytes) => {
-    queueBytes = Segment.queues(new ArrayBuffer(0), geometry).bytes
-    return Segment.firstHostBytes(bytes, queueBytes)
-  }, initial)
-  initial.arenas.add(first.index, Segment.hostArena(first, queueBytes))
+  const first = memory.first(geometry, initial)
+  initial.arenas.add(first.index, Segment.hostArena(first, Segment.queues(first.buffer, geometry).bytes))
 
   managers.add(initial)
   const users = new Map<string, MemoryManager>()
@@ -42,7 +36,7 @@ const make = (
     segment: (index) => memory.segment(index),
     connect: (events) => {
       memory.events = events
-      initial.reserve(options.preallocFifoPairs * (SessionBlock.SESSION_BLOCK_BYTES + FIRST_BLOCK))
+      initial.reserve(options.preallocFifoPairs * FIFO_PAIR_BYTES)
     },
     acquire: (user) => {
       let manager = users.get(user)
@@ -67,7 +61,7 @@ const make = (
       if (segment !== undefined && segment !== first) memory.owner(index)?.mapped(segment)
     },
     cutThrough: memory.cutThrough,
-    addForWorker: (bytes) => memory.grow("worker", bytes, undefined) !== undefined,
+    addForWorker: (bytes) => memory.grow("worker", bytes, undefined, "fifos") !== undefined,
     unused: (index) => {
       const segment = memory.segment(index)
       if (segment !== undefined && segment.hostBytes === 0) memory.remove(index)
@@ -87,7 +81,15 @@ const make = (
         hostBytes += manager.arenas.capacity
         used += manager.arenas.used
       }
-      return { count: memory.count, bytes: memory.bytes, hostBytes, used, managers: managers.size }
+      return {
+        count: memory.count,
+        bytes: memory.bytes,
+        hostBytes,
+        used,
+        managers: managers.size,
+        memory: [...managers].some(({ isExhausted }) => isExhausted) ? "none" : memory.isShort ? "short" : "ample",
+        sessionsRefused: memory.sessionsRefused
+      }
     }
   })
 }

@@ -3,6 +3,8 @@
  * refers to them, and withdrawn when nothing does (W20).
  */
 import { Arena } from "../../domain/memory/Arena.ts"
+import * as Lending from "../../domain/memory/Lending.ts"
+import type { Geometry } from "../../domain/memory/QueueMemory.ts"
 import * as Segment from "../../domain/memory/Segment.ts"
 import type { SegmentOptions } from "../../domain/options/SegmentOptions.ts"
 import type { CutThroughSegments, SegmentEvents } from "../../services/SegmentManager.ts"
@@ -21,7 +23,10 @@ interface Owned {
 
 export class WorkerSegments {
   readonly options: SegmentOptions
+  /** Bytes that are for sessions themselves, and are not lent to fifos. */
+  readonly reserve: number
   readonly #allocate: (bytes: number) => ArrayBufferLike
+  #first: { readonly segment: Segment.Segment; readonly queues: Segment.Queues } | undefined
   readonly #owned = new Map<number, Owned>()
   readonly #cutThrough = new Map<number, Segment.Segment>()
   /** The cut-through segments that count towards the limit, with their peers. */
@@ -32,12 +37,15 @@ export class WorkerSegments {
   #bytes = 0
   #last = -1
   #announced = false
+  /** Sessions that there was no memory for. */
+  sessionsRefused = 0
   /** Whether, since a segment was last removed, one was refused because of the limit. */
   #limited = false
   events: SegmentEvents | undefined
 
   constructor(options: SegmentOptions, allocate: (bytes: number) => ArrayBufferLike) {
     this.options = options
+    this.reserve = Lending.reserve(options)
     this.#allocate = allocate
   }
 
@@ -69,25 +77,52 @@ export class WorkerSegments {
     return owned.segment.bytes
   }
 
-  first(hostBytes: (bytes: number) => number, owner: SegmentOwner): Segment.Segment {
-    return this.#create(this.options.firstSegmentSize, hostBytes(this.options.firstSegmentSize), owner)
+  /** Makes the first segment, with queues of that geometry. */
+  first(geometry: Geometry, owner: SegmentOwner): Segment.Segment {
+    const { firstSegmentSize } = this.options
+    const { bytes } = Segment.queues(new ArrayBuffer(0), geometry)
+    const segment = this.#create(firstSegmentSize, Segment.firstHostBytes(firstSegmentSize, bytes), owner)
+    this.#first = { segment, queues: Segment.queues(segment.buffer, geometry) }
+    this.#changed()
+    return segment
+  }
+
+  /** Bytes of segments that may still be added. */
+  get addable(): number {
+    return Lending.addable(this.options, this.#bytes + this.#cutThroughBytes)
+  }
+
+  /** Whether fifos share what there is: no segment is added for them. */
+  get isShort(): boolean {
+    return Lending.addableForFifos(this.options, this.options.firstSegmentSize) > 0 && this.lendable === 0
+  }
+
+  /** Bytes of segments that may still be added for fifos. */
+  get lendable(): number {
+    return Lending.addableForFifos(this.options, this.#bytes + this.#cutThroughBytes)
   }
 
   /**
    * Adds a segment within the limits and tells the worker; `undefined` when the limits don't allow one, or when it
-   * would not hold a block of `wanted` bytes.
+   * would not hold a block of `wanted` bytes. Only for sessions themselves may it be one of the last.
    */
-  grow(side: "host" | "worker", wanted: number, owner: SegmentOwner | undefined): Segment.Segment | undefined {
+  grow(
+    side: "host" | "worker",
+    wanted: number,
+    owner: SegmentOwner | undefined,
+    use: "sessions" | "fifos"
+  ): Segment.Segment | undefined {
     const bytes = this.options.addSegmentSize
     if (bytes < Arena.rounded(wanted)) return undefined
-    const segment = this.#within(bytes, () => this.#create(bytes, side === "host" ? bytes : 0, owner))
+    const segment = this.#within(bytes, use, () => this.#create(bytes, side === "host" ? bytes : 0, owner))
     if (segment !== undefined) this.events?.announce(segment)
     return segment
   }
 
   /** Makes a segment, unless the limit or the machine does not allow it. */
-  #within(bytes: number, make: () => Segment.Segment): Segment.Segment | undefined {
-    const over = this.#bytes + this.#cutThroughBytes + bytes - this.options.memoryLimit
+  #within(bytes: number, use: "sessions" | "fifos", make: () => Segment.Segment): Segment.Segment | undefined {
+    const reserve = use === "fifos" ? this.reserve : 0
+    const over = this.#bytes + this.#cutThroughBytes + bytes + reserve - this.options.memoryLimit
     if (over > 0) {
       this.#limited = true
       return undefined
@@ -106,9 +141,10 @@ export class WorkerSegments {
   readonly cutThrough: CutThroughSegments = {
     create: (bytes, peer) => {
       const kept = peer === undefined ? undefined : this.#kept.take(peer, bytes)
-      const segment = this.#within(bytes, () => this.#enter(kept ?? new SharedArrayBuffer(bytes)))
+      const segment = this.#within(bytes, "fifos", () => this.#enter(kept ?? new SharedArrayBuffer(bytes)))
       if (segment === undefined) return undefined
       this.#cutThroughBytes += bytes
+      this.#changed()
       this.#created.set(segment.index, peer)
       this.events?.announce(segment)
       return segment
@@ -123,7 +159,10 @@ export class WorkerSegments {
       if (segment === undefined) return
       const peer = this.#created.get(index)
       this.#cutThrough.delete(index)
-      if (this.#created.delete(index)) this.#cutThroughBytes -= segment.buffer.byteLength
+      if (this.#created.delete(index)) {
+        this.#cutThroughBytes -= segment.buffer.byteLength
+        this.#changed()
+      }
       // its memory was made in `create`: a segment that another worker made has no peer here
       if (keep && peer !== undefined) this.#kept.keep(peer, segment.buffer as SharedArrayBuffer)
       this.events?.withdraw(segment)
@@ -147,7 +186,13 @@ export class WorkerSegments {
     const segment = Segment.make(this.#nextIndex(), this.#allocate(bytes), hostBytes)
     this.#owned.set(segment.index, { segment, owner })
     this.#bytes += bytes
+    this.#changed()
     return segment
+  }
+
+  /** There is more or less to add: the worker is to know. */
+  #changed(): void {
+    if (this.#first !== undefined) Segment.setLendable(this.#first.segment, this.#first.queues, this.lendable)
   }
 
   remove(index: number): void {
@@ -155,6 +200,7 @@ export class WorkerSegments {
     if (owned === undefined) return
     this.#owned.delete(index)
     this.#bytes -= owned.segment.buffer.byteLength
+    this.#changed()
     this.events?.withdraw(owned.segment)
     this.#unlimited()
   }
@@ -164,11 +210,6 @@ export class WorkerSegments {
     if (!this.#limited) return
     this.#limited = false
     this.available()
-  }
-
-  /** Whether the worker is near its limit: then what is left is for the sessions that have little. */
-  get isShort(): boolean {
-    return (this.#bytes + this.#cutThroughBytes) * 100 > this.options.memoryLimit * this.options.lowWatermark
   }
 
   /** Says that there is memory: once for all that is freed in one go, and never from inside a free. */

@@ -141,16 +141,12 @@ export class MemoryConnection implements SharedConnection {
   #fill(rx: FifoProducer): void {
     const peer = this.#peer
     let moved = false
-    let starved = false
     while (!this.#paused && peer.unsent > 0) {
       moved = peer.fill(rx) || moved
       if (peer.unsent === 0) break
-      const wait = rx.wait()
-      this.#paused = wait !== "ready"
-      starved = wait === "memory"
+      this.#paused = rx.wait() === "consumer"
     }
     if (moved) this.#events.received()
-    if (starved && !this.#closing) this.#events.starved()
   }
 
   #transmit(): void {

@@ -266,10 +266,8 @@ export class TcpConnection implements SharedConnection, SocketEnd.Leaver {
   #pauseIfFull(end: ConnectionEnd): void {
     const { rx } = end
     while (this.#left !== undefined || rx.room === 0) {
-      const wait = rx.wait()
-      if (wait !== "ready") {
+      if (rx.wait() === "consumer") {
         this.#paused = true
-        if (wait === "memory") end.starved()
         return
       }
       const left = this.#left

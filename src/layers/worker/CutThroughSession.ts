@@ -188,6 +188,14 @@ export class CutThroughSession extends FifoSession {
     }
   }
 
+  protected override fitsWhole(): boolean {
+    try {
+      return super.fitsWhole()
+    } catch (error) {
+      return this.#broken(error, false)
+    }
+  }
+
   /**
    * What is in the fifo now was written before this look: if the other side has not closed yet, it will find the bytes.
    * If it had read all of them before it closed, it has got what it wanted.

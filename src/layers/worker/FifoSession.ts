@@ -9,9 +9,9 @@
  * state machine, and so one class.
  */
 import { AsyncResource } from "node:async_hooks"
-import type * as Fifo from "../../domain/memory/Fifo.ts"
+import * as Fifo from "../../domain/memory/Fifo.ts"
 import { FifoConsumer } from "../../domain/memory/FifoConsumer.ts"
-import { FifoProducer, type Wait } from "../../domain/memory/FifoProducer.ts"
+import { FifoProducer } from "../../domain/memory/FifoProducer.ts"
 import * as Message from "../../domain/memory/Message.ts"
 import type { Segment } from "../../domain/memory/Segment.ts"
 import type { SessionAbout } from "../../domain/memory/SessionAbout.ts"
@@ -73,8 +73,9 @@ export class FifoSession implements WorkerSession {
   /** The host moves the bytes, in place of this session. */
   #spliced = false
   #gone = false
-  /** A write was cut short. */
+  /** A write was cut short; the bytes of the message that has to fit before the next try, if it has to go whole. */
   #blocked = false
+  #whole = 0
   /** Whether the worker looks at it when idle memory is given back, and whether it has been written to since. */
   #hot = false
   #written = false
@@ -130,12 +131,15 @@ export class FifoSession implements WorkerSession {
   }
 
   protected makeTx(): FifoProducer {
-    const { blocks, corrupt: onCorrupt, txFifoSize } = this.#memory
-    return new FifoProducer(
-      { ...SessionBlock.tx(this.#segment, this.#offset), start: 0, onCorrupt },
-      txFifoSize,
-      blocks
-    )
+    const { blocks, corrupt: onCorrupt, txFifoSize, view } = this.#memory
+    const words = { ...SessionBlock.tx(this.#segment, this.#offset), start: 0, onCorrupt }
+    const ring = SessionBlock.txRing(this.#segment, this.#offset, view, txFifoSize)
+    if (ring === undefined) {
+      const error = new Fifo.FifoCorrupt("a session's rings are said to be where there is no memory")
+      onCorrupt(error)
+      throw error
+    }
+    return new FifoProducer(words, txFifoSize, ring, blocks)
   }
 
   #io(kind: Message.IoKind): void {
@@ -195,9 +199,9 @@ export class FifoSession implements WorkerSession {
       at += taken
       if (taken > 0) this.announce(tx)
       if (at >= bytes.length) return at - from
-      const wait = tx.wait()
-      if (wait === "ready") continue
-      this.#block(wait)
+      if (tx.wait() === "ready") continue
+      this.#blocked = true
+      this.#whole = 0
       return at - from
     }
   }
@@ -210,17 +214,14 @@ export class FifoSession implements WorkerSession {
     if (length > tx.bound) throw new RangeError(`${length} bytes never fit whole into a fifo of ${tx.bound}`)
     const wait = tx.waitWhole(length)
     if (wait !== "ready") {
-      this.#block(wait)
+      this.#blocked = true
+      this.#whole = length
+      if (wait === "memory") this.#memory.starved(this)
       return 0
     }
     for (const part of parts) tx.enqueue(part)
     if (length > 0) this.announce(tx)
     return length
-  }
-
-  #block(wait: Wait): void {
-    this.#blocked = true
-    if (wait === "memory") this.#memory.starved(this)
   }
 
   /** Tells the peer that bytes have been read, if the peer waits for that. */
@@ -320,10 +321,19 @@ export class FifoSession implements WorkerSession {
 
   /** The host, or memory that has come free, says that a write can go on. */
   onWritable(): void {
-    if (!this.#blocked) return
+    if (!this.#blocked || (this.writable && !this.fitsWhole())) return
     this.#blocked = false
     if (this.#rest !== undefined) return this.sendRest()
     if (this.writable) this.handler?.writable?.(this)
+  }
+
+  /** Whether what waits to be written as a whole would be taken now; if not, the session is told again. */
+  protected fitsWhole(): boolean {
+    const { tx } = this
+    if (this.#whole === 0 || tx === undefined) return true
+    const wait = tx.waitWhole(this.#whole)
+    if (wait === "memory") this.#memory.starved(this)
+    return wait === "ready"
   }
 
   onEnded(): void {

@@ -1,11 +1,13 @@
 /**
- * The segments of a worker, and the memory in them that it allocates tx fifos from.
+ * The segments of a worker, and the memory in them that it lends to tx fifos, by the rule of `Lending`.
  *
  * When that memory runs out, the worker asks for a segment, and does not ask again until it is answered or
- * {@link WorkerMemory.trim} is called; the sessions that could not write wait. When memory has come free, or a segment
- * has come, they may try again. An added segment goes back once nothing in it is in use.
+ * {@link WorkerMemory.trim} is called. A session that is lent nothing goes on in the ring that it has of its own; only a
+ * message that must be written whole may have to wait for memory. When memory has come free, or a segment has come, the
+ * sessions that wait look again. An added segment goes back once nothing in it is in use.
  */
-import * as Fifo from "../../domain/memory/Fifo.ts"
+import type * as Fifo from "../../domain/memory/Fifo.ts"
+import { lends } from "../../domain/memory/Lending.ts"
 import * as Segment from "../../domain/memory/Segment.ts"
 import type { FifoMemory, FifoSession } from "./FifoSession.ts"
 import type { Outbox } from "./Outbox.ts"
@@ -22,6 +24,8 @@ export class WorkerMemory implements FifoMemory {
   readonly #outbox: Outbox
   readonly #guard: Guard
   readonly corrupt: (error: Fifo.FifoCorrupt) => void
+  readonly #first: Segment.Segment
+  readonly #queues: Segment.Queues
   readonly #segments = new Map<number, Segment.Segment>()
   readonly #arenas: Segment.Arenas
   /** Segments with an arena of this worker that can go back. */
@@ -30,9 +34,10 @@ export class WorkerMemory implements FifoMemory {
   readonly #hot = new Set<FifoSession>()
   readonly #starved = new Set<FifoSession>()
   #asked = false
+  #feeding = false
 
   constructor(
-    { buffer, hostBytes, rxFifoSize, txFifoSize }: WorkerStart,
+    { buffer, geometry, hostBytes, rxFifoSize, txFifoSize }: WorkerStart,
     receive: WorkerPlace["receive"],
     outbox: Outbox,
     guard: Guard,
@@ -44,7 +49,8 @@ export class WorkerMemory implements FifoMemory {
     this.#outbox = outbox
     this.#guard = guard
     this.corrupt = corrupt
-    const first = Segment.make(0, buffer, hostBytes)
+    const first = this.#first = Segment.make(0, buffer, hostBytes)
+    this.#queues = Segment.queues(buffer, geometry)
     this.#segments.set(0, first)
     this.#arenas = new Segment.Arenas((index) => this.#segments.get(index)!.bytes)
     this.#arenas.add(0, Segment.workerArena(first))
@@ -57,19 +63,19 @@ export class WorkerMemory implements FifoMemory {
   readonly view = (index: number): Uint8Array | undefined => this.#segments.get(index)?.bytes
 
   readonly blocks: Fifo.Blocks = {
-    allocate: (bytes) => {
-      // memory is short when more than half of it is in use
-      const short = bytes > Fifo.LARGE_BLOCK && this.#arenas.used * 2 > this.#arenas.capacity
-      const place = short ? undefined : this.#arenas.allocate(bytes)
-      if (place === undefined && !this.#asked) {
+    allocate: (bytes, held = 0) => {
+      const addable = Segment.lendable(this.#first, this.#queues)
+      if (!lends(bytes, held, this.#arenas.room + addable, this.#arenas.used)) return undefined
+      const place = this.#arenas.allocate(bytes)
+      if (place === undefined && addable > 0 && !this.#asked) {
         this.#asked = true
-        this.#outbox.control({ _tag: "needSegment", bytes: Math.min(bytes, Fifo.LARGE_BLOCK) })
+        this.#outbox.control({ _tag: "needSegment", bytes })
       }
       return place
     },
     free: (place) => {
       this.#arenas.free(place)
-      if (this.#starved.size > 0) queueMicrotask(this.#feed)
+      this.#feedSoon()
     },
     view: (index) => this.#segments.get(index)!.bytes
   }
@@ -99,7 +105,7 @@ export class WorkerMemory implements FifoMemory {
     this.#arenas.add(index, Segment.workerArena(segment))
     this.#added.add(index)
     this.#asked = false
-    queueMicrotask(this.#feed)
+    this.#feedSoon()
   }
 
   /** The host has taken a segment back. */
@@ -107,8 +113,15 @@ export class WorkerMemory implements FifoMemory {
     this.#segments.delete(index)
   }
 
-  /** Memory has come free: sessions that waited for some may try again. */
+  #feedSoon(): void {
+    if (this.#feeding || this.#starved.size === 0) return
+    this.#feeding = true
+    queueMicrotask(this.#feed)
+  }
+
+  /** Memory has come free: sessions that wait for some look whether it is enough. */
   readonly #feed = (): void => {
+    this.#feeding = false
     const starved = [...this.#starved]
     this.#starved.clear()
     for (const session of starved) this.#guard(session, writable)
@@ -123,6 +136,7 @@ export class WorkerMemory implements FifoMemory {
   trim(): void {
     // a request that was refused may be made again
     this.#asked = false
+    this.#feedSoon()
     for (const session of this.#hot) if (session.trim()) this.#hot.delete(session)
     for (const index of this.#added) {
       if (!this.#arenas.isEmpty(index)) continue

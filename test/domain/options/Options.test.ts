@@ -58,12 +58,15 @@ const beside: Readonly<Record<string, Record<string, Record<string, unknown>>>> 
   "queue.controlRing": { segment: { firstSegmentSize: GiB, memoryLimit: GiB } },
   "segment.firstSegmentSize": {
     queue: { indexQueue: 1, ioRing: 1, controlRing: 1 },
-    segment: { memoryLimit: GiB }
+    segment: { memoryLimit: GiB, rxFifoSize: "4KiB", txFifoSize: "4KiB" }
   },
   "segment.memoryLimit": {
     queue: { indexQueue: 1, ioRing: 1, controlRing: 1 },
-    segment: { firstSegmentSize: "512KiB" }
+    segment: { firstSegmentSize: "512KiB", rxFifoSize: "4KiB", txFifoSize: "4KiB" }
   },
+  "segment.rxFifoSize": { segment: { memoryLimit: GiB } },
+  "segment.txFifoSize": { segment: { memoryLimit: GiB } },
+  "segment.preallocFifoPairs": { segment: { memoryLimit: GiB } },
   "segment.highWatermark": { segment: { lowWatermark: 0 } },
   "segment.lowWatermark": { segment: { highWatermark: 100 } },
   "worker.backoffBase": { worker: { backoffMax: 3_600_000 } },
@@ -447,6 +450,37 @@ describe("Options", () => {
   })
 
   describe("rules between options", () => {
+    it("W4 a fifo is no larger than what some segment has room for", () => {
+      const why = "no segment has room for more (segment.firstSegmentSize, segment.addSegmentSize, segment.memoryLimit)"
+      const small = { addSegmentSize: "256KiB", txFifoSize: "4KiB" } as const
+      assert.strictEqual(
+        only({ segment: { ...small, rxFifoSize: "4MiB" } }).message,
+        `segment.rxFifoSize: got "4MiB"; it must be at most 1 MiB: ${why}`
+      )
+      decoded({ segment: { ...small, rxFifoSize: "1MiB" } })
+      // the default is an option, too
+      assert.strictEqual(
+        only({ segment: { firstSegmentSize: "1MiB", addSegmentSize: 0, rxFifoSize: "4KiB" } }).message,
+        `segment.txFifoSize: the default is 512 KiB; it must be at most 16 KiB: ${why}`
+      )
+      // a segment that the limit forbids holds nothing
+      assert.strictEqual(
+        only({ segment: { memoryLimit: "7MiB", rxFifoSize: "4MiB" } }).option,
+        "segment.rxFifoSize"
+      )
+    })
+
+    it("W4 there is memory for the fifos that are made at the start", () => {
+      const most = only({ segment: { preallocFifoPairs: 65536 } })
+      assert.match(
+        most.message,
+        /^segment.preallocFifoPairs: got 65536; it must be at most \d+, for which there is memory /
+      )
+      const limit = Number(/at most (\d+)/.exec(most.message)![1])
+      decoded({ segment: { preallocFifoPairs: limit } })
+      assert.strictEqual(only({ segment: { preallocFifoPairs: limit + 1 } }).option, "segment.preallocFifoPairs")
+    })
+
     it("memoryLimit is at least firstSegmentSize", () => {
       assert.strictEqual(
         only({ segment: { firstSegmentSize: "8MiB", memoryLimit: 8 * MiB - 1 } }).message,

@@ -63,6 +63,19 @@ describe("ShowApp", () => {
     )
   })
 
+  it("M6 says in the plain form which workers are short of memory", () => {
+    const workers = [
+      Reports.worker({ handle: "1.0", memory: "short" }),
+      Reports.worker({ handle: "2.0" }),
+      Reports.worker({ handle: "3.0", memory: "none", sessionsRefused: 7 })
+    ]
+    const shown = ShowApp.format(Reports.host({ apps: [Reports.app({ workers })] }), { verbose: false }).split("\n")
+    assert.deepStrictEqual(shown.filter((line) => line.includes("memory")), [
+      "  worker 1.0: memory is short",
+      "  worker 3.0: no memory for another session; 7 sessions found none"
+    ])
+  })
+
   it("W21 M12 shows each app with its workers and its listeners, and refusals that there have been", () => {
     assert.strictEqual(
       ShowApp.format(busy, { verbose: false }),
@@ -104,6 +117,7 @@ describe("ShowApp", () => {
         "    last progress  0 ms ago",
         "    restarts       0",
         "    segments       1 with 4 MiB, 64 KiB of the host's, 0 B used",
+        "    memory         ample; 0 sessions found none",
         "",
         "  Worker 3.1",
         "    queues         index 2048/2048, io 9/2048, control 7/512",
@@ -114,6 +128,7 @@ describe("ShowApp", () => {
         "    last progress  1 min 23 s ago",
         "    restarts       2, last failure: out of memory     at run (app.ts:1) [31m",
         "    segments       2 with 8 MiB, 1.5 MiB of the host's, 300 B used",
+        "    memory         ample; 0 sessions found none",
         "",
         "  Listener  Endpoint              Workers  Sessions  Held  Refused",
         "  0.1       tcp://127.0.0.1:8080  0-1            14     2        4",

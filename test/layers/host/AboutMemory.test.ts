@@ -23,7 +23,7 @@ describe("what is known of sessions", () => {
           workers: 1,
           worker: { kind: "in-process" },
           queue: { indexQueue: 256, ioRing: 256, controlRing: 64 },
-          segment: { firstSegmentSize: "512 KiB", addSegmentSize: 0 },
+          segment: { firstSegmentSize: "512 KiB", addSegmentSize: 0, rxFifoSize: "32 KiB", txFifoSize: "32 KiB" },
           listener: { proxyTrust: ["127.0.0.1"] }
         },
         fromLayer(layerAccept((session) => {

@@ -412,7 +412,7 @@ describe("admission", () => {
       what: "at its memory limit",
       server: {
         admission: { policy: "refuse" },
-        segment: { firstSegmentSize: "1MiB", memoryLimit: "2MiB", rxFifoSize: "512KiB", txFifoSize: "256KiB" }
+        segment: { memoryLimit: "5632KiB", rxFifoSize: "512KiB", txFifoSize: "256KiB" }
       },
       reason: "no-memory"
     }
@@ -1097,7 +1097,7 @@ describe("many of them", () => {
       Effect.gen(function*() {
         const { client, server } = yield* attachPair(stage, {
           server: {
-            segment: { firstSegmentSize: "1MiB", memoryLimit: "2MiB", rxFifoSize: "64KiB", txFifoSize: "64KiB" }
+            segment: { firstSegmentSize: "2MiB", memoryLimit: "3MiB", rxFifoSize: "64KiB", txFifoSize: "64KiB" }
           }
         })
         const fibers = yield* Effect.forEach(Array(20), () => Effect.forkChild(connect(client)))

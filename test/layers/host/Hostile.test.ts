@@ -119,7 +119,7 @@ describe("a hostile worker", () => {
       yield* until("a claim", () => peer.opened)
       peer.send("hello")
       yield* settled
-      raw!.segments.get(offer.segment)!.words[offer.offset / 4 + 26] = 0x7fff_0000
+      raw!.segments.get(offer.segment)!.words[offer.offset / 4 + 31] = 0x7fff_0000
       yield* TestClock.adjust(60_000)
       yield* settled
       assert.include((yield* stage.worker()).lastFailure, "session memory is corrupt")

@@ -658,7 +658,7 @@ describe("sessions", () => {
       Effect.gen(function*() {
         const [raw] = yield* attachRaw(stage, {
           queue: { indexQueue: 64, ioRing: 64, controlRing: 64 },
-          segment: { firstSegmentSize: "512KiB", addSegmentSize: "256KiB" }
+          segment: { firstSegmentSize: "512KiB", addSegmentSize: "256KiB", rxFifoSize: "256KiB", txFifoSize: "256KiB" }
         })
         const announced = () => raw!.all("addSegment").length
         const peers: Array<Peer> = []
@@ -1463,7 +1463,7 @@ describe("limits", () => {
         const actor = new Actor()
         yield* stage.attach(actor, {
           queue: { indexQueue: 64, ioRing: 64, controlRing: 64 },
-          segment: { firstSegmentSize: "512KiB", addSegmentSize: 0, rxFifoSize: "64KiB" },
+          segment: { firstSegmentSize: "512KiB", addSegmentSize: 0, rxFifoSize: "32KiB", txFifoSize: "32KiB" },
           admission: { policy: "refuse" }
         })
         const peers: Array<Peer> = []

@@ -569,7 +569,7 @@ describe("a raw worker", () => {
       yield* settled
       assert.strictEqual(server.received().toString(), "bytes")
       const offer = raw.all("accepted")[0]!
-      raw.segments.get(offer.segment)!.words[offer.offset / 4 + 26] = 0x7fff_0000
+      raw.segments.get(offer.segment)!.words[offer.offset / 4 + 31] = 0x7fff_0000
       client.send("more")
       yield* settled
       assert.include((yield* stage.worker()).lastFailure, "session memory is corrupt")

@@ -16,8 +16,8 @@ import { settled } from "../../support/until.ts"
 
 // the layout of the session block
 const TO_SERVER_TAIL = 0
-const TO_SERVER_HEAD = 26
-const TO_CLIENT_HEAD = 10
+const TO_SERVER_HEAD = 31
+const TO_CLIENT_HEAD = 15
 const TO_CLIENT_TAIL = 16
 
 const IDLE = 0
