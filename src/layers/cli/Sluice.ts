@@ -20,11 +20,13 @@ import * as Logger from "effect/Logger"
 import { version } from "../../domain/report/Version.ts"
 import * as AppCommand from "./AppCommand.ts"
 import * as DenyCommand from "./DenyCommand.ts"
+import * as HelpText from "./HelpText.ts"
 import * as ListenerCommand from "./ListenerCommand.ts"
 import * as ProxyCommand from "./ProxyCommand.ts"
 import * as RulesCommand from "./RulesCommand.ts"
 import * as ServeCommand from "./ServeCommand.ts"
 import * as SessionCommand from "./SessionCommand.ts"
+import * as ShellCompletions from "./ShellCompletions.ts"
 import * as ShowCommand from "./ShowCommand.ts"
 import { printable } from "./Words.ts"
 import * as WorkerCommand from "./WorkerCommand.ts"
@@ -69,6 +71,8 @@ const presenter: CliOutput.Presenter = {
   present: (event) =>
     event._tag === "InvalidInvocation"
       ? say(event.errors.map((error) => explain(error, event.commandPath)).join("\n"))
+      : event._tag === "Help"
+      ? Console.log(HelpText.format(event.helpDoc))
       : CliOutput.defaultPresenter.present(event)
 }
 
@@ -92,7 +96,7 @@ const conclude = (exit: Exit.Exit<void, Told | CliError.CliError>): Effect.Effec
 const environment = Layer.mergeAll(
   CliOutput.layerPresenter(presenter),
   CliConfig.layer({
-    builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions, GlobalFlag.LogLevel]
+    builtIns: [GlobalFlag.Help, GlobalFlag.Version, ShellCompletions.flag, GlobalFlag.LogLevel]
   }),
   Layer.succeed(Logger.LogToStderr, true)
 )

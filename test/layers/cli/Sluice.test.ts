@@ -26,7 +26,7 @@ describe("sluice", () => {
       for (const flag of ["--listen <uri>", "--workers <number>", "--in-process", "--rx-fifo-size <size>"]) {
         assert.include(stdout, flag)
       }
-      assert.match(stdout, /--revoke-after <time> .*default: 5 ms/)
+      assert.match(stdout, /--revoke-after <time> [^]*?default:\s+5 ms/)
     }))
 
   it.live("refuses a subcommand that it does not know", () =>
