@@ -99,6 +99,16 @@ describe("sluice as a process", () => {
       assert.strictEqual(stdout, `${line}\n`)
     }))
 
+  it.live("has workers with the flags of its process", () =>
+    Effect.gen(function*() {
+      const { port } = yield* CliProcess.serve([CliProcess.fixture("flags"), "--workers", "1"], {
+        flags: ["--max-http-header-size=4321", "--import", "data:text/javascript,globalThis.preloaded=true"],
+        env: { NODE_OPTIONS: "--disable-warning=ExperimentalWarning" }
+      })
+      const response = yield* Effect.promise(() => fetch(`http://127.0.0.1:${port}/`))
+      assert.deepStrictEqual(yield* Effect.promise(() => response.json()), [4321, true])
+    }))
+
   it.live("takes flags before the environment before the file", () =>
     Effect.gen(function*() {
       const file = Path.join(yield* TempDirectory.make, "sluice.json")

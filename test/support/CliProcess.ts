@@ -11,6 +11,8 @@ const main = Url.fileURLToPath(new URL("../../src/main.ts", import.meta.url))
 
 export interface Options {
   readonly env?: Readonly<Record<string, string>>
+  /** Flags of the process itself. */
+  readonly flags?: ReadonlyArray<string>
 }
 
 export interface Result extends CliOutput.Printed {
@@ -40,7 +42,7 @@ export const start = Effect.fnUntraced(function*(
   const output = new CliOutput.CliOutput<Result>()
   const child = yield* Effect.acquireRelease(
     Effect.sync(() =>
-      ChildProcess.spawn(process.execPath, [main, ...args], {
+      ChildProcess.spawn(process.execPath, [...options.flags ?? [], main, ...args], {
         cwd: directory,
         env: environment(directory, options),
         stdio: ["ignore", "pipe", "pipe"]

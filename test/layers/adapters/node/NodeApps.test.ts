@@ -328,6 +328,21 @@ describe("a program that listens by itself", () => {
       })))
   }
 
+  it.live("W10 with port 0, the first servers of all workers share a port, and the second ones another", () =>
+    onHost(Effect.gen(function*() {
+      const host = yield* SessionLayer
+      yield* host.attach(
+        { name: "twice", workers: 2 },
+        AppWorker.fromUrl(new URL("../../../fixtures/node/listens-twice.cjs", import.meta.url))
+      )
+      assert.deepStrictEqual(yield* endpoints, [["tcp://[::]", 2], ["tcp://[::]", 2]])
+      for (const { endpoint } of (yield* host.report).apps[0]!.listeners) {
+        const port = endpoint.split(":").at(-1)!
+        const said = yield* Effect.promise(() => text(Net.connect(Number(port), "127.0.0.1")))
+        assert.strictEqual(said, port)
+      }
+    })))
+
   it.live("closes its server in one worker, and the others go on", () =>
     onHost(Effect.gen(function*() {
       const { port } = yield* attach("main.cjs", { kind: "thread", workers: 2 })
