@@ -227,9 +227,14 @@ export class SessionStream extends JsStream implements SessionHandler {
     return 0
   }
 
-  /** The connection is gone and not in order. What had come in before is handed on, as far as it is wanted. */
+  /**
+   * The connection is gone and not in order. Writes that were done before it went have succeeded, and whoever waits for
+   * them hears so first: the peer may have gone because it had its whole answer. What had come in before is handed on,
+   * as far as it is wanted.
+   */
   #lose(): void {
     if (this.#closing) return
+    if (this.#writes[0]?.status === 0) return void setImmediate(lose, this)
     if (this.#wanted && this.#rest !== undefined) {
       setImmediate(lose, this)
       return this.#deliver()
@@ -286,7 +291,8 @@ export class SessionStream extends JsStream implements SessionHandler {
     this.#burst = 0
     while (write.index < write.buffers.length) {
       const bytes = write.buffers[write.index]!
-      const taken = session.write(bytes, write.from)
+      // TLS writes nothing to hear that all before it is written: that is done, even if the connection is gone by now
+      const taken = bytes.length === 0 ? 0 : session.write(bytes, write.from)
       if (taken < 0) {
         write.request.error = session.reset ?? "the session is closed"
         write.status = session.reset === undefined ? -EPIPE : -ECONNRESET
