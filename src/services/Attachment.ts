@@ -58,7 +58,24 @@ export type Attachment =
   | { readonly _tag: "Segment"; readonly segment: Segment.Segment }
   | { readonly _tag: "Link"; readonly link: Link }
   | { readonly _tag: "Certificates"; readonly certificates: ReadonlyArray<PostedCertificate> }
-  | { readonly _tag: "Socket"; readonly session: SessionHandle; readonly socket: Moving }
+  | {
+    readonly _tag: "Socket"
+    readonly session: SessionHandle
+    readonly socket: Moving
+    /** Hears when the socket could not be handed over, and was broken. */
+    readonly subject?: MovingSubject
+  }
+
+/**
+ * What a socket that goes to a worker belongs to.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface MovingSubject {
+  /** The socket could not be handed over, and was broken. The worker finds none, and says that the session is gone. */
+  unmoved(): void
+}
 
 /**
  * How attachments get to the worker. Only `Congestion` uses it.

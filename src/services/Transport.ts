@@ -63,6 +63,8 @@ export interface Moving {
   readonly posted: object
   /** The socket, on this thread; it may be posted in place of `posted`. */
   readonly take: () => Net.Socket
+  /** Whether it is still on this thread. A post that lacked descriptors leaves it here, and says nothing. */
+  readonly isHere: boolean
   /** Breaks the connection: the peer sees a reset. */
   readonly destroy: () => void
 }

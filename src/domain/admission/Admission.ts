@@ -171,7 +171,7 @@ export class Admission<C, M extends Member, S> {
     if (ticket.late) ticket.member!.lag.caughtUp(now)
   }
 
-  /** A session that was claimed did not become one: its handshake failed in the worker. */
+  /** A session that was claimed did not become one: its handshake failed in the worker, or it could not move there. */
   insecure(reason: Ledger.RefuseReason): void {
     this.arrivals.claimed--
     this.arrivals.refused[reason]++

@@ -61,7 +61,9 @@ export const RefuseReasons = [
   /** What comes before the session took longer than the listener allows. */
   "handshake-time",
   /** As many connections as allowed are busy with what comes before their sessions. */
-  "handshake-limit"
+  "handshake-limit",
+  /** The process has as many files and sockets open as the system allows, but for a few. */
+  "no-descriptors"
 ] as const
 /**
  * @category models

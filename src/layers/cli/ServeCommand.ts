@@ -17,6 +17,7 @@ import { type AttachExtras, SessionLayer } from "../../services/SessionLayer.ts"
 import type { SessionRules } from "../../services/SessionRules.ts"
 import * as ControlPath from "../control/ControlPath.ts"
 import * as ControlServer from "../control/ControlServer.ts"
+import * as Descriptors from "../system/Descriptors.ts"
 import * as Setting from "./Setting.ts"
 import * as Settings from "./Settings.ts"
 import { Signals } from "./Signals.ts"
@@ -68,6 +69,17 @@ const reload = Effect.fnUntraced(function*(
   )
 })
 
+/** Warns when more sessions are allowed than this process can have sockets. */
+const warnOfDescriptors = (maxSessions: number): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const limit = Descriptors.limit()
+    if (maxSessions <= limit) return Effect.void
+    return Effect.logWarning(
+      `${maxSessions} sessions are allowed, but the system allows this process ${limit} open files and sockets: `
+        + `raise that limit ("ulimit -n", or LimitNOFILE of a systemd unit), or lower --max-sessions`
+    )
+  })
+
 const start = Effect.fnUntraced(function*(
   settings: Settings.Resolved<unknown>,
   url: string,
@@ -82,7 +94,8 @@ const start = Effect.fnUntraced(function*(
   if (hangup !== undefined) yield* Effect.forkScoped(reload(application.handle, pairs, hangup))
   const { apps } = yield* sessions.report
   const listeners = apps.find(({ index }) => index === application.index)?.listeners ?? []
-  const { worker: { kind }, workers } = settings.decoded
+  const { admission, worker: { kind }, workers } = settings.decoded
+  yield* warnOfDescriptors(admission.maxSessions)
   const where = `(${plural(workers, `${kind} worker`)}), control at ${control}`
   for (const { endpoint, scopes } of listeners) {
     const scope = scopes.includes("global") ? "" : " in local scope only, which no socket leads to"

@@ -12,6 +12,7 @@
  * and wake each other without the host, over the link between them. The host passes on how the session ends: see
  * {@link CutThroughEnd}. The segment is freed once, on both sides, when both sessions are free.
  */
+import { constVoid } from "effect/Function"
 import * as CutThroughSegment from "../../domain/memory/CutThroughSegment.ts"
 import type * as Message from "../../domain/memory/Message.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
@@ -37,6 +38,7 @@ export const connectOrigin: Origin = {
   claimed: ({ worker }) => worker.fault("the worker claimed a session that it had asked for itself"),
   passed: () => {},
   insecure: () => false,
+  unmoved: constVoid,
   refused: () => false,
   takeBack: () => {},
   giveUp: () => {},

@@ -46,6 +46,8 @@ export interface Origin {
    * session is not one that it can still refuse.
    */
   refused(session: HostSession, detail: string): boolean
+  /** The session was claimed, and its connection could not move to the worker for want of a descriptor. */
+  unmoved(session: HostSession): void
   /** The worker is going: what is on offer to it goes elsewhere. */
   takeBack(session: HostSession): void
   /** The peer has given up: what is on offer is taken back, and nobody else gets it. */

@@ -276,6 +276,10 @@ export class HostListener implements Origin {
     session.open()
   }
 
+  unmoved(): void {
+    this.admission.insecure("no-descriptors")
+  }
+
   insecure(session: HostSession, reason: Refusal.HandshakeReason): boolean {
     if (!session.insecure()) return false
     this.admission.insecure(reason)

@@ -6,11 +6,12 @@ import type * as Fifo from "../../domain/memory/Fifo.ts"
 import type * as Message from "../../domain/memory/Message.ts"
 import * as ConnectionLoss from "../../domain/net/ConnectionLoss.ts"
 import type * as Handle from "../../domain/state/Handle.ts"
+import type { MovingSubject } from "../../services/Attachment.ts"
 import type { MovableConnection } from "../../services/Transport.ts"
 import { type AboutPlace, ConnectionSession } from "./ConnectionSession.ts"
 import type { KindReport, SessionHome } from "./HostSession.ts"
 
-export class TransferSession extends ConnectionSession {
+export class TransferSession extends ConnectionSession implements MovingSubject {
   readonly connection: MovableConnection
   /** Whether TLS ends in the worker and may still fail there: the worker says so only if it does. */
   #inTls: boolean
@@ -51,13 +52,18 @@ export class TransferSession extends ConnectionSession {
     this.#moved = true
     this.worker.congestion.send({
       message: { _tag: "moved", session: this.handle },
-      attachment: { _tag: "Socket", session: this.handle, socket },
+      attachment: { _tag: "Socket", session: this.handle, socket, subject: this },
       live: this.isLive,
       cleanUp: () => {
         socket.destroy()
         this.free("drop")
       }
     })
+  }
+
+  /** Its worker finds no socket, and gives the session up. */
+  unmoved(): void {
+    if (this.isOpen) this.origin.unmoved(this)
   }
 
   override insecure(): boolean {

@@ -4,7 +4,7 @@
 import { MessagePort, type Transferable } from "node:worker_threads"
 import type * as Segment from "../../domain/memory/Segment.ts"
 import type { SessionHandle } from "../../domain/state/Handle.ts"
-import type { Attachment, HandOver, Link, PostedCertificate } from "../../services/Attachment.ts"
+import type { Attachment, HandOver, Link, MovingSubject, PostedCertificate } from "../../services/Attachment.ts"
 import type { Moving } from "../../services/Transport.ts"
 import * as Bells from "./Bells.ts"
 import type { Posted, PostedSockets } from "./WorkerPort.ts"
@@ -19,6 +19,7 @@ export class HandOverPort implements HandOverShape {
   readonly #port: MessagePort
   #sessions: Array<SessionHandle> = []
   #moving: Array<Moving> = []
+  #subjects: Array<MovingSubject | undefined> = []
 
   constructor(port: MessagePort) {
     this.#port = port
@@ -39,6 +40,7 @@ export class HandOverPort implements HandOverShape {
       case "Socket":
         this.#sessions.push(attachment.session)
         this.#moving.push(attachment.socket)
+        this.#subjects.push(attachment.subject)
         return true
     }
   }
@@ -62,18 +64,42 @@ export class HandOverPort implements HandOverShape {
     if (this.#moving.length === 0) return
     const sessions = this.#sessions
     const moving = this.#moving
+    const subjects = this.#subjects
     this.#sessions = []
     this.#moving = []
+    this.#subjects = []
     try {
       this.#postSockets(sessions, moving.map(({ posted }) => posted))
     } catch {
-      // one by one, as whole sockets: then one that can't be posted keeps no other from going
-      for (const [i, each] of moving.entries()) {
-        try {
-          this.#postSockets([sessions[i]!], [each.take()])
-        } catch {
-          each.destroy()
-        }
+      return this.#postEach(sessions, moving, subjects)
+    }
+    // where there is no descriptor for a copy, the post is lost, and nothing says so but a socket that is still here
+    if (!moving.some(({ isHere }) => isHere)) return
+    for (let i = 0; i < moving.length; i++) this.#postAgain(sessions[i]!, moving[i]!, subjects[i])
+  }
+
+  /** A socket that can't be posted even alone is given up, and its descriptor is enough for the next one. */
+  #postAgain(session: SessionHandle, socket: Moving, subject: MovingSubject | undefined): void {
+    if (socket.isHere) {
+      this.#postSockets([session], [socket.posted])
+      if (!socket.isHere) return
+      socket.destroy()
+    }
+    subject?.unmoved()
+  }
+
+  /** One by one, as whole sockets: then one that can't be posted keeps no other from going. */
+  #postEach(
+    sessions: ReadonlyArray<SessionHandle>,
+    moving: ReadonlyArray<Moving>,
+    subjects: ReadonlyArray<MovingSubject | undefined>
+  ): void {
+    for (const [i, each] of moving.entries()) {
+      try {
+        this.#postSockets([sessions[i]!], [each.take()])
+      } catch {
+        each.destroy()
+        subjects[i]?.unmoved()
       }
     }
   }

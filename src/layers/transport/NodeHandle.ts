@@ -12,6 +12,8 @@ type Addressed = "getpeername" | "getsockname"
 
 /** A connection's handle, as far as it is used. */
 export interface TcpHandle {
+  /** The number of its descriptor; negative where there is none, or it has gone to another thread. */
+  readonly fd: number
   readonly getpeername: (out: object) => number
   readonly getsockname: (out: object) => number
   readonly setNoDelay: (enable: boolean) => number
@@ -77,6 +79,13 @@ export const adopt = (socket: Net.Socket): void => {
   if (isObject(handle) && isFunction(handle, "asyncReset")) {
     Reflect.apply(Reflect.get(handle, "asyncReset"), handle, [socket])
   }
+}
+
+/** The number of a socket's descriptor; -1 where that is not told. */
+export const descriptorOf = (socket: Net.Socket): number => {
+  const handle: unknown = Reflect.get(socket, "_handle")
+  const descriptor: unknown = isObject(handle) ? Reflect.get(handle, "fd") : undefined
+  return typeof descriptor === "number" ? descriptor : -1
 }
 
 /** The socket below a TLS socket: an event of the server gives only the one above. */

@@ -32,6 +32,10 @@ class MovingHandle implements Moving {
     this.posted = handle
   }
 
+  get isHere(): boolean {
+    return this.posted.fd >= 0
+  }
+
   take(): Net.Socket {
     return this.#socket ??= NodeHandle.socketOf(this.posted)
   }
@@ -47,6 +51,11 @@ class MovingSocket implements Moving {
 
   constructor(socket: Net.Socket) {
     this.posted = socket
+  }
+
+  // a post that fails destroys it
+  get isHere(): boolean {
+    return !this.posted.destroyed
   }
 
   take(): Net.Socket {

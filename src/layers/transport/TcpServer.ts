@@ -11,12 +11,14 @@
  * before Node makes a socket of them. Where the runtime has no such handle, they are taken as sockets.
  */
 import * as Effect from "effect/Effect"
+import { constVoid } from "effect/Function"
 import type * as Scope from "effect/Scope"
 import * as Net from "node:net"
 import * as Util from "node:util"
 import * as Address from "../../domain/net/Address.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import type { Connection, TransportError, TransportListenOptions } from "../../services/Transport.ts"
+import * as Descriptors from "../system/Descriptors.ts"
 import * as InetErrors from "./InetErrors.ts"
 import * as NodeHandle from "./NodeHandle.ts"
 import { onread, readByEvents, TcpConnection } from "./TcpConnection.ts"
@@ -85,7 +87,14 @@ export const acceptAfterHandshakes = (
       ),
       (handshakes) => Effect.sync(() => handshakes.close())
     )
-    server.on("connection", (socket) => handshakes.take(socket))
+    const refuse = (socket: Net.Socket): void => {
+      socket.on("error", constVoid).resetAndDestroy()
+      options.listen.refused("no-descriptors")
+    }
+    server.on("connection", (socket) => {
+      if (Descriptors.isReserved(NodeHandle.descriptorOf(socket))) refuse(socket)
+      else handshakes.take(socket)
+    })
   })
 
 /** Why a listener's connections can't move to the threads of workers. */
@@ -109,13 +118,19 @@ export const acceptAll = (
   { onReading, reading }: AcceptOptions,
   connect: (accepted: Accepted) => Connection
 ): void => {
+  const take = (accepted: Accepted, descriptor: number): void => {
+    if (!Descriptors.isReserved(descriptor)) return listen.accept(connect(accepted))
+    listen.refused("no-descriptors")
+    if (!(accepted instanceof Net.Socket)) accepted.close()
+    else accepted.on("error", constVoid).destroy()
+  }
   const handle = NodeHandle.serverHandle(server)
   if (reading === "copy" || handle === undefined) {
-    server.on("connection", (socket) => listen.accept(connect(socket)))
+    server.on("connection", (socket) => take(socket, NodeHandle.descriptorOf(socket)))
     return onReading?.("copy")
   }
   handle.onconnection = (status, accepted) => {
-    if (status === 0 && accepted !== undefined) return listen.accept(connect(accepted))
+    if (status === 0 && accepted !== undefined) return take(accepted, accepted.fd)
     const code = status === 0 ? undefined : Util.getSystemErrorName(status)
     listen.acceptError(InetErrors.acceptError(code), code ?? "no connection")
   }

@@ -76,7 +76,7 @@ const movable = (inTls: boolean): MovableConnection => {
     take: () => {
       const taken = socket
       socket = undefined
-      return taken && { posted: taken, take: () => taken, destroy: () => taken.destroy() }
+      return taken && { posted: taken, take: () => taken, isHere: false, destroy: () => taken.destroy() }
     },
     abort: () => {
       socket?.destroy()

@@ -1,7 +1,7 @@
 /** What the host posts to a thread, and what the thread finds of it. */
 import { afterEach, assert, describe, it } from "@effect/vitest"
 import * as Net from "node:net"
-import { MessageChannel } from "node:worker_threads"
+import { MessageChannel, type MessagePort } from "node:worker_threads"
 import * as Segment from "../../../src/domain/memory/Segment.ts"
 import * as Handle from "../../../src/domain/state/Handle.ts"
 import { HandOverPort } from "../../../src/layers/stack/HandOver.ts"
@@ -54,13 +54,51 @@ describe("WorkerPort", () => {
       handOver.give({
         _tag: "Socket",
         session,
-        socket: { posted, take: () => new Net.Socket(), destroy: () => posted.close() }
+        socket: { posted, take: () => new Net.Socket(), isHere: false, destroy: () => posted.close() }
       })
     }
     assert.isUndefined(inlet.socket(sessions[0]!))
     handOver.flush()
     for (const session of [...sessions].reverse()) assert.isDefined(inlet.socket(session))
     assert.isUndefined(inlet.socket(sessions[0]!))
+  })
+
+  it("M14 a socket that lacks a descriptor for its move is broken and told of, and makes room for the others", () => {
+    const { handOver, inlet } = make()
+    const said: Array<string> = []
+    const sessions = [1, 2, 3].map((number) => Handle.make<Handle.SessionHandle>(number, 1))
+    const ports: Array<MessagePort> = []
+    let free = 0
+    for (const [i, session] of sessions.entries()) {
+      let here = true
+      handOver.give({
+        _tag: "Socket",
+        session,
+        socket: {
+          // a post that lacks a descriptor leaves the handle as it is: here it is another port each time
+          get posted() {
+            const { port1, port2 } = new MessageChannel()
+            ports.push(port2)
+            if (free > 0) here = false
+            return port1
+          },
+          take: () => new Net.Socket(),
+          get isHere() {
+            return here
+          },
+          destroy: () => {
+            said.push(`${i} broken`)
+            free++
+            here = false
+          }
+        },
+        subject: { unmoved: () => said.push(`${i} told`) }
+      })
+    }
+    handOver.flush()
+    assert.deepStrictEqual(said, ["0 broken", "0 told"])
+    for (const session of sessions) assert.isDefined(inlet.socket(session))
+    for (const port of ports) port.close()
   })
 
   it("what the host does not post is passed over", () => {
