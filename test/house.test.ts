@@ -26,7 +26,7 @@ const rooms: Readonly<Record<string, ReadonlyArray<string>>> = {
   "layers/Host.ts": ["layers/host", "layers/stack", "layers/stores", "layers/transport"],
   "layers/PlainHost.ts": ["layers/Host.ts", "layers/control", "layers/adapters"],
   "layers/testing": ["layers/Host.ts", "layers/host", "layers/stack", "layers/adapters", "layers/transport"],
-  "layers/cli": ["layers/control", "apps/proxy"],
+  "layers/cli": ["layers/control", "layers/system", "apps/proxy"],
   "apps/http.ts": ["layers/adapters"],
   "apps/proxy": []
 }
