@@ -2,7 +2,7 @@
  * What fifos are lent of a worker's memory, beyond the rings that they have of their own.
  *
  * **The rule** As long as more than half of the memory is free, a fifo is lent what it asks for. After that it is lent a
- * block only if it then holds no more than a 256th of what is free, or if the block is its first. So what is free
+ * block only if it then holds no more than a 4096th of what is free, or if the block is its first. So what is free
  * shrinks ever more slowly, whoever asks: a few fifos can't take all of it, and those that come later still find some.
  *
  * The host goes by this rule for rx fifos, the worker for tx fifos. The memory that sessions themselves need is not
@@ -11,7 +11,7 @@
 import { FIRST_BLOCK } from "./Fifo.ts"
 
 /** Once half of the memory is in use, the largest part of what is free that one fifo may hold, as a divisor. */
-export const SHARE = 256
+export const SHARE = 4096
 
 /**
  * Whether a fifo that is lent `held` bytes may be lent `bytes` more, where `used` bytes are in use and `free` bytes may

@@ -156,7 +156,8 @@ export class Arenas implements Blocks {
         index = segment
       }
     }
-    if (best === undefined) return undefined
+    // where not even this one has room, none has, and small memory must not cost much time
+    if (best === undefined || best.capacity - best.used < bytes) return undefined
     let offset = best.allocate(bytes)
     if (offset < 0) {
       // the room in one segment may be in pieces; another segment may have it in one piece
