@@ -173,6 +173,19 @@ export const ListenerOptions = Schema.Struct({
     description:
       "Time that a connection has for what is left to be sent, once it was given up, and a second more for each 16 KiB"
   }),
+  /**
+   * Time without a byte after which the system begins to probe whether the peer of a TCP connection is still there,
+   * with either placement: 1 s to 24 h, in whole seconds; 0, no probes. A peer that does not answer is lost, which ends
+   * its session with a reset.
+   */
+  keepAlive: number({
+    unit: "milliseconds",
+    min: SECOND,
+    max: 24 * HOUR,
+    default: 0,
+    zero: "no probes",
+    description: "Time without a byte after which the system probes whether the peer of a TCP connection is still there"
+  }),
   /** Time without a datagram after which a UDP session ends: 10 ms to 24 h; 1 min. */
   udpIdleTimeout: number({
     unit: "milliseconds",

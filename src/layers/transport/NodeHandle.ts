@@ -17,6 +17,8 @@ export interface TcpHandle {
   readonly getpeername: (out: object) => number
   readonly getsockname: (out: object) => number
   readonly setNoDelay: (enable: boolean) => number
+  /** The time before the first probe is in seconds. */
+  readonly setKeepAlive: (enable: boolean, initialDelay: number) => number
   readonly reset: (done: () => void) => number
   readonly close: () => void
 }
@@ -32,7 +34,9 @@ const isObject = (value: unknown): value is object => typeof value === "object" 
 
 export const isTcpHandle = (value: unknown): value is TcpHandle =>
   isObject(value)
-  && ["getpeername", "getsockname", "setNoDelay", "reset", "close"].every((name) => isFunction(value, name))
+  && ["getpeername", "getsockname", "setNoDelay", "setKeepAlive", "reset", "close"].every((name) =>
+    isFunction(value, name)
+  )
 
 const isServerHandle = (value: unknown): value is ServerHandle => isObject(value) && isFunction(value, "onconnection")
 

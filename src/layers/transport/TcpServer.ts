@@ -38,11 +38,13 @@ export interface AcceptOptions {
 /** A server that listens until the scope closes. What it accepts is paused. */
 export const listen = (
   endpoint: Endpoint.InetEndpoint,
-  { acceptError, backlog, ipv6Only }: TransportListenOptions
+  { acceptError, backlog, ipv6Only, listener: { keepAlive } }: TransportListenOptions
 ): Effect.Effect<Net.Server, TransportError, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.callback<Net.Server, TransportError>((resume) => {
-      const server = Net.createServer({ allowHalfOpen: true, pauseOnConnect: true })
+      // these are for connections that Node makes sockets of; see `probe` for the others
+      const probes = { keepAlive: keepAlive > 0, keepAliveInitialDelay: keepAlive }
+      const server = Net.createServer({ allowHalfOpen: true, pauseOnConnect: true, ...probes })
       const onError = (error: NodeJS.ErrnoException) => resume(Effect.fail(InetErrors.listenFailed(endpoint, error)))
       server.once("error", onError)
       server.listen({ host: endpoint.host, port: endpoint.port, backlog, ipv6Only }, () => {
@@ -137,6 +139,13 @@ export const acceptAll = (
   onReading?.("onread")
 }
 
+/** Has the system probe the peer of a connection that has stood still for `keepAlive` milliseconds. */
+const probe = (accepted: Accepted, keepAlive: number): void => {
+  if (keepAlive > 0 && !(accepted instanceof Net.Socket)) {
+    accepted.setKeepAlive(true, Math.max(1, Math.round(keepAlive / 1000)))
+  }
+}
+
 /** Takes the connections of a server of TCP: their bytes are read here, or they move. */
 export const acceptInet = (
   server: Net.Server,
@@ -149,12 +158,11 @@ export const acceptInet = (
   // where the listener has one address, its connections have it too
   const local = Endpoint.isAnyHost(bound.address) ? undefined : Address.pack(transport, bound.address, bound.port)
   const localUri = local === undefined ? undefined : Address.unpack(transport, local)
-  acceptAll(
-    server,
-    listen,
-    options,
-    listen.listener.placement === "transfer"
-      ? (accepted) => new TcpMovable.TcpMovable(accepted, transport, localUri)
-      : (accepted) => new TcpConnection(readable(accepted), listen.listener, local)
-  )
+  const moves = listen.listener.placement === "transfer"
+  acceptAll(server, listen, options, (accepted) => {
+    probe(accepted, listen.listener.keepAlive)
+    return moves
+      ? new TcpMovable.TcpMovable(accepted, transport, localUri)
+      : new TcpConnection(readable(accepted), listen.listener, local)
+  })
 }

@@ -5,6 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Crypto from "node:crypto"
+import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Util from "node:util"
 import * as Endpoint from "../../../src/domain/net/Endpoint.ts"
@@ -765,6 +766,27 @@ describe("TransportTcp", () => {
       yield* until("the peer's close", () => peer.closed)
       assert.isTrue(peer.broken)
     }).pipe(Effect.scoped, Effect.provide(TransportTcp.layer())))
+
+  /** Which timer the system runs for the host's end of a connection: `02` is that of the probes. */
+  const timerOf = ({ local, remote }: SharedConnection): string | undefined => {
+    const hex = (uri: string): string => inetOf(uri).port.toString(16).toUpperCase().padStart(4, "0")
+    return Fs.readFileSync("/proc/net/tcp", "utf8").split("\n").map((line) => line.trim().split(/\s+/))
+      .find((fields) => fields[1]?.endsWith(`:${hex(local)}`) === true && fields[2]?.endsWith(`:${hex(remote)}`))
+      ?.[5]?.slice(0, 2)
+  }
+
+  for (const reading of ["onread", "copy"] as const) {
+    it.live.skipIf(process.platform !== "linux")(
+      `peers are probed where that is asked for, reading by ${reading}`,
+      () =>
+        Effect.gen(function*() {
+          const asked = yield* accepted(tcpWorld({})(), { keepAlive: 60_000 })
+          const not = yield* accepted(tcpWorld({})())
+          assert.strictEqual(timerOf(asked.connection), "02")
+          assert.strictEqual(timerOf(not.connection), "00")
+        }).pipe(Effect.scoped, Effect.provide(TransportTcp.layer({ reading })))
+    )
+  }
 
   it.live("one whose peer pushes on takes little of it", () =>
     Effect.gen(function*() {
