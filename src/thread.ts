@@ -9,10 +9,10 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import { parentPort, workerData } from "node:worker_threads"
-import * as Thrown from "./domain/report/Thrown.ts"
 import * as AppModules from "./layers/adapters/node/AppModules.ts"
 import * as NodeListen from "./layers/adapters/node/NodeListen.ts"
 import { ServerTickets } from "./layers/adapters/node/ServerTickets.ts"
+import * as AppFailure from "./layers/stack/AppFailure.ts"
 import * as Bells from "./layers/stack/Bells.ts"
 import { type ThreadData, ThreadInlet, type ThreadStatus } from "./layers/stack/WorkerPort.ts"
 import * as TcpMovable from "./layers/transport/TcpMovable.ts"
@@ -60,7 +60,7 @@ const failed = (cause: Cause.Cause<unknown>): Effect.Effect<void> => {
     : status({
       _tag: "Failed",
       reason: "ModuleFailed",
-      detail: `the application failed: ${Thrown.sentenceOf(error)}`
+      detail: AppFailure.sentenceOfApp(error)
     })
 }
 

@@ -18,6 +18,7 @@ import type { SessionRules } from "../../services/SessionRules.ts"
 import * as ControlPath from "../control/ControlPath.ts"
 import * as ControlServer from "../control/ControlServer.ts"
 import * as Descriptors from "../system/Descriptors.ts"
+import * as Complaint from "./Complaint.ts"
 import * as Setting from "./Setting.ts"
 import * as Settings from "./Settings.ts"
 import { Signals } from "./Signals.ts"
@@ -31,6 +32,13 @@ export class NoModule extends Schema.TaggedError<NoModule>()("NoModule", {
 }) {
   override get message(): string {
     return `app module ${this.path} ${this.exists ? "is not a file" : "does not exist"}`
+  }
+}
+
+/** The application could not be attached. */
+export class NotAttached extends Schema.TaggedError<NotAttached>()("NotAttached", { detail: Schema.String }) {
+  override get message(): string {
+    return this.detail
   }
 }
 
@@ -90,7 +98,9 @@ const start = Effect.fnUntraced(function*(
   yield* Layer.build(ControlServer.layer(control))
   const { pairs } = settings
   const hangup = pairs.length === 0 ? undefined : yield* (yield* Signals).hangup
-  const application = yield* sessions.attach(settings.options, { _tag: "Url", url }, extras)
+  const application = yield* sessions.attach(settings.options, { _tag: "Url", url }, extras).pipe(
+    Effect.mapError((error) => new NotAttached({ detail: Complaint.ofAttach(error, settings.decoded) }))
+  )
   if (hangup !== undefined) yield* Effect.forkScoped(reload(application.handle, pairs, hangup))
   const { apps } = yield* sessions.report
   const listeners = apps.find(({ index }) => index === application.index)?.listeners ?? []

@@ -9,7 +9,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
-import * as Thrown from "../../domain/report/Thrown.ts"
 import { type AppModule, AppWorker, WorkerExit } from "../../services/AppWorker.ts"
 import type { Link } from "../../services/Attachment.ts"
 import type { MessageQueue } from "../../services/MessageQueue.ts"
@@ -20,6 +19,7 @@ import * as AppModules from "../adapters/node/AppModules.ts"
 import * as SessionsService from "../worker/SessionsService.ts"
 import type * as WorkerPlace from "../worker/WorkerPlace.ts"
 import { WorkerTls } from "../worker/WorkerTls.ts"
+import * as AppFailure from "./AppFailure.ts"
 import * as Bells from "./Bells.ts"
 import { WorkerChannel } from "./WorkerChannel.ts"
 import * as WorkerStart from "./WorkerStart.ts"
@@ -47,7 +47,7 @@ const crashed = (cause: Cause.Cause<unknown>): WorkerExit => {
   const error = Cause.squash(cause)
   return error instanceof WorkerExit
     ? error
-    : new WorkerExit({ reason: "ModuleFailed", detail: `the application failed: ${Thrown.sentenceOf(error)}` })
+    : new WorkerExit({ reason: "ModuleFailed", detail: AppFailure.sentenceOfApp(error) })
 }
 
 /**

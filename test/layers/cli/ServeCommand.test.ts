@@ -58,6 +58,26 @@ describe("sluice serve refuses", () => {
       yield* Cli.fails(["serve", "--config", file], { code: 2, says })
     }))
 
+  it.live("what can't be attached, in one sentence, with the setting to change", () =>
+    Effect.gen(function*() {
+      const one = [echo, "--workers", "1"]
+      yield* Cli.fails(["serve", ...one, "--listen", "tls://127.0.0.1:0"], {
+        code: 1,
+        says: "can't listen on tls://127.0.0.1:0: the application has no certificate; give it one (certificates, or "
+          + "--tls-cert and --tls-key) before it listens (--listen)"
+      })
+      yield* Cli.fails(["serve", ...one, "--namespace", "blue"], {
+        code: 1,
+        says: "--namespace: no namespace \"blue\"; this host has \"default\" and no other, so leave it out"
+      })
+      yield* Cli.fails(["serve", ...one], {
+        code: 1,
+        says:
+          "SLUICE_SECRET, or secret in the configuration file: wrong secret for namespace \"default\"; leave it out if "
+          + "it has none"
+      }, { env: { SLUICE_SECRET: "hush" } })
+    }))
+
   it.live("a module that does not exist, or is no file", () =>
     Effect.gen(function*() {
       yield* Cli.fails(["serve", "./none.ts"], { code: 1, says: "app module ./none.ts does not exist" })
@@ -91,7 +111,8 @@ describe("sluice serve refuses", () => {
       const control = Path.join(yield* TempDirectory.make, "control.sock")
       yield* Cli.fails(["serve", echo, "--listen", uri, "--control", control], {
         code: 1,
-        says: new RegExp(`can't listen on ${uri}: another program listens there`)
+        says:
+          `can't listen on ${uri}: another program listens there; choose another port, or port 0 for a free one (--listen)`
       })
       assert.isFalse(Fs.existsSync(control))
     }))
