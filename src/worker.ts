@@ -10,6 +10,7 @@ export * as SessionHttpServer from "./layers/adapters/effect/SessionHttpServer.t
 export * as SessionSocket from "./layers/adapters/effect/SessionSocket.ts"
 export * as SessionSocketServer from "./layers/adapters/effect/SessionSocketServer.ts"
 export * as PlainWorker from "./layers/adapters/node/PlainWorker.ts"
+export { sessionOf } from "./layers/adapters/node/SessionDuplex.ts"
 export * as SessionDuplex from "./layers/adapters/node/SessionDuplex.ts"
 export * as SessionDatagrams from "./layers/worker/SessionDatagrams.ts"
 export * as Sessions from "./services/Sessions.ts"

@@ -19,11 +19,10 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Http from "node:http"
 import { pipeline } from "node:stream"
-import type { Duplex } from "node:stream"
 import { threadId } from "node:worker_threads"
 import * as Handle from "../domain/state/Handle.ts"
 import { serve } from "../layers/adapters/effect/SessionHttpServer.ts"
-import { SessionDuplex } from "../layers/adapters/node/SessionDuplex.ts"
+import * as SessionDuplex from "../layers/adapters/node/SessionDuplex.ts"
 import { type ListenFailed, Sessions, type WorkerInfo } from "../services/Sessions.ts"
 
 const MAX_BYTES = 2 ** 40
@@ -76,12 +75,11 @@ const greet = ({ response, worker }: Asked): void =>
   )
 
 const whoami = ({ request, response, worker }: Asked): void => {
-  const connection: Duplex = request.socket
+  const session = SessionDuplex.sessionOf(request.socket)
   const said = {
     app: worker.app,
     worker: worker.worker,
-    // a connection that has moved to this worker is a socket, which knows of no session
-    session: connection instanceof SessionDuplex ? Handle.format(connection.session.handle) : null,
+    session: session === undefined ? null : Handle.format(session.handle),
     pid: process.pid,
     thread: threadId
   }

@@ -58,7 +58,7 @@ describe("the default application", () => {
     assert.deepStrictEqual(JSON.parse((await ask(agent, "/whoami")).body.toString()), { ...said, session: "1.1" })
   })
 
-  it.live("GET /whoami knows of no session where the connection has moved to the worker", () =>
+  it.live("GET /whoami knows of no session for a socket that belongs to none", () =>
     Effect.scoped(Effect.gen(function*() {
       const net = SessionPair.makeNet({ endpoints: [endpoint] })
       let accept = (_: Session): void => {}

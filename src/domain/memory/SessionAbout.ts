@@ -17,7 +17,12 @@ export const TlsPeer = Schema.Struct({
   serial: Schema.String,
   /** Milliseconds since the epoch. */
   validFrom: Schema.Finite,
-  validTo: Schema.Finite
+  validTo: Schema.Finite,
+  /**
+   * The certificate, and those above it as far as the peer has shown them: DER, in base64. Issuers that would make it
+   * too long are left out, from the last one on, and so is a certificate that is too long by itself.
+   */
+  chain: Schema.optional(Schema.Array(Schema.String))
 })
 export type TlsPeer = typeof TlsPeer.Type
 
@@ -28,6 +33,8 @@ export const SessionAbout = Schema.Struct({
     /** `"TLSv1.3"`, and the cipher's standard name. */
     protocol: Schema.String,
     cipher: Schema.String,
+    /** What OpenSSL calls the cipher, and the version of TLS that brought it: `"ECDHE-RSA-AES128-GCM-SHA256"`. */
+    openssl: Schema.optional(Schema.Struct({ name: Schema.String, version: Schema.String })),
     /** The protocol that both ends agreed on (ALPN). */
     alpn: Schema.optional(Schema.String),
     /** The name that the client asked for (SNI). */
@@ -48,6 +55,8 @@ export const SessionAbout = Schema.Struct({
 })
 export type SessionAbout = typeof SessionAbout.Type
 
+type Tls = NonNullable<SessionAbout["tls"]>
+
 /** The most bytes that it may take on its way. */
 const LONGEST = 16_384
 
@@ -56,16 +65,23 @@ const decoder = new TextDecoder()
 /** For the many sessions about which nothing else is known. */
 export const nothing: SessionAbout = {}
 
-/** `undefined` when there is nothing to say. What would be too long leaves out the peer's certificate. */
+/** The same, with one certificate less, or without what is known of the peer. */
+const shorter = ({ peer, ...tls }: Tls): Tls => {
+  if (peer?.chain === undefined) return tls
+  const { chain, ...rest } = peer
+  return { ...tls, peer: chain.length > 1 ? { ...rest, chain: chain.slice(0, -1) } : rest }
+}
+
+/** `undefined` when there is nothing to say. What would be too long leaves out certificates, then the peer's names. */
 export const encode = (about: SessionAbout | undefined): Uint8Array | undefined => {
   if (about === undefined) return undefined
   const bytes = Buffer.from(JSON.stringify(about))
-  if (bytes.length <= LONGEST || about.tls === undefined) return bytes
-  const { peer: _, ...tls } = about.tls
-  return Buffer.from(JSON.stringify({ ...about, tls }))
+  return bytes.length > LONGEST && about.tls?.peer !== undefined ? encode({ ...about, tls: shorter(about.tls) }) : bytes
 }
 
-/** Reads what the host has written. */
+const read = Schema.decodeUnknownSync(Schema.fromJsonString(SessionAbout))
+
+/** Reads what the host has written; throws when it is not that. */
 export const decode = (bytes: Uint8Array): SessionAbout =>
   // shared memory can't be decoded in place
-  bytes.length === 0 ? nothing : JSON.parse(decoder.decode(new Uint8Array(bytes))) as SessionAbout
+  bytes.length === 0 ? nothing : read(decoder.decode(new Uint8Array(bytes)))

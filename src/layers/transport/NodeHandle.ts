@@ -6,7 +6,7 @@
  * taken as sockets, read by `data` events, asked for their addresses as sockets, and moved as sockets.
  */
 import * as Net from "node:net"
-import type * as Tls from "node:tls"
+import type { Duplex } from "node:stream"
 
 type Addressed = "getpeername" | "getsockname"
 
@@ -93,7 +93,7 @@ export const descriptorOf = (socket: Net.Socket): number => {
 }
 
 /** The socket below a TLS socket: an event of the server gives only the one above. */
-export const below = (socket: Tls.TLSSocket): Net.Socket | undefined => {
+export const below = (socket: Duplex): Net.Socket | undefined => {
   const parent: unknown = Reflect.get(socket, "_parent")
   return parent instanceof Net.Socket ? parent : undefined
 }

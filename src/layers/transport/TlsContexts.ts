@@ -155,6 +155,21 @@ export class Acceptor {
   }
 }
 
+/** The most certificates of a chain that are looked at. */
+const MOST_ISSUERS = 10
+
+const chainOf = (leaf: Crypto.X509Certificate): ReadonlyArray<string> => {
+  const chain: Array<string> = []
+  let at: Crypto.X509Certificate | undefined = leaf
+  for (; at !== undefined && chain.length < MOST_ISSUERS; at = at.issuerCertificate) {
+    const der = at.raw.toString("base64")
+    // a root has issued itself
+    if (der === chain.at(-1)) break
+    chain.push(der)
+  }
+  return chain
+}
+
 const peerOf = (certificate: Crypto.X509Certificate): TlsPeer => ({
   subject: Certificate.nameOf(certificate.subject),
   issuer: Certificate.nameOf(certificate.issuer),
@@ -162,18 +177,21 @@ const peerOf = (certificate: Crypto.X509Certificate): TlsPeer => ({
   fingerprint256: certificate.fingerprint256,
   serial: certificate.serialNumber,
   validFrom: certificate.validFromDate.getTime(),
-  validTo: certificate.validToDate.getTime()
+  validTo: certificate.validToDate.getTime(),
+  chain: chainOf(certificate)
 })
 
 /** What is known of the peer of a TLS socket whose handshake is complete, on either side. */
 export const aboutOf = (socket: Tls.TLSSocket): NonNullable<SessionAbout["tls"]> => {
   const certificate = socket.getPeerX509Certificate()
   const { alpnProtocol, authorizationError } = socket
+  const { name, standardName, version } = socket.getCipher()
   // on the client's side it is `false` when there is none
   const serverName = (socket as { readonly servername?: string | false | null }).servername
   return {
     protocol: socket.getProtocol() ?? "",
-    cipher: socket.getCipher().standardName,
+    cipher: standardName,
+    openssl: { name, version },
     ...(typeof alpnProtocol === "string" && { alpn: alpnProtocol }),
     ...(typeof serverName === "string" && serverName !== "" && { serverName }),
     resumed: socket.isSessionReused(),

@@ -36,26 +36,27 @@ export interface SocketOwner {
   readonly gone: (session: SocketSession) => void
 }
 
-const owner = Symbol("session")
+/** Under which a socket has its session. Registered, so that it is the same one wherever this package is loaded from. */
+export const sessionKey = Symbol.for("sluice/session")
 
 interface OwnedStream extends SocketStream {
-  [owner]?: SocketSession | undefined
+  [sessionKey]?: SocketSession | undefined
 }
 
 function onData(this: OwnedStream, bytes: Uint8Array): void {
-  this[owner]?.onData(bytes)
+  this[sessionKey]?.onData(bytes)
 }
 
 function onEnd(this: OwnedStream): void {
-  this[owner]?.onEnd()
+  this[sessionKey]?.onEnd()
 }
 
 function onError(this: OwnedStream, error: Error): void {
-  this[owner]?.onError(error)
+  this[sessionKey]?.onError(error)
 }
 
 function onClose(this: OwnedStream): void {
-  this[owner]?.onClose()
+  this[sessionKey]?.onClose()
 }
 
 const sayReadable = (session: SocketSession): void => session.handler?.readable?.(session)
@@ -112,7 +113,7 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver {
     this.remote = remote
     this.local = local
     this.about = about
-    this.#stream[owner] = this
+    this.#stream[sessionKey] = this
     stream.on("error", onError)
     stream.on("close", onClose)
   }
@@ -365,7 +366,7 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver {
     this.reset ??= "the worker was detached"
     this.#forget()
     this.#gone = true
-    this.#stream[owner] = undefined
+    this.#stream[sessionKey] = undefined
     this.#stream.on("error", constVoid)
     SocketEnd.resetNow(this.#stream, this.#below)
     if (!this.#taken) this.handler?.closed?.(this, this.reset)

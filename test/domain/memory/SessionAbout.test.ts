@@ -26,6 +26,22 @@ describe("SessionAbout", () => {
     assert.strictEqual(SessionAbout.decode(new Uint8Array(0)), SessionAbout.nothing)
   })
 
+  it("certificates that would make it too long are left out, from the last one on", () => {
+    const der = "A".repeat(5000)
+    const about = { tls: { ...tls, peer: { ...peer, chain: [der, der, der, der] } } }
+    const text = SessionAbout.encode(about)!
+    assert.isAtMost(text.length, 16_384)
+    assert.deepStrictEqual(SessionAbout.decode(text).tls?.peer?.chain, [der, der, der])
+    const long = { tls: { ...tls, peer: { ...peer, chain: ["A".repeat(20_000), der] } } }
+    assert.deepStrictEqual(SessionAbout.decode(SessionAbout.encode(long)!), { tls: { ...tls, peer } })
+  })
+
+  it("what the host has not written is not read", () => {
+    for (const text of ["{", "[]", `{"tls":{"authorized":"yes"}}`]) {
+      assert.throws(() => SessionAbout.decode(Buffer.from(text)))
+    }
+  })
+
   it("a certificate that would make it too long is left out", () => {
     const text = SessionAbout.encode({ tls: { ...tls, peer: { ...peer, names: "DNS:x, ".repeat(4000) } } })!
     assert.isBelow(text.length, 16_384)

@@ -124,8 +124,9 @@ describe("TransportTls", () => {
           const { about, connection } = yield* connected(at, { maxVersion: version, servername: "chain.test" })
           assert.match(connection.remote, /^tls:\/\/127\.0\.0\.1:\d+$/)
           assert.strictEqual(connection.local, `tls://127.0.0.1:${at.port}`)
-          const { cipher, ...tls } = about.tls!
+          const { cipher, openssl, ...tls } = about.tls!
           assert.match(cipher, /^TLS_/)
+          assert.match(openssl!.version, /^TLSv1/)
           assert.deepStrictEqual(tls, {
             protocol: version,
             serverName: "chain.test",

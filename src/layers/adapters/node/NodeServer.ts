@@ -26,6 +26,7 @@ import * as Diagnostics from "node:diagnostics_channel"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import * as Net from "node:net"
+import * as Tls from "node:tls"
 import * as Endpoint from "../../../domain/net/Endpoint.ts"
 import * as OwnScope from "../../../services/OwnScope.ts"
 import {
@@ -297,7 +298,9 @@ export class NodeServer implements Part {
     server._connections++
     Object.assign(connection, { server, _server: server })
     if (this.stopping) this.#look()
-    this.#say("connection", connection)
+    // a server that would do the handshake itself is given what it has after one
+    const isSecure = session.about.tls !== undefined && server instanceof Tls.Server
+    this.#say(isSecure ? "secureConnection" : "connection", connection)
     if (served.hasSubscribers) served.publish({ socket: connection })
   }
 

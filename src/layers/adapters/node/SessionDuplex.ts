@@ -7,9 +7,13 @@
  * @since 0.1.0
  */
 import type * as Net from "node:net"
+import type { Duplex } from "node:stream"
 import type { Session } from "../../../services/Sessions.ts"
+import * as NodeHandle from "../../transport/NodeHandle.ts"
+import { sessionKey } from "../../worker/SocketSession.ts"
 import * as JsStream from "./JsStream.ts"
 import { SessionStream } from "./SessionStream.ts"
+import * as TlsMembers from "./TlsMembers.ts"
 
 export { lost } from "./SessionStream.ts"
 
@@ -39,6 +43,8 @@ export interface SessionDuplexOptions {
  * - It owns the session: it sets the handler, and `destroy` takes it away and gives the session up.
  * - `destroy` closes the connection in order, so that the peer reads an end after all that was written, in the time
  *   that `Session.close` says.
+ * - Where TLS of its connection ended in the host, it has the members of `tls.TLSSocket`: `encrypted`, `authorized`,
+ *   `getPeerCertificate` and so on, as far as {@link Session.about} has the answers.
  * - A reset ends the stream with `ECONNRESET`, after the bytes that the reader takes at once.
  *
  * **Gotchas**
@@ -50,14 +56,18 @@ export interface SessionDuplexOptions {
  */
 export class SessionDuplex extends JsStream.Socket {
   readonly session: Session
+  readonly [sessionKey]: Session
   readonly #stream: SessionStream
 
   constructor(session: Session, options?: SessionDuplexOptions) {
     const handle = new SessionStream(session)
     super({ allowHalfOpen: true, ...options, handle })
     this.session = session
+    this[sessionKey] = session
     this.#stream = handle
     handle.socket = this
+    const { tls } = session.about
+    if (tls !== undefined) TlsMembers.give(this, tls)
   }
 
   /** Most writes fit, and are done here. What does not fit is left to Node, which asks the handle. */
@@ -110,4 +120,23 @@ export const fromSession = (session: Session, options?: SessionDuplexOptions): N
   Reflect.set(socket, "readableFlowing", null)
   socket.read(0)
   return socket
+}
+
+/**
+ * The session of a socket that a server was given, or made of it: in either placement, below TLS, and for HTTP/2, whose
+ * `request.socket` and `session.socket` stand for it. `undefined` for any other socket.
+ *
+ * **When to use**
+ *
+ * In a program that is written for Node, to find out about a connection: its handle in `sluice show sessions`, the proxy
+ * that it came through ({@link Session.about}). The socket remains what reads and writes.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const sessionOf = (socket: Duplex): Session | undefined => {
+  // what HTTP/2 has for a socket answers when it is asked for a member, and not whether it has one
+  const session: Session | undefined = Reflect.get(socket, sessionKey)
+  const below = session === undefined ? NodeHandle.below(socket) : undefined
+  return below === undefined ? session : sessionOf(below)
 }
