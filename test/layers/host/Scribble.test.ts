@@ -202,11 +202,13 @@ const options = {
 } as const
 
 /** Connects from an application of its own, so that a session with it is cut-through. */
-const connecting = Effect.fnUntraced(function*(host: SessionLayer["Service"]) {
+const connecting = (host: SessionLayer["Service"]) => {
   const client = new Actor()
-  yield* host.attach(optionsOf({ name: "client", listen: [], scope: { local: true } }), client.module)
-  return Effect.map(client.run().sessions.connect(service), overSession)
-})
+  return Effect.map(
+    host.attach(optionsOf({ name: "client", listen: [], scope: { local: true } }), client.module),
+    () => Effect.map(client.run().sessions.connect(service), overSession)
+  )
+}
 
 /** Each fault of a worker would be a line. */
 const quiet = Effect.provideService(References.MinimumLogLevel, "None")
