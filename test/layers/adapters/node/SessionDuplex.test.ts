@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import { AsyncLocalStorage } from "node:async_hooks"
 import * as Crypto from "node:crypto"
 import { once } from "node:events"
+import * as Http from "node:http"
 import { finished, pipeline, Readable, Transform, Writable } from "node:stream"
 import * as Streams from "node:stream/promises"
 import { SessionDuplex, type SessionDuplexOptions } from "../../../../src/layers/adapters/node/SessionDuplex.ts"
@@ -342,6 +344,56 @@ describe("SessionDuplex", () => {
       await settled()
       assert.deepStrictEqual(events, ["write ECANCELED", "buffered ECANCELED", "close"])
     })
+  })
+
+  describe("edges that come together", () => {
+    it("are a turn apart, with the ticks between that Node's libraries count on", async () => {
+      const { duplex, peer } = one(8)
+      const events: Array<string> = []
+      const note = (event: string) => {
+        events.push(event)
+        process.nextTick(() => events.push(`tick after ${event}`))
+        queueMicrotask(() => events.push(`microtask after ${event}`))
+      }
+      duplex.on("data", (bytes) => note(`data ${bytes}`))
+      duplex.on("end", () => note("end"))
+      duplex.write("0123456789", () => note("written"))
+      await settled()
+      // room for what waits, bytes and the end, all at once
+      peer.read()
+      peer.write(Buffer.from("last"))
+      peer.end()
+      await settled()
+      const after = (event: string) => [event, `tick after ${event}`, `microtask after ${event}`]
+      assert.deepStrictEqual(events, [...after("written"), ...after("data last"), ...after("end")])
+      duplex.destroy()
+    })
+
+    it("leave a request that came with its client's end its answer", async () => {
+      for (const turns of [0, 1, 2]) {
+        const { client, server } = SessionPair.make()
+        const http = Http.createServer((request, response) => {
+          request.resume().on("end", () => {
+            let answer = (): void => void response.end("answer")
+            for (let i = 0; i < turns; i++) answer = ((next) => () => queueMicrotask(next))(answer)
+            answer()
+          })
+        })
+        http.emit("connection", new SessionDuplex(server))
+        client.write(Buffer.from("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"))
+        client.end()
+        await settled()
+        assert.match(drained(client), /^HTTP\/1\.1 200 OK[^]*answer$/)
+      }
+    })
+  })
+
+  it("closes in its session's context, whoever destroys it", async () => {
+    const store = new AsyncLocalStorage<string>()
+    const { duplex } = store.run("session", () => one())
+    const closed = new Promise((resolve) => duplex.on("close", () => resolve(store.getStore())))
+    store.run("another's", () => duplex.destroy())
+    assert.strictEqual(await closed, "session")
   })
 
   describe("breaks", () => {
