@@ -6,8 +6,12 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Runtime from "effect/Runtime"
 import * as Stdio from "effect/Stdio"
+import { setSourceMapsSupport } from "node:module"
 import * as Sluice from "./layers/cli/Sluice.ts"
 import * as Host from "./layers/Host.ts"
+
+// the errors of an application on the host's own loop name the lines of its sources, too
+setSourceMapsSupport(true)
 
 const main = Effect.flatMap(Stdio.Stdio, ({ args }) => args).pipe(
   Effect.flatMap(Sluice.run(Host.layer)),

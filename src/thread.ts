@@ -8,10 +8,14 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import { setSourceMapsSupport } from "node:module"
 import { parentPort, workerData } from "node:worker_threads"
+import * as Notice from "./domain/report/Notice.ts"
+import * as Thrown from "./domain/report/Thrown.ts"
 import * as AppModules from "./layers/adapters/node/AppModules.ts"
 import * as NodeListen from "./layers/adapters/node/NodeListen.ts"
 import { ServerTickets } from "./layers/adapters/node/ServerTickets.ts"
+import { NoticeLog } from "./layers/log/NoticeLog.ts"
 import * as AppFailure from "./layers/stack/AppFailure.ts"
 import * as Bells from "./layers/stack/Bells.ts"
 import { type ThreadData, ThreadInlet, type ThreadStatus } from "./layers/stack/WorkerPort.ts"
@@ -55,18 +59,28 @@ const status = (message: ThreadStatus): Effect.Effect<void> => Effect.sync(() =>
 
 const failed = (cause: Cause.Cause<unknown>): Effect.Effect<void> => {
   const error = Cause.squash(cause)
-  return error instanceof WorkerExit
-    ? status({ _tag: "Failed", reason: error.reason, detail: error.detail })
-    : status({
-      _tag: "Failed",
-      reason: "ModuleFailed",
-      detail: AppFailure.sentenceOfApp(error)
-    })
+  const { detail, reason, trace } = error instanceof WorkerExit
+    ? error
+    : AppFailure.exitOf(cause)
+  return status({ _tag: "Failed", reason, detail, ...(trace === undefined ? {} : { trace }) })
 }
+
+// the errors of what was compiled or bundled name the lines of its sources
+setSourceMapsSupport(true)
+
+// whatever calls `process.exit` is on the stack of this listener
+process.once("exit", () => {
+  const error = new Error("process.exit was called")
+  const [, frames] = /process\.exit \([^\n]*\n([^]*)/.exec(error.stack ?? "") ?? []
+  if (frames === undefined) return
+  error.stack = `${error.message}\n${frames}`
+  const { stack } = Thrown.of(error)
+  if (stack !== undefined) parentPort!.postMessage({ _tag: "Leaving", trace: stack } satisfies ThreadStatus)
+})
 
 const run = Effect.gen(function*() {
   const stop = yield* Deferred.make<void, WorkerExit>()
-  const logError = Effect.runForkWith(yield* Effect.context<never>())
+  const notices = yield* NoticeLog.make
   const { loop, sessions } = yield* SessionsService.make(start, {
     doorbell: Bells.ofPort(port),
     receive: (segment) => inlet.segment(segment),
@@ -77,7 +91,7 @@ const run = Effect.gen(function*() {
     spin: SPIN,
     every,
     stop: () => void Deferred.doneUnsafe(stop, Effect.void),
-    report: (error) => void logError(Effect.logError("an application's session handler threw", error)),
+    report: (error) => notices.tell(Notice.handlerThrew(start.info, Thrown.of(error))),
     fault: (detail) => {
       // at once: the application may take its time to end
       parentPort!.postMessage({ _tag: "Failed", reason: "Crashed", detail } satisfies ThreadStatus)

@@ -20,8 +20,8 @@ const rooms: Readonly<Record<string, ReadonlyArray<string>>> = {
   "layers/stores": [],
   "layers/control": ["layers/system"],
   "layers/worker": ["layers/transport"],
-  "layers/adapters": ["layers/worker", "layers/transport"],
-  "layers/stack": ["layers/adapters", "layers/worker", "layers/transport"],
+  "layers/adapters": ["layers/log", "layers/worker", "layers/transport"],
+  "layers/stack": ["layers/log", "layers/adapters", "layers/worker", "layers/transport"],
   "layers/host": ["layers/log", "layers/stack", "layers/adapters", "layers/worker", "layers/transport"],
   "layers/Host.ts": ["layers/host", "layers/stack", "layers/stores", "layers/transport"],
   "layers/PlainHost.ts": ["layers/Host.ts", "layers/control", "layers/adapters"],
@@ -41,6 +41,7 @@ const domain = ["state", "net", "memory", "options", "report", "admission"]
 const pure = new Set([
   "effect/Brand",
   "effect/ByteSize",
+  "effect/Cause",
   "effect/Duration",
   "effect/Effect",
   "effect/Formatter",
@@ -56,6 +57,7 @@ const pure = new Set([
   "effect/net/NetAddress",
   "node:crypto",
   "node:net",
+  "node:util",
   "node:util/types"
 ])
 

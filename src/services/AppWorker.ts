@@ -63,11 +63,26 @@ export class WorkerExit extends Schema.TaggedError<WorkerExit>()("WorkerExit", {
     "Exited"
   ]),
   detail: Schema.String,
+  /** Where the application failed: a stack with many lines, bounded, and written by whoever wrote the application. */
+  trace: Schema.optionalKey(Schema.String),
   /** With `LayerFailed`: which layer of the worker's stack could not be built. */
   layer: Schema.optionalKey(StackLayer)
 }) {
   override get message(): string {
     return this.detail
+  }
+
+  /** The end of a worker by something that was thrown, as `Thrown` tells it. */
+  static of(
+    reason: WorkerExit["reason"],
+    what: string,
+    { sentence, stack }: { readonly sentence?: string; readonly stack: string | undefined }
+  ): WorkerExit {
+    return new WorkerExit({
+      reason,
+      detail: sentence === undefined ? what : `${what}: ${sentence}`,
+      ...(stack === undefined ? {} : { trace: stack })
+    })
   }
 }
 

@@ -61,6 +61,8 @@ export class AlreadyAttached extends Schema.TaggedError<AlreadyAttached>()("Alre
 export class WorkerFailed extends Schema.TaggedError<WorkerFailed>()("WorkerFailed", {
   worker: Schema.Int,
   detail: Schema.String,
+  /** Where the application failed, as a stack with many lines. */
+  trace: Schema.optionalKey(Schema.String),
   /** The layer of the worker's stack that could not be built, if that is the reason. */
   layer: Schema.optionalKey(StackLayer)
 }) {

@@ -19,6 +19,7 @@ export const worker = (changes: Partial<Report.WorkerReport> = {}): Report.Worke
   sessions: 0,
   restarts: 0,
   lastFailure: null,
+  lastFailureStack: null,
   queue: { index: { used: 0, size: 2048 }, io: { used: 0, size: 2048 }, control: { used: 0, size: 512 } },
   postponed: { now: 0, bytes: 0, highest: 0 },
   timesCongested: 0,

@@ -7,6 +7,7 @@
  * peers send. `NoticeLog` writes the notices, with application and worker as annotations.
  */
 import type * as Ledger from "../state/Ledger.ts"
+import type * as Thrown from "./Thrown.ts"
 
 /** Milliseconds between two lines of one kind. */
 export const INTERVAL = 10_000
@@ -124,12 +125,23 @@ export const workerResponds = (worker: NoticeWorker, after: number): Notice => (
 })
 
 /** A handler of the application threw when it was given a session, or an event of one. */
-export const handlerThrew = (worker: NoticeWorker, sentence: string, stack: string | undefined): Notice => ({
-  ...worker,
+export const handlerThrew = ({ app, worker }: NoticeWorker, { sentence, stack }: Thrown.Trouble): Notice => ({
+  app,
+  worker,
   level: "Error",
   text: `an application's session handler threw: ${sentence}`,
   stack,
-  kind: `handler-threw ${worker.app} ${worker.worker}`
+  kind: `handler-threw ${app} ${worker}`
+})
+
+/** A handler of HTTP requests failed; the client got status 500. */
+export const requestFailed = ({ app, worker }: NoticeWorker, { sentence, stack }: Thrown.Trouble): Notice => ({
+  app,
+  worker,
+  level: "Error",
+  text: `a request handler failed: ${sentence}`,
+  stack,
+  kind: `request-failed ${app} ${worker}`
 })
 
 // ---- listeners

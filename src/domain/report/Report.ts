@@ -99,6 +99,8 @@ export const WorkerReport = Schema.Struct({
   restarts: Count,
   /** Why the worker last went away, if it did. */
   lastFailure: Schema.NullOr(Schema.String),
+  /** Where in the application that was: a stack with many lines, as the application's thread gave it. */
+  lastFailureStack: Schema.NullOr(Schema.String),
   queue: Schema.Struct({ index: Depth, io: Depth, control: Depth }),
   postponed: Schema.Struct({ now: Count, bytes: Count, highest: Count }),
   timesCongested: Count,

@@ -5,6 +5,7 @@
  * take. The plain form fits the terminal, the verbose form cuts nothing.
  */
 import type * as Report from "../../domain/report/Report.ts"
+import * as Visible from "../../domain/report/Visible.ts"
 import * as ShowListeners from "./ShowListeners.ts"
 import { type Column, details, indented, type Look, sections, table, within } from "./Table.ts"
 import { moment, orNone, plural, printable, size, time } from "./Words.ts"
@@ -88,7 +89,8 @@ const workerDetails = (worker: Report.WorkerReport): Array<string> => {
     ],
     ["memory", `${worker.memory}; ${plural(worker.sessionsRefused, "session")} found none`]
   ]
-  return details(`Worker ${worker.handle}`, rows)
+  const stack = worker.lastFailureStack === null ? [] : indented(["", ...Visible.lines(worker.lastFailureStack)])
+  return [...details(`Worker ${worker.handle}`, rows), ...stack]
 }
 
 /** A worker that is short of memory says so in the plain form too: its sessions are slowed down, or it takes no more. */

@@ -18,6 +18,8 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import { version } from "../../domain/report/Version.ts"
+import * as Visible from "../../domain/report/Visible.ts"
+import { WorkerFailed } from "../../services/SessionLayer.ts"
 import * as AppCommand from "./AppCommand.ts"
 import * as DenyCommand from "./DenyCommand.ts"
 import * as HelpText from "./HelpText.ts"
@@ -82,6 +84,14 @@ interface Told {
   readonly message: string
 }
 
+/** The stack of the application whose failure the error is about, if it is about one. */
+const traceOf = (error: Told): string | undefined => {
+  const reason = "reason" in error ? error.reason : error
+  return reason instanceof WorkerFailed ? reason.trace : undefined
+}
+
+const shown = (stack: string): string => Visible.lines(stack).map((line) => `  ${line}`).join("\n")
+
 /** Says what went wrong, if that has not been done, and gives the exit code for it. */
 const conclude = (exit: Exit.Exit<void, Told | CliError.CliError>): Effect.Effect<number> => {
   if (Exit.isSuccess(exit)) return Effect.succeed(0)
@@ -90,7 +100,11 @@ const conclude = (exit: Exit.Exit<void, Told | CliError.CliError>): Effect.Effec
   if (failure === undefined) return Effect.as(Console.error(Cause.pretty(exit.cause)), FAILURE)
   const { error } = failure
   if ("errors" in error) return Effect.succeed(error.errors.length === 0 ? 0 : USAGE)
-  return Effect.as(say(error.message), error._tag === "InvalidSettings" ? USAGE : FAILURE)
+  const stack = traceOf(error)
+  return Effect.as(
+    stack === undefined ? say(error.message) : Effect.andThen(say(error.message), Console.error(shown(stack))),
+    error._tag === "InvalidSettings" ? USAGE : FAILURE
+  )
 }
 
 const environment = Layer.mergeAll(

@@ -27,8 +27,13 @@ import { nameOf, type RunHost, tellToDrain, WorkerRun } from "./WorkerRun.ts"
 const stopped = new WorkerExit({ reason: "Exited", detail: "the worker was stopped" })
 
 /** The failure of a start that somebody waited for. */
-const startFailed = ({ mapIndex }: WorkerSlot) => ({ detail, layer }: WorkerExit): WorkerFailed =>
-  new WorkerFailed({ worker: mapIndex, detail, ...(layer === undefined ? {} : { layer }) })
+const startFailed = ({ mapIndex }: WorkerSlot) => ({ detail, layer, trace }: WorkerExit): WorkerFailed =>
+  new WorkerFailed({
+    worker: mapIndex,
+    detail,
+    ...(layer === undefined ? {} : { layer }),
+    ...(trace === undefined ? {} : { trace })
+  })
 
 /** Why a start has failed, for whoever waits for it. */
 const exitOf = (failure: WorkerExit | Unresponsive): WorkerExit =>
@@ -73,7 +78,7 @@ export class Supervisor {
       const result = yield* new WorkerRun(this.#host, app, slot).run.pipe(
         // a thread, or memory for it, that can't be had makes the runtime throw
         Effect.catchDefect((defect) =>
-          Effect.fail(new WorkerExit({ reason: "Crashed", detail: Thrown.sentenceOf(defect) }))
+          Effect.fail(WorkerExit.of("Crashed", "the worker could not be started", Thrown.of(defect)))
         ),
         Effect.result
       )
@@ -82,7 +87,10 @@ export class Supervisor {
       if (yield* Deferred.isDone(slot.stop)) break
       if (Result.isFailure(result)) {
         const { failure } = result
-        slot.lastFailure = failure.message
+        const stack = failure._tag === "WorkerExit" ? failure.trace : undefined
+        // the stack of a worker that crashes in the same way again and again is told once
+        const isKnown = stack !== undefined && slot.lastFailure?.stack === stack
+        slot.lastFailure = { detail: failure.message, stack }
         // whoever waits for this start hears of it, unless another one was asked for meanwhile
         const asked = yield* Deferred.isDone(slot.restart)
         const first = !asked && (yield* Deferred.fail(slot.started, exitOf(failure)))
@@ -93,7 +101,11 @@ export class Supervisor {
         notices.tell(
           Notice.workerGone(
             nameOf(slot),
-            { detail: failure.message, givenUp: failure._tag === "Unresponsive" },
+            {
+              detail: isKnown ? `${failure.message}, as before` : failure.message,
+              stack: isKnown ? undefined : stack,
+              givenUp: failure._tag === "Unresponsive"
+            },
             asked ? 0 : backoff
           )
         )

@@ -67,7 +67,8 @@ export class WorkerSlot {
   hasRun = false
   #state: WorkerState.WorkerState = "STARTING"
   restarts = 0
-  lastFailure: string | undefined
+  /** Why it last went away by itself, and where in the application that began. */
+  lastFailure: { readonly detail: string; readonly stack: string | undefined } | undefined
   live: LiveWorker | undefined
 
   constructor(

@@ -33,7 +33,8 @@ export const workerReport = (slot: WorkerSlot): Report.WorkerReport => {
     // without those whose offers were taken back, though they have slots until the worker has passed the offers
     sessions: live?.sessionCount ?? 0,
     restarts: slot.restarts,
-    lastFailure: slot.lastFailure ?? null,
+    lastFailure: slot.lastFailure?.detail ?? null,
+    lastFailureStack: slot.lastFailure?.stack ?? null,
     queue: {
       index: { used: toWorker?.depth ?? 0, size: indexQueue },
       io: { used: toWorker?.ioDepth ?? 0, size: ioRing },

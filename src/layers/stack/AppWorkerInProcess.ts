@@ -9,6 +9,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
+import * as Notice from "../../domain/report/Notice.ts"
+import * as Thrown from "../../domain/report/Thrown.ts"
 import { type AppModule, AppWorker, WorkerExit } from "../../services/AppWorker.ts"
 import type { Link } from "../../services/Attachment.ts"
 import type { MessageQueue } from "../../services/MessageQueue.ts"
@@ -16,6 +18,7 @@ import type { SegmentManager } from "../../services/SegmentManager.ts"
 import { Sessions } from "../../services/Sessions.ts"
 import { WorkerPlan } from "../../services/WorkerPlan.ts"
 import * as AppModules from "../adapters/node/AppModules.ts"
+import { NoticeLog } from "../log/NoticeLog.ts"
 import * as SessionsService from "../worker/SessionsService.ts"
 import type * as WorkerPlace from "../worker/WorkerPlace.ts"
 import { WorkerTls } from "../worker/WorkerTls.ts"
@@ -47,7 +50,7 @@ const crashed = (cause: Cause.Cause<unknown>): WorkerExit => {
   const error = Cause.squash(cause)
   return error instanceof WorkerExit
     ? error
-    : new WorkerExit({ reason: "ModuleFailed", detail: AppFailure.sentenceOfApp(error) })
+    : AppFailure.exitOf(cause)
 }
 
 /**
@@ -63,7 +66,7 @@ export const layerFrom = (options: InProcessOptions): Layer.Layer<AppWorker> =>
       const ready = yield* Deferred.make<void, WorkerExit>()
       const exit = yield* Deferred.make<never, WorkerExit>()
       const stop = yield* Deferred.make<void, WorkerExit>()
-      const logError = Effect.runForkWith(yield* Effect.context<never>())
+      const notices = yield* NoticeLog.make
       let detach = (): void => {}
 
       const app = Effect.gen(function*() {
@@ -82,7 +85,7 @@ export const layerFrom = (options: InProcessOptions): Layer.Layer<AppWorker> =>
           tls: options.start.tls && new WorkerTls(options.start.tls),
           spin: 0,
           stop: () => void Deferred.doneUnsafe(stop, Effect.void),
-          report: (error) => void logError(Effect.logError("an application's session handler threw", error)),
+          report: (error) => notices.tell(Notice.handlerThrew(options.start.info, Thrown.of(error))),
           // at once: the application may take its time to end
           fault: (detail) => void Deferred.doneUnsafe(exit, Exit.fail(new WorkerExit({ reason: "Crashed", detail })))
         })

@@ -27,10 +27,13 @@ const bootstrap = new URL(`../../thread${import.meta.url.endsWith(".ts") ? ".ts"
 /** The main module of this process. */
 const mainUrl = process.argv[1] === undefined ? undefined : Url.pathToFileURL(process.argv[1]).href
 
-const crashed = (error: unknown): WorkerExit =>
-  SystemError.codeOf(error) === "ERR_WORKER_OUT_OF_MEMORY"
-    ? new WorkerExit({ reason: "OutOfMemory", detail: "the worker ran out of memory" })
-    : new WorkerExit({ reason: "Crashed", detail: `the worker crashed: ${Thrown.sentenceOf(error)}` })
+const crashed = (error: unknown, heapLimitMiB: number | undefined): WorkerExit => {
+  if (SystemError.codeOf(error) === "ERR_WORKER_OUT_OF_MEMORY") {
+    const limit = heapLimitMiB === undefined ? "" : `: its heap may grow to ${heapLimitMiB} MiB (heapLimitMiB)`
+    return new WorkerExit({ reason: "OutOfMemory", detail: `the worker ran out of memory${limit}` })
+  }
+  return WorkerExit.of("Crashed", "the worker crashed", Thrown.of(error))
+}
 
 /**
  * Runs the worker of a plan on a thread of its own.
@@ -55,6 +58,8 @@ export const layer: Layer.Layer<AppWorker, WorkerExit, WorkerPlan | WorkerChanne
       const { port } = side
       const ready = yield* Deferred.make<void, WorkerExit>()
       const exit = yield* Deferred.make<never, WorkerExit>()
+      /** Where the application called `process.exit`. */
+      let leaving: string | undefined
       const gone = (error: WorkerExit): void => {
         Deferred.doneUnsafe(ready, Effect.fail(error))
         Deferred.doneUnsafe(exit, Effect.fail(error))
@@ -70,13 +75,22 @@ export const layer: Layer.Layer<AppWorker, WorkerExit, WorkerPlan | WorkerChanne
           })
           thread.on("message", (status: unknown) => {
             if (!isThreadStatus(status)) return
-            if (status._tag === "Ready") Deferred.doneUnsafe(ready, Effect.void)
-            else gone(new WorkerExit({ reason: status.reason, detail: status.detail }))
+            switch (status._tag) {
+              case "Ready":
+                return void Deferred.doneUnsafe(ready, Effect.void)
+              case "Leaving":
+                leaving = status.trace
+                return
+              case "Failed": {
+                const { _tag, ...exit } = status
+                gone(new WorkerExit(exit))
+              }
+            }
           })
-          thread.on("error", (error) => gone(crashed(error)))
+          thread.on("error", (error) => gone(crashed(error, heapLimitMiB)))
           thread.on(
             "exit",
-            (code) => gone(new WorkerExit({ reason: "Exited", detail: `the worker's thread exited with code ${code}` }))
+            (code) => gone(WorkerExit.of("Exited", `the worker's thread exited with code ${code}`, { stack: leaving }))
           )
           return thread
         }),

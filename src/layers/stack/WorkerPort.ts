@@ -5,7 +5,7 @@
  * |---|---|---|---|
  * | either side | the worker's port | a ring (`Bells.ofPort`) | the other side sleeps and has something to look at |
  * | the host | the worker's port | {@link Posted} | before the message about it is visible (M5) |
- * | the thread | the thread's own port | {@link ThreadStatus} | once: it is ready, or why it is not |
+ * | the thread | the thread's own port | {@link ThreadStatus} | it is ready, or why it is not; where it calls `process.exit` |
  *
  * A port keeps its order, so what belongs to a message is there, or still in the port, when that message is read.
  */
@@ -63,7 +63,12 @@ export type Posted = PostedSegment | PostedLink | PostedSockets | PostedCertific
 /** What the thread says of its start. */
 export const ThreadStatus = Schema.Union([
   Schema.TaggedStruct("Ready", {}),
-  Schema.TaggedStruct("Failed", { reason: WorkerExit.fields.reason, detail: Schema.String })
+  Schema.TaggedStruct("Failed", {
+    reason: WorkerExit.fields.reason,
+    detail: Schema.String,
+    trace: WorkerExit.fields.trace
+  }),
+  Schema.TaggedStruct("Leaving", { trace: Schema.String })
 ])
 export type ThreadStatus = typeof ThreadStatus.Type
 

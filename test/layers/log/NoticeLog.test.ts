@@ -96,8 +96,7 @@ describe("NoticeLog", () => {
       Effect.sync(() => {
         log.tell(Notice.handlerThrew(
           { app: "a\u001bb", worker: 0 },
-          "no\n2026-01-01 ERROR forged \u001b[31m\u202e",
-          "Error\n\tat \u0007x"
+          { sentence: "no\n2026-01-01 ERROR forged \u001b[31m\u202e", stack: "Error\n\tat \u0007x" }
         ))
         assert.deepStrictEqual(told.take(), [
           "ERROR [a\\u001bb 0] an application's session handler threw: "

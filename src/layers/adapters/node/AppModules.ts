@@ -77,7 +77,8 @@ export const load = (
   if (module._tag === "Layer") return Effect.succeed(module.layer)
   const exit = (reason: WorkerExit["reason"], what: string): WorkerExit =>
     new WorkerExit({ reason, detail: `app module ${shown(module.url)} ${what}` })
-  const failed = (error: unknown): WorkerExit => exit("ModuleFailed", `failed to load: ${Thrown.sentenceOf(error)}`)
+  const failed = (error: unknown): WorkerExit =>
+    WorkerExit.of("ModuleFailed", `app module ${shown(module.url)} failed to load`, Thrown.of(error))
   return Effect.tryPromise({
     try: (): Promise<Readonly<Record<string, unknown>>> =>
       isMain && canBeMain(module.url) ? runMain(module.url) : import(module.url),

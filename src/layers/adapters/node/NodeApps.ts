@@ -19,7 +19,10 @@ import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import type * as Http from "node:http"
 import * as Net from "node:net"
+import * as Notice from "../../../domain/report/Notice.ts"
+import * as Thrown from "../../../domain/report/Thrown.ts"
 import { Sessions } from "../../../services/Sessions.ts"
+import { NoticeLog } from "../../log/NoticeLog.ts"
 import { serve } from "../effect/SessionHttpServer.ts"
 import { HostedHandle } from "./HostedHandle.ts"
 import { NodeServer } from "./NodeServer.ts"
@@ -100,10 +103,9 @@ const failed = (response: Http.ServerResponse): void => {
 }
 
 const onHandler = (handler: RequestHandler): AppLayer =>
-  Layer.unwrap(Effect.map(Effect.context<never>(), (context) => {
-    const log = Effect.runForkWith(context)
+  Layer.unwrap(Effect.zipWith(NoticeLog.make, Sessions, (notices, { worker: { app, worker } }) => {
     const fail = (response: Http.ServerResponse, error: unknown): void => {
-      log(Effect.logError("a request handler failed", error))
+      notices.tell(Notice.requestFailed({ app, worker }, Thrown.of(error)))
       failed(response)
     }
     return serve((request, response) => {
