@@ -114,4 +114,8 @@ const run = Effect.gen(function*() {
 )
 
 // standard output belongs to the application and its host, for what the user asked for
-Effect.runFork(Effect.provideService(run, Logger.LogToStderr, true))
+Effect.runFork(run.pipe(
+  // what an application logs through Effect carries its worker
+  Effect.annotateLogs({ app: start.info.app, worker: start.info.worker }),
+  Effect.provideService(Logger.LogToStderr, true)
+))

@@ -60,26 +60,37 @@ const isForeign = (frame: string): boolean =>
 
 const isFrame = (line: string): boolean => /^\s+at .*\S/.test(line)
 
-const hasPlace = (frame: string): boolean => /:\d+:\d+\)?$/.test(frame) && !frame.includes("node:")
+const hasPlace = (frame: string): boolean => /:\d+:\d+\)?(?: \{)?$/.test(frame) && !frame.includes("node:")
+
+/** The first line of a code frame: a file and a line in it. */
+const isCodeFrame = (line: string): boolean => /^(?:file:\/\/)?\/.*:\d+$/.test(line)
 
 /** The frames of a program: all of them where none is the program's. */
 const trimmed = (text: string): string => {
   const lines = text.split("\n")
   const isOurs = lines.some((line) => isFrame(line) && isForeign(line) && hasPlace(line))
-  const isTheirs = lines.some((line) => isFrame(line) && !isForeign(line) && hasPlace(line))
-  return lines.filter((line) => !isFrame(line) || isOurs && !isTheirs || !isForeign(line)).join("\n")
+  const isTheirs = isCodeFrame(lines[0]!) || lines.some((line) => isFrame(line) && !isForeign(line) && hasPlace(line))
+  const kept: Array<string> = []
+  for (const line of lines) {
+    if (!isFrame(line) || isOurs && !isTheirs || !isForeign(line)) kept.push(line)
+    // what an error has besides its stack begins on the line of the last frame
+    else if (line.endsWith(" {")) kept.push(`${kept.pop() ?? ""} {`)
+  }
+  return kept.join("\n")
 }
 
 /** As Node shows it, with its causes; getters are not called, nor what an object is shown by. */
 const inspected = (thrown: unknown): string | undefined => {
   try {
-    return Util.inspect(thrown, {
+    const text = Util.inspect(thrown, {
       customInspect: false,
       depth: 4,
       maxArrayLength: 10,
       maxStringLength: MAX_SENTENCE,
       breakLength: 120
     })
+    // the name of one that comes from another thread
+    return text.replace(/\b(\w+Error) \[Error\]/g, "$1")
   } catch {
     return undefined
   }
@@ -96,9 +107,9 @@ const pathOf = (place: string): string => {
 /** Where it happened: the place that a code frame names, or the first frame of the program. */
 const placeOf = (stack: string): string | undefined => {
   const lines = stack.split("\n")
-  const framed = /^(?:file:\/\/)?\/.*:\d+$/.test(lines[0]!) ? lines[0] : undefined
+  const framed = isCodeFrame(lines[0]!) ? lines[0] : undefined
   const frame = lines.find((line) => isFrame(line) && !isForeign(line) && hasPlace(line))
-  const place = framed ?? (frame === undefined ? undefined : /\(?([^\s(]+:\d+:\d+)\)?$/.exec(frame)?.[1])
+  const place = framed ?? (frame === undefined ? undefined : /\(?([^\s(]+:\d+:\d+)\)?(?: \{)?$/.exec(frame)?.[1])
   return place === undefined ? undefined : pathOf(place)
 }
 
@@ -113,8 +124,10 @@ const failureOf = (thrown: unknown, spans: ReadonlyArray<string>): Trouble => {
   const place = placeOf(stack)
   return {
     sentence: place === undefined || sentence.includes(place) ? sentence : `${sentence} (${place})`,
-    // a single line says what the sentence says
-    stack: stack.includes("\n") ? bounded(stack, MAX_STACK) : undefined
+    // what leads nowhere says no more than the sentence
+    stack: end > 0 || place !== undefined || /\[(?:cause|errors)\]: /.test(stack)
+      ? bounded(stack, MAX_STACK)
+      : undefined
   }
 }
 

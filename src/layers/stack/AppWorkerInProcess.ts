@@ -103,7 +103,10 @@ export const layerFrom = (options: InProcessOptions): Layer.Layer<AppWorker> =>
         }),
         Effect.flatMap((error) => Effect.andThen(Deferred.fail(ready, error), Deferred.fail(exit, error)))
       )
-      yield* Effect.forkScoped(app)
+      // what an application logs through Effect carries its worker
+      yield* Effect.forkScoped(
+        Effect.annotateLogs(app, { app: options.start.info.app, worker: options.start.info.worker })
+      )
       // before the application ends: the host, which has given this worker up, would not answer what it still asks
       yield* Effect.addFinalizer(() => Effect.sync(() => detach()))
       return AppWorker.of({ ready: Deferred.await(ready), exit: Deferred.await(exit) })

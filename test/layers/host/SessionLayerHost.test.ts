@@ -127,7 +127,7 @@ describe("attach", () => {
         })
         const reason = yield* attachFailure(stage.attach(actor))
         assert.strictEqual(reason._tag, "WorkerFailed")
-        assert.strictEqual(reason.message, "worker 0 did not start: the application failed: no database")
+        assert.match(reason.message, /^worker 0 did not start: the application failed: no database \(.*:\d+:\d+\)$/)
         yield* assertNothingLeft(stage)
         fail = false
         const app = yield* stage.attach(actor)
@@ -185,7 +185,7 @@ describe("attach", () => {
           })
       })
       const reason = yield* attachFailure(stage.attach(actor, { workers: 3 }))
-      assert.strictEqual(reason.message, "worker 2 did not start: the application failed: no third")
+      assert.match(reason.message, /^worker 2 did not start: the application failed: no third \(.*:\d+:\d+\)$/)
       assert.strictEqual(actor.runs.length, 3)
       yield* assertNothingLeft(stage)
     }))
@@ -1645,7 +1645,9 @@ describe("workers", () => {
       stage.script().crash()
       yield* settled
       yield* adjust(100)
-      assert.strictEqual((yield* stage.worker()).lastFailure, "the application failed: not yet")
+      const { lastFailure, lastFailureStack } = yield* stage.worker()
+      assert.match(lastFailure!, /^the application failed: not yet \(.*SessionLayerHost\.test\.ts:\d+:\d+\)$/)
+      assert.match(lastFailureStack!, /^Error: not yet\n +at .*SessionLayerHost\.test\.ts/)
       yield* adjust(200)
       assert.strictEqual((yield* stage.worker()).state, "BACKOFF")
       yield* adjust(400)

@@ -160,9 +160,9 @@ describe("add", () => {
       const before = yield* state(stage)
       fail = true
       const error = yield* failure(stage.host.addWorker(handle))
-      assert.strictEqual(
+      assert.match(
         error.message,
-        "can't add the worker: worker 1 did not start: the application failed: no database"
+        /^can't add the worker: worker 1 did not start: the application failed: no database \(.*:\d+:\d+\)$/
       )
       assert.deepStrictEqual(yield* state(stage), before)
       peer.send("still here")
@@ -524,7 +524,7 @@ describe("restart", () => {
       fail = true
       const error = yield* failure(stage.host.restartWorker(handle))
       assert.strictEqual(error.operation, "restart")
-      assert.match(error.message, /worker 0 did not start: the application failed: no database$/)
+      assert.match(error.message, /worker 0 did not start: the application failed: no database \(.*:\d+:\d+\)$/)
       yield* settled
       assert.strictEqual((yield* stage.worker()).state, "BACKOFF")
       assert.deepStrictEqual(stage.network.listening, [endpoint])

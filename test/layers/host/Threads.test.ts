@@ -114,9 +114,9 @@ describe.each(["shared", "transfer"] as const)("workers on threads, placement %s
   const scenario = scenarioOf(placement)
   /** What a worker is told, and what is said of its death. */
   const deaths = [
-    ["throw", /^the worker crashed: a bug$/],
+    ["throw", /^the worker crashed: a bug \(.*\.ts:\d+:\d+\)$/],
     ["exit", /^the worker's thread exited with code 3$/],
-    ["exhaust", /^the worker ran out of memory$/]
+    ["exhaust", /^the worker ran out of memory/]
   ] as const
 
   scenario(

@@ -34,28 +34,34 @@ const appOf = (
   return Effect.tap(NodeApps.find(exports), Effect.sync(listens.taken))
 }
 
+/** Milliseconds in which the import of a module fails that has failed as the main one. */
+const GRACE = 1000
+
 /**
  * Loads a module as the main one of its thread: `require.main` and `import.meta.main` say so, and so does `argv`. An
- * error in it is one of the import alone: Node would end the thread with it first.
+ * error in it is one of the import alone, which knows the place: Node would end the thread with it first, and an error
+ * of syntax would have lost it. Whatever else fails meanwhile ends the thread, a moment later.
  */
 const runMain = async (url: string): Promise<Readonly<Record<string, unknown>>> => {
   const path = Url.fileURLToPath(url)
   process.argv[1] = path
-  let failed: unknown
-  const onRejection = (reason: unknown): void => {
-    if (reason !== failed) throw reason
+  const others: Array<NodeJS.Timeout> = []
+  const onFailure = (reason: unknown): void => {
+    others.push(setTimeout(() => {
+      throw reason
+    }, GRACE))
   }
-  process.on("unhandledRejection", onRejection)
+  process.on("unhandledRejection", onFailure).on("uncaughtException", onFailure)
   try {
     Module.runMain(path)
     return await import(url)
   } catch (error) {
-    failed = error
-    // rejections are told of when this turn is over
+    // they are told of when this turn is over
     await new Promise(setImmediate)
+    for (const other of others) clearTimeout(other)
     throw error
   } finally {
-    process.off("unhandledRejection", onRejection)
+    process.off("unhandledRejection", onFailure).off("uncaughtException", onFailure)
   }
 }
 

@@ -413,8 +413,8 @@ describe("what can't be served is refused in one sentence", () => {
       ["factory.ts", /factory\.ts exports a function without parameters as its default/],
       ["callback.ts", /callback\.ts exports an app whose handler is what its callback\(\) returns as its default/],
       ["answer.ts", /answer\.ts exports nothing as its default/],
-      ["rejects.ts", /app module .*rejects\.ts failed to load: no such database$/],
-      ["unready.ts", /the application failed: the plugin wants a password$/]
+      ["rejects.ts", /app module .*rejects\.ts failed to load: no such database \(.*rejects\.ts:\d+:\d+\)$/],
+      ["unready.ts", /the application failed: the plugin wants a password \(.*unready\.ts:\d+:\d+\)$/]
     ] as const
   ) {
     it.live(`${file}, on a thread and on the host's loop`, () =>

@@ -52,7 +52,7 @@ describe("plain worker", () => {
       host.attach({ name: "own" }, PlainWorker.layer(start)).then(() => "attached", (error: Error) => error.message)
     assert.match(
       await attempt(() => Promise.reject(new Error("no such database"))),
-      /did not start: .*: no such database$/
+      /did not start: .*: no such database \(.*:\d+:\d+\)$/
     )
     assert.match(await attempt((worker) => worker.listen("tcp://nowhere", () => {})), /can't listen on tcp:\/\/nowhere/)
     assert.match(
