@@ -103,8 +103,9 @@ export const WorkerReport = Schema.Struct({
   lastFailureStack: Schema.NullOr(Schema.String),
   queue: Schema.Struct({ index: Depth, io: Depth, control: Depth }),
   postponed: Schema.Struct({ now: Count, bytes: Count, highest: Count }),
+  /** How often messages were postponed for it; `behind` has the other part of congestion. */
   timesCongested: Count,
-  /** Time in congestion, in total. */
+  /** For how long messages were postponed, in total. */
   congestedMillis: Schema.Finite,
   /** Offers taken back that the worker has not passed yet; how often there were any, and for how long in total. */
   behind: Schema.Struct({ offers: Count, times: Count, millis: Schema.Finite }),

@@ -68,7 +68,7 @@ const workerDetails = (worker: Report.WorkerReport): Array<string> => {
   const rows: ReadonlyArray<readonly [string, string]> = [
     ["queues", [depth("index", queue.index), depth("io", queue.io), depth("control", queue.control)].join(", ")],
     ["postponed", `${postponed.now} now (${size(postponed.bytes)}), highest ${postponed.highest}`],
-    ["congested", `${plural(worker.timesCongested, "time")}, ${time(worker.congestedMillis)} in total`],
+    ["postponing", `${plural(worker.timesCongested, "time")}, ${time(worker.congestedMillis)} in total`],
     [
       "behind",
       `${plural(worker.behind.offers, "offer")} now, ${plural(worker.behind.times, "time")}, ${
