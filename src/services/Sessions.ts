@@ -47,7 +47,10 @@ export interface SessionHandler {
  * @since 0.1.0
  */
 export interface SessionOffer {
-  /** Endpoint URIs of the peer and of this end. */
+  /**
+   * Endpoint URIs of the peer and of this end. An IPv4 address is written as IPv4, also where the connection came to a
+   * listener on `[::]`; Node's sockets over the session write it as IPv6 there, `::ffff:10.0.0.1`.
+   */
   readonly remote: string
   readonly local: string
   /** What else is known of the session: its TLS handshake, and the proxy that it came through. */
@@ -74,6 +77,8 @@ export interface SessionOffer {
  */
 export interface Session extends SessionOffer {
   readonly handle: SessionHandle
+  /** Whether the IPv4 addresses of this session are those of an IPv6 socket, as of a listener on `[::]`. */
+  readonly mapped: boolean
   /** Set it to hear of edges; what is there already is not announced again. */
   handler: SessionHandler | undefined
   /** Bytes that can be read now. */

@@ -74,6 +74,8 @@ interface AnyConnection {
   /** Endpoint URIs of the peer and of this end. */
   readonly remote: string
   readonly local: string
+  /** Whether its IPv4 addresses, which the URIs write as IPv4, are those of an IPv6 socket. */
+  readonly mapped: boolean
   /** What the worker is told about the connection besides its addresses. */
   readonly about: SessionAbout | undefined
   /** Called when the connection is gone before it became a session. */

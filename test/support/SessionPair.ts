@@ -62,6 +62,7 @@ export class End implements Session {
   readonly remote: string
   readonly local: string
   readonly about = {}
+  readonly mapped = false
   readonly resource = new AsyncResource("SessionPair")
   handler: SessionHandler | undefined
   ended = false

@@ -15,7 +15,7 @@
  * | 33–35 | both | rx fifo: flags |
  * | 36–38 | both | tx fifo: flags |
  * | 48, 49 | server, client | cut-through sessions: `CLOSED`, the side has given the session up and no longer reads |
- * | 50 | host | `KIND`: bit 0: the connection itself goes to the worker that claims it, and no byte goes through fifos; bit 1: TLS ends in the worker; bits 2, 3: the opposites of these; all others: a mark |
+ * | 50 | host | `KIND`: bit 0: the connection itself goes to the worker that claims it, and no byte goes through fifos; bit 1: TLS ends in the worker; bit 2: its IPv4 addresses are those of an IPv6 socket; bits 3–5: the opposites of these; all others: a mark |
  * | 51, 52 | host | `RINGS`: segment and offset of the rings, that of the rx fifo first; a session whose connection moves has none |
  *
  * In a cut-through session (W16) the client takes the place that the host has in a session of a connection.
@@ -43,7 +43,8 @@ const KIND = 50
 const RINGS = 51
 const MOVES = 1
 const IN_TLS = 2
-const KINDS = MOVES | IN_TLS
+const MAPPED = 4
+const KINDS = MOVES | IN_TLS | MAPPED
 /** What a kind is marked with: a word that was written over is not taken for one. */
 const MARK = 0x5e55_1040
 
@@ -66,37 +67,39 @@ export const isClaimed = (segment: Segment, offset: number): boolean =>
   Atomics.load(segment.words, offset / 4 + OFFER) === CLAIMED
 
 /** What the worker makes of a session that it has claimed. */
-export interface BlockKind {
+export interface Kind {
   /** The connection itself comes to the worker. */
-  readonly moves?: boolean | undefined
+  readonly moves: boolean
   /** The bytes are TLS, which ends in the worker. */
-  readonly inTls?: boolean | undefined
+  readonly inTls: boolean
+  /** Its IPv4 addresses are those of an IPv6 socket. */
+  readonly mapped: boolean
 }
 
-const kindWord = (kind: number): number => MARK | (~kind & KINDS) << 2 | kind
+const kindWord = (kind: number): number => MARK | (~kind & KINDS) << 3 | kind
 
 /** Writes a new block: two empty fifos, whose rings are at `rings`, and an offer that is open. */
 export const reset = (
   segment: Segment,
   offset: number,
-  { inTls = false, moves = false }: BlockKind = {},
+  { inTls = false, mapped = false, moves = false }: Partial<Kind> = {},
   rings?: Fifo.BlockPlace
 ): void => {
   Fifo.reset(rx(segment, offset))
   Fifo.reset(tx(segment, offset))
   segment.words[offset / 4 + SERVER_CLOSED] = 0
   segment.words[offset / 4 + CLIENT_CLOSED] = 0
-  segment.words[offset / 4 + KIND] = kindWord((moves ? MOVES : 0) | (inTls ? IN_TLS : 0))
+  segment.words[offset / 4 + KIND] = kindWord((moves ? MOVES : 0) | (inTls ? IN_TLS : 0) | (mapped ? MAPPED : 0))
   segment.words[offset / 4 + RINGS] = rings?.segment ?? 0
   segment.words[offset / 4 + RINGS + 1] = rings?.offset ?? 0
   Atomics.store(segment.words, offset / 4 + OFFER, OFFERED)
 }
 
 /** What kind of session it is. Throws {@link Fifo.FifoCorrupt} when the word is none that the host writes. */
-export const kind = (segment: Segment, offset: number): Required<BlockKind> => {
+export const kind = (segment: Segment, offset: number): Kind => {
   const word = segment.words[offset / 4 + KIND]!
   if (word !== kindWord(word & KINDS)) throw new Fifo.FifoCorrupt(`a session is said to be of kind ${word}`)
-  return { moves: (word & MOVES) !== 0, inTls: (word & IN_TLS) !== 0 }
+  return { moves: (word & MOVES) !== 0, inTls: (word & IN_TLS) !== 0, mapped: (word & MAPPED) !== 0 }
 }
 
 /** The ring of the fifo from the host to the worker; `bytes` are those of the segment that the rings are in. */

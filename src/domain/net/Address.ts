@@ -51,6 +51,12 @@ export const canonical = (host: string): string => {
 /** An address in the system's spelling; an IPv4 address that is written as IPv6 becomes IPv4. */
 export const unmapped = (address: string): string => address.replace(MAPPED, "")
 
+/** Whether an address in the system's spelling is an IPv4 address that is written as IPv6. */
+export const isMapped = (address = ""): boolean => MAPPED.test(address)
+
+/** An IPv4 address written as IPv6, as a dual-stack socket reports it; any other as it is. */
+export const toMapped = (address: string): string => isIPv4(address) ? `::ffff:${address}` : address
+
 /** One spelling for an address, whatever family it is written in. An IPv4 address has no zone. */
 export const plain = (host: string): string => {
   const spelled = canonical(host)
@@ -100,11 +106,12 @@ export const fromUri = (uri: string): Result.Result<NetAddress.SocketAddress, Ne
 
 /**
  * An address and its port as a connection keeps them, since there are many connections: for IPv4, address and port
- * share one number; otherwise it is the URI.
+ * share one number, and a bit above them says whether the address was written as IPv6; otherwise it is the URI.
  */
 export type PackedAddress = number | string
 
 const PORTS = 2 ** 16
+const MAPPED_BIT = 2 ** 48
 
 /** Packs an address; `undefined` where a socket reports none. */
 export const pack = (
@@ -115,8 +122,12 @@ export const pack = (
   if (address === undefined || port === undefined) return undefined
   const host = unmapped(address)
   if (!isIPv4(host)) return uri(transport, host, port)
-  return host.split(".").reduce((bits, byte) => bits * 256 + Number(byte), 0) * PORTS + port
+  const bits = host.split(".").reduce((bits, byte) => bits * 256 + Number(byte), 0) * PORTS + port
+  return host === address ? bits : bits + MAPPED_BIT
 }
+
+/** Whether a packed address was an IPv4 address that was written as IPv6. */
+export const isPackedMapped = (packed: PackedAddress = 0): boolean => typeof packed === "number" && packed >= MAPPED_BIT
 
 /** The URI of a packed address. */
 export const unpack = (transport: "tcp" | "tls", packed: PackedAddress = 0): string => {

@@ -108,7 +108,11 @@ export class Tables {
       if (textPlace !== undefined) manager.untake(textPlace)
       return undefined
     }
-    SessionBlock.reset(session.segment, place.offset, { moves: isMovable, inTls: isMovable && connection.inTls }, rings)
+    SessionBlock.reset(session.segment, place.offset, {
+      moves: isMovable,
+      inTls: isMovable && connection.inTls,
+      mapped: connection.mapped
+    }, rings)
     if (text !== undefined && textPlace !== undefined) worker.view(textPlace.segment)!.set(text, textPlace.offset)
     return session
   }

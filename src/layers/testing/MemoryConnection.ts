@@ -26,6 +26,7 @@ const noEvents: ConnectionEvents = {
 export class MemoryConnection implements SharedConnection {
   readonly _tag = "Shared"
   readonly about = undefined
+  readonly mapped = false
   readonly dropped = 0
   readonly remote: string
   readonly local: string

@@ -85,6 +85,8 @@ export interface ConnectionSetup {
   /** Endpoint URIs, where they are not the socket's or are known already; for a Unix socket, both. */
   readonly remote?: string | undefined
   readonly local?: string | undefined
+  /** Whether these are IPv4 addresses of an IPv6 socket. */
+  readonly mapped?: boolean | undefined
   readonly about?: SessionAbout | undefined
   /** The socket below, where this is a TLS socket: the peer sees a reset only if the one below does it. */
   readonly below?: Net.Socket | undefined
@@ -159,6 +161,10 @@ export class TcpConnection implements SharedConnection, SocketEnd.Leaver {
 
   get remote(): string {
     return Address.unpack(inetOf(this.#setup.transport), this.#remote ??= this.#ask("getpeername"))
+  }
+
+  get mapped(): boolean {
+    return this.#setup.mapped ?? Address.isPackedMapped(this.#remote ??= this.#ask("getpeername"))
   }
 
   get local(): string {

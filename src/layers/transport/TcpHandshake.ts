@@ -32,6 +32,8 @@ export interface Arrived {
   readonly below: Net.Socket | undefined
   readonly remote: string
   readonly local: string
+  /** Whether these are IPv4 addresses of an IPv6 socket. */
+  readonly mapped: boolean
   readonly about: SessionAbout | undefined
 }
 
@@ -64,7 +66,14 @@ export class TcpHandshakes {
     const remote = Address.uri(transport, remoteAddress, remotePort)
     const local = Address.uri(transport, localAddress, localPort)
     if (!isProxy && acceptor === undefined) {
-      return arrived({ socket, below: undefined, remote, local, about: undefined })
+      return arrived({
+        socket,
+        below: undefined,
+        remote,
+        local,
+        about: undefined,
+        mapped: Address.isMapped(remoteAddress)
+      })
     }
     if (listen.isDenied(remote, local)) return void socket.on("error", constVoid).resetAndDestroy()
     new TcpHandshake(this.#options, socket, remote, local).begin(this.#handshakes, isProxy)
@@ -163,6 +172,8 @@ class TcpHandshake {
       below: secure === undefined ? undefined : this.#socket,
       remote: this.#remote,
       local: this.#local,
+      // those that a proxy names are written as it does
+      mapped: proxy === undefined && Address.isMapped(this.#socket.remoteAddress),
       about
     })
   }

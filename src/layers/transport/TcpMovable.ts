@@ -75,6 +75,7 @@ export class TcpMovable implements MovableConnection {
   readonly inTls: boolean
   readonly remote: string
   readonly local: string
+  readonly mapped: boolean
   #moving: Moving | undefined
 
   constructor(accepted: NodeHandle.TcpHandle | Net.Socket, transport: "tcp" | "tls", local?: string) {
@@ -82,6 +83,7 @@ export class TcpMovable implements MovableConnection {
     if (accepted instanceof Net.Socket) {
       const { localAddress, localPort, remoteAddress, remotePort } = accepted.setNoDelay(true)
       this.remote = Address.uri(transport, remoteAddress, remotePort)
+      this.mapped = Address.isMapped(remoteAddress)
       this.local = local ?? Address.uri(transport, localAddress, localPort)
       this.#moving = new MovingSocket(accepted.on("error", constVoid))
       return
@@ -89,6 +91,7 @@ export class TcpMovable implements MovableConnection {
     const out: { address?: string; port?: number } = {}
     accepted.getpeername(out)
     this.remote = Address.uri(transport, out.address, out.port)
+    this.mapped = Address.isMapped(out.address)
     if (local === undefined) accepted.getsockname(out)
     this.local = local ?? Address.uri(transport, out.address, out.port)
     accepted.setNoDelay(true)

@@ -10,6 +10,7 @@
 import * as Datagram from "../../domain/memory/Datagram.ts"
 import * as Fifo from "../../domain/memory/Fifo.ts"
 import type { FifoConsumer } from "../../domain/memory/FifoConsumer.ts"
+import * as Address from "../../domain/net/Address.ts"
 import * as ConnectionLoss from "../../domain/net/ConnectionLoss.ts"
 import type { ListenerOptions } from "../../domain/options/ListenerOptions.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
@@ -70,6 +71,10 @@ export class UdpConnection implements SharedConnection {
     this.remote = remote
     this.address = address
     this.port = port
+  }
+
+  get mapped(): boolean {
+    return Address.isMapped(this.address)
   }
 
   get local(): string {

@@ -117,8 +117,9 @@ export class Arrivals {
     const seat = this.#seats.get(listener)
     const segment = this.#memory.segment(message.segment)
     if (seat === undefined || segment === undefined || !this.#claims(segment, offset)) return this.#passed(handle)
-    const identity = this.#sessions.identityOf(message, seat.times)
-    const { inTls = false, moves } = SessionBlock.kind(segment, offset)
+    const kind = SessionBlock.kind(segment, offset)
+    const identity = this.#sessions.identityOf(message, kind, seat.times)
+    const { inTls, moves } = kind
     if (!inTls && this.#refuses(seat, handle, identity, false)) return
     if (moves) {
       this.#moving.set(handle, { identity, seat, inTls })

@@ -75,7 +75,8 @@ export class CutThroughSession extends FifoSession {
       "cutThroughAccepted" | "cutThroughConnected"
     >
   ) {
-    super(owner, memory, segment, 0, { handle: session, remote, local, about: SessionAbout.nothing, times })
+    const about = SessionAbout.nothing
+    super(owner, memory, segment, 0, { handle: session, remote, local, mapped: false, about, times })
     this.slot = slot
     this.#inbox = owner
     this.#side = side

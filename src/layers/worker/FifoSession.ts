@@ -50,6 +50,7 @@ export class FifoSession implements WorkerSession {
   readonly handle: Handle.SessionHandle
   readonly remote: string
   readonly local: string
+  readonly mapped: boolean
   readonly about: SessionAbout
   readonly resource = new AsyncResource("SluiceSession")
   handler: SessionHandler | undefined
@@ -85,7 +86,7 @@ export class FifoSession implements WorkerSession {
     memory: FifoMemory,
     segment: Segment,
     offset: number,
-    { about, handle, local, remote, times }: SessionIdentity
+    { about, handle, local, mapped, remote, times }: SessionIdentity
   ) {
     this.#owner = owner
     this.#memory = memory
@@ -94,6 +95,7 @@ export class FifoSession implements WorkerSession {
     this.handle = handle
     this.remote = remote
     this.local = local
+    this.mapped = mapped
     this.about = about
     this.#times = times
   }

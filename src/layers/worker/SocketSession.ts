@@ -68,6 +68,7 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver {
   readonly handle: Handle.SessionHandle
   readonly remote: string
   readonly local: string
+  readonly mapped: boolean
   readonly about: SessionAbout
   readonly cutThrough = false
   readonly datagrams = false
@@ -102,7 +103,7 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver {
   constructor(
     owner_: SocketOwner,
     stream: SocketStream,
-    { about, handle, local, remote, times }: SessionIdentity,
+    { about, handle, local, mapped, remote, times }: SessionIdentity,
     below?: SocketStream
   ) {
     this.#owner = owner_
@@ -112,6 +113,7 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver {
     this.handle = handle
     this.remote = remote
     this.local = local
+    this.mapped = mapped
     this.about = about
     this.#stream[sessionKey] = this
     stream.on("error", onError)

@@ -23,7 +23,7 @@ export interface WorkerSession extends Session {
 }
 
 /** Which session it is, and what is known of the session when it begins. */
-export type SessionIdentity = Pick<Session, "handle" | "remote" | "local" | "about"> & {
+export type SessionIdentity = Pick<Session, "handle" | "remote" | "local" | "mapped" | "about"> & {
   readonly times: SessionTimes
 }
 

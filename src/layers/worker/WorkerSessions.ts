@@ -5,7 +5,7 @@ import type * as Inbox from "../../domain/memory/Inbox.ts"
 import * as Message from "../../domain/memory/Message.ts"
 import type * as Segment from "../../domain/memory/Segment.ts"
 import * as SessionAbout from "../../domain/memory/SessionAbout.ts"
-import type * as SessionBlock from "../../domain/memory/SessionBlock.ts"
+import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import type { Session } from "../../services/Sessions.ts"
 import { type CutThroughOwner, CutThroughSession } from "./CutThroughSession.ts"
@@ -67,7 +67,11 @@ export class WorkerSessions implements CutThroughOwner, SocketOwner {
   // ---- how they begin
 
   /** Which session a message tells of. If the message says where more is written down, that is read here. */
-  identityOf(message: Message.Of<"accepted" | "connected">, times: SessionTimes): SessionIdentity {
+  identityOf(
+    message: Message.Of<"accepted" | "connected">,
+    { mapped }: SessionBlock.Kind,
+    times: SessionTimes
+  ): SessionIdentity {
     // one string for all sessions of an endpoint
     if (message.local !== this.#local) this.#local = message.local
     const { aboutBytes, aboutOffset, aboutSegment, remote, session } = message
@@ -75,7 +79,7 @@ export class WorkerSessions implements CutThroughOwner, SocketOwner {
     const about = bytes === undefined
       ? SessionAbout.nothing
       : SessionAbout.decode(bytes.subarray(aboutOffset, aboutOffset + aboutBytes))
-    return { handle: session, remote, local: this.#local, about, times }
+    return { handle: session, remote, local: this.#local, mapped, about, times }
   }
 
   openFifos(identity: SessionIdentity, segment: Segment.Segment, offset: number): FifoSession {
@@ -104,7 +108,8 @@ export class WorkerSessions implements CutThroughOwner, SocketOwner {
     const segment = this.#memory.segment(reply.segment)
     if (segment === undefined) return undefined
     if (reply._tag === "connected") {
-      return this.openFifos(this.identityOf(reply, this.times.listener), segment, reply.offset)
+      const kind = SessionBlock.kind(segment, reply.offset)
+      return this.openFifos(this.identityOf(reply, kind, this.times.listener), segment, reply.offset)
     }
     const peer = this.#links.sender(reply.link)
     return peer === undefined ? undefined : this.openCutThrough(reply, "client", segment, peer, this.times.listener)

@@ -45,6 +45,9 @@ describe("Address", () => {
         const packed = Address.pack("tls", address, port)
         assert.strictEqual(typeof packed, uri.includes("[") ? "string" : "number")
         assert.strictEqual(Address.unpack("tls", packed), Address.uri("tls", address, port))
+        assert.strictEqual(Address.isPackedMapped(packed), address.startsWith("::ffff:"))
+        if (Address.isMapped(address)) assert.strictEqual(Address.toMapped(Address.unmapped(address)), address)
+        else assert.isFalse(Address.isPackedMapped(packed))
       }
     })
   }

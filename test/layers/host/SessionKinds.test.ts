@@ -70,6 +70,7 @@ const movable = (inTls: boolean): MovableConnection => {
     _tag: "Movable",
     remote: "tcp://10.0.0.2:1000",
     local: endpoint,
+    mapped: false,
     about: undefined,
     onGone: undefined,
     inTls,

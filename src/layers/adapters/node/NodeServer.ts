@@ -27,7 +27,6 @@ import * as Http from "node:http"
 import * as Https from "node:https"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
-import * as Endpoint from "../../../domain/net/Endpoint.ts"
 import * as OwnScope from "../../../services/OwnScope.ts"
 import {
   type Listener,
@@ -40,6 +39,7 @@ import type * as ListenNow from "../../worker/ListenNow.ts"
 import { type HandledServer, HostedHandle, type Part } from "./HostedHandle.ts"
 import * as ListenForms from "./ListenForms.ts"
 import * as SessionDuplex from "./SessionDuplex.ts"
+import * as SessionStream from "./SessionStream.ts"
 import * as SharedServer from "./SharedServer.ts"
 
 /** Milliseconds between two looks at the connections that are left while the server stops. */
@@ -70,10 +70,8 @@ export interface ListenOrder {
 
 const served = Diagnostics.channel("net.server.socket")
 
-const isDenied = (blockList: Net.BlockList | undefined, { host }: Endpoint.InetEndpoint): boolean => {
-  const family = Net.isIP(host)
-  return blockList !== undefined && family !== 0 && blockList.check(host, family === 4 ? "ipv4" : "ipv6")
-}
+const isDenied = (blockList: Net.BlockList | undefined, { address, family }: Net.AddressInfo): boolean =>
+  Net.isIP(address) !== 0 && blockList?.check(address, family === "IPv4" ? "ipv4" : "ipv6") === true
 
 /** An exception of the program's is one that nobody caught, as it is where Node's own handle calls. */
 const raise = (error: unknown): void =>
@@ -283,9 +281,9 @@ export class NodeServer implements Part {
     const options: ConnectionOptions = server
     const { allowHalfOpen, blockList, highWaterMark, keepAlive, keepAliveInitialDelay } = options
     const { maxConnections, noDelay, pauseOnConnect } = options
-    const remote = Endpoint.inetOf(session.remote)
+    const remote = SessionStream.addressOf(session, "remote")
     if (maxConnections !== undefined && maxConnections !== null && server._connections >= maxConnections) {
-      this.#say("drop", dropped(remote, Endpoint.inetOf(session.local)))
+      this.#say("drop", dropped(remote, SessionStream.addressOf(session, "local")))
       return session.close()
     }
     if (remote !== undefined && isDenied(blockList, remote)) return session.close()
@@ -457,17 +455,16 @@ export class NodeServer implements Part {
 
 /** What a server says of a connection that it has no room for. */
 const dropped = (
-  remote: Endpoint.InetEndpoint | undefined,
-  local: Endpoint.InetEndpoint | undefined
+  remote: Net.AddressInfo | undefined,
+  local: Net.AddressInfo | undefined
 ): Net.DropArgument | undefined => {
   if (remote === undefined || local === undefined) return undefined
-  const family = (host: string): string => Net.isIPv6(host) ? "IPv6" : "IPv4"
   return {
-    localAddress: local.host,
+    localAddress: local.address,
     localPort: local.port,
-    localFamily: family(local.host),
-    remoteAddress: remote.host,
+    localFamily: local.family,
+    remoteAddress: remote.address,
     remotePort: remote.port,
-    remoteFamily: family(remote.host)
+    remoteFamily: remote.family
   }
 }

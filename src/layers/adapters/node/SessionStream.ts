@@ -16,6 +16,7 @@
  */
 import * as Net from "node:net"
 import * as Os from "node:os"
+import * as Address from "../../../domain/net/Address.ts"
 import * as Endpoint from "../../../domain/net/Endpoint.ts"
 import type { Session, SessionHandler } from "../../../services/Sessions.ts"
 import { heldBy, JsStream, type StreamRequest } from "./JsStream.ts"
@@ -59,19 +60,17 @@ let turn: (stream: SessionStream) => void
 let lose: (stream: SessionStream) => void
 let finishClose: (stream: SessionStream, closed: (() => void) | undefined) => void
 
-/** What Node asks an address of, and has its answer written into. */
-interface AddressOut {
-  address?: string
-  port?: number
-  family?: "IPv4" | "IPv6"
+/** One end of a session's connection as Node shows it; `undefined` where it has no address. */
+export const addressOf = (session: Session, end: "remote" | "local"): Net.AddressInfo | undefined => {
+  const endpoint = Endpoint.inetOf(session[end])
+  if (endpoint === undefined) return undefined
+  const address = session.mapped ? Address.toMapped(endpoint.host) : endpoint.host
+  return { address, port: endpoint.port, family: Net.isIPv6(address) ? "IPv6" : "IPv4" }
 }
 
-const addressOf = (uri: string, out: AddressOut): number => {
-  const endpoint = Endpoint.inetOf(uri)
-  if (endpoint === undefined) return -ENOTCONN
-  out.address = endpoint.host
-  out.port = endpoint.port
-  out.family = Net.isIPv6(endpoint.host) ? "IPv6" : "IPv4"
+const answer = (address: Net.AddressInfo | undefined, out: object): number => {
+  if (address === undefined) return -ENOTCONN
+  Object.assign(out, address)
   return 0
 }
 
@@ -380,12 +379,12 @@ export class SessionStream extends JsStream implements SessionHandler {
 
   // ---- what else sockets ask their handles
 
-  getpeername(out: AddressOut): number {
-    return addressOf(this.session.remote, out)
+  getpeername(out: object): number {
+    return answer(addressOf(this.session, "remote"), out)
   }
 
-  getsockname(out: AddressOut): number {
-    return addressOf(this.session.local, out)
+  getsockname(out: object): number {
+    return answer(addressOf(this.session, "local"), out)
   }
 
   /** Nothing to set: a session has no timer that holds bytes back. */

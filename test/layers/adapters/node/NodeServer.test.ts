@@ -10,9 +10,11 @@ import { text } from "node:stream/consumers"
 import * as Tls from "node:tls"
 import type { AppOptionsInput } from "../../../../src/domain/options/Options.ts"
 import * as NodeApps from "../../../../src/layers/adapters/node/NodeApps.ts"
+import * as SessionDuplex from "../../../../src/layers/adapters/node/SessionDuplex.ts"
 import * as Host from "../../../../src/layers/Host.ts"
 import * as AppWorker from "../../../../src/services/AppWorker.ts"
 import { SessionLayer } from "../../../../src/services/SessionLayer.ts"
+import { SessionRules } from "../../../../src/services/SessionRules.ts"
 import { until } from "../../../support/until.ts"
 
 const file = (name: string) => Fs.readFileSync(new URL(`../../../fixtures/certificates/${name}`, import.meta.url))
@@ -26,12 +28,12 @@ const serve = Effect.fnUntraced(function*(server: Net.Server, options: AppOption
   return (server.address() as Net.AddressInfo).port
 })
 
-const onHost = <A, E>(test: Effect.Effect<A, E, SessionLayer | Scope.Scope>) =>
+const onHost = <A, E>(test: Effect.Effect<A, E, SessionLayer | SessionRules | Scope.Scope>) =>
   test.pipe(Effect.scoped, Effect.provide(Host.layer))
 
-const connect = (port: number) =>
+const connect = (port: number, host = "127.0.0.1") =>
   Effect.acquireRelease(
-    Effect.sync(() => Net.connect({ port, host: "127.0.0.1", allowHalfOpen: true }).on("error", () => {})),
+    Effect.sync(() => Net.connect({ port, host, allowHalfOpen: true }).on("error", () => {})),
     (socket) => Effect.sync(() => socket.destroy())
   )
 
@@ -78,6 +80,62 @@ for (const placement of ["shared", "transfer"] as const) {
           new Promise((resolve) => void server.getConnections((_error, count) => resolve(count)))
         )
         assert.strictEqual(count, 1)
+      })))
+
+    for (const [listener, peers] of [["[::]", ["127.0.0.1", "::1"]], ["0.0.0.0", ["127.0.0.1"]]] as const) {
+      for (const peer of peers) {
+        it.live(`addresses of a connection from ${peer} to ${listener} are those that Node shows`, () =>
+          onHost(Effect.gen(function*() {
+            const ends = (socket: Net.Socket) => ({
+              address: (socket.address() as Net.AddressInfo).address,
+              remote: [socket.remoteAddress, socket.remoteFamily, socket.remotePort],
+              local: [socket.localAddress, socket.localFamily]
+            })
+            const server = Net.createServer()
+            server.maxConnections = 1
+            const port = yield* serve(server, { ...options, listen: [`tcp://${listener}:0`] })
+            const plain = yield* Effect.acquireRelease(
+              Effect.sync(() => Net.createServer().listen(0, listener.replace(/[[\]]/g, ""))),
+              (plain) => Effect.sync(() => plain.close())
+            )
+            yield* Effect.promise(() => once(plain, "listening"))
+            const arrive = Effect.fnUntraced(function*(server: Net.Server, port: number, event: string) {
+              const came = once(server, event)
+              const client = yield* connect(port, peer)
+              const [about]: [Net.Socket & Net.DropArgument] = (yield* Effect.promise(() => came)) as [
+                Net.Socket & Net.DropArgument
+              ]
+              return { about, client }
+            })
+            const expected = yield* arrive(plain, (plain.address() as Net.AddressInfo).port, "connection")
+            const { about, client } = yield* arrive(server, port, "connection")
+            const { address, local, remote } = ends(expected.about)
+            assert.deepStrictEqual(ends(about), { address, local, remote: [remote[0], remote[1], client.localPort] })
+            const dropped = yield* arrive(server, port, "drop")
+            const { localAddress, localFamily, remoteAddress, remoteFamily } = dropped.about
+            assert.deepStrictEqual([remoteAddress, remoteFamily, localAddress, localFamily], [
+              remote[0],
+              remote[1],
+              ...local
+            ])
+            expected.about.destroy()
+            about.destroy()
+          })))
+      }
+    }
+
+    it.live("the rules and the deny list know an IPv4 peer of a listener on [::] by its IPv4 address", () =>
+      onHost(Effect.gen(function*() {
+        const rules = yield* SessionRules
+        const server = Net.createServer((socket) => socket.end(SessionDuplex.sessionOf(socket)!.remote))
+        const port = yield* serve(server, { ...options, listen: ["tcp://[::]:0"] })
+        const heard = yield* connect(port)
+        assert.match(yield* Effect.promise(() => text(heard)), /^tcp:\/\/127\.0\.0\.1:\d+$/)
+        yield* rules.denySource("127.0.0.0/8")
+        const socket = yield* connect(port)
+        socket.resume()
+        yield* until("it is refused", () => socket.destroyed)
+        assert.strictEqual(socket.bytesRead, 0)
       })))
 
     it.live("a peer on the block list gets no further", () =>
