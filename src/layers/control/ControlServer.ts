@@ -27,6 +27,7 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as Layer from "effect/Layer"
+import * as Semaphore from "effect/Semaphore"
 import * as Http from "node:http"
 import type { RuleInput } from "../../domain/admission/SessionRule.ts"
 import * as Handle from "../../domain/state/Handle.ts"
@@ -275,7 +276,29 @@ const deniedGroup = HttpApiBuilder.group(
   })
 )
 
+const turn: Effect.Effect<void> = Effect.callback((resume) => {
+  const immediate = setImmediate(() => resume(Effect.void))
+  return Effect.sync(() => clearImmediate(immediate))
+})
+
+/** A host that makes one report in a turn of its loop, however many ask. Its pages of sessions take turns by themselves. */
+const paced = Effect.map(SessionLayer, (host) => {
+  const one = Semaphore.makeUnsafe(1).withPermits(1)
+  const inTurn = <A>(report: Effect.Effect<A>): Effect.Effect<A> => one(Effect.andThen(turn, report))
+  return SessionLayer.of({
+    ...host,
+    report: inTurn(host.report),
+    connects: inTurn(host.connects),
+    locals: inTurn(host.locals),
+    segments: inTurn(host.segments),
+    queues: inTurn(host.queues)
+  })
+})
+
 const groups = Layer.mergeAll(hostGroup, appGroup, workerGroup, sessionGroup, listenerGroup, ruleGroup, deniedGroup)
+  .pipe(
+    Layer.provide(Layer.effect(SessionLayer, paced))
+  )
 
 /**
  * Serves the control API on the socket at `path` until the scope closes; the socket's file is removed then.

@@ -102,7 +102,7 @@ export class Reports {
   readonly #certificates: Certificates["Service"]
   /** Milliseconds of `MonotonicTime`. */
   readonly #startedAt: number
-  /** All that look at the host share them. */
+  /** Everybody who reads sessions shares them. */
   readonly #turns = new Turns()
 
   constructor(tables: Tables, cutThroughs: CutThroughs, certificates: Certificates["Service"]) {
@@ -112,17 +112,16 @@ export class Reports {
     this.#startedAt = tables.now()
   }
 
-  /** All reports of the session layer: each is made when it is asked for. */
+  /** All reports of the session layer, each made when it is asked for: at once, apart from those of sessions. */
   get all(): SessionLayerReports {
-    const inTurn = <A>(make: () => A): Effect.Effect<A> => Effect.andThen(this.#turns.next, Effect.sync(make))
     return {
-      report: Effect.andThen(this.#turns.next, this.#report),
+      report: this.#report,
       sessions: (filter) => Effect.map(this.#page(filter, { limit: Infinity }), ({ sessions }) => sessions),
       sessionPage: (filter, { after = "0", limit = PAGE } = {}) => this.#page(filter, { after: Number(after), limit }),
-      connects: inTurn(() => this.#connects()),
-      locals: inTurn(() => this.#locals()),
-      segments: inTurn(() => this.#ofLive(managersReport)),
-      queues: inTurn(() => this.#ofLive((live) => [queueReport(live)]))
+      connects: Effect.sync(() => this.#connects()),
+      locals: Effect.sync(() => this.#locals()),
+      segments: Effect.sync(() => this.#ofLive(managersReport)),
+      queues: Effect.sync(() => this.#ofLive((live) => [queueReport(live)]))
     }
   }
 
