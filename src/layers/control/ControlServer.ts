@@ -281,13 +281,14 @@ const turn: Effect.Effect<void> = Effect.callback((resume) => {
   return Effect.sync(() => clearImmediate(immediate))
 })
 
-/** A host that makes one report in a turn of its loop, however many ask. Its pages of sessions take turns by themselves. */
+/** A host that makes one report, or page of sessions, in a turn of its loop, however many ask. */
 const paced = Effect.map(SessionLayer, (host) => {
   const one = Semaphore.makeUnsafe(1).withPermits(1)
   const inTurn = <A>(report: Effect.Effect<A>): Effect.Effect<A> => one(Effect.andThen(turn, report))
   return SessionLayer.of({
     ...host,
     report: inTurn(host.report),
+    sessionPage: (filter, page) => inTurn(host.sessionPage(filter, page)),
     connects: inTurn(host.connects),
     locals: inTurn(host.locals),
     segments: inTurn(host.segments),

@@ -112,7 +112,7 @@ export class Reports {
     this.#startedAt = tables.now()
   }
 
-  /** All reports of the session layer, each made when it is asked for: at once, apart from those of sessions. */
+  /** All reports of the session layer, each made when it is asked for: at once, apart from those of many sessions. */
   get all(): SessionLayerReports {
     return {
       report: this.#report,
@@ -216,7 +216,7 @@ export class Reports {
 
   // ---- sessions and connects
 
-  /** The sessions in the slots from `after` on that a filter lets pass, as many as wanted; made over several turns. */
+  /** The sessions in the slots from `after` on that a filter lets pass, as many as wanted; the first piece is made at once, each further one in a turn of the loop. */
   readonly #page = Effect.fnUntraced({ self: this }, function*(
     filter: Report.SessionFilter,
     { after = 0, limit }: { readonly after?: number; readonly limit: number }
@@ -227,7 +227,6 @@ export class Reports {
     let total = 0
     const lookWork = filter.local === undefined && filter.remote === undefined ? 1 : ADDRESS_WORK
     let work = 0
-    yield* this.#turns.next
     for (const session of this.#tables.sessions.from(after)) {
       if (work >= WORK) {
         work = 0
