@@ -54,14 +54,14 @@ export class AppEnd implements ConnectionEvents {
     }
     const block = arena.allocate(SessionBlock.SESSION_BLOCK_BYTES)
     const rings = { segment: 0, offset: arena.allocate(SessionBlock.RINGS_BYTES) }
-    SessionBlock.reset(segment, block, {}, rings)
+    SessionBlock.reset(segment, block)
     this.words = segment.words
     const rx = SessionBlock.rx(segment, block)
     const tx = SessionBlock.tx(segment, block)
     const view: Fifo.View = () => segment.bytes
     this.#rxHost = new FifoProducer(rx, bound, SessionBlock.rxRing(rings, segment.bytes, bound), blocks)
     this.rx = new FifoConsumer(rx, bound, view)
-    this.tx = new FifoProducer(tx, bound, SessionBlock.txRing(segment, block, view, bound)!, blocks)
+    this.tx = new FifoProducer(tx, bound, SessionBlock.txRing(rings, view, bound)!, blocks)
     this.#txHost = new FifoConsumer(tx, bound, view)
   }
 

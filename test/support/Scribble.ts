@@ -43,7 +43,7 @@ const blockName = (at: number): string => {
   if (at >= 16 && at < 32) return "block: the worker's line"
   if (at < 16) return "block: the host's line"
   if (at < 48) return at === 32 ? "block: OFFER" : "block: flags"
-  return at === 50 ? "block: KIND" : "block: the rest"
+  return "block: the rest"
 }
 
 /** The memory of the workers of a host. */
@@ -128,6 +128,27 @@ export class Memories {
       const word = this.#try(memory, random)
       if (word !== undefined) return word
     }
+  }
+
+  /** The words of the worker's session block that was made last; `undefined` when there is none. */
+  lastBlock(app: string, worker: number): Int32Array | undefined {
+    const memory = this.#byWorker.get(`${app}/${worker}`)!
+    const place = [...memory.blocks.values()].at(-1)
+    if (place === undefined) return undefined
+    const { offset, segment } = place
+    return memory.segment(segment)!.words.subarray(offset / 4, (offset + SessionBlock.SESSION_BLOCK_BYTES) / 4)
+  }
+
+  /** The slots of the control ring to the worker: each the length of a message, then its words. */
+  controlSlots(app: string, worker: number): ReadonlyArray<Int32Array> {
+    const { geometry, queues } = this.#byWorker.get(`${app}/${worker}`)!
+    const { controlRing, indexQueue, ioRing } = geometry!
+    const words = QueueMemory.words(queues.toWorker, geometry!)
+    const begin = INDEX + indexQueue * INDEX_SLOT + ioRing * IO_SLOT
+    return Array.from(
+      { length: controlRing },
+      (_, slot) => words.subarray(begin + slot * CONTROL_SLOT, begin + (slot + 1) * CONTROL_SLOT)
+    )
   }
 
   #try(memory: Memory, random: Random): Word | undefined {

@@ -28,6 +28,14 @@ export type IoKind = typeof Rx | typeof Room | typeof Claimed | typeof Passed | 
 /** Bits of `listen`'s flags: IPv6 addresses only, where the endpoint is any IPv6 address. */
 export const IPV6_ONLY = 1
 
+/**
+ * Bits of a session's kind: the connection itself goes to the worker that claims it, and no byte goes through fifos; TLS
+ * ends in that worker; its IPv4 addresses are those of an IPv6 socket.
+ */
+export const MOVES = 1
+export const IN_TLS = 2
+export const MAPPED = 4
+
 /** The most bytes that a text field may have; longer texts are cut between two characters. */
 export const TEXT_BYTES = 224
 
@@ -61,8 +69,12 @@ const shapes = {
   accepted: [1, {
     session: "session",
     listener: "listener",
+    kind: "u32",
     segment: "u32",
     offset: "u32",
+    // the place of the rings, that of the rx fifo first; of no meaning where the connection moves
+    ringsSegment: "u32",
+    ringsOffset: "u32",
     // the place of what else is known of the session, see `SessionAbout`; no bytes when nothing is
     aboutSegment: "u32",
     aboutOffset: "u32",
@@ -73,8 +85,11 @@ const shapes = {
   connected: [2, {
     request: "u32",
     session: "session",
+    kind: "u32",
     segment: "u32",
     offset: "u32",
+    ringsSegment: "u32",
+    ringsOffset: "u32",
     aboutSegment: "u32",
     aboutOffset: "u32",
     aboutBytes: "u32",

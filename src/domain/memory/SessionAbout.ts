@@ -4,7 +4,9 @@
  * On its way to a worker it is JSON, in a block of the host's arena that the message about the session names. The block
  * is freed once the worker has claimed the session, or is done with it.
  */
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { FifoCorrupt, type View } from "./Fifo.ts"
 
 /** What is known of the other end of a session in TLS. */
 export const TlsPeer = Schema.Struct({
@@ -79,9 +81,23 @@ export const encode = (about: SessionAbout | undefined): Uint8Array | undefined 
   return bytes.length > LONGEST && about.tls?.peer !== undefined ? encode({ ...about, tls: shorter(about.tls) }) : bytes
 }
 
-const read = Schema.decodeUnknownSync(Schema.fromJsonString(SessionAbout))
+const decodeText = Schema.decodeUnknownResult(Schema.fromJsonString(SessionAbout))
 
-/** Reads what the host has written; throws when it is not that. */
-export const decode = (bytes: Uint8Array): SessionAbout =>
+/** Reads what the host has written; throws {@link FifoCorrupt} when it is not that. */
+export const decode = (bytes: Uint8Array): SessionAbout => {
+  if (bytes.length === 0) return nothing
   // shared memory can't be decoded in place
-  bytes.length === 0 ? nothing : read(decoder.decode(new Uint8Array(bytes)))
+  const about = decodeText(decoder.decode(new Uint8Array(bytes)))
+  if (Result.isFailure(about)) throw new FifoCorrupt("what is known of a session can't be read")
+  return about.success
+}
+
+/** The same, from the place that the message of the session names. */
+export const read = (view: View, segment: number, offset: number, bytes: number): SessionAbout => {
+  if (bytes === 0) return nothing
+  const memory = view(segment)
+  if (memory === undefined || offset + bytes > memory.length) {
+    throw new FifoCorrupt("what is known of a session is said to be where there is no memory")
+  }
+  return decode(memory.subarray(offset, offset + bytes))
+}

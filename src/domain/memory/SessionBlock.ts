@@ -3,6 +3,9 @@
  * the rings of the two fifos, 512 bytes in a place of their own, they are all the segment memory that an idle session
  * has. A session has both before it is offered, so it can move bytes however much other sessions hold.
  *
+ * Here is only what changes. What kind of session it is and where its rings are, the message of the session says: a
+ * message has a check, and these words have none.
+ *
  * **Layout** (32-bit words; lines of 16 words, one per writer)
  *
  * | word | written by | what |
@@ -15,8 +18,6 @@
  * | 33–35 | both | rx fifo: flags |
  * | 36–38 | both | tx fifo: flags |
  * | 48, 49 | server, client | cut-through sessions: `CLOSED`, the side has given the session up and no longer reads |
- * | 50 | host | `KIND`: bit 0: the connection itself goes to the worker that claims it, and no byte goes through fifos; bit 1: TLS ends in the worker; bit 2: its IPv4 addresses are those of an IPv6 socket; bits 3–5: the opposites of these; all others: a mark |
- * | 51, 52 | host | `RINGS`: segment and offset of the rings, that of the rx fifo first; a session whose connection moves has none |
  *
  * In a cut-through session (W16) the client takes the place that the host has in a session of a connection.
  *
@@ -39,14 +40,6 @@ export const SESSION_BYTES = SESSION_BLOCK_BYTES + RINGS_BYTES
 const OFFER = 32
 const SERVER_CLOSED = 48
 const CLIENT_CLOSED = 49
-const KIND = 50
-const RINGS = 51
-const MOVES = 1
-const IN_TLS = 2
-const MAPPED = 4
-const KINDS = MOVES | IN_TLS | MAPPED
-/** What a kind is marked with: a word that was written over is not taken for one. */
-const MARK = 0x5e55_1040
 
 export const OFFERED = 1
 /** The worker has the session. */
@@ -66,54 +59,26 @@ export const endOffer = (segment: Segment, offset: number, end: OfferEnd): boole
 export const isClaimed = (segment: Segment, offset: number): boolean =>
   Atomics.load(segment.words, offset / 4 + OFFER) === CLAIMED
 
-/** What the worker makes of a session that it has claimed. */
-export interface Kind {
-  /** The connection itself comes to the worker. */
-  readonly moves: boolean
-  /** The bytes are TLS, which ends in the worker. */
-  readonly inTls: boolean
-  /** Its IPv4 addresses are those of an IPv6 socket. */
-  readonly mapped: boolean
-}
-
-const kindWord = (kind: number): number => MARK | (~kind & KINDS) << 3 | kind
-
-/** Writes a new block: two empty fifos, whose rings are at `rings`, and an offer that is open. */
-export const reset = (
-  segment: Segment,
-  offset: number,
-  { inTls = false, mapped = false, moves = false }: Partial<Kind> = {},
-  rings?: Fifo.BlockPlace
-): void => {
+/** Writes a new block: two empty fifos, and an offer that is open. */
+export const reset = (segment: Segment, offset: number): void => {
   Fifo.reset(rx(segment, offset))
   Fifo.reset(tx(segment, offset))
   segment.words[offset / 4 + SERVER_CLOSED] = 0
   segment.words[offset / 4 + CLIENT_CLOSED] = 0
-  segment.words[offset / 4 + KIND] = kindWord((moves ? MOVES : 0) | (inTls ? IN_TLS : 0) | (mapped ? MAPPED : 0))
-  segment.words[offset / 4 + RINGS] = rings?.segment ?? 0
-  segment.words[offset / 4 + RINGS + 1] = rings?.offset ?? 0
   Atomics.store(segment.words, offset / 4 + OFFER, OFFERED)
-}
-
-/** What kind of session it is. Throws {@link Fifo.FifoCorrupt} when the word is none that the host writes. */
-export const kind = (segment: Segment, offset: number): Kind => {
-  const word = segment.words[offset / 4 + KIND]!
-  if (word !== kindWord(word & KINDS)) throw new Fifo.FifoCorrupt(`a session is said to be of kind ${word}`)
-  return { moves: (word & MOVES) !== 0, inTls: (word & IN_TLS) !== 0, mapped: (word & MAPPED) !== 0 }
 }
 
 /** The ring of the fifo from the host to the worker; `bytes` are those of the segment that the rings are in. */
 export const rxRing = ({ offset, segment }: Fifo.BlockPlace, bytes: Uint8Array, bound: number): Fifo.Block =>
   Fifo.block(segment, bytes, offset, Math.min(RING_BYTES, bound))
 
-/** The ring of the fifo from the worker to the host, where the block says that it is; `undefined` when that is nowhere. */
-export const txRing = (block: Segment, at: number, view: Fifo.View, bound: number): Fifo.Block | undefined => {
-  const segment = block.words[at / 4 + RINGS]!
-  const offset = block.words[at / 4 + RINGS + 1]! + RING_BYTES
-  const bytes = view(segment)
-  const isSomewhere = bytes !== undefined && offset >= 0 && offset + RING_BYTES <= bytes.length
+/** The ring of the fifo from the worker to the host, behind the other one; `undefined` when there is no such memory. */
+export const txRing = (rings: Fifo.BlockPlace, view: Fifo.View, bound: number): Fifo.Block | undefined => {
+  const offset = rings.offset + RING_BYTES
+  const bytes = view(rings.segment)
+  const isSomewhere = bytes !== undefined && offset + RING_BYTES <= bytes.length
   if (!isSomewhere || offset % Fifo.BLOCK_ALIGNMENT !== 0) return undefined
-  return Fifo.block(segment, bytes, offset, Math.min(RING_BYTES, bound))
+  return Fifo.block(rings.segment, bytes, offset, Math.min(RING_BYTES, bound))
 }
 
 /** The words of the fifo from the host to the worker. */

@@ -2,7 +2,7 @@
  * A session over a transport's connection. Its block, and the text of what is known of it, are in the worker's memory.
  */
 import type * as Fifo from "../../domain/memory/Fifo.ts"
-import type * as Message from "../../domain/memory/Message.ts"
+import * as Message from "../../domain/memory/Message.ts"
 import type * as Handle from "../../domain/state/Handle.ts"
 import type { Connection } from "../../services/Transport.ts"
 import { HostSession, type SessionHome } from "./HostSession.ts"
@@ -16,6 +16,8 @@ export interface AboutPlace {
 export abstract class ConnectionSession extends HostSession {
   abstract override readonly connection: Connection
   protected readonly blocks: Fifo.Blocks
+  /** Where its fifos' rings are; a connection that moves has none. */
+  protected abstract readonly rings: Fifo.BlockPlace | undefined
   /** Kept until the worker has read the text. */
   #about: AboutPlace | undefined
 
@@ -23,6 +25,11 @@ export abstract class ConnectionSession extends HostSession {
     super(handle, home)
     this.blocks = blocks
     this.#about = about
+  }
+
+  /** Bits of the message's kind. */
+  protected get kind(): number {
+    return this.connection.mapped ? Message.MAPPED : 0
   }
 
   protected override offerMessage(listener: Handle.ListenerHandle): Message.Of<"accepted"> {
@@ -36,15 +43,15 @@ export abstract class ConnectionSession extends HostSession {
     return { _tag: "connected", request, ...this.#where, remote, local }
   }
 
-  get #where(): Pick<
-    Message.Of<"accepted">,
-    "session" | "segment" | "offset" | "aboutSegment" | "aboutOffset" | "aboutBytes"
-  > {
+  get #where(): Omit<Message.Of<"connected">, "_tag" | "request" | "remote" | "local"> {
     const about = this.#about
     return {
       session: this.handle,
+      kind: this.kind,
       segment: this.place.segment,
       offset: this.place.offset,
+      ringsSegment: this.rings?.segment ?? 0,
+      ringsOffset: this.rings?.offset ?? 0,
       aboutSegment: about?.place.segment ?? 0,
       aboutOffset: about?.place.offset ?? 0,
       aboutBytes: about?.bytes ?? 0

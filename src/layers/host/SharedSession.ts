@@ -36,7 +36,7 @@ export const splice = (one: HostSession, other: HostSession): string | undefined
 
 export class SharedSession extends ConnectionSession implements ConnectionEnd {
   readonly connection: SharedConnection
-  readonly #rings: Fifo.BlockPlace
+  protected readonly rings: Fifo.BlockPlace
   #rx: FifoProducer | undefined
   #tx: FifoConsumer | undefined
   #hot = false
@@ -57,7 +57,7 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
   ) {
     super(handle, home, blocks, about)
     this.connection = connection
-    this.#rings = rings
+    this.rings = rings
   }
 
   // the fifos' ends are made when bytes first move: an idle session does without them
@@ -68,7 +68,7 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
 
   #makeRx(): FifoProducer {
     const { rxFifoSize } = this.worker.slot.app.options.segment
-    const ring = SessionBlock.rxRing(this.#rings, this.worker.view(this.#rings.segment)!, rxFifoSize)
+    const ring = SessionBlock.rxRing(this.rings, this.worker.view(this.rings.segment)!, rxFifoSize)
     const words = { ...SessionBlock.rx(this.segment, this.place.offset), start: 0 }
     return new FifoProducer(words, rxFifoSize, ring, this.blocks)
   }
@@ -237,7 +237,7 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
     this.worker.hot.delete(this)
     this.worker.starved.delete(this)
     this.#rx?.free()
-    this.blocks.free(this.#rings)
+    this.blocks.free(this.rings)
     super.freeMemory()
   }
 

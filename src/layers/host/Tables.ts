@@ -108,11 +108,7 @@ export class Tables {
       if (textPlace !== undefined) manager.untake(textPlace)
       return undefined
     }
-    SessionBlock.reset(session.segment, place.offset, {
-      moves: isMovable,
-      inTls: isMovable && connection.inTls,
-      mapped: connection.mapped
-    }, rings)
+    SessionBlock.reset(session.segment, place.offset)
     if (text !== undefined && textPlace !== undefined) worker.view(textPlace.segment)!.set(text, textPlace.offset)
     return session
   }

@@ -3,7 +3,7 @@
  * and tables; the worker is told when the connection is to end, and says when it is gone.
  */
 import type * as Fifo from "../../domain/memory/Fifo.ts"
-import type * as Message from "../../domain/memory/Message.ts"
+import * as Message from "../../domain/memory/Message.ts"
 import * as ConnectionLoss from "../../domain/net/ConnectionLoss.ts"
 import type * as Handle from "../../domain/state/Handle.ts"
 import type { MovingSubject } from "../../services/Attachment.ts"
@@ -13,6 +13,7 @@ import type { KindReport, SessionHome } from "./HostSession.ts"
 
 export class TransferSession extends ConnectionSession implements MovingSubject {
   readonly connection: MovableConnection
+  protected readonly rings = undefined
   /** Whether TLS ends in the worker and may still fail there: the worker says so only if it does. */
   #inTls: boolean
   /** Whether the worker was given the socket. */
@@ -28,6 +29,10 @@ export class TransferSession extends ConnectionSession implements MovingSubject 
     super(handle, home, blocks, about)
     this.connection = connection
     this.#inTls = connection.inTls
+  }
+
+  protected override get kind(): number {
+    return super.kind | Message.MOVES | (this.connection.inTls ? Message.IN_TLS : 0)
   }
 
   override report(): KindReport {

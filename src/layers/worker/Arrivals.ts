@@ -113,19 +113,18 @@ export class Arrivals {
 
   /** A session of a connection is on offer. */
   accepted(message: Message.Of<"accepted">): void {
-    const { listener, offset, session: handle } = message
+    const { kind, listener, offset, session: handle } = message
     const seat = this.#seats.get(listener)
     const segment = this.#memory.segment(message.segment)
     if (seat === undefined || segment === undefined || !this.#claims(segment, offset)) return this.#passed(handle)
-    const kind = SessionBlock.kind(segment, offset)
-    const identity = this.#sessions.identityOf(message, kind, seat.times)
-    const { inTls, moves } = kind
+    const identity = this.#sessions.identityOf(message, seat.times)
+    const inTls = (kind & Message.IN_TLS) !== 0
     if (!inTls && this.#refuses(seat, handle, identity, false)) return
-    if (moves) {
+    if ((kind & Message.MOVES) !== 0) {
       this.#moving.set(handle, { identity, seat, inTls })
       return this.#claimed(handle)
     }
-    const session = seat.runInAsyncScope(this.#sessions.openFifos, this.#sessions, identity, segment, offset)
+    const session = seat.runInAsyncScope(this.#sessions.openFifos, this.#sessions, identity, segment, message)
     this.#claimed(handle)
     this.#sessions.guard(session, seat.accept)
   }

@@ -76,7 +76,7 @@ export class CutThroughSession extends FifoSession {
     >
   ) {
     const about = SessionAbout.nothing
-    super(owner, memory, segment, 0, { handle: session, remote, local, mapped: false, about, times })
+    super(owner, memory, segment, 0, undefined, { handle: session, remote, local, mapped: false, about, times })
     this.slot = slot
     this.#inbox = owner
     this.#side = side

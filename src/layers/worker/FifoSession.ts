@@ -60,6 +60,7 @@ export class FifoSession implements WorkerSession {
   readonly #memory: FifoMemory
   readonly #segment: Segment
   readonly #offset: number
+  readonly #rings: Fifo.BlockPlace | undefined
   readonly #times: SessionTimes
   // the fifos' ends are made when bytes first move: an idle session does without them
   #rxEnd: FifoConsumer | undefined
@@ -81,17 +82,20 @@ export class FifoSession implements WorkerSession {
   #hot = false
   #written = false
 
+  /** `rings` is where its fifos' rings are, if {@link makeTx} takes one of them. */
   constructor(
     owner: FifoOwner,
     memory: FifoMemory,
     segment: Segment,
     offset: number,
+    rings: Fifo.BlockPlace | undefined,
     { about, handle, local, mapped, remote, times }: SessionIdentity
   ) {
     this.#owner = owner
     this.#memory = memory
     this.#segment = segment
     this.#offset = offset
+    this.#rings = rings
     this.handle = handle
     this.remote = remote
     this.local = local
@@ -135,7 +139,7 @@ export class FifoSession implements WorkerSession {
   protected makeTx(): FifoProducer {
     const { blocks, corrupt: onCorrupt, txFifoSize, view } = this.#memory
     const words = { ...SessionBlock.tx(this.#segment, this.#offset), start: 0, onCorrupt }
-    const ring = SessionBlock.txRing(this.#segment, this.#offset, view, txFifoSize)
+    const ring = this.#rings && SessionBlock.txRing(this.#rings, view, txFifoSize)
     if (ring === undefined) {
       const error = new Fifo.FifoCorrupt("a session's rings are said to be where there is no memory")
       onCorrupt(error)

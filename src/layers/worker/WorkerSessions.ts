@@ -5,7 +5,7 @@ import type * as Inbox from "../../domain/memory/Inbox.ts"
 import * as Message from "../../domain/memory/Message.ts"
 import type * as Segment from "../../domain/memory/Segment.ts"
 import * as SessionAbout from "../../domain/memory/SessionAbout.ts"
-import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
+import type * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import type { Session } from "../../services/Sessions.ts"
 import { type CutThroughOwner, CutThroughSession } from "./CutThroughSession.ts"
@@ -66,24 +66,26 @@ export class WorkerSessions implements CutThroughOwner, SocketOwner {
 
   // ---- how they begin
 
-  /** Which session a message tells of. If the message says where more is written down, that is read here. */
-  identityOf(
-    message: Message.Of<"accepted" | "connected">,
-    { mapped }: SessionBlock.Kind,
-    times: SessionTimes
-  ): SessionIdentity {
+  /**
+   * Which session a message tells of. If the message says where more is written down, that is read here; throws
+   * `FifoCorrupt` when it can't be read.
+   */
+  identityOf(message: Message.Of<"accepted" | "connected">, times: SessionTimes): SessionIdentity {
     // one string for all sessions of an endpoint
     if (message.local !== this.#local) this.#local = message.local
-    const { aboutBytes, aboutOffset, aboutSegment, remote, session } = message
-    const bytes = aboutBytes === 0 ? undefined : this.#memory.view(aboutSegment)
-    const about = bytes === undefined
-      ? SessionAbout.nothing
-      : SessionAbout.decode(bytes.subarray(aboutOffset, aboutOffset + aboutBytes))
+    const { aboutBytes, aboutOffset, aboutSegment, kind, remote, session } = message
+    const about = SessionAbout.read(this.#memory.view, aboutSegment, aboutOffset, aboutBytes)
+    const mapped = (kind & Message.MAPPED) !== 0
     return { handle: session, remote, local: this.#local, mapped, about, times }
   }
 
-  openFifos(identity: SessionIdentity, segment: Segment.Segment, offset: number): FifoSession {
-    return this.#enter(new FifoSession(this, this.#memory, segment, offset, identity))
+  openFifos(
+    identity: SessionIdentity,
+    segment: Segment.Segment,
+    { offset, ringsOffset, ringsSegment }: Message.Of<"accepted" | "connected">
+  ): FifoSession {
+    const rings = { segment: ringsSegment, offset: ringsOffset }
+    return this.#enter(new FifoSession(this, this.#memory, segment, offset, rings, identity))
   }
 
   openCutThrough(
@@ -108,8 +110,7 @@ export class WorkerSessions implements CutThroughOwner, SocketOwner {
     const segment = this.#memory.segment(reply.segment)
     if (segment === undefined) return undefined
     if (reply._tag === "connected") {
-      const kind = SessionBlock.kind(segment, reply.offset)
-      return this.openFifos(this.identityOf(reply, kind, this.times.listener), segment, reply.offset)
+      return this.openFifos(this.identityOf(reply, this.times.listener), segment, reply)
     }
     const peer = this.#links.sender(reply.link)
     return peer === undefined ? undefined : this.openCutThrough(reply, "client", segment, peer, this.times.listener)

@@ -37,10 +37,11 @@ const make = (tag: Message.Tag, numbers: Random.Random, text: () => string): Mes
 
 const session = Handle.make<Handle.SessionHandle>(7, 3)
 const listener = Handle.make<Handle.ListenerHandle>(9, 2)
+const rings = { ringsSegment: 6, ringsOffset: 7 }
 const about = { aboutSegment: 3, aboutOffset: 4, aboutBytes: 5 }
 const samples: { readonly [K in Message.Tag]: Omit<Message.Of<K>, "_tag"> } = {
-  accepted: { session, listener, segment: 1, offset: 2, ...about, remote: "r", local: "l" },
-  connected: { request: 1, session, segment: 2, offset: 3, ...about, remote: "r", local: "l" },
+  accepted: { session, listener, kind: 8, segment: 1, offset: 2, ...rings, ...about, remote: "r", local: "l" },
+  connected: { request: 1, session, kind: 9, segment: 2, offset: 3, ...rings, ...about, remote: "r", local: "l" },
   bound: { request: 1, listener, local: "l" },
   unlistened: { request: 1, listener },
   disconnected: { session },

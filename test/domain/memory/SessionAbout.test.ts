@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { FifoCorrupt } from "../../../src/domain/memory/Fifo.ts"
 import * as SessionAbout from "../../../src/domain/memory/SessionAbout.ts"
 
 const tls = { protocol: "TLSv1.3", cipher: "TLS_AES_128_GCM_SHA256", resumed: false, authorized: false }
@@ -38,7 +39,17 @@ describe("SessionAbout", () => {
 
   it("what the host has not written is not read", () => {
     for (const text of ["{", "[]", `{"tls":{"authorized":"yes"}}`]) {
-      assert.throws(() => SessionAbout.decode(Buffer.from(text)))
+      assert.throws(() => SessionAbout.decode(Buffer.from(text)), FifoCorrupt, "what is known of a session")
+    }
+  })
+
+  it("what is said to be where there is no memory is not read", () => {
+    const text = SessionAbout.encode({ tls })!
+    const view = (segment: number) => segment === 3 ? text : undefined
+    assert.deepStrictEqual(SessionAbout.read(view, 3, 0, text.length), { tls })
+    assert.strictEqual(SessionAbout.read(view, 4, 0, 0), SessionAbout.nothing)
+    for (const [segment, offset] of [[4, 0], [3, 1], [3, 2 ** 32 - 1]] as const) {
+      assert.throws(() => SessionAbout.read(view, segment, offset, text.length), FifoCorrupt, "no memory")
     }
   })
 

@@ -8,6 +8,8 @@ import * as References from "effect/References"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import * as Net from "node:net"
+import * as Message from "../../../src/domain/memory/Message.ts"
+import * as SessionBlock from "../../../src/domain/memory/SessionBlock.ts"
 import * as Host from "../../../src/layers/Host.ts"
 import * as SessionLayerHost from "../../../src/layers/host/SessionLayerHost.ts"
 import * as WorkerStack from "../../../src/layers/stack/WorkerStack.ts"
@@ -213,25 +215,80 @@ const connecting = (host: SessionLayer["Service"]) => {
 /** Each fault of a worker would be a line. */
 const quiet = Effect.provideService(References.MinimumLogLevel, "None")
 
+/** A worker that echoes, on the host's loop. */
+const inProcess = Effect.gen(function*() {
+  const memories = new Memories()
+  const network = new TransportMemory.Network()
+  const services = yield* Layer.build(
+    SessionLayerHost.layerStack.pipe(
+      Layer.provide(WorkerStack.layerInProcess(memories.layers)),
+      Layer.provide(TransportMemory.layer(network)),
+      Layer.provide(Host.layerSettings)
+    )
+  )
+  const host = Context.get(services, SessionLayer)
+  yield* host.attach(optionsOf({ ...options, listen: [endpoint, service] }), new Actor({ accept: echoing }).module)
+  return { host, memories, network }
+})
+
+/** The block of the only session, which is on offer and which the worker has not seen yet. */
+const offered = Effect.fnUntraced(function*(memories: Memories) {
+  let words = memories.lastBlock("app", 0)
+  for (let tries = 0; words === undefined && tries < 100; tries++) {
+    yield* Effect.promise(() => Promise.resolve())
+    words = memories.lastBlock("app", 0)
+  }
+  assert.strictEqual(words?.[32], SessionBlock.OFFERED)
+  return words!
+})
+
+/** The word of `accepted` that says what kind of session it is, behind the message's own kind and two handles. */
+const KIND = 5
+
 describe("memory that is written over", () => {
+  it.effect("W1 M9 what kind of session is on offer is not in its block, whose other words may say anything", () =>
+    Effect.gen(function*() {
+      const { host, memories, network } = yield* inProcess
+      const { restarts } = (yield* host.report).apps[0]!.workers[0]!
+      for (const value of [0, 1, -1, 1582633033, 1582633034, 1582633036, 2 ** 31 - 1]) {
+        const peer = network.dial(endpoint)
+        const words = yield* offered(memories)
+        words.fill(value, 50)
+        peer.send("hello")
+        yield* settled
+        assert.strictEqual(peer.received().toString(), "hello", `with ${value}`)
+        peer.reset()
+        yield* settled
+      }
+      assert.strictEqual((yield* host.report).apps[0]!.workers[0]!.restarts, restarts)
+    }).pipe(Effect.scoped, quiet))
+
+  it.effect("W1 M9 a worker that would wait for a socket of a connection that does not move is given up", () =>
+    Effect.gen(function*() {
+      const { host, memories, network } = yield* inProcess
+      for (const kind of [Message.MOVES, Message.IN_TLS, Message.MOVES | Message.IN_TLS]) {
+        const { restarts } = (yield* host.report).apps[0]!.workers[0]!
+        const slots = memories.controlSlots("app", 0)
+        const before = slots.map((words) => words.slice())
+        const peer = network.dial(endpoint)
+        yield* offered(memories)
+        const slot = slots.findIndex((words, at) => words.some((word, i) => word !== before[at]![i]))
+        slots[slot]![1 + KIND]! ^= kind
+        yield* TestClock.adjust(WITHIN)
+        yield* settled
+        const { lastFailure, restarts: after } = (yield* host.report).apps[0]!.workers[0]!
+        assert.strictEqual(after, restarts + 1, `with ${kind}`)
+        assert.match(String(lastFailure), /corrupt/)
+        peer.reset()
+        yield* settled
+      }
+    }).pipe(Effect.scoped, quiet))
+
   it.effect(
     `W1 M9 ${VALUES} random values, in any word that a worker may write: served on, or given up within 2 s`,
     () =>
       Effect.gen(function*() {
-        const memories = new Memories()
-        const network = new TransportMemory.Network()
-        const services = yield* Layer.build(
-          SessionLayerHost.layerStack.pipe(
-            Layer.provide(WorkerStack.layerInProcess(memories.layers)),
-            Layer.provide(TransportMemory.layer(network)),
-            Layer.provide(Host.layerSettings)
-          )
-        )
-        const host = Context.get(services, SessionLayer)
-        yield* host.attach(
-          optionsOf({ ...options, listen: [endpoint, service] }),
-          new Actor({ accept: echoing }).module
-        )
+        const { host, memories, network } = yield* inProcess
         const wrong = yield* scribble({
           host,
           memories,
