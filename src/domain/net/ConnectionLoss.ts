@@ -17,6 +17,9 @@ export const GIVEN_UP = "the connection was given up"
 /** The connection was to end in order, and what was left was not taken in the time that it had. */
 export const LATE = "the peer did not take what was left in time"
 
+/** No byte went in either direction for the time that the listener allows. */
+export const IDLE = "the connection was idle for too long"
+
 /** The sentence for the error of a socket that has closed, or for a close without an error. */
 export const sentence = (error: Error | undefined): string => {
   if (error === undefined) return GIVEN_UP

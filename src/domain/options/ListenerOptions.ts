@@ -186,6 +186,19 @@ export const ListenerOptions = Schema.Struct({
     zero: "no probes",
     description: "Time without a byte after which the system probes whether the peer of a TCP connection is still there"
   }),
+  /**
+   * Time for which a session over TCP, TLS or a Unix socket may stand still before it is ended with a reset, with either
+   * placement: no byte has come from its peer, and the peer has taken none. 100 ms to 24 h, and at most a quarter
+   * more; 0, no such time. It does not hold for connects.
+   */
+  idleTimeout: number({
+    unit: "milliseconds",
+    min: 100,
+    max: 24 * HOUR,
+    default: 0,
+    zero: "no such time",
+    description: "Time without a byte in either direction after which a session over TCP, TLS or a Unix socket is reset"
+  }),
   /** Time without a datagram after which a UDP session ends: 10 ms to 24 h; 1 min. */
   udpIdleTimeout: number({
     unit: "milliseconds",

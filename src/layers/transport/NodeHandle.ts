@@ -77,6 +77,27 @@ export const addressOf = (
     : { address: socket.localAddress, port: socket.localPort }
 }
 
+const countOf = (object: object, name: string): number => {
+  const count: unknown = Reflect.get(object, name)
+  return typeof count === "number" ? count : 0
+}
+
+/**
+ * The bytes that have gone through a socket of the system's, and those given to it that wait for its peer. Where there
+ * is no handle to ask, the socket is asked, whose bytes written include those that wait.
+ */
+export const bytesOf = (
+  socket: object
+): { readonly read: number; readonly written: number; readonly queued: number } => {
+  const handle: unknown = Reflect.get(socket, "_handle")
+  const counted = isObject(handle) ? handle : socket
+  return {
+    read: countOf(counted, "bytesRead"),
+    written: countOf(counted, "bytesWritten"),
+    queued: countOf(counted, "writeQueueSize")
+  }
+}
+
 /** What belongs to a connection runs in the context of this call from here on, not in that of the handle's making. */
 export const adopt = (socket: Net.Socket): void => {
   const handle: unknown = Reflect.get(socket, "_handle")

@@ -22,6 +22,7 @@ import * as Address from "../../domain/net/Address.ts"
 import * as ConnectionLoss from "../../domain/net/ConnectionLoss.ts"
 import type { ListenerOptions } from "../../domain/options/ListenerOptions.ts"
 import type { ConnectionEnd, SharedConnection } from "../../services/Transport.ts"
+import * as IdleWatch from "./IdleWatch.ts"
 import * as NodeHandle from "./NodeHandle.ts"
 import * as SocketEnd from "./SocketEnd.ts"
 
@@ -92,8 +93,13 @@ export interface ConnectionSetup {
   readonly below?: Net.Socket | undefined
 }
 
-/** The options of a listener that its connections use. */
-export type ConnectionSettings = Pick<ListenerOptions, "closeTimeout">
+/** The options of a listener that its connections use. A connect has no idle time. */
+export interface ConnectionSettings extends Pick<ListenerOptions, "closeTimeout"> {
+  readonly idleTimeout?: number | undefined
+}
+
+/** What holds for connects too. */
+export const ofConnect = ({ closeTimeout }: ListenerOptions): ConnectionSettings => ({ closeTimeout })
 
 const PLAIN: ConnectionSetup = { transport: "tcp" }
 
@@ -104,7 +110,7 @@ const inetOf = (transport: ConnectionSetup["transport"]): "tcp" | "tls" => trans
  * A connection over a socket of TCP, of TLS above one, or of a path. The socket is paused, and read by events or by
  * {@link onread}.
  */
-export class TcpConnection implements SharedConnection, SocketEnd.Leaver {
+export class TcpConnection implements SharedConnection, SocketEnd.Leaver, IdleWatch.Idler {
   readonly _tag = "Shared"
   onGone: (() => void) | undefined
   readonly #settings: ConnectionSettings
@@ -123,6 +129,8 @@ export class TcpConnection implements SharedConnection, SocketEnd.Leaver {
   #closing = false
   /** Set by {@link close}: what comes in is dropped, for a bounded time. */
   #farewell: SocketEnd.Farewell | undefined
+  /** Set while it is a session's, where it may not be idle for ever. */
+  #idle: IdleWatch.IdleWatch | undefined
   /** Why the connection was broken here, where that is not the peer's doing. */
   #why: string | undefined
   #error: Error | undefined
@@ -180,6 +188,7 @@ export class TcpConnection implements SharedConnection, SocketEnd.Leaver {
     this.#end = end
     if (this.#closed !== undefined) return queueMicrotask(() => this.#sayClosed())
     this.#paused = false
+    this.#idle = IdleWatch.watch(this.#setup.below ?? this.#socket, this.#settings.idleTimeout, this)
     // a socket that was read from before may have announced its end already
     if (this.#socket.readableEnded) queueMicrotask(() => this.onEnd())
     this.#socket.resume()
@@ -388,6 +397,7 @@ export class TcpConnection implements SharedConnection, SocketEnd.Leaver {
   close(): void {
     if (this.#closing) return
     this.#closing = true
+    this.#idle?.stop()
     this.#left = undefined
     this.#armed = undefined
     this.#paused = false
@@ -409,8 +419,14 @@ export class TcpConnection implements SharedConnection, SocketEnd.Leaver {
     this.abort()
   }
 
+  onIdle(): void {
+    this.#why = ConnectionLoss.IDLE
+    this.abort()
+  }
+
   abort(): void {
     this.#closing = true
+    this.#idle?.stop()
     this.#farewell?.cancel()
     this.#farewell = undefined
     const { below, transport } = this.#setup
@@ -424,6 +440,7 @@ export class TcpConnection implements SharedConnection, SocketEnd.Leaver {
   }
 
   onClose(): void {
+    this.#idle?.stop()
     const whole = this.#error === undefined && this.#socket.readableEnded && this.#socket.writableFinished
     this.#closed = { reset: whole ? undefined : this.#why ?? ConnectionLoss.sentence(this.#error) }
     this.onGone?.()

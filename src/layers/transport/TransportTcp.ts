@@ -9,7 +9,7 @@ import type * as Layer from "effect/Layer"
 import * as AppOptions from "../../domain/options/Options.ts"
 import type { Transport, TransportEndpointOf, TransportOf } from "../../services/Transport.ts"
 import * as InetErrors from "./InetErrors.ts"
-import { onread, TcpConnection } from "./TcpConnection.ts"
+import { ofConnect, onread, TcpConnection } from "./TcpConnection.ts"
 import * as TcpDial from "./TcpDial.ts"
 import * as TcpServer from "./TcpServer.ts"
 import * as Transports from "./Transports.ts"
@@ -43,7 +43,7 @@ export const make = (options: TcpOptions = {}): TransportOf<TransportEndpointOf<
     }),
     connect: (endpoint, { listener = AppOptions.defaults.listener, source } = {}) =>
       TcpDial.dial(endpoint, source, { ...options, onread }, (socket, resume) => {
-        const connection = new TcpConnection(socket, listener)
+        const connection = new TcpConnection(socket, ofConnect(listener))
         const error = TcpDial.standing(connection)
         if (error === undefined) resume(Effect.succeed(connection))
         else {

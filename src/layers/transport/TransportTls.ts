@@ -24,7 +24,7 @@ import {
   type TransportOf
 } from "../../services/Transport.ts"
 import * as InetErrors from "./InetErrors.ts"
-import { readByEvents, TcpConnection } from "./TcpConnection.ts"
+import { ofConnect, readByEvents, TcpConnection } from "./TcpConnection.ts"
 import * as TcpDial from "./TcpDial.ts"
 import * as TcpServer from "./TcpServer.ts"
 import * as TlsContexts from "./TlsContexts.ts"
@@ -96,7 +96,7 @@ export const make = (
         socket.off("error", onError)
         const made = connection = new TcpConnection(
           readByEvents(socket),
-          listener,
+          ofConnect(listener),
           undefined,
           { transport: "tls", below, about: { tls: TlsContexts.aboutOf(socket) } }
         )

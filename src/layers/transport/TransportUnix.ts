@@ -17,7 +17,7 @@ import {
 } from "../../services/Transport.ts"
 import * as UnixSocketFile from "../system/UnixSocketFile.ts"
 import * as InetErrors from "./InetErrors.ts"
-import { type ConnectionSetup, onread, TcpConnection } from "./TcpConnection.ts"
+import { type ConnectionSetup, ofConnect, onread, TcpConnection } from "./TcpConnection.ts"
 import * as TcpServer from "./TcpServer.ts"
 import * as UnixErrors from "./UnixErrors.ts"
 
@@ -71,7 +71,7 @@ export const make = (options: TcpServer.AcceptOptions = {}): TransportOf<Unix> =
             local: UNNAMED,
             remote: Endpoint.format(endpoint)
           }
-          connection = new TcpConnection(socket, listener, UNNAMED, setup)
+          connection = new TcpConnection(socket, ofConnect(listener), UNNAMED, setup)
           resume(Effect.succeed(connection))
         })
         return Effect.sync(() => {

@@ -4,7 +4,7 @@
 import type * as ListenerOptions from "../../domain/options/ListenerOptions.ts"
 
 /** All in milliseconds. */
-export type SessionTimes = Pick<ListenerOptions.ListenerOptions, "closeTimeout">
+export type SessionTimes = Pick<ListenerOptions.ListenerOptions, "closeTimeout" | "idleTimeout">
 
 /** What a worker is started with; it can be posted. */
 export interface TimesStart {
@@ -13,7 +13,10 @@ export interface TimesStart {
   readonly listeners: Readonly<Record<string, SessionTimes>>
 }
 
-const timesOf = ({ closeTimeout }: ListenerOptions.ListenerOptions): SessionTimes => ({ closeTimeout })
+const timesOf = ({ closeTimeout, idleTimeout }: ListenerOptions.ListenerOptions): SessionTimes => ({
+  closeTimeout,
+  idleTimeout
+})
 
 export const startOf = (
   app: {

@@ -19,6 +19,7 @@ import type { SessionAbout } from "../../domain/memory/SessionAbout.ts"
 import * as ConnectionLoss from "../../domain/net/ConnectionLoss.ts"
 import type * as Handle from "../../domain/state/Handle.ts"
 import type { SessionHandler } from "../../services/Sessions.ts"
+import * as IdleWatch from "../transport/IdleWatch.ts"
 import * as SocketEnd from "../transport/SocketEnd.ts"
 import type { SessionTimes } from "./SessionTimes.ts"
 import type { SessionIdentity, WorkerSession } from "./WorkerSession.ts"
@@ -64,7 +65,7 @@ const sayWritable = (session: SocketSession): void => session.handler?.writable?
 const sayEnded = (session: SocketSession): void => session.handler?.ended?.(session)
 const sayClosed = (session: SocketSession): void => session.handler?.closed?.(session, session.reset)
 
-export class SocketSession implements WorkerSession, SocketEnd.Leaver {
+export class SocketSession implements WorkerSession, SocketEnd.Leaver, IdleWatch.Idler {
   readonly handle: Handle.SessionHandle
   readonly remote: string
   readonly local: string
@@ -96,6 +97,7 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver {
   #error: NodeJS.ErrnoException | undefined
   /** Set when the session ends in order. */
   #farewell: SocketEnd.Farewell | undefined
+  readonly #idle: IdleWatch.IdleWatch | undefined
   /** Why the session was broken, where that is not the peer's doing, in a sentence. */
   #why: string | undefined
 
@@ -118,6 +120,7 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver {
     this.#stream[sessionKey] = this
     stream.on("error", onError)
     stream.on("close", onClose)
+    this.#idle = IdleWatch.watch(below ?? stream, times.idleTimeout, this)
   }
 
   /** Begins to read: the application has been given the session. */
@@ -281,6 +284,7 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver {
   /** Sends what was written, and ends. What comes in is dropped; a socket that was taken is its owner's to read. */
   #finish(): void {
     if (this.#farewell !== undefined) return
+    this.#idle?.stop()
     const stream = this.#stream
     this.#farewell = new SocketEnd.Farewell(stream, this, stream.writableLength, this.#times.closeTimeout)
     if (this.#taken) return stream.destroySoon()
@@ -291,6 +295,11 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver {
   /** The session is over, whatever the peer still has to say. */
   onSent(): void {
     this.#sayGone()
+  }
+
+  onIdle(): void {
+    this.#why = ConnectionLoss.IDLE
+    this.#break()
   }
 
   onLate(): void {
@@ -316,6 +325,7 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver {
   }
 
   #break(): void {
+    this.#idle?.stop()
     this.#farewell?.cancel()
     this.#farewell = undefined
     SocketEnd.reset(this.#stream, this.#below)
@@ -341,6 +351,7 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver {
 
   #sayGone(): void {
     if (this.#gone) return
+    this.#idle?.stop()
     this.#gone = true
     this.#owner.gone(this)
     if (!this.#taken) this.#owner.guard(this, sayClosed)
@@ -368,6 +379,7 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver {
     this.reset ??= "the worker was detached"
     this.#forget()
     this.#gone = true
+    this.#idle?.stop()
     this.#stream[sessionKey] = undefined
     this.#stream.on("error", constVoid)
     SocketEnd.resetNow(this.#stream, this.#below)

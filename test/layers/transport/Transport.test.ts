@@ -788,6 +788,53 @@ describe("TransportTcp", () => {
     )
   }
 
+  const idleWorlds: ReadonlyArray<readonly [name: string, world: () => World]> = [
+    ["TCP, read by onread", tcpWorld({})],
+    ["TCP, read by copy", tcpWorld({ reading: "copy" })],
+    ["a Unix socket", unixWorld({})]
+  ]
+  for (const [name, world] of idleWorlds) {
+    it.live(`idle time of ${name}: while bytes come, or go, the connection stays; then it is ended`, () =>
+      Effect.gen(function*() {
+        const made = yield* Effect.gen(function*() {
+          const { app, peer } = yield* open(world(), 64 * KiB, { idleTimeout: 200 })
+          const moves: ReadonlyArray<() => void> = [() => peer.send("x"), () => void app.write(Buffer.from("y"))]
+          for (const move of moves) {
+            const moving = setInterval(move, 50)
+            yield* Effect.sleep(450)
+            clearInterval(moving)
+            assert.isUndefined(app.over)
+          }
+          const since = performance.now()
+          yield* until("the end", () => app.over !== undefined && (peer.broken || peer.closed || peer.ended))
+          return { app, lasted: performance.now() - since }
+        }).pipe(Effect.provide(world().layer))
+        assert.strictEqual(made.app.over?.reset, "the connection was idle for too long")
+        assert.isAbove(made.lasted, 120)
+      }).pipe(Effect.scoped))
+  }
+
+  it.live("a peer that takes nothing is idle, however much waits for it", () =>
+    Effect.gen(function*() {
+      const { app, peer } = yield* open(tcpWorld({})(), 8 * KiB, { idleTimeout: 200 })
+      peer.stop()
+      app.writeAll(pattern(16 * MiB))
+      yield* until("the end", () => app.over !== undefined)
+      assert.strictEqual(app.over?.reset, "the connection was idle for too long")
+    }).pipe(Effect.scoped, Effect.provide(TransportTcp.layer())))
+
+  it.live("a connect has no idle time", () =>
+    Effect.gen(function*() {
+      const { connections, local } = yield* listen("tcp://127.0.0.1:0", {})
+      const transport = yield* Transport
+      const listener = { ...listenOptions.listener, idleTimeout: 100 }
+      const end = new AppEnd(sharedOf(yield* transport.connect(inetOf(local), { listener })), 64 * KiB).open()
+      yield* until("accept", () => connections.length > 0)
+      yield* Effect.sleep(300)
+      assert.isUndefined(end.over)
+      end.call((connection) => connection.abort())
+    }).pipe(Effect.scoped, Effect.provide(TransportTcp.layer())))
+
   it.live("one whose peer pushes on takes little of it", () =>
     Effect.gen(function*() {
       const { app, peer } = yield* open(tcpWorld({})(), 64 * KiB, { closeTimeout: 300 })

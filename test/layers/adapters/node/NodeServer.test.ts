@@ -138,6 +138,30 @@ for (const placement of ["shared", "transfer"] as const) {
         assert.strictEqual(socket.bytesRead, 0)
       })))
 
+    for (const transport of ["tcp", "tls"] as const) {
+      it.live(`a ${transport} connection on which no byte goes is reset after its idle time, and the session says why`, () =>
+        onHost(Effect.gen(function*() {
+          const server = Net.createServer((socket) => void socket.on("error", () => {}).resume())
+          const port = yield* serve(server, {
+            listen: [`${transport}://127.0.0.1:0`],
+            listener: { placement, idleTimeout: "200 millis" },
+            certificates: [{ certificate: file("named.pem").toString(), key: file("named.key").toString() }]
+          })
+          const came = once(server, "connection")
+          const client = yield* connect(port)
+          const secure = transport === "tcp" ? client : Tls.connect({ socket: client, rejectUnauthorized: false })
+          secure.on("error", () => {}).resume()
+          const [socket]: [Net.Socket] = (yield* Effect.promise(() => came)) as [Net.Socket]
+          const session = SessionDuplex.sessionOf(socket)!
+          const talking = setInterval(() => secure.write("x"), 50)
+          yield* Effect.sleep(600)
+          clearInterval(talking)
+          assert.isFalse(socket.destroyed)
+          yield* until("it is gone", () => socket.destroyed && client.destroyed)
+          assert.strictEqual(session.reset, "the connection was idle for too long")
+        })))
+    }
+
     it.live("a peer on the block list gets no further", () =>
       onHost(Effect.gen(function*() {
         const blockList = new Net.BlockList()
