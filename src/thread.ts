@@ -7,7 +7,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
+import * as References from "effect/References"
 import { setSourceMapsSupport } from "node:module"
 import { parentPort, workerData } from "node:worker_threads"
 import * as Notice from "./domain/report/Notice.ts"
@@ -15,6 +15,7 @@ import * as Thrown from "./domain/report/Thrown.ts"
 import * as AppModules from "./layers/adapters/node/AppModules.ts"
 import * as NodeListen from "./layers/adapters/node/NodeListen.ts"
 import { ServerTickets } from "./layers/adapters/node/ServerTickets.ts"
+import * as LogStyle from "./layers/log/LogStyle.ts"
 import { NoticeLog } from "./layers/log/NoticeLog.ts"
 import * as AppFailure from "./layers/stack/AppFailure.ts"
 import * as Bells from "./layers/stack/Bells.ts"
@@ -26,7 +27,7 @@ import type { ReceivedLink } from "./layers/worker/WorkerPlace.ts"
 import { WorkerExit } from "./services/AppWorker.ts"
 import { Sessions } from "./services/Sessions.ts"
 
-const { isMain, port, start, tickets, url } = workerData as ThreadData
+const { isMain, log, port, start, tickets, url } = workerData as ThreadData
 
 /** The longest time, in microseconds, that a worker with cut-through sessions looks for an answer before it sleeps. */
 const SPIN = 40
@@ -117,5 +118,6 @@ const run = Effect.gen(function*() {
 Effect.runFork(run.pipe(
   // what an application logs through Effect carries its worker
   Effect.annotateLogs({ app: start.info.app, worker: start.info.worker }),
-  Effect.provideService(Logger.LogToStderr, true)
+  Effect.provideService(References.MinimumLogLevel, log.level),
+  Effect.provide(LogStyle.layerOf(log.style))
 ))

@@ -24,9 +24,9 @@ const rooms: Readonly<Record<string, ReadonlyArray<string>>> = {
   "layers/stack": ["layers/log", "layers/adapters", "layers/worker", "layers/transport"],
   "layers/host": ["layers/log", "layers/stack", "layers/adapters", "layers/worker", "layers/transport"],
   "layers/Host.ts": ["layers/host", "layers/stack", "layers/stores", "layers/transport"],
-  "layers/PlainHost.ts": ["layers/Host.ts", "layers/control", "layers/adapters"],
+  "layers/PlainHost.ts": ["layers/Host.ts", "layers/log", "layers/control", "layers/adapters"],
   "layers/testing": ["layers/Host.ts", "layers/host", "layers/stack", "layers/adapters", "layers/transport"],
-  "layers/cli": ["layers/control", "layers/system", "apps/proxy"],
+  "layers/cli": ["layers/control", "layers/log", "layers/system", "apps/proxy"],
   "apps/http.ts": ["layers/adapters"],
   "apps/proxy": []
 }

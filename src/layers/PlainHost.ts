@@ -19,7 +19,6 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Scope from "effect/Scope"
 import * as Path from "node:path"
@@ -35,6 +34,7 @@ import { type Application, AttachFailed, Draining, SessionLayer } from "../servi
 import * as NodeApps from "./adapters/node/NodeApps.ts"
 import * as ControlServer from "./control/ControlServer.ts"
 import * as HostLayer from "./Host.ts"
+import * as LogStyle from "./log/LogStyle.ts"
 
 /**
  * @category options
@@ -215,7 +215,7 @@ export const start = async (options: StartOptions = {}): Promise<PlainHost> => {
     ? HostLayer.layer
     : ControlServer.layer(control).pipe(Layer.provideMerge(HostLayer.layer))
   // standard output is the program's own
-  const runtime = ManagedRuntime.make(Layer.mergeAll(layer, Layer.succeed(Logger.LogToStderr, true)))
+  const runtime = ManagedRuntime.make(Layer.mergeAll(layer, LogStyle.layer("pretty")))
   await runtime.context()
   return new RunningHost(runtime)
 }

@@ -182,7 +182,7 @@ export const described = (
 })
 
 /** Words to choose from, as a sentence has them: `"a", "b" or "c"`. */
-const eitherOf = (words: ReadonlyArray<string>): string =>
+export const eitherOf = (words: ReadonlyArray<string>): string =>
   words.map((word) => `"${word}"`).join(", ").replace(/, ([^,]*)$/, " or $1")
 
 const literals = <const Word extends string>(words: ReadonlyArray<Word>): Schema.Codec<Word> => Schema.Literals(words)

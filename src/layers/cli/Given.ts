@@ -3,6 +3,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Path from "node:path"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
+import { eitherOf } from "../../domain/options/OptionFields.ts"
 import type { Setting } from "./Setting.ts"
 
 /** Settings that were not taken. Nothing has been started. */
@@ -61,6 +62,19 @@ export const assign = (input: Record<string, unknown>, option: string, value: un
   if (group === undefined) return
   if (name === undefined) input[group] = value
   else input[group] = { ...input[group] as object, [name]: value }
+}
+
+/** One of a few words, for what is not an option. */
+export const word = <const Word extends string>(
+  given: Given | undefined,
+  words: ReadonlyArray<Word>
+): Result.Result<Word | undefined, string> => {
+  if (given === undefined) return Result.succeed(undefined)
+  const { source, value } = given
+  const found = words.find((word) => word === value)
+  return found === undefined
+    ? Result.fail(`${source}: got ${JSON.stringify(value)}; it must be ${eitherOf(words)}`)
+    : Result.succeed(found)
 }
 
 /** A path, for what is not an option. */

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as ProxyConfig from "../../apps/proxy/ProxyConfig.ts"
 import { infosOf, phraseOf } from "../../domain/options/OptionFields.ts"
+import * as LogStyle from "../log/LogStyle.ts"
 import * as ServeCommand from "./ServeCommand.ts"
 import * as Setting from "./Setting.ts"
 import * as Settings from "./Settings.ts"
@@ -58,6 +59,7 @@ export const make = (env: { readonly host: ServeCommand.HostLayer; readonly app:
       })
       if (upstreams.refused > 0) {
         yield* Effect.logWarning(`sessions that were reset because no upstream could be reached: ${upstreams.refused}`)
+          .pipe(Effect.provide(LogStyle.layer(settings.logFormat)))
       }
     })
   ).pipe(

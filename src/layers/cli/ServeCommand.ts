@@ -17,6 +17,7 @@ import { type AttachExtras, SessionLayer } from "../../services/SessionLayer.ts"
 import type { SessionRules } from "../../services/SessionRules.ts"
 import * as ControlPath from "../control/ControlPath.ts"
 import * as ControlServer from "../control/ControlServer.ts"
+import * as LogStyle from "../log/LogStyle.ts"
 import * as Descriptors from "../system/Descriptors.ts"
 import * as Complaint from "./Complaint.ts"
 import * as Setting from "./Setting.ts"
@@ -191,7 +192,9 @@ export const run = Effect.fnUntraced(function*(
 ) {
   const control = settings.control ?? (yield* ControlPath.defaultPath)
   const signal = yield* (yield* Signals).ending
-  yield* Effect.scoped(serve(settings, url, control, extras, signal)).pipe(Effect.provide(host))
+  yield* Effect.scoped(serve(settings, url, control, extras, signal)).pipe(
+    Effect.provide(Layer.provideMerge(host, LogStyle.layer(settings.logFormat)))
+  )
 }, Effect.scoped)
 
 /**

@@ -10,6 +10,7 @@ import { AppOptions } from "../../domain/options/AppOptions.ts"
 import { mostLike } from "../../domain/options/Likeness.ts"
 import { type FieldInfo, infosOf, jsonOf, phraseOf } from "../../domain/options/OptionFields.ts"
 import * as Options from "../../domain/options/Options.ts"
+import * as LogStyle from "../log/LogStyle.ts"
 
 /** One thing that can be set. */
 export interface Setting {
@@ -106,7 +107,12 @@ const fromOption = (row: Options.Documentation): Setting => {
 const groups = ["worker", "admission", "listener", "tlsClient", "segment", "queue"]
 const rank = (option: string): number => groups.indexOf(option.split(".", 1)[0]!)
 
-/** The settings of any host: the control socket, and the options of its application. */
+/** How the log looks where no setting says it. */
+export const DEFAULT_LOG_FORMAT: LogStyle.LogFormat = "pretty"
+
+const LOG_FORMAT = `Lines of the log on stderr: for people, or one JSON object each; default: "${DEFAULT_LOG_FORMAT}"`
+
+/** The settings of any host: the control socket, the log, and the options of its application. */
 export const hostSettings: ReadonlyArray<Setting> = [
   ownSetting(
     "control",
@@ -114,6 +120,13 @@ export const hostSettings: ReadonlyArray<Setting> = [
     "path",
     "Path of the control socket; default: sluice.sock in the user's runtime directory"
   ),
+  setting("logFormat", {
+    option: undefined,
+    form: "text",
+    metavar: LogStyle.formats.join("|"),
+    description: LOG_FORMAT,
+    json: Schema.Literals(LogStyle.formats).annotate({ description: LOG_FORMAT })
+  }),
   ownSetting(
     "tlsCert",
     "list",

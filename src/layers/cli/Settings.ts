@@ -9,9 +9,10 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Path from "node:path"
 import * as Options from "../../domain/options/Options.ts"
+import * as LogStyle from "../log/LogStyle.ts"
 import * as Environment from "./Environment.ts"
-import { assign, type Given, invalid, type InvalidSettings, path, shaped, uriProblems } from "./Given.ts"
-import { byOption, DEFAULT_LISTEN, type Setting, settings } from "./Setting.ts"
+import { assign, type Given, invalid, type InvalidSettings, path, shaped, uriProblems, word } from "./Given.ts"
+import { byOption, DEFAULT_LISTEN, DEFAULT_LOG_FORMAT, type Setting, settings } from "./Setting.ts"
 import * as SettingsFile from "./SettingsFile.ts"
 import type * as TlsFiles from "./TlsFiles.ts"
 import * as TlsSettings from "./TlsSettings.ts"
@@ -47,6 +48,8 @@ export interface Resolved<A> {
   readonly app: string | undefined
   /** Path of the control socket as it was given. */
   readonly control: string | undefined
+  /** How the lines of the log look. */
+  readonly logFormat: LogStyle.LogFormat
   /** The files of the certificates in the options, in the same order. */
   readonly pairs: ReadonlyArray<TlsFiles.Pair>
   /** What the command makes of the settings of its own. */
@@ -64,7 +67,7 @@ const serve: Program<undefined> = {
 }
 
 /** Settings that are not options, and that are read here. */
-const common = ["app", "control", "tlsCert", "tlsKey", "clientCa", "serverCa"]
+const common = ["app", "control", "logFormat", "tlsCert", "tlsKey", "clientCa", "serverCa"]
 
 /** Names the configuration file, as the flag does. */
 const CONFIG_VARIABLE = "SLUICE_CONFIG"
@@ -87,8 +90,6 @@ export const resolveProgram = Effect.fnUntraced(function*<A>(
     if (name !== undefined && value !== undefined) given.set(key, { value, source: name })
     else if (Object.hasOwn(entries, key)) given.set(key, { value: entries[key], source: `${key} in ${file}` })
   }
-  yield* Environment.warnOfOthers([CONFIG_VARIABLE, ...settings.flatMap(({ variable }) => variable ?? [])])
-
   const problems: Array<string> = []
   const take = <A>(result: Result.Result<A, string>): A | undefined => {
     if (Result.isSuccess(result)) return result.success
@@ -97,6 +98,10 @@ export const resolveProgram = Effect.fnUntraced(function*<A>(
   }
   const app = take(path(given.get("app")))
   const control = take(path(given.get("control")))
+  const logFormat = take(word(given.get("logFormat"), LogStyle.formats)) ?? DEFAULT_LOG_FORMAT
+  yield* Environment.warnOfOthers([CONFIG_VARIABLE, ...settings.flatMap(({ variable }) => variable ?? [])]).pipe(
+    Effect.provide(LogStyle.layer(logFormat))
+  )
   const input: Record<string, unknown> = { ...defaults(app) }
   const values: Record<string, unknown> = {}
   for (const { form, key, metavar, option } of settings) {
@@ -127,7 +132,7 @@ export const resolveProgram = Effect.fnUntraced(function*<A>(
   const decoded = Options.decodeApp(input)
   if (Result.isSuccess(decoded) && Result.isSuccess(own)) {
     const options = input as Options.AppOptionsInput
-    return { options, decoded: decoded.success, app, control, pairs, own: own.success }
+    return { options, decoded: decoded.success, app, control, logFormat, pairs, own: own.success }
   }
   const failures = [Result.getFailure(own), Result.getFailure(decoded)].flatMap((failure) => Option.toArray(failure))
   return yield* invalid(...failures.flatMap(explain))

@@ -16,10 +16,10 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
 import { version } from "../../domain/report/Version.ts"
 import * as Visible from "../../domain/report/Visible.ts"
 import { WorkerFailed } from "../../services/SessionLayer.ts"
+import * as LogStyle from "../log/LogStyle.ts"
 import * as AppCommand from "./AppCommand.ts"
 import * as DenyCommand from "./DenyCommand.ts"
 import * as HelpText from "./HelpText.ts"
@@ -28,6 +28,7 @@ import * as ProxyCommand from "./ProxyCommand.ts"
 import * as RulesCommand from "./RulesCommand.ts"
 import * as ServeCommand from "./ServeCommand.ts"
 import * as SessionCommand from "./SessionCommand.ts"
+import * as Setting from "./Setting.ts"
 import * as ShellCompletions from "./ShellCompletions.ts"
 import * as ShowCommand from "./ShowCommand.ts"
 import { printable } from "./Words.ts"
@@ -112,7 +113,7 @@ const environment = Layer.mergeAll(
   CliConfig.layer({
     builtIns: [GlobalFlag.Help, GlobalFlag.Version, ShellCompletions.flag, GlobalFlag.LogLevel]
   }),
-  Layer.succeed(Logger.LogToStderr, true)
+  LogStyle.layer(Setting.DEFAULT_LOG_FORMAT)
 )
 
 /**

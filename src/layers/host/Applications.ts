@@ -186,7 +186,7 @@ export class Applications {
     if (named.length > 0) {
       yield* Effect.logWarning(
         `${app.name} was told to listen on ${named.join(", ")}, and its workers started without listening there`
-      )
+      ).pipe(Effect.annotateLogs({ app: app.name }))
     }
   })
 

@@ -9,6 +9,7 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as References from "effect/References"
 import * as Url from "node:url"
 import { Worker } from "node:worker_threads"
 import * as SystemError from "../../domain/net/SystemError.ts"
@@ -17,6 +18,7 @@ import { AppWorker, WorkerExit } from "../../services/AppWorker.ts"
 import type { MessageQueue } from "../../services/MessageQueue.ts"
 import type { SegmentManager } from "../../services/SegmentManager.ts"
 import { WorkerPlan } from "../../services/WorkerPlan.ts"
+import * as LogStyle from "../log/LogStyle.ts"
 import * as TlsStart from "../transport/TlsStart.ts"
 import { WorkerChannel } from "./WorkerChannel.ts"
 import { isThreadStatus, type ThreadData } from "./WorkerPort.ts"
@@ -50,6 +52,7 @@ export const layer: Layer.Layer<AppWorker, WorkerExit, WorkerPlan | WorkerChanne
       const { ticketKeys: tickets } = TlsStart.resumptionOf(options)
       const { worker: side } = yield* WorkerChannel
       const start = yield* WorkerStart.make
+      const log = { style: yield* LogStyle.Current, level: yield* References.MinimumLogLevel }
       if (module._tag !== "Url" || side.place !== "thread") {
         const detail = "a thread needs the URL of a module, and a channel that leads to it"
         return yield* new WorkerExit({ reason: "LayerFailed", detail, layer: "AppWorker" })
@@ -69,7 +72,7 @@ export const layer: Layer.Layer<AppWorker, WorkerExit, WorkerPlan | WorkerChanne
           const thread = new Worker(bootstrap, {
             name: `${app}-${worker}`,
             // a program that runs this host in its main module, and its workers in the same one, asks which of the two it is
-            workerData: { start, url, isMain: url !== mainUrl, tickets, port } satisfies ThreadData,
+            workerData: { start, url, isMain: url !== mainUrl, tickets, port, log } satisfies ThreadData,
             transferList: [port],
             ...(heapLimitMiB === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: heapLimitMiB } })
           })

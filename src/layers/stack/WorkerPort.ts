@@ -9,12 +9,14 @@
  *
  * A port keeps its order, so what belongs to a message is there, or still in the port, when that message is read.
  */
+import type * as LogLevel from "effect/LogLevel"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads"
 import type { SessionHandle } from "../../domain/state/Handle.ts"
 import { WorkerExit } from "../../services/AppWorker.ts"
 import type { PostedCertificate } from "../../services/Attachment.ts"
+import type { LogStyle } from "../log/LogStyle.ts"
 import type * as WorkerPlace from "../worker/WorkerPlace.ts"
 
 /** What the thread finds in `workerData`. */
@@ -26,6 +28,8 @@ export interface ThreadData {
   /** What the workers of the application make the keys of TLS tickets of, for servers that end TLS themselves. */
   readonly tickets: Uint8Array
   readonly port: MessagePort
+  /** What is logged on the thread, and how it looks: as the host's own log. */
+  readonly log: { readonly style: LogStyle; readonly level: LogLevel.LogLevel }
 }
 
 /** Memory that the worker shares with the host from now on. */

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
+import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
@@ -278,22 +278,37 @@ describe("Settings", () => {
   it.effect("tell of a variable that is no setting, and do without it", () =>
     Effect.gen(function*() {
       const told: Array<string> = []
-      const logger = Logger.make(({ message }) => void told.push(String(message)))
+      const console = { ...globalThis.console, error: (line: string) => void told.push(JSON.parse(line).message) }
       const env = {
         SLUICE_WOKERS: "3",
         SLUICE_SERVICE_HOST: "10.0.0.1",
         SLUICE_CONFIG: "",
+        SLUICE_LOG_FORMAT: "json",
         SLUICE_HOLD_MAX: "7",
         SLUICEWORKERS: "1",
         HOME: "/"
       }
-      const { decoded } = yield* resolve({ env }).pipe(Effect.provide(Logger.layer([logger])))
+      const { decoded } = yield* resolve({ env }).pipe(Effect.provideService(Console.Console, console))
       assert.strictEqual(decoded.workers, Options.defaults.workers)
       assert.strictEqual(decoded.admission.holdMax, 7)
       assert.sameMembers(told, [
         "SLUICE_WOKERS in the environment is no setting of this command and is ignored; did you mean SLUICE_WORKERS?",
         "SLUICE_SERVICE_HOST in the environment is no setting of this command and is ignored"
       ])
+    }))
+
+  it.effect("say how the log looks, wherever that is set", () =>
+    Effect.gen(function*() {
+      const json = { logFormat: "json" }
+      const env = { SLUICE_LOG_FORMAT: "pretty" }
+      assert.strictEqual((yield* resolve({})).logFormat, "pretty")
+      assert.strictEqual((yield* resolve({ file: json })).logFormat, "json")
+      assert.strictEqual((yield* resolve({ file: json, env })).logFormat, "pretty")
+      assert.strictEqual((yield* resolve({ flags: json, env })).logFormat, "json")
+      assert.strictEqual(
+        yield* complaint({ env: { SLUICE_LOG_FORMAT: "xml" } }),
+        "SLUICE_LOG_FORMAT: got \"xml\"; it must be \"pretty\" or \"json\""
+      )
     }))
 
   it.effect("list what there is when nothing is close", () =>

@@ -58,6 +58,7 @@ const values: ReadonlyArray<unknown> = [
   "0660",
   "0999",
   "shared",
+  "json",
   "hold",
   "source",
   "worker",
