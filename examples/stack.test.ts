@@ -8,8 +8,8 @@ import { Counts, layers, Quota } from "./stack.ts"
 
 it.effect("sessions share a quota of memory, and every message to a worker is counted", () => {
   const counts = { enqueued: 0, refused: 0 }
-  // a session holds 256 bytes, and a block of 4096 while it has bytes that have not been read
-  const quota = { bytes: 3 * 256 + 4096, waiting: new Set<() => void>() }
+  // a session holds 768 bytes
+  const quota = { bytes: 3 * 768, waiting: new Set<() => void>() }
   return Effect.gen(function*() {
     const host = yield* SessionLayer.SessionLayer
     const { network, settled } = yield* HostScripted.HostScripted
@@ -22,7 +22,6 @@ it.effect("sessions share a quota of memory, and every message to a worker is co
     open[1]!.send("hello")
     yield* settled
     assert.strictEqual(open[1]!.received().toString(), "HELLO")
-    // 3 × 256 and 4096 bytes are taken now
     const late = yield* dial()
     assert.deepStrictEqual([late.opened, quota.bytes], [false, 0])
     open[0]!.end()

@@ -1133,7 +1133,8 @@ export class Model {
       return near.isGiven || client?.isGiven === true || (near.ended && client?.ended === true)
     }
     if (far!.sentReset) return true
-    const rxEnded = far!.sentEnd && (near.isGiven || far!.unsent === 0)
+    // one that was given up is over when all is sent, whatever the far end still has to say
+    const rxEnded = near.isGiven || (far!.sentEnd && far!.unsent === 0)
     return rxEnded && (conn.txEnded || this.#isSent(conn))
   }
 

@@ -5,6 +5,9 @@ import * as Schema from "effect/Schema"
 import { choice, number } from "./OptionFields.ts"
 import { MINUTE, SECOND } from "./OptionUnits.ts"
 
+/** The most sessions that an application may have open, unless an option says otherwise. */
+export const MAX_SESSIONS = 65_536
+
 /**
  * What happens to a connection when it comes in, and how much a worker may connect.
  *
@@ -72,7 +75,7 @@ export const AdmissionOptions = Schema.Struct({
     unit: "sessions",
     min: 1,
     max: 2 ** 24,
-    default: 65536,
+    default: MAX_SESSIONS,
     description: "The most sessions that the application may have open"
   }),
   /** Connections that the system keeps for a listener until it accepts them: 1 to 65535; 511. */

@@ -11,6 +11,7 @@ import * as Schema from "effect/Schema"
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import * as Url from "node:url"
+import { MAX_SESSIONS } from "../../domain/options/AdmissionOptions.ts"
 import type { AppHandle } from "../../domain/state/Handle.ts"
 import { Certificates } from "../../services/Certificates.ts"
 import { type AttachExtras, SessionLayer } from "../../services/SessionLayer.ts"
@@ -78,11 +79,14 @@ const reload = Effect.fnUntraced(function*(
   )
 })
 
-/** Warns when more sessions are allowed than this process can have sockets. */
+/** Below this many files and sockets, the default for the most sessions is worth a warning, too. */
+const FEW_DESCRIPTORS = 4096
+
+/** Warns when more sessions are allowed than this process can have sockets; of the default, only where those are few. */
 const warnOfDescriptors = (maxSessions: number): Effect.Effect<void> =>
   Effect.suspend(() => {
     const limit = Descriptors.limit()
-    if (maxSessions <= limit) return Effect.void
+    if (maxSessions <= limit || (maxSessions === MAX_SESSIONS && limit >= FEW_DESCRIPTORS)) return Effect.void
     return Effect.logWarning(
       `${maxSessions} sessions are allowed, but the system allows this process ${limit} open files and sockets: `
         + `raise that limit ("ulimit -n", or LimitNOFILE of a systemd unit), or lower --max-sessions`
