@@ -60,17 +60,18 @@ class Shell {
     return this.#said(stdout)
   }
 
-  /** Runs a command that goes on, and gives its first line. */
+  /** Runs a command that goes on, and gives its first line; its log is told when it fails. */
   start(command: string): Promise<string> {
     const host = this.#host = spawn("bash", ["-c", `exec ${command}`], { cwd: root, env: this.#env })
     return new Promise((resolve, reject) => {
       let said = ""
+      let log = ""
       host.stdout.on("data", (chunk: Buffer) => {
         said += chunk.toString()
         if (said.includes("\n")) resolve(this.#said(said))
       })
-      host.stderr.on("data", (chunk: Buffer) => said += chunk.toString())
-      host.once("exit", () => reject(new Error(said)))
+      host.stderr.on("data", (chunk: Buffer) => log += chunk.toString())
+      host.once("exit", () => reject(new Error(said + log)))
     })
   }
 
