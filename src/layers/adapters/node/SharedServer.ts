@@ -10,13 +10,16 @@ import { constVoid } from "effect/Function"
 import type * as Http from "node:http"
 import * as Https from "node:https"
 import type * as Net from "node:net"
+import type * as Tls from "node:tls"
+import * as NodeHandle from "../../transport/NodeHandle.ts"
 import type { NodeServer } from "./NodeServer.ts"
 import { SessionDuplex } from "./SessionDuplex.ts"
 
 const OWNER = Symbol("owner")
+const ABOVE = Symbol("above")
 
-/** A connection knows its owner. */
-export type ServedConnection = Net.Socket & { [OWNER]: NodeServer }
+/** A connection knows its owner, and the TLS socket that the server has put above it. */
+export type ServedConnection = Net.Socket & { [OWNER]: NodeServer; [ABOVE]?: Net.Socket }
 
 /** What the workers that share a server know of it. */
 export interface SharedServer {
@@ -54,6 +57,12 @@ const isOwned = (socket: object | null): socket is ServedConnection => socket !=
 /** The owner of the connection that a response goes to; it is not known where TLS is between the two. */
 export const ownerOf = ({ req: { socket } }: Http.ServerResponse): NodeServer | undefined =>
   isOwned(socket) ? socket[OWNER] : undefined
+
+/** The server has ended the handshake on a connection, and goes on with the TLS socket above it. */
+const secured = (above: Tls.TLSSocket): void => {
+  const connection = NodeHandle.below(above)
+  if (connection !== undefined && isOwned(connection)) connection[ABOVE] = above
+}
 
 /** What Node's HTTP keeps at a connection: the response that is being written. Not public: there may be none. */
 interface Busy {
@@ -97,6 +106,7 @@ export const attend = (server: Net.Server, state: SharedServer): (response: Http
   const emit = server.emit
   server.emit = function(this: Net.Server, name: string, ...args: Array<any>): boolean {
     if (name === "request" || name === "checkContinue" || name === "checkExpectation") begun(args[1])
+    if (name === "secureConnection") secured(args[0])
     return emit.call(this, name, ...args)
   }
   return state.attend = begun
@@ -104,8 +114,9 @@ export const attend = (server: Net.Server, state: SharedServer): (response: Http
 
 /** Does something that would destroy connections, and keeps these from it. */
 export const keeping = (connections: ReadonlyArray<ServedConnection>, act: () => void): void => {
-  // one whose program has its own `destroy` is left to it
-  const kept = connections.filter((connection) => !Object.hasOwn(connection, "destroy"))
+  // one whose program has its own `destroy` is left to it; Node knows the TLS socket above a connection only
+  const kept = connections.map((connection) => connection[ABOVE] ?? connection)
+    .filter((connection) => !Object.hasOwn(connection, "destroy"))
   for (const connection of kept) Object.assign(connection, { destroy: () => connection })
   act()
   for (const connection of kept) Reflect.deleteProperty(connection, "destroy")

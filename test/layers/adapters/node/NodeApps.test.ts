@@ -63,6 +63,9 @@ const agent = (Agent: typeof Http.Agent = Http.Agent, options: Https.AgentOption
     ({ agent }) => Effect.sync(() => agent.destroy())
   )
 
+/** A client of the program in a file. */
+const client = (file: string) => file === "https.ts" ? agent(Https.Agent, { rejectUnauthorized: false }) : agent()
+
 const gone = (sockets: ReadonlySet<Net.Socket>) =>
   until("its connections end", () => [...sockets].every((socket) => socket.destroyed))
 
@@ -207,32 +210,34 @@ for (const where of places) {
 }
 
 describe("a server that in-process workers share", () => {
-  it.live("is drained for one of them, and the other keeps its connections", () =>
-    onHost(Effect.gen(function*() {
-      const { application, host, port } = yield* attach("server.ts", { kind: "in-process", workers: 2 })
-      const agents = yield* Effect.forEach([0, 1, 2, 3], () => agent())
-      yield* Effect.promise(async () => {
-        for (const { ask } of agents) await ask(port, "/")
-      })
-      const worker = (yield* host.report).apps[application.index]!.workers.find(({ mapIndex }) => mapIndex === 1)!
-      yield* host.deleteWorker(HandleText.parse<WorkerHandle>(worker.handle)!)
-      const ended = ({ sockets }: (typeof agents)[number]) => [...sockets].every((socket) => socket.destroyed)
-      yield* until("two of four connections end", () => agents.filter(ended).length === 2)
-      const kept = agents.filter((agent) => !ended(agent))
-      yield* Effect.promise(async () => {
-        for (const { ask, sockets } of kept) {
-          assert.strictEqual((await ask(port, "/")).body.toString(), "hello\n")
-          assert.strictEqual(sockets.size, 1)
-        }
-      })
-      // and one that comes takes its part in the same server
-      yield* host.addWorker(application.handle, { kind: "in-process" })
-      const fresh = yield* Effect.forEach([0, 1], () => agent())
-      yield* Effect.promise(async () => {
-        for (const { ask } of fresh) assert.strictEqual((await ask(port, "/")).body.toString(), "hello\n")
-      })
-      yield* balanced
-    })))
+  for (const file of ["server.ts", "https.ts"]) {
+    it.live(`${file} is drained for one of them, and the other keeps its connections`, () =>
+      onHost(Effect.gen(function*() {
+        const { application, host, port } = yield* attach(file, { kind: "in-process", workers: 2 })
+        const agents = yield* Effect.forEach([0, 1, 2, 3], () => client(file))
+        yield* Effect.promise(async () => {
+          for (const { ask } of agents) await ask(port, "/")
+        })
+        const worker = (yield* host.report).apps[application.index]!.workers.find(({ mapIndex }) => mapIndex === 1)!
+        yield* host.deleteWorker(HandleText.parse<WorkerHandle>(worker.handle)!)
+        const ended = ({ sockets }: (typeof agents)[number]) => [...sockets].every((socket) => socket.destroyed)
+        yield* until("two of four connections end", () => agents.filter(ended).length === 2)
+        const kept = agents.filter((agent) => !ended(agent))
+        yield* Effect.promise(async () => {
+          for (const { ask, sockets } of kept) {
+            assert.strictEqual((await ask(port, "/")).body.toString(), "hello\n")
+            assert.strictEqual(sockets.size, 1)
+          }
+        })
+        // and one that comes takes its part in the same server
+        yield* host.addWorker(application.handle, { kind: "in-process" })
+        const fresh = yield* Effect.forEach([0, 1], () => client(file))
+        yield* Effect.promise(async () => {
+          for (const { ask } of fresh) assert.strictEqual((await ask(port, "/")).body.toString(), "hello\n")
+        })
+        yield* balanced
+      })))
+  }
 })
 
 describe("Fastify", () => {
