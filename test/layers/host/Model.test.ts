@@ -8,11 +8,10 @@ import * as Effect from "effect/Effect"
 import * as TestClock from "effect/testing/TestClock"
 import * as Driver from "../../support/HostDriver.ts"
 import * as Worlds from "../../support/HostWorlds.ts"
-import * as Long from "../../support/long.ts"
 import * as Random from "../../support/random.ts"
 
-/** Steps of a run, of which there are four with different seeds. */
-const STEPS = Long.steps({ short: 600, long: 2500 })
+/** Steps of a run, of which there are four with different seeds; `SLUICE_TEST_STEPS` says otherwise. */
+const STEPS = Number(process.env["SLUICE_TEST_STEPS"] ?? 600)
 
 const run = (seed: number, steps: number) =>
   Effect.gen(function*() {
