@@ -11,7 +11,7 @@
 import { FIRST_BLOCK } from "./Fifo.ts"
 
 /** Once half of the memory is in use, the largest part of what is free that one fifo may hold, as a divisor. */
-export const SHARE = 4096
+const SHARE = 4096
 
 /**
  * Whether a fifo that is lent `held` bytes may be lent `bytes` more, where `used` bytes are in use and `free` bytes may

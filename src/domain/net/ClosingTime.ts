@@ -12,7 +12,7 @@
  */
 
 /** Bytes that the slowest peer that is waited for takes in a second. */
-export const LEAST_RATE = 16_384
+const LEAST_RATE = 16_384
 
 const LINGER = 1000
 const LONGEST_LINGER = 30_000
