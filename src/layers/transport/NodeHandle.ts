@@ -106,6 +106,14 @@ export const adopt = (socket: Net.Socket): void => {
   }
 }
 
+/** Has a socket that reads where it is told read into `memory` next; `false` where it can't be told. */
+export const readInto = (socket: Net.Socket, memory: Uint8Array): boolean => {
+  const handle: unknown = Reflect.get(socket, "_handle")
+  if (!isObject(handle) || !isFunction(handle, "useUserBuffer")) return false
+  Reflect.apply(Reflect.get(handle, "useUserBuffer"), handle, [memory])
+  return true
+}
+
 /** The number of a socket's descriptor; -1 where that is not told. */
 export const descriptorOf = (socket: Net.Socket): number => {
   const handle: unknown = Reflect.get(socket, "_handle")

@@ -236,6 +236,13 @@ export class TcpConnection implements SharedConnection, SocketEnd.Leaver, IdleWa
     return room >= SCRATCH ? scratch : scratch.subarray(0, Math.max(1, room))
   }
 
+  /** The next read does not go into the fifo: its memory is another session's once this one is over. */
+  #disarm(): void {
+    if (this.#armed === undefined) return
+    this.#armed = undefined
+    if (!NodeHandle.readInto(this.#socket, scratch)) this.#socket.pause()
+  }
+
   onRead(bytes: number): boolean {
     const end = this.#end
     if (end === undefined || this.#closing) return this.#farewell?.drop(bytes) ?? false
@@ -399,7 +406,7 @@ export class TcpConnection implements SharedConnection, SocketEnd.Leaver, IdleWa
     this.#closing = true
     this.#idle?.stop()
     this.#left = undefined
-    this.#armed = undefined
+    this.#disarm()
     this.#paused = false
     this.#guard(() => {
       const bytes = this.#end?.tx.size ?? 0
@@ -426,6 +433,7 @@ export class TcpConnection implements SharedConnection, SocketEnd.Leaver, IdleWa
 
   abort(): void {
     this.#closing = true
+    this.#disarm()
     this.#idle?.stop()
     this.#farewell?.cancel()
     this.#farewell = undefined

@@ -735,6 +735,23 @@ describe("TransportTcp", () => {
       assert.isTrue(peer.broken)
     }).pipe(Effect.scoped, Effect.provide(TransportTcp.layer())))
 
+  it.live("what comes in after a session is over is not read into memory that was the session's", () =>
+    Effect.gen(function*() {
+      const { app, peer } = yield* open(tcpWorld({})(), 512 * KiB, { closeTimeout: 1000 })
+      const read = collect(app)
+      // large reads go straight into the fifo, so there is a place in it for the next one
+      peer.send(pattern(MiB))
+      yield* until("all of it", () => read.length() === MiB)
+      app.write(Buffer.from("bye"))
+      app.call((connection) => connection.close())
+      yield* until("the end of the session", () => app.over !== undefined)
+      const memory = new Uint8Array(app.words.buffer)
+      memory.fill(0x55)
+      peer.send(Buffer.alloc(40 * KiB, 0xAA))
+      yield* Effect.sleep(50)
+      assert.strictEqual(memory.indexOf(0xAA), -1)
+    }).pipe(Effect.scoped, Effect.provide(tcpWorld({})().layer)))
+
   it.live("one that was given up without a word is closed at once", () =>
     Effect.gen(function*() {
       const { app, peer } = yield* open(tcpWorld({})(), 64 * KiB)
