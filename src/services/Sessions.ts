@@ -17,6 +17,7 @@ import type * as Scope from "effect/Scope"
 import type { AsyncResource } from "node:async_hooks"
 import type * as Net from "node:net"
 import type { SessionAbout } from "../domain/memory/SessionAbout.ts"
+import type { SocketOption } from "../domain/net/SocketOption.ts"
 import type { AppIndex, ListenerHandle, SessionHandle, WorkerIndex, WorkerMapIndex } from "../domain/state/Handle.ts"
 import * as Refusal from "../domain/state/Refusal.ts"
 
@@ -130,6 +131,12 @@ export interface Session extends SessionOffer {
    * ended or given up here, or has broken, or when one carries datagrams and the other does not.
    */
   splice(other: Session): boolean
+  /**
+   * Has the system treat the connection as an option says, wherever its socket is. What comes later holds, for all that
+   * is sent from then on. It is nothing to a session without a socket of IP: one that is cut-through, or goes over UDP
+   * or a Unix socket.
+   */
+  setOption(option: SocketOption): void
   /**
    * Takes the socket out of a session that has moved to this worker together with its socket, with everything that has
    * not been read yet, for code that is written for sockets. The session no longer hears edges, and is closed when the

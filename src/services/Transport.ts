@@ -14,6 +14,7 @@ import type { FifoConsumer } from "../domain/memory/FifoConsumer.ts"
 import type { FifoProducer } from "../domain/memory/FifoProducer.ts"
 import type { SessionAbout } from "../domain/memory/SessionAbout.ts"
 import type { InetEndpoint, TransportEndpoint } from "../domain/net/Endpoint.ts"
+import type { SocketOption } from "../domain/net/SocketOption.ts"
 import type { ListenerOptions } from "../domain/options/ListenerOptions.ts"
 import type { TlsClientOptions } from "../domain/options/TlsClientOptions.ts"
 import type * as Ledger from "../domain/state/Ledger.ts"
@@ -35,8 +36,11 @@ export interface ConnectionEvents {
   starved(): void
   /** The peer has ended its side, after the last byte in the rx fifo. Called once. */
   ended(): void
-  /** The connection is gone: `reset` is a sentence that says why it broke, absent if it did not. The last event. */
-  closed(reset: string | undefined): void
+  /**
+   * The connection is gone: `reset` is a sentence that says why it broke, absent if it did not, and `ended` the reason if
+   * the transport itself has ended it. The last event.
+   */
+  closed(reset: string | undefined, ended?: Ledger.EndReason): void
   /** The fifo's other side wrote nonsense: see `Fifo.Corrupt`. The connection has been broken. */
   corrupt(error: Fifo.FifoCorrupt): void
 }
@@ -102,6 +106,8 @@ export interface SharedConnection extends AnyConnection {
   send(): void
   /** The worker is to finish what it has. A connection that its peer never ends, as over UDP, ends once it is idle. */
   drain(): void
+  /** Sets an option of the socket, where it is one of TCP. */
+  setOption(option: SocketOption): void
   /** Half-close: the peer reads an end after the last byte of the tx fifo. */
   end(): void
   /** Gives the connection up: sends what is in the tx fifo, then ends; what comes in meanwhile is dropped. */

@@ -93,8 +93,8 @@ export class RawWorker {
     this.#outbound!.control(this.#words, Message.encode(message, this.#words))
   }
 
-  sendIo(kind: number, session: Handle.SessionHandle): void {
-    this.#outbound!.io(kind, Handle.index(session), Handle.generation(session), 0)
+  sendIo(kind: number, session: Handle.SessionHandle, argument = 0): void {
+    this.#outbound!.io(kind, Handle.index(session), Handle.generation(session), argument)
   }
 
   /** The messages of one kind. */

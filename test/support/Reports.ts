@@ -38,9 +38,10 @@ export const listener = (
   changes: Partial<Omit<Report.ListenerReport, "arrivals">> & {
     readonly held?: number
     readonly refused?: Partial<Record<Ledger.RefuseReason, number>>
+    readonly ended?: Partial<Record<Ledger.EndReason, number>>
   } = {}
 ): Report.ListenerReport => {
-  const { held = 0, refused = {}, ...rest } = changes
+  const { ended = {}, held = 0, refused = {}, ...rest } = changes
   const arrivals = copy(new Ledger.ArrivalLedger())
   return {
     handle: "0.1",
@@ -54,7 +55,12 @@ export const listener = (
     workers: [0],
     managers: [{ worker: 0, manager: 0 }],
     sessions: 0,
-    arrivals: { ...arrivals, held, refused: { ...arrivals.refused, ...refused } },
+    arrivals: {
+      ...arrivals,
+      held,
+      refused: { ...arrivals.refused, ...refused },
+      ended: { ...arrivals.ended, ...ended }
+    },
     ...rest
   }
 }

@@ -183,6 +183,8 @@ export class End implements Session {
     return 0
   }
   takeSocket(): undefined {}
+  setOption(): void {}
+
   splice(): boolean {
     return false
   }

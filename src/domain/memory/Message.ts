@@ -3,12 +3,14 @@
  *
  * IO events are 16 bytes (kind, session index, session generation, argument) and say only that there is something to
  * look at. Control messages are a word for the kind, then the fields of the table below in order: `u32` is a word,
- * `session` and `listener` are two (the handle's index and generation), `reason` and `handshake` are a word, the place
- * in their list of literals, `text` is a word with the length in bytes and then UTF-8, padded to a word.
+ * `session` and `listener` are two (the handle's index and generation), `reason`, `handshake` and `option` are a word,
+ * the place in their list of literals, `text` is a word with the length in bytes and then UTF-8, padded to a word.
  *
  * Every message to a worker is one of these, and there is one way into the queue for all of them (M2).
  */
+import * as SocketOption from "../net/SocketOption.ts"
 import * as Handle from "../state/Handle.ts"
+import * as Ledger from "../state/Ledger.ts"
 import * as Refusal from "../state/Refusal.ts"
 import * as QueueMemory from "./QueueMemory.ts"
 
@@ -20,7 +22,10 @@ export const Claimed = 3
 export const Passed = 4
 export const Tx = 5
 export const Drained = 6
-/** IO event to the host: a connection that has moved to the worker is gone, and its session over. */
+/**
+ * IO event to the host: a connection that has moved to the worker is gone, and its session over. Its argument says
+ * whether the worker has ended it, and why: see {@link endCode}.
+ */
 export const Gone = 7
 
 export type IoKind = typeof Rx | typeof Room | typeof Claimed | typeof Passed | typeof Tx | typeof Drained | typeof Gone
@@ -42,7 +47,8 @@ export const TEXT_BYTES = 224
 /** Fields that hold one of a closed list, as a code: its place in the list. */
 const literals = {
   reason: Refusal.Reasons,
-  handshake: Refusal.HandshakeReasons
+  handshake: Refusal.HandshakeReasons,
+  option: SocketOption.names
 } as const
 type Literals = typeof literals
 
@@ -50,7 +56,8 @@ const isLiteral = (field: Field): field is keyof Literals => field in literals
 
 const codes: { readonly [F in keyof Literals]: ReadonlyMap<unknown, number> } = {
   reason: new Map(literals.reason.map((literal, code) => [literal, code])),
-  handshake: new Map(literals.handshake.map((literal, code) => [literal, code]))
+  handshake: new Map(literals.handshake.map((literal, code) => [literal, code])),
+  option: new Map(literals.option.map((literal, code) => [literal, code]))
 }
 
 type Field = "u32" | "session" | "listener" | "text" | keyof Literals
@@ -59,6 +66,7 @@ interface FieldTypes {
   readonly u32: number
   readonly reason: Refusal.Reason
   readonly handshake: Refusal.HandshakeReason
+  readonly option: SocketOption.SocketOption["_tag"]
   readonly session: Handle.SessionHandle
   readonly listener: Handle.ListenerHandle
   readonly text: string
@@ -158,7 +166,16 @@ const shapes = {
   insecure: [44, { session: "session", reason: "handshake" }],
   // the application refuses a claimed session, with a sentence that says why, or none (W16)
   refused: [46, { session: "session", detail: "text" }],
-  splice: [43, { session: "session", other: "session" }]
+  splice: [43, { session: "session", other: "session" }],
+  // an option of the connection's socket; fields that the option does not have are 0
+  socketOption: [47, {
+    session: "session",
+    option: "option",
+    value: "u32",
+    delay: "u32",
+    interval: "u32",
+    count: "u32"
+  }]
 } as const satisfies Record<string, readonly [kind: number, fields: Record<string, Field>]>
 
 type Shapes = typeof shapes
@@ -243,3 +260,41 @@ export const decode = (words: Int32Array, start: number, length: number): Messag
   }
   return at === length ? message as Message : undefined
 }
+
+const unused = { delay: 0, interval: 0, count: 0 }
+
+/** An option of a session's socket as a message. */
+export const ofOption = (session: Handle.SessionHandle, option: SocketOption.SocketOption): Of<"socketOption"> => {
+  switch (option._tag) {
+    case "NoDelay":
+      return { _tag: "socketOption", session, option: option._tag, value: Number(option.enable), ...unused }
+    case "KeepAlive": {
+      const { _tag, count, delay, enable, interval } = option
+      return { _tag: "socketOption", session, option: _tag, value: Number(enable), delay, interval, count }
+    }
+    case "TypeOfService":
+      return { _tag: "socketOption", session, option: option._tag, value: option.value, ...unused }
+  }
+}
+
+/** The option that a message is about. */
+export const optionOf = (
+  { count, delay, interval, option, value }: Of<"socketOption">
+): SocketOption.SocketOption => {
+  switch (option) {
+    case "NoDelay":
+      return { _tag: option, enable: value !== 0 }
+    case "KeepAlive":
+      return { _tag: option, enable: value !== 0, delay, interval, count }
+    case "TypeOfService":
+      return { _tag: option, value }
+  }
+}
+
+/** Why a worker has ended a session, as an argument of {@link Gone}: a place in the list of reasons, from 1; or 0. */
+export const endCode = (reason: Ledger.EndReason | undefined): number =>
+  reason === undefined ? 0 : Ledger.EndReasons.indexOf(reason) + 1
+
+/** The reason, if there is one; `"unknown"` when the argument stands for nothing. */
+export const endOf = (code: number): Ledger.EndReason | undefined | "unknown" =>
+  code === 0 ? undefined : Ledger.EndReasons[code - 1] ?? "unknown"

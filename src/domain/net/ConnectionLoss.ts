@@ -1,6 +1,7 @@
 /**
  * Why an established connection is gone, in a sentence.
  */
+import type { EndReason } from "../state/Ledger.ts"
 import * as SystemError from "./SystemError.ts"
 
 const sentences: Partial<Record<SystemError.SystemErrorKind, string>> = {
@@ -14,14 +15,15 @@ const sentences: Partial<Record<SystemError.SystemErrorKind, string>> = {
 /** The connection ended without an error, but not in an orderly way. */
 export const GIVEN_UP = "the connection was given up"
 
-/** The connection was to end in order, and what was left was not taken in the time that it had. */
-export const LATE = "the peer did not take what was left in time"
+/** It was ended here, and why. */
+export const ended: Readonly<Record<EndReason, string>> = {
+  idle: "the connection was idle for too long",
+  late: "the peer did not take what was left in time"
+}
 
-/** No byte went in either direction for the time that the listener allows. */
-export const IDLE = "the connection was idle for too long"
-
-/** The sentence for the error of a socket that has closed, or for a close without an error. */
-export const sentence = (error: Error | undefined): string => {
+/** The sentence for a socket that has closed: why it was ended here, if it was, or else its error, if it had one. */
+export const sentence = (error: Error | undefined, end?: EndReason): string => {
+  if (end !== undefined) return ended[end]
   if (error === undefined) return GIVEN_UP
   const kind = SystemError.kindOf(error)
   return (kind === undefined ? undefined : sentences[kind]) ?? error.message

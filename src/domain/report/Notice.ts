@@ -198,6 +198,13 @@ export const dropped = ({ app, uri }: NoticeListener, reason: Ledger.DropReason)
   kind: `dropped ${app} ${uri} ${reason}`
 })
 
+export const ended = ({ app, uri }: NoticeListener, reason: Ledger.EndReason): Notice => ({
+  app,
+  level: "Info",
+  text: `a session of ${uri} was ended: ${reason}`,
+  kind: `ended ${app} ${uri} ${reason}`
+})
+
 export const held = ({ app, uri }: NoticeListener, count: number): Notice => ({
   app,
   level: "Warn",

@@ -13,7 +13,7 @@ import * as Schema from "effect/Schema"
 import * as AddressPattern from "../net/AddressPattern.ts"
 import { Warning } from "../net/Certificate.ts"
 import * as Endpoint from "../net/Endpoint.ts"
-import { DropReasons, RefuseReasons, ReleaseReasons } from "../state/Ledger.ts"
+import { DropReasons, EndReasons, RefuseReasons, ReleaseReasons } from "../state/Ledger.ts"
 import { sessionStates, shownStates } from "../state/SessionState.ts"
 import { workerStates } from "../state/WorkerState.ts"
 
@@ -61,7 +61,9 @@ export const ArrivalCounts = Schema.Struct({
   offered: Count,
   refused: countsOf(RefuseReasons),
   /** Datagrams that were dropped, by reason. */
-  dropped: countsOf(DropReasons)
+  dropped: countsOf(DropReasons),
+  /** Sessions that were ended by neither their peers nor the application, by reason. */
+  ended: countsOf(EndReasons)
 })
 
 /**

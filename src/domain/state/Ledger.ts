@@ -95,6 +95,24 @@ export const DropReasons = [
  */
 export type DropReason = typeof DropReasons[number]
 
+/**
+ * Why a session over a connection was ended, with a reset, by neither its peer nor its application.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const EndReasons = [
+  /** No byte went in either direction for as long as its listener allows. */
+  "idle",
+  /** It was given up, and its peer did not take what was left in time. */
+  "late"
+] as const
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type EndReason = typeof EndReasons[number]
+
 const counts = <K extends string>(keys: ReadonlyArray<K>): Record<K, number> =>
   Object.fromEntries(keys.map((key) => [key, 0])) as Record<K, number>
 
@@ -154,6 +172,8 @@ export class ArrivalLedger {
   readonly refused = counts(RefuseReasons)
   /** Datagrams that were dropped, including those of sessions that never came about. */
   readonly dropped = counts(DropReasons)
+  /** Sessions, claimed long before, that were ended here. */
+  readonly ended = counts(EndReasons)
 }
 
 /**

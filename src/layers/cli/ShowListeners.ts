@@ -3,12 +3,15 @@ import type * as Report from "../../domain/report/Report.ts"
 import { blocks, type Column, endpointColumn, indented, type Look, widthOf, within, wrapped } from "./Table.ts"
 import { orNone, printable, ranges } from "./Words.ts"
 
-const refusals = (listener: Report.ListenerReport): ReadonlyArray<readonly [string, number]> =>
-  Object.entries(listener.arrivals.refused).filter(([, count]) => count !== 0)
+/** What was counted by reason, as far as there was any. */
+const counted = (counts: Readonly<Record<string, number>>): ReadonlyArray<readonly [string, number]> =>
+  Object.entries(counts).filter(([, count]) => count !== 0)
 
-/** Datagrams dropped, by reason. */
-const drops = (listener: Report.ListenerReport) =>
-  Object.entries(listener.arrivals.dropped).filter(([, count]) => count !== 0)
+const refusals = ({ arrivals }: Report.ListenerReport) => counted(arrivals.refused)
+/** Datagrams dropped. */
+const drops = ({ arrivals }: Report.ListenerReport) => counted(arrivals.dropped)
+/** Sessions ended by neither side. */
+const ends = ({ arrivals }: Report.ListenerReport) => counted(arrivals.ended)
 
 const sum = (counts: ReadonlyArray<readonly [string, number]>) => `${counts.reduce((sum, [, count]) => sum + count, 0)}`
 
@@ -40,6 +43,7 @@ const more: ReadonlyArray<Column<Report.ListenerReport>> = [
   { head: "Withdrawn", cell: ({ arrivals }) => `${arrivals.withdrawn}`, right: true },
   { head: "Redirected", cell: ({ arrivals }) => `${arrivals.redirected}`, right: true },
   { head: "Dropped", cell: (listener) => sum(drops(listener)), right: true },
+  { head: "Ended", cell: (listener) => sum(ends(listener)), right: true },
   { head: "Client", cell: (listener) => orNone(listener.client) },
   { head: "Requested", cell: (listener) => printable(listener.requested) },
   {
@@ -57,7 +61,8 @@ const lines = (
   const reasons = (listener: Report.ListenerReport) => {
     const refused = refusals(listener).map(([reason, count]) => `${reason} ${count}`)
     const dropped = drops(listener).map(([reason, count]) => `datagrams ${reason} ${count}`)
-    return indented(wrapped([...refused, ...dropped], widthOf(within(look))))
+    const ended = ends(listener).map(([reason, count]) => `ended ${reason} ${count}`)
+    return indented(wrapped([...refused, ...dropped, ...ended], widthOf(within(look))))
   }
   const [[head = "", ...rows] = [], ...others] = blocks(columns, listeners, look)
   return [

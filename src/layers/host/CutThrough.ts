@@ -42,6 +42,7 @@ export const connectOrigin: Origin = {
   refused: () => false,
   takeBack: () => {},
   giveUp: () => {},
+  ended: () => {},
   sessionFreed: () => {}
 }
 

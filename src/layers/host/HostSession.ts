@@ -15,8 +15,10 @@ import type * as Message from "../../domain/memory/Message.ts"
 import type { Segment } from "../../domain/memory/Segment.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
+import type { SocketOption } from "../../domain/net/SocketOption.ts"
 import type * as Report from "../../domain/report/Report.ts"
 import type * as Handle from "../../domain/state/Handle.ts"
+import type * as Ledger from "../../domain/state/Ledger.ts"
 import type * as Refusal from "../../domain/state/Refusal.ts"
 import * as SessionState from "../../domain/state/SessionState.ts"
 import type { Connection } from "../../services/Transport.ts"
@@ -52,6 +54,8 @@ export interface Origin {
   takeBack(session: HostSession): void
   /** The peer has given up: what is on offer is taken back, and nobody else gets it. */
   giveUp(session: HostSession): void
+  /** A session was ended for this reason, by neither its peer nor its application. */
+  ended(reason: Ledger.EndReason): void
   /** A session that the worker had is free. */
   sessionFreed(): void
 }
@@ -233,6 +237,9 @@ export abstract class HostSession {
   /** There is room in the rx fifo, or memory for it. */
   resume(): void {}
 
+  /** The worker sets an option of the connection's socket. */
+  setOption(_option: SocketOption): void {}
+
   /** The worker has ended its side. */
   end(): void {}
 
@@ -265,7 +272,7 @@ export abstract class HostSession {
   }
 
   /** The connection that the worker was given is gone; `false` when it was given no connection. */
-  gone(): boolean {
+  gone(_ended: Ledger.EndReason | undefined): boolean {
     return false
   }
 

@@ -102,6 +102,7 @@ class ListenerWatch {
       (reason) => Notice.refused(listener, reason)
     )
     this.#count(Ledger.DropReasons, arrivals.dropped, this.#seen.dropped, (reason) => Notice.dropped(listener, reason))
+    this.#count(Ledger.EndReasons, arrivals.ended, this.#seen.ended, (reason) => Notice.ended(listener, reason))
     const lasted = this.#holding.lasted(now)
     switch (this.#holding.look(arrivals.held > 0, now)) {
       case "begin":

@@ -338,6 +338,10 @@ export class HostListener implements Origin {
     session.pass()
   }
 
+  ended(reason: Ledger.EndReason): void {
+    this.admission.arrivals.ended[reason]++
+  }
+
   sessionFreed(): void {
     this.admission.freed()
   }

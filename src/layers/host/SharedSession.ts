@@ -14,7 +14,9 @@ import { FifoConsumer } from "../../domain/memory/FifoConsumer.ts"
 import { FifoProducer } from "../../domain/memory/FifoProducer.ts"
 import * as Message from "../../domain/memory/Message.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
+import type { SocketOption } from "../../domain/net/SocketOption.ts"
 import * as Handle from "../../domain/state/Handle.ts"
+import type * as Ledger from "../../domain/state/Ledger.ts"
 import type { ConnectionEnd, SharedConnection } from "../../services/Transport.ts"
 import { type AboutPlace, ConnectionSession } from "./ConnectionSession.ts"
 import type { HostSession, KindReport, SessionHome } from "./HostSession.ts"
@@ -145,8 +147,9 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
     if (this.hearEnd()) this.#other?.connection.end()
   }
 
-  override closed(reset: string | undefined): void {
+  override closed(reset: string | undefined, ended?: Ledger.EndReason): void {
     if (!this.hearClosed(reset)) return
+    if (ended !== undefined) this.origin.ended(ended)
     if (this.#other === undefined) return this.tellLast()
     // in order: it has ended both ways, and the other connection has the time of its end to send what is left
     if (reset === undefined) this.#other.connection.close()
@@ -168,6 +171,10 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
 
   override resume(): void {
     if (this.isOpen) this.connection.resume()
+  }
+
+  override setOption(option: SocketOption): void {
+    if (this.isOpen && !this.isGone) this.connection.setOption(option)
   }
 
   override end(): void {

@@ -6,6 +6,7 @@ import type * as Fifo from "../../domain/memory/Fifo.ts"
 import * as Message from "../../domain/memory/Message.ts"
 import * as ConnectionLoss from "../../domain/net/ConnectionLoss.ts"
 import type * as Handle from "../../domain/state/Handle.ts"
+import type * as Ledger from "../../domain/state/Ledger.ts"
 import type { MovingSubject } from "../../services/Attachment.ts"
 import type { MovableConnection } from "../../services/Transport.ts"
 import { type AboutPlace, ConnectionSession } from "./ConnectionSession.ts"
@@ -77,8 +78,9 @@ export class TransferSession extends ConnectionSession implements MovingSubject 
     return true
   }
 
-  override gone(): boolean {
+  override gone(ended: Ledger.EndReason | undefined): boolean {
     if (!this.#moved) return false
+    if (ended !== undefined) this.origin.ended(ended)
     this.free("gone")
     return true
   }

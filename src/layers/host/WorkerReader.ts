@@ -98,7 +98,7 @@ export class WorkerReader {
   }
 
   readonly #sink: Sink = {
-    io: (kind, index, generation) => {
+    io: (kind, index, generation, argument) => {
       const session = this.#mine(Handle.make(index, generation))
       // late events of a session that has been freed are dropped (W1)
       if (session === undefined) return
@@ -106,7 +106,7 @@ export class WorkerReader {
       else if (kind === Message.Drained) session.resume()
       else if (kind === Message.Claimed) session.origin.claimed(session)
       else if (kind === Message.Passed) session.origin.passed(session)
-      else if (kind === Message.Gone) this.#gone(session)
+      else if (kind === Message.Gone) this.#gone(session, argument)
       else this.#worker.fault(`the worker sent an IO event of kind ${kind}`)
     },
     control: (words, start, length) => {
@@ -116,8 +116,13 @@ export class WorkerReader {
     }
   }
 
-  #gone(session: HostSession): void {
-    if (!session.gone()) {
+  #gone(session: HostSession, argument: number): void {
+    const ended = Message.endOf(argument)
+    if (ended === "unknown") {
+      const called = Handle.format(session.handle)
+      return this.#worker.fault(`the worker ended session ${called} for a reason that there is not: ${argument}`)
+    }
+    if (!session.gone(ended)) {
       this.#worker.fault(`the worker gave up session ${Handle.format(session.handle)}, which it does not have`)
     }
   }
@@ -154,6 +159,8 @@ export class WorkerReader {
       }
       case "splice":
         return this.#splice(message)
+      case "socketOption":
+        return this.#mine(message.session)?.setOption(Message.optionOf(message))
       case "insecure": {
         const session = this.#mine(message.session)
         if (session?.origin.insecure(session, message.reason) === false) {

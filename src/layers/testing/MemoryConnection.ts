@@ -89,6 +89,8 @@ export class MemoryConnection implements SharedConnection {
 
   drain(): void {}
 
+  setOption(): void {}
+
   abort(): void {
     this.#closing = true
     this.#aborted = true

@@ -7,6 +7,7 @@
  */
 import * as Net from "node:net"
 import type { Duplex } from "node:stream"
+import type { SocketOption } from "../../domain/net/SocketOption.ts"
 
 type Addressed = "getpeername" | "getsockname"
 
@@ -95,6 +96,32 @@ export const bytesOf = (
     read: countOf(counted, "bytesRead"),
     written: countOf(counted, "bytesWritten"),
     queued: countOf(counted, "writeQueueSize")
+  }
+}
+
+/** A socket's options that are younger than their types. */
+interface OptionSocket {
+  setKeepAlive(enable: boolean, delay: number, interval?: number, count?: number): this
+  setTypeOfService?(value: number): this
+}
+
+const MILLIS = 1000
+
+/** Sets an option of a socket. What the system refuses, such as a byte that it reserves, stays as it was. */
+export const setOption = (socket: Net.Socket & OptionSocket, option: SocketOption): void => {
+  switch (option._tag) {
+    case "NoDelay":
+      return void socket.setNoDelay(option.enable)
+    case "KeepAlive": {
+      const { count, delay, enable, interval } = option
+      return void socket.setKeepAlive(enable, delay * MILLIS, interval * MILLIS || undefined, count || undefined)
+    }
+    case "TypeOfService":
+      try {
+        return void socket.setTypeOfService?.(option.value)
+      } catch {
+        return
+      }
   }
 }
 

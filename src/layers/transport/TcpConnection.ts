@@ -20,7 +20,9 @@ import * as Fifo from "../../domain/memory/Fifo.ts"
 import type { SessionAbout } from "../../domain/memory/SessionAbout.ts"
 import * as Address from "../../domain/net/Address.ts"
 import * as ConnectionLoss from "../../domain/net/ConnectionLoss.ts"
+import type { SocketOption } from "../../domain/net/SocketOption.ts"
 import type { ListenerOptions } from "../../domain/options/ListenerOptions.ts"
+import type * as Ledger from "../../domain/state/Ledger.ts"
 import type { ConnectionEnd, SharedConnection } from "../../services/Transport.ts"
 import * as IdleWatch from "./IdleWatch.ts"
 import * as NodeHandle from "./NodeHandle.ts"
@@ -132,14 +134,14 @@ export class TcpConnection implements SharedConnection, SocketEnd.Leaver, IdleWa
   /** Set while it is a session's, where it may not be idle for ever. */
   #idle: IdleWatch.IdleWatch | undefined
   /** Why the connection was broken here, where that is not the peer's doing. */
-  #why: string | undefined
+  #why: Ledger.EndReason | undefined
   #error: Error | undefined
   #onWritten: ((error?: Error | null) => void) | undefined
   /** The addresses, once they were asked for: the system forgets them when the connection breaks. */
   #remote: Address.PackedAddress | undefined
   #local: Address.PackedAddress | undefined
   /** Set when the socket has closed: why it broke, if it did. */
-  #closed: { readonly reset: string | undefined } | undefined
+  #closed: { readonly reset: string | undefined; readonly ended: Ledger.EndReason | undefined } | undefined
 
   constructor(socket: Net.Socket, settings: ConnectionSettings, local?: Address.PackedAddress, setup = PLAIN) {
     this.#settings = settings
@@ -396,6 +398,10 @@ export class TcpConnection implements SharedConnection, SocketEnd.Leaver, IdleWa
   // the peer of a stream ends it
   drain(): void {}
 
+  setOption(option: SocketOption): void {
+    if (this.#setup.transport !== "unix") NodeHandle.setOption(this.#setup.below ?? this.#socket, option)
+  }
+
   // a stream has no datagrams to drop
   get dropped(): number {
     return 0
@@ -422,12 +428,12 @@ export class TcpConnection implements SharedConnection, SocketEnd.Leaver, IdleWa
   }
 
   onLate(): void {
-    this.#why = ConnectionLoss.LATE
+    this.#why = "late"
     this.abort()
   }
 
   onIdle(): void {
-    this.#why = ConnectionLoss.IDLE
+    this.#why = "idle"
     this.abort()
   }
 
@@ -450,7 +456,8 @@ export class TcpConnection implements SharedConnection, SocketEnd.Leaver, IdleWa
   onClose(): void {
     this.#idle?.stop()
     const whole = this.#error === undefined && this.#socket.readableEnded && this.#socket.writableFinished
-    this.#closed = { reset: whole ? undefined : this.#why ?? ConnectionLoss.sentence(this.#error) }
+    const ended = whole ? undefined : this.#why
+    this.#closed = { reset: whole ? undefined : ConnectionLoss.sentence(this.#error, ended), ended }
     this.onGone?.()
     this.onGone = undefined
     this.#sayClosed()
@@ -459,6 +466,6 @@ export class TcpConnection implements SharedConnection, SocketEnd.Leaver, IdleWa
   #sayClosed(): void {
     const end = this.#end
     this.#end = undefined
-    end?.closed(this.#closed?.reset)
+    end?.closed(this.#closed?.reset, this.#closed?.ended)
   }
 }

@@ -174,6 +174,9 @@ export class UdpConnection implements SharedConnection {
     this.#waiting = []
   }
 
+  // those of a socket that all sessions of the listener share are not one session's to set
+  setOption(): void {}
+
   drain(): void {
     if (this.#timer === undefined || this.#idle || this.#closed !== undefined) return
     clearTimeout(this.#timer)

@@ -18,6 +18,7 @@ import type { SessionAbout } from "../../domain/memory/SessionAbout.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import * as ClosingTime from "../../domain/net/ClosingTime.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
+import type { SocketOption } from "../../domain/net/SocketOption.ts"
 import type * as Handle from "../../domain/state/Handle.ts"
 import type { Session, SessionHandler } from "../../services/Sessions.ts"
 import type { Outbox } from "./Outbox.ts"
@@ -303,6 +304,10 @@ export class FifoSession implements WorkerSession {
     other.#spliced = true
     this.#owner.outbox.control({ _tag: "splice", session: this.handle, other: other.handle })
     return true
+  }
+
+  setOption(option: SocketOption): void {
+    if (!this.closed && !this.cutThrough) this.#owner.outbox.control(Message.ofOption(this.handle, option))
   }
 
   get #canSplice(): boolean {

@@ -13,6 +13,7 @@ interface WaitingIo {
   readonly _tag: "Io"
   readonly kind: Message.IoKind
   readonly session: Handle.SessionHandle
+  readonly argument: number
 }
 
 export class Outbox {
@@ -26,10 +27,10 @@ export class Outbox {
   }
 
   /** Says that there is something to look at in a session. */
-  io(kind: Message.IoKind, session: Handle.SessionHandle): void {
+  io(kind: Message.IoKind, session: Handle.SessionHandle, argument = 0): void {
     if (this.#closed) return
-    if (this.#waiting.length === 0 && this.#enqueueIo(kind, session) !== Mq.Full) return
-    this.#postpone({ _tag: "Io", kind, session })
+    if (this.#waiting.length === 0 && this.#enqueueIo(kind, session, argument) !== Mq.Full) return
+    this.#postpone({ _tag: "Io", kind, session, argument })
   }
 
   control(message: Message.Message): void {
@@ -68,13 +69,13 @@ export class Outbox {
     this.#waiting.length = 0
   }
 
-  #enqueueIo(kind: Message.IoKind, session: Handle.SessionHandle): Mq.EnqueueResult {
-    return this.#queue.io(kind, Handle.index(session), Handle.generation(session), 0)
+  #enqueueIo(kind: Message.IoKind, session: Handle.SessionHandle, argument: number): Mq.EnqueueResult {
+    return this.#queue.io(kind, Handle.index(session), Handle.generation(session), argument)
   }
 
   #enqueue(message: WaitingIo | Message.Message): Mq.EnqueueResult {
     return message._tag === "Io"
-      ? this.#enqueueIo(message.kind, message.session)
+      ? this.#enqueueIo(message.kind, message.session, message.argument)
       : this.#queue.control(this.#words, Message.encode(message, this.#words))
   }
 

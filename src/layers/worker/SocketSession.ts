@@ -17,9 +17,12 @@ import { AsyncResource } from "node:async_hooks"
 import * as Net from "node:net"
 import type { SessionAbout } from "../../domain/memory/SessionAbout.ts"
 import * as ConnectionLoss from "../../domain/net/ConnectionLoss.ts"
+import type { SocketOption } from "../../domain/net/SocketOption.ts"
 import type * as Handle from "../../domain/state/Handle.ts"
+import type * as Ledger from "../../domain/state/Ledger.ts"
 import type { SessionHandler } from "../../services/Sessions.ts"
 import * as IdleWatch from "../transport/IdleWatch.ts"
+import * as NodeHandle from "../transport/NodeHandle.ts"
 import * as SocketEnd from "../transport/SocketEnd.ts"
 import type { SessionTimes } from "./SessionTimes.ts"
 import type { SessionIdentity, WorkerSession } from "./WorkerSession.ts"
@@ -33,8 +36,8 @@ export interface SocketOwner {
   readonly txFifoSize: number
   /** Runs an edge of the application; one that throws costs its session. */
   readonly guard: (session: SocketSession, edge: (session: SocketSession) => void) => void
-  /** The connection is gone. */
-  readonly gone: (session: SocketSession) => void
+  /** The connection is gone; the reason if it was ended here, by neither its peer nor the application. */
+  readonly gone: (session: SocketSession, ended: Ledger.EndReason | undefined) => void
 }
 
 /** Under which a socket has its session. Registered, so that it is the same one wherever this package is loaded from. */
@@ -98,8 +101,9 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver, IdleWatch
   /** Set when the session ends in order. */
   #farewell: SocketEnd.Farewell | undefined
   readonly #idle: IdleWatch.IdleWatch | undefined
-  /** Why the session was broken, where that is not the peer's doing, in a sentence. */
+  /** Why the session was broken, where that is not the peer's doing; if it was here, for a reason that the host counts. */
   #why: string | undefined
+  #endedFor: Ledger.EndReason | undefined
 
   /** `below` is the socket below `stream`, where `stream` is one of TLS: a reset has to come from the lowest one. */
   constructor(
@@ -298,12 +302,16 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver, IdleWatch
   }
 
   onIdle(): void {
-    this.#why = ConnectionLoss.IDLE
-    this.#break()
+    this.#cut("idle")
   }
 
   onLate(): void {
-    this.#why = ConnectionLoss.LATE
+    this.#cut("late")
+  }
+
+  #cut(reason: Ledger.EndReason): void {
+    this.#endedFor = reason
+    this.#why = ConnectionLoss.ended[reason]
     this.#break()
   }
 
@@ -335,6 +343,11 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver, IdleWatch
     return false
   }
 
+  setOption(option: SocketOption): void {
+    const socket = this.#below ?? this.#stream
+    if (!this.closed && socket instanceof Net.Socket) NodeHandle.setOption(socket, option)
+  }
+
   onError(error: NodeJS.ErrnoException): void {
     this.#error ??= error
   }
@@ -353,7 +366,7 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver, IdleWatch
     if (this.#gone) return
     this.#idle?.stop()
     this.#gone = true
-    this.#owner.gone(this)
+    this.#owner.gone(this, this.#endedFor)
     if (!this.#taken) this.#owner.guard(this, sayClosed)
   }
 

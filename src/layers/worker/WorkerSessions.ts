@@ -7,6 +7,7 @@ import type * as Segment from "../../domain/memory/Segment.ts"
 import * as SessionAbout from "../../domain/memory/SessionAbout.ts"
 import type * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import * as Handle from "../../domain/state/Handle.ts"
+import type * as Ledger from "../../domain/state/Ledger.ts"
 import type { Session } from "../../services/Sessions.ts"
 import { type CutThroughOwner, CutThroughSession } from "./CutThroughSession.ts"
 import { FifoSession } from "./FifoSession.ts"
@@ -132,9 +133,9 @@ export class WorkerSessions implements CutThroughOwner, SocketOwner {
     this.#links.leave(session)
   }
 
-  gone({ handle }: SocketSession): void {
+  gone({ handle }: SocketSession, ended: Ledger.EndReason | undefined): void {
     this.#sessions.delete(Handle.index(handle))
-    this.outbox.io(Message.Gone, handle)
+    this.outbox.io(Message.Gone, handle, Message.endCode(ended))
   }
 
   /** Ends all of them: the host is gone, or has given this worker up. */

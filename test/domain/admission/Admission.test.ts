@@ -467,7 +467,7 @@ describe("what is counted", () => {
     workers[1]!.congested = true
     for (const name of ["c", "d"]) desk.arrive({ name })
     const { arrivals } = desk.admission
-    assert.deepStrictEqual({ ...arrivals, refused: {}, dropped: {} }, {
+    assert.deepStrictEqual({ ...arrivals, refused: {}, dropped: {}, ended: {} }, {
       arrived: 6,
       claimed: 0,
       withdrawn: 1,
@@ -475,7 +475,8 @@ describe("what is counted", () => {
       held: 1,
       offered: 0,
       refused: {},
-      dropped: {}
+      dropped: {},
+      ended: {}
     })
     const { "hold-full": full, "rule-denied": denied, "tls-failed": failed } = arrivals.refused
     assert.deepStrictEqual([full, denied, failed], [1, 1, 1])

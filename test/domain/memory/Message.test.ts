@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import * as Message from "../../../src/domain/memory/Message.ts"
 import * as QueueMemory from "../../../src/domain/memory/QueueMemory.ts"
+import * as SocketOption from "../../../src/domain/net/SocketOption.ts"
 import * as Handle from "../../../src/domain/state/Handle.ts"
 import * as Refusal from "../../../src/domain/state/Refusal.ts"
 import * as Random from "../../support/random.ts"
@@ -13,7 +14,9 @@ const words = () => new Int32Array(QueueMemory.CONTROL_WORDS)
 
 /** What may stand in a field that holds one of a closed list. */
 const literalsOf = (tag: Message.Tag, name: string): ReadonlyArray<string> | undefined =>
-  name !== "reason"
+  name === "option"
+    ? SocketOption.names
+    : name !== "reason"
     ? undefined
     : tag === "failed"
     ? Refusal.Reasons
@@ -85,6 +88,7 @@ const samples: { readonly [K in Message.Tag]: Omit<Message.Of<K>, "_tag"> } = {
   addLink: { link: 1 },
   deleteLink: { link: 1 },
   splice: { session, other: session },
+  socketOption: { session, option: "KeepAlive", value: 1, delay: 60, interval: 5, count: 3 },
   listen: { request: 1, endpoint: "e", backlog: 2, flags: 3 },
   unlisten: { request: 1, listener },
   connect: { request: 1, endpoint: "e", source: "s", timeout: 2 },

@@ -6,7 +6,13 @@ import * as Reports from "../../support/Reports.ts"
 const text = (lines: ReadonlyArray<string>) => lines.join("\n")
 
 const some = [
-  Reports.listener({ workers: [1, 0], sessions: 14, held: 2, refused: { congested: 3, "rule-denied": 1 } }),
+  Reports.listener({
+    workers: [1, 0],
+    sessions: 14,
+    held: 2,
+    refused: { congested: 3, "rule-denied": 1 },
+    ended: { idle: 7 }
+  }),
   Reports.listener({
     handle: "5.0",
     app: "billing",
@@ -38,7 +44,7 @@ describe("ShowListeners", () => {
       text([
         "Listener  Endpoint        App      Scope   Workers  Sessions  Held  Refused",
         "0.1       127.0.0.1:8080  http     global  0-1            14     2        4",
-        "  congested 3, rule-denied 1",
+        "  congested 3, rule-denied 1, ended idle 7",
         "5.0       [::1]:49152     billing  both    0               0     0        0",
         "6.0       billing         http     local   0               0     0        0"
       ])

@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Net from "node:net"
 import * as Message from "../../../src/domain/memory/Message.ts"
+import * as SocketOption from "../../../src/domain/net/SocketOption.ts"
 import type * as Handle from "../../../src/domain/state/Handle.ts"
 import * as Host from "../../../src/layers/Host.ts"
 import * as SessionLayerHost from "../../../src/layers/host/SessionLayerHost.ts"
@@ -125,30 +126,38 @@ type Kind = "accepted" | "connected" | "transfer" | "transfer in TLS" | "cut-thr
 
 type Word =
   | "gone"
+  | "gone for a reason that there isn't"
   | "insecure"
   | "refused"
   | "claimed"
   | "passed"
   | "release"
   | "joined with itself"
-  | "Tx, Drained and end"
+  | "Tx, Drained, an option and end"
 
 const say: Record<Word, (open: Open) => void> = {
   gone: ({ raw, session }) => raw.sendIo(Message.Gone, session),
+  "gone for a reason that there isn't": ({ raw, session }) => raw.sendIo(Message.Gone, session, 99),
   insecure: ({ raw, session }) => raw.send({ _tag: "insecure", session, reason: "tls-failed" }),
   refused: ({ raw, session }) => raw.send({ _tag: "refused", session, detail: "no" }),
   claimed: ({ raw, session }) => raw.sendIo(Message.Claimed, session),
   passed: ({ raw, session }) => raw.sendIo(Message.Passed, session),
   release: ({ raw, session }) => raw.send({ _tag: "release", session }),
   "joined with itself": ({ raw, session }) => raw.send({ _tag: "splice", session, other: session }),
-  "Tx, Drained and end": ({ raw, session }) => {
+  "Tx, Drained, an option and end": ({ raw, session }) => {
     raw.sendIo(Message.Tx, session)
     raw.sendIo(Message.Drained, session)
+    // what the system has no use for is the system's to refuse
+    const most = 2 ** 32 - 1
+    for (const option of SocketOption.names) {
+      raw.send({ _tag: "socketOption", session, option, value: most, delay: most, interval: most, count: most })
+    }
     raw.send({ _tag: "end", session })
   }
 }
 
 const GIVEN_NONE = /gave up session \d\.0, which it does not have/
+const UNKNOWN = /ended session \d\.0 for a reason that there is not: 99/
 const NO_HANDSHAKE = /a handshake failed in a session that has none/
 const NOT_ON_OFFER = /claimed a session that was not on offer to it/
 const NOT_REFUSABLE = /refused a session that was not on offer to it/
@@ -163,7 +172,8 @@ const always = {
   passed: "nothing",
   release: OPEN,
   "joined with itself": ITSELF,
-  "Tx, Drained and end": "nothing"
+  "gone for a reason that there isn't": UNKNOWN,
+  "Tx, Drained, an option and end": "nothing"
 } as const
 
 const fates: Record<Kind, Record<Word, Fate>> = {

@@ -108,6 +108,7 @@ export class SessionStream extends JsStream implements SessionHandler {
   #taken = 0
   /** Bytes written since a write last had to wait. */
   #burst = 0
+  #noDelay = true
 
   constructor(session: Session) {
     super()
@@ -387,13 +388,22 @@ export class SessionStream extends JsStream implements SessionHandler {
     return answer(addressOf(this.session, "local"), out)
   }
 
-  /** Nothing to set: a session has no timer that holds bytes back. */
-  setNoDelay(_enable: boolean): number {
+  // set where the connection's own socket is
+
+  setNoDelay(enable: boolean): number {
+    // connections begin with it, and servers ask for it at each
+    if (enable !== this.#noDelay) this.session.setOption({ _tag: "NoDelay", enable: this.#noDelay = enable })
     return 0
   }
 
-  /** Nothing to set: whether the kernel probes the connection is up to the listener. */
-  setKeepAlive(_enable: boolean, _initialDelay: number): number {
+  /** Times are in seconds. */
+  setKeepAlive(enable: boolean, delay: number, interval = 0, count = 0): number {
+    this.session.setOption({ _tag: "KeepAlive", enable, delay, interval, count })
+    return 0
+  }
+
+  setTypeOfService(value: number): number {
+    this.session.setOption({ _tag: "TypeOfService", value })
     return 0
   }
 }

@@ -159,8 +159,71 @@ for (const placement of ["shared", "transfer"] as const) {
           assert.isFalse(socket.destroyed)
           yield* until("it is gone", () => socket.destroyed && client.destroyed)
           assert.strictEqual(session.reset, "the connection was idle for too long")
+          const host = yield* SessionLayer
+          const ended = Effect.map(host.report, ({ ledger }) => ledger.arrivals.ended)
+          assert.deepStrictEqual(yield* ended, { idle: 1, late: 0 })
         })))
     }
+
+    /** Which timer the system runs for this side of a connection, and the seconds until then: `02` probes the peer. */
+    const timerOf = (client: Net.Socket): readonly [timer: string, seconds: number] => {
+      const hex = (port: number) => `:${port.toString(16).toUpperCase().padStart(4, "0")}`
+      const fields = Fs.readFileSync("/proc/net/tcp", "utf8").split("\n").map((line) => line.trim().split(/\s+/))
+        .find(([, local, remote]) =>
+          local?.endsWith(hex(client.remotePort!)) === true && remote?.endsWith(hex(client.localPort!)) === true
+        )
+      const [timer = "", jiffies = ""] = fields?.[5]?.split(":") ?? []
+      return [timer, Math.round(Number.parseInt(jiffies, 16) / 100)]
+    }
+
+    it.live.skipIf(process.platform !== "linux")(
+      "setKeepAlive has the system probe the peer, or not",
+      () =>
+        onHost(Effect.gen(function*() {
+          const server = Net.createServer({ keepAlive: true, keepAliveInitialDelay: 60_000 })
+          const port = yield* serve(server, options)
+          const came = once(server, "connection")
+          const client = yield* connect(port)
+          const [socket]: [Net.Socket] = (yield* Effect.promise(() => came)) as [Net.Socket]
+          yield* until("the server's own time", () => timerOf(client)[0] === "02" && timerOf(client)[1] <= 60)
+          socket.setKeepAlive(true, 600_000)
+          yield* until("another time", () => timerOf(client)[1] > 60)
+          socket.setKeepAlive(false)
+          yield* until("no probes", () => timerOf(client)[0] === "00")
+        }))
+    )
+
+    it.live("setNoDelay and setTypeOfService reach the socket that the system has", () =>
+      onHost(Effect.gen(function*() {
+        const set: Array<readonly [string, unknown]> = []
+        const { setNoDelay, setTypeOfService } = Net.Socket.prototype as Net.Socket & {
+          setTypeOfService(value: number): Net.Socket
+        }
+        const spy = (name: string, own: (value: never) => Net.Socket) =>
+          function(this: Net.Socket, value: never) {
+            if (!(this instanceof SessionDuplex.SessionDuplex)) set.push([name, value])
+            return own.call(this, value)
+          }
+        yield* Effect.acquireRelease(
+          Effect.sync(() =>
+            Object.assign(Net.Socket.prototype, {
+              setNoDelay: spy("noDelay", setNoDelay),
+              setTypeOfService: spy("type", setTypeOfService)
+            })
+          ),
+          () => Effect.sync(() => Object.assign(Net.Socket.prototype, { setNoDelay, setTypeOfService }))
+        )
+        const server = Net.createServer()
+        const came = once(server, "connection")
+        yield* connect(yield* serve(server, options))
+        const [socket]: [typeof Net.Socket.prototype] = (yield* Effect.promise(() => came)) as [Net.Socket]
+        set.splice(0)
+        Reflect.apply(Reflect.get(socket, "setTypeOfService"), socket, [16])
+        socket.setNoDelay(true).setNoDelay(false)
+        yield* until("both are set", () => set.length >= 2)
+        assert.includeDeepMembers(set, [["type", 16], ["noDelay", false]])
+        assert.strictEqual(Reflect.apply(Reflect.get(socket, "getTypeOfService"), socket, []), 16)
+      })))
 
     it.live("a peer on the block list gets no further", () =>
       onHost(Effect.gen(function*() {
