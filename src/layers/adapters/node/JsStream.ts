@@ -70,9 +70,6 @@ export interface Chunk {
   readonly encoding: BufferEncoding | "buffer"
 }
 
-/** Several chunks, and whether none of them is a string. */
-export type Chunks = Array<Chunk> & { allBuffers?: boolean }
-
 export type Written = (error?: Error | null) => void
 
 /** Copies of what a stream was given to write and has not passed on; nothing, where a version of Node does not tell. */
@@ -88,7 +85,7 @@ export const bytesOf = (chunk: Uint8Array | string, encoding: BufferEncoding | "
   typeof chunk !== "string" ? chunk : Buffer.from(chunk, encoding === "buffer" ? undefined : encoding)
 
 /** Node's socket, with what it has for Node's own libraries. */
-declare class InnerSocket extends Net.Socket {
+export declare class InnerSocket extends Net.Socket {
   constructor(options: {
     /** A {@link NativeStream}. */
     readonly handle: object
@@ -100,7 +97,7 @@ declare class InnerSocket extends Net.Socket {
   /** Something has been read or written: the idle timeout starts anew. */
   _unrefTimer(): void
   override _write(chunk: Uint8Array | string, encoding: BufferEncoding | "buffer", callback: Written): void
-  override _writev(chunks: Chunks, callback: Written): void
+  override _writev(chunks: ReadonlyArray<Chunk>, callback: Written): void
 }
 
 export const Socket = Net.Socket as typeof InnerSocket

@@ -15,7 +15,7 @@ import * as JsStream from "./JsStream.ts"
 import { SessionStream } from "./SessionStream.ts"
 import * as TlsMembers from "./TlsMembers.ts"
 
-export { lost } from "./SessionStream.ts"
+export { lost } from "./StreamErrors.ts"
 
 /**
  * @category options
@@ -70,27 +70,25 @@ export class SessionDuplex extends JsStream.Socket {
     if (tls !== undefined) TlsMembers.give(this, tls)
   }
 
-  /** Most writes fit, and are done here. What does not fit is left to Node, which asks the handle. */
+  /** Most writes fit, and are done here. What does not fit is kept until there is room. */
   override _write(chunk: Uint8Array | string, encoding: BufferEncoding | "buffer", callback: JsStream.Written): void {
+    this._unrefTimer()
     const bytes = JsStream.bytesOf(chunk, encoding)
     const taken = this.#stream.write(bytes)
-    if (taken < bytes.length) return super._write(bytes.subarray(taken), "buffer", callback)
-    this._unrefTimer()
-    callback()
+    if (taken === bytes.length) return callback()
+    this.#stream.keep([bytes.subarray(taken)], this, callback)
   }
 
-  override _writev(chunks: JsStream.Chunks, callback: JsStream.Written): void {
+  override _writev(chunks: ReadonlyArray<JsStream.Chunk>, callback: JsStream.Written): void {
+    this._unrefTimer()
     for (let i = 0; i < chunks.length; i++) {
       const { chunk, encoding } = chunks[i]!
       const bytes = JsStream.bytesOf(chunk, encoding)
       const taken = this.#stream.write(bytes)
       if (taken === bytes.length) continue
-      const rest: JsStream.Chunks = chunks.slice(i)
-      rest[0] = { chunk: bytes.subarray(taken), encoding: "buffer" }
-      if (chunks.allBuffers !== undefined) rest.allBuffers = chunks.allBuffers
-      return super._writev(rest, callback)
+      const rest = chunks.slice(i + 1).map(({ chunk, encoding }) => JsStream.bytesOf(chunk, encoding))
+      return this.#stream.keep([bytes.subarray(taken), ...rest], this, callback)
     }
-    this._unrefTimer()
     callback()
   }
 

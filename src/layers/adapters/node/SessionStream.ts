@@ -8,8 +8,8 @@
  * one chunk, or the end. The callbacks of Node that it calls run in the context that they were made in.
  *
  * **How it works** Bytes stay in the session's fifo until the reader wants them, so a reader that pauses fills the fifo
- * and the peer feels it. A write hands over what the fifo takes; the rest waits for the session's `writable` edge, and
- * Node's request waits with it.
+ * and the peer feels it. A write hands over what the fifo takes; the rest waits, where it is, for the session's
+ * `writable` edge (`PendingWrite`).
  *
  * Hot path: per edge there is no closure, and an idle session has no timer here. Reading, writing and the end are one
  * state machine, and so one class.
@@ -19,42 +19,16 @@ import * as Os from "node:os"
 import * as Address from "../../../domain/net/Address.ts"
 import * as Endpoint from "../../../domain/net/Endpoint.ts"
 import type { Session, SessionHandler } from "../../../services/Sessions.ts"
-import { heldBy, JsStream, type StreamRequest } from "./JsStream.ts"
+import { heldBy, type InnerSocket, JsStream, type StreamRequest, type Written } from "./JsStream.ts"
+import { NativeWrite, type PendingWrite, SocketWrite } from "./PendingWrite.ts"
+import * as StreamErrors from "./StreamErrors.ts"
 
 /** The most bytes that are handed on at a time; as many as a stream holds by default. */
 const CHUNK = 65_536
 /** Bytes that are written in one go before the loop's other work gets its turn. */
 const BURST = 1_048_576
 
-const { ECANCELED, ECONNRESET, ENOTCONN, EPIPE } = Os.constants.errno
-
-const failure = (syscall: "read" | "write", code: string, errno: number, detail: string): NodeJS.ErrnoException =>
-  Object.assign(new Error(`${syscall} ${code}`, { cause: detail }), { errno: -errno, code, syscall })
-
-/**
- * The error of a stream, or a socket, whose session is gone: `ECONNRESET`, or `EPIPE` for a write that comes too late.
- * Its message is Node's, and its `cause` says in a sentence why.
- *
- * @category accessors
- * @since 0.1.0
- */
-export const lost = (syscall: "read" | "write", { reset }: Session): NodeJS.ErrnoException =>
-  reset !== undefined
-    ? failure(syscall, "ECONNRESET", ECONNRESET, reset)
-    : syscall === "write"
-    ? failure(syscall, "EPIPE", EPIPE, "the session is closed")
-    : failure(syscall, "ECONNRESET", ECONNRESET, "the session is closed")
-
-/** A write that Node waits for. */
-interface Write {
-  readonly request: StreamRequest
-  readonly buffers: ReadonlyArray<Uint8Array>
-  /** The buffer to go on with, and the bytes of it that have been taken. */
-  index: number
-  from: number
-  /** Of a write that is done, 0 or the error it has failed with. */
-  status: number | undefined
-}
+const { ECANCELED, ENOTCONN } = Os.constants.errno
 
 let turn: (stream: SessionStream) => void
 let lose: (stream: SessionStream) => void
@@ -100,11 +74,11 @@ export class SessionStream extends JsStream implements SessionHandler {
   #closing = false
   /** It is closed with a reset. */
   #breaks = false
-  readonly #writes: Array<Write> = []
+  readonly #writes: Array<PendingWrite> = []
   /** The first write can go on. */
   #room = false
   #shutdown: StreamRequest | undefined
-  /** Bytes that {@link write} has taken: Node does not count them. */
+  /** Bytes of writes of the socket, which Node does not count. */
   #taken = 0
   /** Bytes written since a write last had to wait. */
   #burst = 0
@@ -239,71 +213,58 @@ export class SessionStream extends JsStream implements SessionHandler {
       setImmediate(lose, this)
       return this.#deliver()
     }
-    this.socket?.destroy(lost("read", this.session))
+    this.socket?.destroy(StreamErrors.lost("read", this.session))
   }
 
   // ---- writing
 
   /**
-   * Takes as many of the bytes as there is room for, and returns how many that was; Node writes the others. A peer on
-   * another thread that reads as fast as this writes would keep the loop here, tick after tick: so now and then it
-   * takes nothing.
+   * Takes as many of the bytes as there is room for, and returns how many that was; the others are to be {@link keep|kept}.
+   * A peer on another thread that reads as fast as this writes would keep the loop here, tick after tick: so now and then
+   * it takes no more.
    */
   write(bytes: Uint8Array): number {
     if (this.#writes.length > 0 || this.#closing) return 0
-    if (this.#burst >= BURST) {
-      this.#burst = 0
-      return 0
-    }
-    const taken = this.session.write(bytes)
+    const most = BURST - this.#burst
+    const taken = this.session.write(bytes.length > most ? bytes.subarray(0, most) : bytes)
     if (taken <= 0) return 0
     this.#taken += taken
     this.#burst += taken
     return taken
   }
 
+  /** Takes the rest of a write as room comes; `written` is called once, in a later turn. */
+  keep(buffers: ReadonlyArray<Uint8Array>, socket: InnerSocket, written: Written): void {
+    const write = new SocketWrite(this.session, buffers, socket, written)
+    this.#taken += write.size
+    this.#push(write)
+  }
+
   override get bytesWritten(): number {
     return super.bytesWritten + this.#taken
   }
 
-  /** Bytes that a write waits with: while they grow fewer, a socket is not idle. */
+  /** Bytes that writes wait with. */
   get writeQueueSize(): number {
-    let size = 0
-    for (const { buffers, from, index } of this.#writes) {
-      for (let i = index; i < buffers.length; i++) size += buffers[i]!.length
-      size -= from
-    }
-    return size
+    return this.#writes.reduce((sum, { size }) => sum + size, 0)
   }
 
   onwrite(request: StreamRequest, buffers: ReadonlyArray<Uint8Array>): number {
-    this.#writes.push({ request, buffers, index: 0, from: 0, status: undefined })
-    if (this.#writes.length === 1) this.#write()
-    this.#look()
+    this.#push(new NativeWrite(this.session, buffers, this, request))
     return 0
   }
 
-  /** Goes on with the first write until it is done or the fifo is full again. */
+  #push(write: PendingWrite): void {
+    this.#writes.push(write)
+    if (this.#closing) return void setImmediate(finishClose, this, undefined)
+    if (this.#writes.length === 1) this.#write()
+    this.#look()
+  }
+
+  /** Goes on with the first write until it is done or the fifo is full again, or the loop's other work is due. */
   #write(): void {
-    const { session } = this
-    const write = this.#writes[0]!
-    this.#room = false
     this.#burst = 0
-    while (write.index < write.buffers.length) {
-      const bytes = write.buffers[write.index]!
-      // TLS writes nothing to hear that all before it is written: that is done, even if the connection is gone by now
-      const taken = bytes.length === 0 ? 0 : session.write(bytes, write.from)
-      if (taken < 0) {
-        write.request.error = session.reset ?? "the session is closed"
-        write.status = session.reset === undefined ? -EPIPE : -ECONNRESET
-        return
-      }
-      write.from += taken
-      if (write.from < bytes.length) return
-      write.index++
-      write.from = 0
-    }
-    write.status = 0
+    this.#room = this.#writes[0]!.advance(BURST) === BURST
   }
 
   #finishWrite(): boolean {
@@ -313,7 +274,7 @@ export class SessionStream extends JsStream implements SessionHandler {
     if (write.status === undefined) return false
     this.#writes.shift()
     if (this.#writes.length > 0) this.#write()
-    this.finishWrite(write.request, write.status)
+    write.finish()
     return true
   }
 
@@ -349,11 +310,9 @@ export class SessionStream extends JsStream implements SessionHandler {
     return this.#closing
   }
 
-  /** What was written and has not been handed over, copied: whoever wrote it may use its memory again. */
+  /** What was written and has not been handed over. */
   #unsent(): ReadonlyArray<Uint8Array> {
-    const unsent = this.#writes.flatMap(({ buffers, from, index }) =>
-      buffers.slice(index).map((bytes, i) => Buffer.from(i === 0 ? bytes.subarray(from) : bytes))
-    )
+    const unsent = this.#writes.flatMap((write) => write.unsent())
     return this.socket === undefined ? unsent : [...unsent, ...heldBy(this.socket)]
   }
 
@@ -366,16 +325,20 @@ export class SessionStream extends JsStream implements SessionHandler {
     // a reader that gives up what it is reading has read it
     this.#drop()
     if (this.#breaks) session.abort()
-    session.close(this.#unsent())
+    session.close(session.writable ? this.#unsent() : undefined)
     // in no context of whoever closes it
     session.resource.runInAsyncScope(setImmediate, undefined, finishClose, this, closed)
   }
 
+  /** Tells whoever still waits, one in a turn, and then whoever closed it. */
   #finishClose(closed: (() => void) | undefined): void {
-    for (const { request } of this.#writes.splice(0)) this.finishWrite(request, -ECANCELED)
-    if (this.#shutdown !== undefined) this.finishShutdown(this.#shutdown, -ECANCELED)
+    const write = this.#writes.shift()
+    const shutdown = this.#shutdown
+    if (write === undefined && shutdown === undefined) return closed?.()
+    setImmediate(finishClose, this, closed)
+    if (write !== undefined) return write.finish()
     this.#shutdown = undefined
-    closed?.()
+    this.finishShutdown(shutdown!, -ECANCELED)
   }
 
   // ---- what else sockets ask their handles
