@@ -373,9 +373,6 @@ export class NodeServer implements Part {
         if (response !== undefined) begun(response)
       }
     }
-    for (const response of this.#shared.responses) {
-      if ((SharedServer.ownerOf(response) ?? this) === this) response.shouldKeepAlive = false
-    }
     this.closeIdleConnections()
     this.#look()
   }

@@ -24,8 +24,6 @@ export type ServedConnection = Net.Socket & { [OWNER]: NodeServer; [ABOVE]?: Net
 /** What the workers that share a server know of it. */
 export interface SharedServer {
   readonly served: Set<NodeServer>
-  /** Responses that have not ended, as far as responses are looked at. */
-  readonly responses: Set<Http.ServerResponse>
   /** Looks at a response, once responses are looked at. */
   attend: ((response: Http.ServerResponse) => void) | undefined
 }
@@ -54,9 +52,13 @@ export const own = (stream: Net.Socket, owner: NodeServer): ServedConnection => 
 
 const isOwned = (socket: object | null): socket is ServedConnection => socket !== null && OWNER in socket
 
-/** The owner of the connection that a response goes to; it is not known where TLS is between the two. */
-export const ownerOf = ({ req: { socket } }: Http.ServerResponse): NodeServer | undefined =>
-  isOwned(socket) ? socket[OWNER] : undefined
+/** The owner of the connection that a response goes to; `undefined` for one that a program has brought itself. */
+export const ownerOf = ({ req }: Http.ServerResponse): NodeServer | undefined => {
+  for (let socket: Net.Socket | undefined = req.socket; socket !== undefined; socket = NodeHandle.below(socket)) {
+    if (isOwned(socket)) return socket[OWNER]
+  }
+  return undefined
+}
 
 /** The server has ended the handshake on a connection, and goes on with the TLS socket above it. */
 const secured = (above: Tls.TLSSocket): void => {
@@ -64,23 +66,24 @@ const secured = (above: Tls.TLSSocket): void => {
   if (connection !== undefined && isOwned(connection)) connection[ABOVE] = above
 }
 
-/** What Node's HTTP keeps at a connection: the response that is being written. Not public: there may be none. */
+/** What Node's HTTP keeps at a socket: the response that is being written. Not public: there may be none. */
 interface Busy {
   readonly _httpMessage?: Http.ServerResponse | null
 }
 
 /** The response that is being written on a connection. */
-export const responseOf = (connection: ServedConnection): Http.ServerResponse | undefined =>
-  (connection as Busy)._httpMessage ?? undefined
+export const responseOf = (connection: ServedConnection): Http.ServerResponse | undefined => {
+  const socket: Net.Socket & Busy = connection[ABOVE] ?? connection
+  return socket._httpMessage ?? undefined
+}
 
 /** What is known of a server, from the first time that it is asked for. */
 export const watch = (server: Net.Server): SharedServer => {
   const known = shared.get(server)
   if (known !== undefined) return known
-  const state: SharedServer = { served: new Set(), responses: new Set(), attend: undefined }
+  const state: SharedServer = { served: new Set(), attend: undefined }
   shared.set(server, state)
-  // where TLS is between the two it is not known whose connection a response goes to: all of them are looked at
-  if (server instanceof Https.Server) attend(server, state)
+  if (server instanceof Https.Server) server.prependListener("secureConnection", secured)
   return state
 }
 
@@ -90,23 +93,18 @@ export const watch = (server: Net.Server): SharedServer => {
  */
 export const attend = (server: Net.Server, state: SharedServer): (response: Http.ServerResponse) => void => {
   if (state.attend !== undefined) return state.attend
-  const onClose = function(this: Http.ServerResponse): void {
-    state.responses.delete(this)
+  const seen = new WeakSet<Http.ServerResponse>()
+  const onClose = (): void => {
     for (const served of state.served) if (served.stopping) served.settleSoon()
   }
   const begun = (response: Http.ServerResponse): void => {
-    if (state.responses.has(response)) return
-    state.responses.add(response)
-    response.on("close", onClose)
-    const owner = ownerOf(response)
-    if (owner === undefined ? [...state.served].some(({ stopping }) => stopping) : owner.stopping) {
-      response.shouldKeepAlive = false
-    }
+    if (!seen.has(response)) response.once("close", onClose)
+    seen.add(response)
+    if (ownerOf(response)?.stopping === true) response.shouldKeepAlive = false
   }
   const emit = server.emit
   server.emit = function(this: Net.Server, name: string, ...args: Array<any>): boolean {
     if (name === "request" || name === "checkContinue" || name === "checkExpectation") begun(args[1])
-    if (name === "secureConnection") secured(args[0])
     return emit.call(this, name, ...args)
   }
   return state.attend = begun
