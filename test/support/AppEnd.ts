@@ -9,6 +9,7 @@ import { FifoConsumer } from "../../src/domain/memory/FifoConsumer.ts"
 import { FifoProducer } from "../../src/domain/memory/FifoProducer.ts"
 import * as Segment from "../../src/domain/memory/Segment.ts"
 import * as SessionBlock from "../../src/domain/memory/SessionBlock.ts"
+import type * as Ledger from "../../src/domain/state/Ledger.ts"
 import type { Connection, ConnectionEvents, SharedConnection } from "../../src/services/Transport.ts"
 
 const MEMORY = 4 << 20
@@ -34,6 +35,7 @@ export class AppEnd implements ConnectionEvents {
   refuse = false
   /** Set by the last event. */
   over: { readonly reset: string | undefined } | undefined
+  endedFor: Ledger.EndReason | undefined
   error: Fifo.FifoCorrupt | undefined
   onReceived: (() => void) | undefined
   onRoom: (() => void) | undefined
@@ -82,7 +84,7 @@ export class AppEnd implements ConnectionEvents {
         room: () => this.room(),
         starved: () => this.starved(),
         ended: () => this.ended(),
-        closed: (reset) => this.closed(reset),
+        closed: (reset, ended) => this.closed(reset, ended),
         corrupt: (error) => this.corrupt(error)
       })
     )
@@ -135,7 +137,8 @@ export class AppEnd implements ConnectionEvents {
   ended(): void {
     this.#say("ended")
   }
-  closed(reset: string | undefined): void {
+  closed(reset: string | undefined, ended?: Ledger.EndReason): void {
+    this.endedFor = ended
     this.#say(reset === undefined ? "closed" : `closed: ${reset}`)
     this.over = { reset }
   }

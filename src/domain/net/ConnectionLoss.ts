@@ -18,6 +18,7 @@ export const GIVEN_UP = "the connection was given up"
 /** It was ended here, and why. */
 export const ended: Readonly<Record<EndReason, string>> = {
   idle: "the connection was idle for too long",
+  stalled: "the peer did not take what was sent to it",
   late: "the peer did not take what was left in time"
 }
 

@@ -199,6 +199,21 @@ export const ListenerOptions = Schema.Struct({
     zero: "no such time",
     description: "Time without a byte in either direction after which a session over TCP, TLS or a Unix socket is reset"
   }),
+  /**
+   * Time for which a session over TCP, TLS or a Unix socket may have bytes that wait for its peer while the peer takes
+   * less than 1 KiB of them a second, before it is ended with a reset, with either placement: 100 ms to 24 h, and at most
+   * a quarter more; 0, no such time. Nothing that the peer sends makes it longer. Bytes that the application does not
+   * read are not meant. It does not hold for connects.
+   */
+  stallTimeout: number({
+    unit: "milliseconds",
+    min: 100,
+    max: 24 * HOUR,
+    default: 0,
+    zero: "no such time",
+    description:
+      "Time for which the peer of a session over TCP, TLS or a Unix socket may take less than 1 KiB a second of what waits for it"
+  }),
   /** Time without a datagram after which a UDP session ends: 10 ms to 24 h; 1 min. */
   udpIdleTimeout: number({
     unit: "milliseconds",

@@ -104,6 +104,8 @@ export type DropReason = typeof DropReasons[number]
 export const EndReasons = [
   /** No byte went in either direction for as long as its listener allows. */
   "idle",
+  /** Bytes waited for its peer, and the peer took fewer of them than its listener asks for. */
+  "stalled",
   /** It was given up, and its peer did not take what was left in time. */
   "late"
 ] as const

@@ -2,12 +2,13 @@
  * A connection of a host to a peer in memory.
  *
  * There are no timers and no I/O: what either side does is looked at in a microtask, and one microtask carries all that
- * was done until then.
+ * was done until then. Whoever holds the connection says that time has passed.
  */
 import * as Fifo from "../../domain/memory/Fifo.ts"
 import type { FifoConsumer } from "../../domain/memory/FifoConsumer.ts"
 import type { FifoProducer } from "../../domain/memory/FifoProducer.ts"
 import * as ConnectionLoss from "../../domain/net/ConnectionLoss.ts"
+import { Standstill, type StandstillReason, type StandstillTimes, type Traffic } from "../../domain/net/Standstill.ts"
 import type { ConnectionEnd, ConnectionEvents, SharedConnection } from "../../services/Transport.ts"
 import type { ScriptedPeer } from "./MemoryPeer.ts"
 
@@ -32,6 +33,10 @@ export class MemoryConnection implements SharedConnection {
   readonly local: string
   onGone: (() => void) | undefined
   readonly #peer: ScriptedPeer
+  readonly #times: StandstillTimes
+  #standstill: Standstill | undefined
+  /** Why it is broken, where that is not because somebody asked for it. */
+  #why: StandstillReason | undefined
   #rx: FifoProducer | undefined
   #end: ConnectionEnd | undefined
   #events = noEvents
@@ -45,7 +50,8 @@ export class MemoryConnection implements SharedConnection {
   #gone: { readonly reset: string | undefined } | undefined
   #scheduled = false
 
-  constructor(peer: ScriptedPeer) {
+  constructor(peer: ScriptedPeer, times: StandstillTimes = {}) {
+    this.#times = times
     this.remote = peer.local
     this.local = peer.remote
     this.#peer = peer
@@ -63,7 +69,32 @@ export class MemoryConnection implements SharedConnection {
     this.#rx = end.rx
     this.#end = end
     this.#peer.opened = true
+    this.#standstill = new Standstill(this.#times, this.#traffic)
     this.schedule()
+  }
+
+  get #traffic(): Traffic {
+    const { receivedBytes, takenBytes } = this.#peer
+    return { read: takenBytes, gone: receivedBytes, waiting: this.#tx?.size ?? 0 }
+  }
+
+  /** So many milliseconds have passed since the last such call: looks whether it has stood still for too long. */
+  passed(millis: number): void {
+    if (this.#closing || this.#gone !== undefined) return
+    try {
+      this.#why = this.#standstill?.look(millis, this.#traffic)
+      if (this.#why !== undefined) this.abort()
+    } catch (error) {
+      this.#broke(error)
+    }
+  }
+
+  /** What the other side of a fifo wrote makes no sense. */
+  #broke(error: unknown): void {
+    if (!(error instanceof Fifo.FifoCorrupt)) throw error
+    const events = this.#events
+    this.abort()
+    events.corrupt(error)
   }
 
   resume(): void {
@@ -112,10 +143,7 @@ export class MemoryConnection implements SharedConnection {
       // one that was given up is over when all is sent, whatever the peer still has to say
       if (!this.#broken() && (this.#closing || this.#rxEnded) && this.#txEnded) this.#over(undefined, undefined)
     } catch (error) {
-      if (!(error instanceof Fifo.FifoCorrupt)) throw error
-      const events = this.#events
-      this.abort()
-      events.corrupt(error)
+      this.#broke(error)
     }
   }
 
@@ -124,7 +152,7 @@ export class MemoryConnection implements SharedConnection {
    */
   #broken(): boolean {
     if (this.#gone !== undefined) return true
-    if (this.#aborted) this.#over(ConnectionLoss.GIVEN_UP, HOST_RESET)
+    if (this.#aborted) this.#over(ConnectionLoss.sentence(undefined, this.#why), HOST_RESET)
     else if (this.#peer.sentReset) this.#over(PEER_RESET, PEER_RESET)
     else return false
     return true
@@ -179,6 +207,6 @@ export class MemoryConnection implements SharedConnection {
     this.#events = noEvents
     this.#rx = undefined
     this.#end = undefined
-    events.closed(this.#gone?.reset)
+    events.closed(this.#gone?.reset, this.#why)
   }
 }

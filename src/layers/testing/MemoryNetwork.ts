@@ -55,6 +55,14 @@ interface Bound extends Bindable {
   readonly connect: (dialled: Dialled) => void
 }
 
+/** A listener of the host. */
+export interface HostBound {
+  readonly endpoint: MemoryEndpoint
+  /** So many milliseconds have passed for its connections. */
+  readonly passed: (millis: number) => void
+  readonly close: () => void
+}
+
 /** Why an attempt to connect failed. */
 export interface ConnectFault {
   readonly reason: TransportError["reason"]
@@ -178,17 +186,24 @@ export class Network {
 
   // ---- the host's side
 
-  /** Listens for the host; `undefined` when the endpoint is taken. Returns the endpoint, and how to end it. */
-  bind(
-    endpoint: MemoryEndpoint,
-    options: TransportListenOptions
-  ): { readonly endpoint: MemoryEndpoint; readonly close: () => void } | undefined {
+  /** Listens for the host; `undefined` when the endpoint is taken. */
+  bind(endpoint: MemoryEndpoint, options: TransportListenOptions): HostBound | undefined {
+    const connections = new Set<MemoryConnection>()
     const bound = this.#bind(this.#host, named(endpoint), options.ipv6Only, (dialled) => {
-      const connection = new MemoryConnection(dialled.peer)
+      const connection = new MemoryConnection(dialled.peer, options.listener)
+      connections.add(connection)
+      dialled.peer.onOver = () => void connections.delete(connection)
       options.accept(connection)
       dialled.answer(connection)
     })
-    return bound === undefined ? undefined : { endpoint: bound.endpoint, close: () => this.#unbind(this.#host, bound) }
+    if (bound === undefined) return undefined
+    return {
+      endpoint: bound.endpoint,
+      passed: (millis) => {
+        for (const connection of connections) connection.passed(millis)
+      },
+      close: () => this.#unbind(this.#host, bound)
+    }
   }
 
   /** Connects for the host. Returns how to cancel it. */

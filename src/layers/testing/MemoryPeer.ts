@@ -72,8 +72,9 @@ export class ScriptedPeer implements Peer {
   readonly #outgoing: Array<Uint8Array> = []
   /** Hears of its end. */
   onOver: (() => void) | undefined
-  /** Bytes of the first outgoing chunk that the host has taken. */
+  /** Bytes of the first outgoing chunk that the host has taken, and of all. */
   #taken = 0
+  takenBytes = 0
   #telling = false
 
   constructor(local: string, remote: string) {
@@ -130,6 +131,7 @@ export class ScriptedPeer implements Peer {
       moved = true
       this.unsent -= taken
       this.#taken += taken
+      this.takenBytes += taken
       if (this.#taken < chunk.length) continue
       this.#outgoing.shift()
       this.#taken = 0

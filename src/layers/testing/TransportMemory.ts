@@ -11,7 +11,9 @@
  * there, and a peer that does not read takes nothing from the tx fifo. A reset loses what had not arrived.
  *
  * **Gotchas** A connection that the host gives up with `close` waits for its peer's end as long as the peer likes.
- * `backlog` means nothing here, since every connection is accepted at once.
+ * `backlog` means nothing here, since every connection is accepted at once. A connection may stand still for as long as
+ * its listener says (`idleTimeout`, `stallTimeout`) while the listener is there, by the `Clock`; other times of listeners
+ * mean nothing here.
  *
  * @since 0.1.0
  */
@@ -19,6 +21,7 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
+import { lookInterval } from "../../domain/net/Standstill.ts"
 import { type SharedConnection, type Transport, TransportError } from "../../services/Transport.ts"
 import * as InetErrors from "../transport/InetErrors.ts"
 import * as Transports from "../transport/Transports.ts"
@@ -54,6 +57,14 @@ export const layer = (network: Network): Layer.Layer<Transport> =>
           }),
           ({ close }) => Effect.sync(close)
         )
+        const interval = lookInterval(options.listener)
+        if (interval !== undefined) {
+          yield* Effect.sleep(interval).pipe(
+            Effect.andThen(Effect.sync(() => bound.passed(interval))),
+            Effect.forever,
+            Effect.forkScoped
+          )
+        }
         return bound.endpoint
       }),
       connect: (endpoint, options = {}) =>

@@ -84,19 +84,14 @@ const countOf = (object: object, name: string): number => {
 }
 
 /**
- * The bytes that have gone through a socket of the system's, and those given to it that wait for its peer. Where there
- * is no handle to ask, the socket is asked, whose bytes written include those that wait.
+ * The bytes that have come through a socket of the system's, and those that the system has taken. Where there is no
+ * handle to ask, the socket is asked. Either counts what waits in this process as written.
  */
-export const bytesOf = (
-  socket: object
-): { readonly read: number; readonly written: number; readonly queued: number } => {
+export const bytesOf = (socket: object): { readonly read: number; readonly gone: number } => {
   const handle: unknown = Reflect.get(socket, "_handle")
-  const counted = isObject(handle) ? handle : socket
-  return {
-    read: countOf(counted, "bytesRead"),
-    written: countOf(counted, "bytesWritten"),
-    queued: countOf(counted, "writeQueueSize")
-  }
+  return isObject(handle)
+    ? { read: countOf(handle, "bytesRead"), gone: countOf(handle, "bytesWritten") - countOf(handle, "writeQueueSize") }
+    : { read: countOf(socket, "bytesRead"), gone: countOf(socket, "bytesWritten") - countOf(socket, "writableLength") }
 }
 
 /** A socket's options that are younger than their types. */

@@ -21,12 +21,13 @@ import type { SessionAbout } from "../../domain/memory/SessionAbout.ts"
 import * as Address from "../../domain/net/Address.ts"
 import * as ConnectionLoss from "../../domain/net/ConnectionLoss.ts"
 import type { SocketOption } from "../../domain/net/SocketOption.ts"
+import type { StandstillReason, StandstillTimes } from "../../domain/net/Standstill.ts"
 import type { ListenerOptions } from "../../domain/options/ListenerOptions.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
 import type { ConnectionEnd, SharedConnection } from "../../services/Transport.ts"
-import * as IdleWatch from "./IdleWatch.ts"
 import * as NodeHandle from "./NodeHandle.ts"
 import * as SocketEnd from "./SocketEnd.ts"
+import * as SocketWatch from "./SocketWatch.ts"
 
 /** Bytes of the buffer that small reads of all connections go through. */
 const SCRATCH = 65536
@@ -95,10 +96,8 @@ export interface ConnectionSetup {
   readonly below?: Net.Socket | undefined
 }
 
-/** The options of a listener that its connections use. A connect has no idle time. */
-export interface ConnectionSettings extends Pick<ListenerOptions, "closeTimeout"> {
-  readonly idleTimeout?: number | undefined
-}
+/** The options of a listener that its connections use. A connect may stand still. */
+export type ConnectionSettings = Pick<ListenerOptions, "closeTimeout"> & StandstillTimes
 
 /** What holds for connects too. */
 export const ofConnect = ({ closeTimeout }: ListenerOptions): ConnectionSettings => ({ closeTimeout })
@@ -112,7 +111,7 @@ const inetOf = (transport: ConnectionSetup["transport"]): "tcp" | "tls" => trans
  * A connection over a socket of TCP, of TLS above one, or of a path. The socket is paused, and read by events or by
  * {@link onread}.
  */
-export class TcpConnection implements SharedConnection, SocketEnd.Leaver, IdleWatch.Idler {
+export class TcpConnection implements SharedConnection, SocketEnd.Leaver, SocketWatch.Watched {
   readonly _tag = "Shared"
   onGone: (() => void) | undefined
   readonly #settings: ConnectionSettings
@@ -132,7 +131,7 @@ export class TcpConnection implements SharedConnection, SocketEnd.Leaver, IdleWa
   /** Set by {@link close}: what comes in is dropped, for a bounded time. */
   #farewell: SocketEnd.Farewell | undefined
   /** Set while it is a session's, where it may not be idle for ever. */
-  #idle: IdleWatch.IdleWatch | undefined
+  #watch: SocketWatch.SocketWatch | undefined
   /** Why the connection was broken here, where that is not the peer's doing. */
   #why: Ledger.EndReason | undefined
   #error: Error | undefined
@@ -190,7 +189,7 @@ export class TcpConnection implements SharedConnection, SocketEnd.Leaver, IdleWa
     this.#end = end
     if (this.#closed !== undefined) return queueMicrotask(() => this.#sayClosed())
     this.#paused = false
-    this.#idle = IdleWatch.watch(this.#setup.below ?? this.#socket, this.#settings.idleTimeout, this)
+    this.#watch = SocketWatch.watch(this.#setup.below ?? this.#socket, this.#settings, this)
     // a socket that was read from before may have announced its end already
     if (this.#socket.readableEnded) queueMicrotask(() => this.onEnd())
     this.#socket.resume()
@@ -410,7 +409,7 @@ export class TcpConnection implements SharedConnection, SocketEnd.Leaver, IdleWa
   close(): void {
     if (this.#closing) return
     this.#closing = true
-    this.#idle?.stop()
+    this.#watch?.stop()
     this.#left = undefined
     this.#disarm()
     this.#paused = false
@@ -432,15 +431,25 @@ export class TcpConnection implements SharedConnection, SocketEnd.Leaver, IdleWa
     this.abort()
   }
 
-  onIdle(): void {
-    this.#why = "idle"
+  /** Bytes that wait for the peer. */
+  get waiting(): number {
+    try {
+      return this.#end?.tx.size ?? 0
+    } catch (error) {
+      this.#broken(error)
+      return 0
+    }
+  }
+
+  onStandstill(reason: StandstillReason): void {
+    this.#why = reason
     this.abort()
   }
 
   abort(): void {
     this.#closing = true
     this.#disarm()
-    this.#idle?.stop()
+    this.#watch?.stop()
     this.#farewell?.cancel()
     this.#farewell = undefined
     const { below, transport } = this.#setup
@@ -454,7 +463,7 @@ export class TcpConnection implements SharedConnection, SocketEnd.Leaver, IdleWa
   }
 
   onClose(): void {
-    this.#idle?.stop()
+    this.#watch?.stop()
     const whole = this.#error === undefined && this.#socket.readableEnded && this.#socket.writableFinished
     const ended = whole ? undefined : this.#why
     this.#closed = { reset: whole ? undefined : ConnectionLoss.sentence(this.#error, ended), ended }

@@ -4,7 +4,7 @@
 import type * as ListenerOptions from "../../domain/options/ListenerOptions.ts"
 
 /** All in milliseconds. */
-export type SessionTimes = Pick<ListenerOptions.ListenerOptions, "closeTimeout" | "idleTimeout">
+export type SessionTimes = Pick<ListenerOptions.ListenerOptions, "closeTimeout" | "idleTimeout" | "stallTimeout">
 
 /** What a worker is started with; it can be posted. */
 export interface TimesStart {
@@ -13,9 +13,10 @@ export interface TimesStart {
   readonly listeners: Readonly<Record<string, SessionTimes>>
 }
 
-const timesOf = ({ closeTimeout, idleTimeout }: ListenerOptions.ListenerOptions): SessionTimes => ({
+const timesOf = ({ closeTimeout, idleTimeout, stallTimeout }: ListenerOptions.ListenerOptions): SessionTimes => ({
   closeTimeout,
-  idleTimeout
+  idleTimeout,
+  stallTimeout
 })
 
 export const startOf = (

@@ -18,12 +18,13 @@ import * as Net from "node:net"
 import type { SessionAbout } from "../../domain/memory/SessionAbout.ts"
 import * as ConnectionLoss from "../../domain/net/ConnectionLoss.ts"
 import type { SocketOption } from "../../domain/net/SocketOption.ts"
+import type { StandstillReason } from "../../domain/net/Standstill.ts"
 import type * as Handle from "../../domain/state/Handle.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
 import type { SessionHandler } from "../../services/Sessions.ts"
-import * as IdleWatch from "../transport/IdleWatch.ts"
 import * as NodeHandle from "../transport/NodeHandle.ts"
 import * as SocketEnd from "../transport/SocketEnd.ts"
+import * as SocketWatch from "../transport/SocketWatch.ts"
 import type { SessionTimes } from "./SessionTimes.ts"
 import type { SessionIdentity, WorkerSession } from "./WorkerSession.ts"
 
@@ -68,7 +69,7 @@ const sayWritable = (session: SocketSession): void => session.handler?.writable?
 const sayEnded = (session: SocketSession): void => session.handler?.ended?.(session)
 const sayClosed = (session: SocketSession): void => session.handler?.closed?.(session, session.reset)
 
-export class SocketSession implements WorkerSession, SocketEnd.Leaver, IdleWatch.Idler {
+export class SocketSession implements WorkerSession, SocketEnd.Leaver, SocketWatch.Watched {
   readonly handle: Handle.SessionHandle
   readonly remote: string
   readonly local: string
@@ -100,7 +101,7 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver, IdleWatch
   #error: NodeJS.ErrnoException | undefined
   /** Set when the session ends in order. */
   #farewell: SocketEnd.Farewell | undefined
-  readonly #idle: IdleWatch.IdleWatch | undefined
+  readonly #watch: SocketWatch.SocketWatch | undefined
   /** Why the session was broken, where that is not the peer's doing; if it was here, for a reason that the host counts. */
   #why: string | undefined
   #endedFor: Ledger.EndReason | undefined
@@ -124,7 +125,7 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver, IdleWatch
     this.#stream[sessionKey] = this
     stream.on("error", onError)
     stream.on("close", onClose)
-    this.#idle = IdleWatch.watch(below ?? stream, times.idleTimeout, this)
+    this.#watch = SocketWatch.watch(below ?? stream, times, this)
   }
 
   /** Begins to read: the application has been given the session. */
@@ -288,7 +289,7 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver, IdleWatch
   /** Sends what was written, and ends. What comes in is dropped; a socket that was taken is its owner's to read. */
   #finish(): void {
     if (this.#farewell !== undefined) return
-    this.#idle?.stop()
+    this.#watch?.stop()
     const stream = this.#stream
     this.#farewell = new SocketEnd.Farewell(stream, this, stream.writableLength, this.#times.closeTimeout)
     if (this.#taken) return stream.destroySoon()
@@ -301,8 +302,13 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver, IdleWatch
     this.#sayGone()
   }
 
-  onIdle(): void {
-    this.#cut("idle")
+  /** Bytes that wait for the peer. */
+  get waiting(): number {
+    return this.#stream.writableLength
+  }
+
+  onStandstill(reason: StandstillReason): void {
+    this.#cut(reason)
   }
 
   onLate(): void {
@@ -333,7 +339,7 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver, IdleWatch
   }
 
   #break(): void {
-    this.#idle?.stop()
+    this.#watch?.stop()
     this.#farewell?.cancel()
     this.#farewell = undefined
     SocketEnd.reset(this.#stream, this.#below)
@@ -364,7 +370,7 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver, IdleWatch
 
   #sayGone(): void {
     if (this.#gone) return
-    this.#idle?.stop()
+    this.#watch?.stop()
     this.#gone = true
     this.#owner.gone(this, this.#endedFor)
     if (!this.#taken) this.#owner.guard(this, sayClosed)
@@ -392,7 +398,7 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver, IdleWatch
     this.reset ??= "the worker was detached"
     this.#forget()
     this.#gone = true
-    this.#idle?.stop()
+    this.#watch?.stop()
     this.#stream[sessionKey] = undefined
     this.#stream.on("error", constVoid)
     SocketEnd.resetNow(this.#stream, this.#below)

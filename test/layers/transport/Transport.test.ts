@@ -827,6 +827,7 @@ describe("TransportTcp", () => {
           return { app, lasted: performance.now() - since }
         }).pipe(Effect.provide(world().layer))
         assert.strictEqual(made.app.over?.reset, "the connection was idle for too long")
+        assert.strictEqual(made.app.endedFor, "idle")
         assert.isAbove(made.lasted, 120)
       }).pipe(Effect.scoped))
   }
@@ -839,6 +840,26 @@ describe("TransportTcp", () => {
       yield* until("the end", () => app.over !== undefined)
       assert.strictEqual(app.over?.reset, "the connection was idle for too long")
     }).pipe(Effect.scoped, Effect.provide(TransportTcp.layer())))
+
+  for (const [name, world] of idleWorlds) {
+    it.live(`stall time of ${name}: a peer that takes what it is sent stays, one that only sends does not`, () =>
+      Effect.gen(function*() {
+        yield* Effect.gen(function*() {
+          const { app, peer } = yield* open(world(), 64 * KiB, { stallTimeout: 200 })
+          const reading = app.writeAll(pattern(16 * MiB))
+          yield* until("all is written", () => reading.written() === 16 * MiB)
+          yield* Effect.sleep(400)
+          assert.isUndefined(app.over)
+          peer.stop()
+          app.writeAll(pattern(16 * MiB))
+          const sending = setInterval(() => peer.send("x"), 20)
+          yield* until("the end", () => app.over !== undefined)
+          clearInterval(sending)
+          assert.deepStrictEqual(app.over, { reset: "the peer did not take what was sent to it" })
+          assert.strictEqual(app.endedFor, "stalled")
+        }).pipe(Effect.provide(world().layer))
+      }).pipe(Effect.scoped))
+  }
 
   it.live("a connect has no idle time", () =>
     Effect.gen(function*() {

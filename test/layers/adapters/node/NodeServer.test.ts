@@ -9,6 +9,7 @@ import * as Net from "node:net"
 import { text } from "node:stream/consumers"
 import * as Tls from "node:tls"
 import type { AppOptionsInput } from "../../../../src/domain/options/Options.ts"
+import type * as Ledger from "../../../../src/domain/state/Ledger.ts"
 import * as NodeApps from "../../../../src/layers/adapters/node/NodeApps.ts"
 import * as SessionDuplex from "../../../../src/layers/adapters/node/SessionDuplex.ts"
 import * as Host from "../../../../src/layers/Host.ts"
@@ -26,6 +27,15 @@ const serve = Effect.fnUntraced(function*(server: Net.Server, options: AppOption
     AppWorker.fromLayer(NodeApps.layer(server))
   )
   return (server.address() as Net.AddressInfo).port
+})
+
+/** One session was ended by neither side, for this reason. */
+const assertEnded = Effect.fnUntraced(function*(reason: Ledger.EndReason) {
+  const { report } = yield* SessionLayer
+  // the worker's word comes a little later than its application's
+  yield* until("it is counted", () => Effect.runSync(report).sessions === 0)
+  const { ledger } = yield* report
+  assert.deepStrictEqual(ledger.arrivals.ended, { idle: 0, stalled: 0, late: 0, [reason]: 1 })
 })
 
 const onHost = <A, E>(test: Effect.Effect<A, E, SessionLayer | SessionRules | Scope.Scope>) =>
@@ -159,9 +169,31 @@ for (const placement of ["shared", "transfer"] as const) {
           assert.isFalse(socket.destroyed)
           yield* until("it is gone", () => socket.destroyed && client.destroyed)
           assert.strictEqual(session.reset, "the connection was idle for too long")
-          const host = yield* SessionLayer
-          const ended = Effect.map(host.report, ({ ledger }) => ledger.arrivals.ended)
-          assert.deepStrictEqual(yield* ended, { idle: 1, late: 0 })
+          yield* assertEnded("idle")
+        })))
+
+      it.live(`a ${transport} connection whose peer sends and does not read is reset after its stall time`, () =>
+        onHost(Effect.gen(function*() {
+          const server = Net.createServer((socket) => {
+            socket.on("error", () => {}).resume()
+            socket.write(Buffer.alloc(16 << 20))
+          })
+          const port = yield* serve(server, {
+            listen: [`${transport}://127.0.0.1:0`],
+            listener: { placement, stallTimeout: "200 millis" },
+            certificates: [{ certificate: file("named.pem").toString(), key: file("named.key").toString() }]
+          })
+          const came = once(server, "connection")
+          const client = yield* connect(port)
+          const secure = transport === "tcp" ? client : Tls.connect({ socket: client, rejectUnauthorized: false })
+          secure.on("error", () => {}).pause()
+          const talking = setInterval(() => secure.write("x"), 20)
+          const [socket]: [Net.Socket] = (yield* Effect.promise(() => came)) as [Net.Socket]
+          const session = SessionDuplex.sessionOf(socket)!
+          yield* until("it is gone", () => socket.destroyed && session.closed)
+          clearInterval(talking)
+          assert.strictEqual(session.reset, "the peer did not take what was sent to it")
+          yield* assertEnded("stalled")
         })))
     }
 
