@@ -120,6 +120,8 @@ export class SegmentManager extends Context.Service<SegmentManager, {
   /** The worker has the segment's memory, which may now be allocated from. */
   readonly mapped: (index: number) => void
   readonly cutThrough: CutThroughSegments
+  /** To be called at intervals: states again what the worker is told of memory in its first segment. */
+  readonly look: () => void
   /** Adds a segment for the worker's own arena, if limits allow. */
   readonly addForWorker: (bytes: number) => boolean
   /** The worker no longer uses the segment. */

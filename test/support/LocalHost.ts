@@ -81,6 +81,7 @@ export class Worker {
       buffer,
       hostBytes: Segment.firstHostBytes(BYTES, queues.bytes),
       inbox: this.inbox,
+      memoryLimit: BYTES,
       rxFifoSize: 4096,
       txFifoSize: 4096,
       times: { listener: AppOptions.defaults.listener, listeners: {} },

@@ -4,17 +4,26 @@
  * A worker may write any word of its segments. Left out are bytes that stand for nothing but themselves: what goes
  * through fifos. What an arena has given out is remembered in private memory, so an arena has no words of its own.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as References from "effect/References"
 import * as QueueMemory from "../../src/domain/memory/QueueMemory.ts"
 import type * as Segment from "../../src/domain/memory/Segment.ts"
 import * as SessionBlock from "../../src/domain/memory/SessionBlock.ts"
+import type { AppOptionsInput } from "../../src/domain/options/Options.ts"
+import * as Host from "../../src/layers/Host.ts"
+import * as SessionLayerHost from "../../src/layers/host/SessionLayerHost.ts"
 import * as MessageQueueSegment from "../../src/layers/stack/MessageQueueSegment.ts"
 import * as SegmentManagerMemory from "../../src/layers/stack/SegmentManagerMemory.ts"
+import * as WorkerStack from "../../src/layers/stack/WorkerStack.ts"
+import * as TransportMemory from "../../src/layers/testing/TransportMemory.ts"
 import { MessageQueue } from "../../src/services/MessageQueue.ts"
 import { type Manager, SegmentManager } from "../../src/services/SegmentManager.ts"
+import { SessionLayer } from "../../src/services/SessionLayer.ts"
 import { WorkerPlan } from "../../src/services/WorkerPlan.ts"
 import type { Random } from "./random.ts"
+import { type Actor, endpoint, optionsOf } from "./Stage.ts"
 
 /** One start of a worker, as its memory shows it. */
 interface Memory {
@@ -139,6 +148,18 @@ export class Memories {
     return memory.segment(segment)!.words.subarray(offset / 4, (offset + SessionBlock.SESSION_BLOCK_BYTES) / 4)
   }
 
+  /** The block of the worker's cut-through session that was made last. */
+  lastCutThrough(app: string, worker: number): Int32Array {
+    const { cutThrough, segment } = this.#byWorker.get(`${app}/${worker}`)!
+    return segment([...cutThrough].at(-1)!)!.words.subarray(0, SessionBlock.SESSION_BLOCK_BYTES / 4)
+  }
+
+  /** The word `LENDABLE` of the worker. */
+  lendable(app: string, worker: number): Word {
+    const { queues, segment } = this.#byWorker.get(`${app}/${worker}`)!
+    return { name: "LENDABLE", words: segment(0)!.words, at: queues.lendable }
+  }
+
   /** The slots of the control ring to the worker: each the length of a message, then its words. */
   controlSlots(app: string, worker: number): ReadonlyArray<Int32Array> {
     const { geometry, queues } = this.#byWorker.get(`${app}/${worker}`)!
@@ -153,20 +174,28 @@ export class Memories {
 
   #try(memory: Memory, random: Random): Word | undefined {
     const one = <A>(all: ReadonlyArray<A>): A | undefined => all[random(all.length)]
-    switch (random(7)) {
+    switch (random(15)) {
+      case 14:
+        return { name: "LENDABLE", words: memory.segment(0)!.words, at: memory.queues.lendable }
       case 0:
       case 1:
-        return this.#queueWord(memory, "to the worker", memory.queues.toWorker, random)
       case 2:
       case 3:
+        return this.#queueWord(memory, "to the worker", memory.queues.toWorker, random)
+      case 4:
+      case 5:
+      case 6:
+      case 7:
         return this.#queueWord(memory, "to the host", memory.queues.toHost, random)
-      case 4: {
+      case 8:
+      case 9: {
         const place = one([...memory.blocks.values()])
         const segment = place && memory.segment(place.segment)
         const at = random(64)
         return place && segment && { name: blockName(at), words: segment.words, at: place.offset / 4 + at }
       }
-      case 5: {
+      case 10:
+      case 11: {
         const index = one([...memory.cutThrough])
         const segment = index === undefined ? undefined : memory.segment(index)
         const at = random(64)
@@ -188,10 +217,9 @@ export class Memories {
   ): Word {
     const words = QueueMemory.words(memory, geometry!)
     const name = (what: string) => `queue ${direction}: ${what}`
-    const { indexQueue, ioRing } = geometry!
+    const { controlRing, indexQueue, ioRing } = geometry!
     const io = INDEX + indexQueue * INDEX_SLOT
     const control = io + ioRing * IO_SLOT
-    const slot = random(4)
     if (random(3) > 0) {
       const all = Object.entries(queueWords)
       const [what, at] = all[random(all.length)]!
@@ -199,14 +227,44 @@ export class Memories {
     }
     switch (random(3)) {
       case 0:
-        return { name: name("index"), words, at: INDEX + slot * INDEX_SLOT + random(INDEX_SLOT) }
+        return { name: name("index"), words, at: INDEX + random(indexQueue) * INDEX_SLOT + random(INDEX_SLOT) }
       case 1:
-        return { name: name("IO ring"), words, at: io + slot * IO_SLOT + random(IO_SLOT) }
+        return { name: name("IO ring"), words, at: io + random(ioRing) * IO_SLOT + random(IO_SLOT) }
       default:
-        return { name: name("control ring"), words, at: control + slot * CONTROL_SLOT + random(24) }
+        return { name: name("control ring"), words, at: control + random(controlRing) * CONTROL_SLOT + random(24) }
     }
   }
 }
+
+export const service = "local://service"
+
+/** Options with which there is little of everything. */
+export const options = {
+  worker: { backoffBase: 10, backoffMax: 10 },
+  queue: { indexQueue: 8, ioRing: 4, controlRing: 4 },
+  segment: { firstSegmentSize: "512KiB", addSegmentSize: "512KiB", rxFifoSize: "4KiB", txFifoSize: "4KiB" },
+  admission: { holdTime: 10_000 },
+  scope: { local: true, global: true }
+} as const
+
+/** Each fault of a worker would be a line. */
+export const quiet = Effect.provideService(References.MinimumLogLevel, "None")
+
+/** A worker on the host's loop, whose memory can be written over, and which serves connections from a network. */
+export const inMemory = Effect.fnUntraced(function*(actor: Actor, more: Partial<AppOptionsInput> = {}) {
+  const memories = new Memories()
+  const network = new TransportMemory.Network()
+  const services = yield* Layer.build(
+    SessionLayerHost.layerStack.pipe(
+      Layer.provide(WorkerStack.layerInProcess(memories.layers)),
+      Layer.provide(TransportMemory.layer(network)),
+      Layer.provide(Host.layerSettings)
+    )
+  )
+  const host = Context.get(services, SessionLayer)
+  yield* host.attach(optionsOf({ ...options, listen: [endpoint, service], ...more }), actor.module)
+  return { host, memories, network }
+})
 
 /** A value for a word: anything, something small, or something near to what is there. */
 export const valueFor = ({ at, words }: Word, random: Random): number => {

@@ -156,13 +156,19 @@ export class FifoConsumer {
     return Atomics.compareExchange(this.#words, flags + WANT, 1, 0) === 1
   }
 
-  /** Clears the event flag. Look at the fifo afterwards, never before: bytes that come in between raise a new event. */
+  /**
+   * Clears the event flag. Look at the fifo afterwards, never before: bytes that come in between raise a new event. States
+   * again how far this side has read: a producer that waits tells it of bytes that it has read already when it does not
+   * know.
+   */
   clearEvent(): void {
+    this.#words[this.#consumer + HEAD] = this.#head
     Atomics.store(this.#words, this.#flags + EVENT, 0)
   }
 
   /** Clears the event flag and returns whether it was set, for a reader that is woken and has to find out why. */
   takeEvent(): boolean {
+    this.#words[this.#consumer + HEAD] = this.#head
     return Atomics.exchange(this.#words, this.#flags + EVENT, 0) !== 0
   }
 

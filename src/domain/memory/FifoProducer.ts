@@ -57,8 +57,9 @@ export class FifoProducer {
   #reserved = false
   /** The position that the consumer was asked to tell of. */
   #waitsFor: number | undefined
-  /** Where the head was at the last look that found bytes. */
+  /** Where the head was at the last look that found bytes, and how many looks on end it has not moved. */
   #lookedAt: number | undefined
+  #stood = 0
 
   /** Begins the fifo's first epoch in `ring`, so a producer is made only once for a fifo's words. */
   constructor(words: Words, bound: number, ring: Block, blocks?: Blocks) {
@@ -269,7 +270,7 @@ export class FifoProducer {
       let at = (this.#tail - this.bound + Math.max(1, Math.min(free, this.bound))) | 0
       if (this.size < this.bound) {
         // more than a byte first: this is where a fifo grows after its block has been full, and how much is coming
-        if ((this.#stretch(free) ?? this.#stretch(1)) !== undefined) return "ready"
+        if ((this.#stretch(free) ?? this.#stretch(1)) !== undefined) return this.#goesOn()
         // the oldest epoch must be read before the fifo can grow again, or a part of this block
         const { size } = this.#block
         const part = Math.max(1, Math.min(free, size >>> 2))
@@ -287,7 +288,7 @@ export class FifoProducer {
     for (;;) {
       let at = (this.#tail - this.bound + length) | 0
       if (length <= this.room) {
-        if (this.fits(length)) return "ready"
+        if (this.fits(length)) return this.#goesOn()
         const { size } = this.#block
         if (this.#previous.length > 0) at = this.#previous[0]!.end
         else if (length > size) return "memory"
@@ -297,9 +298,15 @@ export class FifoProducer {
     }
   }
 
+  #goesOn(): "ready" {
+    this.#waitsFor = undefined
+    return "ready"
+  }
+
   /** Whether the consumer will tell when its head has reached `at`; `false` when it has already. */
   #wants(at: number): boolean {
     this.#waitsFor = at
+    this.#stood = 0
     this.#words[this.#flags + WANT_AT] = at
     Atomics.store(this.#words, this.#flags + WANT, 1)
     // look again: a head that moved before the flag was set is not signalled
@@ -312,6 +319,10 @@ export class FifoProducer {
    * To be called at intervals: whether the consumer is to be told once more that there are bytes. They have been there
    * since the last call, none were read, and the consumer has not looked since it was told; or what says how many there
    * are was written over, and is stated again.
+   *
+   * **Details** A producer that waits for room tells a consumer that stands still even if the consumer has looked: what
+   * the consumer says of its head may have been written over, and it states its head again when it is told. That happens
+   * ever more rarely while the consumer stands still, since it may just take its time.
    */
   overdue(): boolean {
     if (this.#head === this.#tail || this.size === 0) return false
@@ -320,7 +331,12 @@ export class FifoProducer {
     if (isHidden) Atomics.store(this.#words, tail, this.#tail)
     const stands = this.#head === this.#lookedAt
     this.#lookedAt = this.#head
-    return isHidden || stands && Atomics.load(this.#words, this.#flags + EVENT) !== 0
+    this.#stood = stands ? this.#stood + 1 : 0
+    if (isHidden) return true
+    if (!stands) return false
+    // at the first look, the second, the fourth
+    const asks = this.#waitsFor !== undefined && (this.#stood & (this.#stood - 1)) === 0
+    return asks || Atomics.load(this.#words, this.#flags + EVENT) !== 0
   }
 
   /** To be called at intervals: whether the head has come to where {@link wait} asked for, told or not. Says so once. */

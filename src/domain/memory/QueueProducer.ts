@@ -285,11 +285,11 @@ export class QueueProducer implements QueueWriter, QueueOutlet {
   }
 
   uncork(): void {
-    if (this.#corked > 0 && --this.#corked === 0 && this.#words[TAIL] !== this.#tail) this.#publish()
+    if (this.#corked > 0 && --this.#corked === 0 && this.#shown !== this.#tail) this.#publish()
   }
 
   flush(): void {
-    if (this.#words[TAIL] !== this.#tail) this.#publish()
+    if (this.#shown !== this.#tail) this.#publish()
   }
 
   wantRoom(): void {

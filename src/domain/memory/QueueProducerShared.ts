@@ -83,6 +83,8 @@ export class QueueProducerShared implements QueueWriter, QueueOutlet {
   /** Who held the lock at the last look, which could not take it, and how far the queue had come by then. */
   #holder = 0
   #heldAt = 0
+  /** How far the queue had come at the last look, or by the last message of this producer. */
+  #seen: number
   /** Enqueues that ended with `Locked`. */
   locked = 0
 
@@ -93,6 +95,7 @@ export class QueueProducerShared implements QueueWriter, QueueOutlet {
     this.#ring = ring
     this.#sharing = sharing
     this.#producer = new QueueProducer(memory, geometry, () => void (this.#rings = true))
+    this.#seen = this.#producer.position
   }
 
   io(kind: number, index: number, generation: number, argument: number): EnqueueResult {
@@ -121,6 +124,7 @@ export class QueueProducerShared implements QueueWriter, QueueOutlet {
   }
 
   #unlock(result: EnqueueResult): EnqueueResult {
+    this.#seen = this.#producer.position
     Atomics.compareExchange(this.#words, LOCK, this.#sharing.id, 0)
     if (this.#rings) {
       this.#rings = false
@@ -228,13 +232,17 @@ export class QueueProducerShared implements QueueWriter, QueueOutlet {
   /**
    * To be called at intervals: rings if the consumer has taken nothing since the last call although messages wait.
    *
-   * **Gotchas** Throws `QueueCorrupt` when the consumer's positions make no sense, or when one producer has held the
-   * lock since the last call: whichever it was is no longer there, or never was.
+   * **Gotchas** Throws `QueueCorrupt` when the consumer's positions make no sense; when the queue has gone back behind
+   * what was published; or when one producer has held the lock since the last call: whichever it was is no longer there,
+   * or never was.
    */
   look(): void {
+    const seen = this.#seen
     if (!this.#lock()) return this.#lookAtLock()
     this.#holder = 0
     try {
+      const { position } = this.#producer
+      if (((position - seen) | 0) < 0) throw new QueueCorrupt(`it went back from ${seen} to ${position}`)
       this.#producer.look()
     } finally {
       this.#unlock(Enqueued)

@@ -13,7 +13,7 @@
  * Either arena may be empty: a segment that is added belongs to the side that ran out.
  */
 import { Arena } from "./Arena.ts"
-import type { BlockPlace, Blocks } from "./Fifo.ts"
+import { type BlockPlace, type Blocks, FifoCorrupt } from "./Fifo.ts"
 import * as QueueMemory from "./QueueMemory.ts"
 
 const LINE = 64
@@ -76,8 +76,15 @@ export const queues = (buffer: ArrayBufferLike, geometry: QueueMemory.Geometry):
 export const setLendable = (first: Segment, { lendable }: Queues, bytes: number): void =>
   void Atomics.store(first.words, lendable, Math.floor(bytes / 1024))
 
-/** What the host said with {@link setLendable}, rounded down to a KiB. */
-export const lendable = (first: Segment, { lendable: word }: Queues): number => 1024 * Atomics.load(first.words, word)
+/**
+ * What the host said with {@link setLendable}, rounded down to a KiB. Throws `FifoCorrupt` when it is less than nothing,
+ * or more than `limit`, the bytes that all segments together may have.
+ */
+export const lendable = (first: Segment, { lendable: word }: Queues, limit: number): number => {
+  const bytes = 1024 * Atomics.load(first.words, word)
+  if (bytes < 0 || bytes > limit) throw new FifoCorrupt(`${bytes} bytes are said to be lendable, of ${limit} in all`)
+  return bytes
+}
 
 /** Where the worker's arena begins in a first segment: what the queues leave is shared half and half. */
 export const firstHostBytes = (bytes: number, queueBytes: number): number =>

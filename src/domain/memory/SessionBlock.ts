@@ -110,6 +110,10 @@ const closedWord = (offset: number, side: Side): number =>
 export const setClosed = (segment: Segment, offset: number, side: Side): void =>
   void Atomics.store(segment.words, closedWord(offset, side), 1)
 
+/** The side still reads, and says so again: the other side may have written over the word. */
+export const setOpen = (segment: Segment, offset: number, side: Side): void =>
+  void Atomics.store(segment.words, closedWord(offset, side), 0)
+
 export const isClosed = (segment: Segment, offset: number, side: Side): boolean => {
   const word = Atomics.load(segment.words, closedWord(offset, side))
   if (word !== 0 && word !== 1) throw new Fifo.FifoCorrupt(`a side of a session is said to be closed by ${word}`)

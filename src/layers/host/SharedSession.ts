@@ -261,11 +261,11 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
     else this.worker.congestion.sendIo(Message.Rx, this.handle, this.isLive)
   }
 
-  /** Gives idle rx memory back; `false` while there is some left to look at later. */
+  /** Gives idle rx memory back; `false` while there is some left, or bytes, to look at later. */
   trim(): boolean {
     const received = this.#received
     this.#received = false
-    if (received || this.#rx?.trim() === false) return false
+    if (received || this.#rx?.trim() === false || (this.#rx?.size ?? 0) > 0) return false
     this.#hot = false
     return true
   }

@@ -271,6 +271,7 @@ export class LiveWorker {
    */
   look(): void {
     this.#reader.look()
+    this.segments.look()
     // so that a report can tell how long the worker has stood still
     void this.sinceProgress
     const isRead = this.queue.toWorker.depth === 0 && !this.congestion.congested()

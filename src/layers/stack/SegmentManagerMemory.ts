@@ -60,6 +60,7 @@ const make = (
       const segment = memory.segment(index)
       if (segment !== undefined && segment !== first) memory.owner(index)?.mapped(segment)
     },
+    look: () => memory.tellLendable(),
     cutThrough: memory.cutThrough,
     addForWorker: (bytes) => memory.grow("worker", bytes, undefined, "fifos") !== undefined,
     unused: (index) => {

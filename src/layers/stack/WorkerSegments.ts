@@ -83,7 +83,7 @@ export class WorkerSegments {
     const { bytes } = Segment.queues(new ArrayBuffer(0), geometry)
     const segment = this.#create(firstSegmentSize, Segment.firstHostBytes(firstSegmentSize, bytes), owner)
     this.#first = { segment, queues: Segment.queues(segment.buffer, geometry) }
-    this.#changed()
+    this.tellLendable()
     return segment
   }
 
@@ -144,7 +144,7 @@ export class WorkerSegments {
       const segment = this.#within(bytes, "fifos", () => this.#enter(kept ?? new SharedArrayBuffer(bytes)))
       if (segment === undefined) return undefined
       this.#cutThroughBytes += bytes
-      this.#changed()
+      this.tellLendable()
       this.#created.set(segment.index, peer)
       this.events?.announce(segment)
       return segment
@@ -161,7 +161,7 @@ export class WorkerSegments {
       this.#cutThrough.delete(index)
       if (this.#created.delete(index)) {
         this.#cutThroughBytes -= segment.buffer.byteLength
-        this.#changed()
+        this.tellLendable()
       }
       // its memory was made in `create`: a segment that another worker made has no peer here
       if (keep && peer !== undefined) this.#kept.keep(peer, segment.buffer as SharedArrayBuffer)
@@ -186,12 +186,12 @@ export class WorkerSegments {
     const segment = Segment.make(this.#nextIndex(), this.#allocate(bytes), hostBytes)
     this.#owned.set(segment.index, { segment, owner })
     this.#bytes += bytes
-    this.#changed()
+    this.tellLendable()
     return segment
   }
 
-  /** There is more or less to add: the worker is to know. */
-  #changed(): void {
+  /** Tells the worker what may be added: after each change, and at intervals, since it may have written over the word. */
+  tellLendable(): void {
     if (this.#first !== undefined) Segment.setLendable(this.#first.segment, this.#first.queues, this.lendable)
   }
 
@@ -200,7 +200,7 @@ export class WorkerSegments {
     if (owned === undefined) return
     this.#owned.delete(index)
     this.#bytes -= owned.segment.buffer.byteLength
-    this.#changed()
+    this.tellLendable()
     this.events?.withdraw(owned.segment)
     this.#unlimited()
   }

@@ -22,6 +22,7 @@ export const make = Effect.gen(function*() {
     buffer: first.buffer,
     hostBytes: first.hostBytes,
     inbox,
+    memoryLimit: app.segment.memoryLimit,
     rxFifoSize: app.segment.rxFifoSize,
     txFifoSize: app.segment.txFifoSize,
     times: SessionTimes.startOf(app),

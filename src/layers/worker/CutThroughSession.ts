@@ -31,9 +31,6 @@ export interface CutThroughOwner extends FifoOwner {
   leftInbox(session: CutThroughSession): void
 }
 
-/** Checks at which the host may be late with word of the other side's end. */
-const UNSAID = 3
-
 /** No fifo of a cut-through session allocates, and each has its own bound. */
 const memory: FifoMemory = {
   rxFifoSize: 0,
@@ -62,8 +59,8 @@ export class CutThroughSession extends FifoSession {
   readonly #peerSlot: number
   /** The other worker wrote something that makes no sense. */
   #corrupt = false
-  /** Checks on end at which the other side had closed and the host had said nothing of it. */
-  #unsaid = 0
+  /** The other side has said that it has given the session up. */
+  #wasRefused = false
 
   constructor(
     owner: CutThroughOwner,
@@ -130,7 +127,9 @@ export class CutThroughSession extends FifoSession {
 
   /** Whether the other side has given the session up. */
   get #refused(): boolean {
-    return SessionBlock.isClosed(this.#segment, 0, this.#side === "server" ? "client" : "server")
+    const isRefused = SessionBlock.isClosed(this.#segment, 0, this.#side === "server" ? "client" : "server")
+    if (isRefused) this.#wasRefused = true
+    return isRefused
   }
 
   override get writable(): boolean {
@@ -238,17 +237,17 @@ export class CutThroughSession extends FifoSession {
     try {
       super.check()
       if (this.rx?.stands() === true) this.onReadable()
-      this.#checkRefused()
+      this.#checkClosed()
     } catch (error) {
       this.#broken(error, undefined)
     }
   }
 
-  /** The host says in time that the other side has closed: if it does not, the block's word of that is wrong. */
-  #checkRefused(): void {
-    const isUnsaid = super.writable && !this.#corrupt && this.#refused && !this.ended
-    this.#unsaid = isUnsaid ? this.#unsaid + 1 : 0
-    if (this.#unsaid >= UNSAID) {
+  /** No side takes back that it has closed. One that has not says so at intervals, should its word be written over. */
+  #checkClosed(): void {
+    if (this.closed) return
+    SessionBlock.setOpen(this.#segment, 0, this.#side)
+    if (this.#wasRefused && !this.#refused) {
       this.#broken(new Fifo.FifoCorrupt("it had not closed the session, as it had said"), undefined)
     }
   }

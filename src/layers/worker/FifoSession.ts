@@ -415,11 +415,11 @@ export class FifoSession implements WorkerSession {
     if (!told) this.handler?.closed?.(this, this.reset)
   }
 
-  /** Gives idle tx memory back; `false` while there is some left to look at later. */
+  /** Gives idle tx memory back; `false` while there is some left, or bytes, to look at later. */
   trim(): boolean {
     const written = this.#written
     this.#written = false
-    if (written || this.#txEnd?.trim() === false) return false
+    if (written || this.#txEnd?.trim() === false || (this.#txEnd?.size ?? 0) > 0) return false
     this.#hot = false
     return true
   }

@@ -20,7 +20,10 @@ const REPLIES: ReadonlySet<Message.Tag> = new Set<Reply["_tag"]>([
 
 export const isReply = (message: Message.Message): message is Reply => REPLIES.has(message._tag)
 
-/** Hears the answer; `undefined` when the worker is detached first. */
+/**
+ * Hears the answer; `undefined` when the worker is detached first. When it throws for an answer that makes no sense, it
+ * hears `undefined` next: the worker is given up.
+ */
 export type Answered = (reply: Reply | undefined) => void
 
 const nothing = (): void => {}
@@ -59,12 +62,20 @@ export class Requests {
     return this.#waiting.has(request)
   }
 
-  /** The host has answered; `false` when the request has been withdrawn meanwhile, or there was no such request. */
+  /**
+   * The host has answered; `false` when the request has been withdrawn meanwhile, or there was no such request. Throws
+   * what {@link Answered} throws.
+   */
   answer(reply: Reply): boolean {
     const answered = this.#waiting.get(reply.request)
     if (answered === undefined) return false
     this.#waiting.delete(reply.request)
-    answered(reply)
+    try {
+      answered(reply)
+    } catch (error) {
+      answered(undefined)
+      throw error
+    }
     return true
   }
 

@@ -117,8 +117,9 @@ export const make = Effect.fnUntraced(function*(
       Effect.callback<Session, ConnectFailed>((resume) => {
         const message = (request: number): Request => ({ _tag: "connect", request, endpoint, source, timeout: millis })
         const cancel = requests.ask(message, (reply) => {
-          const session = reply !== undefined && isConnected(reply) ? loop.sessions.openConnected(reply) : undefined
-          if (session !== undefined) return resume(Effect.succeed(session))
+          if (reply !== undefined && isConnected(reply)) {
+            return resume(Effect.succeed(loop.sessions.openConnected(reply)))
+          }
           resume(failure(reply, isConnectFailure, (reason, detail) =>
             new ConnectFailed({
               endpoint,

@@ -282,7 +282,7 @@ export class WorkerLoop {
     if (reply._tag === "unlistened") this.arrivals.unlisten(reply.listener)
     const heard = this.requests.answer(reply)
     // the caller that asked for the session has given up meanwhile
-    if (!heard && isConnected(reply)) this.sessions.openConnected(reply)?.abort()
+    if (!heard && isConnected(reply)) this.sessions.openConnected(reply).abort()
     // the server may have written before there was anything here to hear of it
     const opened = reply._tag === "cutThroughConnected" ? this.#links.session(reply.slot) : undefined
     if (opened !== undefined) this.sessions.guard(opened, lookForBytes)

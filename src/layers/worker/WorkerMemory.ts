@@ -6,7 +6,7 @@
  * message that must be written whole may have to wait for memory. When memory has come free, or a segment has come, the
  * sessions that wait look again. An added segment goes back once nothing in it is in use.
  */
-import type * as Fifo from "../../domain/memory/Fifo.ts"
+import * as Fifo from "../../domain/memory/Fifo.ts"
 import { lends } from "../../domain/memory/Lending.ts"
 import * as Segment from "../../domain/memory/Segment.ts"
 import type { FifoMemory, FifoSession } from "./FifoSession.ts"
@@ -26,6 +26,8 @@ export class WorkerMemory implements FifoMemory {
   readonly corrupt: (error: Fifo.FifoCorrupt) => void
   readonly #first: Segment.Segment
   readonly #queues: Segment.Queues
+  /** Bytes that all segments together may have. */
+  readonly #limit: number
   readonly #segments = new Map<number, Segment.Segment>()
   readonly #arenas: Segment.Arenas
   /** Segments with an arena of this worker that can go back. */
@@ -37,7 +39,7 @@ export class WorkerMemory implements FifoMemory {
   #feeding = false
 
   constructor(
-    { buffer, geometry, hostBytes, rxFifoSize, txFifoSize }: WorkerStart,
+    { buffer, geometry, hostBytes, memoryLimit, rxFifoSize, txFifoSize }: WorkerStart,
     receive: WorkerPlace["receive"],
     outbox: Outbox,
     guard: Guard,
@@ -51,6 +53,7 @@ export class WorkerMemory implements FifoMemory {
     this.corrupt = corrupt
     const first = this.#first = Segment.make(0, buffer, hostBytes)
     this.#queues = Segment.queues(buffer, geometry)
+    this.#limit = memoryLimit
     this.#segments.set(0, first)
     this.#arenas = new Segment.Arenas((index) => this.#segments.get(index)!.bytes)
     this.#arenas.add(0, Segment.workerArena(first))
@@ -64,7 +67,7 @@ export class WorkerMemory implements FifoMemory {
 
   readonly blocks: Fifo.Blocks = {
     allocate: (bytes, held = 0) => {
-      const addable = Segment.lendable(this.#first, this.#queues)
+      const addable = this.#addable
       if (!lends(bytes, held, this.#arenas.room + addable, this.#arenas.used)) return undefined
       const place = this.#arenas.allocate(bytes)
       if (place === undefined && addable > 0 && !this.#asked) {
@@ -78,6 +81,16 @@ export class WorkerMemory implements FifoMemory {
       this.#feedSoon()
     },
     view: (index) => this.#segments.get(index)!.bytes
+  }
+
+  /** Bytes of segments that the host would still add for fifos, as it says. */
+  get #addable(): number {
+    try {
+      return Segment.lendable(this.#first, this.#queues, this.#limit)
+    } catch (error) {
+      if (error instanceof Fifo.FifoCorrupt) this.corrupt(error)
+      throw error
+    }
   }
 
   hot(session: FifoSession): void {
@@ -127,8 +140,9 @@ export class WorkerMemory implements FifoMemory {
     for (const session of starved) this.#guard(session, writable)
   }
 
-  /** Looks after the fifos that hold bytes for the host. */
+  /** Looks after the fifos that hold bytes for the host, and lets those try again that wait for memory. */
   look(): void {
+    this.#feedSoon()
     for (const session of this.#hot) this.#guard(session, check)
   }
 

@@ -27,6 +27,8 @@ export interface WorkerStart {
   readonly hostBytes: number
   /** In this inbox other workers say that a cut-through session has something to look at. */
   readonly inbox: SharedArrayBuffer
+  /** Bytes of segments that the worker may have in all. */
+  readonly memoryLimit: number
   /** How TLS ends in the worker, if it may. */
   readonly tls?: TlsStart | undefined
   /** Bytes that a fifo of a session holds, in each direction. */

@@ -1,6 +1,7 @@
 /**
  * The sessions of a worker, by their slots in the host's table: how each kind of session begins, and what its end does.
  */
+import { FifoCorrupt } from "../../domain/memory/Fifo.ts"
 import type * as Inbox from "../../domain/memory/Inbox.ts"
 import * as Message from "../../domain/memory/Message.ts"
 import type * as Segment from "../../domain/memory/Segment.ts"
@@ -106,15 +107,21 @@ export class WorkerSessions implements CutThroughOwner, SocketOwner {
     return this.#enter(new SocketSession(this, stream, identity, below))
   }
 
-  /** The session of a connect that has succeeded; `undefined` when its segment or its link is not here. */
-  openConnected(reply: Connected): Session | undefined {
+  /**
+   * The session of a connect that has succeeded. Throws `FifoCorrupt` when it is said to be in memory or over a link that
+   * the host has not handed over before.
+   */
+  openConnected(reply: Connected): Session {
     const segment = this.#memory.segment(reply.segment)
-    if (segment === undefined) return undefined
+    if (segment === undefined) {
+      throw new FifoCorrupt(`a session is said to be in segment ${reply.segment}, which is not here`)
+    }
     if (reply._tag === "connected") {
       return this.openFifos(this.identityOf(reply, this.times.listener), segment, reply)
     }
     const peer = this.#links.sender(reply.link)
-    return peer === undefined ? undefined : this.openCutThrough(reply, "client", segment, peer, this.times.listener)
+    if (peer === undefined) throw new FifoCorrupt(`a session is said to go over link ${reply.link}, which is not here`)
+    return this.openCutThrough(reply, "client", segment, peer, this.times.listener)
   }
 
   #enter<S extends WorkerSession>(session: S): S {

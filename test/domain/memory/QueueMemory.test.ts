@@ -614,6 +614,30 @@ describe("MessageQueue, words that are possible and wrong", () => {
     producer.look()
   })
 
+  it("what was corked is published, whatever the tail in memory says by then", () => {
+    for (const publish of ["uncork", "flush"] as const) {
+      const { words, producer, consumer, sink, received, rings } = make(some)
+      assert.isTrue(consumer.sleep())
+      producer.cork()
+      producer.io(1, 2, 3, 4)
+      words[TAIL] = 1
+      producer[publish]()
+      assert.strictEqual(rings.count, 1)
+      producer.look()
+      assert.strictEqual(consumer.drain(32, sink), 1)
+      assert.deepStrictEqual(received, [[1, 2, 3, 4]])
+    }
+  })
+
+  it("M1 a queue of several producers that goes back behind what was published is Corrupt at the next look", () => {
+    const { producer, share, words } = make(some, { tries: 2, at: -1 })
+    producer.io(1, 2, 3, 4)
+    share(2).io(5, 6, 7, 8)
+    producer.look()
+    words[TAIL]!--
+    assert.throws(() => producer.look(), QueueMemory.QueueCorrupt, /went back from 1 to 0/)
+  })
+
   it("M1 a lock that one producer does not release is Corrupt at the second look; one that changes hands is not", () => {
     const { producer, consumer, sink, share, words, rings } = make(some, { tries: 2 })
     for (let i = 0; i < 4; i++) {

@@ -4,23 +4,20 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as References from "effect/References"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import * as Net from "node:net"
 import * as Message from "../../../src/domain/memory/Message.ts"
 import * as SessionBlock from "../../../src/domain/memory/SessionBlock.ts"
 import * as Host from "../../../src/layers/Host.ts"
-import * as SessionLayerHost from "../../../src/layers/host/SessionLayerHost.ts"
 import * as WorkerStack from "../../../src/layers/stack/WorkerStack.ts"
-import * as TransportMemory from "../../../src/layers/testing/TransportMemory.ts"
 import type { Peer } from "../../../src/layers/testing/TransportMemory.ts"
 import * as AppWorker from "../../../src/services/AppWorker.ts"
 import { SessionLayer } from "../../../src/services/SessionLayer.ts"
 import type { Session } from "../../../src/services/Sessions.ts"
 import * as Long from "../../support/long.ts"
 import * as Random from "../../support/random.ts"
-import { Memories, Tallies, valueFor } from "../../support/Scribble.ts"
+import { inMemory, Memories, options, quiet, service, Tallies, valueFor } from "../../support/Scribble.ts"
 import { Actor, echoing, endpoint, optionsOf } from "../../support/Stage.ts"
 import { settled, turn } from "../../support/until.ts"
 
@@ -32,7 +29,6 @@ const given = process.env["SLUICE_TEST_VALUES"]
 const VALUES = given === undefined ? Long.steps({ short: 600, long: 5000 }) : Number(given)
 const THREAD_VALUES = given === undefined ? 16 : Number(given)
 const BURST = Long.steps({ short: 2, long: 64 })
-const service = "local://service"
 
 /** Something that sends bytes and gets them back. */
 interface Echo {
@@ -197,14 +193,6 @@ const scribble = Effect.fnUntraced(
   }
 )
 
-const options = {
-  worker: { backoffBase: 10, backoffMax: 10 },
-  queue: { indexQueue: 8, ioRing: 4, controlRing: 4 },
-  segment: { firstSegmentSize: "512KiB", addSegmentSize: "512KiB", rxFifoSize: "4KiB", txFifoSize: "4KiB" },
-  admission: { holdTime: 10_000 },
-  scope: { local: true, global: true }
-} as const
-
 /** Connects from an application of its own, so that a session with it is cut-through. */
 const connecting = (host: SessionLayer["Service"]) => {
   const client = new Actor()
@@ -214,24 +202,8 @@ const connecting = (host: SessionLayer["Service"]) => {
   )
 }
 
-/** Each fault of a worker would be a line. */
-const quiet = Effect.provideService(References.MinimumLogLevel, "None")
-
 /** A worker that echoes, on the host's loop. */
-const inProcess = Effect.gen(function*() {
-  const memories = new Memories()
-  const network = new TransportMemory.Network()
-  const services = yield* Layer.build(
-    SessionLayerHost.layerStack.pipe(
-      Layer.provide(WorkerStack.layerInProcess(memories.layers)),
-      Layer.provide(TransportMemory.layer(network)),
-      Layer.provide(Host.layerSettings)
-    )
-  )
-  const host = Context.get(services, SessionLayer)
-  yield* host.attach(optionsOf({ ...options, listen: [endpoint, service] }), new Actor({ accept: echoing }).module)
-  return { host, memories, network }
-})
+const inProcess = inMemory(new Actor({ accept: echoing }))
 
 /** The block of the only session, which is on offer and which the worker has not seen yet. */
 const offered = Effect.fnUntraced(function*(memories: Memories) {

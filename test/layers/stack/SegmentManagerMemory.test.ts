@@ -340,7 +340,7 @@ describe("SegmentManager", () => {
         assert.isUndefined(manager.allocate(4 * KiB, 0))
         assert.isFalse(segments.addForWorker(64))
         assert.isUndefined(segments.cutThrough.create(ADDED))
-        assert.strictEqual(Segment.lendable(segments.first, segments.queues), 0)
+        assert.strictEqual(Segment.lendable(segments.first, segments.queues, Infinity), 0)
         // what is left is at least the reserve, and all of it is had for sessions
         const before = segments.statistics()
         let sessions = 0

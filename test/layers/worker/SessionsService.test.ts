@@ -45,6 +45,7 @@ const make = Effect.gen(function*() {
     buffer,
     hostBytes: Segment.firstHostBytes(BYTES, queues.bytes),
     inbox: new SharedArrayBuffer(Inbox.INBOX_BYTES),
+    memoryLimit: BYTES,
     rxFifoSize: 4096,
     txFifoSize: 4096,
     times: { listener: Options.defaults.listener, listeners: {} },
@@ -186,6 +187,47 @@ describe("a host that writes what no host writes", () => {
         assert.strictEqual(worker.faults.length, 1)
         assert.isUndefined(fiber.pollUnsafe())
         yield* Fiber.interrupt(fiber)
+      }).pipe(Effect.scoped))
+  }
+
+  const connected: Omit<Message.Of<"connected">, "request"> = {
+    _tag: "connected",
+    session: Handle.make(1, 1),
+    kind: 0,
+    segment: 0,
+    offset: BYTES / 2,
+    ringsSegment: 0,
+    ringsOffset: BYTES / 2 + 256,
+    aboutSegment: 0,
+    aboutOffset: 0,
+    aboutBytes: 0,
+    remote: endpoint,
+    local: endpoint
+  }
+  const unreadable: ReadonlyArray<readonly [what: string, wrong: Partial<typeof connected>, why: RegExp]> = [
+    ["what is known of it is no text of the host's", { aboutBytes: 8 }, /what is known of a session can't be read/],
+    ["what is known of it is nowhere", { aboutSegment: 7, aboutBytes: 8 }, /where there is no memory/],
+    ["its block is nowhere", { segment: 7 }, /in segment 7, which is not here/]
+  ]
+  for (const [what, wrong, why] of unreadable) {
+    it.effect(`W1 a session that a connect has led to, and ${what}: the worker is given up, and the connect fails`, () =>
+      Effect.gen(function*() {
+        const worker = yield* make
+        const fiber = yield* Effect.forkChild(Effect.flip(operations.connect(worker)))
+        worker.send({ ...connected, ...wrong, request: yield* worker.asked })
+        yield* settled
+        assert.strictEqual(worker.faults.length, 1)
+        assert.match(worker.faults[0]!, why)
+        assert.strictEqual(fiber.pollUnsafe() === undefined, false, "the connect still waits")
+        assert.strictEqual((yield* Fiber.join(fiber)).reason._tag, "Detached")
+        // the reply of a connect that has been withdrawn is looked at, too
+        const other = yield* make
+        const withdrawn = yield* Effect.forkChild(operations.connect(other))
+        const request = yield* other.asked
+        yield* Fiber.interrupt(withdrawn)
+        other.send({ ...connected, ...wrong, request })
+        yield* settled
+        assert.match(String(other.faults), why)
       }).pipe(Effect.scoped))
   }
 })
