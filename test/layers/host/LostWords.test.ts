@@ -44,6 +44,14 @@ class Reader {
   }
 }
 
+const thrownBy = (call: () => void): unknown => {
+  try {
+    return void call()
+  } catch (error) {
+    return error
+  }
+}
+
 const words = (memories: Memories): Int32Array => memories.lastBlock("app", 0)!
 
 describe("words that are possible and wrong", () => {
@@ -129,12 +137,7 @@ describe("words that are possible and wrong", () => {
       yield* settled
       const word = memories.lendable("app", 0)
       word.words[word.at] = value
-      let thrown: unknown
-      try {
-        write()
-      } catch (error) {
-        thrown = error
-      }
+      const thrown = thrownBy(write)
       yield* passed
       return { worker: (yield* host.report).apps[0]!.workers[0]!, received: peer.receivedBytes, taken, thrown, word }
     })
