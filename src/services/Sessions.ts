@@ -117,8 +117,10 @@ export interface Session extends SessionOffer {
   /**
    * Gives the session up. What was written is still sent, and `rest` after it, whatever comes in; both are bounded by
    * the listener's `closeTimeout` and the least rate that goes with it. The session's place in the limits is free as
-   * soon as all is sent. What was not read, and what comes in, is discarded. `rest` belongs to the session from here
-   * on. Idempotent.
+   * soon as all is sent. What was not read, and what comes in, is discarded. Idempotent.
+   *
+   * **Details** What there is no room for of `rest` is copied before this returns, if all that sessions of this thread
+   * have kept so is no more than 64 MiB with it; otherwise the peer reads an end after what there was room for.
    */
   close(rest?: ReadonlyArray<Uint8Array>): void
   /** Breaks the connection: the peer sees a reset. Idempotent. */

@@ -22,6 +22,7 @@ import type { SocketOption } from "../../domain/net/SocketOption.ts"
 import type * as Handle from "../../domain/state/Handle.ts"
 import type { Session, SessionHandler } from "../../services/Sessions.ts"
 import type { Outbox } from "./Outbox.ts"
+import * as RestMemory from "./RestMemory.ts"
 import type { SessionTimes } from "./SessionTimes.ts"
 import type { SessionIdentity, WorkerSession } from "./WorkerSession.ts"
 
@@ -70,8 +71,9 @@ export class FifoSession implements WorkerSession {
   /** `end`, `close` or `abort` was called. */
   #txEnded = false
   #givenUp = false
-  /** What is still to be written before the session is closed, and when that has taken too long. */
+  /** What is still to be written before the session is closed, its copy, and when that has taken too long. */
   #rest: Array<Uint8Array> | undefined
+  #kept: Uint8Array | undefined
   #restTimer: NodeJS.Timeout | undefined
   /** The host moves the bytes, in place of this session. */
   #spliced = false
@@ -264,12 +266,19 @@ export class FifoSession implements WorkerSession {
     this.#givenUp = true
     this.#txEnded = true
     this.#rest = [...rest]
-    const bytes = rest.reduce((sum, { length }) => sum + length, tx.size)
+    this.sendRest()
+    if (this.#rest !== undefined) this.#keepRest(tx, this.#rest)
+  }
+
+  /** What there is no room for goes out later, if there is memory for it until then. */
+  #keepRest(tx: FifoProducer, rest: ReadonlyArray<Uint8Array>): void {
+    const kept = this.#kept = RestMemory.copy(rest)
+    if (kept === undefined) return this.#giveUp("close")
+    this.#rest = [kept]
     this.#restTimer = setTimeout(
       () => this.#giveUp("abort"),
-      ClosingTime.toSend(this.#times.closeTimeout, bytes)
+      ClosingTime.toSend(this.#times.closeTimeout, tx.size + kept.length)
     ).unref()
-    this.sendRest()
   }
 
   /** Writes what is left as far as there is room, and gives the session up when all of it is written. */
@@ -288,6 +297,8 @@ export class FifoSession implements WorkerSession {
 
   #dropRest(): void {
     clearTimeout(this.#restTimer)
+    if (this.#kept !== undefined) RestMemory.free(this.#kept)
+    this.#kept = undefined
     this.#rest = undefined
   }
 

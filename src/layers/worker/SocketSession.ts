@@ -25,6 +25,7 @@ import type { SessionHandler } from "../../services/Sessions.ts"
 import * as NodeHandle from "../transport/NodeHandle.ts"
 import * as SocketEnd from "../transport/SocketEnd.ts"
 import * as SocketWatch from "../transport/SocketWatch.ts"
+import * as RestMemory from "./RestMemory.ts"
 import type { SessionTimes } from "./SessionTimes.ts"
 import type { SessionIdentity, WorkerSession } from "./WorkerSession.ts"
 
@@ -281,9 +282,14 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver, SocketWat
 
   close(rest: ReadonlyArray<Uint8Array> = []): void {
     if (this.#givenUp) return
-    if (this.#takesWrites) { for (const part of rest) this.#send(part, 0, part.length) }
+    if (this.#takesWrites && rest.length > 0) this.#sendRest(rest)
     this.#giveUp()
     if (!this.#gone) this.#finish()
+  }
+
+  #sendRest(rest: ReadonlyArray<Uint8Array>): void {
+    const kept = RestMemory.copy(rest)
+    if (kept !== undefined) this.#stream.write(kept, () => RestMemory.free(kept))
   }
 
   /** Sends what was written, and ends. What comes in is dropped; a socket that was taken is its owner's to read. */

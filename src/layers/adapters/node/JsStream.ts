@@ -72,12 +72,12 @@ export interface Chunk {
 
 export type Written = (error?: Error | null) => void
 
-/** Copies of what a stream was given to write and has not passed on; nothing, where a version of Node does not tell. */
+/** What a stream was given to write and has not passed on; nothing, where a version of Node does not tell. */
 export const heldBy = (stream: Duplex): ReadonlyArray<Uint8Array> => {
   const state: unknown = Reflect.get(stream, "_writableState")
   if (!Predicate.hasProperty(state, "getBuffer") || !Predicate.isFunction(state.getBuffer)) return []
   const held: ReadonlyArray<Chunk> = state.getBuffer()
-  return held.map(({ chunk, encoding }) => Buffer.from(bytesOf(chunk, encoding)))
+  return held.map(({ chunk, encoding }) => bytesOf(chunk, encoding))
 }
 
 /** A chunk as bytes. */

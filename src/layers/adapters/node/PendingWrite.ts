@@ -41,10 +41,11 @@ export abstract class PendingWrite {
     return size
   }
 
-  /** What has not been taken, copied: whoever wrote it may use its memory again. */
-  unsent(): ReadonlyArray<Uint8Array> {
+  /** What has not been taken. */
+  get unsent(): ReadonlyArray<Uint8Array> {
     const left = this.#buffers.slice(this.#index)
-    return left.map((bytes, i) => Buffer.from(i === 0 ? bytes.subarray(this.#from) : bytes))
+    if (this.#from > 0) left[0] = left[0]!.subarray(this.#from)
+    return left
   }
 
   /**

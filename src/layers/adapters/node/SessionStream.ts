@@ -312,7 +312,7 @@ export class SessionStream extends JsStream implements SessionHandler {
 
   /** What was written and has not been handed over. */
   #unsent(): ReadonlyArray<Uint8Array> {
-    const unsent = this.#writes.flatMap((write) => write.unsent())
+    const unsent = this.#writes.flatMap(({ unsent }) => unsent)
     return this.socket === undefined ? unsent : [...unsent, ...heldBy(this.socket)]
   }
 
