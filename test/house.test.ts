@@ -18,7 +18,7 @@ const rooms: Readonly<Record<string, ReadonlyArray<string>>> = {
   "layers/log": [],
   "layers/transport": ["layers/system"],
   "layers/stores": [],
-  "layers/control": ["layers/system"],
+  "layers/control": ["layers/log", "layers/system"],
   "layers/worker": ["layers/transport"],
   "layers/adapters": ["layers/log", "layers/worker", "layers/transport"],
   "layers/stack": ["layers/log", "layers/adapters", "layers/worker", "layers/transport"],

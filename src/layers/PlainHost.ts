@@ -20,10 +20,15 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Path from "node:path"
 import * as Url from "node:url"
 import type { AppOptionsInput } from "../domain/options/AppOptions.ts"
+import { LogOptions } from "../domain/options/LogOptions.ts"
+import { described, group } from "../domain/options/OptionFields.ts"
+import * as Options from "../domain/options/Options.ts"
 import type * as Report from "../domain/report/Report.ts"
 import type { AppIndex, WorkerHandle } from "../domain/state/Handle.ts"
 import * as HandleText from "../domain/state/HandleText.ts"
@@ -43,6 +48,11 @@ import * as LogStyle from "./log/LogStyle.ts"
 export interface StartOptions {
   /** Path of a socket for `sluice show` and the other commands; without one, there is no such socket. */
   readonly control?: string | undefined
+  /**
+   * The log of the host and of its workers, on the standard error: its `format`, `"pretty"` or `"json"`, and the lowest
+   * `level` that is logged, `"info"` unless another is given.
+   */
+  readonly log?: typeof LogOptions.Encoded | undefined
 }
 
 /**
@@ -128,6 +138,17 @@ const drained = Effect.fnUntraced(function*({ index }: Application) {
   yield* Effect.forEach(app.workers.filter(({ mapIndex }) => mapIndex === 0), remove, { discard: true })
 })
 
+/** What a host is started with, as it is checked. */
+const decodeStart = Options.decode(Schema.Struct({
+  control: Schema.optional(Schema.NonEmptyString).annotate(described({
+    description: "Path of the control socket",
+    value: "path",
+    right: "a path",
+    default: "none"
+  })),
+  log: group(LogOptions, LogOptions.fields)
+}))
+
 class RunningApp implements PlainApp {
   readonly name: string
   readonly index: AppIndex
@@ -204,18 +225,19 @@ class RunningHost implements PlainHost {
 }
 
 /**
- * Starts a host. Rejects when it can't listen on the control socket.
+ * Starts a host. Rejects with `OptionsError` when an option is wrong, and with `ControlError` when the host can't listen
+ * on the control socket.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const start = async (options: StartOptions = {}): Promise<PlainHost> => {
-  const { control } = options
+  const { control, log } = Result.getOrThrow(decodeStart(options))
   const layer = control === undefined
     ? HostLayer.layer
     : ControlServer.layer(control).pipe(Layer.provideMerge(HostLayer.layer))
   // standard output is the program's own
-  const runtime = ManagedRuntime.make(Layer.mergeAll(layer, LogStyle.layer("pretty")))
+  const runtime = ManagedRuntime.make(Layer.mergeAll(layer, LogStyle.layer(log)))
   await runtime.context()
   return new RunningHost(runtime)
 }

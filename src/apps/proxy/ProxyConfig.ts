@@ -1,13 +1,13 @@
 /**
  * What a proxy is told: on the command line, and in each of its workers.
  */
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { isSharedArrayBuffer } from "node:util/types"
 import * as Upstreams from "../../domain/admission/Upstreams.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
-import { described, number } from "../../domain/options/OptionFields.ts"
+import { choice, described, number } from "../../domain/options/OptionFields.ts"
 import * as Options from "../../domain/options/Options.ts"
 import { HOUR, print, SECOND } from "../../domain/options/OptionUnits.ts"
 import type * as Report from "../../domain/report/Report.ts"
@@ -15,11 +15,11 @@ import type * as Report from "../../domain/report/Report.ts"
 /** The most upstreams that a proxy may have. */
 const MOST_UPSTREAMS = 256
 
+/** What `sendProxy` may be. */
+const headers = ["none", "v1", "v2"] as const
+
 const isUpstream = (endpoint: Endpoint.Endpoint): boolean =>
   endpoint._tag === "local" || ((endpoint._tag === "tcp" || endpoint._tag === "tls") && endpoint.port > 0)
-
-/** What `sendProxy` may be. */
-const SendProxy = Schema.Literals(["none", "v1", "v2"])
 
 /**
  * Options of a proxy, besides those of an application.
@@ -32,6 +32,7 @@ export const ProxyOptions = Schema.Struct({
   ).annotate(described({
     description: "Endpoint to connect to",
     form: "list",
+    value: "uri",
     right: `a list of 1 to ${MOST_UPSTREAMS} endpoints with a port that is not 0, or with a local name`,
     default: "none"
   })),
@@ -39,14 +40,11 @@ export const ProxyOptions = Schema.Struct({
    * Version of the PROXY protocol header that goes to an upstream before anything else, with the addresses of the
    * client's connection; `"none"`. Not for upstreams over TLS.
    */
-  sendProxy: SendProxy.pipe(
-    Schema.withDecodingDefaultType(Effect.succeed("none"))
-  ).annotate(described({
-    description: "Version of the PROXY protocol in which upstreams are told where a connection comes from",
-    right: `"none", "v1" or "v2"`,
-    json: SendProxy,
-    default: `"none"`
-  })),
+  sendProxy: choice({
+    words: headers,
+    default: "none",
+    description: "Version of the PROXY protocol in which upstreams are told where a connection comes from"
+  }),
   /**
    * Time that an endpoint which could not be reached is left alone: 1 ms to 1 h, no more than `upstreamBackoffMax`;
    * 100 ms. It doubles with each failure.
@@ -97,25 +95,31 @@ const reaches = (to: Endpoint.Endpoint, listen: Endpoint.Endpoint): boolean => {
   return to.host === listen.host || (Endpoint.isAnyHost(listen.host) && loopback.test(to.host))
 }
 
-const invalid = (option: string, message: string): Result.Result<never, Options.OptionsError> =>
-  Result.fail(
-    new Options.OptionsError({ reason: { _tag: "InvalidValue", option, message: `${option}: ${message}` }, more: [] })
-  )
+const invalid = (option: string, message: string): Options.OptionsErrorReason => ({
+  _tag: "InvalidValue",
+  option,
+  message: `${option}: ${message}`
+})
 
 /** Decodes the options of a proxy that listens on `listen`. */
 export const decodeOptions = (
   input: Readonly<Record<string, unknown>>,
   listen: ReadonlyArray<string>
 ): Result.Result<ProxyOptions, Options.OptionsError> => {
-  if (listen.length === 0) return invalid("listen", "give at least one, such as --listen tcp://127.0.0.1:8080")
-  if (input.to === undefined) return invalid("to", "give at least one, such as --to tcp://127.0.0.1:6379")
+  const [first, ...more] = [
+    ...(listen.length > 0 ? [] : [["listen", "tcp://127.0.0.1:8080"] as const]),
+    ...(input.to !== undefined ? [] : [["to", "tcp://127.0.0.1:6379"] as const])
+  ].map(([option, example]) => invalid(option, `give at least one, such as --${option} ${example}`))
+  if (first !== undefined) return Result.fail(new Options.OptionsError({ reason: first, more }))
   const decoded = decodeFields(input)
   if (Result.isFailure(decoded)) return decoded
   const own = listen.flatMap((uri) =>
     Result.match(Endpoint.parse(uri), { onFailure: () => [], onSuccess: (at) => [at] })
   )
   const loop = decoded.success.to.find((to) => own.some((at) => reaches(to, at)))
-  return loop === undefined ? decoded : invalid("to", `${Endpoint.format(loop)} is where the proxy itself listens`)
+  if (loop === undefined) return decoded
+  const reason = invalid("to", `${Endpoint.format(loop)} is where the proxy itself listens`)
+  return Result.fail(new Options.OptionsError({ reason, more: [] }))
 }
 
 /** What the workers of a proxy are told: the `config` of their application. */
@@ -130,7 +134,7 @@ export const ProxyConfig = Schema.Struct({
   trial: Schema.Finite,
   /** The most milliseconds for which a session waits when the host can't take another one. */
   patience: Schema.Finite,
-  sendProxy: SendProxy
+  sendProxy: Schema.Literals(headers)
 })
 export type ProxyConfig = typeof ProxyConfig.Type
 

@@ -12,7 +12,7 @@ import { AdmissionOptions } from "./AdmissionOptions.ts"
 import * as AppConfig from "./AppConfig.ts"
 import { ListenerOptions } from "./ListenerOptions.ts"
 import { Name, NAME_JSON, NAME_RIGHT } from "./Name.ts"
-import { described, group, jsonOfFields, number, rule } from "./OptionFields.ts"
+import { described, eitherOf, group, infosOf, jsonOfFields, number, rule } from "./OptionFields.ts"
 import { print } from "./OptionUnits.ts"
 import { QueueOptions, queueSegmentSize } from "./QueueOptions.ts"
 import { ScopeFlags, ScopeOptions } from "./ScopeOptions.ts"
@@ -104,7 +104,7 @@ export const AppOptions = Schema.Struct({
     description: "Transports for which the application is a proxy",
     form: "list",
     value: "transport",
-    right: `a list of different transports, each one of ${Endpoint.transports.map((name) => `"${name}"`).join(", ")}`,
+    right: `a list of different transports, each ${eitherOf(Endpoint.transports)}`,
     default: "none",
     requirement: "W18"
   })),
@@ -170,6 +170,7 @@ export const AppOptions = Schema.Struct({
     description: "Options of single listeners, by endpoint, in place of those for all",
     value: "json",
     right: "listener options by endpoint URI",
+    inner: new Map(infosOf(ListenerOptions.fields)),
     json: Schema.Record(Schema.String, jsonOfFields(ListenerOptions.fields)),
     default: "none",
     shown: "kind"

@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as Prefix from "../net/Prefix.ts"
-import { choice, described, number, rule } from "./OptionFields.ts"
+import { choice, described, meantOf, number, rule } from "./OptionFields.ts"
 import { HOUR, MINUTE, SECOND } from "./OptionUnits.ts"
 import { Authorities, AUTHORITIES_RIGHT, Protocols, PROTOCOLS_RIGHT } from "./TlsFields.ts"
 
@@ -157,6 +157,7 @@ export const ListenerOptions = Schema.Struct({
     description: "Which connections go to the same worker while it takes sessions",
     value: "none|source",
     right: `"none" or "source", or in a program a function of the connection's addresses`,
+    hint: meantOf(["none", "source"]),
     json: Schema.Literals(["none", "source"]),
     default: `"none"`,
     requirement: "M6"

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
+import { mostLike } from "./Likeness.ts"
 import { meantText, print, read, textOf, type Unit, type UnitInput } from "./OptionUnits.ts"
 
 /**
@@ -33,6 +34,8 @@ export interface FieldInfo {
   readonly shown: "value" | "kind" | "nothing"
   /** What was probably meant by a value that is not right, worded to follow the message. */
   readonly hint: ((given: unknown) => string | undefined) | undefined
+  /** For a record of groups of options: the options of each group. */
+  readonly inner: ReadonlyMap<string, FieldInfo> | undefined
   /** The option in a JSON file: what an editor is told of it. */
   readonly json: Schema.Codec<unknown>
 }
@@ -103,6 +106,7 @@ const infoOf = (spec: Spec<Unit>, byDefault: string): FieldInfo => ({
   requirement: spec.requirement,
   shown: "value",
   hint: hintOf(spec),
+  inner: undefined,
   json: Schema.Union([decodedNumber(spec), Schema.String.check(Schema.isPattern(textOf(spec.unit)))])
 })
 
@@ -166,7 +170,7 @@ export const jsonOf = (form: Form): Schema.Codec<unknown> => {
 export const described = (
   info:
     & Pick<FieldInfo, "description" | "right" | "default">
-    & Partial<Pick<FieldInfo, "form" | "value" | "requirement" | "shown" | "json">>
+    & Partial<Pick<FieldInfo, "form" | "value" | "requirement" | "shown" | "hint" | "inner" | "json">>
 ) => ({
   description: info.description,
   [INFO]: {
@@ -174,16 +178,23 @@ export const described = (
     value: "text",
     requirement: undefined,
     shown: "value",
+    hint: undefined,
+    inner: undefined,
     json: jsonOf(info.form ?? "text"),
     ...info,
-    unit: undefined,
-    hint: undefined
+    unit: undefined
   } satisfies FieldInfo
 })
 
 /** Words to choose from, as a sentence has them: `"a", "b" or "c"`. */
 export const eitherOf = (words: ReadonlyArray<string>): string =>
   words.map((word) => `"${word}"`).join(", ").replace(/, ([^,]*)$/, " or $1")
+
+/** The word that was probably meant by a text that is none of them, worded to follow a message. */
+export const meantOf = (words: ReadonlyArray<string>) => (given: unknown): string | undefined => {
+  const meant = typeof given === "string" && !words.includes(given) ? mostLike(given, words) : undefined
+  return meant === undefined ? undefined : `did you mean "${meant}"?`
+}
 
 const literals = <const Word extends string>(words: ReadonlyArray<Word>): Schema.Codec<Word> => Schema.Literals(words)
 
@@ -202,6 +213,7 @@ export const choice = <const Word extends string>(
     value: spec.words.join("|"),
     right: eitherOf(spec.words),
     default: `"${spec.default}"`,
+    hint: meantOf(spec.words),
     json: literals(spec.words),
     ...(spec.requirement === undefined ? {} : { requirement: spec.requirement })
   }))

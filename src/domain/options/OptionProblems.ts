@@ -81,6 +81,17 @@ const kindOfValue = (value: unknown): string =>
 const kindWithin = (value: unknown, path: ReadonlyArray<PropertyKey>): string =>
   path.length === 0 ? kindOfValue(value) : `${kindOfValue(value)} at ${shorten(path.map(String).join("."))}`
 
+/** What was given for an option, what would be right, and what was probably meant. */
+const wrong = (info: FieldInfo, given: unknown, right = info.right, kind = kindOfValue(given)): string => {
+  const shown = given === undefined
+    ? `the default is ${info.default}`
+    : info.shown === "nothing"
+    ? "got a value that is not shown"
+    : `got ${info.shown === "kind" ? kind : printGiven(given)}`
+  const hint = info.hint?.(given)
+  return `${shown}; it must be ${right}${hint === undefined ? "" : `; ${hint}`}`
+}
+
 const explain = (
   input: unknown,
   { path, right, unknownKey }: Problem,
@@ -103,16 +114,11 @@ const explain = (
   const name = path.slice(0, depth).map(String).join(".")
   const info = known.get(name)
   if (info === undefined) return told(option, `${option}: got ${printGiven(at(input, path))}; it must be an object`)
-  const given = at(input, path.slice(0, depth))
-  const shown = given === undefined
-    ? `the default is ${info.default}`
-    : info.shown === "nothing"
-    ? "got a value that is not shown"
-    : info.shown === "kind"
-    ? `got ${kindWithin(at(input, path), path.slice(depth))}`
-    : `got ${printGiven(given)}`
-  const hint = info.hint?.(given)
-  return told(name, `${name}: ${shown}; it must be ${right ?? info.right}${hint === undefined ? "" : `; ${hint}`}`)
+  const [, ...within] = path.slice(depth)
+  const inner = info.inner?.get(within.map(String).join("."))
+  if (inner !== undefined) return told(name, `${option}: ${wrong(inner, at(input, path), right)}`)
+  const kind = info.shown === "kind" ? kindWithin(at(input, path), path.slice(depth)) : undefined
+  return told(name, `${name}: ${wrong(info, at(input, path.slice(0, depth)), right, kind)}`)
 }
 
 /**

@@ -131,6 +131,9 @@ export type UnitInput<U extends Unit> = U extends "milliseconds" ? TimeInput
   : U extends "percent" ? number | `${number}` | `${number}${"" | " "}%`
   : number | `${number}`
 
+/** Whether a word is the name of a unit, of a time or a size. */
+export const isUnit = (word: string): boolean => Object.hasOwn(timeUnits, word) || Object.hasOwn(sizeUnits, word)
+
 const namesOf = (unit: Unit): ReadonlyArray<string> => {
   switch (unit) {
     case "milliseconds":

@@ -233,3 +233,26 @@ export const drainEnds = (left: number, before: number, took: number): Notice =>
       millis(took)
     } and will be reset`
 })
+
+// ---- what its user does
+
+/** Certificates were read from their files again: `replaced` of `all` are in use from now on. */
+export const certificatesRead = (app: string, replaced: number, all: number): Notice => ({
+  app,
+  level: replaced === all ? "Info" : "Warn",
+  text: `SIGHUP: certificates read again: ${replaced} of ${all}`
+})
+
+/** The old one stays in use. */
+export const certificateStays = (app: string, why: string): Notice => ({
+  app,
+  level: "Warn",
+  text: `SIGHUP: the old certificate stays: ${why}`
+})
+
+/** Something was changed over the control socket; `kind` is for what is done often. */
+export const changed = (what: string, about: Pick<Notice, "app" | "worker" | "kind"> = {}): Notice => ({
+  ...about,
+  level: "Info",
+  text: `by the control socket: ${what}`
+})

@@ -3,7 +3,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Path from "node:path"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
-import { eitherOf } from "../../domain/options/OptionFields.ts"
+import { mostLike } from "../../domain/options/Likeness.ts"
 import type { Setting } from "./Setting.ts"
 
 /** Settings that were not taken. Nothing has been started. */
@@ -48,12 +48,23 @@ export const shaped = (form: Setting["form"], { source, value }: Given): Result.
   return Result.succeed(value)
 }
 
+/** What the schemes of other programs are called here. */
+const schemes: Readonly<Record<string, string>> = { http: "tcp", ws: "tcp", https: "tls", wss: "tls", ssl: "tls" }
+
+const transportMeant = ({ reason }: Endpoint.EndpointError): string => {
+  if (reason._tag !== "UnknownTransport") return ""
+  const meant = schemes[reason.transport] ?? mostLike(reason.transport, Endpoint.transports)
+  return meant === undefined ? "" : `; did you mean ${meant}:?`
+}
+
 /** What is wrong with endpoint URIs. */
 export const uriProblems = (given: Given): ReadonlyArray<string> =>
   (Array.isArray(given.value) ? given.value as ReadonlyArray<unknown> : []).flatMap((uri) => {
     if (typeof uri !== "string") return []
     const parsed = Endpoint.parse(uri)
-    return Result.isFailure(parsed) ? [`${given.source}: ${parsed.failure.message}`] : []
+    return Result.isFailure(parsed)
+      ? [`${given.source}: ${parsed.failure.message}${transportMeant(parsed.failure)}`]
+      : []
   })
 
 /** Puts a value in its place in the options. */
@@ -62,19 +73,6 @@ export const assign = (input: Record<string, unknown>, option: string, value: un
   if (group === undefined) return
   if (name === undefined) input[group] = value
   else input[group] = { ...input[group] as object, [name]: value }
-}
-
-/** One of a few words, for what is not an option. */
-export const word = <const Word extends string>(
-  given: Given | undefined,
-  words: ReadonlyArray<Word>
-): Result.Result<Word | undefined, string> => {
-  if (given === undefined) return Result.succeed(undefined)
-  const { source, value } = given
-  const found = words.find((word) => word === value)
-  return found === undefined
-    ? Result.fail(`${source}: got ${JSON.stringify(value)}; it must be ${eitherOf(words)}`)
-    : Result.succeed(found)
 }
 
 /** A path, for what is not an option. */

@@ -9,15 +9,13 @@ import * as ServeCommand from "./ServeCommand.ts"
 import * as Setting from "./Setting.ts"
 import * as Settings from "./Settings.ts"
 
-const metavars: Readonly<Record<string, string>> = { to: "uri", sendProxy: "none|v1|v2" }
-
 /** The settings of a proxy that other applications do not have. */
 export const own: ReadonlyArray<Setting.Setting> = infosOf(ProxyConfig.ProxyOptions.fields).map(([key, info]) =>
   Setting.setting(key, {
     option: undefined,
     form: info.form,
     json: Setting.jsonOfSetting(info),
-    metavar: metavars[key] ?? "time",
+    metavar: info.value,
     description: phraseOf(info) + (info.form === "list" ? "; can be given several times" : "")
   })
 )
@@ -59,7 +57,7 @@ export const make = (env: { readonly host: ServeCommand.HostLayer; readonly app:
       })
       if (upstreams.refused > 0) {
         yield* Effect.logWarning(`sessions that were reset because no upstream could be reached: ${upstreams.refused}`)
-          .pipe(Effect.provide(LogStyle.layer(settings.logFormat)))
+          .pipe(Effect.provide(LogStyle.layer(settings.log)))
       }
     })
   ).pipe(

@@ -12,13 +12,15 @@ import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import * as Url from "node:url"
 import { MAX_SESSIONS } from "../../domain/options/AdmissionOptions.ts"
-import type { AppHandle } from "../../domain/state/Handle.ts"
+import { isUnit } from "../../domain/options/OptionUnits.ts"
+import * as Notice from "../../domain/report/Notice.ts"
 import { Certificates } from "../../services/Certificates.ts"
-import { type AttachExtras, SessionLayer } from "../../services/SessionLayer.ts"
+import { type Application, type AttachExtras, SessionLayer } from "../../services/SessionLayer.ts"
 import type { SessionRules } from "../../services/SessionRules.ts"
 import * as ControlPath from "../control/ControlPath.ts"
 import * as ControlServer from "../control/ControlServer.ts"
 import * as LogStyle from "../log/LogStyle.ts"
+import * as NoticeLog from "../log/NoticeLog.ts"
 import * as Descriptors from "../system/Descriptors.ts"
 import * as Complaint from "./Complaint.ts"
 import * as Setting from "./Setting.ts"
@@ -33,7 +35,12 @@ export class NoModule extends Schema.TaggedError<NoModule>()("NoModule", {
   exists: Schema.Boolean
 }) {
   override get message(): string {
-    return `app module ${this.path} ${this.exists ? "is not a file" : "does not exist"}`
+    const what = this.exists ? "is not a file" : "does not exist"
+    // what follows a space that stands in no quotes is a word of its own
+    const hint = isUnit(this.path) ? "; give a value with a space in quotes, as in --drain-timeout \"5 secs\"" : ""
+    return `app module ${this.path} ${what}: there is ${this.exists ? "a directory" : "nothing"} at ${
+      Path.resolve(this.path)
+    }${hint}`
   }
 }
 
@@ -56,12 +63,12 @@ const moduleUrl = Effect.fnUntraced(function*(path: string) {
 
 /** Replaces the certificates that came from files with what is in the files now, whenever it is asked to. */
 const reload = Effect.fnUntraced(function*(
-  app: AppHandle,
+  { handle, name }: Application,
   pairs: ReadonlyArray<TlsFiles.Pair>,
   signal: Effect.Effect<void>
 ) {
   const certificates = yield* Certificates
-  const entries = yield* certificates.of(app)
+  const entries = yield* certificates.of(handle)
   const replace = Effect.fnUntraced(function*(pair: TlsFiles.Pair, index: number) {
     yield* certificates.replace(entries[index]!.handle, yield* TlsFiles.readPair(pair))
     return 1
@@ -69,12 +76,11 @@ const reload = Effect.fnUntraced(function*(
   return yield* signal.pipe(
     Effect.andThen(Effect.forEach(pairs, (pair, index) =>
       replace(pair, index).pipe(
-        Effect.catch(({ message }) => Effect.as(Effect.logWarning(`SIGHUP: the old certificate stays: ${message}`), 0))
+        Effect.catch(({ message }) => Effect.as(NoticeLog.write(Notice.certificateStays(name, message)), 0))
       ))),
-    Effect.flatMap((replaced) => {
-      const count = replaced.filter((one) => one > 0).length
-      return Effect.logInfo(`SIGHUP: ${count} of ${pairs.length} certificates read again`)
-    }),
+    Effect.flatMap((replaced) =>
+      NoticeLog.write(Notice.certificatesRead(name, replaced.filter((one) => one > 0).length, pairs.length))
+    ),
     Effect.forever
   )
 })
@@ -106,7 +112,7 @@ const start = Effect.fnUntraced(function*(
   const application = yield* sessions.attach(settings.options, { _tag: "Url", url }, extras).pipe(
     Effect.mapError((error) => new NotAttached({ detail: Complaint.ofAttach(error, settings.decoded) }))
   )
-  if (hangup !== undefined) yield* Effect.forkScoped(reload(application.handle, pairs, hangup))
+  if (hangup !== undefined) yield* Effect.forkScoped(reload(application, pairs, hangup))
   const { apps } = yield* sessions.report
   const listeners = apps.find(({ index }) => index === application.index)?.listeners ?? []
   const { admission, worker: { kind }, workers } = settings.decoded
@@ -197,7 +203,7 @@ export const run = Effect.fnUntraced(function*(
   const control = settings.control ?? (yield* ControlPath.defaultPath)
   const signal = yield* (yield* Signals).ending
   yield* Effect.scoped(serve(settings, url, control, extras, signal)).pipe(
-    Effect.provide(Layer.provideMerge(host, LogStyle.layer(settings.logFormat)))
+    Effect.provide(Layer.provideMerge(host, LogStyle.layer(settings.log)))
   )
 }, Effect.scoped)
 

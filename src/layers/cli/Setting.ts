@@ -8,9 +8,9 @@
 import * as Schema from "effect/Schema"
 import { AppOptions } from "../../domain/options/AppOptions.ts"
 import { mostLike } from "../../domain/options/Likeness.ts"
+import { LogOptions } from "../../domain/options/LogOptions.ts"
 import { type FieldInfo, infosOf, jsonOf, phraseOf } from "../../domain/options/OptionFields.ts"
 import * as Options from "../../domain/options/Options.ts"
-import * as LogStyle from "../log/LogStyle.ts"
 
 /** One thing that can be set. */
 export interface Setting {
@@ -29,6 +29,8 @@ export interface Setting {
   /** The value in the configuration file. */
   readonly json: Schema.Codec<unknown>
 }
+
+const capital = (name: string): string => `${name.charAt(0).toUpperCase()}${name.slice(1)}`
 
 const words = (key: string): ReadonlyArray<string> =>
   key.replace("MiB", "Mib").split(/(?=[A-Z])/).map((word) => word.toLowerCase())
@@ -66,7 +68,7 @@ const keyOf = (option: string): string => {
   if (option === "worker.kind") return "inProcess"
   const [group = "", name] = option.split(".")
   if (name === undefined) return group
-  return prefixed.includes(group) ? `${group}${name.charAt(0).toUpperCase()}${name.slice(1)}` : name
+  return prefixed.includes(group) ? `${group}${capital(name)}` : name
 }
 
 /**
@@ -107,10 +109,18 @@ const fromOption = (row: Options.Documentation): Setting => {
 const groups = ["worker", "admission", "listener", "tlsClient", "segment", "queue"]
 const rank = (option: string): number => groups.indexOf(option.split(".", 1)[0]!)
 
-/** How the log looks where no setting says it. */
-export const DEFAULT_LOG_FORMAT: LogStyle.LogFormat = "pretty"
+/** The setting of an option of the log. */
+export const ofLog = (option: string): string => `log${capital(option)}`
 
-const LOG_FORMAT = `Lines of the log on stderr: for people, or one JSON object each; default: "${DEFAULT_LOG_FORMAT}"`
+const logSettings = infosOf(LogOptions.fields).map(([option, info]) =>
+  setting(ofLog(option), {
+    option: undefined,
+    form: info.form,
+    metavar: info.value,
+    description: phraseOf(info),
+    json: jsonOfSetting(info)
+  })
+)
 
 /** The settings of any host: the control socket, the log, and the options of its application. */
 export const hostSettings: ReadonlyArray<Setting> = [
@@ -120,13 +130,7 @@ export const hostSettings: ReadonlyArray<Setting> = [
     "path",
     "Path of the control socket; default: sluice.sock in the user's runtime directory"
   ),
-  setting("logFormat", {
-    option: undefined,
-    form: "text",
-    metavar: LogStyle.formats.join("|"),
-    description: LOG_FORMAT,
-    json: Schema.Literals(LogStyle.formats).annotate({ description: LOG_FORMAT })
-  }),
+  ...logSettings,
   ownSetting(
     "tlsCert",
     "list",
@@ -167,7 +171,6 @@ export const byOption: ReadonlyMap<string, Setting> = new Map(
 
 /** The setting that was probably meant by a name that none has, else all names, worded to follow a complaint. */
 export const orAll = (settings: ReadonlyArray<Setting>, name: "key" | "variable", unknown: string): string => {
-  const names = settings.flatMap((setting) => setting[name] ?? [])
-  const meant = mostLike(unknown, names)
-  return meant === undefined ? `there are ${names.join(", ")}` : `did you mean ${meant}?`
+  const meant = mostLike(unknown, settings.flatMap((setting) => setting[name] ?? []))
+  return meant === undefined ? "docs/options.md has all of them" : `did you mean ${meant}?`
 }

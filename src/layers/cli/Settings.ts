@@ -8,11 +8,13 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Path from "node:path"
+import { LogOptions } from "../../domain/options/LogOptions.ts"
+import { infosOf } from "../../domain/options/OptionFields.ts"
 import * as Options from "../../domain/options/Options.ts"
 import * as LogStyle from "../log/LogStyle.ts"
 import * as Environment from "./Environment.ts"
-import { assign, type Given, invalid, type InvalidSettings, path, shaped, uriProblems, word } from "./Given.ts"
-import { byOption, DEFAULT_LISTEN, DEFAULT_LOG_FORMAT, type Setting, settings } from "./Setting.ts"
+import { assign, type Given, invalid, type InvalidSettings, path, shaped, uriProblems } from "./Given.ts"
+import { byOption, DEFAULT_LISTEN, ofLog, type Setting, settings } from "./Setting.ts"
 import * as SettingsFile from "./SettingsFile.ts"
 import type * as TlsFiles from "./TlsFiles.ts"
 import * as TlsSettings from "./TlsSettings.ts"
@@ -48,8 +50,8 @@ export interface Resolved<A> {
   readonly app: string | undefined
   /** Path of the control socket as it was given. */
   readonly control: string | undefined
-  /** How the lines of the log look. */
-  readonly logFormat: LogStyle.LogFormat
+  /** What is logged, and how. */
+  readonly log: LogOptions
   /** The files of the certificates in the options, in the same order. */
   readonly pairs: ReadonlyArray<TlsFiles.Pair>
   /** What the command makes of the settings of its own. */
@@ -67,7 +69,21 @@ const serve: Program<undefined> = {
 }
 
 /** Settings that are not options, and that are read here. */
-const common = ["app", "control", "logFormat", "tlsCert", "tlsKey", "clientCa", "serverCa"]
+const common = ["app", "control", "logFormat", "logLevel", "tlsCert", "tlsKey", "clientCa", "serverCa"]
+
+const decodeLog = Options.decode(LogOptions)
+
+/** The options of the log, which are needed to tell of the others. */
+const logOf = (given: ReadonlyMap<string, Given>): Result.Result<LogOptions, string> => {
+  const values = infosOf(LogOptions.fields).map(([option]) => [option, given.get(ofLog(option))?.value] as const)
+  return Result.mapError(
+    decodeLog(Object.fromEntries(values)),
+    ({ more, reason }) =>
+      [reason, ...more].map(({ message, option }) =>
+        `${given.get(ofLog(option))?.source}${message.slice(option.length)}`
+      ).join("\n")
+  )
+}
 
 /** Names the configuration file, as the flag does. */
 const CONFIG_VARIABLE = "SLUICE_CONFIG"
@@ -98,9 +114,9 @@ export const resolveProgram = Effect.fnUntraced(function*<A>(
   }
   const app = take(path(given.get("app")))
   const control = take(path(given.get("control")))
-  const logFormat = take(word(given.get("logFormat"), LogStyle.formats)) ?? DEFAULT_LOG_FORMAT
+  const log = take(logOf(given))
   yield* Environment.warnOfOthers([CONFIG_VARIABLE, ...settings.flatMap(({ variable }) => variable ?? [])]).pipe(
-    Effect.provide(LogStyle.layer(logFormat))
+    Effect.provide(LogStyle.layer(log))
   )
   const input: Record<string, unknown> = { ...defaults(app) }
   const values: Record<string, unknown> = {}
@@ -113,8 +129,8 @@ export const resolveProgram = Effect.fnUntraced(function*<A>(
     if (option === undefined) values[key] = right
     else assign(input, option, key === "inProcess" ? (right === true ? "in-process" : "thread") : right)
   }
-  if (problems.length > 0) return yield* invalid(...problems)
-  const pairs = yield* TlsSettings.read(given, input)
+  if (problems.length > 0 || log === undefined) return yield* invalid(...problems)
+  const pairs = yield* Effect.provide(TlsSettings.read(given, input), LogStyle.layer(log))
 
   const explain = ({ more, reason }: Options.OptionsError): ReadonlyArray<string> =>
     [reason, ...more].map(({ message, option }) => {
@@ -132,7 +148,7 @@ export const resolveProgram = Effect.fnUntraced(function*<A>(
   const decoded = Options.decodeApp(input)
   if (Result.isSuccess(decoded) && Result.isSuccess(own)) {
     const options = input as Options.AppOptionsInput
-    return { options, decoded: decoded.success, app, control, logFormat, pairs, own: own.success }
+    return { options, decoded: decoded.success, app, control, log, pairs, own: own.success }
   }
   const failures = [Result.getFailure(own), Result.getFailure(decoded)].flatMap((failure) => Option.toArray(failure))
   return yield* invalid(...failures.flatMap(explain))

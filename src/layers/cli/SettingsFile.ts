@@ -28,6 +28,8 @@ export const read = Effect.fnUntraced(function*(settings: ReadonlyArray<Setting>
       invalid(
         SystemError.kindOf(cause) === "NotFound"
           ? `configuration file ${path} does not exist`
+          : SystemError.codeOf(cause) === "EISDIR"
+          ? `configuration file ${path} is a directory; name a file in it`
           : `configuration file ${path} can't be read: ${sentenceOf(cause)}`
       )
   })

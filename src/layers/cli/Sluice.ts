@@ -21,6 +21,7 @@ import * as Visible from "../../domain/report/Visible.ts"
 import { WorkerFailed } from "../../services/SessionLayer.ts"
 import * as LogStyle from "../log/LogStyle.ts"
 import * as AppCommand from "./AppCommand.ts"
+import * as Complaint from "./Complaint.ts"
 import * as DenyCommand from "./DenyCommand.ts"
 import * as HelpText from "./HelpText.ts"
 import * as ListenerCommand from "./ListenerCommand.ts"
@@ -28,7 +29,6 @@ import * as ProxyCommand from "./ProxyCommand.ts"
 import * as RulesCommand from "./RulesCommand.ts"
 import * as ServeCommand from "./ServeCommand.ts"
 import * as SessionCommand from "./SessionCommand.ts"
-import * as Setting from "./Setting.ts"
 import * as ShellCompletions from "./ShellCompletions.ts"
 import * as ShowCommand from "./ShowCommand.ts"
 import { printable } from "./Words.ts"
@@ -61,23 +61,17 @@ const commandWith = (host: ServeCommand.HostLayer) =>
 
 const say = (text: string) => Console.error(text.split("\n").map((line) => `sluice: ${printable(line)}`).join("\n"))
 
-/** What was wrong with the command line, without the whole of the help around it. */
-const explain = (error: CliError.NonShowHelpErrors, commandPath: ReadonlyArray<string>): string => {
-  const [sentence = ""] = error.message.split("\n", 1)
-  const meant = "suggestions" in error && error.suggestions.length > 0
-    ? `; did you mean ${error.suggestions.join(" or ")}?`
-    : ""
-  return `${sentence}${meant} (see: ${commandPath.join(" ")} --help)`
-}
-
 const presenter: CliOutput.Presenter = {
   present: (event) =>
     event._tag === "InvalidInvocation"
-      ? say(event.errors.map((error) => explain(error, event.commandPath)).join("\n"))
+      ? say(Complaint.ofCall(event.errors, event.commandPath))
       : event._tag === "Help"
       ? Console.log(HelpText.format(event.helpDoc))
       : CliOutput.defaultPresenter.present(event)
 }
+
+/** The errors that tell of a command which was called or configured wrongly. */
+const USAGE_ERRORS: ReadonlyArray<string> = ["InvalidSettings", "NoModule"]
 
 /** An error of a command: its message is for whoever called the command. */
 interface Told {
@@ -104,16 +98,16 @@ const conclude = (exit: Exit.Exit<void, Told | CliError.CliError>): Effect.Effec
   const stack = traceOf(error)
   return Effect.as(
     stack === undefined ? say(error.message) : Effect.andThen(say(error.message), Console.error(shown(stack))),
-    error._tag === "InvalidSettings" ? USAGE : FAILURE
+    USAGE_ERRORS.includes(error._tag) ? USAGE : FAILURE
   )
 }
 
 const environment = Layer.mergeAll(
   CliOutput.layerPresenter(presenter),
   CliConfig.layer({
-    builtIns: [GlobalFlag.Help, GlobalFlag.Version, ShellCompletions.flag, GlobalFlag.LogLevel]
+    builtIns: [GlobalFlag.Help, GlobalFlag.Version, ShellCompletions.flag]
   }),
-  LogStyle.layer(Setting.DEFAULT_LOG_FORMAT)
+  LogStyle.layer()
 )
 
 /**

@@ -23,6 +23,8 @@ export interface Pair {
 /** A file that was not taken. */
 export class BadFile extends Schema.TaggedError<BadFile>()("BadFile", {
   path: Schema.String,
+  /** What the file was to be. */
+  role: Schema.Literals(["certificate", "key", "authorities"]),
   detail: Schema.String
 }) {
   override get message(): string {
@@ -30,7 +32,7 @@ export class BadFile extends Schema.TaggedError<BadFile>()("BadFile", {
   }
 }
 
-const read = (path: string): Effect.Effect<string, BadFile> =>
+const read = (path: string, role: BadFile["role"]): Effect.Effect<string, BadFile> =>
   Effect.tryPromise({
     try: async () => {
       const stats = await Fs.stat(path)
@@ -41,29 +43,65 @@ const read = (path: string): Effect.Effect<string, BadFile> =>
     catch: (cause) =>
       new BadFile({
         path,
+        role,
         detail: SystemError.kindOf(cause) === "NotFound" ? "does not exist" : `can't be read: ${sentenceOf(cause)}`
       })
   })
+
+const day = (millis: number): string => new Date(millis).toISOString().slice(0, 10)
 
 /** Reads a certificate and its key, and checks that they fit. */
 export const readPair = Effect.fnUntraced(function*(
   pair: Pair
 ): Effect.fn.Return<Certificate.Input, BadFile> {
-  const certificate = yield* read(pair.certificate)
-  const input = { certificate, key: Redacted.make(yield* read(pair.key)) }
+  const certificate = yield* read(pair.certificate, "certificate")
+  const input = { certificate, key: Redacted.make(yield* read(pair.key, "key")) }
   const decoded = Certificate.decode(input, yield* Clock.currentTimeMillis)
-  if (Result.isSuccess(decoded)) return input
-  const reason = decoded.failure
-  const isKey = reason._tag === "NotAKey" || reason._tag === "KeyMismatch" || reason._tag === "WrongPassphrase"
-  return yield* new BadFile({
-    path: isKey ? pair.key : pair.certificate,
-    detail: `is not taken: ${Certificate.explain(reason)}`
-  })
+  if (Result.isSuccess(decoded)) {
+    const { subject, validFrom, validTo, warning } = decoded.success.info
+    if (warning !== null) {
+      const when = warning === "Expired" ? `has expired on ${day(validTo)}` : `is not valid before ${day(validFrom)}`
+      yield* Effect.logWarning(
+        `${pair.certificate}, the certificate of "${subject}", ${when}: clients will refuse it; `
+          + "put a valid one in its place and send SIGHUP"
+      )
+    }
+    return input
+  }
+  return yield* refused(pair, decoded.failure)
 })
+
+/** Which file of a pair is no good, and why. */
+const refused = (pair: Pair, reason: Certificate.CertificateReason): BadFile => {
+  const isKey = reason._tag === "NotAKey" || reason._tag === "KeyMismatch" || reason._tag === "WrongPassphrase"
+    || "field" in reason && reason.field === "key"
+  const role = isKey ? "key" : "certificate"
+  const path = pair[role]
+  switch (reason._tag) {
+    case "KeyMismatch":
+      return new BadFile({
+        path,
+        role,
+        detail: `is not the key of ${pair.certificate}, the certificate of "${reason.subject}"; give both in one order`
+      })
+    case "WrongPassphrase":
+      return new BadFile({ path, role, detail: "is encrypted; give a key that is not: openssl pkey writes one" })
+    default:
+      return new BadFile({
+        path,
+        role,
+        detail: `is not taken: ${Certificate.explain(reason).replace(/^(?:certificate|key): /, "")}`
+      })
+  }
+}
 
 /** Reads the certificates of authorities. */
 export const readAuthorities = Effect.fnUntraced(function*(path: string): Effect.fn.Return<string, BadFile> {
-  const text = yield* read(path)
+  const text = yield* read(path, "authorities")
   if (Certificate.isAuthorities(text)) return text
-  return yield* new BadFile({ path, detail: "is not taken: it must be PEM text with one or more certificates" })
+  return yield* new BadFile({
+    path,
+    role: "authorities",
+    detail: "is not taken: it must be PEM text with one or more certificates"
+  })
 })

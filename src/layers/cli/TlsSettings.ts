@@ -31,14 +31,16 @@ export const read = Effect.fnUntraced(function*(
   if (certificates.length !== keys.length) {
     const { source } = (given.get("tlsCert") ?? given.get("tlsKey"))!
     return yield* invalid(
-      `${source}: each certificate needs a key; given: ${plural(certificates.length, "certificate")}, ${
-        plural(keys.length, "key")
-      }`
+      `${source}: each certificate needs a key, given by --tls-cert and --tls-key in the same order; given: ${
+        plural(certificates.length, "certificate")
+      }, ${plural(keys.length, "key")}`
     )
   }
   const pairs = certificates.map((certificate, index) => ({ certificate, key: keys[index]! }))
   if (pairs.length > 0) {
-    const read = yield* Effect.forEach(pairs, TlsFiles.readPair).pipe(Effect.mapError(bad(given.get("tlsCert")!)))
+    const read = yield* Effect.forEach(pairs, TlsFiles.readPair).pipe(
+      Effect.mapError((file) => bad(given.get(file.role === "key" ? "tlsKey" : "tlsCert")!)(file))
+    )
     assign(input, "certificates", [...read, ...(Array.isArray(input.certificates) ? input.certificates : [])])
   }
   const clients = yield* pathsOf("clientCa")

@@ -54,6 +54,7 @@ export const ask = Effect.fnUntraced(
     { patient = false }: { readonly patient?: boolean } = {}
   ): Effect.fn.Return<A, Exclude<E, Broken> | ControlError> {
     yield* ControlPath.check(path, { create: false })
+    yield* ControlPath.checkSocket(path)
     const timedOut = new ControlError({ path, reason: "TimedOut", detail: `${TIMEOUT} s` })
     // a request names a machine, which means nothing on a Unix socket
     const answer = HttpApiClient.make(ControlApi, { baseUrl: "http://localhost" }).pipe(

@@ -86,6 +86,14 @@ export const defaultPath: Effect.Effect<string, ControlError> = Effect.gen(funct
   return path
 })
 
+/** Fails when something else than a socket is at the path: a connect to it would be refused as if nobody listened. */
+export const checkSocket = Effect.fnUntraced(function*(path: string) {
+  const there = yield* Effect.orElseSucceed(lookAt(path, path), () => undefined)
+  if (there?.isFile() === true || there?.isDirectory() === true) {
+    return yield* new ControlError({ path, reason: "NotASocket", detail: "it is something else" })
+  }
+})
+
 /**
  * Checks whether a path can be a control socket, before anything is done there. `create` makes the directory of the
  * default path in the temporary directory, with mode 0700.

@@ -13,6 +13,7 @@
  *   whoever looks does not keep the loop from moving bytes. No answer is large, so a slow peer holds little memory.
  * - An operation that waits for sessions to end, such as deleting a worker, goes on when the connection that asked for
  *   it is lost: nobody loses sessions by losing a terminal. It ends when the server closes.
+ * - Each change that is asked for and made has a line in the log.
  *
  * @since 0.1.0
  */
@@ -29,11 +30,13 @@ import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as Layer from "effect/Layer"
 import * as Semaphore from "effect/Semaphore"
 import * as Http from "node:http"
-import type { RuleInput } from "../../domain/admission/SessionRule.ts"
+import { format as formatRule, type RuleHandle, type RuleInput } from "../../domain/admission/SessionRule.ts"
+import * as Notice from "../../domain/report/Notice.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import { ControlApi, ControlError, sessionLimit } from "../../services/ControlApi.ts"
 import { type Application, NoSuchApp, NoSuchWorker, SessionLayer } from "../../services/SessionLayer.ts"
 import { SessionRules } from "../../services/SessionRules.ts"
+import * as NoticeLog from "../log/NoticeLog.ts"
 import * as UnixSocketFile from "../system/UnixSocketFile.ts"
 import * as ControlPath from "./ControlPath.ts"
 
@@ -116,6 +119,10 @@ const server = (path: string, idleTimeout: number) =>
     })
   )
 
+/** Tells of a change that was made. */
+const told = (...change: Parameters<typeof Notice.changed>): Effect.Effect<void> =>
+  NoticeLog.write(Notice.changed(...change))
+
 const hostGroup = HttpApiBuilder.group(
   ControlApi,
   "host",
@@ -172,7 +179,14 @@ const appGroup = HttpApiBuilder.group(
       .handle(
         "detach",
         ({ params, request }) =>
-          run(request, Effect.flatMap(find(host, params.app), ({ handle }) => host.detach(handle)))
+          run(
+            request,
+            Effect.gen(function*() {
+              const { handle, name } = yield* find(host, params.app)
+              yield* host.detach(handle)
+              yield* told("application detached", { app: name })
+            })
+          )
       )
   })
 )
@@ -191,16 +205,31 @@ const workerGroup = HttpApiBuilder.group(
           Effect.gen(function*() {
             const app = yield* find(host, params.app)
             const { handle, index, ...worker } = yield* host.addWorker(app.handle, payload)
+            yield* told("worker added", { app: app.name, worker: worker.mapIndex })
             return { ...worker, handle: Handle.format(handle), app: app.name, workerIndex: index }
           })
         ))
       .handle(
         "remove",
-        ({ params, query, request }) => run(request, host.deleteWorker(params.worker, { drain: query.now !== true }))
+        ({ params: { worker }, query, request }) =>
+          run(
+            request,
+            Effect.andThen(
+              host.deleteWorker(worker, { drain: query.now !== true }),
+              told(`worker ${Handle.format(worker)} deleted`)
+            )
+          )
       )
       .handle(
         "restart",
-        ({ params, query, request }) => run(request, host.restartWorker(params.worker, { drain: query.now !== true }))
+        ({ params: { worker }, query, request }) =>
+          run(
+            request,
+            Effect.andThen(
+              host.restartWorker(worker, { drain: query.now !== true }),
+              told(`worker ${Handle.format(worker)} restarted`)
+            )
+          )
       )
   })
 )
@@ -219,6 +248,7 @@ const sessionGroup = HttpApiBuilder.group(
   "sessions",
   Effect.fnUntraced(function*(handlers) {
     const host = yield* SessionLayer
+    const { tell } = yield* NoticeLog.NoticeLog.make
     return handlers
       .handle("list", ({ query: { after, app, limit = sessionLimit.page, ...filter } }) =>
         Effect.gen(function*() {
@@ -226,7 +256,15 @@ const sessionGroup = HttpApiBuilder.group(
           yield* checkWorker(host, filter.worker)
           return yield* host.sessionPage({ ...filter, appIndex }, { after, limit: Math.min(limit, sessionLimit.page) })
         }))
-      .handle("end", ({ params, query }) => host.endSession(params.session, query.how ?? "close"))
+      .handle(
+        "end",
+        ({ params: { session }, query: { how = "close" } }) =>
+          Effect.tap(host.endSession(session, how), () => {
+            const did = how === "reset" ? "reset" : "closed"
+            const notice = Notice.changed(`session ${Handle.format(session)} ${did}`, { kind: `session ${did}` })
+            return Effect.sync(() => tell(notice))
+          })
+      )
   })
 )
 
@@ -237,9 +275,20 @@ const listenerGroup = HttpApiBuilder.group(
     const host = yield* SessionLayer
     return handlers
       .handle("list", () => Effect.map(host.report, ({ apps }) => apps.flatMap(({ listeners }) => listeners)))
-      .handle("close", ({ params }) => host.unlisten(params.listener))
+      .handle(
+        "close",
+        ({ params: { listener } }) =>
+          Effect.andThen(host.unlisten(listener), told(`listener ${Handle.format(listener)} closed`))
+      )
   })
 )
+
+/** What a rule says, behind what was done with it. */
+const aboutRule = (rules: SessionRules["Service"], wanted: RuleHandle): Effect.Effect<string> =>
+  Effect.map(rules.list, (entries) => {
+    const entry = entries.find(({ handle }) => handle === wanted)
+    return entry === undefined ? "" : `: ${formatRule(entry.rule)}`
+  })
 
 const ruleGroup = HttpApiBuilder.group(
   ControlApi,
@@ -255,12 +304,20 @@ const ruleGroup = HttpApiBuilder.group(
             (entries) => entries.map(({ handle, rule }) => ({ handle: Handle.format(handle), rule }))
           )
       )
-      // not checked yet: `add` decodes it
-      .handle(
-        "add",
-        ({ payload }) => Effect.map(rules.add(payload as RuleInput), (handle) => ({ handle: Handle.format(handle) }))
-      )
-      .handle("remove", ({ params }) => rules.remove(params.rule))
+      .handle("add", ({ payload }) =>
+        Effect.gen(function*() {
+          // not checked yet: `add` decodes it
+          const added = yield* rules.add(payload as RuleInput)
+          const handle = Handle.format(added)
+          yield* told(`rule ${handle} added${yield* aboutRule(rules, added)}`)
+          return { handle }
+        }))
+      .handle("remove", ({ params: { rule } }) =>
+        Effect.gen(function*() {
+          const about = yield* aboutRule(rules, rule)
+          yield* rules.remove(rule)
+          yield* told(`rule ${Handle.format(rule)} removed${about}`)
+        }))
   })
 )
 
@@ -271,8 +328,14 @@ const deniedGroup = HttpApiBuilder.group(
     const rules = yield* SessionRules
     return handlers
       .handle("list", () => rules.denied)
-      .handle("add", ({ payload }) => rules.denySource(payload.source))
-      .handle("remove", ({ query }) => rules.allowSource(query.source))
+      .handle(
+        "add",
+        ({ payload: { source } }) => Effect.andThen(rules.denySource(source), told(`${source} added to the deny list`))
+      )
+      .handle(
+        "remove",
+        ({ query: { source } }) => Effect.andThen(rules.allowSource(source), told(`${source} taken off the deny list`))
+      )
   })
 )
 

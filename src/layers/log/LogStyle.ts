@@ -3,6 +3,8 @@
  *
  * What is logged may come from anywhere, and applications log what they like. So nothing that a terminal would obey is
  * written, lines of one entry behind its first are indented, and no value makes a logger throw: nobody can forge a line.
+ *
+ * @since 0.1.0
  */
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
@@ -11,14 +13,26 @@ import * as Formatter from "effect/Formatter"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import type * as LogLevel from "effect/LogLevel"
+import * as References from "effect/References"
 import * as Util from "node:util"
+import type { LogOptions } from "../../domain/options/LogOptions.ts"
 import * as Thrown from "../../domain/report/Thrown.ts"
 import * as Visible from "../../domain/report/Visible.ts"
 
-export const formats = ["pretty", "json"] as const
+/**
+ * How the lines of the log look.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type LogFormat = LogOptions["format"]
 
-export type LogFormat = typeof formats[number]
-
+/**
+ * The look of a log, with what its terminal takes.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface LogStyle {
   readonly format: LogFormat
   readonly colours: boolean
@@ -150,7 +164,12 @@ const json: Logger.Logger<unknown, string> = Logger.make((options) => Visible.li
 
 // ----
 
-/** A logger that makes lines of this style. */
+/**
+ * A logger that makes lines of this style, for a log that goes elsewhere than to the standard error.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
 export const lineOf = ({ colours, format }: LogStyle): Logger.Logger<unknown, string> =>
   format === "json" ? json : pretty(colours)
 
@@ -159,10 +178,20 @@ const takesColours = (stream: NodeJS.WritableStream): boolean => Util.styleText(
 
 const here = (format: LogFormat): LogStyle => ({ format, colours: takesColours(process.stderr) })
 
-/** The style of the log, for those who start threads. */
+/**
+ * The style of the log, in which workers on threads log, too; pretty unless a layer says otherwise.
+ *
+ * @category references
+ * @since 0.1.0
+ */
 export const Current = Context.Reference<LogStyle>("sluice/LogStyle", { defaultValue: () => here("pretty") })
 
-/** Logs go to the standard error in this style: standard output is for what the user asked for. */
+/**
+ * Logs go to the standard error in this style: standard output is for what the user asked for.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
 export const layerOf = (style: LogStyle): Layer.Layer<never> =>
   Layer.mergeAll(
     Logger.layer([Logger.withConsoleError(lineOf(style)), Logger.tracerLogger]),
@@ -171,5 +200,37 @@ export const layerOf = (style: LogStyle): Layer.Layer<never> =>
     Layer.succeed(Current, style)
   )
 
-/** The same, with colours if this process has a terminal. */
-export const layer = (format: LogFormat): Layer.Layer<never> => Layer.suspend(() => layerOf(here(format)))
+const levels = {
+  all: "All",
+  trace: "Trace",
+  debug: "Debug",
+  info: "Info",
+  warn: "Warn",
+  error: "Error",
+  fatal: "Fatal",
+  none: "None"
+} as const satisfies Readonly<Record<LogOptions["level"], LogLevel.LogLevel>>
+
+/**
+ * The log of a program, and of all workers of its hosts: lines of this format on the standard error, with colours if it
+ * is a terminal, from this level on.
+ *
+ * **Details** The format is `"pretty"` unless another is given, and the level what the program has set otherwise
+ * (`References.MinimumLogLevel`).
+ *
+ * **Example** (A host that logs one JSON object a line)
+ *
+ * ```ts
+ * const layer = Host.layer.pipe(Layer.provideMerge(LogStyle.layer({ format: "json" })))
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = ({ format = "pretty", level }: Partial<LogOptions> = {}): Layer.Layer<never> =>
+  Layer.suspend(() =>
+    Layer.merge(
+      layerOf(here(format)),
+      level === undefined ? Layer.empty : Layer.succeed(References.MinimumLogLevel, levels[level])
+    )
+  )

@@ -21,8 +21,8 @@ interface Kind {
   since: number
 }
 
-/** The line of a notice. */
-const write = ({ app, level, stack, text, worker }: Notice.Notice): Effect.Effect<void> =>
+/** The line of a notice, whatever its kind: for those that nobody but the user of the host brings about. */
+export const write = ({ app, level, stack, text, worker }: Notice.Notice): Effect.Effect<void> =>
   Effect.logWithLevel(level)(Visible.line(text)).pipe(
     Effect.annotateLogs({
       ...(app === undefined ? {} : { app: Visible.line(app) }),

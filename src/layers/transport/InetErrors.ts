@@ -76,6 +76,12 @@ const nameless = (error: NodeJS.ErrnoException, host: string, family?: 4 | 6): E
 
 // ---- listen
 
+/** Ports below this one are for the superuser, unless the system has been told otherwise. */
+const PRIVILEGED = 1024
+
+const PRIVILEGED_PORT = `this user may not listen on ports below ${PRIVILEGED}; choose a higher one, or allow it: `
+  + "AmbientCapabilities=CAP_NET_BIND_SERVICE in a systemd unit, or sysctl net.ipv4.ip_unprivileged_port_start"
+
 const listenFault = (endpoint: Endpoint.InetEndpoint, error: NodeJS.ErrnoException): Explained => {
   // listening on a name means listening on an address that it has
   if (isLookup(error)) return { ...nameless(error, endpoint.host), reason: "AddressNotAvailable" }
@@ -94,7 +100,7 @@ const listenFault = (endpoint: Endpoint.InetEndpoint, error: NodeJS.ErrnoExcepti
     case "AddressNotAvailable":
       return { reason, detail: "this machine has no such address; use one that it has, or 0.0.0.0 for all of them" }
     case "PermissionDenied":
-      return { reason, detail: "permission denied; ports below 1024 are usually reserved" }
+      return { reason, detail: endpoint.port > 0 && endpoint.port < PRIVILEGED ? PRIVILEGED_PORT : "permission denied" }
     default:
       return unknown(error)
   }

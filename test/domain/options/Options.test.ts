@@ -602,7 +602,7 @@ describe("Options", () => {
       const reason = only({ proxiedTransports: ["tcp", "quic"] })
       assert.strictEqual(reason._tag, "InvalidValue")
       assert.strictEqual(reason.option, "proxiedTransports")
-      assert.include(reason.message, "each one of \"tcp\", \"tls\"")
+      assert.include(reason.message, "each \"tcp\", \"tls\"")
     })
   })
 

@@ -138,12 +138,12 @@ describe("sluice serve over TLS", () => {
       assert.strictEqual(yield* shown(port), "CN=Leaf")
       yield* Effect.promise(() => Fs.writeFile(at.cert, Pem.pair("rsa").certificate))
       yield* kill("SIGHUP")
-      yield* printed("stderr", /SIGHUP: the old certificate stays: .*key\.pem is not taken: key: it does not belong/)
-      yield* printed("stderr", /0 of 1 certificates read again/)
+      yield* printed("stderr", /SIGHUP: the old certificate stays: .*key\.pem is not the key of .*cert\.pem/)
+      yield* printed("stderr", /WARN {2}\[http\] SIGHUP: certificates read again: 0 of 1/)
       assert.strictEqual(yield* shown(port), "CN=Leaf")
       yield* write(at, "rsa")
       yield* kill("SIGHUP")
-      yield* printed("stderr", /1 of 1 certificates read again/)
+      yield* printed("stderr", /INFO {2}\[http\] SIGHUP: certificates read again: 1 of 1/)
       assert.strictEqual(yield* shown(port), "CN=RSA")
       yield* Effect.promise(() => Fs.rm(at.key))
       yield* kill("SIGHUP")
@@ -160,10 +160,18 @@ describe("sluice serve over TLS", () => {
         [
           ["--tls-cert", at.cert],
           2,
-          /^sluice: --tls-cert: each certificate needs a key; given: 1 certificate, 0 keys$/
+          /^sluice: --tls-cert: each certificate needs a key, .*; given: 1 certificate, 0 keys$/
         ],
-        [["--tls-cert", at.key, "--tls-key", at.key], 2, /key\.pem is not taken: certificate: there is no PEM block/],
-        [["--tls-cert", at.cert, "--tls-key", at.cert], 2, /cert\.pem is not taken: key: there is no PEM block/],
+        [
+          ["--tls-cert", at.key, "--tls-key", at.key],
+          2,
+          /^sluice: --tls-cert: .*key\.pem is not taken: there is no PEM block/
+        ],
+        [
+          ["--tls-cert", at.cert, "--tls-key", at.cert],
+          2,
+          /^sluice: --tls-key: .*cert\.pem is not taken: there is no PEM block/
+        ],
         [
           ["--client-ca", at.key],
           2,

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import type { LogOptions } from "../../../src/domain/options/LogOptions.ts"
 import * as Options from "../../../src/domain/options/Options.ts"
 import * as Setting from "../../../src/layers/cli/Setting.ts"
 import * as Settings from "../../../src/layers/cli/Settings.ts"
@@ -182,7 +183,8 @@ describe("Settings", () => {
     [
       "what is wrong with an endpoint",
       { flags: { listen: ["tcp://127.0.0.1:80", "http://localhost"] } },
-      "--listen: endpoint \"http://localhost\": there is no transport 'http'; use tcp:, tls:, udp:, unix:, local:"
+      "--listen: endpoint \"http://localhost\": there is no transport 'http'; use tcp:, tls:, udp:, unix:, local:; "
+      + "did you mean tcp:?"
     ],
     [
       "a list that is none",
@@ -297,25 +299,38 @@ describe("Settings", () => {
       ])
     }))
 
-  it.effect("say how the log looks, wherever that is set", () =>
-    Effect.gen(function*() {
-      const json = { logFormat: "json" }
-      const env = { SLUICE_LOG_FORMAT: "pretty" }
-      assert.strictEqual((yield* resolve({})).logFormat, "pretty")
-      assert.strictEqual((yield* resolve({ file: json })).logFormat, "json")
-      assert.strictEqual((yield* resolve({ file: json, env })).logFormat, "pretty")
-      assert.strictEqual((yield* resolve({ flags: json, env })).logFormat, "json")
-      assert.strictEqual(
-        yield* complaint({ env: { SLUICE_LOG_FORMAT: "xml" } }),
-        "SLUICE_LOG_FORMAT: got \"xml\"; it must be \"pretty\" or \"json\""
-      )
-    }))
+  for (
+    const [key, variable, [one, other, third], wrong] of [
+      ["logFormat", "SLUICE_LOG_FORMAT", ["json", "pretty", "json"], ["jsn", "\"pretty\" or \"json\"", "json"]],
+      ["logLevel", "SLUICE_LOG_LEVEL", ["warn", "debug", "none"], [
+        "wran",
+        "\"all\", \"trace\", \"debug\", \"info\", \"warn\", \"error\", \"fatal\" or \"none\"",
+        "warn"
+      ]]
+    ] as const
+  ) {
+    it.effect(`say what is logged, wherever that is set: ${key}`, () =>
+      Effect.gen(function*() {
+        const of = ({ log }: { readonly log: LogOptions }) => key === "logFormat" ? log.format : log.level
+        const file = { [key]: one }
+        const env = { [variable]: other }
+        assert.strictEqual(of(yield* resolve({})), key === "logFormat" ? "pretty" : "info")
+        assert.strictEqual(of(yield* resolve({ file })), one)
+        assert.strictEqual(of(yield* resolve({ file, env })), other)
+        assert.strictEqual(of(yield* resolve({ flags: { [key]: third }, env })), third)
+        const [word, right, meant] = wrong
+        assert.strictEqual(
+          yield* complaint({ env: { [variable]: word } }),
+          `${variable}: got "${word}"; it must be ${right}; did you mean "${meant}"?`
+        )
+      }))
+  }
 
   it.effect("list what there is when nothing is close", () =>
     Effect.gen(function*() {
       assert.match(
         yield* complaint({ file: { xyzzy: 1 } }),
-        /^xyzzy in FILE: there is no such setting; there are app, /
+        /^xyzzy in FILE: there is no such setting; docs\/options\.md has all/
       )
     }))
 })

@@ -59,6 +59,7 @@ const values: ReadonlyArray<unknown> = [
   "0999",
   "shared",
   "json",
+  "warn",
   "hold",
   "source",
   "worker",

@@ -74,12 +74,12 @@ describe("sluice show", () => {
       const bad: ReadonlyArray<readonly [ReadonlyArray<string>, RegExp]> = [
         [
           ["--local", "a b"],
-          /^sluice: Invalid value for flag --local: "a b"\. Expected: a host, a host and a port, or/
+          /^sluice: --local: got "a b"; it must be a host, a host and a port, or/
         ],
-        [["--remote", ":80"], /^sluice: Invalid value for flag --remote: ":80"/],
-        [["--worker", "one"], /^sluice: Invalid value for flag --worker: "one"\. Expected: a worker's number/],
-        [["--state", "OPEN"], /^sluice: Invalid value for flag --state/],
-        [["--limit", "0"], /^sluice: Invalid value for flag --limit/]
+        [["--remote", ":80"], /^sluice: --remote: got ":80"/],
+        [["--worker", "one"], /^sluice: --worker: got "one"; it must be a worker's number/],
+        [["--state", "OPEN"], /^sluice: --state: got "OPEN"/],
+        [["--limit", "0"], /^sluice: --limit: got "0"/]
       ]
       for (const [args, says] of bad) yield* Cli.fails(["show", "sessions", ...args], { code: 2, says })
     }))

@@ -47,7 +47,7 @@ describe("sluice", () => {
         code: 2,
         says: "Unrecognized flag: --wrokers in command sluice serve; did you mean --workers? (see: sluice serve --help)"
       })
-      yield* Cli.fails(["serve", "--listen"], { code: 2, says: /^sluice: Missing value for flag --listen/ })
+      yield* Cli.fails(["serve", "--listen"], { code: 2, says: /^sluice: --listen has no value; give it <uri>/ })
     }))
 
   it.live("serves until it hears a signal, wherever that comes from", () =>

@@ -16,6 +16,17 @@ import { until } from "../../support/until.ts"
 const files = {
   "dep.ts": "export const fine = 1\nexport const broken = (1 + ;\n",
   "syntax.mjs": "import { fine } from \"./dep.ts\"\nexport default (request, response) => fine\n",
+  "broken.mjs": "export const fine = 1\n\nexport const broken = { a: 1,, }\n",
+  "plain.mjs": "import \"./broken.mjs\"\nexport default (request, response) => response.end()\n",
+  // built.ts, one line further down in what was made of it
+  "built.mjs": [
+    "// made by a bundler",
+    "export default (request, response) => {}",
+    "setTimeout(() => { throw new Error(\"mapped\") }, 500)",
+    `//# sourceMappingURL=data:application/json;base64,${
+      btoa(JSON.stringify({ version: 3, sources: ["built.ts"], names: [], mappings: ";AAAA;AACA,iBAAiB" }))
+    }`
+  ].join("\n"),
   "enum.ts": "import \"node:http\"\nenum Colour { Red }\nexport default (request, response) => Colour.Red\n",
   "missing.mjs": "import { x } from \"./nowhere.mjs\"\nexport default (request, response) => x\n",
   "top.mjs": "const fail = () => {\n  throw new RangeError(\"at top level\")\n}\nfail()\n",
@@ -44,6 +55,7 @@ describe.each(["thread", "in-process"] as const)("a module that can't be loaded,
   for (
     const [file, says, shows] of [
       ["syntax.mjs", /dep\.ts:2\)$/, /^.*dep\.ts:2\n[^]*export const broken = \(1 \+ ;\n +\^\n/],
+      ["plain.mjs", /broken\.mjs:3\)$/, /^.*broken\.mjs:3\n[^]*export const broken = \{ a: 1,, \}\n +\^+\n/],
       ["enum.ts", /enum\.ts:2\)$/, /^.*enum\.ts:2\n[^]*enum Colour/],
       ["missing.mjs", /nowhere\.mjs' imported from .*missing\.mjs$/, undefined],
       ["top.mjs", /at top level \(.*top\.mjs:2:9\)$/, /^RangeError: at top level\n +at fail .*\n +at .*top\.mjs:4:1/],
@@ -73,6 +85,7 @@ describe("a worker on a thread that fails later", () => {
     const [file, says, shows] of [
       ["timer.mjs", /crashed: late \(.*timer\.mjs:3:9\)$/, /^Error: late\n +at .*timer\.mjs:3:9/],
       ["rejection.mjs", /crashed: unheard \(.*rejection\.mjs:3:9\)$/, /^Error: unheard\n +at .*rejection\.mjs:3:9/],
+      ["built.mjs", /crashed: mapped \(.*built\.ts:2:\d+\)$/, /^Error: mapped\n +at .*built\.ts:2:/],
       ["exit.mjs", /exited with code 3$/, /^process\.exit was called\n +at .*leave .*exit\.mjs:2:\d+/]
     ] as const
   ) {

@@ -12,6 +12,7 @@ import * as Thrown from "../../../domain/report/Thrown.ts"
 import { type AppModule, WorkerExit } from "../../../services/AppWorker.ts"
 import * as NodeApps from "./NodeApps.ts"
 import type * as NodeListen from "./NodeListen.ts"
+import * as SyntaxPlace from "./SyntaxPlace.ts"
 
 const shown = (url: string): string => url.startsWith("file:") ? Url.fileURLToPath(url) : url
 
@@ -88,13 +89,15 @@ export const load = (
   return Effect.tryPromise({
     try: (): Promise<Readonly<Record<string, unknown>>> =>
       isMain && canBeMain(module.url) ? runMain(module.url) : import(module.url),
-    catch: (error) => {
+    catch: (error) => error
+  }).pipe(
+    Effect.tapError((error) => SyntaxPlace.find(error, module.url)),
+    Effect.mapError((error) => {
       // the error names the module that was not found, which may be one that this one imports
       const missing = SystemError.codeOf(error) === "ERR_MODULE_NOT_FOUND"
         && Predicate.hasProperty(error, "url") && error.url === module.url
       return missing ? exit("ModuleMissing", "does not exist") : failed(error)
-    }
-  }).pipe(
+    }),
     Effect.flatMap((exports) =>
       appOf(exports, listens).pipe(
         Effect.mapError((what) => exit("NotAnApp", what)),
