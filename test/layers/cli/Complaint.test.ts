@@ -152,12 +152,10 @@ describe("a command that was called wrongly ends with 2, says why, and prints no
     }))
 
   it.live("a value in the environment", () =>
-    Effect.gen(function*() {
-      yield* Cli.fails(["serve"], {
-        code: 2,
-        says: "SLUICE_PLACEMENT: got \"transfr\"; it must be \"shared\" or \"transfer\"; did you mean \"transfer\"?"
-      }, { env: { SLUICE_PLACEMENT: "transfr" } })
-    }))
+    Cli.fails(["serve"], {
+      code: 2,
+      says: "SLUICE_PLACEMENT: got \"transfr\"; it must be \"shared\" or \"transfer\"; did you mean \"transfer\"?"
+    }, { env: { SLUICE_PLACEMENT: "transfr" } }))
 })
 
 describe("a command that can't do what it was asked to ends with 1, and says why", () => {

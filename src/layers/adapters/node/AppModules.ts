@@ -87,17 +87,21 @@ export const load = (
   const failed = (error: unknown): WorkerExit =>
     WorkerExit.of("ModuleFailed", `app module ${shown(module.url)} failed to load`, Thrown.of(error))
   return Effect.tryPromise({
-    try: (): Promise<Readonly<Record<string, unknown>>> =>
-      isMain && canBeMain(module.url) ? runMain(module.url) : import(module.url),
-    catch: (error) => error
-  }).pipe(
-    Effect.tapError((error) => SyntaxPlace.find(error, module.url)),
-    Effect.mapError((error) => {
+    try: async (): Promise<Readonly<Record<string, unknown>>> => {
+      try {
+        return await (isMain && canBeMain(module.url) ? runMain(module.url) : import(module.url))
+      } catch (error) {
+        await SyntaxPlace.find(error, module.url)
+        throw error
+      }
+    },
+    catch: (error) => {
       // the error names the module that was not found, which may be one that this one imports
       const missing = SystemError.codeOf(error) === "ERR_MODULE_NOT_FOUND"
         && Predicate.hasProperty(error, "url") && error.url === module.url
       return missing ? exit("ModuleMissing", "does not exist") : failed(error)
-    }),
+    }
+  }).pipe(
     Effect.flatMap((exports) =>
       appOf(exports, listens).pipe(
         Effect.mapError((what) => exit("NotAnApp", what)),
