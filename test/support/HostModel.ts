@@ -332,6 +332,9 @@ const ANY = "tcp://0.0.0.0:"
 
 export const portOf = (endpoint: string): number => Number(endpoint.slice(endpoint.lastIndexOf(":") + 1))
 
+/** Whether the system chooses the port. */
+const isEphemeral = (endpoint: string): boolean => endpoint.endsWith(":0")
+
 export const isLocal = (endpoint: string): boolean => endpoint.startsWith("local:")
 
 const count = <A>(items: Iterable<A>, holds: (item: A) => boolean): number => {
@@ -388,11 +391,15 @@ export class Model {
     return this.#byHandle.get(handle)
   }
 
-  listenerOf(app: App, requested: string): Listener | undefined {
-    for (const listener of this.listeners) {
-      if (listener.open && listener.app === app && listener.requested === requested) return listener
-    }
-    return undefined
+  /**
+   * The listener that a worker which asks for the endpoint shares, or has already. With port 0 each time is another
+   * one: the workers share the first ones, the second ones, and so on.
+   */
+  listenerOf({ app, number }: Worker, requested: string): Listener | undefined {
+    return this.#bySlot().find((listener) =>
+      listener.open && listener.app === app && listener.requested === requested
+      && !(isEphemeral(requested) && listener.members.get(number) === true)
+    )
   }
 
   /** Connections of an application, offered or claimed, as its limit counts them. */
@@ -558,7 +565,7 @@ export class Model {
     const { app } = worker
     const { namespace, scope } = app.spec
     if (isLocal(endpoint) && !scope.local) return "OutOfScope"
-    const own = this.listenerOf(app, endpoint)
+    const own = this.listenerOf(worker, endpoint)
     if (own !== undefined) return own.members.get(worker.number) === true ? "AlreadyListening" : undefined
     const port = isLocal(endpoint) ? -1 : portOf(endpoint)
     for (const { app: { spec }, open, requested } of this.#bySlot()) {
@@ -579,7 +586,7 @@ export class Model {
   }
 
   listen(worker: Worker, requested: string, endpoint = requested): Listener {
-    let listener = this.listenerOf(worker.app, requested)
+    let listener = this.listenerOf(worker, requested)
     if (listener === undefined) this.listeners.add(listener = new Listener(worker.app, requested, endpoint))
     listener.members.set(worker.number, true)
     return listener
@@ -957,9 +964,12 @@ export class Model {
         worker.congested = (one?.postponed.now ?? 0) > 0
         if (one !== undefined) worker.handle ??= once("worker", one.handle)
       }
+      const known = new Set([...this.listeners].map(({ handle }) => handle))
       for (const listener of this.listeners) {
         if (!listener.open || listener.handle !== undefined || listener.app !== app) continue
-        const one = row.listeners.find(({ requested }) => requested === listener.requested)
+        const one = row.listeners.find(({ handle, requested }) =>
+          requested === listener.requested && !known.has(handle)
+        )
         if (one === undefined) continue
         listener.handle = once("listener", one.handle)
         listener.endpoint = one.endpoint
@@ -1331,20 +1341,19 @@ export class Model {
   // ---- listeners
 
   #compareListeners({ report, sessions }: Observed, out: Array<string>): void {
-    const rows = new Map(
-      report.apps.flatMap(({ listeners }) => listeners).map((row) => [`${row.app} ${row.requested}`, row])
-    )
+    const rows = new Map(report.apps.flatMap(({ listeners }) => listeners).map((row) => [row.handle, row]))
     for (const listener of this.listeners) {
       if (!listener.open) continue
       const what = `listener ${listener.requested} of ${listener.app.spec.name}`
-      const row = rows.get(`${listener.app.spec.name} ${listener.requested}`)
-      rows.delete(`${listener.app.spec.name} ${listener.requested}`)
+      const row = rows.get(listener.handle ?? "")
       if (row === undefined) {
         out.push(`${what} is not there`)
         continue
       }
-      if (listener.handle !== row.handle || listener.endpoint !== row.endpoint) {
-        out.push(`${what} is ${row.handle} at ${row.endpoint}, and was ${listener.handle} at ${listener.endpoint}`)
+      rows.delete(row.handle)
+      const theirsAt = `${row.requested} of ${row.app} at ${row.endpoint}`
+      if (theirsAt !== `${listener.requested} of ${listener.app.spec.name} at ${listener.endpoint}`) {
+        out.push(`${what} at ${listener.endpoint} is ${theirsAt}`)
       }
       const seats = (some: Iterable<number>): string => [...some].sort((a, b) => a - b).join()
       if (seats(row.workers) !== seats(listener.members.keys())) {

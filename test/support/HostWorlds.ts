@@ -5,7 +5,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import * as Host from "../../src/layers/Host.ts"
 import * as SessionLayerHost from "../../src/layers/host/SessionLayerHost.ts"
@@ -183,6 +183,29 @@ const memorySpecs: ReadonlyArray<AppSpec> = [
   }
 ]
 
+/** Milliseconds that pass at once while a host closes, and how often they may. */
+const CLOSING = { millis: 500, times: 200 }
+
+/**
+ * Runs a test in a scope in which its host may be. When the scope closes, time passes: a test that fails leaves workers
+ * that look at nothing, and the host waits for each of them until its time is over.
+ */
+export const scoped = <A, E>(test: Effect.Effect<A, E, Scope.Scope>): Effect.Effect<A, E> =>
+  Effect.flatMap(Scope.make(), (scope) =>
+    test.pipe(
+      Scope.provide(scope),
+      Effect.onExit((exit) =>
+        Effect.gen(function*() {
+          const closing = yield* Effect.forkDetach(Scope.close(scope, exit))
+          for (let times = 0; closing.pollUnsafe() === undefined; times++) {
+            if (times === CLOSING.times) return yield* Effect.die(new Error("the host does not close"))
+            yield* TestClock.adjust(CLOSING.millis)
+            yield* settled
+          }
+        })
+      )
+    ))
+
 /** Scripted workers on a network in memory. */
 export const memory: Effect.Effect<World, never, Scope.Scope> = Effect.gen(function*() {
   const network = new TransportMemory.Network()
@@ -215,15 +238,6 @@ export const memory: Effect.Effect<World, never, Scope.Scope> = Effect.gen(funct
       Layer.provide(WorkerStack.layerInProcess({ appWorker })),
       Layer.provide(TransportMemory.layer(network)),
       Layer.provideMerge(Host.layerSettings)
-    )
-  )
-  // a test that fails leaves workers that look at nothing, and what waits for the clock
-  yield* Effect.addFinalizer(() =>
-    Effect.andThen(
-      Effect.sync(() => {
-        for (const script of scripts.values()) script.release()
-      }),
-      Effect.forkDetach(Effect.repeat(Effect.andThen(TestClock.adjust(500), settled), { times: 20 }))
     )
   )
   yield* Effect.orDie(Context.get(services, Namespaces).add({ name: "other" }))

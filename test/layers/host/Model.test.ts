@@ -14,14 +14,14 @@ import * as Random from "../../support/random.ts"
 const STEPS = Number(process.env["SLUICE_TEST_STEPS"] ?? 600)
 
 const run = (seed: number, steps: number) =>
-  Effect.gen(function*() {
+  Worlds.scoped(Effect.gen(function*() {
     const world = yield* Worlds.memory
     const driver = new Driver.Driver(world, Random.make(seed), seed)
     const weights = Driver.usual(driver)
     yield* driver.run(steps, () => weights)
     const kinds = Object.keys({ ...weights.light, ...weights.heavy })
     return { digest: driver.digest(), left: kinds.filter((kind) => driver.tally.steps[kind] === undefined) }
-  }).pipe(Effect.scoped, Effect.provide(TestClock.layer()))
+  })).pipe(Effect.provide(TestClock.layer()))
 
 describe("the application model", () => {
   for (const seed of [1, 2, 3, 4]) {
