@@ -53,6 +53,8 @@ export class AdmissionModel {
   readonly seats = new Map<number, ModelWorker | undefined>()
   /** In the order in which they are served. */
   waiting: Array<Waiting> = []
+  /** Until when those that have ever waited may: their time runs from the first moment on. */
+  readonly #heldUntil = new Map<string, number>()
   offers: Array<Offer> = []
   stale: Array<{ readonly name: string; readonly worker: ModelWorker; readonly late: boolean }> = []
   claimed: Array<{ readonly name: string; readonly worker: ModelWorker }> = []
@@ -143,9 +145,12 @@ export class AdmissionModel {
   #hold(caller: Caller, where: "front" | "back"): void {
     const grows = this.#limit() === undefined && this.#takers().some(({ memory }) => memory === "growing")
     if (this.#options.policy === "refuse" && !grows) return this.#refuse(caller, this.#whyNobody())
-    if (this.waiting.length >= this.#options.holdMax) return this.#refuse(caller, "hold-full")
     const { key, name } = caller
-    const entry = { name, key, until: this.now + this.#options.holdTime, turn: this.#turns++ }
+    const until = this.#heldUntil.get(name) ?? this.now + this.#options.holdTime
+    if (until <= this.now) return this.#refuse(caller, "hold-time")
+    if (this.waiting.length >= this.#options.holdMax) return this.#refuse(caller, "hold-full")
+    this.#heldUntil.set(name, until)
+    const entry = { name, key, until, turn: this.#turns++ }
     this.waiting = where === "front" ? [entry, ...this.waiting] : [...this.waiting, entry]
     this.#log.push(`${name} held`)
   }

@@ -305,12 +305,15 @@ export class Admission<C, M extends Member, S> {
     ticket.state = "held"
     if (ticket.waits) return
     if (this.#options.policy === "refuse" && !this.#isGrowing) return this.#refuse(ticket, this.#whyNobody)
+    // not from anew: workers that let their offers run out would hold it for ever
+    if (ticket.heldUntil <= now) return this.#refuse(ticket, "hold-time")
     if (this.arrivals.held >= this.#options.holdMax) return this.#refuse(ticket, "hold-full")
+    if (ticket.heldUntil === Infinity) ticket.heldUntil = now + this.#options.holdTime
     ticket.waits = true
     this.arrivals.held++
     if (ticket.returned) this.#line.pushFront(ticket)
     else this.#line.pushBack(ticket)
-    this.#holds.add(ticket, now + this.#options.holdTime)
+    this.#holds.add(ticket, ticket.heldUntil)
   }
 
   /** Whether memory is on its way to a worker that would take the connection: worth waiting for under any policy. */
@@ -355,8 +358,9 @@ export class Admission<C, M extends Member, S> {
   }
 
   /** The connection of an offer that was taken back gets another turn. */
-  #again({ connection, isKnown, key }: Ticket<C, M, S>, now: number): Ticket<C, M, S> {
+  #again({ connection, heldUntil, isKnown, key }: Ticket<C, M, S>, now: number): Ticket<C, M, S> {
     const ticket = new Ticket<C, M, S>(connection, isKnown, key, true)
+    ticket.heldUntil = heldUntil
     if (this.#stopped === undefined) this.#place(ticket, now)
     else this.#refuse(ticket, this.#stopped)
     return ticket

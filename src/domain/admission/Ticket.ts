@@ -39,6 +39,11 @@ export class Ticket<C, M, S> extends Timed<Ticket<C, M, S>> implements Waiting<T
   /** Whether the connection needs no key, or its key has been asked for; and the key's hash. */
   isKnown: boolean
   key: number | undefined
+  /**
+   * When the connection has been held for as long as it may be: the time runs from when it was first held, over all its
+   * tickets. Milliseconds of `MonotonicTime`; `Infinity` while it never was held.
+   */
+  heldUntil = Infinity
   /** Whether the ticket stands in line. */
   waits = false
   ahead: Ticket<C, M, S> | undefined = undefined

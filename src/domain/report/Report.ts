@@ -95,7 +95,10 @@ export const WorkerReport = Schema.Struct({
   client: Schema.String,
   kind: Schema.Literals(["thread", "in-process"]),
   state: Schema.Literals(workerStates),
-  /** Whether it has fallen behind: messages are postponed, or it let an offer run out and has not passed it yet. */
+  /**
+   * Whether it has fallen behind: messages are postponed, its queue has not had room since the last of them was, or it
+   * let an offer run out and has not passed it yet.
+   */
   congested: Schema.Boolean,
   sessions: Count,
   restarts: Count,

@@ -4,7 +4,8 @@
  * **How a message goes** While the worker is not congested, into the worker's queue at once. Otherwise, or when it does
  * not fit, to the end of the postponed messages; the worker is then congested until the last of them is delivered. A
  * fiber delivers them, at most one batch at a time, from the head up to the first that does not fit. Then it sleeps
- * until the worker has made room or the retry interval has passed, whichever is first.
+ * until the worker has made room or the retry interval has passed, whichever is first. If what did not fit is wanted no
+ * longer, and is released, the worker stays congested until it has made room all the same.
  *
  * **Why nothing is lost** A head that did not fit stays with the postponed messages, not in the fiber: if the fiber
  * dies, it is started again and goes on with that head. The fiber asks for room, then tries once more before it sleeps;
@@ -67,6 +68,8 @@ class CongestionQueue implements CongestionShape {
   readonly #roomMade = Latch.makeUnsafe(false)
   readonly #words = new Int32Array(Mq.CONTROL_WORDS)
   #closed = false
+  /** Of which kind the message is that was tried last and did not fit. */
+  #lacking: Postponed["_tag"] | undefined
   /** A segment could not be handed over. Messages behind it may be about the segment: they wait for `close`. */
   #cut = false
   #wantsRoom = false
@@ -138,6 +141,7 @@ class CongestionQueue implements CongestionShape {
       return this.#release(cleanUpOf(entry), "unresponsive")
     }
     this.ledger.postponed++
+    if (!this.#flag.raised) this.#lacking = entry._tag
     this.#postponed.add(entry)
     // last, since whatever hears of it may send at once, and that message goes behind this one
     this.#flag.raise()
@@ -187,7 +191,7 @@ class CongestionQueue implements CongestionShape {
     for (let dealtWith = 0; dealtWith < this.#options.batch; dealtWith++) {
       if (this.#cut) return "given-up"
       const entry = this.#postponed.head()
-      if (entry === undefined) return "empty"
+      if (entry === undefined) return this.#emptied()
       if (entry.live !== undefined && !entry.live()) {
         const isSegment = entry._tag === "Control" && entry.attachment?._tag === "Segment"
         this.#releaseHead(entry, isSegment ? "segment-gone" : "session-gone")
@@ -195,6 +199,7 @@ class CongestionQueue implements CongestionShape {
       }
       const result = this.#enqueue(entry)
       if (result === Mq.Enqueued) {
+        this.#lacking = undefined
         this.#dropHead(entry)
         this.ledger.delivered++
       } else if (result === Mq.Closed || result === Mq.Corrupt) {
@@ -206,10 +211,17 @@ class CongestionQueue implements CongestionShape {
         this.#releaseHead(entry, result)
       } else {
         if (result === "handed-over" && entry._tag === "Control") entry.attachment = undefined
+        this.#lacking = entry._tag
         return "full"
       }
     }
-    return this.#cut ? "given-up" : this.#postponed.count === 0 ? "empty" : "more"
+    if (this.#cut) return "given-up"
+    return this.#postponed.count === 0 ? this.#emptied() : "more"
+  }
+
+  /** Nothing is postponed any longer. A message that was released has left the queue as full as it was. */
+  #emptied(): BatchEnd {
+    return this.#lacking === undefined || this.#queue.fits(this.#lacking) ? "empty" : "full"
   }
 
   #enqueue(entry: Postponed): ControlResult {

@@ -37,16 +37,17 @@ export class QueueEntrance {
   control(words: Int32Array, length: number, attachment: Attachment | undefined): ControlResult {
     if (attachment === undefined) return this.#writer.control(words, length)
     // once, and only together with its message: otherwise the worker would keep a segment that it is told nothing of
-    if (!this.#controlFits()) return Mq.Full
+    if (!this.fits("Control")) return Mq.Full
     if (!this.#handOver.give(attachment)) return "hand-over-failed"
     const result = this.#writer.control(words, length)
     return result === Mq.Full || result === Mq.Locked ? "handed-over" : result
   }
 
-  /** Whether a control message fits. Where nobody else writes to the queue, it still fits at the next step. */
-  #controlFits(): boolean {
-    const { controlDepth, depth, geometry } = this.#queue
-    return depth >>> 0 < geometry.indexQueue && controlDepth >>> 0 < geometry.controlRing
+  /** Whether such a message fits. Where nobody else writes to the queue, it still fits at the next step. */
+  fits(kind: "Control" | "Io"): boolean {
+    const { controlDepth, depth, geometry, ioDepth } = this.#queue
+    if (depth >= geometry.indexQueue) return false
+    return kind === "Io" ? ioDepth < geometry.ioRing : controlDepth < geometry.controlRing
   }
 
   /** Asks the worker for room. Try once more afterwards: room that was made before is not signalled. */

@@ -310,6 +310,24 @@ const rules: ReadonlyArray<Rule> = [
     ]]
   },
   {
+    rule: "M6 M15 a connection that is held again and again is held for holdTime in all",
+    options: { holdTime: 12 },
+    workers: [0],
+    steps: [
+      ["congest 0", ""],
+      ["arrive a", "a held"],
+      ["time 2", ""],
+      ["ease 0", "a>0"],
+      ["time 5", "a revoked a held"],
+      ["past a", "a>0"],
+      ["time 4", ""],
+      ["leave 0", "a held"],
+      ["join 0", "a>0"],
+      ["time 1", ""],
+      ["leave 0", "a refused hold-time"]
+    ]
+  },
+  {
     rule: "M15 by policy refuse, a connection that comes back is refused when no worker takes it",
     options: { policy: "refuse" },
     workers: [0],

@@ -1279,6 +1279,36 @@ describe("offers", () => {
   )
 
   scenario(
+    "M15 M6 a blocked worker whose queue is full is offered nothing more, and nothing is held beyond its time",
+    (stage) =>
+      Effect.gen(function*() {
+        const queue = { indexQueue: 4, ioRing: 4, controlRing: 4 }
+        yield* stage.attach(new Actor(), { queue, admission: { holdTime: 100 } })
+        const peers = yield* dialMany(stage, 4)
+        stage.script().block()
+        for (const peer of peers) peer.send(Buffer.from("a"))
+        yield* settled
+        const late = yield* stage.dial()
+        assert.strictEqual((yield* stage.worker()).postponed.now, 1)
+        // the offer is taken back, and the message that waits for room goes with it
+        for (let millis = 0; millis < 104; millis++) {
+          yield* TestClock.adjust(1)
+          yield* settled
+          assert.isFalse(late.closed)
+        }
+        const { congested, offers, postponed } = yield* stage.worker()
+        assert.deepStrictEqual([offers.offered, postponed.now, congested], [5, 0, true])
+        yield* TestClock.adjust(1)
+        yield* until("its end", () => late.closed)
+        assert.strictEqual((yield* stage.listener).arrivals.refused["hold-time"], 1)
+        stage.script().release()
+        yield* settled
+        assert.isFalse((yield* stage.worker()).congested)
+        assert.strictEqual((yield* dialMany(stage, 1)).length, 1)
+      })
+  )
+
+  scenario(
     "M15 with one worker the connection is held until the worker has caught up",
     (stage) =>
       Effect.gen(function*() {
