@@ -121,7 +121,7 @@ export class Driver {
 
   #say(what: string): void {
     this.#digest.update(`${this.#step} ${this.model.now} ${what}\n`)
-    this.#log.push(`${this.#step} ${what}`)
+    this.#log.push(`${this.#step}, at ${this.model.now} ms: ${what}`)
     if (this.#log.length > SHOWN) this.#log.shift()
   }
 
@@ -209,6 +209,7 @@ export class Driver {
       yield* world.settled
       this.#hear()
       for (const worker of Array.from(model.workers())) if (model.isFinished(worker)) model.stop(worker)
+      model.settleStarts()
       const observed = yield* this.observe
       problems = this.#problems(observed)
       if (problems.length === 0) {
@@ -438,6 +439,14 @@ export class Driver {
     if (worker.stopping) this.model.stop(worker)
   }
 
+  readonly refuse: Op = Effect.sync(() => {
+    const worker = this.#pick(this.model.workers(), ({ life, live }) => live && life !== undefined)
+    if (worker === undefined) return undefined
+    const offers = 1 + this.#random(2)
+    worker.life!.tell({ do: "refuse", offers })
+    return `${worker.name} refuses ${offers}`
+  })
+
   readonly listen: Op = Effect.gen({ self: this }, function*() {
     const worker = this.#pick(
       this.model.workers(),
@@ -524,7 +533,7 @@ export class Driver {
       const row = observed.sessions.some(({ local, remote, state }) =>
         state === "ACCEPTING" && local === arrival.local && remote === arrival.remote
       )
-      const placed = arrival.status === "claimed" || row
+      const placed = arrival.status === "claimed" || arrival.status === "refused" || row
       if (fate === "placed") return placed ? undefined : what
       if (placed) return `${what}, and was placed`
       if (fate === "held") return far?.closed === true ? `${what}, and is gone` : undefined
@@ -888,6 +897,7 @@ export const usual = (driver: Driver): { readonly light: Weights; readonly heavy
     end: [10, driver.endSide],
     block: [3, driver.block],
     release: [2, driver.release],
+    refuse: [2, driver.refuse],
     cancel: [3, driver.cancel]
   },
   heavy: {

@@ -11,7 +11,7 @@
 import type * as Report from "../../src/domain/report/Report.ts"
 import * as Handle from "../../src/domain/state/Handle.ts"
 import type * as Ledger from "../../src/domain/state/Ledger.ts"
-import type { Command, Given, Word } from "./Puppet.ts"
+import { type Command, type Given, SENTENCE, type Word } from "./Puppet.ts"
 
 /** What is attached: the options that the model knows of. Times are milliseconds. */
 export interface AppSpec {
@@ -182,9 +182,11 @@ export class Arrival {
   readonly far: Far | undefined
   readonly connect: Connect | undefined
   /** `dead`: it broke before a worker had it, and the host may not know. */
-  status: "new" | "offered" | "held" | "dead" | "claimed" | "gone" = "new"
+  status: "new" | "offered" | "held" | "dead" | "claimed" | "refused" | "gone" = "new"
   worker: Worker | undefined
   until = Infinity
+  /** The start of a worker whose application has refused it. */
+  refuser: Life | undefined
 
   constructor(listener: Listener, from: Far | Connect) {
     this.listener = listener
@@ -195,7 +197,7 @@ export class Arrival {
   }
 
   get pending(): boolean {
-    return this.status !== "claimed" && this.status !== "gone"
+    return this.status !== "claimed" && this.status !== "refused" && this.status !== "gone"
   }
 }
 
@@ -358,8 +360,8 @@ export class Model {
   deniedSource = false
   /** Far ends of the host's connects that no connection is known of. */
   readonly strays = new Set<Far>()
-  /** Connections that have arrived at listeners, and those that workers have claimed, in total. */
-  readonly total = { arrived: 0, claimed: 0 }
+  /** Connections that have arrived at listeners, and those that workers have claimed or refused, in total. */
+  readonly total = { arrived: 0, claimed: 0, refused: 0 }
   /** What can't be, whatever the host says. */
   readonly violations: Array<string> = []
   now = 0
@@ -371,6 +373,13 @@ export class Model {
   readonly #owners = new Map<number, { readonly worker: Worker; endedAt: number | undefined }>()
   readonly #handles = new Set<string>()
   readonly #commits: Array<() => void> = []
+  /** What starts of workers have said of where they listen: there, or why not. */
+  readonly #starts: Array<{
+    readonly life: Life
+    readonly endpoint: string
+    readonly local: string | undefined
+    readonly reason: string | undefined
+  }> = []
   #highest = { sessions: 0, cut: new Map<number, number>() }
 
   constructor(exact: boolean) {
@@ -560,23 +569,23 @@ export class Model {
     if (listener.members.size === 0) this.close(listener)
   }
 
-  /** Why the worker may not listen there; `undefined` when it may. */
-  whyNoListen(worker: Worker, endpoint: string): string | undefined {
+  /** Why the worker may not listen there; `undefined` when it may. `isThere`: the listeners that can be in its way. */
+  whyNoListen(worker: Worker, endpoint: string, isThere = ({ open }: Listener): boolean => open): string | undefined {
     const { app } = worker
     const { namespace, scope } = app.spec
     if (isLocal(endpoint) && !scope.local) return "OutOfScope"
     const own = this.listenerOf(worker, endpoint)
     if (own !== undefined) return own.members.get(worker.number) === true ? "AlreadyListening" : undefined
     const port = isLocal(endpoint) ? -1 : portOf(endpoint)
-    for (const { app: { spec }, open, requested } of this.#bySlot()) {
-      if (!open || requested !== endpoint || port === 0) continue
+    const there = this.#bySlot().filter(isThere)
+    for (const { app: { spec }, requested } of there) {
+      if (requested !== endpoint || port === 0) continue
       if (port > 0 && spec.scope.global && scope.global) return "AlreadyListening"
       if (spec.scope.local && scope.local && spec.namespace === namespace) return "AddressInUse"
     }
     const global = scope.global && !isLocal(endpoint)
     if (port === 0) return global ? undefined : "AddressNotAvailable"
-    for (const { app: { spec }, endpoint: theirs, open, requested } of this.listeners) {
-      if (!open) continue
+    for (const { app: { spec }, endpoint: theirs, requested } of there) {
       const table = scope.local && spec.scope.local && spec.namespace === namespace
       if (table && (theirs === endpoint || requested === endpoint)) return "AddressInUse"
       if (!global || !spec.scope.global || isLocal(theirs) || portOf(theirs) !== port) continue
@@ -590,6 +599,30 @@ export class Model {
     if (listener === undefined) this.listeners.add(listener = new Listener(worker.app, requested, endpoint))
     listener.members.set(worker.number, true)
     return listener
+  }
+
+  /**
+   * Takes over where the starts of workers that there have been could listen. When several workers start at one moment,
+   * one of them may come before or after another one has left what its last start had listened on.
+   */
+  settleStarts(): void {
+    for (const start of this.#starts.splice(0)) {
+      const { endpoint, life, local, reason } = start
+      const worker = this.#owners.get(life.id)?.worker
+      if (worker?.nextLife === life) this.#starts.push(start)
+      if (worker?.life !== life) continue
+      const listener = [...this.listeners].find(({ app, members, open, requested }) =>
+        open && app === worker.app && requested === endpoint && members.get(worker.number) === true
+      )
+      if ((listener !== undefined) === (reason === undefined)) continue
+      if (listener !== undefined) this.leave(listener, worker.number)
+      const why = this.whyNoListen(worker, endpoint, listener === undefined ? undefined : () => true)
+      if (why !== reason) {
+        this.violations.push(
+          `${worker.name} starts to listen on ${endpoint}: ${reason ?? "yes"}, and it must be: ${why ?? "yes"}`
+        )
+      } else if (local !== undefined) this.listen(worker, endpoint, local)
+    }
   }
 
   // ---- routes
@@ -753,9 +786,14 @@ export class Model {
     switch (word.say) {
       case "accepted":
         return this.#accepted(life, word)
+      case "refused":
+        return this.#refused(life, word)
       case "connected":
         return this.#connected(life, word)
+      case "bound":
+        return this.#started(life, word.id, word.local, undefined)
       case "failed": {
+        if (word.id < 0) return this.#started(life, word.id, undefined, word.reason)
         const connect = this.connects.get(word.id)
         if (connect !== undefined) connect.outcome = `${word.reason} ${word.detail}`
         return
@@ -785,6 +823,11 @@ export class Model {
     }
   }
 
+  #started(life: Life, id: number, local: string | undefined, reason: string | undefined): void {
+    const endpoint = this.apps.get(life.app)?.spec.listen[-1 - id]
+    if (endpoint !== undefined) this.#starts.push({ life, endpoint, local, reason })
+  }
+
   #with(life: Life, handle: string, change: (side: Side) => void): void {
     const side = this.#byHandle.get(handle)
     if (side === undefined || side.life !== life) {
@@ -812,26 +855,42 @@ export class Model {
     return side
   }
 
-  #accepted(life: Life, given: Given): void {
+  /** A worker has come to the offer of a connection. */
+  #came(life: Life, { local, remote }: { readonly local: string; readonly remote: string }) {
     let arrival: Arrival | undefined
     for (const one of this.arrivals) {
-      if (one.status !== "claimed" && one.remote === given.remote && one.local === given.local) arrival = one
+      if ((one.pending || one.status === "gone") && one.remote === remote && one.local === local) arrival = one
     }
     const owner = this.#owners.get(life.id)
     if (arrival === undefined || owner === undefined) {
-      this.violations.push(
-        `${life.app}/${life.worker} was given ${given.session} from ${given.remote}, which is not there`
-      )
-      return
+      this.violations.push(`${life.app}/${life.worker} was offered a session from ${remote}, which is not there`)
+      return undefined
     }
-    const { connect, far, listener } = arrival
     const { worker } = owner
-    if (arrival.status === "gone") this.violations.push(`${given.session} was given away after it had gone`)
+    if (arrival.status === "gone") {
+      this.violations.push(`the session from ${remote} was offered to ${worker.name} after it had gone`)
+    }
     // it was on offer to another one, who has not come past that
     if (arrival.status === "offered" && arrival.worker !== worker && arrival.worker?.blocked === true) {
-      arrival.worker.stale[connect === undefined ? "tcp" : "cut"]++
+      arrival.worker.stale[arrival.connect === undefined ? "tcp" : "cut"]++
       if (arrival.until <= this.now) arrival.worker.late++
     }
+    return { arrival, worker }
+  }
+
+  #refused(life: Life, offer: { readonly local: string; readonly remote: string }): void {
+    const came = this.#came(life, offer)
+    if (came === undefined) return
+    came.arrival.status = "refused"
+    came.arrival.refuser = life
+    this.total.refused++
+  }
+
+  #accepted(life: Life, given: Given): void {
+    const came = this.#came(life, given)
+    if (came === undefined) return
+    const { arrival, worker } = came
+    const { connect, far, listener } = arrival
     arrival.status = "claimed"
     listener.claimed++
     this.total.claimed++
@@ -961,7 +1020,7 @@ export class Model {
       for (const worker of app?.workers.values() ?? []) {
         const one = row.workers.find(({ mapIndex }) => mapIndex === worker.number)
         worker.load = one?.sessions ?? 0
-        worker.congested = (one?.postponed.now ?? 0) > 0
+        worker.congested = one !== undefined && (one.postponed.now > 0 || (one.congested && one.behind.offers === 0))
         if (one !== undefined) worker.handle ??= once("worker", one.handle)
       }
       const known = new Set([...this.listeners].map(({ handle }) => handle))
@@ -991,6 +1050,7 @@ export class Model {
     const waiting: Array<readonly [Arrival, string]> = []
 
     for (const arrival of this.arrivals) {
+      if (arrival.status === "refused") this.#checkRefused(arrival, out)
       if (!arrival.pending) continue
       const { connect, far, listener, local, remote, status, worker: before } = arrival
       const what = `the connection from ${remote} to ${local}`
@@ -1100,6 +1160,16 @@ export class Model {
     if (this.#limit(listener) !== undefined) return
     const free = this.#takers(listener)
     if (free.length > 0) out.push(`${what} waits while ${free.map(({ name }) => name).join()} may have it`)
+  }
+
+  /** The application has refused it: the other side knows (W16). */
+  #checkRefused({ connect, far, local, remote }: Arrival, out: Array<string>): void {
+    if (far?.closed === false) out.push(`the connection from ${remote} to ${local} was refused, and is there still`)
+    const outcome = connect?.outcome
+    if (outcome === undefined || connect!.cancelled || connect!.until <= this.now) return
+    if (outcome !== `Refused app-refused: ${SENTENCE}`) {
+      out.push(`connect ${connect!.id} of ${connect!.worker.name} was refused, and is told: ${outcome}`)
+    }
   }
 
   /** It is neither with a worker nor waiting: whether there was a reason. */
@@ -1302,13 +1372,35 @@ export class Model {
       0
     )
     if (report.sessions !== total) out.push(`${report.sessions} sessions in total, and ${total} of workers`)
-    const { arrivals } = report.ledger
-    if (arrivals.arrived !== this.total.arrived || arrivals.claimed !== this.total.claimed) {
-      out.push(
-        `${arrivals.arrived} connections arrived and ${arrivals.claimed} were claimed, and it must be `
-          + `${this.total.arrived} and ${this.total.claimed}`
-      )
+    this.#compareTotal(report, out)
+  }
+
+  /**
+   * Of so many more claims than the model knows of, those that it knows as refusals: a worker that is gone has claimed
+   * them, and the host no longer reads that its application refuses them.
+   */
+  #unread(more: number, at?: Listener): number {
+    const some = count(
+      this.arrivals,
+      ({ listener, refuser, status }) =>
+        status === "refused" && (at === undefined || listener === at)
+        && this.#owners.get(refuser!.id)?.endedAt === this.epoch
+    )
+    return Math.min(Math.max(0, more), some)
+  }
+
+  #compareTotal({ ledger }: Report.HostReport, out: Array<string>): void {
+    const { arrived, claimed, refused } = ledger.arrivals
+    const theirs = `${arrived} connections arrived, ${claimed} were claimed, and ${refused["app-refused"]} refused`
+    const unread = this.#unread(claimed - this.total.claimed)
+    const total = {
+      arrived: this.total.arrived,
+      claimed: this.total.claimed + unread,
+      refused: this.total.refused - unread
     }
+    this.#later(() => void Object.assign(this.total, total))
+    const mine = `${total.arrived} connections arrived, ${total.claimed} were claimed, and ${total.refused} refused`
+    if (theirs !== mine) out.push(`${theirs}, and it must be: ${mine}`)
   }
 
   #compareWorker(worker: Worker, row: Report.WorkerReport, out: Array<string>): void {
@@ -1366,7 +1458,9 @@ export class Model {
       const unknown = arrivals.held - held
       const theirs =
         `${arrivals.arrived} arrived, ${arrivals.claimed} claimed, ${arrivals.redirected} redirected, ${arrivals.offered} offered, ${row.sessions} sessions`
-      const mine = `${listener.arrived} arrived, ${listener.claimed} claimed, ${listener.redirected} redirected, `
+      const claimed = listener.claimed + this.#unread(arrivals.claimed - listener.claimed, listener)
+      this.#later(() => void (listener.claimed = claimed))
+      const mine = `${listener.arrived} arrived, ${claimed} claimed, ${listener.redirected} redirected, `
         + `${at(this.#counts.offered)} offered, ${count(sessions, ({ listener }) => listener === row.handle)} sessions`
       if (theirs !== mine || unknown < 0 || unknown > dead) {
         out.push(

@@ -11,7 +11,7 @@ import * as FiberSet from "effect/FiberSet"
 import * as Scope from "effect/Scope"
 import * as Handle from "../../src/domain/state/Handle.ts"
 import type { ConnectFailed, ListenFailed, UnlistenFailed } from "../../src/services/Sessions.ts"
-import { type Session, type Sessions } from "../../src/services/Sessions.ts"
+import type { Session, SessionOffer, Sessions } from "../../src/services/Sessions.ts"
 import * as Pattern from "./pattern.ts"
 
 /** `base`: where in the pattern the bytes of a session begin, one way. */
@@ -23,7 +23,12 @@ export type Command =
   | { readonly do: "write"; readonly session: string; readonly bytes: number; readonly base: number }
   | { readonly do: "read"; readonly session: string; readonly bytes: number; readonly base: number }
   | { readonly do: "end" | "close" | "abort"; readonly session: string }
+  /** It refuses so many of the sessions that it is offered next. */
+  | { readonly do: "refuse"; readonly offers: number }
   | { readonly do: "block" | "die" }
+
+/** Why it refuses. */
+export const SENTENCE = "not today"
 
 /** A session as it is given to the application. */
 export interface Given {
@@ -40,6 +45,7 @@ export type Word =
   | { readonly say: "unlistened"; readonly id: number }
   | { readonly say: "failed"; readonly id: number; readonly reason: string; readonly detail: string }
   | { readonly say: "accepted" } & Given
+  | { readonly say: "refused"; readonly remote: string; readonly local: string }
   | { readonly say: "connected"; readonly id: number } & Given
   /** Bytes written, or read, in total. */
   | { readonly say: "wrote"; readonly session: string; readonly bytes: number }
@@ -61,6 +67,8 @@ export class Puppet {
   readonly #say: (word: Word) => void
   readonly #run: (effect: Effect.Effect<void>) => { readonly interruptUnsafe: () => void }
   readonly #connects = new Map<number, { readonly interruptUnsafe: () => void }>()
+  /** Offers that it will refuse. */
+  #refusing = 0
   /** Never closed: what it has got ends with the worker, or when it is told to end it. */
   readonly #scope = Scope.makeUnsafe()
 
@@ -76,6 +84,13 @@ export class Puppet {
 
   readonly #accept = (session: Session): void => {
     this.#say({ say: "accepted", ...this.#take(session) })
+  }
+
+  readonly #refuse = ({ local, remote }: SessionOffer): string | undefined => {
+    if (this.#refusing === 0) return undefined
+    this.#refusing--
+    this.#say({ say: "refused", remote, local })
+    return SENTENCE
   }
 
   #take(session: Session): Given {
@@ -98,7 +113,7 @@ export class Puppet {
   }
 
   listen(id: number, endpoint: string): Effect.Effect<void> {
-    return this.sessions.listen(endpoint, this.#accept).pipe(
+    return this.sessions.listen(endpoint, this.#accept, { refuse: this.#refuse }).pipe(
       Effect.map(({ handle, local }) => this.#say({ say: "bound", id, listener: handle, local })),
       Effect.catch(this.#failed(id)),
       Scope.provide(this.#scope)
@@ -137,6 +152,9 @@ export class Puppet {
         return this.#connect(command.id, command.endpoint, command.timeout)
       case "cancel":
         return this.#connects.get(command.id)?.interruptUnsafe()
+      case "refuse":
+        this.#refusing = command.offers
+        return
       case "block":
       case "die":
         return
