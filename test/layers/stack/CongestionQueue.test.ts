@@ -123,7 +123,8 @@ const toHost: ReadonlyArray<Message.Tag> = [
   "probed",
   "insecure",
   "refused",
-  "splice"
+  "splice",
+  "socketOption"
 ]
 
 const balanced = ({ congestion, ledger }: QueuePair.QueuePair): void => {
