@@ -22,6 +22,9 @@ class Handle extends SessionStream {
     this.heard.push(`written ${status}`)
     this.next?.()
   }
+  override finishShutdown(_request: StreamRequest, status: number): void {
+    this.heard.push(`ended ${status}`)
+  }
 }
 
 describe("a session as the handle of a socket", () => {
@@ -49,5 +52,14 @@ describe("a session as the handle of a socket", () => {
     for (let turns = 0; turns < 6; turns++) await turn()
     assert.include(handle.heard, "ECONNRESET")
     assert.notInclude(handle.heard, "written 0")
+  })
+
+  it("ends for the peer in the turn in which it says so, and not before: the peer may answer at once", async () => {
+    const { client, server } = SessionPair.make({})
+    const handle = new Handle(server)
+    client.handler = { ended: () => handle.heard.push("the peer knows") }
+    handle.onshutdown({})
+    for (let turns = 0; turns < 6; turns++) await turn()
+    assert.deepStrictEqual(handle.heard, ["ended 0", "the peer knows"])
   })
 })
