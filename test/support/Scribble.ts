@@ -321,6 +321,15 @@ export class Tallies {
         ...Object.values(tally).map((n: number, at) => String(Math.round(n)).padStart(columns[at]!.length))
       ].join("  ")
     )
-    return ["".padEnd(38) + "  " + columns.join("  "), ...rows].join("\n")
+    const all = [...this.all.values()]
+    const sum = (of: (tally: Tally) => number) => all.reduce((sum, tally) => sum + of(tally), 0)
+    const most = (of: (tally: Tally) => number) => Math.round(Math.max(...all.map(of)))
+    const total = `${this.written} values written; rounds that ended with all served: ${sum((tally) => tally.served)}, `
+      + `with a session broken: ${sum((tally) => tally.broken)}, with the worker given up: ${
+        sum((tally) => tally.givenUp)
+      }; `
+      + `slowest: given up after ${most((tally) => tally.longestGivenUp)} ms, `
+      + `served after ${most((tally) => tally.longestServed)} ms`
+    return ["".padEnd(38) + "  " + columns.join("  "), ...rows, total].join("\n")
   }
 }

@@ -28,7 +28,12 @@ const WITHIN_BUSY = 5000
 const given = process.env["SLUICE_TEST_VALUES"]
 const VALUES = given === undefined ? Long.steps({ short: 600, long: 5000 }) : Number(given)
 const THREAD_VALUES = given === undefined ? 16 : Number(given)
-const BURST = Long.steps({ short: 2, long: 64 })
+/**
+ * Over threads, a worker that is given up takes its time to come back. So values are written in bursts of up to so many,
+ * a power of two each, by several lanes with a worker each.
+ */
+const BURST = given === undefined ? 2 : 256
+const LANES = given === undefined ? 1 : 4
 
 /** Something that sends bytes and gets them back. */
 interface Echo {
@@ -102,6 +107,9 @@ const overSocket = (port: number): Echo => {
 /** Where it happens. */
 interface World {
   readonly host: SessionLayer["Service"]
+  /** The application whose worker it is. */
+  readonly app: string
+  readonly seed: number
   readonly memories: Memories
   readonly dial: () => Echo
   readonly connect: Effect.Effect<Echo, unknown, Scope.Scope>
@@ -109,18 +117,18 @@ interface World {
   /** Milliseconds between two looks at what has become of a value, and what lets them pass. */
   readonly step: number
   readonly pass: (millis: number) => Effect.Effect<void>
-  /** Values to write in all, and the most that are written at a time. */
+  readonly tallies: Tallies
+  /** Values to write in all, and the most that are written at a time, a power of two. */
   readonly values: number
   readonly burst: number
 }
 
 /** Writes values, and returns what went wrong. */
 const scribble = Effect.fnUntraced(
-  function*({ burst, connect, dial, host, memories, pass, step, values, within }: World) {
-    const random = Random.make(Number(process.env.SLUICE_TEST_SEED ?? 1))
-    const tallies = new Tallies()
+  function*({ app, burst, connect, dial, host, memories, pass, seed, step, tallies, values, within }: World) {
+    const random = Random.make(seed)
     const wrong: Array<string> = []
-    const worker = Effect.map(host.report, ({ apps }) => apps[0]!.workers[0]!)
+    const worker = Effect.map(host.report, ({ apps }) => apps.find(({ name }) => name === app)!.workers[0]!)
     const doubtful = new WeakSet<Echo>()
     let kept: Echo | undefined
     let cutThrough: Echo | undefined
@@ -135,8 +143,8 @@ const scribble = Effect.fnUntraced(
       if (isBefore) { for (const echo of [kept, cutThrough, fresh!]) if (random(2) === 0) echo.ask() }
       for (let turns = random(4); turns > 0; turns--) yield* random(2) === 0 ? turn : Effect.yieldNow
       const names: Array<string> = []
-      for (let left = 1 + random(burst); left > 0; left--) {
-        const word = memories.pick("app", 0, random)
+      for (let left = 2 ** random(1 + Math.log2(burst)); left > 0; left--) {
+        const word = memories.pick(app, 0, random)
         const value = valueFor(word, random)
         names.push(`${word.name}, word ${word.at}: ${word.words[word.at]} → ${value}`)
         word.words[word.at] = value
@@ -188,18 +196,25 @@ const scribble = Effect.fnUntraced(
         yield* turn
       }
     }
-    if (process.env.SLUICE_TEST_TABLE !== undefined) console.log(String(tallies))
     return wrong
   }
 )
 
 /** Connects from an application of its own, so that a session with it is cut-through. */
-const connecting = (host: SessionLayer["Service"]) => {
+const connecting = (host: SessionLayer["Service"], name: string, uri: string) => {
   const client = new Actor()
   return Effect.map(
-    host.attach(optionsOf({ name: "client", listen: [], scope: { local: true } }), client.module),
-    () => Effect.map(client.run().sessions.connect(service), overSession)
+    host.attach(optionsOf({ name, listen: [], scope: { local: true } }), client.module),
+    () => Effect.map(client.run().sessions.connect(uri), overSession)
   )
+}
+
+const SEED = Number(process.env.SLUICE_TEST_SEED ?? 1)
+
+/** Nothing went wrong; what became of the values is told, where somebody asks. */
+const assertRight = (wrong: ReadonlyArray<string>, tallies: Tallies): void => {
+  if (process.env.SLUICE_TEST_TABLE !== undefined) console.log(String(tallies))
+  assert.deepStrictEqual(wrong, [])
 }
 
 /** A worker that echoes, on the host's loop. */
@@ -263,18 +278,22 @@ describe("memory that is written over", () => {
     () =>
       Effect.gen(function*() {
         const { host, memories, network } = yield* inProcess
+        const tallies = new Tallies()
         const wrong = yield* scribble({
           host,
+          app: "app",
+          seed: SEED,
+          tallies,
           memories,
           dial: () => overPeer(network.dial(endpoint)),
-          connect: yield* connecting(host),
+          connect: yield* connecting(host, "client", service),
           step: 100,
           pass: (millis) => Effect.andThen(TestClock.adjust(millis), settled),
           values: VALUES,
           burst: 1,
           within: WITHIN
         })
-        assert.deepStrictEqual(wrong, [])
+        assertRight(wrong, tallies)
       }).pipe(Effect.scoped, quiet),
     3_600_000
   )
@@ -286,25 +305,37 @@ describe("memory that is written over", () => {
         const memories = new Memories()
         const services = yield* Layer.build(Layer.provide(Host.layerStack, WorkerStack.layer(memories.layers)))
         const host = Context.get(services, SessionLayer)
-        yield* host.attach(
-          { ...options, name: "app", workers: 1, listen: ["tcp://127.0.0.1:0", service] },
-          AppWorker.fromUrl(new URL("../../fixtures/echo.ts", import.meta.url))
+        const tallies = new Tallies()
+        const wrong = yield* Effect.forEach(
+          Array.from({ length: LANES }, (_, lane) => lane),
+          Effect.fnUntraced(function*(lane) {
+            const app = `app${lane}`
+            const uri = `${service}${lane}`
+            yield* host.attach(
+              { ...options, name: app, workers: 1, listen: ["tcp://127.0.0.1:0", uri] },
+              AppWorker.fromUrl(new URL("../../fixtures/echo.ts", import.meta.url))
+            )
+            const { listeners } = (yield* host.report).apps.find(({ name }) => name === app)!
+            const { endpoint } = listeners.find(({ endpoint }) => endpoint.startsWith("tcp"))!
+            const port = Number(endpoint.split(":").at(-1))
+            return yield* scribble({
+              host,
+              app,
+              seed: SEED * LANES + lane,
+              tallies,
+              memories,
+              dial: () => overSocket(port),
+              connect: yield* connecting(host, `client${lane}`, uri),
+              step: 5,
+              pass: (millis) => millis === 0 ? turn : Effect.sleep(millis),
+              values: THREAD_VALUES / LANES,
+              burst: BURST,
+              within: WITHIN_BUSY
+            })
+          }),
+          { concurrency: LANES }
         )
-        const { apps } = yield* host.report
-        const { endpoint: uri } = apps[0]!.listeners.find(({ endpoint }) => endpoint.startsWith("tcp"))!
-        const port = Number(uri.split(":").at(-1))
-        const wrong = yield* scribble({
-          host,
-          memories,
-          dial: () => overSocket(port),
-          connect: yield* connecting(host),
-          step: 5,
-          pass: (millis) => millis === 0 ? turn : Effect.sleep(millis),
-          values: THREAD_VALUES,
-          burst: BURST,
-          within: WITHIN_BUSY
-        })
-        assert.deepStrictEqual(wrong, [])
+        assertRight(wrong.flat(), tallies)
       }).pipe(Effect.scoped, quiet),
     3_600_000
   )
