@@ -22,7 +22,14 @@ const rooms: Readonly<Record<string, ReadonlyArray<string>>> = {
   "layers/worker": ["layers/transport"],
   "layers/adapters": ["layers/log", "layers/worker", "layers/transport"],
   "layers/stack": ["layers/log", "layers/adapters", "layers/worker", "layers/transport"],
-  "layers/host": ["layers/log", "layers/stack", "layers/adapters", "layers/worker", "layers/transport"],
+  "layers/host": [
+    "layers/system",
+    "layers/log",
+    "layers/stack",
+    "layers/adapters",
+    "layers/worker",
+    "layers/transport"
+  ],
   "layers/Host.ts": ["layers/host", "layers/stack", "layers/stores", "layers/transport"],
   "layers/PlainHost.ts": ["layers/Host.ts", "layers/log", "layers/control", "layers/adapters"],
   "layers/testing": ["layers/Host.ts", "layers/host", "layers/stack", "layers/adapters", "layers/transport"],

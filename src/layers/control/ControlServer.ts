@@ -28,7 +28,6 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as Layer from "effect/Layer"
-import * as Semaphore from "effect/Semaphore"
 import * as Http from "node:http"
 import { format as formatRule, type RuleHandle, type RuleInput } from "../../domain/admission/SessionRule.ts"
 import * as Notice from "../../domain/report/Notice.ts"
@@ -37,6 +36,7 @@ import { ControlApi, ControlError, sessionLimit } from "../../services/ControlAp
 import { type Application, NoSuchApp, NoSuchWorker, SessionLayer } from "../../services/SessionLayer.ts"
 import { SessionRules } from "../../services/SessionRules.ts"
 import * as NoticeLog from "../log/NoticeLog.ts"
+import { turns } from "../system/Turns.ts"
 import * as UnixSocketFile from "../system/UnixSocketFile.ts"
 import * as ControlPath from "./ControlPath.ts"
 
@@ -339,15 +339,9 @@ const deniedGroup = HttpApiBuilder.group(
   })
 )
 
-const turn: Effect.Effect<void> = Effect.callback((resume) => {
-  const immediate = setImmediate(() => resume(Effect.void))
-  return Effect.sync(() => clearImmediate(immediate))
-})
-
 /** A host that makes one report, or page of sessions, in a turn of its loop, however many ask. */
 const paced = Effect.map(SessionLayer, (host) => {
-  const one = Semaphore.makeUnsafe(1).withPermits(1)
-  const inTurn = <A>(report: Effect.Effect<A>): Effect.Effect<A> => one(Effect.andThen(turn, report))
+  const inTurn = <A>(report: Effect.Effect<A>): Effect.Effect<A> => Effect.andThen(turns.next, report)
   return SessionLayer.of({
     ...host,
     report: inTurn(host.report),

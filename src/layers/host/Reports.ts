@@ -10,12 +10,12 @@ import * as Ledger from "../../domain/state/Ledger.ts"
 import * as SessionState from "../../domain/state/SessionState.ts"
 import type { Certificates } from "../../services/Certificates.ts"
 import type { SessionLayer } from "../../services/SessionLayer.ts"
+import { turns } from "../system/Turns.ts"
 import { CutThrough } from "./CutThrough.ts"
 import type { CutThroughs } from "./CutThroughs.ts"
 import type { HostSession } from "./HostSession.ts"
 import type { HostListener } from "./Listener.ts"
 import type { AttachedApp, Tables } from "./Tables.ts"
-import { Turns } from "./Turns.ts"
 import type { LiveWorker } from "./Worker.ts"
 import { managersReport, ofWorker, queueReport, workerReport } from "./WorkerReports.ts"
 
@@ -102,8 +102,6 @@ export class Reports {
   readonly #certificates: Certificates["Service"]
   /** Milliseconds of `MonotonicTime`. */
   readonly #startedAt: number
-  /** Everybody who reads sessions shares them. */
-  readonly #turns = new Turns()
 
   constructor(tables: Tables, cutThroughs: CutThroughs, certificates: Certificates["Service"]) {
     this.#tables = tables
@@ -230,7 +228,7 @@ export class Reports {
     for (const session of this.#tables.sessions.from(after)) {
       if (work >= WORK) {
         work = 0
-        yield* this.#turns.next
+        yield* turns.next
       }
       work += lookWork
       const { state } = session

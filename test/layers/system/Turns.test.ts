@@ -1,8 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import { Turns } from "../../../src/layers/host/Turns.ts"
+import { Turns } from "../../../src/layers/system/Turns.ts"
 import { turn } from "../../support/until.ts"
+
+/** Milliseconds after which the loop has had its rest, whatever it did in the turn before. */
+const RESTED = 50
 
 describe("Turns", () => {
   it.live("one in each turn of the loop, in order; those that gave up are passed over", () =>
@@ -18,15 +21,27 @@ describe("Turns", () => {
       assert.deepStrictEqual(had, ["first"])
       yield* Fiber.interrupt(third)
       let most = 0
-      for (let turnsLeft = 20, before = had.length; turnsLeft > 0; turnsLeft--) {
+      for (let before = had.length; had.length < 3;) {
         yield* turn
         most = Math.max(most, had.length - before)
         before = had.length
       }
       assert.deepStrictEqual(had, ["first", "second", "fourth"])
       assert.strictEqual(most, 1)
-      // nobody has had this turn
+      // nobody has had this turn, and the loop has had its rest
+      yield* Effect.sleep(RESTED)
       yield* ask("fifth")
       assert.strictEqual(had.at(-1), "fifth")
+    }))
+
+  it.live("the loop is left alone after a piece, for longer than the piece took", () =>
+    Effect.gen(function*() {
+      const turns = new Turns()
+      yield* turns.next
+      const begun = performance.now()
+      while (performance.now() - begun < 5);
+      const took = performance.now() - begun
+      yield* turns.next
+      assert.isAtLeast(performance.now() - begun, 2 * took)
     }))
 })
