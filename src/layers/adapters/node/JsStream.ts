@@ -96,6 +96,8 @@ export declare class InnerSocket extends Net.Socket {
   })
   /** Something has been read or written: the idle timeout starts anew. */
   _unrefTimer(): void
+  /** The idle timeout is over. */
+  _onTimeout(): void
   override _write(chunk: Uint8Array | string, encoding: BufferEncoding | "buffer", callback: Written): void
   override _writev(chunks: ReadonlyArray<Chunk>, callback: Written): void
 }

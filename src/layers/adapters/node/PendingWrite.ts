@@ -49,8 +49,8 @@ export abstract class PendingWrite {
   }
 
   /**
-   * Goes on for up to `most` bytes, until the write is done or there is no room. Returns how many bytes were taken; as
-   * many as `most` says that there may be room for more.
+   * Goes on for up to `most` bytes, until the write is done or there is no room. Returns how many bytes were taken: with
+   * `most`, there may be room for more.
    */
   advance(most: number): number {
     const { session } = this
@@ -110,14 +110,8 @@ export class SocketWrite extends PendingWrite {
     this.#written = written
   }
 
-  /** A socket whose write gets on is not idle. */
-  override advance(most: number): number {
-    const taken = super.advance(most)
-    if (taken > 0) this.#socket._unrefTimer()
-    return taken
-  }
-
   override finish(): void {
+    if (this.status === 0 && !this.#socket.destroyed) this.#socket._unrefTimer()
     this.#resource.runInAsyncScope(this.#written, undefined, this.#error())
   }
 

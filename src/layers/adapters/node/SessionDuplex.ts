@@ -92,6 +92,12 @@ export class SessionDuplex extends JsStream.Socket {
     callback()
   }
 
+  /** A socket whose write gets on is not idle. */
+  override _onTimeout(): void {
+    if (this.#stream.getsOn()) this._unrefTimer()
+    else super._onTimeout()
+  }
+
   /** Resets the connection. */
   override resetAndDestroy(): this {
     if (this.destroyed) return super.resetAndDestroy()

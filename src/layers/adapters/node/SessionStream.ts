@@ -82,6 +82,8 @@ export class SessionStream extends JsStream implements SessionHandler {
   #taken = 0
   /** Bytes written since a write last had to wait. */
   #burst = 0
+  /** Bytes that writes waited with when {@link getsOn} was last asked. */
+  #waiting = 0
   #noDelay = true
 
   constructor(session: Session) {
@@ -247,6 +249,14 @@ export class SessionStream extends JsStream implements SessionHandler {
   /** Bytes that writes wait with. */
   get writeQueueSize(): number {
     return this.#writes.reduce((sum, { size }) => sum + size, 0)
+  }
+
+  /** Whether writes wait that have got on since this was last asked. */
+  getsOn(): boolean {
+    const waiting = this.writeQueueSize
+    const getsOn = waiting > 0 && waiting !== this.#waiting
+    this.#waiting = waiting
+    return getsOn
   }
 
   onwrite(request: StreamRequest, buffers: ReadonlyArray<Uint8Array>): number {
