@@ -494,7 +494,7 @@ export class Driver {
     if (reason !== why) {
       this.fail([`${worker.name} unlistens ${listener.requested}: ${reason ?? "yes"}, and it must be: ${why ?? "yes"}`])
     }
-    if (why === undefined) this.model.leave(listener, worker.number)
+    if (why === undefined) this.model.unlisten(listener, worker)
     return `${worker.name} unlistens ${listener.requested}: ${why ?? "yes"}`
   })
 

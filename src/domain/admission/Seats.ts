@@ -27,11 +27,13 @@ export interface Member {
 export interface Seat<M> {
   readonly number: number
   readonly member: M | undefined
+  /** Whether the seat was kept for this start of its worker. */
+  readonly kept: boolean
 }
 
 export class Seats<M extends Member> {
   /** In the order of their numbers. */
-  readonly #seats: Array<{ readonly number: number; member: M | undefined }> = []
+  readonly #seats: Array<{ readonly number: number; member: M | undefined; kept: boolean }> = []
   /** The number that was last given a session, and the place of its successors: the first seat with a higher number. */
   #last = -1
   #first = 0
@@ -50,6 +52,11 @@ export class Seats<M extends Member> {
     return this.#seats.find((seat) => seat.number === number)?.member
   }
 
+  /** Whether the seat with that number was kept for the worker's present start. */
+  isKept(number: number): boolean {
+    return this.#seats.find((seat) => seat.number === number)?.kept === true
+  }
+
   /** A worker takes its seat: a new one, or the one that was kept for it. */
   join(member: M): void {
     const { number } = member
@@ -58,7 +65,7 @@ export class Seats<M extends Member> {
     while (at < seats.length && seats[at]!.number < number) at++
     const seat = seats[at]
     if (seat?.number === number) seat.member = member
-    else seats.splice(at, 0, { number, member })
+    else seats.splice(at, 0, { number, member, kept: false })
     this.turn()
   }
 
@@ -66,7 +73,7 @@ export class Seats<M extends Member> {
   leave(number: number, keep: boolean): boolean {
     const at = this.#seats.findIndex((seat) => seat.number === number)
     if (at < 0) return false
-    if (keep) this.#seats[at]!.member = undefined
+    if (keep) Object.assign(this.#seats[at]!, { member: undefined, kept: true })
     else this.#seats.splice(at, 1)
     this.turn()
     return true

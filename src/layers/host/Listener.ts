@@ -122,6 +122,11 @@ export class HostListener implements Origin {
     return this.app === app && this.admission.seats.leave(mapIndex, keep)
   }
 
+  /** Whether the worker had its seat before it was started this time. */
+  wasKeptFor({ mapIndex }: WorkerSlot): boolean {
+    return this.admission.seats.isKept(mapIndex)
+  }
+
   /** All workers leave at once; returns which. */
   dissolve(): ReadonlyArray<LiveWorker> {
     return this.admission.seats.dissolve().map(({ worker }) => worker)

@@ -136,11 +136,16 @@ export class Listeners {
     })
   }
 
-  /** Takes the worker from the listener, which closes with its last worker (W10). Established sessions go on (W9). */
+  /**
+   * Takes the worker from the listener, which closes with its last worker (W10). Established sessions go on (W9).
+   *
+   * A worker that is to start again may close its servers for that: its seat is kept for the next start. So is the seat
+   * that a start has from the one before, until it is ready: a start that fails gives up what it listens on.
+   */
   #leave(listener: HostListener, worker: LiveWorker): Effect.Effect<void> {
     return Effect.suspend(() => {
-      // when a worker is to start again, the seat that it leaves is kept for its next start
-      listener.leave(worker.slot, worker.slot.restarting)
+      const { slot } = worker
+      listener.leave(slot, slot.restarting || (slot.state === "STARTING" && listener.wasKeptFor(slot)))
       if (!listener.isVacant) return Effect.sync(() => listener.takeBackAll(worker))
       listener.move("close")
       return closeTransports([listener]).pipe(

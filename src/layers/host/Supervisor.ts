@@ -132,11 +132,15 @@ export class Supervisor {
     ])
   }
 
-  /** Lets a worker finish what it has in hand, within the drain timeout. It gets nothing new. */
-  drain(slot: WorkerSlot): Effect.Effect<void> {
+  /**
+   * Lets a worker finish what it has in hand, within the drain timeout. It gets nothing new. `restarts`: it is to be
+   * started again afterwards, so listeners keep its seat.
+   */
+  drain(slot: WorkerSlot, restarts = false): Effect.Effect<void> {
     return Effect.suspend(() => {
       const { live } = slot
       if (live === undefined) return Effect.void
+      if (restarts) slot.restarting = true
       slot.move("drain")
       this.#host.notices.tell(Notice.workerDrains(nameOf(slot), live.sessionCount))
       tellToDrain(live)
@@ -157,6 +161,7 @@ export class Supervisor {
   /** Stops the worker and waits until nothing is left of it: then it is in no table. */
   stop(app: AttachedApp, slot: WorkerSlot): Effect.Effect<void> {
     return Effect.gen({ self: this }, function*() {
+      slot.restarting = false
       yield* Deferred.succeed(slot.stop, undefined)
       const supervisor = app.supervisors.get(slot)
       if (supervisor !== undefined) yield* Fiber.await(supervisor)

@@ -95,7 +95,7 @@ export class WorkerOperations {
     const { slot } = yield* this.#get(handle)
     if (this.#tables.draining) return yield* new Draining()
     const restart = this.#workers.restart(slot)
-    if (drain) yield* Effect.onInterrupt(this.#workers.drain(slot), () => Effect.ignore(restart))
+    if (drain) yield* Effect.onInterrupt(this.#workers.drain(slot, true), () => Effect.ignore(restart))
     // the worker may have been deleted or detached while it drained
     yield* this.#get(handle)
     yield* restart

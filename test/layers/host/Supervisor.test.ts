@@ -650,6 +650,65 @@ describe("restart", () => {
       })
   )
 
+  scenario(
+    "W11 a worker that stops listening when it drains for a restart keeps its seat, and the listener holds connections",
+    (stage) =>
+      Effect.gen(function*() {
+        const local = "local://service"
+        const actor = new Actor({
+          accept: echoing,
+          start: (run) =>
+            Effect.forEach([endpoint, local], (uri) => run.sessions.listen(uri, accepting(run))).pipe(
+              Effect.tap((listeners) =>
+                Effect.forkScoped(Effect.andThen(
+                  run.sessions.draining,
+                  Effect.forEach(listeners, ({ handle }) => run.sessions.unlisten(handle))
+                ))
+              )
+            )
+        })
+        yield* stage.attach(actor, { scope: { global: true, local: true } })
+        const before = (yield* stage.app()).listeners
+        const peer = yield* stage.dialOpen()
+        const restarting = yield* Effect.forkChild(stage.host.restartWorker(yield* handleOfWorker(stage)))
+        yield* settled
+        assert.strictEqual((yield* stage.worker()).state, "DRAINING")
+        const held = yield* stage.dial()
+        assert.isFalse(held.opened || held.closed)
+        peer.end()
+        actor.runs[0]!.accepted[0]!.end()
+        yield* Fiber.join(restarting)
+        yield* until("the next start to take it", () => held.opened)
+        const after = (yield* stage.app()).listeners
+        assert.deepStrictEqual(after.map(({ handle }) => handle), before.map(({ handle }) => handle))
+        assert.deepStrictEqual(after.map(({ workers }) => workers), [[0], [0]])
+      })
+  )
+
+  scenario(
+    "W11 a start that listens and fails leaves the listener to the one after it",
+    (stage) =>
+      Effect.gen(function*() {
+        const actor: Actor = new Actor({
+          start: (run) =>
+            Effect.andThen(
+              run.sessions.listen(endpoint, accepting(run)),
+              actor.runs.length === 2 ? Effect.fail("a bug") : Effect.void
+            )
+        })
+        yield* stage.attach(actor)
+        const [before] = (yield* stage.app()).listeners
+        yield* Effect.flip(stage.host.restartWorker(yield* handleOfWorker(stage)))
+        yield* settled
+        assert.strictEqual((yield* stage.worker()).state, "BACKOFF")
+        const held = yield* stage.dial()
+        assert.isFalse(held.opened || held.closed)
+        yield* adjust(1000)
+        yield* until("the next start to take it", () => held.opened)
+        assert.strictEqual((yield* stage.app()).listeners[0]!.handle, before!.handle)
+      })
+  )
+
   scenario("W11 a seat that the next start does not take again is given up", (stage) =>
     Effect.gen(function*() {
       const actor: Actor = new Actor({
