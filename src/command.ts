@@ -7,6 +7,7 @@ import * as Exit from "effect/Exit"
 import * as Runtime from "effect/Runtime"
 import * as Stdio from "effect/Stdio"
 import { setSourceMapsSupport } from "node:module"
+import * as SystemError from "./domain/net/SystemError.ts"
 import * as Sluice from "./layers/cli/Sluice.ts"
 import * as Host from "./layers/Host.ts"
 
@@ -19,11 +20,24 @@ const main = Effect.flatMap(Stdio.Stdio, ({ args }) => args).pipe(
 )
 
 // Whoever read it may be gone, a pager or a log's collector: then a line is lost, and nothing else.
-for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {})
+process.stderr.on("error", () => {})
+
+/** Why what was asked for could not be written, by a disk that is full, say; a reader that has gone has read enough. */
+let unwritten: Error | undefined
+process.stdout.on("error", (error) => {
+  if (unwritten !== undefined || SystemError.kindOf(error) === "PeerClosed") return
+  unwritten = error
+  process.stderr.write(`sluice: the output was not written: ${error.message}\n`)
+})
 
 // The serving command handles signals itself. The exit waits for stdout: what is still in a pipe would be lost.
 const runMain = Runtime.makeRunMain(({ fiber, teardown }) =>
-  fiber.addObserver((exit) => teardown(exit, (code) => process.stdout.write("", () => process.exit(code))))
+  fiber.addObserver((exit) =>
+    teardown(exit, (code) =>
+      process.stdout.write("", () =>
+        // an error is told in a later turn
+        setImmediate(() => process.exit(code === 0 && unwritten !== undefined ? Sluice.FAILURE : code))))
+  )
 )
 
 runMain(main, { teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) ? Number(exit.value) : Sluice.FAILURE) })

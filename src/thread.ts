@@ -1,6 +1,6 @@
 /**
  * What runs on a worker thread: the worker's loop, and the application's layer on it, until the host says stop. No
- * other module imports this one.
+ * other module imports this one, but a bundler may make a file of it (`ThreadModule`).
  */
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"

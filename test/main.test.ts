@@ -25,6 +25,12 @@ const prints = Effect.fnUntraced(function*(...args: ReadonlyArray<string>) {
   return stdout
 })
 
+/** Milliseconds for which a process of Linux has used a processor. */
+const cpuMillis = (pid: number | undefined): number => {
+  const [, , ...rest] = Fs.readFileSync(`/proc/${pid}/stat`, "utf8").split(/\) | /)
+  return 10 * (Number(rest[11]) + Number(rest[12]))
+}
+
 describe("sluice as a process", () => {
   it.live("prints what it can do, the whole of it, into a pipe", () =>
     Effect.gen(function*() {
@@ -139,6 +145,47 @@ describe("sluice as a process", () => {
       const { code, signal } = yield* result
       assert.deepStrictEqual({ code, signal }, { code: 0, signal: null })
     }))
+
+  for (
+    const [what, redirections] of [
+      ["its log goes to a disk that is full", "2>/dev/full"],
+      ["its standard output and error are closed", ">&- 2>&-"]
+    ] as const
+  ) {
+    it.live.runIf(Fs.existsSync("/dev/full"))(`serves on, and is idle, when ${what}`, () =>
+      Effect.gen(function*() {
+        const control = findControl()
+        const args = ["serve", echo, "--workers", "1", "--listen", "tcp://127.0.0.1:0", "--control", control]
+        const child = yield* Effect.acquireRelease(
+          Effect.sync(() => spawn("sh", ["-c", `exec "$0" "$@" ${redirections}`, process.execPath, main, ...args])),
+          (child) => Effect.sync(() => child.kill("SIGKILL"))
+        )
+        const ended = new Promise<number | null>((resolve) => child.once("exit", resolve))
+        const asked = Cli.run(["show", "app", "--control", control])
+        yield* Effect.repeat(asked, { until: ({ stdout }) => stdout.includes("tcp://127.0.0.1:") })
+        const before = cpuMillis(child.pid)
+        yield* Effect.sleep(500)
+        assert.isBelow(cpuMillis(child.pid) - before, 400)
+        yield* Cli.prints(control, "worker", "add", "echo")
+        child.kill("SIGTERM")
+        assert.strictEqual(yield* Effect.promise(() => ended), 0)
+      }))
+  }
+
+  it.runIf(Fs.existsSync("/dev/full"))(
+    "ends with 1 when what it prints can't be written, and with 0 when enough was read",
+    () => {
+      const run = (redirection: string) =>
+        spawnSync("sh", ["-c", `"$0" "$@" ${redirection}`, process.execPath, main, "serve", "--help"], {
+          encoding: "utf8"
+        })
+      const full = run(">/dev/full")
+      assert.match(full.stderr, /^sluice: the output was not written: .*ENOSPC/)
+      assert.strictEqual(full.status, 1)
+      const head = run("| head -1; exit 0")
+      assert.deepStrictEqual([head.stdout, head.stderr], ["DESCRIPTION\n", ""])
+    }
+  )
 
   it.live("ends by itself, and says why, when its application is detached", () =>
     Effect.gen(function*() {

@@ -40,6 +40,7 @@ import * as NodeApps from "./adapters/node/NodeApps.ts"
 import * as ControlServer from "./control/ControlServer.ts"
 import * as HostLayer from "./Host.ts"
 import * as LogStyle from "./log/LogStyle.ts"
+import { ThreadModule } from "./stack/AppWorkerThread.ts"
 
 /**
  * @category options
@@ -53,6 +54,11 @@ export interface StartOptions {
    * `level` that is logged, `"info"` unless another is given.
    */
   readonly log?: typeof LogOptions.Encoded | undefined
+  /**
+   * The file that a bundler has made of `sluice/thread`, where this host was bundled into one file; the package's own
+   * otherwise. Each worker's thread begins with it.
+   */
+  readonly thread?: URL | undefined
 }
 
 /**
@@ -146,7 +152,13 @@ const decodeStart = Options.decode(Schema.Struct({
     right: "a path",
     default: "none"
   })),
-  log: group(LogOptions, LogOptions.fields)
+  log: group(LogOptions, LogOptions.fields),
+  thread: Schema.optional(Schema.instanceOf(URL)).annotate(described({
+    description: "Module that the workers' threads begin with",
+    value: "url",
+    right: "a URL",
+    default: "the package's own"
+  }))
 }))
 
 class RunningApp implements PlainApp {
@@ -232,12 +244,15 @@ class RunningHost implements PlainHost {
  * @since 0.1.0
  */
 export const start = async (options: StartOptions = {}): Promise<PlainHost> => {
-  const { control, log } = Result.getOrThrow(decodeStart(options))
+  const { control, log, thread } = Result.getOrThrow(decodeStart(options))
   const layer = control === undefined
     ? HostLayer.layer
     : ControlServer.layer(control).pipe(Layer.provideMerge(HostLayer.layer))
   // standard output is the program's own
-  const runtime = ManagedRuntime.make(Layer.mergeAll(layer, LogStyle.layer(log)))
+  const runtime = ManagedRuntime.make(layer.pipe(
+    Layer.provideMerge(LogStyle.layer(log)),
+    Layer.provide(thread === undefined ? Layer.empty : Layer.succeed(ThreadModule, thread))
+  ))
   await runtime.context()
   return new RunningHost(runtime)
 }

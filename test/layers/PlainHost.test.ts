@@ -2,11 +2,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as ManagedRuntime from "effect/ManagedRuntime"
+import { execFile } from "node:child_process"
 import { once } from "node:events"
+import * as Fs from "node:fs"
 import * as Http from "node:http"
 import * as Net from "node:net"
 import * as Path from "node:path"
 import { text } from "node:stream/consumers"
+import { promisify } from "node:util"
 import * as Host from "../../src/layers/Host.ts"
 import * as Sluice from "../../src/plain.ts"
 import { SessionLayer } from "../../src/services/SessionLayer.ts"
@@ -173,5 +176,45 @@ describe("plain host", () => {
     const { report } = await runtime.runPromise(SessionLayer)
     assert.deepStrictEqual((await runtime.runPromise(report)).apps, [])
     await runtime.dispose()
+  })
+
+  it("refuses options that are none, by name, and starts nothing", async () => {
+    for (
+      const [options, says] of [
+        [{ log: { format: "jsn" } }, /^log\.format: got "jsn"; it must be "pretty" or "json"; did you mean "json"\?$/],
+        [{ log: { level: "verbose" } }, /^log\.level: got "verbose"; it must be "all", /],
+        [{ contrl: "/run/x.sock" }, /^contrl: there is no such option; did you mean control\?$/],
+        [{ control: "" }, /^control: got ""; it must be a path$/],
+        [{ thread: "./thread.js" }, /^thread: got "\.\/thread\.js"; it must be a URL$/]
+      ] as const
+    ) {
+      const error = await rejection(Sluice.start(options as Sluice.StartOptions))
+      assert.match((error as Error).message, says)
+    }
+  })
+
+  it.each(["json", "pretty"] as const)("logs to the standard error alone, its workers too: %s", async (format) => {
+    const program = `
+      import * as Sluice from ${JSON.stringify(new URL("../../src/plain.ts", import.meta.url).href)}
+      const host = await Sluice.start({ log: { format: "${format}", level: "debug" } })
+      const options = { name: "logs", workers: 1, listen: ["tcp://127.0.0.1:0"] }
+      await host.attach(options, ${JSON.stringify(new URL("../fixtures/logs.ts", import.meta.url).href)})
+      await host.stop()`
+    const file = Path.join(Fs.mkdtempSync("/tmp/sluice-plain-"), "host.mjs")
+    Fs.writeFileSync(file, program)
+    const { stderr, stdout } = await promisify(execFile)(process.execPath, [file])
+    Fs.rmSync(Path.dirname(file), { recursive: true })
+    assert.strictEqual(stdout, "")
+    const lines = stderr.trimEnd().split("\n")
+    if (format === "pretty") {
+      assert.isTrue(lines.every((line) => /^\d{4}-\S+Z (?:DEBUG|INFO |ERROR) | {4}/.test(line)), stderr)
+      assert.match(stderr, /DEBUG \[logs 0\] a detail$/m)
+    } else {
+      const told = lines.map((line) => JSON.parse(line))
+      assert.includeMembers(told.map(({ app, level, message, worker }) => `${level} ${app} ${worker} ${message}`), [
+        "DEBUG logs 0 a detail",
+        "INFO logs 0 the worker has stopped"
+      ])
+    }
   })
 })

@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -24,7 +25,18 @@ import { WorkerChannel } from "./WorkerChannel.ts"
 import { isThreadStatus, type ThreadData } from "./WorkerPort.ts"
 import * as WorkerStart from "./WorkerStart.ts"
 
-const bootstrap = new URL(`../../thread${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url)
+/**
+ * The module that each worker's thread begins with: `sluice/thread`.
+ *
+ * **When to use** In a host that a bundler has put into one file with this package: the bundler makes a file of
+ * `sluice/thread`, too, and the host says where that is.
+ *
+ * @category references
+ * @since 0.1.0
+ */
+export const ThreadModule = Context.Reference<URL>("sluice/ThreadModule", {
+  defaultValue: () => new URL(`../../thread${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url)
+})
 
 /** The main module of this process. */
 const mainUrl = process.argv[1] === undefined ? undefined : Url.pathToFileURL(process.argv[1]).href
@@ -52,6 +64,7 @@ export const layer: Layer.Layer<AppWorker, WorkerExit, WorkerPlan | WorkerChanne
       const { ticketKeys: tickets } = TlsStart.resumptionOf(options)
       const { worker: side } = yield* WorkerChannel
       const start = yield* WorkerStart.make
+      const bootstrap = yield* ThreadModule
       const log = { style: yield* LogStyle.Current, level: yield* References.MinimumLogLevel }
       if (module._tag !== "Url" || side.place !== "thread") {
         const detail = "a thread needs the URL of a module, and a channel that leads to it"

@@ -4,35 +4,36 @@ import * as ProxyCommand from "../../../src/layers/cli/ProxyCommand.ts"
 import * as Setting from "../../../src/layers/cli/Setting.ts"
 import * as Cli from "../../support/Cli.ts"
 
-const pages = [
-  "",
-  "serve",
-  "proxy",
-  "show",
-  "show app",
-  "show sessions",
-  "show mq",
-  "app",
-  "app detach",
-  "worker",
-  "worker add",
-  "worker delete",
-  "listener close",
-  "session reset",
-  "rules add",
-  "deny add"
-]
+const help = (...page: ReadonlyArray<string>) => Effect.map(Cli.run([...page, "--help"]), ({ stdout }) => stdout)
 
-const help = (page: string) =>
-  Effect.map(Cli.run([...page.split(" ").filter((word) => word !== ""), "--help"]), ({ stdout }) => stdout)
+const subcommands = (text: string): ReadonlyArray<string> =>
+  Array.from(/^SUBCOMMANDS\n((?: +.*\n)+)/m.exec(text)?.[1]?.matchAll(/^ {2}(\w+)/gm) ?? [], ([, name = ""]) => name)
+
+/** Every command with its page, found from the pages above it. */
+const pages = (...path: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<readonly [string, string]>> =>
+  Effect.gen(function*() {
+    const text = yield* help(...path)
+    const below = yield* Effect.forEach(subcommands(text), (name) => pages(...path, name))
+    return [[path.join(" "), text] as const, ...below.flat()]
+  })
 
 const headings = (text: string) => text.split("\n").filter((line) => /^[A-Z]/.test(line))
 
 describe("HelpText", () => {
   it.live("has no line of more than 80 columns on any page, and no word is lost", () =>
     Effect.gen(function*() {
-      for (const page of pages) {
-        const text = yield* help(page)
+      const all = yield* pages()
+      assert.includeMembers(all.map(([page]) => page), [
+        "",
+        "serve",
+        "proxy",
+        "show sessions",
+        "worker restart",
+        "deny list"
+      ])
+      assert.isAtLeast(all.length, 28)
+      for (const [page, text] of all) {
+        assert.match(text, new RegExp(`^USAGE\\n {2}sluice${page === "" ? "" : ` ${page}`}\\b`, "m"))
         assert.match(text, /^DESCRIPTION\n {2}\S/)
         for (const line of text.split("\n")) assert.isAtMost(line.length, 80, `${page}: ${line}`)
       }
@@ -47,7 +48,7 @@ describe("HelpText", () => {
 
   it.live("has subcommands before flags, and the flags of serve in groups", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(headings(yield* help("")), ["DESCRIPTION", "USAGE", "SUBCOMMANDS", "GLOBAL FLAGS"])
+      assert.deepStrictEqual(headings(yield* help()), ["DESCRIPTION", "USAGE", "SUBCOMMANDS", "GLOBAL FLAGS"])
       const groups = [
         "FLAGS FOR THE APPLICATION",
         "FLAGS FOR WORKERS",

@@ -12,8 +12,10 @@ import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Os from "node:os"
 import * as Path from "node:path"
+import type { RuleHandle } from "../../../src/domain/admission/SessionRule.ts"
 import type * as Report from "../../../src/domain/report/Report.ts"
 import * as Handle from "../../../src/domain/state/Handle.ts"
+import * as HandleText from "../../../src/domain/state/HandleText.ts"
 import * as ControlClient from "../../../src/layers/control/ControlClient.ts"
 import * as ControlPath from "../../../src/layers/control/ControlPath.ts"
 import * as ControlServer from "../../../src/layers/control/ControlServer.ts"
@@ -29,6 +31,7 @@ import {
   WorkerOperationFailed
 } from "../../../src/services/SessionLayer.ts"
 import * as FakeSessionLayer from "../../support/FakeSessionLayer.ts"
+import { LogLines } from "../../support/LogLines.ts"
 import * as Random from "../../support/random.ts"
 import * as Reports from "../../support/Reports.ts"
 import * as TempDirectory from "../../support/TempDirectory.ts"
@@ -823,4 +826,52 @@ describe("ControlPath", () => {
       Fs.chownSync(path, 12345, 12345)
       yield* refused(`another user owns ${path}`)
     }))
+})
+
+describe("a change that is asked for over the control socket", () => {
+  it.live("has a line in the log once it is made", () => {
+    const told = new LogLines()
+    return Effect.gen(function*() {
+      const path = yield* newPath
+      yield* serveWith(path, {
+        report: Effect.succeed(report),
+        unlisten: () => Effect.void,
+        deleteWorker: () => Effect.void,
+        restartWorker: (worker) =>
+          Effect.fail(
+            new WorkerOperationFailed({
+              operation: "restart",
+              reason: new NoSuchWorker({ worker: Handle.format(worker) })
+            })
+          ),
+        endSession: () => Effect.void
+      })
+      const ask = <A, E extends { readonly _tag: string }>(
+        request: (client: ControlClient.ControlApiClient) => Effect.Effect<A, E>
+      ) => ControlClient.ask(path, request)
+      const worker = Handle.make<Handle.WorkerHandle>(1, 2)
+      yield* ask((client) => client.workers.remove({ params: { worker }, query: {} }))
+      yield* Effect.ignore(ask((client) => client.workers.restart({ params: { worker }, query: {} })))
+      yield* ask((client) => client.listeners.close({ params: { listener: Handle.make<Handle.ListenerHandle>(3, 0) } }))
+      const rule = { action: "deny", on: "accept", remote: "192.0.2.0/24" } as const
+      const { handle } = yield* ask((client) => client.rules.add({ payload: rule }))
+      yield* ask((client) => client.rules.remove({ params: { rule: HandleText.parse<RuleHandle>(handle)! } }))
+      yield* ask((client) => client.denied.add({ payload: { source: "10.0.0.0/8" } }))
+      yield* ask((client) => client.denied.remove({ query: { source: "10.0.0.0/8" } }))
+      for (const index of [1, 2, 3]) {
+        const session = Handle.make<Handle.SessionHandle>(index, 0)
+        yield* ask((client) => client.sessions.end({ params: { session }, query: { how: "reset" } }))
+      }
+      assert.deepStrictEqual(told.having("by the control socket"), [
+        "INFO by the control socket: worker 1.2 deleted",
+        "INFO by the control socket: listener 3.0 closed",
+        `INFO by the control socket: rule ${handle} added: deny accept any local any remote 192.0.2.0/24`,
+        `INFO by the control socket: rule ${handle} removed: deny accept any local any remote 192.0.2.0/24`,
+        "INFO by the control socket: 10.0.0.0/8 added to the deny list",
+        "INFO by the control socket: 10.0.0.0/8 taken off the deny list",
+        // the others are counted
+        "INFO by the control socket: session 1.0 reset"
+      ])
+    }).pipe(Effect.scoped, Effect.provide(told.layer))
+  })
 })
