@@ -207,7 +207,7 @@ describe("plain host", () => {
     assert.strictEqual(stdout, "")
     const lines = stderr.trimEnd().split("\n")
     if (format === "pretty") {
-      assert.isTrue(lines.every((line) => /^\d{4}-\S+Z (?:DEBUG|INFO |ERROR) | {4}/.test(line)), stderr)
+      assert.isTrue(lines.every((line) => /^\d{4}-\S+Z (?:DEBUG|INFO |WARN |ERROR) | {4}/.test(line)), stderr)
       assert.match(stderr, /DEBUG \[logs 0\] a detail$/m)
     } else {
       const told = lines.map((line) => JSON.parse(line))
