@@ -7,13 +7,13 @@
  * | request | what |
  * |---|---|
  * | `GET /v1/host` | the whole report |
- * | `GET /v1/connects`, `/locals`, `/segments`, `/queues` | what is behind the other tables of `show` |
+ * | `GET /v1/connects`, `/locals`, `/segments`, `/queues` | what is behind the other tables of `show`, page by page |
  * | `GET`, `DELETE /v1/apps/:app` | reports an application, detaches it; by its name or its index |
  * | `POST /v1/apps/:app/workers` | adds a worker |
  * | `DELETE /v1/workers/:worker`, `POST …/restart` | deletes it, restarts it; with `now=true` at once |
  * | `GET /v1/sessions` | reports the sessions that a filter lets pass, page by page |
  * | `DELETE /v1/sessions/:session` | ends it; with `how=reset` by a reset |
- * | `GET /v1/listeners`, `DELETE …/:listener` | reports listeners, closes one |
+ * | `GET /v1/listeners`, `DELETE …/:listener` | reports listeners, page by page; closes one |
  * | `GET`, `POST /v1/rules`, `DELETE …/:rule` | session rules |
  * | `GET`, `POST`, `DELETE /v1/denied` | denied sources |
  *
@@ -41,16 +41,19 @@ const CONFLICT = HttpApiSchema.status(409)
 /** Name or index of an application. A name takes precedence over an index. */
 const app = { app: Schema.String }
 
+/** Which page of a list; an answer says where the next one begins. */
+const listPage = Report.ListPage.fields
+
 /**
  * What the host reports about itself.
  */
 export class HostGroup extends HttpApiGroup.make("host")
   .add(
     HttpApiEndpoint.get("report", "/host", { success: Report.HostReport }),
-    HttpApiEndpoint.get("connects", "/connects", { success: Schema.Array(Report.ConnectReport) }),
-    HttpApiEndpoint.get("locals", "/locals", { success: Report.LocalsReport }),
-    HttpApiEndpoint.get("segments", "/segments", { success: Schema.Array(Report.SegmentManagerReport) }),
-    HttpApiEndpoint.get("queues", "/queues", { success: Schema.Array(Report.QueueReport) })
+    HttpApiEndpoint.get("connects", "/connects", { query: listPage, success: Report.ConnectsReport }),
+    HttpApiEndpoint.get("locals", "/locals", { query: listPage, success: Report.LocalsPage }),
+    HttpApiEndpoint.get("segments", "/segments", { query: listPage, success: Report.SegmentsReport }),
+    HttpApiEndpoint.get("queues", "/queues", { query: listPage, success: Report.QueuesReport })
   )
   .prefix("/v1")
 {}
@@ -148,7 +151,7 @@ export class SessionGroup extends HttpApiGroup.make("sessions")
 
 export class ListenerGroup extends HttpApiGroup.make("listeners")
   .add(
-    HttpApiEndpoint.get("list", "/listeners", { success: Schema.Array(Report.ListenerReport) }),
+    HttpApiEndpoint.get("list", "/listeners", { query: listPage, success: Report.ListenersReport }),
     HttpApiEndpoint.delete("close", "/listeners/:listener", {
       params: { listener: HandleText.HandleFromString<ListenerHandle>() },
       error: NoSuchListener.pipe(NOT_FOUND)

@@ -175,6 +175,12 @@ export class SessionLayer extends Context.Service<SessionLayer, {
   readonly locals: Effect.Effect<Report.LocalsReport>
   readonly segments: Effect.Effect<ReadonlyArray<Report.SegmentManagerReport>>
   readonly queues: Effect.Effect<ReadonlyArray<Report.QueueReport>>
+  /** The same and the listeners, page by page. */
+  readonly connectPage: (page?: Report.ListPage) => Effect.Effect<Report.ConnectsReport>
+  readonly localPage: (page?: Report.ListPage) => Effect.Effect<Report.LocalsPage>
+  readonly segmentPage: (page?: Report.ListPage) => Effect.Effect<Report.SegmentsReport>
+  readonly queuePage: (page?: Report.ListPage) => Effect.Effect<Report.QueuesReport>
+  readonly listenerPage: (page?: Report.ListPage) => Effect.Effect<Report.ListenersReport>
 }>()("sluice/services/SessionLayer") {}
 
 /**

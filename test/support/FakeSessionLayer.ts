@@ -26,6 +26,11 @@ export const layer = (does: Partial<Service> = {}): Layer.Layer<SessionLayer> =>
     locals: unused("locals")(),
     segments: unused("segments")(),
     queues: unused("queues")(),
+    connectPage: unused("connectPage"),
+    localPage: unused("localPage"),
+    segmentPage: unused("segmentPage"),
+    queuePage: unused("queuePage"),
+    listenerPage: unused("listenerPage"),
     ...does
   })
 

@@ -42,6 +42,11 @@ export class LocalTable<A> {
     return undefined
   }
 
+  /** Those of the endpoints, each once, under which the listener is entered: in the spelling of the table. */
+  entriesOf(listener: A, endpoints: ReadonlyArray<Endpoint.Endpoint>): ReadonlyArray<string> {
+    return [...new Set(endpoints.map(keyOf))].filter((key) => this.#entries.get(key) === listener)
+  }
+
   get size(): number {
     return this.#entries.size
   }

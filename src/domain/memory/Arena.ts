@@ -34,6 +34,8 @@ export class Arena {
   readonly #small: ReadonlyArray<Array<Array<number>>> = Array.from({ length: PAGE }, () => [])
   /** The kind of each page that has been split: the order of the blocks that it is for. */
   readonly #kinds: Uint8Array
+  /** Allocated blocks of each order. */
+  readonly #counts: Array<number> = []
   #used = 0
   #blocks = 0
 
@@ -64,13 +66,9 @@ export class Arena {
 
   /** Allocated blocks by their size in bytes. */
   get bySize(): ReadonlyMap<number, number> {
-    const sizes = new Map<number, number>()
-    for (const mark of this.#marks) {
-      if ((mark & USED) === 0) continue
-      const bytes = MIN_BLOCK * 2 ** (mark & 0x3f)
-      sizes.set(bytes, (sizes.get(bytes) ?? 0) + 1)
-    }
-    return sizes
+    return new Map(
+      this.#counts.flatMap((count, order) => count === 0 ? [] : [[MIN_BLOCK * 2 ** order, count] as const])
+    )
   }
 
   /** How many bytes an allocation of `bytes` takes: the next power of two. */
@@ -86,6 +84,8 @@ export class Arena {
     this.#marks[at] = USED | order
     this.#used += MIN_BLOCK * 2 ** order
     this.#blocks++
+    while (this.#counts.length <= order) this.#counts.push(0)
+    this.#counts[order]!++
     return this.#start + at * MIN_BLOCK
   }
 
@@ -130,6 +130,7 @@ export class Arena {
     let order = mark & 0x3f
     this.#used -= MIN_BLOCK * 2 ** order
     this.#blocks--
+    this.#counts[order]!--
     this.#marks[at] = 0
     for (;; order++) {
       const buddy = at ^ (1 << order)

@@ -300,14 +300,14 @@ export const SessionReport = Schema.Struct({
 export type SessionReport = typeof SessionReport.Type
 
 /**
- * A page of sessions: the first ones of `total`, in the order of their slots.
+ * A page of sessions, in the order of their slots.
  *
  * @category models
  * @since 0.1.0
  */
 export const SessionsReport = Schema.Struct({
-  /** How many there are from the page's beginning on. */
-  total: Count,
+  /** How many there are in all; on the first page only, since the host looks at each of them to know. */
+  total: Schema.optionalKey(Count),
   sessions: Schema.Array(SessionReport),
   /**
    * Where the next page begins; absent on the last one. It stays good while sessions come and go: a session that is there
@@ -362,6 +362,27 @@ export const SessionPage = Schema.Struct({
 export type SessionPage = typeof SessionPage.Type
 
 /**
+ * Which page of another list.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const ListPage = Schema.Struct({
+  /** The `next` of the page before; without it, the first page is meant. */
+  after: Schema.optional(Schema.String.check(
+    Schema.isPattern(/^(?:0|[1-9]\d{0,14})(?:\.(?:0|[1-9]\d{0,14})){0,2}$/, {
+      expected: "what `next` was on the page before"
+    })
+  )),
+  /** The most entries on the page, give or take those that are listed together, such as a worker's. Default: 100. */
+  limit: Schema.optional(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100 })))
+})
+export type ListPage = typeof ListPage.Type
+
+/** Where the next page of a list begins; absent on the last one. It stays good while entries come and go. */
+const next = { next: Schema.optionalKey(Schema.String) }
+
+/**
  * A connect that is half-open: it is neither a session nor given up yet (W14).
  *
  * @category models
@@ -379,6 +400,15 @@ export const ConnectReport = Schema.Struct({
   timeoutMillis: Schema.Finite
 })
 export type ConnectReport = typeof ConnectReport.Type
+
+/**
+ * A page of connects, worker by worker, and of each worker the oldest first.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const ConnectsReport = Schema.Struct({ connects: Schema.Array(ConnectReport), ...next })
+export type ConnectsReport = typeof ConnectsReport.Type
 
 /**
  * One end of a cut-through session.
@@ -438,6 +468,15 @@ export const LocalsReport = Schema.Struct({
 })
 export type LocalsReport = typeof LocalsReport.Type
 
+/**
+ * A page of what there is in local scope: listeners first, then sessions, then connects.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const LocalsPage = Schema.Struct({ ...LocalsReport.fields, ...next })
+export type LocalsPage = typeof LocalsPage.Type
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Memory and queues
 // ---------------------------------------------------------------------------------------------------------------------
@@ -493,6 +532,15 @@ export const SegmentManagerReport = Schema.Struct({
 export type SegmentManagerReport = typeof SegmentManagerReport.Type
 
 /**
+ * A page of segment managers: those of a worker are on one page.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const SegmentsReport = Schema.Struct({ managers: Schema.Array(SegmentManagerReport), ...next })
+export type SegmentsReport = typeof SegmentsReport.Type
+
+/**
  * Slots of a part of a queue: how many are in use, the most that the host has seen in use, and how many there are.
  *
  * @category models
@@ -533,3 +581,21 @@ export const QueueReport = Schema.Struct({
   toHost: Direction
 })
 export type QueueReport = typeof QueueReport.Type
+
+/**
+ * A page of queues.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const QueuesReport = Schema.Struct({ queues: Schema.Array(QueueReport), ...next })
+export type QueuesReport = typeof QueuesReport.Type
+
+/**
+ * A page of listeners.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const ListenersReport = Schema.Struct({ listeners: Schema.Array(ListenerReport), ...next })
+export type ListenersReport = typeof ListenersReport.Type

@@ -71,28 +71,48 @@ const app = Command.make(
 const listeners = table(
   "listeners",
   "Show listeners: where they listen, who serves them, and what they refused",
-  (path) => ControlClient.ask(path, (client) => client.listeners.list()),
+  (path) =>
+    Effect.map(
+      ControlClient.askPages(path, (client, after) => client.listeners.list({ query: { after } })),
+      (pages) => pages.flatMap(({ listeners }) => listeners)
+    ),
   ShowListeners.format
 )
 
 const connects = table(
   "connects",
   "Show connects that are under way",
-  (path) => ControlClient.ask(path, (client) => client.host.connects()),
+  (path) =>
+    Effect.map(
+      ControlClient.askPages(path, (client, after) => client.host.connects({ query: { after } })),
+      (pages) => pages.flatMap(({ connects }) => connects)
+    ),
   ShowConnects.format
 )
 
 const local = table(
   "local",
   "Show listeners, sessions and connects in local scope",
-  (path) => ControlClient.ask(path, (client) => client.host.locals()),
+  (path) =>
+    Effect.map(
+      ControlClient.askPages(path, (client, after) => client.host.locals({ query: { after } })),
+      (pages): Report.LocalsReport => ({
+        listeners: pages.flatMap(({ listeners }) => listeners),
+        sessions: pages.flatMap(({ sessions }) => sessions),
+        connects: pages.flatMap(({ connects }) => connects)
+      })
+    ),
   ShowLocal.format
 )
 
 const segments = table(
   "segments",
   "Show the segments of workers, and who allocates from them",
-  (path) => ControlClient.ask(path, (client) => client.host.segments()),
+  (path) =>
+    Effect.map(
+      ControlClient.askPages(path, (client, after) => client.host.segments({ query: { after } })),
+      (pages) => pages.flatMap(({ managers }) => managers)
+    ),
   ShowSegments.format
 )
 
@@ -100,7 +120,11 @@ const mq = table(
   "mq",
   "Show the message queues of workers: for index queue, IO ring and control ring, how many slots are in use and how "
     + "many there are; Highest has the most that were ever in use, in the same order",
-  (path) => ControlClient.ask(path, (client) => client.host.queues()),
+  (path) =>
+    Effect.map(
+      ControlClient.askPages(path, (client, after) => client.host.queues({ query: { after } })),
+      (pages) => pages.flatMap(({ queues }) => queues)
+    ),
   ShowMq.format
 )
 
@@ -148,7 +172,7 @@ const allSessions = Effect.fnUntraced(function*(
   // sessions have come and gone meanwhile: on the last page the count is what was listed
   const all: Report.SessionsReport = next === undefined
     ? { total: sessions.length, sessions }
-    : { total: first.total, sessions, next }
+    : { ...(first.total === undefined ? {} : { total: first.total }), sessions, next }
   return all
 })
 

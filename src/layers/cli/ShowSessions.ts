@@ -53,11 +53,15 @@ const verboseColumns = [
 
 /** The text of `show sessions`. */
 export const format = (
-  { sessions, total }: Report.SessionsReport,
+  { next, sessions, total }: Report.SessionsReport,
   look: Look
 ): string => {
   const columns = look.verbose ? verboseColumns : [...owner, ...state, ...ends]
   const lines = tableOr("no sessions", columns, sessions, look)
-  const rest = sessions.length < total ? [[`${sessions.length} of ${total} sessions; --limit shows more`]] : []
+  const shown = total === undefined
+    ? `${sessions.length} sessions, and there are more`
+    : `${sessions.length} of ${total} sessions`
+  const isAll = total === undefined ? next === undefined : sessions.length >= total
+  const rest = isAll ? [] : [[`${shown}; --limit shows more`]]
   return sections([lines, ...rest])
 }

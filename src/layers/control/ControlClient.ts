@@ -69,6 +69,23 @@ export const ask = Effect.fnUntraced(
   }
 )
 
+/** Asks for page after page, as far as there are any: each says where the next one begins. */
+export const askPages = Effect.fnUntraced(
+  function*<A extends { readonly next?: string }, E extends { readonly _tag: string }>(
+    path: string,
+    request: (client: ControlApiClient, after: string | undefined) => Effect.Effect<A, E | Broken>
+  ): Effect.fn.Return<ReadonlyArray<A>, Exclude<E, Broken> | ControlError> {
+    const pages: Array<A> = []
+    let after: string | undefined
+    do {
+      const page: A = yield* ask(path, (client) => request(client, after))
+      pages.push(page)
+      after = page.next
+    } while (after !== undefined)
+    return pages
+  }
+)
+
 /** What the host on the socket at `path` says of itself. */
 export const report = (path: string): Effect.Effect<Report.HostReport, ControlError> =>
   ask(path, (client) => client.host.report())

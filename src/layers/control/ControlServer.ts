@@ -9,7 +9,7 @@
  *   stay as they are.
  * - A peer that is slow, or sends nonsense or too much, is cut off in bounded time. The number of connections is
  *   bounded.
- * - Sessions are answered in pages, and the host makes one page or other report in a turn of its loop, however many ask:
+ * - Lists are answered in pages, and the host makes one page or other report in a turn of its loop, however many ask:
  *   whoever looks does not keep the loop from moving bytes. No answer is large, so a slow peer holds little memory.
  * - An operation that waits for sessions to end, such as deleting a worker, goes on when the connection that asked for
  *   it is lost: nobody loses sessions by losing a terminal. It ends when the server closes.
@@ -130,10 +130,10 @@ const hostGroup = HttpApiBuilder.group(
     const host = yield* SessionLayer
     return handlers
       .handle("report", () => host.report)
-      .handle("connects", () => host.connects)
-      .handle("locals", () => host.locals)
-      .handle("segments", () => host.segments)
-      .handle("queues", () => host.queues)
+      .handle("connects", ({ query }) => host.connectPage(query))
+      .handle("locals", ({ query }) => host.localPage(query))
+      .handle("segments", ({ query }) => host.segmentPage(query))
+      .handle("queues", ({ query }) => host.queuePage(query))
   })
 )
 
@@ -274,7 +274,7 @@ const listenerGroup = HttpApiBuilder.group(
   Effect.fnUntraced(function*(handlers) {
     const host = yield* SessionLayer
     return handlers
-      .handle("list", () => Effect.map(host.report, ({ apps }) => apps.flatMap(({ listeners }) => listeners)))
+      .handle("list", ({ query }) => host.listenerPage(query))
       .handle(
         "close",
         ({ params: { listener } }) =>
@@ -346,10 +346,11 @@ const paced = Effect.map(SessionLayer, (host) => {
     ...host,
     report: inTurn(host.report),
     sessionPage: (filter, page) => inTurn(host.sessionPage(filter, page)),
-    connects: inTurn(host.connects),
-    locals: inTurn(host.locals),
-    segments: inTurn(host.segments),
-    queues: inTurn(host.queues)
+    connectPage: (page) => inTurn(host.connectPage(page)),
+    localPage: (page) => inTurn(host.localPage(page)),
+    segmentPage: (page) => inTurn(host.segmentPage(page)),
+    queuePage: (page) => inTurn(host.queuePage(page)),
+    listenerPage: (page) => inTurn(host.listenerPage(page))
   })
 })
 

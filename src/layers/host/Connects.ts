@@ -107,6 +107,7 @@ export class Connects {
     const since = this.#tables.now()
     const half = new HalfOpen(
       message,
+      worker.connectsBegun++,
       since,
       timeout === 0 ? worker.slot.app.options.admission.connectTimeout : timeout
     )

@@ -60,6 +60,8 @@ const sizesOf = ({ slot }: LiveWorker): CutThroughSegment.Sizes => {
 export class CutThrough implements EndOwner {
   readonly endpoint: string
   readonly since: number
+  /** Its number among those that were connected, in that order. */
+  serial = 0
   readonly #all: CutThroughs
   readonly #worker: LiveWorker
   readonly #slot: number
@@ -195,6 +197,7 @@ export class CutThrough implements EndOwner {
     }
     this.#client = session
     this.#settled = true
+    this.serial = this.#all.made++
     this.#all.connected.add(this)
     session.connected(this.#connectedMessage(session, server))
     session.open()

@@ -13,6 +13,8 @@ export class CutThroughs {
   readonly tables: Tables
   /** Those that are connected, until they are free on both sides. */
   readonly connected = new Set<CutThrough>()
+  /** How many have been connected. */
+  made = 0
   /** Why a worker may not have another session that it asked for. */
   readonly whyNoConnect: (worker: LiveWorker) => Failure | undefined
 

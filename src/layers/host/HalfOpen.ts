@@ -4,6 +4,8 @@ import type * as Message from "../../domain/memory/Message.ts"
 
 export class HalfOpen extends Timed<HalfOpen> {
   readonly request: number
+  /** Its number among the connects of its worker, in the order in which they began. */
+  readonly serial: number
   readonly endpoint: string
   /** Where it comes from; empty when the system chooses. */
   readonly source: string
@@ -13,9 +15,10 @@ export class HalfOpen extends Timed<HalfOpen> {
   /** Milliseconds after which it fails. */
   readonly timeout: number
 
-  constructor({ endpoint, request, source }: Message.Of<"connect">, since: number, timeout: number) {
+  constructor({ endpoint, request, source }: Message.Of<"connect">, serial: number, since: number, timeout: number) {
     super()
     this.request = request
+    this.serial = serial
     this.endpoint = endpoint
     this.source = source
     this.since = since

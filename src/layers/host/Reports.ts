@@ -11,13 +11,12 @@ import * as SessionState from "../../domain/state/SessionState.ts"
 import type { Certificates } from "../../services/Certificates.ts"
 import type { SessionLayer } from "../../services/SessionLayer.ts"
 import { turns } from "../system/Turns.ts"
-import { CutThrough } from "./CutThrough.ts"
 import type { CutThroughs } from "./CutThroughs.ts"
 import type { HostSession } from "./HostSession.ts"
 import type { HostListener } from "./Listener.ts"
+import { ReportLists } from "./ReportLists.ts"
 import type { AttachedApp, Tables } from "./Tables.ts"
-import type { LiveWorker } from "./Worker.ts"
-import { managersReport, ofWorker, queueReport, workerReport } from "./WorkerReports.ts"
+import { ofWorker, workerReport } from "./WorkerReports.ts"
 
 const scopesOf = ({ scope }: AttachedApp["options"]): ReadonlyArray<"local" | "global"> => [
   ...(scope.local ? ["local" as const] : []),
@@ -45,7 +44,7 @@ const listenerReport = (listener: HostListener): Report.ListenerReport => {
   }
 }
 
-/** The most sessions on a page, unless asked otherwise. */
+/** The most entries on a page, unless asked otherwise. */
 const PAGE = 100
 /**
  * How much is done in one turn of the loop, about a millisecond, in looks at a session; and how many looks a session is
@@ -93,43 +92,56 @@ class SessionFacts implements SessionFilter.Facts {
 /** What the session layer reports. */
 type SessionLayerReports = Pick<
   SessionLayer["Service"],
-  "report" | "sessions" | "sessionPage" | "connects" | "locals" | "segments" | "queues"
+  | "report"
+  | "sessions"
+  | "sessionPage"
+  | "connects"
+  | "locals"
+  | "segments"
+  | "queues"
+  | "connectPage"
+  | "localPage"
+  | "segmentPage"
+  | "queuePage"
+  | "listenerPage"
 >
 
 export class Reports {
   readonly #tables: Tables
-  readonly #cutThroughs: CutThroughs
+  readonly #lists: ReportLists
   readonly #certificates: Certificates["Service"]
   /** Milliseconds of `MonotonicTime`. */
   readonly #startedAt: number
 
   constructor(tables: Tables, cutThroughs: CutThroughs, certificates: Certificates["Service"]) {
     this.#tables = tables
-    this.#cutThroughs = cutThroughs
+    this.#lists = new ReportLists(tables, cutThroughs, listenerReport)
     this.#certificates = certificates
     this.#startedAt = tables.now()
   }
 
   /** All reports of the session layer, each made when it is asked for: at once, apart from those of many sessions. */
   get all(): SessionLayerReports {
+    const lists = this.#lists
     return {
       report: this.#report,
       sessions: (filter) => Effect.map(this.#page(filter, { limit: Infinity }), ({ sessions }) => sessions),
-      sessionPage: (filter, { after = "0", limit = PAGE } = {}) => this.#page(filter, { after: Number(after), limit }),
-      connects: Effect.sync(() => this.#connects()),
-      locals: Effect.sync(() => this.#locals()),
-      segments: Effect.sync(() => this.#ofLive(managersReport)),
-      queues: Effect.sync(() => this.#ofLive((live) => [queueReport(live)]))
+      sessionPage: (filter, { after, limit = PAGE } = {}) =>
+        this.#page(filter, { after: after === undefined ? undefined : Number(after), limit }),
+      connects: Effect.sync(() => lists.connects().connects),
+      locals: Effect.sync(() => lists.locals()),
+      segments: Effect.sync(() => lists.segments().managers),
+      queues: Effect.sync(() => lists.queues().queues),
+      connectPage: (page) => Effect.sync(() => lists.connects({ limit: PAGE, ...page })),
+      localPage: (page) => Effect.sync(() => lists.locals({ limit: PAGE, ...page })),
+      segmentPage: (page) => Effect.sync(() => lists.segments({ limit: PAGE, ...page })),
+      queuePage: (page) => Effect.sync(() => lists.queues({ limit: PAGE, ...page })),
+      listenerPage: (page) => Effect.sync(() => lists.listeners({ limit: PAGE, ...page }))
     }
   }
 
   #millisSince(time: number): number {
     return Math.round(this.#tables.now() - time)
-  }
-
-  /** What `of` gives for each worker that runs, in one list. */
-  #ofLive<A>(of: (live: LiveWorker) => ReadonlyArray<A>): ReadonlyArray<A> {
-    return [...this.#tables.workers].flatMap(({ live }) => live === undefined ? [] : of(live))
   }
 
   // ---- the host and its applications
@@ -212,12 +224,15 @@ export class Reports {
     )
   }
 
-  // ---- sessions and connects
+  // ---- sessions
 
-  /** The sessions in the slots from `after` on that a filter lets pass, as many as wanted; the first piece is made at once, each further one in a turn of the loop. */
+  /**
+   * The sessions in the slots from `after` on that a filter lets pass, as many as wanted. The first piece is made at once,
+   * each further one in a turn of the loop. Only without `after` the rest is looked at, too, and counted.
+   */
   readonly #page = Effect.fnUntraced({ self: this }, function*(
     filter: Report.SessionFilter,
-    { after = 0, limit }: { readonly after?: number; readonly limit: number }
+    { after, limit }: { readonly after?: number | undefined; readonly limit: number }
   ) {
     const passes = SessionFilter.compile(filter)
     const sessions: Array<Report.SessionReport> = []
@@ -225,7 +240,7 @@ export class Reports {
     let total = 0
     const lookWork = filter.local === undefined && filter.remote === undefined ? 1 : ADDRESS_WORK
     let work = 0
-    for (const session of this.#tables.sessions.from(after)) {
+    for (const session of this.#tables.sessions.from(after ?? 0)) {
       if (work >= WORK) {
         work = 0
         yield* turns.next
@@ -237,9 +252,16 @@ export class Reports {
       if (sessions.length < limit) {
         sessions.push(this.#session(session, state))
         work += REPORT_WORK
-      } else next ??= Handle.index(session.handle)
+        continue
+      }
+      next ??= Handle.index(session.handle)
+      if (after !== undefined) break
     }
-    const page: Report.SessionsReport = { total, sessions, ...(next === undefined ? {} : { next: String(next) }) }
+    const page: Report.SessionsReport = {
+      ...(after === undefined ? { total } : {}),
+      sessions,
+      ...(next === undefined ? {} : { next: String(next) })
+    }
     return page
   })
 
@@ -257,53 +279,4 @@ export class Reports {
       ageMillis: this.#millisSince(since)
     }
   }
-
-  #connects(): ReadonlyArray<Report.ConnectReport> {
-    return this.#ofLive(({ halfOpen, slot }) =>
-      [...halfOpen.values()].map(({ endpoint, request, scope, since, source, timeout }) => ({
-        ...ofWorker(slot),
-        request,
-        endpoint,
-        source: source === "" ? null : source,
-        scope,
-        ageMillis: this.#millisSince(since),
-        timeoutMillis: timeout
-      }))
-    )
-  }
-
-  // ---- local scope
-
-  #locals(): Report.LocalsReport {
-    return {
-      listeners: [...this.#tables.namespaces].flatMap(([namespace, table]) =>
-        [...table].map(([endpoint, { app, handle }]) => ({
-          namespace,
-          endpoint,
-          app: app.name,
-          appIndex: app.index,
-          listener: Handle.format(handle)
-        }))
-      ),
-      sessions: [...this.#cutThroughs.connected].flatMap((cutThrough) => this.#cutThrough(cutThrough)),
-      connects: this.#connects().filter(({ scope }) => scope === "local")
-    }
-  }
-
-  #cutThrough({ endpoint, sessions, since }: CutThrough): ReadonlyArray<Report.LocalSessionReport> {
-    if (sessions === undefined) return []
-    return [{
-      endpoint,
-      server: cutThroughEnd(sessions.server),
-      client: cutThroughEnd(sessions.client),
-      segmentBytes: CutThrough.segmentBytes(sessions.server),
-      ageMillis: this.#millisSince(since)
-    }]
-  }
 }
-
-const cutThroughEnd = (session: HostSession): Report.LocalEnd => ({
-  ...ofWorker(session.worker.slot),
-  session: Handle.format(session.handle),
-  state: session.state
-})

@@ -110,6 +110,8 @@ export class LiveWorker {
   readonly sessions = new Set<HostSession>()
   /** Connects under way, by request. */
   readonly halfOpen = new Map<number, HalfOpen>()
+  /** How many connects it has begun. */
+  connectsBegun = 0
   /** Numbers of its links to other workers, by the worker at the other end (W16). */
   readonly links = new Map<LiveWorker, number>()
   /** Open while the worker has no sessions. */

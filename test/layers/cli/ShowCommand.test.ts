@@ -49,7 +49,7 @@ describe("sluice show", () => {
       const [first = 0, second = 0] = sockets.map((socket) => socket.localPort)
       const remotes = Effect.fnUntraced(function*(...filters: ReadonlyArray<string>) {
         const { sessions, total } = yield* Cli.jsonOf(Report.SessionsReport, control, "show", "sessions", ...filters)
-        assert.isAtLeast(total, sessions.length)
+        assert.isAtLeast(total!, sessions.length)
         return sessions.map(({ remote }) => remote).sort()
       })
       const both = [first, second].map((port) => `tcp://127.0.0.1:${port}`).sort()

@@ -298,27 +298,47 @@ describe("ControlServer: what a host tells of", () => {
       }
       const segments = [Reports.manager(), Reports.manager({ kind: "local", manager: null, usedPercent: null })]
       const queues = [Reports.queue()]
+      const asked: Array<unknown> = []
+      const page = <A>(answer: A) => (page: unknown) =>
+        Effect.sync(() => {
+          asked.push(page)
+          return { ...answer, next: "5.4.3" }
+        })
       const listeners = [Reports.listener(), Reports.listener({ handle: "7.7" })]
       yield* serveWith(path, {
-        report: Effect.succeed(
-          Reports.host({
-            apps: [Reports.app({ listeners: listeners.slice(0, 1) }), Reports.app({ listeners: [listeners[1]!] })]
-          })
-        ),
-        connects: Effect.succeed(connects),
-        locals: Effect.succeed(locals),
-        segments: Effect.succeed(segments),
-        queues: Effect.succeed(queues)
+        connectPage: page({ connects }),
+        localPage: page(locals),
+        segmentPage: page({ managers: segments }),
+        queuePage: page({ queues }),
+        listenerPage: page({ listeners })
       })
       const told = yield* ControlClient.ask(path, (client) =>
         Effect.all([
-          client.host.connects(),
-          client.host.locals(),
-          client.host.segments(),
-          client.host.queues(),
-          client.listeners.list()
+          client.host.connects({ query: { after: "3.17", limit: 7 } }),
+          client.host.locals({ query: {} }),
+          client.host.segments({ query: {} }),
+          client.host.queues({ query: {} }),
+          client.listeners.list({ query: {} })
         ]))
-      assert.deepStrictEqual(told, [connects, locals, segments, queues, listeners])
+      const next = "5.4.3"
+      assert.deepStrictEqual(told, [
+        { connects, next },
+        { ...locals, next },
+        { managers: segments, next },
+        { queues, next },
+        { listeners, next }
+      ])
+      assert.deepStrictEqual(asked, [{ after: "3.17", limit: 7 }, {}, {}, {}, {}])
+      for (const query of ["after=x", "after=1.2.3.4", "limit=0", "limit=101", "limit=1.5"]) {
+        const answer = yield* speak(
+          path,
+          `GET /v1/connects?${query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`,
+          {
+            end: false
+          }
+        )
+        assert.match(answer, /^HTTP\/1\.1 400 /, query)
+      }
     }))
 
   it.live("W2 finds an app by its name, then by its index, whatever characters the name has", () =>
@@ -649,12 +669,12 @@ describe("ControlServer: what takes its time", () => {
     Effect.gen(function*() {
       const path = yield* newPath
       const { begun, deleteWorker, ended, go } = yield* slowDelete
-      yield* serveWith(path, { deleteWorker, connects: Effect.succeed([]) })
+      yield* serveWith(path, { deleteWorker, connectPage: () => Effect.succeed({ connects: [] }) })
       const asking = yield* Effect.forkChild(remove(path))
       yield* Deferred.await(begun)
       yield* Fiber.interrupt(asking)
       // by the answer to a later one the server has seen that the connection is gone
-      yield* ControlClient.ask(path, (client) => client.host.connects())
+      yield* ControlClient.ask(path, (client) => client.host.connects({ query: {} }))
       yield* Deferred.succeed(go, undefined)
       assert.strictEqual(yield* Deferred.await(ended), "done")
     }))

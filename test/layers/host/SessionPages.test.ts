@@ -23,7 +23,7 @@ describe("pages of sessions", () => {
         const first = yield* stage.host.sessionPage({})
         assert.deepStrictEqual([first.total, first.sessions.length], [SESSIONS, 100])
         const last = yield* stage.host.sessionPage({}, { after: first.next, limit: 1000 })
-        assert.deepStrictEqual([last.total, last.next], [SESSIONS - 100, undefined])
+        assert.deepStrictEqual([last.total, last.next], [undefined, undefined])
         assert.deepStrictEqual([...first.sessions, ...last.sessions], all)
         // a filter that few pass: all of the table is looked at
         const { remote } = all[200]!
