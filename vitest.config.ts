@@ -18,6 +18,8 @@ export default defineConfig({
     // Processes, not threads: the suite starts worker threads of its own.
     pool: "forks",
     maxWorkers: 2,
+    // hosts log what they do: of a test that passes that says nothing
+    silent: "passed-only",
     testTimeout: 30_000,
     hookTimeout: 30_000,
     projects: [

@@ -96,8 +96,9 @@ const conclude = (exit: Exit.Exit<void, Told | CliError.CliError>): Effect.Effec
   const { error } = failure
   if ("errors" in error) return Effect.succeed(error.errors.length === 0 ? 0 : USAGE)
   const stack = traceOf(error)
+  const sentence = say(Complaint.ofOperation(error))
   return Effect.as(
-    stack === undefined ? say(error.message) : Effect.andThen(say(error.message), Console.error(shown(stack))),
+    stack === undefined ? sentence : Effect.andThen(sentence, Console.error(shown(stack))),
     USAGE_ERRORS.includes(error._tag) ? USAGE : FAILURE
   )
 }

@@ -79,6 +79,21 @@ describe("sluice at run time", () => {
       yield* fails(["add", "other"], "no application other")
     }))
 
+  it.live("W11 says of a worker that did not start what serve would say, and nothing before it", () =>
+    Effect.gen(function*() {
+      const module = Path.join(yield* TempDirectory.make, "app.mjs")
+      Fs.writeFileSync(module, "export default (request, response) => response.end()\n")
+      const { control } = yield* Cli.serve([module, "--workers", "1"])
+      Fs.writeFileSync(module, "\nthrow new Error(\"no more\")\n")
+      const { code, stderr } = yield* Cli.run(["worker", "add", "app", "--control", control])
+      assert.strictEqual(code, 1)
+      assert.strictEqual(
+        stderr,
+        `sluice: app module ${module} failed to load: no more (${module}:2:7)\n`
+          + `  Error: no more\n      at file://${module}:2:7\n`
+      )
+    }))
+
   it.live("closes and resets sessions, closes listeners, and detaches apps", () =>
     Effect.gen(function*() {
       const { control, port } = yield* serveEcho
