@@ -4,7 +4,7 @@
  *
  * **One edge, one turn** Node's libraries count on the ticks that stand between two callbacks of a socket: between
  * bytes and the end that follows them, between a write that is done and the next request. A session's edges come in
- * bunches. So an edge only arranges for a turn of the loop, and a turn does one thing: it finishes a write, or hands on
+ * bunches, and the end of TLS comes as one of its records. So an edge only arranges for a turn of the loop, and a turn does one thing: it finishes a write, or hands on
  * one chunk, or the end. The callbacks of Node that it calls run in the context that they were made in.
  *
  * **How it works** Bytes stay in the session's fifo until the reader wants them, so a reader that pauses fills the fifo
@@ -18,6 +18,7 @@ import * as Net from "node:net"
 import * as Os from "node:os"
 import * as Address from "../../../domain/net/Address.ts"
 import * as Endpoint from "../../../domain/net/Endpoint.ts"
+import * as TlsRecords from "../../../domain/net/TlsRecords.ts"
 import type { Session, SessionHandler } from "../../../services/Sessions.ts"
 import { heldBy, type InnerSocket, JsStream, type StreamRequest, type Written } from "./JsStream.ts"
 import { NativeWrite, type PendingWrite, SocketWrite } from "./PendingWrite.ts"
@@ -71,6 +72,8 @@ export class SessionStream extends JsStream implements SessionHandler {
   #rest: Uint8Array | undefined
   /** Bytes at the head of the fifo that are being read. */
   #handed = 0
+  /** What the reader is given is TLS. */
+  #records: TlsRecords.TlsRecords | undefined
   #closing = false
   /** It is closed with a reset. */
   #breaks = false
@@ -116,7 +119,10 @@ export class SessionStream extends JsStream implements SessionHandler {
     // in order: both sides have ended, and what is left can still be read
     if (session.reset === undefined && session.ended && this.#ended) return this.#look()
     // the memory that it is in may be another session's after this call
-    if (this.#wanted && !this.#eof) this.#rest = session.read()
+    if (this.#wanted && !this.#eof) {
+      const left = session.read()
+      if (left !== undefined) this.#rest = this.#rest === undefined ? left : Buffer.concat([this.#rest, left])
+    }
     setImmediate(lose, this)
   }
 
@@ -155,11 +161,7 @@ export class SessionStream extends JsStream implements SessionHandler {
   #deliver(): void {
     if (!this.#toRead) return
     const { session } = this
-    if (this.#rest !== undefined) {
-      const rest = this.#rest
-      this.#rest = undefined
-      return this.readBuffer(rest)
-    }
+    if (this.#rest !== undefined) return this.#handOn(this.#rest)
     const left = session.available
     if (left === 0) {
       this.#eof = true
@@ -168,13 +170,32 @@ export class SessionStream extends JsStream implements SessionHandler {
     const bytes = session.peek(CHUNK)
     if (bytes === undefined) return
     // blocks are small at first, and a turn for each of them would be slow
-    if (bytes.length < CHUNK && bytes.length < left) return this.readBuffer(session.read(CHUNK)!)
-    this.#handed = bytes.length
+    if (bytes.length < CHUNK && bytes.length < left) return this.#handOn(session.read(CHUNK)!)
+    this.#handed = this.#part(bytes)
     try {
-      this.readBuffer(bytes)
+      this.readBuffer(this.#handed === bytes.length ? bytes : bytes.subarray(0, this.#handed))
     } finally {
       this.#drop()
     }
+  }
+
+  /** Hands on bytes that are no longer in the fifo, as far as they are one turn's. */
+  #handOn(bytes: Uint8Array): void {
+    const part = this.#part(bytes)
+    this.#rest = part === bytes.length ? undefined : bytes.subarray(part)
+    this.readBuffer(part === bytes.length ? bytes : bytes.subarray(0, part))
+  }
+
+  /**
+   * How many of the bytes are one turn's. TLS would hand on all of them in one, and what it reads last may be the peer's
+   * end: so its last record has a turn of its own.
+   */
+  #part(bytes: Uint8Array): number {
+    if (this.#records === undefined) {
+      if (!TlsRecords.isHello(bytes)) return bytes.length
+      this.#records = new TlsRecords.TlsRecords()
+    }
+    return this.#records.beforeLast(bytes)
   }
 
   /** Frees what the reader has been handed. */

@@ -5,6 +5,7 @@ import type * as Scope from "effect/Scope"
 import { once } from "node:events"
 import * as Fs from "node:fs"
 import * as Http2 from "node:http2"
+import * as Https from "node:https"
 import * as Net from "node:net"
 import { text } from "node:stream/consumers"
 import * as Tls from "node:tls"
@@ -67,6 +68,24 @@ for (const placement of ["shared", "transfer"] as const) {
           assert.strictEqual(await text(client.request({ ":path": "/" })), "h2c")
           client.close()
         })
+      })))
+
+    it.live("TLS that the program ends: a request that comes together with the end of its client is answered", () =>
+      onHost(Effect.gen(function*() {
+        const server = Https.createServer(
+          { key: file("named.key"), cert: file("named.pem") },
+          (request, response) => void request.resume().on("end", () => response.end("answered"))
+        )
+        const port = yield* serve(server, options)
+        for (let round = 0; round < 5; round++) {
+          const client = Tls.connect({ port, host: "127.0.0.1", rejectUnauthorized: false }).on("error", () => {})
+          const heard = text(client)
+          client.once(
+            "secureConnect",
+            () => client.end("POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5\r\n\r\nhello")
+          )
+          assert.match(yield* Effect.promise(() => heard), /\r\n\r\nanswered$/)
+        }
       })))
 
     it.live("one connection more than maxConnections is dropped, and the server says whose it was", () =>
