@@ -32,7 +32,7 @@ const logged = <E>(test: (world: World, told: LogLines) => Effect.Effect<void, E
 
 describe("a host's log", () => {
   it.effect(
-    "tells of workers that are up, restarted and stopped, and of listeners that open and close",
+    "X5 tells of workers that are up, restarted and stopped, and of listeners that open and close",
     logged(({ host, workerOf }, told) =>
       Effect.gen(function*() {
         const app = yield* host.attach(optionsOf({ workers: 2 }), new Actor().module)
@@ -61,7 +61,7 @@ describe("a host's log", () => {
   )
 
   it.effect(
-    "tells of a worker that crashes, why, and when it starts again",
+    "X6 tells of a worker that crashes, why, and when it starts again",
     logged(({ advance, host, script }, told) =>
       Effect.gen(function*() {
         yield* host.attach(optionsOf({ worker: { backoffBase: 200 } }), new Actor().module)
@@ -79,7 +79,7 @@ describe("a host's log", () => {
   )
 
   it.effect(
-    "tells of congestion, of held connections and of a worker that reads nothing, at the beginning and at the end",
+    "X6 tells of congestion, of held connections and of a worker that reads nothing, at the beginning and at the end",
     logged(({ advance, dial, host, script }, told) =>
       Effect.gen(function*() {
         yield* host.attach(optionsOf({ admission: { holdTime: "1 minute" } }), new Actor().module)
@@ -136,7 +136,7 @@ describe("a host's log", () => {
   )
 
   it.effect(
-    "tells the first refusal of a kind, and then how many there were",
+    "X5 tells the first refusal of a kind, and then how many there were",
     logged(({ advance, dial, host, network, script }, told) =>
       Effect.gen(function*() {
         yield* host.attach(optionsOf({ admission: { policy: "refuse" } }), new Actor().module)

@@ -34,7 +34,7 @@ describe("NoticeLog", () => {
   )
 
   it.effect(
-    "tells the first of a kind, then a count every ten seconds, and then it is a first again",
+    "X5 tells the first of a kind, then a count every ten seconds, and then it is a first again",
     logged((log, told) =>
       Effect.gen(function*() {
         const refused = Notice.refused(listener, "congested")
