@@ -6,7 +6,7 @@
  * more, however many peers are sent the same bytes.
  *
  * There are two kinds. A {@link SocketWrite} is what a socket was given in JavaScript. A {@link NativeWrite} comes from
- * native code, as TLS and HTTP/2 write: Node has copied those bytes, and gives a part of what they hold at a time.
+ * native code, as TLS and HTTP/2 write: Node has copied those bytes. See `TlsParts` for how these stay few.
  */
 import { AsyncResource } from "node:async_hooks"
 import * as Os from "node:os"

@@ -8,12 +8,12 @@
  */
 import { constVoid } from "effect/Function"
 import type * as Http from "node:http"
-import * as Https from "node:https"
 import type * as Net from "node:net"
-import type * as Tls from "node:tls"
+import * as Tls from "node:tls"
 import * as NodeHandle from "../../transport/NodeHandle.ts"
 import type { NodeServer } from "./NodeServer.ts"
 import { SessionDuplex } from "./SessionDuplex.ts"
+import * as TlsParts from "./TlsParts.ts"
 
 const OWNER = Symbol("owner")
 const ABOVE = Symbol("above")
@@ -63,7 +63,9 @@ export const ownerOf = ({ req }: Http.ServerResponse): NodeServer | undefined =>
 /** The server has ended the handshake on a connection, and goes on with the TLS socket above it. */
 const secured = (above: Tls.TLSSocket): void => {
   const connection = NodeHandle.below(above)
-  if (connection !== undefined && isOwned(connection)) connection[ABOVE] = above
+  if (connection === undefined || !isOwned(connection)) return
+  connection[ABOVE] = above
+  if (connection instanceof SessionDuplex) TlsParts.give(above)
 }
 
 /** What Node's HTTP keeps at a socket: the response that is being written. Not public: there may be none. */
@@ -83,7 +85,7 @@ export const watch = (server: Net.Server): SharedServer => {
   if (known !== undefined) return known
   const state: SharedServer = { served: new Set(), attend: undefined }
   shared.set(server, state)
-  if (server instanceof Https.Server) server.prependListener("secureConnection", secured)
+  if (server instanceof Tls.Server) server.prependListener("secureConnection", secured)
   return state
 }
 
