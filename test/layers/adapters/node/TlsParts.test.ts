@@ -52,7 +52,7 @@ describe("a large write of a TLS socket", () => {
   it.live("is encrypted in parts, as the client reads, and arrives whole and in order", () =>
     onHost(Effect.gen(function*() {
       const { client, socket } = yield* pair
-      const large = Buffer.alloc(16 * MIB, "0123456789")
+      const large = Buffer.alloc(8 * MIB, "0123456789")
       const done: Array<string> = []
       socket.write(large, () => done.push("alone"))
       socket.cork()
