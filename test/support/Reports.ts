@@ -16,6 +16,7 @@ export const worker = (changes: Partial<Report.WorkerReport> = {}): Report.Worke
   kind: "thread",
   state: "RUNNING",
   congested: false,
+  takes: "sessions",
   sessions: 0,
   restarts: 0,
   lastFailure: null,

@@ -100,6 +100,12 @@ export const WorkerReport = Schema.Struct({
    * let an offer run out and has not passed it yet.
    */
   congested: Schema.Boolean,
+  /**
+   * What keeps it from new sessions: nothing (`sessions`: it takes them), that it is `congested`, that it is `full`
+   * (`maxSessionsPerWorker`), that there is no memory for another one (`no-memory`), or that it does not run, or is being
+   * drained (`nothing`). Where several do, the first in this order: `nothing`, `congested`, `full`, `no-memory`.
+   */
+  takes: Schema.Literals(["sessions", "congested", "full", "no-memory", "nothing"]),
   sessions: Count,
   restarts: Count,
   /** Why the worker last went away, if it did. */

@@ -34,7 +34,7 @@ const workerColumns: ReadonlyArray<Column<Report.WorkerReport>> = [
   { head: "Client", cell: (worker) => orNone(worker.client), least: 6 },
   { head: "Kind", cell: (worker) => worker.kind },
   { head: "State", cell: (worker) => worker.state },
-  { head: "Congested", cell: (worker) => worker.congested ? "yes" : "no" },
+  { head: "Takes", cell: (worker) => worker.takes },
   { head: "Sessions", cell: (worker) => `${worker.sessions}`, right: true }
 ]
 

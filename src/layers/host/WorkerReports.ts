@@ -5,6 +5,7 @@ import type { QueueOutlet } from "../../domain/memory/QueueProducer.ts"
 import type * as Report from "../../domain/report/Report.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
+import * as WorkerState from "../../domain/state/WorkerState.ts"
 import type { LiveWorker, WorkerSlot } from "./Worker.ts"
 
 /** The columns that say which worker something belongs to. */
@@ -14,6 +15,15 @@ export const ofWorker = ({ app, handle, mapIndex }: WorkerSlot) => ({
   worker: mapIndex,
   workerHandle: Handle.format(handle)
 })
+
+/** What keeps a worker from new sessions, or that it takes them. */
+const takesOf = (slot: WorkerSlot): Report.WorkerReport["takes"] => {
+  const { live } = slot
+  if (live === undefined || !WorkerState.takesSessions(slot.state)) return "nothing"
+  if (live.congested) return "congested"
+  if (slot.isFull) return "full"
+  return live.segments.statistics().memory === "none" ? "no-memory" : "sessions"
+}
 
 export const workerReport = (slot: WorkerSlot): Report.WorkerReport => {
   const { app, live } = slot
@@ -30,6 +40,7 @@ export const workerReport = (slot: WorkerSlot): Report.WorkerReport => {
     kind: slot.kind,
     state: slot.state,
     congested: live?.congested ?? false,
+    takes: takesOf(slot),
     // without those whose offers were taken back, though they have slots until the worker has passed the offers
     sessions: live?.sessionCount ?? 0,
     restarts: slot.restarts,

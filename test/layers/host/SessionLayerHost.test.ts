@@ -983,6 +983,7 @@ describe("congestion", () => {
     Effect.gen(function*() {
       yield* stage.attach(new Actor(), { queue: tiny, admission: { policy: "refuse" } })
       yield* congest(stage, yield* dialMany(stage, 3))
+      assert.strictEqual((yield* stage.app()).workers[0]!.takes, "congested")
       const peer = yield* stage.dial()
       assert.isTrue(peer.refused)
       assert.strictEqual((yield* stage.listener).arrivals.refused.congested, 1)
@@ -1417,7 +1418,9 @@ describe("limits", () => {
   scenario("sessions per worker: by the policy refuse the reason is worker-limit", (stage) =>
     Effect.gen(function*() {
       yield* stage.attach(new Actor(), { admission: { maxSessionsPerWorker: 1, policy: "refuse" } })
+      assert.strictEqual((yield* stage.app()).workers[0]!.takes, "sessions")
       yield* stage.dialOpen()
+      assert.strictEqual((yield* stage.app()).workers[0]!.takes, "full")
       assert.isTrue((yield* stage.dial()).refused)
       assert.strictEqual((yield* refusedFor(stage))["worker-limit"], 1)
     }))
