@@ -1513,6 +1513,7 @@ describe("limits", () => {
         }
         assert.isTrue(refused.refused)
         assert.strictEqual((yield* refusedFor(stage))["no-memory"], 1)
+        assert.strictEqual((yield* stage.app()).workers[0]!.takes, "no-memory")
         yield* assertBalanced(stage)
         for (const peer of peers) peer.reset()
         yield* settled
@@ -1695,6 +1696,7 @@ describe("workers", () => {
       stage.script().crash()
       yield* settled
       assert.strictEqual((yield* stage.worker()).state, "BACKOFF")
+      assert.strictEqual((yield* stage.worker()).takes, "nothing")
       const held = yield* stage.dial()
       yield* Scope.close(scope, Exit.void)
       yield* until("the refusal", () => held.refused)
