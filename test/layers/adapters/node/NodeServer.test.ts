@@ -153,6 +153,45 @@ for (const placement of ["shared", "transfer"] as const) {
       }
     }
 
+    /** What a listener on any address shows of both ends of a connection from `127.0.0.1`. */
+    const MAPPED = ["::ffff:127.0.0.1", "IPv6", "::ffff:127.0.0.1", "IPv6"]
+    const showing = () =>
+      Net.createServer((socket) => {
+        const { localAddress, localFamily, remoteAddress, remoteFamily } = socket
+        socket.end(JSON.stringify([remoteAddress, remoteFamily, localAddress, localFamily]))
+      })
+    const heard = (socket: Net.Socket) => Effect.map(Effect.promise(() => text(socket)), (said) => JSON.parse(said))
+
+    it.live("addresses of a connection in TLS from 127.0.0.1 to [::] are those that Node shows", () =>
+      onHost(Effect.gen(function*() {
+        const certificates = [{ certificate: file("named.pem").toString(), key: file("named.key").toString() }]
+        const port = yield* serve(showing(), { ...options, listen: ["tls://[::]:0"], certificates })
+        const socket = yield* connect(port)
+        const secure = Tls.connect({ socket, rejectUnauthorized: false }).on("error", () => {})
+        assert.deepStrictEqual(yield* heard(secure), MAPPED)
+      })))
+
+    for (
+      const [header, trusted, shown] of [
+        ["PROXY TCP4 10.0.0.1 10.0.0.2 1000 2000\r\n", "127.0.0.0/8", ["10.0.0.1", "IPv4", "10.0.0.2", "IPv4"]],
+        ["PROXY TCP6 2001:db8::1 ::1 1000 2000\r\n", "127.0.0.0/8", ["2001:db8::1", "IPv6", "::1", "IPv6"]],
+        ["PROXY UNKNOWN\r\n", "127.0.0.0/8", MAPPED],
+        ["", "10.0.0.0/8", MAPPED]
+      ] as const
+    ) {
+      const from = header === "" ? "somebody else" : `a proxy that says ${header.trim()}`
+      it.live(`addresses on [::] where proxies are trusted, from ${from}`, () =>
+        onHost(Effect.gen(function*() {
+          const port = yield* serve(showing(), {
+            listen: ["tcp://[::]:0"],
+            listener: { placement, proxyTrust: [trusted] }
+          })
+          const socket = yield* connect(port)
+          socket.write(header)
+          assert.deepStrictEqual(yield* heard(socket), shown)
+        })))
+    }
+
     it.live("the rules and the deny list know an IPv4 peer of a listener on [::] by its IPv4 address", () =>
       onHost(Effect.gen(function*() {
         const rules = yield* SessionRules
