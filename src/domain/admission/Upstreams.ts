@@ -21,7 +21,10 @@
  * | 4 + 4 i + 2 | `FAILURES` of upstream i, in a row; 0: it is up |
  * | 4 + 4 n + n w + i | sessions of worker w with upstream i, of n upstreams |
  *
- * Each worker counts in a row of its own, which it clears when it begins again after it has died.
+ * Each worker counts in a row of its own, which it clears when it begins again after it has died. It keeps the counts in
+ * private memory, too, and states them again with each choice. What no worker writes is taken for what does least harm:
+ * sessions below zero for none, a number of failures that there can't be for an upstream that is down, and a time of
+ * the next trial that is further away than any backoff for one that has come.
  */
 
 const ROTOR = 0
@@ -66,6 +69,8 @@ export class Upstreams {
   readonly #count: number
   readonly #row: number
   readonly #rows: number
+  /** Sessions of this worker, by upstream. */
+  readonly #mine: Array<number>
   readonly #times: Times
 
   constructor(buffer: SharedArrayBuffer, count: number, worker: number, times: Times) {
@@ -74,12 +79,19 @@ export class Upstreams {
     this.#count = count
     this.#rows = HEAD + UPSTREAM_WORDS * count
     this.#row = this.#rows + (worker % WORKERS) * count
+    this.#mine = Array<number>(count).fill(0)
     this.#times = times
   }
 
   /** The worker begins: what its previous start has counted no longer counts. */
   begin(): void {
-    for (let i = 0; i < this.#count; i++) Atomics.store(this.#words, this.#row + i, 0)
+    this.#mine.fill(0)
+    this.#state()
+  }
+
+  /** States this worker's counts. */
+  #state(): void {
+    for (let i = 0; i < this.#count; i++) Atomics.store(this.#words, this.#row + i, this.#mine[i]!)
     const mine = (this.#row - this.#rows) / this.#count + 1
     for (let rows = this.#workers; rows < mine;) rows = Atomics.compareExchange(this.#words, ROWS, rows, mine)
   }
@@ -93,7 +105,7 @@ export class Upstreams {
   sessions(upstream: number): number {
     let sessions = 0
     for (let worker = 0; worker < this.#workers; worker++) {
-      sessions += Atomics.load(this.#words, this.#rows + worker * this.#count + upstream)
+      sessions += Math.max(0, Atomics.load(this.#words, this.#rows + worker * this.#count + upstream))
     }
     return sessions
   }
@@ -115,6 +127,7 @@ export class Upstreams {
 
   /** Where a session that has `tried` some upstreams in vain may go at the time `now`; `undefined` if nowhere. */
   choose(now: number, tried: ReadonlySet<number>): Choice | undefined {
+    this.#state()
     const first = (Atomics.add(this.#words, ROTOR, 1) >>> 0) % this.#count
     let fewest: number | undefined
     let sessions = Infinity
@@ -122,7 +135,7 @@ export class Upstreams {
       const upstream = (first + i) % this.#count
       if (tried.has(upstream)) continue
       const failures = this.failures(upstream)
-      if (failures > 0) {
+      if (failures !== 0) {
         // a trial goes first: there may never be another reason to try that upstream
         const trial = this.#try(upstream, now)
         if (trial !== undefined) return this.#take({ upstream, failures, trial })
@@ -137,7 +150,7 @@ export class Upstreams {
   }
 
   #take(choice: Choice): Choice {
-    Atomics.add(this.#words, this.#row + choice.upstream, 1)
+    this.#add(choice.upstream, 1)
     return choice
   }
 
@@ -145,8 +158,13 @@ export class Upstreams {
     const at = this.#untilOf(upstream)
     const until = Atomics.load(this.#until, at)
     const trial = BigInt(Math.ceil(now + this.#times.trial))
-    if (until > BigInt(Math.floor(now))) return undefined
+    if (until > BigInt(Math.floor(now)) && until <= this.#latest(now)) return undefined
     return Atomics.compareExchange(this.#until, at, until, trial) === until ? trial : undefined
+  }
+
+  /** The latest time that a worker may have set by now. */
+  #latest(now: number): bigint {
+    return BigInt(Math.ceil(now + Math.max(this.#times.backoffMax, this.#times.trial)))
   }
 
   #untilOf(upstream: number): number {
@@ -155,17 +173,18 @@ export class Upstreams {
 
   /** The connect succeeded. Returns whether the upstream was down and is up again. */
   connected({ failures, upstream }: Choice): boolean {
-    return failures > 0 && this.#change(upstream, failures, 0)
+    return failures !== 0 && this.#change(upstream, failures, 0)
   }
 
   /** The connect failed. Returns for how many milliseconds the upstream is left alone, if this failure decides that. */
   failed({ failures, upstream }: Choice, now: number): number | undefined {
     if (this.failures(upstream) !== failures) return undefined
     const { backoffBase, backoffMax } = this.#times
-    const backoff = Math.min(backoffMax, backoffBase * 2 ** failures)
+    const known = Math.min(Math.max(0, failures), MOST_FAILURES)
+    const backoff = Math.min(backoffMax, backoffBase * 2 ** known)
     // the time first: an upstream that is down always has one
     Atomics.store(this.#until, this.#untilOf(upstream), BigInt(Math.ceil(now + backoff)))
-    return this.#change(upstream, failures, Math.min(failures + 1, MOST_FAILURES)) ? backoff : undefined
+    return this.#change(upstream, failures, Math.min(known + 1, MOST_FAILURES)) ? backoff : undefined
   }
 
   #change(upstream: number, from: number, to: number): boolean {
@@ -179,7 +198,11 @@ export class Upstreams {
 
   /** The session with the upstream is over, or never was. */
   left({ upstream }: Choice): void {
-    Atomics.sub(this.#words, this.#row + upstream, 1)
+    this.#add(upstream, -1)
+  }
+
+  #add(upstream: number, by: number): void {
+    Atomics.store(this.#words, this.#row + upstream, this.#mine[upstream]! += by)
   }
 
   /** There was no upstream for a session. */

@@ -40,6 +40,31 @@ describe("Upstreams", () => {
     }
   })
 
+  it("whatever a worker has written over it, each upstream gets sessions again, and the counts are right", () => {
+    const random = Random.make(7)
+    for (let round = 0; round < 200; round++) {
+      const table = Upstreams.allocate(3)
+      const words = new Int32Array(table)
+      const upstreams = new Upstreams.Upstreams(table, 3, 0, times)
+      upstreams.begin()
+      const before = upstreams.choose(0, none)!
+      for (let left = 1 + random(4); left > 0; left--) {
+        // the row of another worker is its own to put right
+        words[random(4 + 3 * 4 + 3)] = random(2) === 0 ? random(2 ** 32) | 0 : random(9) - 4
+      }
+      const counts = [0, 0, 0]
+      counts[before.upstream]!++
+      for (let i = 0; i < 30; i++) {
+        const choice = upstreams.choose(10_000 * i, none)
+        assert.isDefined(choice)
+        upstreams.connected(choice)
+        counts[choice.upstream]!++
+      }
+      assert.isAtLeast(Math.min(...counts), 5, `round ${round}: ${counts}`)
+      assert.deepStrictEqual(all(upstreams, 3), counts)
+    }
+  })
+
   it("W18 a session goes to the upstream that has the least, over all workers", () => {
     const workers = make(3, 4)
     const random = Random.make(1)
