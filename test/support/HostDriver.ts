@@ -397,6 +397,21 @@ export class Driver {
     return `restart ${worker.name}${drain ? " when it has finished" : ""}`
   })
 
+  readonly failStart: Op = Effect.gen({ self: this }, function*() {
+    const worker = this.#pick(
+      this.model.workers(),
+      ({ app, blocked, handle, life, state }) =>
+        !app.detaching && !blocked && state !== "DRAINING" && handle !== undefined && life !== undefined
+    )
+    if (worker === undefined) return undefined
+    worker.failing = true
+    this.world.failStart(worker)
+    yield* this.#begin("restart", this.world.host.restartWorker(handleOf(worker.handle!), { drain: false }))
+    yield* this.world.turn
+    this.model.stop(worker, "restart")
+    return `restart ${worker.name}, which fails to start`
+  })
+
   readonly crash: Op = Effect.sync(() => {
     const worker = this.#pick(this.model.workers(), ({ app, life, purpose, state }) =>
       // the last worker of all is started again while the others finish: what becomes of it is told elsewhere
@@ -564,6 +579,8 @@ export class Driver {
         answers,
         holds,
         holds,
+        holds,
+        holds,
         nobody,
         ...(unreachable === undefined ? [] : [unreachable]),
         "local://none"
@@ -615,6 +632,15 @@ export class Driver {
       ) break
     }
     return `${worker.name} connects to ${endpoint} (${id}): ${must ?? fate ?? "?"}`
+  })
+
+  readonly answer: Op = Effect.sync(() => {
+    const { connects } = this.model
+    const { holds } = this.world.targets
+    if (![...connects.values()].some(({ endpoint, half }) => half && endpoint === holds)) return undefined
+    const failure = ([undefined, undefined, "Reset", "TimedOut", "Unreachable"] as const)[this.#random(5)]
+    this.world.answer(failure)
+    return `${holds} answers: ${failure ?? "yes"}`
   })
 
   readonly cancel: Op = Effect.sync(() => {
@@ -907,6 +933,8 @@ export const usual = (driver: Driver): { readonly light: Weights; readonly heavy
     listen: [4, driver.listen],
     unlisten: [4, driver.unlisten],
     crash: [3, driver.crash],
+    failStart: [2, driver.failStart],
+    answer: [8, driver.answer],
     restart: [2, driver.restartWorker],
     add: [3, driver.addWorker],
     delete: [3, driver.deleteWorker],

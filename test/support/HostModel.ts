@@ -108,6 +108,9 @@ export class Worker {
   toldAt = -1
   /** It was told to stop, and does not hear. */
   stopping = false
+  /** Its next start fails, and it has not said yet that it has begun. */
+  failing = false
+  stillborn = false
   blocked = false
   /** Settling before which it was released: it looks at its queue in any case. */
   releasedAt = -1
@@ -517,6 +520,7 @@ export class Model {
     worker.stopping = false
     worker.life = worker.nextLife
     worker.nextLife = undefined
+    if (worker.failing) return this.#failStart(worker)
     this.listenAll(worker)
     // what the start before listened on and this one does not
     for (const listener of this.listeners) {
@@ -526,11 +530,23 @@ export class Model {
     }
   }
 
+  /** A start listens, and fails: it is tried again, and has its seats until then. */
+  #failStart(worker: Worker): void {
+    worker.failing = false
+    worker.stillborn = worker.life === undefined
+    this.listenAll(worker)
+    this.crash(worker)
+  }
+
   /** A worker has begun. */
   born(life: Life): void {
     const worker = this.apps.get(life.app)?.workers.get(life.worker)
     if (worker === undefined) return
-    this.#owners.set(life.id, { worker, endedAt: undefined })
+    this.#owners.set(life.id, { worker, endedAt: worker.stillborn ? this.epoch : undefined })
+    if (worker.stillborn) {
+      worker.stillborn = false
+      return
+    }
     if (worker.life === undefined && worker.live) worker.life = life
     else worker.nextLife = life
   }
@@ -616,7 +632,7 @@ export class Model {
       const { endpoint, life, local, reason } = start
       const worker = this.#owners.get(life.id)?.worker
       if (worker?.nextLife === life) this.#starts.push(start)
-      if (worker?.life !== life) continue
+      if (worker?.life !== life || worker.state === "BACKOFF") continue
       const listener = [...this.listeners].find(({ app, members, open, requested }) =>
         open && app === worker.app && requested === endpoint && members.get(worker.number) === true
       )

@@ -52,6 +52,10 @@ export interface World {
   readonly block: (worker: Worker) => void
   readonly release: (worker: Worker) => void
   readonly crash: (worker: Worker) => void
+  /** The worker's next start listens, and fails. */
+  readonly failStart: (worker: Worker) => void
+  /** Connects to {@link Targets.holds} that are half-open are answered, or fail. */
+  readonly answer: (failure: TransportMemory.ConnectFailure | undefined) => void
   /** Endpoints that the host listens on, where they can be known. */
   readonly listening: () => ReadonlyArray<string> | undefined
   /** A little of what is to happen happens. */
@@ -227,6 +231,13 @@ export const memory: Effect.Effect<World, never, Scope.Scope> = Effect.gen(funct
     lives.push(life)
   }
   const app = Puppet.app(birth, (puppet) => (word) => void words.push([born.get(puppet())!, word]))
+  /** Workers whose next start fails, as `app/number`. */
+  const failing = new Set<string>()
+  const start = Effect.fnUntraced(function*(sessions: Sessions["Service"]) {
+    const { app: name, worker } = sessions.worker
+    yield* app(sessions)
+    if (failing.delete(`${name}/${worker}`)) yield* Effect.fail(new Error("the start fails"))
+  })
   const appWorker = Layer.unwrap(
     Effect.map(
       WorkerPlan,
@@ -249,14 +260,15 @@ export const memory: Effect.Effect<World, never, Scope.Scope> = Effect.gen(funct
   }
   const take = (peer: TransportMemory.Peer): void => void fars.push(new MemoryFar(peer))
   network.listen(targets.answers, take)
-  network.listen(targets.holds, take).hold()
+  const holds = network.listen(targets.holds, take)
+  holds.hold()
   network.unreachable(targets.unreachable!)
   const of = ({ app, number }: Worker) => scriptOf(app.spec.name, number)
   return {
     exact: true,
     host: Context.get(services, SessionLayer),
     rules: Context.get(services, SessionRules),
-    module: AppWorker.fromLayer(Layer.effectDiscard(Effect.flatMap(Sessions, app))),
+    module: AppWorker.fromLayer(Layer.effectDiscard(Effect.flatMap(Sessions, start))),
     config: null,
     specs: memorySpecs,
     targets,
@@ -267,6 +279,12 @@ export const memory: Effect.Effect<World, never, Scope.Scope> = Effect.gen(funct
     block: (worker) => of(worker).block(),
     release: (worker) => of(worker).release(),
     crash: (worker) => of(worker).crash(),
+    failStart: ({ name }) => void failing.add(name),
+    answer: (failure) => {
+      if (failure !== undefined) return holds.fail(failure)
+      holds.answer()
+      holds.hold()
+    },
     listening: () => network.listening,
     turn: Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve))),
     settled,
