@@ -4,7 +4,6 @@
  * A step is one thing done. Most are followed by a look at everything, when all has happened that needs no time; the
  * others run into each other. The ledger, and the sums of sessions, are looked at after each.
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
@@ -39,7 +38,7 @@ const PATIENCE = 5
 /** Bytes of each fifo. */
 const FIFO = 4 * KiB
 
-export const optionsOf = (spec: AppSpec, config: unknown, kind: "in-process" | "thread"): AppOptionsInput => ({
+export const optionsOf = (spec: AppSpec, config: unknown): AppOptionsInput => ({
   name: spec.name,
   namespace: spec.namespace,
   scope: spec.scope,
@@ -65,7 +64,7 @@ export const optionsOf = (spec: AppSpec, config: unknown, kind: "in-process" | "
   },
   workers: spec.workers,
   worker: {
-    kind,
+    kind: "in-process",
     backoffBase: spec.backoff,
     backoffMax: spec.backoff,
     drainTimeout: spec.drainTimeout
@@ -109,7 +108,7 @@ export class Driver {
 
   constructor(world: World, random: Random, seed: number) {
     this.world = world
-    this.model = new Model(world.exact)
+    this.model = new Model()
     this.#random = random
     this.#seed = seed
   }
@@ -202,10 +201,8 @@ export class Driver {
   /** Looks at everything, when all has happened that needs no time. */
   readonly look = Effect.gen({ self: this }, function*() {
     const { model, world } = this
-    if (!world.exact) model.now = yield* Clock.currentTimeMillis
-    const end = performance.now() + 10_000
     let problems: ReadonlyArray<string> = []
-    for (let tries = 0; world.exact ? tries < PATIENCE : tries === 0 || performance.now() < end; tries++) {
+    for (let tries = 0; tries < PATIENCE; tries++) {
       yield* world.settled
       this.#hear()
       for (const worker of Array.from(model.workers())) if (model.isFinished(worker)) model.stop(worker)
@@ -248,7 +245,7 @@ export class Driver {
     this.#last = observed
     this.tally.looks++
     const { connects, locals, report: { apps, ledger, sessions }, sessions: rows } = observed
-    if (this.world.exact) this.#digest.update(JSON.stringify({ connects, locals, apps, ledger, sessions, rows }))
+    this.#digest.update(JSON.stringify({ connects, locals, apps, ledger, sessions, rows }))
   }
 
   #bury(kind: "app" | "worker" | "listener" | "session", handle: string | undefined): void {
@@ -286,8 +283,7 @@ export class Driver {
   /** Waits for the answer of a worker that looks at its queue. */
   #answer(id: number): Effect.Effect<Word> {
     return Effect.gen({ self: this }, function*() {
-      const end = performance.now() + 10_000
-      for (let turns = 0; this.world.exact ? turns < 200 : performance.now() < end; turns++) {
+      for (let turns = 0; turns < 200; turns++) {
         this.#hear()
         const word = this.#answers.get(id)
         if (word !== undefined) {
@@ -312,7 +308,7 @@ export class Driver {
   readonly attach: Op = Effect.gen({ self: this }, function*() {
     const { model, world } = this
     const spec = this.#pick(world.specs)!
-    const options = optionsOf(spec, world.config, world.exact ? "in-process" : "thread")
+    const options = optionsOf(spec, world.config)
     if (model.apps.has(spec.name)) {
       yield* this.#mustFail(Effect.scoped(world.host.attach(options, world.module)), "AlreadyAttached")
       return `attach ${spec.name} once more`
@@ -519,13 +515,12 @@ export class Driver {
       model.listeners,
       ({ app, endpoint, handle, open }) => open && handle !== undefined && app.spec.scope.global && !isLocal(endpoint)
     )
-    if (bound === undefined && !world.exact) return undefined
-    const endpoint = bound === undefined || (world.exact && this.#random(20) === 0)
+    const endpoint = bound === undefined || this.#random(20) === 0
       ? "tcp://127.0.0.1:99"
       : `tcp://127.0.0.1:${portOf(bound.endpoint)}`
     const listener = model.dialled(endpoint)
     const judged = listener && model.judge(listener)
-    const fate = this.#clean && world.exact && typeof judged === "object" ? model.fate(judged, false) : undefined
+    const fate = this.#clean && typeof judged === "object" ? model.fate(judged, false) : undefined
     const far = world.dial(endpoint)
     const arrival = listener && model.arrive(listener, far, judged!)
     if (arrival === undefined) model.strays.add(far)
@@ -563,7 +558,7 @@ export class Driver {
     const { model, world } = this
     const worker = this.#pick(
       model.workers(),
-      ({ blocked, life, live }) => live && life !== undefined && (world.exact || !blocked)
+      ({ life, live }) => live && life !== undefined
     )
     if (worker === undefined || worker.stopping || !this.#clean) return undefined
     const { answers, holds, nobody, unreachable } = world.targets
@@ -612,7 +607,7 @@ export class Driver {
     else {
       fate = model.fate(route, true)
       connect.arrival = model.arrive(route, connect, route)
-      if (world.exact) this.#checks.push(this.#fateOf(connect.arrival!, fate))
+      this.#checks.push(this.#fateOf(connect.arrival!, fate))
       if (fate !== "placed" && fate !== "held") must = `Refused ${fate}`
     }
     life.tell({ do: "connect", id, endpoint, timeout })
@@ -647,8 +642,7 @@ export class Driver {
     const connect = this.#pick(
       this.model.connects.values(),
       ({ cancelled, life, outcome, worker }) =>
-        !cancelled && outcome === undefined && worker.life === life && worker.live &&
-        (this.world.exact || !worker.blocked)
+        !cancelled && outcome === undefined && worker.life === life && worker.live
     )
     if (connect === undefined) return undefined
     connect.cancelled = true
@@ -662,7 +656,7 @@ export class Driver {
       this.model.sides(),
       (side) =>
         !side.dropped && !side.mute && side.handle !== undefined && side.worker.life === side.life && side.worker.live
-        && (this.world.exact || !side.worker.blocked) && holds(side)
+        && holds(side)
     )
   }
 
@@ -703,8 +697,7 @@ export class Driver {
     )
     if (side === undefined) return undefined
     const { far } = side.conn
-    // what has come is known only where nothing is on its way
-    const how = this.world.exact && this.#random(2) === 0 ? "close" as const : "reset" as const
+    const how = this.#random(2) === 0 ? "close" as const : "reset" as const
     if (far !== undefined && !side.isGiven && !side.conn.over) side.arrived = far.sent - far.unsent
     yield* this.world.host.endSession(handleOf(side.handle!), how)
     if (!side.isGiven) side.givenAt = this.model.epoch
@@ -728,15 +721,12 @@ export class Driver {
         end.reset()
         return `the far end of ${where} resets`
       case 2:
-        if (!this.world.exact) return undefined
         if (this.#random(2) === 0) end.stop()
         else end.read()
         return `the far end of ${where} stops or reads`
       default: {
         if (conn === undefined || end.sentEnd) return undefined
-        let bytes = 1 + this.#random(this.#random(3) === 0 ? 6000 : 300)
-        if (!this.world.exact) bytes = Math.min(bytes, FIFO - (end.sent - conn.near.read))
-        if (bytes <= 0) return undefined
+        const bytes = 1 + this.#random(this.#random(3) === 0 ? 6000 : 300)
         end.send(bytes, conn.toNear)
         return `the far end of ${where} sends ${bytes}`
       }
@@ -823,7 +813,7 @@ export class Driver {
       const { model, world } = this
       yield* this.look
       const end = model.now + millis
-      while (world.exact && model.now < end) {
+      while (model.now < end) {
         const next = Math.min(model.nextDeadline(), end)
         yield* world.pass(next - model.now)
         model.now = next

@@ -352,8 +352,6 @@ const count = <A>(items: Iterable<A>, holds: (item: A) => boolean): number => {
 export type Judged = Listener | Ledger.RefuseReason
 
 export class Model {
-  /** Whether it is known exactly when everything happens: no threads, no kernel, a clock of the test's own. */
-  readonly exact: boolean
   readonly apps = new Map<string, App>()
   readonly listeners = new Set<Listener>()
   readonly arrivals = new Set<Arrival>()
@@ -385,11 +383,11 @@ export class Model {
   }> = []
   #highest = { sessions: 0, cut: new Map<number, number>() }
 
-  constructor(exact: boolean) {
-    this.exact = exact
-  }
-
   // ---- what there is
+
+  side(handle: string): Side | undefined {
+    return this.#byHandle.get(handle)
+  }
 
   *workers(): IterableIterator<Worker> {
     for (const app of this.apps.values()) yield* app.workers.values()
@@ -397,10 +395,6 @@ export class Model {
 
   *sides(): IterableIterator<Side> {
     for (const conn of this.conns) yield* conn.sides
-  }
-
-  side(handle: string): Side | undefined {
-    return this.#byHandle.get(handle)
   }
 
   /**
@@ -1092,8 +1086,8 @@ export class Model {
         if (!serves || (worker.state !== "RUNNING" && !again && worker.toldAt !== this.epoch)) {
           out.push(`${what} is on offer to ${worker.name}, which does not serve ${listener.requested}`)
         }
-        if (this.exact && !worker.blocked) out.push(`${what} is on offer to ${worker.name}, which looks at its queue`)
-        if (this.exact && again && arrival.until <= this.now) out.push(`${what} is on offer to ${worker.name} still`)
+        if (!worker.blocked) out.push(`${what} is on offer to ${worker.name}, which looks at its queue`)
+        if (again && arrival.until <= this.now) out.push(`${what} is on offer to ${worker.name} still`)
         if (connect !== undefined && (connect.cancelled || !connect.half)) {
           out.push(`${what} is on offer and not wanted`)
         }
@@ -1177,7 +1171,7 @@ export class Model {
     if (listener.app.spec.policy === "refuse" && status !== "held" && !lacking) {
       out.push(`${what} waits, where nobody may`)
     }
-    if (this.exact && status === "held" && until <= this.now) out.push(`${what} waits longer than it may`)
+    if (status === "held" && until <= this.now) out.push(`${what} waits longer than it may`)
     if (connect?.cancelled === true) out.push(`${what} waits and is not wanted`)
     if (this.#limit(listener) !== undefined) return
     const free = this.#takers(listener)
@@ -1196,7 +1190,7 @@ export class Model {
 
   /** It is neither with a worker nor waiting: whether there was a reason. */
   #checkGone({ connect, far, listener, status, until }: Arrival, what: string, out: Array<string>): void {
-    if (!this.exact || status === "new" || !listener.open) return
+    if (status === "new" || !listener.open) return
     if (far?.sentReset === true || connect?.cancelled === true || until <= this.now) return
     if (connect !== undefined && (connect.until <= this.now || connect.worker.blocked)) return
     // an offer that came back finds the queue full, or nobody who may wait
@@ -1255,7 +1249,7 @@ export class Model {
       const what = `the far end ${far.local} of session ${conn.near.handle}`
       if (far.closed !== over) out.push(`${what} is ${far.closed ? "closed and should not be" : "not closed"}`)
       if (!far.isRight(conn.fromNear)) out.push(`${what} has got what was not sent to it`)
-      if (this.exact && !over && far.received > conn.near.written) out.push(`${what} has more than was written`)
+      if (!over && far.received > conn.near.written) out.push(`${what} has more than was written`)
     }
     // what is written when the host has ended it goes nowhere
     if (far !== undefined && this.#isSent(conn)) this.#later(() => void (conn.txEnded = true))
@@ -1432,11 +1426,11 @@ export class Model {
     if (row.restarts !== worker.restarts) {
       out.push(`worker ${name} was started again ${row.restarts} times, and must have been ${worker.restarts} times`)
     }
-    if (row.offers.pending > 0 && !worker.blocked && this.exact) out.push(`worker ${name} has an offer pending`)
+    if (row.offers.pending > 0 && !worker.blocked) out.push(`worker ${name} has an offer pending`)
     if (worker.blocked) {
       const late = worker.late + (this.#left.get(worker)?.late ?? 0)
       const wrong = this.#mayRelease(worker) ? row.behind.offers > late : row.behind.offers !== late
-      if (this.exact && wrong) out.push(`worker ${name} is behind by ${row.behind.offers}, and must be by ${late}`)
+      if (wrong) out.push(`worker ${name} is behind by ${row.behind.offers}, and must be by ${late}`)
       this.#later(() => void (worker.late = row.behind.offers))
       return
     }
@@ -1518,7 +1512,7 @@ export class Model {
       if (connect.cancelled || connect.conn !== undefined || connect.outcome !== undefined) {
         out.push(`${what} is half-open still`)
       }
-      if (this.exact && connect.until <= this.now) out.push(`${what} is half-open longer than it may be`)
+      if (connect.until <= this.now) out.push(`${what} is half-open longer than it may be`)
       const scope = connect.arrival === undefined ? "global" : "local"
       if (row.scope !== scope) out.push(`${what} is ${row.scope}, and must be ${scope}`)
     }
@@ -1589,10 +1583,8 @@ export class Model {
         )
       }
       const tcp = count(mine, ({ transport }) => transport === "tcp")
-      if (this.exact) {
-        const unknown = count(brief, ({ connect }) => connect === undefined)
-        compare("session blocks", blocks, tcp, worker.stale.tcp + left.tcp, unknown)
-      }
+      const ofTcp = count(brief, ({ connect }) => connect === undefined)
+      compare("session blocks", blocks, tcp, worker.stale.tcp + left.tcp, ofTcp)
       const gone = new Set(sessions.map(({ handle }) => handle))
       // a segment goes when both its sessions have
       const held = count(this.conns, (conn) =>
@@ -1606,10 +1598,7 @@ export class Model {
       )
       const offered = count(mine, ({ state, transport }) => state === "ACCEPTING" && transport === "local")
       const cut = held + self + offered
-      if (this.exact) {
-        const unknown = count(brief, ({ connect }) => connect !== undefined)
-        compare("local segments", locals, cut, worker.stale.cut + left.cut, unknown)
-      }
+      compare("local segments", locals, cut, worker.stale.cut + left.cut, brief.length - ofTcp)
       if (worker.blocked) this.#later(() => void (worker.stale = { tcp: blocks - tcp, cut: locals - cut }))
       const { life } = worker
       if (life !== undefined) {

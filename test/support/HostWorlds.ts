@@ -1,6 +1,6 @@
 /**
- * The two worlds that the random test of the host runs in: one in memory, with scripted workers, where the test decides
- * when everything happens, and one with workers on threads and TCP over the loopback.
+ * The world that the random test of the host runs in: in memory, with scripted workers, so that the test decides when
+ * everything happens. All that needs no time has happened when things have settled.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -36,8 +36,6 @@ export interface Targets {
 }
 
 export interface World {
-  /** Whether all that needs no time has happened when things have settled. */
-  readonly exact: boolean
   readonly host: SessionLayer["Service"]
   readonly rules: SessionRules["Service"]
   readonly module: AppWorker.AppModule
@@ -265,7 +263,6 @@ export const memory: Effect.Effect<World, never, Scope.Scope> = Effect.gen(funct
   network.unreachable(targets.unreachable!)
   const of = ({ app, number }: Worker) => scriptOf(app.spec.name, number)
   return {
-    exact: true,
     host: Context.get(services, SessionLayer),
     rules: Context.get(services, SessionRules),
     module: AppWorker.fromLayer(Layer.effectDiscard(Effect.flatMap(Sessions, start))),

@@ -1,6 +1,6 @@
 /**
  * An application that does what it is told and says what happens to it: the worker's half of the random test of the
- * host. In-process it is called directly; on a thread (`fixtures/puppet.ts`) commands and words go over a channel.
+ * host.
  *
  * At its start it listens on all endpoints that it is told to serve. It reads and writes only when it is told to.
  */
