@@ -234,7 +234,7 @@ export const memory: Effect.Effect<World, never, Scope.Scope> = Effect.gen(funct
   const start = Effect.fnUntraced(function*(sessions: Sessions["Service"]) {
     const { app: name, worker } = sessions.worker
     yield* app(sessions)
-    if (failing.delete(`${name}/${worker}`)) yield* Effect.fail(new Error("the start fails"))
+    if (failing.delete(`${name}/${worker}`)) return yield* Effect.fail(new Error("the start fails"))
   })
   const appWorker = Layer.unwrap(
     Effect.map(
