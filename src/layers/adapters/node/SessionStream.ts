@@ -311,17 +311,22 @@ export class SessionStream extends JsStream implements SessionHandler {
 
   onshutdown(request: StreamRequest): number {
     this.#shutdown = request
+    // at once, so that what TLS writes behind it fails, as it does at a socket of the system's
+    if (this.#writes.length === 0) this.#end()
     this.#look()
     return 0
+  }
+
+  #end(): void {
+    this.#ended = true
+    this.session.end()
   }
 
   #finishShutdown(): boolean {
     const shutdown = this.#shutdown
     if (shutdown === undefined || this.#writes.length > 0) return false
     this.#shutdown = undefined
-    // not before: what the peer does in answer to the end must not come ahead of the end's own callback
-    this.#ended = true
-    this.session.end()
+    this.#end()
     this.finishShutdown(shutdown, 0)
     return true
   }

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Net from "node:net"
+import * as Os from "node:os"
 import type { StreamRequest } from "../../../../src/layers/adapters/node/JsStream.ts"
 import { SessionStream } from "../../../../src/layers/adapters/node/SessionStream.ts"
 import type { Session } from "../../../../src/services/Sessions.ts"
@@ -54,12 +55,15 @@ describe("a session as the handle of a socket", () => {
     assert.notInclude(handle.heard, "written 0")
   })
 
-  it("ends for the peer in the turn in which it says so, and not before: the peer may answer at once", async () => {
-    const { client, server } = SessionPair.make({})
+  it("fails what is written behind an end, though earlier bytes wait for a peer that does not read", async () => {
+    const { client, server } = SessionPair.make({ bound: 4096 })
     const handle = new Handle(server)
-    client.handler = { ended: () => handle.heard.push("the peer knows") }
+    handle.onwrite({}, [Buffer.alloc(4096)])
+    await turn()
     handle.onshutdown({})
+    handle.onwrite({}, [Buffer.from("too late")])
     for (let turns = 0; turns < 6; turns++) await turn()
-    assert.deepStrictEqual(handle.heard, ["ended 0", "the peer knows"])
+    assert.deepStrictEqual(handle.heard, ["written 0", `written ${-Os.constants.errno.EPIPE}`, "ended 0"])
+    assert.isTrue(client.ended)
   })
 })
