@@ -943,7 +943,7 @@ export class Model {
       return
     }
     if (given.cutThrough) {
-      const { conn } = connect
+      const conn = connect.conn ?? this.#lost(connect)
       // the server comes first (W16)
       if (conn === undefined) return void this.violations.push(`connect ${given.id} succeeded before its server had it`)
       conn.client = this.#sideOf(life, conn)
@@ -957,6 +957,26 @@ export class Model {
       if (far.remote === given.local && far.local === given.remote) return this.#outgoing(connect, far, given.session)
     }
     this.violations.push(`connect ${given.id} succeeded and nobody was connected to`)
+  }
+
+  /**
+   * The connection of a connect that was refused by a worker which is gone: the host has not read its last words, and
+   * found that it had claimed the session.
+   */
+  #lost(connect: Connect): Conn | undefined {
+    const { arrival } = connect
+    const owner = arrival?.refuser && this.#owners.get(arrival.refuser.id)
+    if (arrival?.status !== "refused" || owner?.endedAt !== this.epoch) return undefined
+    const { listener, local, refuser, remote } = arrival
+    const conn = new Conn(++this.#tags, "cut", { local, remote, listener, connect })
+    conn.near = new Side(owner.worker, refuser!, conn, undefined)
+    conn.near.dropped = true
+    arrival.status = "claimed"
+    listener.claimed++
+    this.total.claimed++
+    this.total.refused--
+    this.conns.add(conn)
+    return connect.conn = conn
   }
 
   #outgoing(connect: Connect, far: Far, handle: string): void {
