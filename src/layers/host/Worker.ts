@@ -189,7 +189,8 @@ export class LiveWorker {
   }
 
   fault(detail: string): void {
-    Deferred.doneUnsafe(this.#fault, Exit.fail(new WorkerExit({ reason: "Crashed", detail })))
+    // not from inside what has found the fault: whatever hears of it takes all this apart
+    queueMicrotask(() => Deferred.doneUnsafe(this.#fault, Exit.fail(new WorkerExit({ reason: "Crashed", detail }))))
   }
 
   /** Whether the worker has fallen behind: messages for it are postponed, or it has let an offer run out. */
