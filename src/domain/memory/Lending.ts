@@ -39,6 +39,13 @@ export const addable = (budget: Budget, bytes: number): number => inSegments(bud
 export const reserve = (budget: Budget): number =>
   Math.floor((budget.firstSegmentSize + addable(budget, budget.firstSegmentSize)) / 8)
 
+/**
+ * Bytes that may be lent from arenas with so much capacity and room, where segments of `addable` bytes may be added: an
+ * eighth is kept for the sessions of these arenas.
+ */
+export const lendableOf = (room: number, capacity: number, addable: number): number =>
+  room + addable - Math.floor((capacity + addable) / 8)
+
 /** Bytes of segments that may be added for fifos, where segments of `bytes` are there. */
 export const addableForFifos = (budget: Budget, bytes: number): number =>
   inSegments(budget.memoryLimit - bytes - reserve(budget), budget)

@@ -107,6 +107,8 @@ export class Arenas implements Blocks {
   readonly view: (segment: number) => Uint8Array
   #capacity = 0
   #used = 0
+  /** The least that there was no room for since room last came: sessions that wait for memory ask again and again. */
+  #refused = Infinity
 
   constructor(view: (segment: number) => Uint8Array) {
     this.view = view
@@ -134,6 +136,7 @@ export class Arenas implements Blocks {
   add(segment: number, arena: Arena): void {
     this.#arenas.set(segment, arena)
     this.#capacity += arena.capacity
+    this.#refused = Infinity
   }
 
   /** Takes an arena out; its blocks must have been freed. */
@@ -155,6 +158,14 @@ export class Arenas implements Blocks {
   }
 
   allocate(bytes: number): BlockPlace | undefined {
+    if (bytes >= this.#refused) return undefined
+    const place = this.#take(bytes)
+    if (place === undefined) this.#refused = bytes
+    else this.#used += Arena.rounded(bytes)
+    return place
+  }
+
+  #take(bytes: number): BlockPlace | undefined {
     let best: Arena | undefined
     let index = -1
     for (const [segment, arena] of this.#arenas) {
@@ -175,7 +186,6 @@ export class Arenas implements Blocks {
       }
       if (offset < 0) return undefined
     }
-    this.#used += Arena.rounded(bytes)
     return { segment: index, offset }
   }
 
@@ -185,5 +195,6 @@ export class Arenas implements Blocks {
     const before = arena.used
     arena.free(place.offset)
     this.#used -= before - arena.used
+    this.#refused = Infinity
   }
 }

@@ -211,11 +211,20 @@ export const AppOptions = Schema.Struct({
       `at least ${print("bytes", needed)} for the event queue (queue.indexQueue, queue.ioRing, queue.controlRing)`
     )
   }),
+  Schema.makeFilter(({ queue, segment }) => {
+    const needed = queueSegmentSize(queue)
+    return rule(
+      segment.firstSegmentSize < needed || largestFifo(segment, needed) > 0,
+      ["segment", "memoryLimit"],
+      "larger, as must be segment.firstSegmentSize or segment.addSegmentSize: beside the event queue "
+        + `(${print("bytes", needed)}) there is no room for a fifo`
+    )
+  }),
   ...(["rxFifoSize", "txFifoSize"] as const).map((fifo) =>
     Schema.makeFilter(({ queue, segment }: { readonly queue: QueueOptions; readonly segment: SegmentOptions }) => {
       const largest = largestFifo(segment, queueSegmentSize(queue))
       return rule(
-        segment[fifo] <= largest,
+        largest === 0 || segment[fifo] <= largest,
         ["segment", fifo],
         `at most ${print("bytes", largest)}: no segment has room for more (segment.firstSegmentSize, `
           + "segment.addSegmentSize, segment.memoryLimit)"

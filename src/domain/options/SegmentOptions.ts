@@ -142,16 +142,21 @@ const LARGEST_FIFO = 4 * MiB
 const partOf = ({ firstSegmentSize }: SegmentOptions, queueBytes: number): number =>
   Math.floor((firstSegmentSize - queueBytes) / 2)
 
-/** Bytes of the largest fifo that can reach its bound with these segments. */
+/** Bytes of the largest fifo that can reach its bound with these segments; 0 when there is none. */
 export const largestFifo = (options: SegmentOptions, queueBytes: number): number => {
   const part = partOf(options, queueBytes)
   let bytes = LARGEST_FIFO
-  while (bytes > SMALLEST_FIFO && !Lending.holds(options, part, bytes)) bytes /= 2
+  while (!Lending.holds(options, part, bytes)) {
+    if (bytes === SMALLEST_FIFO) return 0
+    bytes /= 2
+  }
   return bytes
 }
 
 /** The most pairs of fifos that there can be memory for when a worker starts. */
 export const mostFifoPairs = (options: SegmentOptions, queueBytes: number): number => {
-  const room = partOf(options, queueBytes) + Lending.addable(options, options.firstSegmentSize)
+  const addable = Lending.addable(options, options.firstSegmentSize)
+  // the last segment is left for what is sent
+  const room = partOf(options, queueBytes) + Math.max(0, addable - options.addSegmentSize)
   return Math.max(0, Math.floor(room / FIFO_PAIR_BYTES))
 }

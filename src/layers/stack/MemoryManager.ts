@@ -10,11 +10,11 @@
  * once the worker has confirmed it, so nothing can refer to a segment that the worker does not know (W20).
  *
  * **How it shrinks** An added segment without a block goes as soon as the rest of its manager is no more than
- * `lowWatermark` full. A manager whose user has gone is not used again: it goes, with its segments, when its last block
+ * `lowWatermark` full, or when the worker needs a segment and no other may be added. A manager whose user has gone is not used again: it goes, with its segments, when its last block
  * is freed.
  */
 import type { BlockPlace } from "../../domain/memory/Fifo.ts"
-import { lends } from "../../domain/memory/Lending.ts"
+import { lendableOf, lends } from "../../domain/memory/Lending.ts"
 import * as Segment from "../../domain/memory/Segment.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import type { Manager, ManagerReport } from "../../services/SegmentManager.ts"
@@ -62,7 +62,7 @@ export class MemoryManager implements Manager, SegmentOwner {
     }
     const place = this.arenas.allocate(bytes)
     if (place === undefined) this.#refused = true
-    else this.#empty.delete(place.segment)
+    else if (this.#empty.delete(place.segment)) this.#memory.tellLendable()
     if (place === undefined || this.arenas.used * 100 > this.arenas.capacity * this.#memory.options.highWatermark) {
       const use = held === undefined ? "sessions" : "fifos"
       this.#growing ??= this.#memory.grow("host", place === undefined ? bytes : 0, this, use)
@@ -76,7 +76,7 @@ export class MemoryManager implements Manager, SegmentOwner {
 
   /** Bytes that may be lent to fifos. */
   get #lendable(): number {
-    return this.arenas.room + this.#memory.addable - this.#memory.reserve
+    return lendableOf(this.arenas.room, this.arenas.capacity, this.#memory.addable)
   }
 
   /** Adds segments, one after the other, until there is room for this many bytes or the limits are reached. */
@@ -99,7 +99,9 @@ export class MemoryManager implements Manager, SegmentOwner {
 
   untake(place: BlockPlace): void {
     this.arenas.free(place)
-    if (this.#added.has(place.segment) && this.arenas.isEmpty(place.segment)) this.#empty.add(place.segment)
+    if (!this.#added.has(place.segment) || !this.arenas.isEmpty(place.segment)) return
+    this.#empty.add(place.segment)
+    this.#memory.tellLendable()
   }
 
   mapped(segment: Segment.Segment): void {
@@ -109,6 +111,7 @@ export class MemoryManager implements Manager, SegmentOwner {
     this.#added.add(segment.index)
     this.#empty.add(segment.index)
     this.arenas.add(segment.index, Segment.hostArena(segment))
+    this.#memory.tellLendable()
     this.#refused = false
     this.#exhausted = false
     this.reserve(this.#reserved)
@@ -124,13 +127,37 @@ export class MemoryManager implements Manager, SegmentOwner {
     for (const index of this.#empty) {
       const rest = arenas.capacity - this.#memory.segment(index)!.buffer.byteLength
       const spare = rest > 0 && rest >= this.#reserved && arenas.used * 100 <= rest * this.#memory.options.lowWatermark
-      if (!spare && !over) continue
-      this.#added.delete(index)
-      this.#empty.delete(index)
-      arenas.remove(index)
-      this.#memory.remove(index)
+      if (spare || over) this.#remove(index)
     }
     if (over && this.#growing === undefined) this.#onGone(this)
+  }
+
+  #remove(index: number): void {
+    this.#added.delete(index)
+    this.#empty.delete(index)
+    this.arenas.remove(index)
+    this.#memory.remove(index)
+  }
+
+  /** Bytes of segments that {@link giveUpEmpty} would give up. */
+  get spare(): number {
+    const { addSegmentSize } = this.#memory.options
+    let bytes = 0
+    while (bytes / addSegmentSize < this.#empty.size) {
+      if (this.arenas.capacity - bytes - addSegmentSize < this.#reserved) break
+      bytes += addSegmentSize
+    }
+    return bytes
+  }
+
+  /** Gives up a segment without a block, however full the others are: somebody needs it now. `false` without one. */
+  giveUpEmpty(): boolean {
+    for (const index of this.#empty) {
+      if (this.arenas.capacity - this.#memory.segment(index)!.buffer.byteLength < this.#reserved) continue
+      this.#remove(index)
+      return true
+    }
+    return false
   }
 
   describe(first: Segment.Segment): Pick<ManagerReport, "segments" | "blocks"> {

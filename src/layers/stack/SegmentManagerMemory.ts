@@ -6,6 +6,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { Arena } from "../../domain/memory/Arena.ts"
+import * as Lending from "../../domain/memory/Lending.ts"
 import type { Geometry } from "../../domain/memory/QueueMemory.ts"
 import * as Segment from "../../domain/memory/Segment.ts"
 import { FIFO_PAIR_BYTES, type SegmentOptions } from "../../domain/options/SegmentOptions.ts"
@@ -15,11 +17,12 @@ import { MemoryManager } from "./MemoryManager.ts"
 import { WorkerSegments } from "./WorkerSegments.ts"
 
 const make = (
-  options: SegmentOptions,
+  asked: SegmentOptions,
   geometry: Geometry,
   allocate: (bytes: number) => ArrayBufferLike
 ): SegmentManager["Service"] => {
-  const memory = new WorkerSegments(options, allocate)
+  const memory = new WorkerSegments(asked, allocate)
+  const { options } = memory
   const managers = new Set<MemoryManager>()
   const gone = (manager: MemoryManager): void => void managers.delete(manager)
   const initial = new MemoryManager(0, memory, gone)
@@ -27,6 +30,11 @@ const make = (
   initial.arenas.add(first.index, Segment.hostArena(first, Segment.queues(first.buffer, geometry).bytes))
 
   managers.add(initial)
+  memory.spare = () => {
+    let bytes = 0
+    for (const { spare } of managers) bytes += spare
+    return bytes
+  }
   const users = new Map<string, MemoryManager>()
   let next = 1
 
@@ -42,8 +50,9 @@ const make = (
       let manager = users.get(user)
       if (manager === undefined) {
         const taken = new Set(users.values())
-        // where no segment may be added, a manager of its own would never have memory
-        const own = taken.has(initial) && options.addSegmentSize > 0
+        // where no segment may be added but one that fifos need, a manager of its own might never have memory
+        const addable = Lending.addable(options, options.firstSegmentSize)
+        const own = taken.has(initial) && addable > options.addSegmentSize
         manager = own ? new MemoryManager(next++, memory, gone) : initial
         managers.add(manager)
         users.set(user, manager)
@@ -62,7 +71,14 @@ const make = (
     },
     look: () => memory.tellLendable(),
     cutThrough: memory.cutThrough,
-    addForWorker: (bytes) => memory.grow("worker", bytes, undefined, "fifos") !== undefined,
+    addForWorker: (bytes) => {
+      if (Arena.rounded(bytes) > options.addSegmentSize) return false
+      while (memory.grow("worker", bytes, undefined, "fifos") === undefined) {
+        // a segment that was added before it was needed, or is needed no more, is needed here
+        if (memory.lendable === 0 || ![...managers].some((manager) => manager.giveUpEmpty())) return false
+      }
+      return true
+    },
     unused: (index) => {
       const segment = memory.segment(index)
       if (segment !== undefined && segment.hostBytes === 0) memory.remove(index)

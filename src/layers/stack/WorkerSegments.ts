@@ -21,7 +21,11 @@ interface Owned {
   readonly owner: SegmentOwner | undefined
 }
 
+/** A segment consists of words: sizes that don't are taken as a little less. */
+const inWords = (bytes: number): number => bytes - bytes % Int32Array.BYTES_PER_ELEMENT
+
 export class WorkerSegments {
+  /** Sizes of segments are in whole words. */
   readonly options: SegmentOptions
   /** Bytes that are for sessions themselves, and are not lent to fifos. */
   readonly reserve: number
@@ -42,10 +46,16 @@ export class WorkerSegments {
   /** Whether, since a segment was last removed, one was refused because of the limit. */
   #limited = false
   events: SegmentEvents | undefined
+  /** Bytes of segments that have no block and would be given up for fifos. */
+  spare: () => number = () => 0
 
   constructor(options: SegmentOptions, allocate: (bytes: number) => ArrayBufferLike) {
-    this.options = options
-    this.reserve = Lending.reserve(options)
+    this.options = {
+      ...options,
+      firstSegmentSize: inWords(options.firstSegmentSize),
+      addSegmentSize: inWords(options.addSegmentSize)
+    }
+    this.reserve = Lending.reserve(this.options)
     this.#allocate = allocate
   }
 
@@ -97,9 +107,9 @@ export class WorkerSegments {
     return Lending.addableForFifos(this.options, this.options.firstSegmentSize) > 0 && this.lendable === 0
   }
 
-  /** Bytes of segments that may still be added for fifos. */
+  /** Bytes of segments that may still be added for fifos, in place of those that have no block if need be. */
   get lendable(): number {
-    return Lending.addableForFifos(this.options, this.#bytes + this.#cutThroughBytes)
+    return Lending.addableForFifos(this.options, this.#bytes + this.#cutThroughBytes - this.spare())
   }
 
   /**
