@@ -5,11 +5,12 @@ import type * as Scope from "effect/Scope"
 import type { AppOptionsInput } from "../../../src/domain/options/Options.ts"
 import * as Host from "../../../src/layers/Host.ts"
 import * as SessionDatagrams from "../../../src/layers/worker/SessionDatagrams.ts"
+import * as AppWorker from "../../../src/services/AppWorker.ts"
 import { SessionLayer } from "../../../src/services/SessionLayer.ts"
 import type { Session } from "../../../src/services/Sessions.ts"
 import { accepting, Actor, optionsOf } from "../../support/Stage.ts"
 import * as UdpPeer from "../../support/UdpPeer.ts"
-import { settled, until } from "../../support/until.ts"
+import { settled, turn, until } from "../../support/until.ts"
 
 const received = (session: Session): Array<string> => {
   const all: Array<string> = []
@@ -62,6 +63,47 @@ describe("a host with UDP sessions", () => {
       }
       assert.deepInclude((yield* listener).arrivals, { arrived: 9, claimed: 9, held: 0, offered: 0 })
     }))
+
+  for (const [rxFifoSize, kept] of [["512KiB", 600], ["64KiB", 385]] as const) {
+    test(`600 datagrams of 200 bytes to a worker that blocks: ${kept} are kept in fifos of ${rxFifoSize}, the others are counted`, () =>
+      Effect.gen(function*() {
+        const host = yield* SessionLayer
+        const app = yield* host.attach(
+          optionsOf({ listen: ["udp://127.0.0.1:0"], worker: { kind: "thread" }, segment: { rxFifoSize } }),
+          AppWorker.fromUrl(new URL("../../fixtures/datagrams.ts", import.meta.url))
+        )
+        const listener = Effect.map(host.report, ({ apps }) => apps[0]!.listeners[0]!)
+        const peer = yield* UdpPeer.make((yield* listener).endpoint)
+        peer.send("block 1500")
+        yield* until("it is about to block", () => peer.received.length === 1)
+        yield* Effect.sleep(100)
+        for (let i = 0; i < 600; i++) {
+          peer.send(new Uint8Array(200))
+          if (i % 20 === 19) yield* turn
+        }
+        yield* settled
+        const used = Effect.map(host.sessions({}), ([session]) => session!.rx!.used)
+        const waiting = kept === 600 ? 0 : 64
+        assert.strictEqual(yield* used, 204 * (kept - waiting))
+        assert.deepInclude((yield* listener).arrivals.dropped, {
+          "no-room": 600 - kept,
+          oversized: 0,
+          "not-claimed": 0
+        })
+        yield* Effect.repeat(Effect.andThen(Effect.sleep(10), used), { until: (bytes) => bytes === 0 })
+        const counts = Effect.gen(function*() {
+          const before = peer.received.length
+          peer.send("count")
+          yield* until("it answers", () => peer.received.length > before)
+          return peer.received.at(-1)!.toString()
+        })
+        assert.strictEqual(
+          yield* Effect.repeat(counts, { until: (count) => count === `${kept}`, times: 100 }),
+          `${kept}`
+        )
+        yield* host.detach(app.handle)
+      }))
+  }
 
   test("a drain does not wait for peers that may never say anything again", () =>
     Effect.gen(function*() {
