@@ -98,7 +98,7 @@ describe("a host with UDP sessions", () => {
           return peer.received.at(-1)!.toString()
         })
         assert.strictEqual(
-          yield* Effect.repeat(counts, { until: (count) => count === `${kept}`, times: 100 }),
+          yield* Effect.repeat(counts, { until: (count) => count === `${kept}`, times: 300 }),
           `${kept}`
         )
         yield* host.detach(app.handle)
