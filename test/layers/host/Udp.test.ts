@@ -92,9 +92,9 @@ describe("a host with UDP sessions", () => {
         })
         yield* Effect.repeat(Effect.andThen(Effect.sleep(10), used), { until: (bytes) => bytes === 0 })
         const counts = Effect.gen(function*() {
-          const before = peer.received.length
+          // it may be lost, as datagrams may be
           peer.send("count")
-          yield* until("it answers", () => peer.received.length > before)
+          yield* Effect.sleep(20)
           return peer.received.at(-1)!.toString()
         })
         assert.strictEqual(
