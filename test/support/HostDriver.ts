@@ -205,9 +205,9 @@ export class Driver {
     for (let tries = 0; tries < PATIENCE; tries++) {
       yield* world.settled
       this.#hear()
-      for (const worker of Array.from(model.workers())) if (model.isFinished(worker)) model.stop(worker)
-      model.settleStarts()
       const observed = yield* this.observe
+      for (const worker of Array.from(model.workers())) if (model.isFinished(worker, observed)) model.stop(worker)
+      model.settleStarts()
       problems = this.#problems(observed)
       if (problems.length === 0) {
         this.#take(observed)

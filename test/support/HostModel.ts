@@ -464,14 +464,29 @@ export class Model {
     worker.until = this.now + worker.app.spec.drainTimeout
   }
 
-  /** Whether a worker that drains has finished; an application goes when all its workers have. */
-  isFinished(worker: Worker): boolean {
-    if (worker.purpose !== "detach") return this.#hasFinished(worker)
-    return [...worker.app.workers.values()].every((one) => (one !== worker && one.stopping) || this.#hasFinished(one))
+  /**
+   * Whether a worker that drains has finished; an application goes when all its workers have. What was offered to it
+   * since the last settling only the host knows.
+   */
+  isFinished(worker: Worker, observed: Observed): boolean {
+    if (worker.purpose !== "detach") return this.#hasFinished(worker, observed)
+    return [...worker.app.workers.values()].every((one) =>
+      (one !== worker && one.stopping) || this.#hasFinished(one, observed)
+    )
   }
 
-  #hasFinished(worker: Worker): boolean {
+  #hasFinished(worker: Worker, observed: Observed): boolean {
     if (worker.state !== "DRAINING" || worker.stopping || worker.stale.tcp + worker.stale.cut > 0) return false
+    const { sessions } = observed
+    if (sessions.some(({ state, workerHandle }) => state === "ACCEPTING" && workerHandle === worker.handle)) {
+      return false
+    }
+    if (worker.blocked) {
+      const { cut, tcp } = this.#needs(worker, observed)
+      const there = this.#memoryOf(worker, observed)
+      // offers that were taken back, and that it has not come past
+      if (there.tcp > tcp || there.cut > cut) return false
+    }
     for (const arrival of this.arrivals) if (arrival.status === "offered" && arrival.worker === worker) return false
     for (const side of this.sides()) {
       if (side.worker !== worker || side.life !== worker.life || side.gone) continue
@@ -1578,23 +1593,44 @@ export class Model {
 
   // ---- memory
 
+  /** Blocks and segments that the host keeps for a worker's sessions. */
+  #memoryOf({ handle }: Worker, { segments }: Observed): { readonly tcp: number; readonly cut: number } {
+    let tcp = 0
+    let cut = 0
+    for (const row of segments) {
+      if (row.workerHandle !== handle) continue
+      if (row.kind === "local") cut += row.count
+      for (const block of row.blocks) if (block.size === 256) tcp += block.count
+    }
+    return { tcp, cut }
+  }
+
+  /** Blocks and segments of a worker's sessions, and of offers that run. */
+  #needs(worker: Worker, { sessions }: Observed): { readonly tcp: number; readonly cut: number } {
+    const mine = sessions.filter(({ workerHandle }) => workerHandle === worker.handle)
+    const tcp = count(mine, ({ transport }) => transport === "tcp")
+    const there = new Set(sessions.map(({ handle }) => handle))
+    // a segment goes when both its sessions have
+    const held = count(this.conns, (conn) =>
+      conn.kind === "cut" && conn.sides.some(({ handle }) => there.has(handle!))
+      && conn.sides.some(({ life, worker: owner }) => owner === worker && life === worker.life))
+    const self = count(
+      this.conns,
+      ({ client, kind, near }) =>
+        kind === "cut" && client?.worker === worker && client.life === worker.life && near.worker === worker
+        && near.life === worker.life && (there.has(client.handle!) || there.has(near.handle!))
+    )
+    const offered = count(mine, ({ state, transport }) => state === "ACCEPTING" && transport === "local")
+    return { tcp, cut: held + self + offered }
+  }
+
   /** Each session has its block, or its segment, and nothing else has. */
-  #compareSegments({ segments, sessions }: Observed, out: Array<string>): void {
+  #compareSegments(observed: Observed, out: Array<string>): void {
     for (const worker of this.workers()) {
       if (!worker.live || worker.handle === undefined) continue
-      const rows = segments.filter(({ workerHandle }) => workerHandle === worker.handle)
       const left = this.#left.get(worker) ?? { tcp: 0, cut: 0 }
-      let blocks = 0
-      let locals = 0
-      for (const row of rows) {
-        if (row.kind === "local") locals += row.count
-        for (const block of row.blocks) if (block.size === 256) blocks += block.count
-      }
-      const mine = sessions.filter(({ workerHandle }) => workerHandle === worker.handle)
-      // of connections that came and whose listener closed at one moment: to whom they were on offer is not known
-      const brief = [...this.arrivals].filter(({ listener: { app, open }, status }) =>
-        worker.blocked && status === "new" && !open && app === worker.app
-      )
+      const brief = [...this.arrivals].filter((arrival) => worker.blocked && this.#isBrief(arrival, worker))
+      const ofTcp = count(brief, ({ connect }) => connect === undefined)
       const compare = (what: string, theirs: number, live: number, stale: number, unknown: number): void => {
         const fewer = this.#mayRelease(worker) ? live : live + stale
         if (theirs >= fewer && theirs <= live + stale + unknown) return
@@ -1602,29 +1638,26 @@ export class Model {
           `worker ${worker.name} has ${theirs} ${what}, and must have ${live} and ${stale} of offers that were taken back`
         )
       }
-      const tcp = count(mine, ({ transport }) => transport === "tcp")
-      const ofTcp = count(brief, ({ connect }) => connect === undefined)
-      compare("session blocks", blocks, tcp, worker.stale.tcp + left.tcp, ofTcp)
-      const gone = new Set(sessions.map(({ handle }) => handle))
-      // a segment goes when both its sessions have
-      const held = count(this.conns, (conn) =>
-        conn.kind === "cut" && conn.sides.some(({ handle }) => gone.has(handle!))
-        && conn.sides.some(({ life, worker: owner }) => owner === worker && life === worker.life))
-      const self = count(
-        this.conns,
-        ({ client, kind, near }) =>
-          kind === "cut" && client?.worker === worker && client.life === worker.life && near.worker === worker
-          && near.life === worker.life && (gone.has(client.handle!) || gone.has(near.handle!))
-      )
-      const offered = count(mine, ({ state, transport }) => state === "ACCEPTING" && transport === "local")
-      const cut = held + self + offered
-      compare("local segments", locals, cut, worker.stale.cut + left.cut, brief.length - ofTcp)
-      if (worker.blocked) this.#later(() => void (worker.stale = { tcp: blocks - tcp, cut: locals - cut }))
+      const { cut, tcp } = this.#needs(worker, observed)
+      const there = this.#memoryOf(worker, observed)
+      compare("session blocks", there.tcp, tcp, worker.stale.tcp + left.tcp, ofTcp)
+      compare("local segments", there.cut, cut, worker.stale.cut + left.cut, brief.length - ofTcp)
+      if (worker.blocked) this.#later(() => void (worker.stale = { tcp: there.tcp - tcp, cut: there.cut - cut }))
       const { life } = worker
       if (life !== undefined) {
-        const slots = locals + this.halfOpenOf(worker)
+        const slots = there.cut + this.halfOpenOf(worker)
         this.#later(() => void this.#highest.cut.set(life.id, Math.max(this.#highest.cut.get(life.id) ?? 0, slots)))
       }
     }
+  }
+
+  /**
+   * Whether a connection may have been on offer to a worker and was withdrawn before things settled: its listener
+   * closed, or its client did not want it any more. To whom it was on offer is not known.
+   */
+  #isBrief({ connect, listener: { app, open }, status, worker: before }: Arrival, worker: Worker): boolean {
+    const moves = status === "new" || status === "held" || (status === "offered" && before !== worker)
+    if (app !== worker.app || !moves) return false
+    return !open || (connect !== undefined && (connect.cancelled || connect.until <= this.now))
   }
 }
