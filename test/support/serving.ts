@@ -8,8 +8,13 @@ import { setTimeout as sleep } from "node:timers/promises"
 
 export const root = Path.join(import.meta.dirname, "../..")
 
+// in /tmp itself: the path of a socket has to be short
+const directory = Fs.mkdtempSync("/tmp/sluice-example-")
+process.once("exit", () => Fs.rmSync(directory, { recursive: true, force: true }))
+let controls = 0
+
 /** A control socket of its own. */
-export const control = (): string => Path.join(Fs.mkdtempSync("/tmp/sluice-example-"), "control.sock")
+export const control = (): string => Path.join(directory, `${controls++}.sock`)
 
 /** Runs a command until it has said `listening`, gives the port to the test, and ends it. */
 export const serving = async (

@@ -34,12 +34,15 @@ export const AdmissionOptions = Schema.Struct({
     requirement: "M6",
     description: "What a listener does with a connection when every worker is congested"
   }),
-  /** The most connections that one listener holds: 0 to 65536; 1024. */
+  /**
+   * The most connections that one listener holds: 0 to 65536; 16384. Each takes some 2 KiB of the host's memory, and a
+   * descriptor.
+   */
   holdMax: number({
     unit: "connections",
     min: 0,
     max: 65536,
-    default: 1024,
+    default: 16_384,
     requirement: "M6",
     description: "The most connections that one listener holds"
   }),
