@@ -38,7 +38,9 @@ export const splice = (one: HostSession, other: HostSession): string | undefined
 
 export class SharedSession extends ConnectionSession implements ConnectionEnd {
   readonly connection: SharedConnection
-  protected readonly rings: Fifo.BlockPlace
+  // numbers and no object: there may be many sessions
+  readonly #ringsSegment: number
+  readonly #ringsOffset: number
   #rx: FifoProducer | undefined
   #tx: FifoConsumer | undefined
   #hot = false
@@ -59,7 +61,12 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
   ) {
     super(handle, home, blocks, about)
     this.connection = connection
-    this.rings = rings
+    this.#ringsSegment = rings.segment
+    this.#ringsOffset = rings.offset
+  }
+
+  protected get rings(): Fifo.BlockPlace {
+    return { segment: this.#ringsSegment, offset: this.#ringsOffset }
   }
 
   // the fifos' ends are made when bytes first move: an idle session does without them

@@ -48,13 +48,43 @@ export interface FifoOwner {
   released(session: FifoSession): void
 }
 
-export class FifoSession implements WorkerSession {
+/** How writing goes, once there has been any. */
+class Writing {
+  readonly tx: FifoProducer
+  /** A write was cut short; the bytes of the message that has to fit before the next try, if it has to go whole. */
+  blocked = false
+  whole = 0
+  /** Whether the worker looks at it when idle memory is given back, and whether it has been written to since. */
+  hot = false
+  written = false
+
+  constructor(tx: FifoProducer) {
+    this.tx = tx
+  }
+}
+
+/** What has become of the session, once it is no longer just open. */
+class End {
+  /** `end`, `close` or `abort` was called. */
+  ended = false
+  givenUp = false
+  /** The host moves the bytes, in place of this session. */
+  spliced = false
+  gone = false
+  released = false
+  /** What is still to be written before the session is closed, its copy, and when that has taken too long. */
+  rest: Array<Uint8Array> | undefined
+  kept: Uint8Array | undefined
+  restTimer: NodeJS.Timeout | undefined
+}
+
+/** There may be many sessions, most of them idle: what only some of them need is not a field of each. */
+export class FifoSession extends AsyncResource implements WorkerSession {
   readonly handle: Handle.SessionHandle
   readonly remote: string
   readonly local: string
   readonly mapped: boolean
   readonly about: SessionAbout
-  readonly resource = new AsyncResource("SluiceSession")
   handler: SessionHandler | undefined
   ended = false
   reset: string | undefined
@@ -62,28 +92,13 @@ export class FifoSession implements WorkerSession {
   readonly #memory: FifoMemory
   readonly #segment: Segment
   readonly #offset: number
-  readonly #rings: Fifo.BlockPlace | undefined
+  readonly #ringsSegment: number
+  readonly #ringsOffset: number
   readonly #times: SessionTimes
-  // the fifos' ends are made when bytes first move: an idle session does without them
+  // the fifos' ends are made when bytes first move
   #rxEnd: FifoConsumer | undefined
-  #txEnd: FifoProducer | undefined
-  #released = false
-  /** `end`, `close` or `abort` was called. */
-  #txEnded = false
-  #givenUp = false
-  /** What is still to be written before the session is closed, its copy, and when that has taken too long. */
-  #rest: Array<Uint8Array> | undefined
-  #kept: Uint8Array | undefined
-  #restTimer: NodeJS.Timeout | undefined
-  /** The host moves the bytes, in place of this session. */
-  #spliced = false
-  #gone = false
-  /** A write was cut short; the bytes of the message that has to fit before the next try, if it has to go whole. */
-  #blocked = false
-  #whole = 0
-  /** Whether the worker looks at it when idle memory is given back, and whether it has been written to since. */
-  #hot = false
-  #written = false
+  #writing: Writing | undefined
+  #end: End | undefined
 
   /** `rings` is where its fifos' rings are, if {@link makeTx} takes one of them. */
   constructor(
@@ -94,17 +109,23 @@ export class FifoSession implements WorkerSession {
     rings: Fifo.BlockPlace | undefined,
     { about, handle, local, mapped, remote, times }: SessionIdentity
   ) {
+    super("SluiceSession")
     this.#owner = owner
     this.#memory = memory
     this.#segment = segment
     this.#offset = offset
-    this.#rings = rings
+    this.#ringsSegment = rings?.segment ?? -1
+    this.#ringsOffset = rings?.offset ?? 0
     this.handle = handle
     this.remote = remote
     this.local = local
     this.mapped = mapped
     this.about = about
     this.#times = times
+  }
+
+  get resource(): AsyncResource {
+    return this
   }
 
   get cutThrough(): boolean {
@@ -125,13 +146,18 @@ export class FifoSession implements WorkerSession {
 
   /** The fifos' ends; `undefined` once the fifos have been released. */
   protected get rx(): FifoConsumer | undefined {
-    if (this.#released || this.#spliced) return undefined
+    if (this.#end !== undefined && (this.#end.released || this.#end.spliced)) return undefined
     return this.#rxEnd ??= this.makeRx()
   }
 
   protected get tx(): FifoProducer | undefined {
-    if (this.#released) return undefined
-    return this.#txEnd ??= this.makeTx()
+    if (this.#end?.released === true) return undefined
+    return (this.#writing ??= new Writing(this.makeTx())).tx
+  }
+
+  /** Its end begins. */
+  get #ending(): End {
+    return this.#end ??= new End()
   }
 
   protected makeRx(): FifoConsumer {
@@ -142,7 +168,8 @@ export class FifoSession implements WorkerSession {
   protected makeTx(): FifoProducer {
     const { blocks, corrupt: onCorrupt, txFifoSize, view } = this.#memory
     const words = { ...SessionBlock.tx(this.#segment, this.#offset), start: 0, onCorrupt }
-    const ring = this.#rings && SessionBlock.txRing(this.#rings, view, txFifoSize)
+    const rings = { segment: this.#ringsSegment, offset: this.#ringsOffset }
+    const ring = SessionBlock.txRing(rings, view, txFifoSize)
     if (ring === undefined) {
       const error = new Fifo.FifoCorrupt("a session's rings are said to be where there is no memory")
       onCorrupt(error)
@@ -160,11 +187,12 @@ export class FifoSession implements WorkerSession {
   }
 
   get writable(): boolean {
-    return !this.#txEnded && !this.#spliced && !this.#gone && this.reset === undefined
+    const end = this.#end
+    return this.reset === undefined && (end === undefined || !(end.ended || end.spliced || end.gone))
   }
 
   get closed(): boolean {
-    return this.#gone || this.#givenUp
+    return this.#end !== undefined && (this.#end.gone || this.#end.givenUp)
   }
 
   peek(max?: number): Uint8Array | undefined {
@@ -175,7 +203,7 @@ export class FifoSession implements WorkerSession {
     const { rx } = this
     if (rx === undefined) return
     if (rx.drop(length)) this.tellRoom()
-    if (this.#gone) this.#release()
+    if (this.#end?.gone === true) this.#release()
   }
 
   read(max: number = Infinity): Uint8Array | undefined {
@@ -191,7 +219,7 @@ export class FifoSession implements WorkerSession {
     }
     const read = rx.read(bytes)
     if (read.tell) this.tellRoom()
-    if (this.#gone) this.#release()
+    if (this.#end?.gone === true) this.#release()
     // a worker at the other end may take bytes back: memory that was never written must not be seen
     return read.bytes < size ? bytes.subarray(0, read.bytes) : bytes
   }
@@ -209,8 +237,7 @@ export class FifoSession implements WorkerSession {
       if (taken > 0) this.announce(tx)
       if (at >= bytes.length) return at - from
       if (tx.wait() === "ready") continue
-      this.#blocked = true
-      this.#whole = 0
+      this.#block(0)
       return at - from
     }
   }
@@ -223,14 +250,19 @@ export class FifoSession implements WorkerSession {
     if (length > tx.bound) throw new RangeError(`${length} bytes never fit whole into a fifo of ${tx.bound}`)
     const wait = tx.waitWhole(length)
     if (wait !== "ready") {
-      this.#blocked = true
-      this.#whole = length
+      this.#block(length)
       if (wait === "memory") this.#memory.starved(this)
       return 0
     }
     for (const part of parts) tx.enqueue(part)
     if (length > 0) this.announce(tx)
     return length
+  }
+
+  #block(whole: number): void {
+    const writing = this.#writing!
+    writing.blocked = true
+    writing.whole = whole
   }
 
   /** Tells the peer that bytes have been read, if the peer waits for that. */
@@ -240,9 +272,10 @@ export class FifoSession implements WorkerSession {
 
   /** Tells the peer of bytes, unless it was told of others and has not looked yet. */
   protected announce(tx: FifoProducer): void {
-    this.#written = true
-    if (!this.#hot) {
-      this.#hot = true
+    const writing = this.#writing!
+    writing.written = true
+    if (!writing.hot) {
+      writing.hot = true
       this.#memory.hot(this)
     }
     if (tx.raiseEvent()) this.tellBytes()
@@ -254,28 +287,30 @@ export class FifoSession implements WorkerSession {
   }
 
   end(): void {
-    if (this.#txEnded || this.#spliced) return
-    this.#txEnded = true
-    if (!this.#gone) this.#owner.outbox.control({ _tag: "end", session: this.handle })
+    const end = this.#ending
+    if (end.ended || end.spliced) return
+    end.ended = true
+    if (!end.gone) this.#owner.outbox.control({ _tag: "end", session: this.handle })
   }
 
   close(rest: ReadonlyArray<Uint8Array> = []): void {
-    if (this.#givenUp) return
-    const { tx } = this
-    if (tx === undefined || rest.length === 0 || !this.writable) return this.#giveUp("close")
-    this.#givenUp = true
-    this.#txEnded = true
-    this.#rest = [...rest]
+    const end = this.#ending
+    if (end.givenUp) return
+    const tx = rest.length === 0 || !this.writable ? undefined : this.tx
+    if (tx === undefined) return this.#giveUp("close")
+    end.givenUp = true
+    end.ended = true
+    end.rest = [...rest]
     this.sendRest()
-    if (this.#rest !== undefined) this.#keepRest(tx, this.#rest)
+    if (end.rest !== undefined) this.#keepRest(end, tx, end.rest)
   }
 
   /** What there is no room for goes out later, if there is memory for it until then. */
-  #keepRest(tx: FifoProducer, rest: ReadonlyArray<Uint8Array>): void {
-    const kept = this.#kept = RestMemory.copy(rest)
+  #keepRest(end: End, tx: FifoProducer, rest: ReadonlyArray<Uint8Array>): void {
+    const kept = end.kept = RestMemory.copy(rest)
     if (kept === undefined) return this.#giveUp("close")
-    this.#rest = [kept]
-    this.#restTimer = setTimeout(
+    end.rest = [kept]
+    end.restTimer = setTimeout(
       () => this.#giveUp("abort"),
       ClosingTime.toSend(this.#times.closeTimeout, tx.size + kept.length)
     ).unref()
@@ -283,7 +318,7 @@ export class FifoSession implements WorkerSession {
 
   /** Writes what is left as far as there is room, and gives the session up when all of it is written. */
   protected sendRest(): void {
-    const rest = this.#rest
+    const rest = this.#end?.rest
     const { tx } = this
     if (rest === undefined || tx === undefined) return
     for (let first; (first = rest[0]) !== undefined; rest.shift()) {
@@ -296,23 +331,25 @@ export class FifoSession implements WorkerSession {
   }
 
   #dropRest(): void {
-    clearTimeout(this.#restTimer)
-    if (this.#kept !== undefined) RestMemory.free(this.#kept)
-    this.#kept = undefined
-    this.#rest = undefined
+    const end = this.#end
+    if (end?.rest === undefined) return
+    clearTimeout(end.restTimer)
+    if (end.kept !== undefined) RestMemory.free(end.kept)
+    end.kept = undefined
+    end.rest = undefined
   }
 
   abort(): void {
-    if (!this.#givenUp || this.#rest !== undefined) this.#giveUp("abort")
+    if (this.#end?.givenUp !== true || this.#end.rest !== undefined) this.#giveUp("abort")
   }
 
   splice(other: Session): boolean {
-    if (!(#spliced in other) || other === this) return false
+    if (!(#end in other) || other === this) return false
     if (!this.#canSplice || !other.#canSplice) return false
     // datagrams stand in a fifo with their lengths, which a stream would take for bytes
     if (this.datagrams !== other.datagrams) return false
-    this.#spliced = true
-    other.#spliced = true
+    this.#ending.spliced = true
+    other.#ending.spliced = true
     this.#owner.outbox.control({ _tag: "splice", session: this.handle, other: other.handle })
     return true
   }
@@ -322,14 +359,15 @@ export class FifoSession implements WorkerSession {
   }
 
   get #canSplice(): boolean {
-    return !this.cutThrough && !this.#spliced && !this.#txEnded && !this.#gone && this.reset === undefined
+    return !this.cutThrough && this.writable
   }
 
   #giveUp(how: "close" | "abort"): void {
     this.#dropRest()
-    this.#givenUp = true
-    this.#txEnded = true
-    if (this.#gone) this.#release()
+    const end = this.#ending
+    end.givenUp = true
+    end.ended = true
+    if (end.gone) this.#release()
     else this.#owner.outbox.control({ _tag: how, session: this.handle })
   }
 
@@ -338,29 +376,30 @@ export class FifoSession implements WorkerSession {
     const { rx } = this
     if (rx === undefined) return
     rx.clearEvent()
-    if (!this.#givenUp) this.handler?.readable?.(this)
+    if (this.#end?.givenUp !== true) this.handler?.readable?.(this)
   }
 
   /** The host, or memory that has come free, says that a write can go on. */
   onWritable(): void {
-    if (!this.#blocked || (this.writable && !this.fitsWhole())) return
-    this.#blocked = false
-    if (this.#rest !== undefined) return this.sendRest()
+    const writing = this.#writing
+    if (writing?.blocked !== true || (this.writable && !this.fitsWhole())) return
+    writing.blocked = false
+    if (this.#end?.rest !== undefined) return this.sendRest()
     if (this.writable) this.handler?.writable?.(this)
   }
 
   /** Whether what waits to be written as a whole would be taken now; if not, the session is told again. */
   protected fitsWhole(): boolean {
-    const { tx } = this
-    if (this.#whole === 0 || tx === undefined) return true
-    const wait = tx.waitWhole(this.#whole)
+    const writing = this.#writing
+    if (writing === undefined || writing.whole === 0) return true
+    const wait = writing.tx.waitWhole(writing.whole)
     if (wait === "memory") this.#memory.starved(this)
     return wait === "ready"
   }
 
   onEnded(): void {
     this.ended = true
-    if (!this.#givenUp) this.handler?.ended?.(this)
+    if (this.#end?.givenUp !== true) this.handler?.ended?.(this)
   }
 
   onReset(reason: string): void {
@@ -371,7 +410,7 @@ export class FifoSession implements WorkerSession {
   /** The host's last word on the session. */
   onCleanup(): void {
     this.#dropRest()
-    this.#gone = true
+    this.#ending.gone = true
     // the fifos are released whatever the handler does: it may have given the session up before, and nobody asks twice
     try {
       this.handler?.closed?.(this, this.reset)
@@ -393,7 +432,7 @@ export class FifoSession implements WorkerSession {
    * of, and the reader is told once more of bytes that it has not looked at.
    */
   check(): void {
-    const { tx } = this
+    const tx = this.#writing?.tx
     if (tx?.overdue() === true) this.tellBytes()
     if (tx?.roomCame() === true) this.onWritable()
   }
@@ -401,25 +440,26 @@ export class FifoSession implements WorkerSession {
   takeSocket(): undefined {}
 
   #release(): void {
-    const wanted = !this.#givenUp && this.reset === undefined && this.available > 0
-    if (wanted || this.#released) return
-    this.#txEnd?.free()
+    const end = this.#ending
+    const wanted = !end.givenUp && this.reset === undefined && this.available > 0
+    if (wanted || end.released) return
+    this.#writing?.tx.free()
     this.#letGo()
     this.released()
     this.#owner.outbox.control({ _tag: "release", session: this.handle })
   }
 
   #letGo(): void {
-    this.#released = true
+    this.#ending.released = true
     this.#rxEnd = undefined
-    this.#txEnd = undefined
+    this.#writing = undefined
   }
 
   /** The host is gone, or has given this worker up: nothing can be sent or freed any more. */
   onDetached(): void {
-    const told = this.#gone
+    const told = this.#end?.gone === true
     this.#dropRest()
-    this.#gone = true
+    this.#ending.gone = true
     this.#letGo()
     this.reset ??= "the worker was detached"
     // a session that was over, with bytes that nobody had read, has said so already
@@ -428,10 +468,12 @@ export class FifoSession implements WorkerSession {
 
   /** Gives idle tx memory back; `false` while there is some left, or bytes, to look at later. */
   trim(): boolean {
-    const written = this.#written
-    this.#written = false
-    if (written || this.#txEnd?.trim() === false || (this.#txEnd?.size ?? 0) > 0) return false
-    this.#hot = false
+    const writing = this.#writing
+    if (writing === undefined) return true
+    const { tx, written } = writing
+    writing.written = false
+    if (written || !tx.trim() || tx.size > 0) return false
+    writing.hot = false
     return true
   }
 }
