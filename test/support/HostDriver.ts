@@ -358,7 +358,7 @@ export class Driver {
     if (worker?.handle === undefined) return undefined
     const { app, name } = worker
     const handle = handleOf<Handle.WorkerHandle>(worker.handle)
-    if (worker.state === "DRAINING") {
+    if (worker.state === "DRAINING" || worker.purpose === "detach") {
       if (worker.purpose === "restart") return undefined
       yield* this.#mustFail(this.world.host.deleteWorker(handle), "NoSuchWorker")
       return `delete ${name}, which is being deleted`
@@ -382,7 +382,10 @@ export class Driver {
   })
 
   readonly restartWorker: Op = Effect.gen({ self: this }, function*() {
-    const worker = this.#pick(this.model.workers(), ({ app, state }) => !app.detaching && state !== "DRAINING")
+    const worker = this.#pick(
+      this.model.workers(),
+      ({ app, purpose, state }) => !app.detaching && state !== "DRAINING" && purpose !== "detach"
+    )
     if (worker?.handle === undefined) return undefined
     const drain = this.#random(2) === 0
     const handle = handleOf<Handle.WorkerHandle>(worker.handle)
@@ -396,8 +399,9 @@ export class Driver {
   readonly failStart: Op = Effect.gen({ self: this }, function*() {
     const worker = this.#pick(
       this.model.workers(),
-      ({ app, blocked, handle, life, state }) =>
-        !app.detaching && !blocked && state !== "DRAINING" && handle !== undefined && life !== undefined
+      ({ app, blocked, handle, life, purpose, state }) =>
+        !app.detaching && !blocked && state !== "DRAINING" && purpose !== "detach" && handle !== undefined
+        && life !== undefined
     )
     if (worker === undefined) return undefined
     worker.failing = true
@@ -409,9 +413,7 @@ export class Driver {
   })
 
   readonly crash: Op = Effect.sync(() => {
-    const worker = this.#pick(this.model.workers(), ({ app, life, purpose, state }) =>
-      // the last worker of all is started again while the others finish: what becomes of it is told elsewhere
-      state !== "BACKOFF" && life !== undefined && !(purpose === "detach" && app.workers.size > 1))
+    const worker = this.#pick(this.model.workers(), ({ life, state }) => state !== "BACKOFF" && life !== undefined)
     if (worker === undefined) return undefined
     const { name } = worker
     this.world.crash(worker)

@@ -450,15 +450,25 @@ export class Model {
 
   crash(worker: Worker): void {
     this.endLife(worker)
-    if (worker.state === "DRAINING") return this.stop(worker)
+    const waits = this.#waitsForOthers(worker)
+    if (worker.state === "DRAINING" && !waits) return this.stop(worker)
     worker.state = "BACKOFF"
-    worker.until = this.now + worker.app.spec.backoff
+    worker.until = waits ? Infinity : this.now + worker.app.spec.backoff
+  }
+
+  /** The last worker of all goes when the others have finished: if it has gone by itself, it is not started again. */
+  #waitsForOthers({ app, purpose }: Worker): boolean {
+    return purpose === "detach" && app.workers.size > 1
   }
 
   /** The worker is to finish what it has, and is stopped then. */
   drain(worker: Worker, purpose: Purpose): void {
     worker.purpose = purpose
-    if (worker.state === "BACKOFF") return this.stop(worker)
+    if (worker.state === "BACKOFF") {
+      if (!this.#waitsForOthers(worker)) return this.stop(worker)
+      worker.until = Infinity
+      return
+    }
     worker.state = "DRAINING"
     worker.toldAt = this.epoch
     worker.until = this.now + worker.app.spec.drainTimeout
@@ -476,6 +486,7 @@ export class Model {
   }
 
   #hasFinished(worker: Worker, observed: Observed): boolean {
+    if (worker.state === "BACKOFF") return worker.purpose === "detach"
     if (worker.state !== "DRAINING" || worker.stopping || worker.stale.tcp + worker.stale.cut > 0) return false
     const { sessions } = observed
     if (sessions.some(({ state, workerHandle }) => state === "ACCEPTING" && workerHandle === worker.handle)) {

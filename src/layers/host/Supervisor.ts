@@ -123,12 +123,17 @@ export class Supervisor {
     if (slot.hasRun) notices.tell(Notice.workerStopped(nameOf(slot)))
   })
 
-  /** Waits before the next start of a worker that stopped by itself; `false` when it is to stop instead. */
-  #backOff({ restart, stop }: WorkerSlot, millis: number): Effect.Effect<boolean> {
+  /**
+   * Waits before the next start of a worker that stopped by itself; `false` when it is to stop instead. One that is
+   * being deleted is not started again: it waits until it is told to stop, maybe for other workers to finish.
+   */
+  #backOff(slot: WorkerSlot, millis: number): Effect.Effect<boolean> {
+    const { restart, stop } = slot
+    const due = Effect.suspend(() => slot.deleting ? Effect.never : Effect.succeed(true))
     return Effect.raceAllFirst([
       Effect.as(Deferred.await(stop), false),
       Effect.as(Deferred.await(restart), true),
-      Effect.delay(Effect.succeed(true), millis)
+      Effect.delay(due, millis)
     ])
   }
 

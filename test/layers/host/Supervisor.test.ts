@@ -397,6 +397,36 @@ describe("delete", () => {
       assert.isUndefined(peers[1].broken)
       yield* assertNothingLeft(stage)
     }))
+
+  for (const first of ["crash", "delete"] as const) {
+    scenario(
+      `W11 the last one is not started again while others finish (first the ${first})`,
+      (stage) =>
+        Effect.gen(function*() {
+          yield* stage.attach(new Actor({ accept: echoing }), { workers: 2, worker: { drainTimeout: 60_000 } })
+          const peers = [yield* stage.dialOpen(), yield* stage.dialOpen()] as const
+          const second = yield* Effect.forkChild(stage.host.deleteWorker(yield* handleOfWorker(stage, 1)))
+          const handle = yield* handleOfWorker(stage, 0)
+          if (first === "crash") stage.script(0).crash()
+          yield* settled
+          const last = yield* Effect.forkChild(stage.host.deleteWorker(handle))
+          yield* settled
+          if (first === "delete") stage.script(0).crash()
+          yield* adjust(10_000)
+          assert.strictEqual((yield* stage.worker(0)).state, "BACKOFF")
+          assert.strictEqual(stage.script(0).starts, 1)
+          peers[1].send("still here")
+          yield* until("the echo", () => peers[1].received().toString() === "still here")
+          assert.isUndefined(last.pollUnsafe())
+          peers[1].end()
+          yield* Fiber.join(last)
+          yield* Fiber.join(second)
+          assert.isUndefined(peers[1].broken)
+          assert.strictEqual(stage.script(0).starts, 1)
+          yield* assertNothingLeft(stage)
+        })
+    )
+  }
 })
 
 describe("restart", () => {
