@@ -188,6 +188,8 @@ export class Arrival {
   status: "new" | "offered" | "held" | "dead" | "claimed" | "refused" | "gone" = "new"
   worker: Worker | undefined
   until = Infinity
+  /** When it has waited as long as it may, counted from when it first did. */
+  heldUntil = Infinity
   /** The start of a worker whose application has refused it. */
   refuser: Life | undefined
 
@@ -330,6 +332,14 @@ export interface Rule {
   readonly action: "deny" | `app:${string}`
 }
 
+/** What a start of a worker has said of where it listens: that it does, or why not. */
+interface StartListens {
+  readonly life: Life
+  readonly endpoint: string
+  readonly bound: { readonly local: string; readonly handle: string } | undefined
+  readonly reason: string | undefined
+}
+
 /** Milliseconds that the host waits for a worker which was told to stop. */
 const STOP_TIMEOUT = 2000
 
@@ -375,12 +385,7 @@ export class Model {
   readonly #handles = new Set<string>()
   readonly #commits: Array<() => void> = []
   /** What starts of workers have said of where they listen: there, or why not. */
-  readonly #starts: Array<{
-    readonly life: Life
-    readonly endpoint: string
-    readonly local: string | undefined
-    readonly reason: string | undefined
-  }> = []
+  readonly #starts: Array<StartListens> = []
   #highest = { sessions: 0, cut: new Map<number, number>() }
 
   // ---- what there is
@@ -649,21 +654,28 @@ export class Model {
    */
   settleStarts(): void {
     for (const start of this.#starts.splice(0)) {
-      const { endpoint, life, local, reason } = start
+      const { bound, endpoint, life, reason } = start
       const worker = this.#owners.get(life.id)?.worker
       if (worker?.nextLife === life) this.#starts.push(start)
       if (worker?.life !== life || worker.state === "BACKOFF") continue
       const listener = [...this.listeners].find(({ app, members, open, requested }) =>
         open && app === worker.app && requested === endpoint && members.get(worker.number) === true
       )
-      if ((listener !== undefined) === (reason === undefined)) continue
+      if (listener !== undefined && bound !== undefined) {
+        // the others had left before it came: the listener had closed, and this is a new one
+        if (listener.members.size > 1 || (listener.handle ?? bound.handle) === bound.handle) continue
+        this.leave(listener, worker.number)
+        this.listen(worker, endpoint, bound.local)
+        continue
+      }
+      if (listener === undefined && bound === undefined) continue
       if (listener !== undefined) this.leave(listener, worker.number)
       const why = this.whyNoListen(worker, endpoint, listener === undefined ? undefined : () => true)
       if (why !== reason) {
         this.violations.push(
           `${worker.name} starts to listen on ${endpoint}: ${reason ?? "yes"}, and it must be: ${why ?? "yes"}`
         )
-      } else if (local !== undefined) this.listen(worker, endpoint, local)
+      } else if (bound !== undefined) this.listen(worker, endpoint, bound.local)
     }
   }
 
@@ -833,7 +845,7 @@ export class Model {
       case "connected":
         return this.#connected(life, word)
       case "bound":
-        return this.#started(life, word.id, word.local, undefined)
+        return this.#started(life, word.id, { local: word.local, handle: Handle.format(word.listener) }, undefined)
       case "failed": {
         if (word.id < 0) return this.#started(life, word.id, undefined, word.reason)
         const connect = this.connects.get(word.id)
@@ -865,9 +877,9 @@ export class Model {
     }
   }
 
-  #started(life: Life, id: number, local: string | undefined, reason: string | undefined): void {
+  #started(life: Life, id: number, bound: StartListens["bound"], reason: string | undefined): void {
     const endpoint = this.apps.get(life.app)?.spec.listen[-1 - id]
-    if (endpoint !== undefined) this.#starts.push({ life, endpoint, local, reason })
+    if (endpoint !== undefined) this.#starts.push({ life, endpoint, bound, reason })
   }
 
   #with(life: Life, handle: string, change: (side: Side) => void): void {
@@ -1152,8 +1164,9 @@ export class Model {
         add(held, listener)
         waiting.push([arrival, what])
         if (status !== "held") {
-          const until = this.now + listener.app.spec.holdTime
-          this.#later(() => Object.assign(arrival, { status: "held", worker: undefined, until }))
+          const { heldUntil } = arrival
+          const until = heldUntil === Infinity ? this.now + listener.app.spec.holdTime : heldUntil
+          this.#later(() => Object.assign(arrival, { status: "held", worker: undefined, until, heldUntil: until }))
         }
         continue
       }
@@ -1211,13 +1224,13 @@ export class Model {
     if (until <= this.now) counts.late++
   }
 
-  #checkHeld({ connect, listener, status, until }: Arrival, what: string, out: Array<string>): void {
+  #checkHeld({ connect, heldUntil, listener, status }: Arrival, what: string, out: Array<string>): void {
     if (!listener.open) out.push(`${what} waits at a listener that is closed`)
     const lacking = this.#members(listener).some((worker) => this.#lacks(worker, listener))
     if (listener.app.spec.policy === "refuse" && status !== "held" && !lacking) {
       out.push(`${what} waits, where nobody may`)
     }
-    if (status === "held" && until <= this.now) out.push(`${what} waits longer than it may`)
+    if (heldUntil <= this.now) out.push(`${what} waits longer than it may`)
     if (connect?.cancelled === true) out.push(`${what} waits and is not wanted`)
     if (this.#limit(listener) !== undefined) return
     const free = this.#takers(listener)
@@ -1235,9 +1248,9 @@ export class Model {
   }
 
   /** It is neither with a worker nor waiting: whether there was a reason. */
-  #checkGone({ connect, far, listener, status, until }: Arrival, what: string, out: Array<string>): void {
+  #checkGone({ connect, far, heldUntil, listener, status, until }: Arrival, what: string, out: Array<string>): void {
     if (status === "new" || !listener.open) return
-    if (far?.sentReset === true || connect?.cancelled === true || until <= this.now) return
+    if (far?.sentReset === true || connect?.cancelled === true || Math.min(until, heldUntil) <= this.now) return
     if (connect !== undefined && (connect.until <= this.now || connect.worker.blocked)) return
     // an offer that came back finds the queue full, or nobody who may wait
     if (status === "offered" && (this.#left.size > 0 || !listener.members.has(-1))) return

@@ -41,7 +41,7 @@ export interface Given {
 }
 
 export type Word =
-  | { readonly say: "bound"; readonly id: number; readonly listener: number; readonly local: string }
+  | { readonly say: "bound"; readonly id: number; readonly listener: Handle.ListenerHandle; readonly local: string }
   | { readonly say: "unlistened"; readonly id: number }
   | { readonly say: "failed"; readonly id: number; readonly reason: string; readonly detail: string }
   | { readonly say: "accepted" } & Given
