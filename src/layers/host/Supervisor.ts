@@ -112,6 +112,11 @@ export class Supervisor {
         if (!(yield* this.#backOff(slot, backoff))) break
         backoff = Math.min(2 * backoff, backoffMax)
       }
+      if (slot.deleting) {
+        // it has gone before it was told to: the application may be waiting for other workers to finish
+        yield* Deferred.await(slot.stop)
+        break
+      }
       if (yield* Deferred.isDone(slot.restart)) slot.restart = Deferred.makeUnsafe()
       slot.restarting = false
       slot.restarts++
@@ -123,17 +128,12 @@ export class Supervisor {
     if (slot.hasRun) notices.tell(Notice.workerStopped(nameOf(slot)))
   })
 
-  /**
-   * Waits before the next start of a worker that stopped by itself; `false` when it is to stop instead. One that is
-   * being deleted is not started again: it waits until it is told to stop, maybe for other workers to finish.
-   */
-  #backOff(slot: WorkerSlot, millis: number): Effect.Effect<boolean> {
-    const { restart, stop } = slot
-    const due = Effect.suspend(() => slot.deleting ? Effect.never : Effect.succeed(true))
+  /** Waits before the next start of a worker that stopped by itself; `false` when it is to stop instead. */
+  #backOff({ restart, stop }: WorkerSlot, millis: number): Effect.Effect<boolean> {
     return Effect.raceAllFirst([
       Effect.as(Deferred.await(stop), false),
       Effect.as(Deferred.await(restart), true),
-      Effect.delay(due, millis)
+      Effect.delay(Effect.succeed(true), millis)
     ])
   }
 

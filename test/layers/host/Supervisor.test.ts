@@ -427,6 +427,34 @@ describe("delete", () => {
         })
     )
   }
+
+  scenario(
+    "W11 one that is deleted while it restarts, at whatever point, takes nothing while others finish",
+    (stage) =>
+      Effect.gen(function*() {
+        const states = new Set<string>()
+        for (let turns = 0; turns < 30; turns += 2) {
+          yield* stage.attach(new Actor({ accept: echoing }), { workers: 2, worker: { drainTimeout: 60_000 } })
+          const peers = [yield* stage.dialOpen(), yield* stage.dialOpen()] as const
+          const second = yield* Effect.forkChild(stage.host.deleteWorker(yield* handleOfWorker(stage, 1)))
+          yield* settled
+          const handle = yield* handleOfWorker(stage, 0)
+          const restarting = yield* Effect.forkChild(Effect.exit(stage.host.restartWorker(handle, { drain: false })))
+          for (let i = 0; i < turns; i++) yield* Effect.yieldNow
+          states.add((yield* stage.worker(0)).state)
+          const last = yield* Effect.forkChild(stage.host.deleteWorker(handle))
+          yield* settled
+          assert.strictEqual((yield* stage.worker(0)).state, "DRAINING", `deleted after ${turns} turns`)
+          peers[1].end()
+          yield* Fiber.join(last)
+          yield* Fiber.join(second)
+          yield* Fiber.join(restarting)
+          assert.isUndefined(peers[1].broken)
+          yield* assertNothingLeft(stage)
+        }
+        assert.deepStrictEqual([...states], ["RUNNING", "DRAINING", "STARTING"])
+      })
+  )
 })
 
 describe("restart", () => {
