@@ -4,8 +4,9 @@
  *
  * **One edge, one turn** Node's libraries count on the ticks that stand between two callbacks of a socket: between
  * bytes and the end that follows them, between a write that is done and the next request. A session's edges come in
- * bunches, and the end of TLS comes as one of its records. So an edge only arranges for a turn of the loop, and a turn does one thing: it finishes a write, or hands on
- * one chunk, or the end. The callbacks of Node that it calls run in the context that they were made in.
+ * bunches, and the end of TLS comes as one of its records. So an edge only arranges for a turn of the loop, and a turn
+ * does one thing: it finishes a write, or hands on one chunk, or the end. The callbacks of Node that it calls run in the
+ * context that they were made in.
  *
  * **How it works** Bytes stay in the session's fifo until the reader wants them, so a reader that pauses fills the fifo
  * and the peer feels it. A write hands over what the fifo takes; the rest waits, where it is, for the session's
