@@ -1451,15 +1451,16 @@ export class Model {
   }
 
   /**
-   * Of so many more claims than the model knows of, those that it knows as refusals: a worker that is gone has claimed
-   * them, and the host no longer reads that its application refuses them.
+   * Of so many more claims than the model knows of, those that it knows as refusals: a worker that is gone, or has left
+   * the listener, has claimed them, and the host has not read by then that its application refuses them.
    */
   #unread(more: number, at?: Listener): number {
+    const hasLeft = ({ members }: Listener, life: Life): boolean =>
+      members.get(life.worker) !== true || this.#owners.get(life.id)?.endedAt === this.epoch
     const some = count(
       this.arrivals,
       ({ listener, refuser, status }) =>
-        status === "refused" && (at === undefined || listener === at)
-        && this.#owners.get(refuser!.id)?.endedAt === this.epoch
+        status === "refused" && (at === undefined || listener === at) && hasLeft(listener, refuser!)
     )
     return Math.min(Math.max(0, more), some)
   }
