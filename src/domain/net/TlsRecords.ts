@@ -2,11 +2,16 @@
  * Where the records of TLS begin, in bytes that come as they come.
  *
  * A record is five bytes (type, version, length) and as many more as its length says. What is in it is of no interest
- * here, and nothing is checked: what makes no sense to TLS is refused where it is read.
+ * here, but for one thing: whether it may be an alert, with which a peer ends TLS. Nothing is checked: what makes no
+ * sense to TLS is refused where it is read.
  */
 
 const HEADER = 5
+const ALERT = 21
 const HANDSHAKE = 22
+/** In TLS 1.3 all records are of this type, and an alert is known by its length: two bytes, its type, and the tag. */
+const DATA = 23
+const ALERT_LENGTH = 2 + 1 + 16
 const VERSION = 3
 const CLIENT_HELLO = 1
 
@@ -26,10 +31,10 @@ export class TlsRecords {
   #left = 0
 
   /**
-   * Returns how many of the bytes come before the last record that begins in them; all of them, where no other record's
-   * bytes come before it. The next call is about what follows those.
+   * Returns how many of the bytes come before the last record that begins in them, if it may be an alert; all of them
+   * otherwise, and where no other record's bytes come before it. The next call is about what follows those.
    */
-  beforeLast(bytes: Uint8Array): number {
+  beforeAlert(bytes: Uint8Array): number {
     let last = 0
     for (let at = 0; at < bytes.length;) {
       if (this.#left > 0) {
@@ -49,7 +54,10 @@ export class TlsRecords {
       this.#header = 0
       this.#left = this.#length
     }
-    if (last === 0) return bytes.length
+    // of one whose header has not come yet nothing is known
+    if (last === 0 || this.#header > 0) return bytes.length
+    const type = bytes[last]
+    if (type !== ALERT && !(type === DATA && this.#length === ALERT_LENGTH)) return bytes.length
     this.#header = 0
     this.#left = 0
     return last

@@ -9,35 +9,36 @@ const record = (length: number): Buffer => {
 }
 
 describe("records of TLS", () => {
-  it("the last one stands alone, and one by itself is whole", () => {
+  it("a last one that may be an alert stands alone, and one by itself is whole", () => {
     const records = new TlsRecords.TlsRecords()
     const [first, second, last] = [record(300), record(0), record(19)]
     const all = Buffer.concat([first, second, last])
-    assert.strictEqual(records.beforeLast(all), first.length + second.length)
-    assert.strictEqual(records.beforeLast(last), last.length)
-    assert.strictEqual(records.beforeLast(first), first.length)
+    assert.strictEqual(records.beforeAlert(all), first.length + second.length)
+    assert.strictEqual(records.beforeAlert(last), last.length)
+    assert.strictEqual(records.beforeAlert(first), first.length)
+    const plain = Buffer.from("15030300020100", "hex")
+    assert.strictEqual(records.beforeAlert(Buffer.concat([first, plain])), first.length)
+    assert.strictEqual(records.beforeAlert(plain), plain.length)
+    assert.strictEqual(records.beforeAlert(Buffer.concat([last, first])), last.length + first.length)
   })
 
-  it("in pieces of any size nothing is lost, and no piece has a last record and others before it", () => {
+  it("in pieces of any size nothing is lost, and what stands alone is an alert whose header has come", () => {
     const numbers = Random.make(7)
     for (let round = 0; round < 200; round++) {
-      const sizes = Array.from({ length: 1 + numbers(6) }, () => numbers(4) === 0 ? 0 : numbers(40))
+      const sizes = Array.from({ length: 1 + numbers(6) }, () => numbers(2) === 0 ? 19 : numbers(40))
       const all = Buffer.concat(sizes.map(record))
-      const starts = new Set<number>()
-      for (let at = 0, i = 0; i < sizes.length; at += 5 + sizes[i++]!) starts.add(at)
+      const starts = sizes.map((_, i) => sizes.slice(0, i).reduce((sum, size) => sum + 5 + size, 0))
       const records = new TlsRecords.TlsRecords()
       let given = 0
       for (let from = 0; from < all.length;) {
         const piece = all.subarray(from, from + 1 + numbers(60))
         for (let rest = piece; rest.length > 0;) {
-          const part = records.beforeLast(rest)
-          assert.isAbove(part, 0)
-          const end = given + part
-          const begins = [...starts].filter((start) => start > given && start < end)
-          // what is left behind begins with a record, and what is handed on whole has none but its first
-          if (part < rest.length) assert.isTrue(starts.has(end))
-          else assert.deepStrictEqual(begins, [])
-          given = end
+          const end = given + rest.length
+          const last = starts.findLastIndex((start) => start > given && start < end)
+          const stands = last >= 0 && sizes[last] === 19 && starts[last]! + 5 <= end
+          const part = records.beforeAlert(rest)
+          assert.strictEqual(part, stands ? starts[last]! - given : rest.length)
+          given += part
           rest = rest.subarray(part)
         }
         from += piece.length

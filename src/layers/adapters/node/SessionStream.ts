@@ -189,14 +189,14 @@ export class SessionStream extends JsStream implements SessionHandler {
 
   /**
    * How many of the bytes are one turn's. TLS would hand on all of them in one, and what it reads last may be the peer's
-   * end: so its last record has a turn of its own.
+   * end: so a last record that may be that has a turn of its own.
    */
   #part(bytes: Uint8Array): number {
     if (this.#records === undefined) {
       if (!TlsRecords.isHello(bytes)) return bytes.length
       this.#records = new TlsRecords.TlsRecords()
     }
-    return this.#records.beforeLast(bytes)
+    return this.#records.beforeAlert(bytes)
   }
 
   /** Frees what the reader has been handed. */
