@@ -654,9 +654,10 @@ describe("ControlServer: what takes its time", () => {
       const { begun, deleteWorker, go } = yield* slowDelete
       yield* serveWith(path, { deleteWorker })
       yield* Effect.gen(function*() {
-        const patient = yield* Effect.forkChild(remove(path, { patient: true }))
+        // once it has begun, its time runs
         const other = yield* Effect.forkChild(Effect.flip(remove(path)))
         yield* Deferred.await(begun)
+        const patient = yield* Effect.forkChild(remove(path, { patient: true }))
         yield* TestClock.adjust("10 seconds")
         assert.strictEqual((yield* Fiber.join(other)).message, `the host on ${path} did not answer within 10 s`)
         yield* TestClock.adjust("10 hours")
