@@ -53,7 +53,7 @@ export const own = (stream: Net.Socket, owner: NodeServer): ServedConnection => 
 const isOwned = (socket: object | null): socket is ServedConnection => socket !== null && OWNER in socket
 
 /** The owner of the connection that a response goes to; `undefined` for one that a program has brought itself. */
-export const ownerOf = ({ req }: Http.ServerResponse): NodeServer | undefined => {
+const ownerOf = ({ req }: Http.ServerResponse): NodeServer | undefined => {
   for (let socket: Net.Socket | undefined = req.socket; socket !== undefined; socket = NodeHandle.below(socket)) {
     if (isOwned(socket)) return socket[OWNER]
   }
