@@ -113,8 +113,8 @@ describe("a worker that blocks", () => {
         yield* until("the thread to be blocked", () => ends.text !== "")
         socket.write("2")
         stays.say("2")
-        // the other end sees at once that the session takes no more, and hears of the end when the worker goes on
-        assert.isFalse(ends.session.writable)
+        // the other end sees that the session takes no more, and hears of the end when the worker goes on
+        yield* until("an end to writing", () => !ends.session.writable)
         yield* until("the end", () => ends.closed !== undefined)
         assert.strictEqual(ends.closed, "in order")
         yield* until("answers", () => answer === "12" && stays.text === "12")
