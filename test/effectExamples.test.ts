@@ -22,6 +22,9 @@ const serve = (
     "tcp://127.0.0.1:0",
     "--workers",
     String(workers),
+    // in turn, however long a thread that has just begun takes to claim a connection
+    "--revoke-after",
+    "10s",
     "--control",
     control(),
     ...args

@@ -89,6 +89,9 @@ describe("examples", () => {
         "tcp://127.0.0.1:0",
         "--workers",
         String(workers),
+        // in turn, however long a thread that has just begun takes to claim a connection
+        "--revoke-after",
+        "10s",
         "--control",
         control()
       ], test)
@@ -122,10 +125,11 @@ describe("examples", () => {
   it("plain.ts serves express.ts on three threads, and ends when it is told to", async () => {
     const ended = await serving(["examples/plain.ts", "tcp://127.0.0.1:0"], async (port) => {
       const threads = new Set<string>()
-      for (let i = 0; i < 6; i++) {
+      // a thread that has just begun may be too slow for an offer now and then
+      for (let tries = 0; threads.size < 3; tries++) {
+        assert.isBelow(tries, 200)
         threads.add(await (await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: "close" } })).text())
       }
-      assert.strictEqual(threads.size, 3)
     })
     assert.strictEqual(ended, 0)
   })

@@ -138,9 +138,12 @@ describe("sluice as a process", () => {
         socket.write("throw\n")
         assert.strictEqual(yield* TcpClient.endOf(socket), "ECONNRESET", `death ${died}`)
       }
-      assert.strictEqual(yield* TcpClient.echoed(yield* TcpClient.connect(port), "hello\n"), "hello\n")
+      const socket = yield* TcpClient.connect(port)
+      assert.strictEqual(yield* TcpClient.echoed(socket, "hello\n"), "hello\n")
       const { apps: [app] } = yield* Cli.jsonOf(Report.HostReport, control, "show", "app")
       assert.isAtLeast(app!.workers.reduce((sum, { restarts }) => sum + restarts, 0), 1)
+      // a drain would wait for it
+      socket.destroy()
       yield* kill("SIGTERM")
       const { code, signal } = yield* result
       assert.deepStrictEqual({ code, signal }, { code: 0, signal: null })
@@ -163,9 +166,14 @@ describe("sluice as a process", () => {
         const ended = new Promise<number | null>((resolve) => child.once("exit", resolve))
         const asked = Cli.run(["show", "app", "--control", control])
         yield* Effect.repeat(asked, { until: ({ stdout }) => stdout.includes("tcp://127.0.0.1:") })
-        const before = cpuMillis(child.pid)
-        yield* Effect.sleep(500)
-        assert.isBelow(cpuMillis(child.pid) - before, 400)
+        // one that tries again and again to write never has such a while
+        let used = Infinity
+        for (let tries = 0; used > 50; tries++) {
+          assert.isBelow(tries, 50)
+          const before = cpuMillis(child.pid)
+          yield* Effect.sleep(200)
+          used = cpuMillis(child.pid) - before
+        }
         yield* Cli.prints(control, "worker", "add", "echo")
         child.kill("SIGTERM")
         assert.strictEqual(yield* Effect.promise(() => ended), 0)

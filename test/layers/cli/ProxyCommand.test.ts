@@ -70,10 +70,12 @@ describe("sluice proxy", () => {
         assert.include(running.line, `(2 ${kind} workers)`)
         const bytes = Crypto.randomBytes(MiB)
         for (let i = 0; i < 6; i++) assert.strictEqual(sha256(yield* ask(running.port, bytes)), sha256(bytes))
-        const { stdout } = yield* Cli.run(["show", "app", "proxy", "--verbose", "--control", running.control])
+        const show = Cli.run(["show", "app", "proxy", "--verbose", "--control", running.control])
+        // the last client knows of its end before the workers do
+        const idle = new RegExp(`^ +${uriOf(echo)} +up +0 +0 +-$`, "m")
+        const { stdout } = yield* Effect.repeat(show, { until: ({ stdout }) => idle.test(stdout) })
         assert.match(stdout, /^0 +proxy /m)
         assert.match(stdout, /^ +Upstream +State +Sessions +Failures +Retry millis$/m)
-        assert.match(stdout, new RegExp(`^ +${uriOf(echo)} +up +0 +0 +-$`, "m"))
         assert.match(stdout, new RegExp(`^ +${gone} +down +0 +[1-9] +\\d+$`, "m"))
         yield* running.kill("SIGTERM")
         const { code, stderr, stdout: said } = yield* running.result

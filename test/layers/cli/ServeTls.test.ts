@@ -92,8 +92,8 @@ describe("sluice serve over TLS", () => {
         assert.match(good, /\n1\.1 200$/)
         assert.match(yield* run("curl", [...format, `http://127.0.0.1:${port}/`]), /Empty reply|reset/)
         assert.match(yield* run("curl", [...format, `https://127.0.0.1:${port}/`]), /certificate/)
-        const { stdout } = yield* Cli.run(["show", "listeners", "--verbose", "--control", control])
-        assert.match(stdout, /tls-failed 2/)
+        const show = Cli.run(["show", "listeners", "--verbose", "--control", control])
+        yield* Effect.repeat(show, { until: ({ stdout }) => /tls-failed 2/.test(stdout) })
       })
   )
 

@@ -299,7 +299,7 @@ describe("a session whose connection has moved", () => {
       assert.strictEqual(peer.error, "ECONNRESET")
       other.socket.write("well?")
       yield* until("an answer", () => other.text === "well?")
-      assert.strictEqual(report().sessions, 1)
+      yield* until("the host to hear of the end", () => report().sessions === 1)
     }), {
     accept: (session) => {
       session.handler = {

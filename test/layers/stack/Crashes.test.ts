@@ -13,16 +13,29 @@ import { LogLines } from "../../support/LogLines.ts"
 import * as TempDirectory from "../../support/TempDirectory.ts"
 import { until } from "../../support/until.ts"
 
+const TOLD = "import { told } from \"./told.mjs\"; export default (request, response) => {}"
+
 const files = {
   "dep.ts": "export const fine = 1\nexport const broken = (1 + ;\n",
   "syntax.mjs": "import { fine } from \"./dep.ts\"\nexport default (request, response) => fine\n",
   "broken.mjs": "export const fine = 1\n\nexport const broken = { a: 1,, }\n",
+  // calls once the test has attached the application, and made a file
+  "told.mjs": [
+    "import { existsSync } from \"node:fs\"",
+    "export const told = (call) => {",
+    "  const timer = setInterval(() => {",
+    "    if (!existsSync(new URL(\"go\", import.meta.url))) return",
+    "    clearInterval(timer)",
+    "    call()",
+    "  }, 10)",
+    "}"
+  ].join("\n"),
   "plain.mjs": "import \"./broken.mjs\"\nexport default (request, response) => response.end()\n",
   // built.ts, one line further down in what was made of it
   "built.mjs": [
-    "// made by a bundler",
+    "import { told } from \"./told.mjs\"",
     "export default (request, response) => {}",
-    "setTimeout(() => { throw new Error(\"mapped\") }, 500)",
+    "told(() => { throw new Error(\"mapped\") })",
     `//# sourceMappingURL=data:application/json;base64,${
       btoa(JSON.stringify({ version: 3, sources: ["built.ts"], names: [], mappings: ";AAAA;AACA,iBAAiB" }))
     }`
@@ -33,15 +46,17 @@ const files = {
   "cause.mjs": "throw new Error(\"outer\", { cause: new AggregateError([new Error(\"inner\")], \"both\") })\n",
   "text.mjs": "throw \"a text\\n\\u001b[31m\"\n",
   "getter.mjs": "throw { get message() { throw new Error(\"trap\") } }\n",
-  "timer.mjs": "export default (request, response) => {}\nsetTimeout(() => {\n  throw new Error(\"late\")\n}, 500)\n",
-  "rejection.mjs":
-    "export default (request, response) => {}\nsetTimeout(async () => {\n  throw new Error(\"unheard\")\n}, 500)\n",
-  "exit.mjs": "export default (request, response) => {}\nconst leave = () => process.exit(3)\nsetTimeout(leave, 500)\n"
+  "timer.mjs": `${TOLD}\ntold(() => {\n  throw new Error("late")\n})\n`,
+  "rejection.mjs": `${TOLD}\ntold(async () => {\n  throw new Error("unheard")\n})\n`,
+  "exit.mjs": `${TOLD}\nconst leave = () => process.exit(3)\ntold(leave)\n`
 }
 
 const written = Effect.map(TempDirectory.make, (directory) => {
   for (const [name, text] of Object.entries(files)) Fs.writeFileSync(Path.join(directory, name), text)
-  return (name: keyof typeof files) => AppWorker.fromUrl(Url.pathToFileURL(Path.join(directory, name)))
+  return {
+    url: (name: keyof typeof files) => AppWorker.fromUrl(Url.pathToFileURL(Path.join(directory, name))),
+    tell: () => Fs.writeFileSync(Path.join(directory, "go"), "")
+  }
 })
 
 const options = (kind: "thread" | "in-process") => ({
@@ -68,7 +83,7 @@ describe.each(["thread", "in-process"] as const)("a module that can't be loaded,
     if (kind === "in-process" && !/top|cause|text|getter/.test(file)) continue
     it.live(`${file} says where`, () =>
       Effect.gen(function*() {
-        const url = yield* written
+        const { url } = yield* written
         const host = Context.get(yield* Layer.build(Host.layer), SessionLayer)
         const { reason } = yield* Effect.flip(host.attach(options(kind), url(file)))
         assert.instanceOf(reason, WorkerFailed)
@@ -92,9 +107,10 @@ describe("a worker on a thread that fails later", () => {
     it.live(`${file} has its stack in the log once, and in the report`, () => {
       const told = new LogLines()
       return Effect.gen(function*() {
-        const url = yield* written
+        const { tell, url } = yield* written
         const host = Context.get(yield* Layer.build(Host.layer), SessionLayer)
         yield* host.attach(options("thread"), url(file))
+        tell()
         yield* until("the end of the worker", () => told.lines.some((line) => line.startsWith("ERROR")))
         const at = told.lines.findIndex((line) => line.startsWith("ERROR"))
         assert.match(told.lines[at]!, says)

@@ -35,7 +35,14 @@ const places: ReadonlyArray<Where> = [
 const attach = Effect.fnUntraced(function*(file: string, { kind, workers }: Where) {
   const host = yield* SessionLayer
   const application = yield* host.attach(
-    { name: file, listen: ["tcp://127.0.0.1:0"], workers, worker: { kind, drainTimeout: "20 seconds" } },
+    {
+      name: file,
+      listen: ["tcp://127.0.0.1:0"],
+      workers,
+      worker: { kind, drainTimeout: "20 seconds" },
+      // in turn, however long a thread that has just begun takes to claim a connection
+      admission: { revokeAfter: "10 seconds" }
+    },
     AppWorker.fromUrl(new URL(`../../../fixtures/node/${file}`, import.meta.url))
   )
   const { apps } = yield* host.report
