@@ -48,7 +48,8 @@ it.effect("a worker that is blocked for 3 seconds delays one request, by 5 ms", 
       refused: 0,
       revoked: 1,
       withdrawn: 0,
-      pending: 0
+      pending: 0,
+      moved: 0
     })
     assert.deepStrictEqual(imbalances, [])
   }).pipe(Effect.scoped, Effect.provide(HostScripted.layer)))

@@ -39,6 +39,11 @@ export interface SessionHandler {
    * reset, what is still there can be read; a session whose rest nobody reads keeps its memory until it is closed here.
    */
   closed?(session: Session, reset: string | undefined): void
+  /**
+   * The session was parked, and goes on with another worker: here it is over, and its peer has seen nothing. Without
+   * this function, `closed` is called, as for a session that ends in order.
+   */
+  moved?(session: Session): void
 }
 
 /**
@@ -125,6 +130,21 @@ export interface Session extends SessionOffer {
   close(rest?: ReadonlyArray<Uint8Array>): void
   /** Breaks the connection: the peer sees a reset. Idempotent. */
   abort(): void
+  /**
+   * Says that the session stands between two messages, so that it may go on with another worker (X1): everything that was
+   * read has been dealt with, everything that is to be sent was written, and what the application knows of the session it
+   * can do without, or gives along as `state`, up to 4096 bytes.
+   *
+   * **Details** The session stays here, and is taken up again by whatever is done with it: reading, writing, ending it.
+   * When bytes come for it and this worker does not take it up in the time that an offer has (`revokeAfter`), or when
+   * this worker is to stop, it goes to another worker as a new session, with the bytes and with `state`, which is
+   * `about.state` there; here, {@link SessionHandler.moved} is called. A session that was just accepted is parked until
+   * something is done with it.
+   *
+   * Returns `undefined`, or why the session is not parked; then nothing has changed. `Refusal.ParkRefusals` says what the
+   * reasons mean.
+   */
+  park(state?: Uint8Array): Refusal.ParkRefusal | undefined
   /**
    * Joins this session to another one of this worker: from here on the host moves the bytes between their connections,
    * beginning with what was received and not read here, and the end of one side becomes the end of the other. Neither
@@ -356,6 +376,8 @@ export class Sessions extends Context.Service<Sessions, {
   ) => Effect.Effect<Session, ConnectFailed, Scope.Scope>
   /** Completes when the host drains this worker: finish the work in hand, and keep nothing alive. */
   readonly draining: Effect.Effect<void>
+  /** Whether, in a drain, other workers go on with the sessions that are parked here (X1): those need not be ended. */
+  readonly handsOver: Effect.Effect<boolean>
   /** Sessions that are open in this worker. */
   readonly open: Effect.Effect<number>
 }>()("sluice/services/Sessions") {}

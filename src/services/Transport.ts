@@ -98,8 +98,15 @@ export interface SharedConnection extends AnyConnection {
   readonly _tag: "Shared"
   /** How many of its datagrams were dropped. */
   readonly dropped: number
-  /** Starts moving bytes. */
+  /** Starts moving bytes, or goes on after {@link suspend}. */
   open(end: ConnectionEnd): void
+  /**
+   * Leaves its session, and is as it was before it was opened, for another session: what the peer sent goes on from
+   * `unread`, which was in the rx fifo, and what is left in the tx fifo is copied and goes out. Where bytes are on their
+   * way to the system, they must stay where they are until they have been sent. Not to be called once it is gone or
+   * being closed, nor after {@link end}.
+   */
+  suspend(unread: Uint8Array | undefined): void
   /** There is room in the rx fifo again, or memory for it. */
   resume(): void
   /** There are bytes in the tx fifo. */

@@ -116,6 +116,9 @@ export const session = (changes: Partial<Report.SessionReport> = {}): Report.Ses
   ageMillis: 1500,
   rx: { used: 0, size: 64 * KiB, memory: 0 },
   tx: { used: 100, size: 64 * KiB, memory: 4 * KiB },
+  parked: false,
+  moves: 0,
+  moved: null,
   dropped: 0,
   ...changes
 })

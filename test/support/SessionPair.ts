@@ -11,6 +11,7 @@ import * as Exit from "effect/Exit"
 import { AsyncResource } from "node:async_hooks"
 import * as Endpoint from "../../src/domain/net/Endpoint.ts"
 import * as Handle from "../../src/domain/state/Handle.ts"
+import type * as Refusal from "../../src/domain/state/Refusal.ts"
 import {
   ConnectFailed,
   ListenFailed,
@@ -188,6 +189,9 @@ export class End implements Session {
   splice(): boolean {
     return false
   }
+  park(): Refusal.ParkRefusal {
+    return "not-accepted"
+  }
   end(): void {
     if (this.#txEnded) return
     this.calls.push("end")
@@ -344,6 +348,7 @@ export const makeNet = (options: {
           (session) => Effect.sync(() => session.close())
         ),
       draining: Deferred.await(draining),
+      handsOver: Effect.succeed(false),
       open: Effect.sync(() => accepted.filter((end) => !end.gone).length)
     }
   }

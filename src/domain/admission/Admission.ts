@@ -73,7 +73,7 @@ export class Admission<C, M extends Member, S> {
   /** A connection that no rule forbids has arrived. */
   arrive(connection: C, now: number): Ticket<C, M, S> {
     this.arrivals.arrived++
-    const ticket = new Ticket<C, M, S>(connection, !this.#hasKeys, undefined, false)
+    const ticket = new Ticket<C, M, S>(connection, !this.#hasKeys, undefined, false, false)
     const reason = this.#stopped ?? this.#limit
     if (reason !== undefined) this.#refuse(ticket, reason)
     // those that wait already came first
@@ -97,7 +97,7 @@ export class Admission<C, M extends Member, S> {
   /** Answers `asking`: the affinity key; `undefined` when the connection has none, and goes to the next worker. */
   keyed(ticket: Ticket<C, M, S>, key: string | number | undefined, now: number): void {
     ticket.isKnown = true
-    ticket.key = key === undefined ? undefined : Affinity.hash(key)
+    ticket.key = this.#hash(key)
     this.#choose(ticket, now)
   }
 
@@ -190,6 +190,47 @@ export class Admission<C, M extends Member, S> {
     this.#sessions--
   }
 
+  // ---- parked sessions
+
+  /**
+   * The turn with which the connection of a session that `from` has parked would go on now (X1); `undefined` while no
+   * other worker takes it. `key`: its affinity key. Nothing is counted until {@link movedOn}.
+   */
+  onward(connection: C, key: string | number | undefined, from: M | undefined): Ticket<C, M, S> | undefined {
+    if (this.#stopped !== undefined) return undefined
+    const ticket = new Ticket<C, M, S>(connection, true, this.#hash(key), true, true)
+    ticket.except = from
+    const member = this.#find(ticket)
+    if (member === undefined) return undefined
+    ticket.state = "offering"
+    ticket.member = member
+    return ticket
+  }
+
+  /**
+   * The session has been taken away from its worker, whose offers these are, so that its connection goes on: with the
+   * turn that was found for it, or with one that may have to wait. Returns the connection's turn.
+   */
+  movedOn(
+    connection: C,
+    key: string | number | undefined,
+    offers: Ledger.OfferLedger,
+    now: number,
+    ticket = new Ticket<C, M, S>(connection, true, this.#hash(key), true, true)
+  ): Ticket<C, M, S> {
+    this.#sessions--
+    offers.moved++
+    this.arrivals.claimed--
+    this.arrivals.moved++
+    if (this.#stopped !== undefined) this.#refuse(ticket, this.#stopped)
+    else if (ticket.state !== "offering") this.#place(ticket, now)
+    return ticket
+  }
+
+  #hash(key: string | number | undefined): number | undefined {
+    return key === undefined ? undefined : Affinity.hash(key)
+  }
+
   // ---- those that wait
 
   /** The peer of a held connection is gone. */
@@ -270,17 +311,21 @@ export class Admission<C, M extends Member, S> {
 
   /** Goes on to the next worker that takes the connection. */
   #choose(ticket: Ticket<C, M, S>, now: number): void {
-    const member = ticket.key === undefined ? this.#next(ticket) : this.#preferred(ticket, ticket.key)
+    const member = this.#find(ticket)
     if (member === undefined) return this.#settle(ticket, now)
     ticket.state = "offering"
     ticket.member = member
+  }
+
+  #find(ticket: Ticket<C, M, S>): M | undefined {
+    return ticket.key === undefined ? this.#next(ticket) : this.#preferred(ticket, ticket.key)
   }
 
   /** The rotor: among the seats not looked at yet, the next one whose worker takes sessions (W10). */
   #next(ticket: Ticket<C, M, S>): M | undefined {
     while (ticket.looked < this.seats.size) {
       const member = this.seats.next(ticket.looked++)
-      if (member !== undefined && this.#takes(member)) return member
+      if (member !== undefined && member !== ticket.except && this.#takes(member)) return member
     }
     return undefined
   }
@@ -290,7 +335,7 @@ export class Admission<C, M extends Member, S> {
     let preferred: M | undefined
     let most = -1
     for (const { member, number } of this.seats.all) {
-      if (member === undefined || !this.#takes(member)) continue
+      if (member === undefined || member === ticket.except || !this.#takes(member)) continue
       const weight = Affinity.weight(key, number)
       if (weight >= ticket.below || weight <= most) continue
       most = weight
@@ -303,8 +348,11 @@ export class Admission<C, M extends Member, S> {
   /** No worker takes the connection: it goes on waiting, or the listener's policy decides (M6). */
   #settle(ticket: Ticket<C, M, S>, now: number): void {
     ticket.state = "held"
+    ticket.except = undefined
     if (ticket.waits) return
-    if (this.#options.policy === "refuse" && !this.#isGrowing) return this.#refuse(ticket, this.#whyNobody)
+    if (this.#options.policy === "refuse" && !ticket.moved && !this.#isGrowing) {
+      return this.#refuse(ticket, this.#whyNobody)
+    }
     // not from anew: workers that let their offers run out would hold it for ever
     if (ticket.heldUntil <= now) return this.#refuse(ticket, "hold-time")
     if (this.arrivals.held >= this.#options.holdMax) return this.#refuse(ticket, "hold-full")
@@ -358,8 +406,8 @@ export class Admission<C, M extends Member, S> {
   }
 
   /** The connection of an offer that was taken back gets another turn. */
-  #again({ connection, heldUntil, isKnown, key }: Ticket<C, M, S>, now: number): Ticket<C, M, S> {
-    const ticket = new Ticket<C, M, S>(connection, isKnown, key, true)
+  #again({ connection, heldUntil, isKnown, key, moved }: Ticket<C, M, S>, now: number): Ticket<C, M, S> {
+    const ticket = new Ticket<C, M, S>(connection, isKnown, key, true, moved)
     ticket.heldUntil = heldUntil
     if (this.#stopped === undefined) this.#place(ticket, now)
     else this.#refuse(ticket, this.#stopped)

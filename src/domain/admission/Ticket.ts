@@ -36,6 +36,10 @@ export class Ticket<C, M, S> extends Timed<Ticket<C, M, S>> implements Waiting<T
   late = false
   /** Whether the connection was on offer before: then it goes before those that never were. */
   readonly returned: boolean
+  /** Whether a worker had its session, and had parked it (X1): then it waits under any policy. */
+  readonly moved: boolean
+  /** The worker that it is not to go to: the one that has its session now. */
+  except: M | undefined
   /** Whether the connection needs no key, or its key has been asked for; and the key's hash. */
   isKnown: boolean
   key: number | undefined
@@ -53,11 +57,12 @@ export class Ticket<C, M, S> extends Timed<Ticket<C, M, S>> implements Waiting<T
   /** The weight that the worker tried last has for the key; workers still to be tried have less. */
   below = Affinity.ABOVE_ALL
 
-  constructor(connection: C, isKnown: boolean, key: number | undefined, returned: boolean) {
+  constructor(connection: C, isKnown: boolean, key: number | undefined, returned: boolean, moved: boolean) {
     super()
     this.connection = connection
     this.isKnown = isKnown
     this.key = key
     this.returned = returned
+    this.moved = moved
   }
 }

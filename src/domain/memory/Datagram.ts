@@ -20,6 +20,20 @@ export const writeLength = (header: Uint8Array, length: number): Uint8Array => {
 }
 
 /**
+ * The datagrams that lie in `bytes`, one after the other; what is not a whole one is left out.
+ */
+export const split = (bytes: Uint8Array): Array<Uint8Array> => {
+  const datagrams: Array<Uint8Array> = []
+  for (let at = 0; at + HEADER <= bytes.length;) {
+    const end = at + HEADER + readLength(bytes.subarray(at, at + HEADER))
+    if (end > bytes.length) break
+    datagrams.push(bytes.subarray(at + HEADER, end))
+    at = end
+  }
+  return datagrams
+}
+
+/**
  * Reads the length in the first bytes of `header`.
  */
 export const readLength = (header: Uint8Array): number =>

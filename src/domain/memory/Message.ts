@@ -27,19 +27,31 @@ export const Drained = 6
  * whether the worker has ended it, and why: see {@link endCode}.
  */
 export const Gone = 7
+/** IO event to the host, in a drain: the session is parked (X1). */
+export const Parked = 8
 
-export type IoKind = typeof Rx | typeof Room | typeof Claimed | typeof Passed | typeof Tx | typeof Drained | typeof Gone
+export type IoKind =
+  | typeof Rx
+  | typeof Room
+  | typeof Claimed
+  | typeof Passed
+  | typeof Tx
+  | typeof Drained
+  | typeof Gone
+  | typeof Parked
 
 /** Bits of `listen`'s flags: IPv6 addresses only, where the endpoint is any IPv6 address. */
 export const IPV6_ONLY = 1
 
 /**
  * Bits of a session's kind: the connection itself goes to the worker that claims it, and no byte goes through fifos; TLS
- * ends in that worker; its IPv4 addresses are those of an IPv6 socket.
+ * ends in that worker; its IPv4 addresses are those of an IPv6 socket; what an earlier worker's application gave along
+ * (X1) is where more is known of it.
  */
 export const MOVES = 1
 export const IN_TLS = 2
 export const MAPPED = 4
+export const HAS_STATE = 8
 
 /** The most bytes that a text field may have; longer texts are cut between two characters. */
 export const TEXT_BYTES = 224
@@ -109,11 +121,13 @@ const shapes = {
   disconnected: [5, { session: "session" }],
   reset: [6, { session: "session", reason: "text" }],
   cleanup: [7, { session: "session" }],
+  // the session was parked, and its connection has been taken away (X1)
+  migrated: [20, { session: "session" }],
   // the memory of the segment has been handed over, with its size and how it is divided
   addSegment: [8, { segment: "u32" }],
   deleteSegment: [9, { segment: "u32" }],
-  // the worker is to finish what it has; its application is to stop
-  drain: [10, {}],
+  // the worker is to finish what it has; its application is to stop. 1: other workers go on with what it parks
+  drain: [10, { moves: "u32" }],
   stop: [18, {}],
   // the worker is to answer with `probed`, behind everything that it has to say of the messages before
   probe: [19, {}],

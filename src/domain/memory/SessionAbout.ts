@@ -55,7 +55,10 @@ export const SessionAbout = Schema.Struct({
     local: Schema.String
   }))
 })
-export type SessionAbout = typeof SessionAbout.Type
+export type SessionAbout = typeof SessionAbout.Type & {
+  /** What the application of an earlier worker has given along with the session as it parked it (X1). */
+  readonly state?: Uint8Array | undefined
+}
 
 type Tls = NonNullable<SessionAbout["tls"]>
 
@@ -81,6 +84,20 @@ export const encode = (about: SessionAbout | undefined): Uint8Array | undefined 
   return bytes.length > LONGEST && about.tls?.peer !== undefined ? encode({ ...about, tls: shorter(about.tls) }) : bytes
 }
 
+/** Bytes before the text where a state follows it: the length of the text, the less significant byte first. */
+const STATE_HEADER = 2
+
+/** The text, which may be absent, and behind it what an application has given along with the session. */
+export const withState = (text: Uint8Array | undefined, state: Uint8Array): Uint8Array => {
+  const length = text?.length ?? 0
+  const bytes = new Uint8Array(STATE_HEADER + length + state.length)
+  bytes[0] = length
+  bytes[1] = length >>> 8
+  if (text !== undefined) bytes.set(text, STATE_HEADER)
+  bytes.set(state, STATE_HEADER + length)
+  return bytes
+}
+
 const decodeText = Schema.decodeUnknownResult(Schema.fromJsonString(SessionAbout))
 
 /** Reads what the host has written; throws {@link FifoCorrupt} when it is not that. */
@@ -92,12 +109,15 @@ export const decode = (bytes: Uint8Array): SessionAbout => {
   return about.success
 }
 
-/** The same, from the place that the message of the session names. */
-export const read = (view: View, segment: number, offset: number, bytes: number): SessionAbout => {
+/** The same, from the place that the message of the session names; `hasState`: as {@link withState} has made it. */
+export const read = (view: View, segment: number, offset: number, bytes: number, hasState: boolean): SessionAbout => {
   if (bytes === 0) return nothing
   const memory = view(segment)
   if (memory === undefined || offset + bytes > memory.length) {
     throw new FifoCorrupt("what is known of a session is said to be where there is no memory")
   }
-  return decode(memory.subarray(offset, offset + bytes))
+  const all = memory.subarray(offset, offset + bytes)
+  if (!hasState) return decode(all)
+  const at = STATE_HEADER + (all[0]! | all[1]! << 8)
+  return { ...decode(all.subarray(STATE_HEADER, at)), state: new Uint8Array(all.subarray(at)) }
 }

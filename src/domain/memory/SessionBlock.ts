@@ -17,12 +17,18 @@
  * | 32 | both | `OFFER` |
  * | 33–35 | both | rx fifo: flags |
  * | 36–38 | both | tx fifo: flags |
+ * | 39–41 | worker | where what the application gives along with a parked session is: segment, offset, bytes |
  * | 48, 49 | server, client | cut-through sessions: `CLOSED`, the side has given the session up and no longer reads |
  *
  * In a cut-through session (W16) the client takes the place that the host has in a session of a connection.
  *
- * **The offer** (M15) is one word that only compare-and-swap moves, so exactly one of claim, revocation and withdrawal
- * happens: `OFFERED → CLAIMED | REVOKED | WITHDRAWN`.
+ * **The offer** (M15, X1) is one word that only compare-and-swap moves, so exactly one of claim, revocation and
+ * withdrawal happens, and a session that is parked is either taken up again by its worker or taken away by the host:
+ *
+ * ```
+ * OFFERED ─┬─► CLAIMED ⇄ PARKED ─► REVOKED
+ *          └─► REVOKED | WITHDRAWN
+ * ```
  */
 import * as Fifo from "./Fifo.ts"
 import type { Segment } from "./Segment.ts"
@@ -37,7 +43,14 @@ export const RINGS_BYTES = 2 * RING_BYTES
 /** Bytes of segment memory that an idle session has. */
 export const SESSION_BYTES = SESSION_BLOCK_BYTES + RINGS_BYTES
 
+/** The most bytes that an application may give along with a parked session. */
+export const STATE_BYTES = 4096
+
 const OFFER = 32
+const STATE = 39
+
+/** In place of the bytes of the state: the application has parked nothing yet. */
+const UNSAID = -1
 const SERVER_CLOSED = 48
 const CLIENT_CLOSED = 49
 
@@ -49,15 +62,80 @@ export const REVOKED = 3
 /** The host took the offer back because the worker is no longer to have it; the connection goes to another worker. */
 export const WITHDRAWN = 4
 
+/** The worker has the session, which stands between two messages of its application: it may be taken away. */
+export const PARKED = 5
+
 export type OfferEnd = typeof CLAIMED | typeof REVOKED | typeof WITHDRAWN
+
+const nothing = new Uint8Array(0)
+
+const swap = (segment: Segment, offset: number, from: number, to: number): boolean =>
+  Atomics.compareExchange(segment.words, offset / 4 + OFFER, from, to) === from
 
 /** Ends an offer; `false` when it has ended otherwise already. */
 export const endOffer = (segment: Segment, offset: number, end: OfferEnd): boolean =>
-  Atomics.compareExchange(segment.words, offset / 4 + OFFER, OFFERED, end) === OFFERED
+  swap(segment, offset, OFFERED, end)
 
 /** Whether the worker has claimed the session, as the block says. */
-export const isClaimed = (segment: Segment, offset: number): boolean =>
-  Atomics.load(segment.words, offset / 4 + OFFER) === CLAIMED
+export const isClaimed = (segment: Segment, offset: number): boolean => {
+  const word = Atomics.load(segment.words, offset / 4 + OFFER)
+  return word === CLAIMED || word === PARKED
+}
+
+// ---- parked sessions (X1)
+
+/** Where a worker has written what its application gives along; no bytes when that is nothing. */
+export interface StatePlace extends Fifo.BlockPlace {
+  readonly bytes: number
+}
+
+/**
+ * The worker parks a session that it has claimed and whose application has been given no byte of it; `false` when it is
+ * not the worker's.
+ */
+export const parkNew = (segment: Segment, offset: number): boolean => swap(segment, offset, CLAIMED, PARKED)
+
+/** The worker parks a session for its application; `false` when it is not the worker's. */
+export const park = (segment: Segment, offset: number, state: StatePlace | undefined): boolean => {
+  const at = offset / 4 + STATE
+  segment.words[at] = state?.segment ?? 0
+  segment.words[at + 1] = state?.offset ?? 0
+  segment.words[at + 2] = state?.bytes ?? 0
+  return swap(segment, offset, CLAIMED, PARKED)
+}
+
+/**
+ * The worker takes a parked session up again; `false` when the host has taken it away. Throws when the word says
+ * neither: nobody knows then whose session it is.
+ */
+export const takeUp = (segment: Segment, offset: number): boolean => {
+  const word = Atomics.compareExchange(segment.words, offset / 4 + OFFER, PARKED, CLAIMED)
+  if (word !== PARKED && word !== REVOKED) throw new Fifo.FifoCorrupt(`a parked session is said to be ${word}`)
+  return word === PARKED
+}
+
+export const isParked = (segment: Segment, offset: number): boolean =>
+  Atomics.load(segment.words, offset / 4 + OFFER) === PARKED
+
+/** The host takes a parked session away from its worker; `false` when the worker has taken it up. */
+export const takeAway = (segment: Segment, offset: number): boolean => swap(segment, offset, PARKED, REVOKED)
+
+/**
+ * A copy of what the application gave along with a session that was taken away, which may be nothing; `undefined` when
+ * the application had not parked it: then what came along with the session goes on with it. Throws when it is said to
+ * be where it can't be.
+ */
+export const stateOf = (segment: Segment, offset: number, view: Fifo.View): Uint8Array | undefined => {
+  const at = offset / 4 + STATE
+  const [index, from, bytes] = segment.words.subarray(at, at + 3)
+  if (bytes === UNSAID) return undefined
+  if (bytes === 0) return nothing
+  const memory = view(index!)
+  if (memory === undefined || bytes! < 0 || bytes! > STATE_BYTES || from! < 0 || from! + bytes! > memory.length) {
+    throw new Fifo.FifoCorrupt("what belongs to a parked session is said to be where there is no memory")
+  }
+  return new Uint8Array(memory.subarray(from, from! + bytes!))
+}
 
 /** Writes a new block: two empty fifos, and an offer that is open. */
 export const reset = (segment: Segment, offset: number): void => {
@@ -65,6 +143,7 @@ export const reset = (segment: Segment, offset: number): void => {
   Fifo.reset(tx(segment, offset))
   segment.words[offset / 4 + SERVER_CLOSED] = 0
   segment.words[offset / 4 + CLIENT_CLOSED] = 0
+  segment.words[offset / 4 + STATE + 2] = UNSAID
   Atomics.store(segment.words, offset / 4 + OFFER, OFFERED)
 }
 

@@ -44,7 +44,9 @@ export const OfferCounts = Schema.Struct({
   refused: Count,
   revoked: Count,
   withdrawn: Count,
-  pending: Count
+  pending: Count,
+  /** Of those that were claimed: parked, and then moved on to another worker. */
+  moved: Count
 })
 
 /**
@@ -59,6 +61,8 @@ export const ArrivalCounts = Schema.Struct({
   redirected: Count,
   held: Count,
   offered: Count,
+  /** How often a session was moved on to another worker. */
+  moved: Count,
   refused: countsOf(RefuseReasons),
   /** Datagrams that were dropped, by reason. */
   dropped: countsOf(DropReasons),
@@ -281,6 +285,16 @@ const OfWorker = {
 }
 
 /**
+ * Why a parked session moves on to another worker: its worker let it wait for `revokeAfter` (`late`), is to stop
+ * (`drain`), or has gone by itself (`crash`).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const MoveReason = Schema.Literals(["late", "drain", "crash"])
+export type MoveReason = typeof MoveReason.Type
+
+/**
  * @category models
  * @since 0.1.0
  */
@@ -297,6 +311,11 @@ export const SessionReport = Schema.Struct({
   local: Schema.String,
   remote: Schema.String,
   ageMillis: Schema.Finite,
+  /** Whether its worker has parked it: it stands between two messages, and can move on. */
+  parked: Schema.Boolean,
+  /** How often its connection has moved on to another worker, and why it did so last; null if it never did. */
+  moves: Count,
+  moved: Schema.NullOr(MoveReason),
   /** To the application, and from it; null where the host does not see the bytes: cut-through, and `transfer`. */
   rx: Schema.NullOr(FifoReport),
   tx: Schema.NullOr(FifoReport),

@@ -152,6 +152,8 @@ export class OfferLedger {
   withdrawn = 0
   /** Neither claimed nor taken back yet. */
   pending = 0
+  /** Of those that were claimed: parked, and then moved on to another worker (X1). */
+  moved = 0
 }
 
 /**
@@ -171,6 +173,8 @@ export class ArrivalLedger {
   held = 0
   /** On offer to a worker now. */
   offered = 0
+  /** How often a session was moved on to another worker (X1): it is then held or on offer again. */
+  moved = 0
   readonly refused = counts(RefuseReasons)
   /** Datagrams that were dropped, including those of sessions that never came about. */
   readonly dropped = counts(DropReasons)

@@ -164,3 +164,29 @@ export const ofConnect: Readonly<Record<TransportReason, ConnectReason>> = {
 /** Why a TLS handshake in a worker did not end in a session. */
 export const HandshakeReasons = ["tls-failed", "handshake-time", "handshake-limit"] as const
 export type HandshakeReason = typeof HandshakeReasons[number]
+
+/**
+ * Why a session is not parked.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const ParkRefusals = [
+  /** It is over, one of its sides has ended, it is joined with another one, or it has gone on to another worker. */
+  "ended",
+  /** There are bytes that have come and were not read. */
+  "unread",
+  /** A write was cut short, and the application has not gone on with it. */
+  "unsent",
+  /** More than 4096 bytes were to be given along. */
+  "state-too-large",
+  /** There is no memory for what is to be given along. */
+  "no-memory",
+  /** This worker has asked for it by a connect, its peer is another worker, or its socket has moved here. */
+  "not-accepted"
+] as const
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type ParkRefusal = typeof ParkRefusals[number]

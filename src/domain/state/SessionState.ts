@@ -7,6 +7,7 @@
  * | `ACCEPTING` | on offer to a worker |
  * | `REVOKED` | its offer was taken back; the worker has not passed it yet |
  * | `READY` | both sides may send |
+ * | `MOVED` | the worker had parked it, and its connection has been taken away for another worker |
  * | `TRANSPORT_CLOSING` | the peer has ended its side; the app may still send |
  * | `CLOSING` | the app has given the session up; what it wrote is still going out |
  * | `APP_CLOSED` | the same, and the peer has ended its side too |
@@ -19,6 +20,7 @@
  * | `offer`, `takeBack`, `claim` | admission |
  * | `refuse` | worker: its application does not want the session that was on offer |
  * | `pass` | worker: it has passed the offer that was taken back, or never will |
+ * | `moveOn` | host: the connection goes to another worker, or is closed here without the worker |
  * | `connected` | host: the session of a connect, which needs no offer |
  * | `transportEnd` | transport: the peer's end, after its last byte |
  * | `transportClosed` | transport: the connection is gone, whole or broken |
@@ -38,6 +40,7 @@ export const sessionStates = [
   "ACCEPTING",
   "REVOKED",
   "READY",
+  "MOVED",
   "TRANSPORT_CLOSING",
   "CLOSING",
   "APP_CLOSED",
@@ -53,6 +56,7 @@ export type SessionEvent =
   | "claim"
   | "refuse"
   | "pass"
+  | "moveOn"
   | "connected"
   | "transportEnd"
   | "transportClosed"
@@ -67,13 +71,16 @@ export const machine = new StateMachine<SessionState, SessionEvent>("session", "
   ACCEPTING: { claim: "READY", takeBack: "REVOKED", refuse: "TRANSPORT_DELETED" },
   REVOKED: { pass: "TRANSPORT_DELETED" },
   READY: {
+    moveOn: "MOVED",
     transportEnd: "TRANSPORT_CLOSING",
     transportClosed: "TRANSPORT_CLOSED",
     appClose: "CLOSING",
     gone: "TRANSPORT_DELETED",
     drop: "TRANSPORT_DELETED"
   },
+  MOVED: { release: "TRANSPORT_DELETED", drop: "TRANSPORT_DELETED" },
   TRANSPORT_CLOSING: {
+    moveOn: "MOVED",
     transportClosed: "TRANSPORT_CLOSED",
     appClose: "APP_CLOSED",
     drop: "TRANSPORT_DELETED"
@@ -105,10 +112,9 @@ export const shownStates = [
 ] as const satisfies ReadonlyArray<SessionState>
 export type ShownState = typeof shownStates[number]
 
-/** Whether a session in this state is reported: it is more than just made, not taken back from its worker, not free. */
+/** Whether a session in this state is reported: it is more than just made, not taken from its worker, not free. */
 export const isShown = (state: SessionState): state is ShownState =>
-  state !== "CREATED" && state !== "REVOKED" && state !== "TRANSPORT_DELETED"
+  state !== "CREATED" && state !== "REVOKED" && state !== "MOVED" && state !== "TRANSPORT_DELETED"
 
 /** Whether a session in this state belongs to its worker: it was claimed or connected, and is not free yet. */
-export const isOpen = (state: SessionState): boolean =>
-  state !== "ACCEPTING" && state !== "CREATED" && state !== "REVOKED" && state !== "TRANSPORT_DELETED"
+export const isOpen = (state: SessionState): boolean => isShown(state) && state !== "ACCEPTING"

@@ -20,6 +20,11 @@ export class ConnectionKeys {
     this.#warn = warn
   }
 
+  /** Whether connections are asked for a key. */
+  get any(): boolean {
+    return this.#affinity !== "none"
+  }
+
   /** The connection's key; `undefined` when it has none. */
   of({ about, local, remote }: Arriving): string | number | undefined {
     const affinity = this.#affinity

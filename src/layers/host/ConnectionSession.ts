@@ -7,10 +7,11 @@ import type * as Handle from "../../domain/state/Handle.ts"
 import type { Connection } from "../../services/Transport.ts"
 import { HostSession, type SessionHome } from "./HostSession.ts"
 
-/** Where the text of what is known of a session is. */
+/** Where the text of what is known of a session is; `hasState`: and what an earlier worker's application gave along. */
 export interface AboutPlace {
   readonly place: Fifo.BlockPlace
   readonly bytes: number
+  readonly hasState: boolean
 }
 
 export abstract class ConnectionSession extends HostSession {
@@ -29,7 +30,7 @@ export abstract class ConnectionSession extends HostSession {
 
   /** Bits of the message's kind. */
   protected get kind(): number {
-    return this.connection.mapped ? Message.MAPPED : 0
+    return (this.connection.mapped ? Message.MAPPED : 0) | (this.#about?.hasState === true ? Message.HAS_STATE : 0)
   }
 
   protected override offerMessage(listener: Handle.ListenerHandle): Message.Of<"accepted"> {

@@ -12,7 +12,7 @@
  * and wake each other without the host, over the link between them. The host passes on how the session ends: see
  * {@link CutThroughEnd}. The segment is freed once, on both sides, when both sessions are free.
  */
-import { constVoid } from "effect/Function"
+import { constUndefined, constVoid } from "effect/Function"
 import * as CutThroughSegment from "../../domain/memory/CutThroughSegment.ts"
 import type * as Message from "../../domain/memory/Message.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
@@ -43,6 +43,12 @@ export const connectOrigin: Origin = {
   takeBack: () => {},
   giveUp: () => {},
   ended: () => {},
+  // the session of a connect goes to no other worker
+  waits: constVoid,
+  moveOn: constVoid,
+  carryOn: constVoid,
+  left: constVoid,
+  journeyOf: constUndefined,
   sessionFreed: () => {}
 }
 

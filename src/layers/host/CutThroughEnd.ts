@@ -131,7 +131,8 @@ export class CutThroughHostSession extends HostSession {
       placement: "shared",
       rx: null,
       tx: null,
-      dropped: 0
+      dropped: 0,
+      parked: false
     }
   }
 

@@ -23,6 +23,7 @@ import type * as Refusal from "../../domain/state/Refusal.ts"
 import * as SessionState from "../../domain/state/SessionState.ts"
 import type { Connection } from "../../services/Transport.ts"
 import type { CutThroughEnd } from "./CutThroughEnd.ts"
+import type { Journey } from "./Journeys.ts"
 import type { ListenerTicket } from "./Listener.ts"
 import type { SharedSession } from "./SharedSession.ts"
 import type { LiveWorker } from "./Worker.ts"
@@ -56,6 +57,16 @@ export interface Origin {
   giveUp(session: HostSession): void
   /** A session was ended for this reason, by neither its peer nor its application. */
   ended(reason: Ledger.EndReason): void
+  /** The worker has parked the session, and there is something for it that the worker has not been told of (X1). */
+  waits(session: SharedSession): void
+  /** The worker drains: a session that it has parked goes to another worker that takes it. */
+  moveOn(session: SharedSession): void
+  /** The worker is gone: a session that it had parked goes on, at once or when a worker takes it. */
+  carryOn(session: SharedSession, why: Report.MoveReason): void
+  /** A session that waited, or that the worker let wait until it moved on, is over. */
+  left(session: SharedSession): void
+  /** How a connection's sessions have moved on; `undefined` when they have not. */
+  journeyOf(connection: Arriving): Journey | undefined
   /** A session that the worker had is free. */
   sessionFreed(): void
 }
@@ -70,7 +81,7 @@ export interface SessionHome {
 }
 
 /** What a report says of a session that depends on its kind. */
-export type KindReport = Pick<Report.SessionReport, "kind" | "placement" | "rx" | "tx" | "dropped">
+export type KindReport = Pick<Report.SessionReport, "kind" | "placement" | "parked" | "rx" | "tx" | "dropped">
 
 export abstract class HostSession {
   readonly handle: Handle.SessionHandle
@@ -157,7 +168,7 @@ export abstract class HostSession {
       this.worker.fault("the worker wrote over the word of an offer")
     }
     this.move("takeBack")
-    this.#uncount()
+    this.uncount()
     return true
   }
 
@@ -221,10 +232,10 @@ export abstract class HostSession {
   }
 
   /** The last message: having read it, the worker releases the session; if it never does, the host frees it. */
-  protected tellLast(): void {
+  protected tellLast(_tag: "cleanup" | "migrated" = "cleanup"): void {
     this.#told = true
     this.worker.congestion.send({
-      message: { _tag: "cleanup", session: this.handle },
+      message: { _tag, session: this.handle },
       cleanUp: () => this.free("drop")
     })
   }
@@ -264,6 +275,12 @@ export abstract class HostSession {
   /** The worker is to finish what it has in hand. */
   drain(): void {}
 
+  /** The worker drains, and others go on: if it has parked the session, another one may have it (X1). */
+  moveOn(): void {}
+
+  /** The worker is gone: if it had parked the session, another one may have it (X1). */
+  carryOn(_why: Report.MoveReason): void {}
+
   /**
    * The TLS handshake in the worker has not led to a session; `false` when there was none, or when this was said before.
    */
@@ -283,7 +300,7 @@ export abstract class HostSession {
 
   /** The worker has released the session's memory; `false` when it was not asked to. */
   released(): boolean {
-    if (!this.#told || !this.isGone || this.#state === "TRANSPORT_DELETED") return false
+    if (!this.#told || !(this.isGone || this.#state === "MOVED")) return false
     this.free("release")
     return true
   }
@@ -293,8 +310,10 @@ export abstract class HostSession {
   /** Ends the session at once from the host's side: what it is connected to is broken, its memory is freed. */
   drop(): void {
     if (this.#state === "TRANSPORT_DELETED") return
+    const isOther = this.#state === "MOVED"
     this.free("drop")
-    this.finish("abort")
+    // the connection is another session's by now
+    if (!isOther) this.finish("abort")
   }
 
   /** The worker has passed the offer that was taken back, or never will. */
@@ -308,14 +327,14 @@ export abstract class HostSession {
     this.move(event)
     this.freeMemory()
     // before the worker forgets it: whatever waits may then take its place
-    if (this.#uncount()) this.origin.sessionFreed()
+    if (this.uncount()) this.origin.sessionFreed()
     this.worker.forget(this)
   }
 
   protected abstract freeMemory(): void
 
   /** From here on it takes no place in any limit; `false` when it took none already. */
-  #uncount(): boolean {
+  protected uncount(): boolean {
     if (!this.#counted) return false
     this.#counted = false
     this.worker.sessionLeft()

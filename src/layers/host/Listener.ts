@@ -23,6 +23,7 @@ import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import * as ListenerOptions from "../../domain/options/ListenerOptions.ts"
 import * as Notice from "../../domain/report/Notice.ts"
+import type * as Report from "../../domain/report/Report.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
 import * as ListenerState from "../../domain/state/ListenerState.ts"
@@ -34,6 +35,10 @@ import { ConnectionKeys } from "./ConnectionKeys.ts"
 import type { Arriving, HostSession, Origin } from "./HostSession.ts"
 import { ListenerMember } from "./ListenerMember.ts"
 import type { Tables } from "./Tables.ts"
+import { type Journey, Journeys } from "./Journeys.ts"
+import { type Moved, ParkedSessions } from "./ParkedSessions.ts"
+import type { SharedSession } from "./SharedSession.ts"
+import * as WorkerState from "../../domain/state/WorkerState.ts"
 import type { LiveWorker, SlotApp, WorkerSlot } from "./Worker.ts"
 
 /** A connection's turn at a listener. */
@@ -73,6 +78,8 @@ export class HostListener implements Origin {
   readonly closed = Deferred.makeUnsafe<void>()
   readonly #host: ListenerHost
   readonly #keys: ConnectionKeys
+  readonly #parked: ParkedSessions
+  readonly #journeys = new Journeys()
   readonly #alarm: Alarm
   #state: ListenerState.ListenerState = "BINDING"
 
@@ -93,7 +100,16 @@ export class HostListener implements Origin {
       (fault) => host.notices.tell(Notice.affinityFault({ app: app.name, uri: this.boundUri }, fault))
     )
     this.admission = new Admission(app.options.admission, app, affinity !== "none")
+    this.#parked = new ParkedSessions(
+      app.options.admission.revokeAfter,
+      (session) => this.#moveOn(session)
+    )
     this.#alarm = new Alarm(host.tables.now, host.fork, this.#ring)
+  }
+
+  /** How often a connection's session has moved on, and why; `undefined` when it has not. */
+  journeyOf(connection: Arriving): Journey | undefined {
+    return this.#journeys.of(connection)
   }
 
   get listener(): Handle.ListenerHandle {
@@ -139,7 +155,7 @@ export class HostListener implements Origin {
 
   /** Whether this start of the worker has a seat. */
   has(worker: LiveWorker): boolean {
-    return this.app === worker.slot.app && this.admission.seats.member(worker.slot.mapIndex)?.worker === worker
+    return this.app === worker.slot.app && this.#memberOf(worker) !== undefined
   }
 
   /** The worker has left: its offers go to others, and its memory manager for this listener is released. */
@@ -197,7 +213,7 @@ export class HostListener implements Origin {
           break
         case "held":
           connection.onGone = () => this.#gone(ticket)
-          return this.#alarm.set(admission.nextDeadline())
+          return this.#alarm.set(this.#next)
         case "refused":
           connection.onGone = undefined
           return refuse(connection, ticket.reason!)
@@ -214,13 +230,13 @@ export class HostListener implements Origin {
     const { tables } = this.#host
     const session = connection._tag === "CutThrough"
       ? connection.owner.offerTo(worker, this)
-      : tables.createSession(worker, this.user, this, connection)
+      : tables.createSession(worker, this.user, this, connection, this.#journeys.of(connection)?.state)
     if (session === undefined) return false
     connection.onGone = undefined
     session.ticket = ticket
     this.admission.offered(ticket, session, session.since)
     session.offer(this.handle, () => this.passed(session))
-    this.#alarm.set(this.admission.nextDeadline())
+    this.#alarm.set(this.#next)
     return true
   }
 
@@ -229,8 +245,9 @@ export class HostListener implements Origin {
     this.admission.gone(ticket)
   }
 
-  /** Workers may take more than before: held connections get their turn. */
+  /** Workers may take more than before: parked sessions that wait, then held connections, get their turn. */
   admit(): void {
+    this.#parked.admit(this.#host.tables.now())
     let ticket: ListenerTicket | undefined
     do {
       ticket = this.admission.admit()
@@ -240,15 +257,74 @@ export class HostListener implements Origin {
     } while (ticket.state !== "held")
   }
 
+  get #next(): number {
+    return Math.min(this.admission.nextDeadline(), this.#parked.next)
+  }
+
   readonly #ring = (): number => {
     const { admission } = this
     const now = this.#host.tables.now()
+    this.#parked.handle(now)
     for (let ticket; (ticket = admission.handle(now)) !== undefined;) {
       if (ticket.state !== "offered") this.#follow(ticket)
       // unless the worker has claimed it, and its word of the claim has not been read yet
       else if (ticket.session!.endOffer(SessionBlock.REVOKED)) this.#follow(admission.revoked(ticket, now))
     }
-    return admission.nextDeadline()
+    return this.#next
+  }
+
+  // ---- parked sessions
+
+  waits(session: SharedSession): void {
+    this.#parked.waits(session, this.#host.tables.now())
+    this.#alarm.set(this.#parked.next)
+  }
+
+  moveOn(session: SharedSession): void {
+    this.#parked.moveOn(session, this.#host.tables.now())
+    this.#alarm.set(this.#parked.next)
+  }
+
+  carryOn(session: SharedSession, why: Report.MoveReason): void {
+    const { connection, worker: { slot } } = session
+    const taken = session.takeAway()
+    if (taken === undefined) return
+    this.#journeys.move(connection, why, taken.state)
+    const key = this.#keys.any ? this.#keys.of(connection) : undefined
+    this.#follow(this.admission.movedOn(connection, key, slot.offers, this.#host.tables.now()))
+  }
+
+  /**
+   * Moves a session that its worker has parked on to another worker that takes it now. A worker that has let it wait
+   * is behind until it has passed the message of that.
+   */
+  #moveOn(session: SharedSession): Moved {
+    const { admission } = this
+    const { connection, worker } = session
+    const why = WorkerState.takesSessions(worker.slot.state) ? "late" : "drain"
+    const now = this.#host.tables.now()
+    if (session.unsent > 0) return "unsent"
+    const key = this.#keys.any ? this.#keys.of(connection) : undefined
+    const ticket = admission.onward(connection, key, this.#memberOf(worker))
+    if (ticket === undefined) return "nobody"
+    const taken = session.takeAway()
+    if (taken === undefined) return "taken-up"
+    this.#journeys.move(connection, why, taken.state)
+    session.late = why === "late"
+    if (session.late) worker.lag.fellBehind(now)
+    this.#follow(admission.movedOn(connection, key, worker.slot.offers, now, ticket))
+    return "moved"
+  }
+
+  /** This start of a worker as a member of the listener, if it has its seat. */
+  #memberOf(worker: LiveWorker): ListenerMember | undefined {
+    const member = this.admission.seats.member(worker.slot.mapIndex)
+    return member?.worker === worker ? member : undefined
+  }
+
+  left(session: SharedSession): void {
+    this.#parked.forget(session)
+    if (session.late) session.worker.lag.caughtUp(this.#host.tables.now())
   }
 
   /** Takes nothing more, and refuses whatever waits. */

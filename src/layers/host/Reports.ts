@@ -266,7 +266,10 @@ export class Reports {
   })
 
   #session(session: HostSession, state: SessionState.ShownState): Report.SessionReport {
-    const { connection: { local, remote }, handle, origin: { listener }, since, worker } = session
+    const { connection, handle, origin, since, worker } = session
+    const { local, remote } = connection
+    const { listener } = origin
+    const journey = origin.journeyOf(connection)
     return {
       handle: Handle.format(handle),
       ...ofWorker(worker.slot),
@@ -276,7 +279,9 @@ export class Reports {
       ...session.report(),
       local,
       remote,
-      ageMillis: this.#millisSince(since)
+      ageMillis: this.#millisSince(since),
+      moves: journey?.moves ?? 0,
+      moved: journey?.why ?? null
     }
   }
 }

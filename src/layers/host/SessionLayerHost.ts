@@ -87,7 +87,7 @@ const make = (stack: WorkerStack["Service"]) =>
       yield* listeners.stop
       let longest = 0
       for (const { app, live } of tables.workers) {
-        if (live !== undefined) tellToDrain(live)
+        if (live !== undefined) tellToDrain(live, false)
         longest = Math.max(longest, app.options.worker.drainTimeout)
       }
       yield* tables.noSessions.await.pipe(Effect.timeoutOption(longest), Effect.asVoid)

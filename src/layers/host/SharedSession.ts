@@ -15,11 +15,14 @@ import { FifoProducer } from "../../domain/memory/FifoProducer.ts"
 import * as Message from "../../domain/memory/Message.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import type { SocketOption } from "../../domain/net/SocketOption.ts"
+import type * as Report from "../../domain/report/Report.ts"
 import * as Handle from "../../domain/state/Handle.ts"
+import * as WorkerState from "../../domain/state/WorkerState.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
 import type { ConnectionEnd, SharedConnection } from "../../services/Transport.ts"
 import { type AboutPlace, ConnectionSession } from "./ConnectionSession.ts"
 import type { HostSession, KindReport, SessionHome } from "./HostSession.ts"
+import type { ParkedTurn } from "./ParkedSessions.ts"
 
 /** With this many bytes in the rx fifo, the worker is told at once. */
 const STREAMING = 16384
@@ -47,6 +50,10 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
   #received = false
   /** The worker has ended its side. */
   #ended = false
+  /** Set while it waits for the worker that has parked it (X1). */
+  turn: ParkedTurn | undefined
+  /** Whether its worker let it wait until it moved on. */
+  late = false
   /** The session that it is joined with, and the reading end of that session's rx fifo. */
   #other: SharedSession | undefined
   #through: FifoConsumer | undefined
@@ -115,6 +122,7 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
     return {
       kind: this.origin.listener === undefined ? "connected" : "accepted",
       placement: "shared",
+      parked: this.isParked,
       rx: { used: used(this.#rx), size: rxFifoSize, memory: this.#rx?.memory ?? 0 },
       tx: { used: used(this.#tx), size: txFifoSize, memory: this.#tx?.memory ?? 0 },
       dropped
@@ -135,6 +143,7 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
     }
     if (this.#other !== undefined) return this.#other.connection.send()
     if (!this.rx.raiseEvent()) return
+    if (this.isParked) this.origin.waits(this)
     // the worker hears at once of all that is ready in this turn; but where bytes stream, it reads while the host does
     if (this.rx.size < STREAMING) this.worker.gather()
     this.worker.congestion.sendIo(Message.Rx, this.handle, this.isLive)
@@ -151,7 +160,9 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
   }
 
   override ended(): void {
-    if (this.hearEnd()) this.#other?.connection.end()
+    if (!this.hearEnd()) return
+    this.#other?.connection.end()
+    if (this.isParked) this.origin.waits(this)
   }
 
   override closed(reset: string | undefined, ended?: Ledger.EndReason): void {
@@ -211,6 +222,65 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
     this.connection[how]()
   }
 
+  // ---- parked (X1)
+
+  /** Whether its worker has parked it. */
+  get isParked(): boolean {
+    return SessionBlock.isParked(this.segment, this.place.offset)
+  }
+
+  /**
+   * Whether its worker has parked it, and it is to go on: there is something for the application, bytes or the peer's
+   * end, or the worker drains.
+   */
+  get isWaiting(): boolean {
+    if (!this.isOpen || !this.isParked) return false
+    const { slot } = this.worker
+    return this.state === "TRANSPORT_CLOSING" || (this.#rx?.size ?? 0) > 0 || !WorkerState.takesSessions(slot.state)
+  }
+
+  /** Bytes that are to be sent. */
+  get unsent(): number {
+    return this.#tx?.size ?? 0
+  }
+
+  /**
+   * Takes a session that the worker has parked away from it, with what was not read and what was not sent. The
+   * connection is as it was before it was opened. Returns what the application gives along, by {@link SessionBlock};
+   * `undefined` when the worker has the session in hand, or the connection is gone.
+   */
+  takeAway(): { readonly state: Uint8Array | undefined } | undefined {
+    if (!this.isOpen || this.isGone || this.#ended || this.#other !== undefined) return undefined
+    if (!SessionBlock.takeAway(this.segment, this.place.offset)) return undefined
+    try {
+      const state = SessionBlock.stateOf(this.segment, this.place.offset, this.worker.view)
+      this.connection.suspend(this.#unread())
+      this.move("moveOn")
+      this.uncount()
+      this.tellLast("migrated")
+      return { state }
+    } catch (error) {
+      if (!(error instanceof Fifo.FifoCorrupt)) throw error
+      this.corrupt(error)
+      return undefined
+    }
+  }
+
+  override moveOn(): void {
+    if (this.isOpen && this.isParked) this.origin.moveOn(this)
+  }
+
+  override carryOn(why: Report.MoveReason): void {
+    if (this.isOpen && this.isParked) this.origin.carryOn(this, why)
+  }
+
+  #unread(): Uint8Array | undefined {
+    const size = this.#rx?.size ?? 0
+    if (size === 0) return undefined
+    const bytes = Buffer.allocUnsafe(size)
+    return bytes.subarray(0, this.#taken().read(bytes).bytes)
+  }
+
   // ---- splice
 
   override joinable(): SharedSession | string {
@@ -250,6 +320,7 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
   protected override freeMemory(): void {
     this.worker.hot.delete(this)
     this.worker.starved.delete(this)
+    this.origin.left(this)
     this.#rx?.free()
     this.blocks.free(this.rings)
     super.freeMemory()
@@ -262,6 +333,9 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
   look(isRead: boolean): void {
     const rx = this.#rx
     if (rx === undefined || !this.isOpen || this.isGone) return
+    if (!SessionBlock.isClaimed(this.segment, this.place.offset)) {
+      throw new Fifo.FifoCorrupt("a session that the worker has is said to be elsewhere")
+    }
     if (rx.roomCame()) this.connection.resume()
     if (!isRead || !rx.overdue()) return
     if (this.#other !== undefined) this.#other.connection.send()

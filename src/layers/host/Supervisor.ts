@@ -15,6 +15,7 @@ import * as Notice from "../../domain/report/Notice.ts"
 import * as Thrown from "../../domain/report/Thrown.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
+import * as WorkerState from "../../domain/state/WorkerState.ts"
 import { WorkerExit } from "../../services/AppWorker.ts"
 import type { Unresponsive } from "../../services/Congestion.ts"
 import { WorkerFailed } from "../../services/SessionLayer.ts"
@@ -137,18 +138,29 @@ export class Supervisor {
     ])
   }
 
+  /** Whether other workers of the application take sessions. */
+  #hasOthers(app: AttachedApp, slot: WorkerSlot): boolean {
+    for (const other of app.slots.values()) if (other !== slot && WorkerState.takesSessions(other.state)) return true
+    return false
+  }
+
   /**
-   * Lets a worker finish what it has in hand, within the drain timeout. It gets nothing new. `restarts`: it is to be
-   * started again afterwards, so listeners keep its seat.
+   * Lets a worker finish what it has in hand, within the drain timeout. It gets nothing new, and other workers go on
+   * with the sessions that it parks, unless all are to finish. `restarts`: it is to be started again afterwards, so
+   * listeners keep its seat.
    */
-  drain(slot: WorkerSlot, restarts = false): Effect.Effect<void> {
+  drain(
+    app: AttachedApp,
+    slot: WorkerSlot,
+    { all = false, restarts = false }: { readonly all?: boolean; readonly restarts?: boolean } = {}
+  ): Effect.Effect<void> {
     return Effect.suspend(() => {
       const { live } = slot
       if (live === undefined) return Effect.void
       if (restarts) slot.restarting = true
       slot.move("drain")
       this.#host.notices.tell(Notice.workerDrains(nameOf(slot), live.sessionCount))
-      tellToDrain(live)
+      tellToDrain(live, !all && this.#hasOthers(app, slot))
       const gone = Effect.raceFirst(Deferred.await(slot.stop), Deferred.await(slot.restart))
       return Effect.raceFirst(live.empty.await, gone).pipe(
         Effect.timeoutOption(slot.app.options.worker.drainTimeout),
@@ -159,7 +171,7 @@ export class Supervisor {
 
   drainAll(app: AttachedApp): Effect.Effect<void> {
     return Effect.suspend(() =>
-      Effect.forEach([...app.slots.values()], (slot) => this.drain(slot), { concurrency: "unbounded", discard: true })
+      Effect.forEach([...app.slots.values()], (slot) => this.drain(app, slot, { all: true }), { concurrency: "unbounded", discard: true })
     )
   }
 

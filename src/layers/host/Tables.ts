@@ -83,20 +83,28 @@ export class Tables {
     return count
   }
 
-  /** A session of the worker in the memory that its manager for `user` gives; `undefined` when there is no memory. */
+  /**
+   * A session of the worker in the memory that its manager for `user` gives; `undefined` when there is no memory.
+   * `state`: what the application of the worker that had parked it has given along.
+   */
   createSession(
     worker: LiveWorker,
     user: string,
     origin: Origin,
-    connection: Connection
+    connection: Connection,
+    state?: Uint8Array
   ): ConnectionSession | undefined {
     const manager = worker.segments.acquire(user)
     const place = manager.allocate(SessionBlock.SESSION_BLOCK_BYTES)
     if (place === undefined) return undefined
     const isMovable = connection._tag === "Movable"
-    const text = SessionAbout.encode(connection.about)
+    const hasState = state !== undefined && state.length > 0
+    const plain = SessionAbout.encode(connection.about)
+    const text = hasState ? SessionAbout.withState(plain, state) : plain
     const textPlace = text === undefined ? undefined : manager.allocate(text.length)
-    const about = text === undefined || textPlace === undefined ? undefined : { place: textPlace, bytes: text.length }
+    const about = text === undefined || textPlace === undefined
+      ? undefined
+      : { place: textPlace, bytes: text.length, hasState }
     const rings = isMovable ? undefined : manager.allocate(SessionBlock.RINGS_BYTES)
     const home = { worker, origin, place, since: this.now() }
     const session = text !== undefined && about === undefined ?

@@ -40,6 +40,7 @@ export class TransferSession extends ConnectionSession implements MovingSubject 
     return {
       kind: "accepted",
       placement: "transfer",
+      parked: false,
       rx: null,
       tx: null,
       dropped: 0

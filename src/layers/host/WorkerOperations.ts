@@ -83,7 +83,7 @@ export class WorkerOperations {
     const isLast = others.length === 0
     const remove = isLast ? this.#applications.detach(app) : this.#workers.stop(app, slot)
     // the application goes with its last worker; others that are being deleted may not have finished yet
-    const drained = isLast ? this.#workers.drainAll(app) : this.#workers.drain(slot)
+    const drained = isLast ? this.#workers.drainAll(app) : this.#workers.drain(app, slot)
     // if it is interrupted while it drains, the worker goes at once: once told to finish, it can't go back
     yield* Effect.ensuring(drain ? drained : Effect.void, remove)
   }, Effect.mapError(failed("delete")))
@@ -92,10 +92,12 @@ export class WorkerOperations {
     handle: Handle.WorkerHandle,
     { drain = true }: DrainOptions = {}
   ) {
-    const { slot } = yield* this.#get(handle)
+    const { app, slot } = yield* this.#get(handle)
     if (this.#tables.draining) return yield* new Draining()
     const restart = this.#workers.restart(slot)
-    if (drain) yield* Effect.onInterrupt(this.#workers.drain(slot, true), () => Effect.ignore(restart))
+    if (drain) {
+      yield* Effect.onInterrupt(this.#workers.drain(app, slot, { restarts: true }), () => Effect.ignore(restart))
+    }
     // the worker may have been deleted or detached while it drained
     yield* this.#get(handle)
     yield* restart

@@ -61,9 +61,10 @@ export const nameOf = ({ app, mapIndex }: WorkerSlot): Notice.NoticeWorker => ({
 
 const isCutThrough = ({ connection }: HostSession): boolean => connection._tag === "CutThrough"
 
-/** Tells the worker to finish what it has in hand. */
-export const tellToDrain = ({ congestion, sessions }: LiveWorker): void => {
-  congestion.send({ message: { _tag: "drain" } })
+/** Tells the worker to finish what it has in hand; `moves`: other workers go on with what it parks (X1). */
+export const tellToDrain = ({ congestion, sessions }: LiveWorker, moves: boolean): void => {
+  if (moves) { for (const session of sessions) session.moveOn() }
+  congestion.send({ message: { _tag: "drain", moves: Number(moves) } })
   for (const session of sessions) session.drain()
 }
 
@@ -189,7 +190,7 @@ export class WorkerRun {
       slot.hasRun = true
       notices.tell(Notice.workerUp(nameOf(slot), tables.now() - this.#begun, slot.restarts))
       // the worker was started again while the host drains
-      if (tables.draining) tellToDrain(live)
+      if (tables.draining) tellToDrain(live, false)
       yield* Deferred.succeed(slot.started, undefined)
       // what the previous start listened on and this one does not
       yield* listeners.vacate(slot, true)
@@ -221,7 +222,8 @@ export class WorkerRun {
       })
     )
     const forGood = !WorkerState.comesBack(slot.state) && !slot.restarting
-    yield* step("listeners", listeners.leaveAll(live, forGood))
+    const why = slot.state === "DRAINING" ? "drain" : "crash"
+    yield* step("listeners", listeners.leaveAll(live, forGood, why))
     yield* step("half-open", connects.cancelAll(live))
     yield* step(
       "connects",

@@ -97,6 +97,17 @@ export class MemoryConnection implements SharedConnection {
     events.corrupt(error)
   }
 
+  suspend(unread: Uint8Array | undefined): void {
+    const tx = this.#tx
+    this.#events = noEvents
+    this.#rx = undefined
+    this.#paused = false
+    this.#peer.opened = false
+    if (unread !== undefined) this.#peer.putBack(unread)
+    for (let bytes; (bytes = tx?.peek()) !== undefined; tx?.drop(bytes.length)) this.#peer.take(bytes)
+    this.#end = undefined
+  }
+
   resume(): void {
     if (!this.#paused || this.#closing) return
     this.#paused = false

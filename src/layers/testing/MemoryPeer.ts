@@ -139,6 +139,15 @@ export class ScriptedPeer implements Peer {
     return moved
   }
 
+  /** What the host has taken, and no worker has read, is sent again before the rest. */
+  putBack(bytes: Uint8Array): void {
+    const first = this.#outgoing[0]
+    if (first !== undefined) this.#outgoing[0] = first.subarray(this.#taken)
+    this.#taken = 0
+    this.#outgoing.unshift(bytes)
+    this.unsent += bytes.length
+  }
+
   /** Forgets what the host does not want. */
   discard(): void {
     this.#outgoing.length = 0

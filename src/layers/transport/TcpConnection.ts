@@ -17,6 +17,7 @@
  */
 import type * as Net from "node:net"
 import * as Fifo from "../../domain/memory/Fifo.ts"
+import type { FifoConsumer } from "../../domain/memory/FifoConsumer.ts"
 import type { SessionAbout } from "../../domain/memory/SessionAbout.ts"
 import * as Address from "../../domain/net/Address.ts"
 import * as ConnectionLoss from "../../domain/net/ConnectionLoss.ts"
@@ -126,6 +127,8 @@ export class TcpConnection implements SharedConnection, SocketEnd.Leaver, Socket
   #paused = true
   #resuming = false
   #writing = 0
+  /** Writes under way whose bytes were those of an earlier session. */
+  #earlier = 0
   #ending = false
   #closing = false
   /** Set by {@link close}: what comes in is dropped, for a bounded time. */
@@ -188,11 +191,39 @@ export class TcpConnection implements SharedConnection, SocketEnd.Leaver, Socket
   open(end: ConnectionEnd): void {
     this.#end = end
     if (this.#closed !== undefined) return queueMicrotask(() => this.#sayClosed())
-    this.#paused = false
     this.#watch = SocketWatch.watch(this.#setup.below ?? this.#socket, this.#settings, this)
+    this.#paused = this.#left !== undefined
+    if (this.#paused) this.resume()
+    else this.#flow()
+  }
+
+  #flow(): void {
     // a socket that was read from before may have announced its end already
     if (this.#socket.readableEnded) queueMicrotask(() => this.onEnd())
     this.#socket.resume()
+  }
+
+  suspend(unread: Uint8Array | undefined): void {
+    const end = this.#end
+    this.#end = undefined
+    this.#disarm()
+    this.#large = false
+    this.#watch?.stop()
+    this.#watch = undefined
+    this.#paused = true
+    this.#socket.pause()
+    if (unread !== undefined) this.#left = this.#left === undefined ? unread : Buffer.concat([unread, this.#left])
+    if (end !== undefined) this.#sendOn(end.tx)
+  }
+
+  /** Sends the rest of a fifo that this connection leaves. */
+  #sendOn(tx: FifoConsumer): void {
+    const writing = this.#writing
+    this.#writing = 0
+    if (writing > 0) this.#earlier++
+    const rest = Buffer.allocUnsafe(tx.size)
+    const { bytes } = tx.read(rest)
+    if (bytes > writing) this.#socket.write(rest.subarray(writing, bytes))
   }
 
   #guard(step: () => void): void {
@@ -323,7 +354,7 @@ export class TcpConnection implements SharedConnection, SocketEnd.Leaver, Socket
         end.received()
       }
       this.#pauseIfFull(end)
-      if (!this.#paused) this.#socket.resume()
+      if (!this.#paused) this.#flow()
     })
   }
 
@@ -380,6 +411,7 @@ export class TcpConnection implements SharedConnection, SocketEnd.Leaver, Socket
   }
 
   #written(error?: Error | null): void {
+    if (this.#earlier > 0) return void this.#earlier--
     const written = this.#writing
     this.#writing = 0
     if (error || this.#socket.destroyed) return

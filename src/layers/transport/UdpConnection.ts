@@ -88,6 +88,17 @@ export class UdpConnection implements SharedConnection {
     this.resume()
   }
 
+  suspend(unread: Uint8Array | undefined): void {
+    this.#guard(() => this.#pump())
+    this.#end = undefined
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    if (unread === undefined) return
+    const datagrams = Datagram.split(unread)
+    this.#waiting.unshift(...datagrams)
+    for (const { length } of datagrams) this.#socket.waiting += length
+  }
+
   #guard(step: () => void): void {
     try {
       step()

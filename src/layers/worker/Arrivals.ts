@@ -126,6 +126,8 @@ export class Arrivals {
     }
     const session = seat.runInAsyncScope(this.#sessions.openFifos, this.#sessions, identity, segment, message)
     this.#claimed(handle)
+    // it is taken up by whatever the application does with it
+    session.parkNew()
     this.#sessions.guard(session, seat.accept)
   }
 

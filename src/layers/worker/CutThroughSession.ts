@@ -73,7 +73,8 @@ export class CutThroughSession extends FifoSession {
     >
   ) {
     const about = SessionAbout.nothing
-    super(owner, memory, segment, 0, undefined, { handle: session, remote, local, mapped: false, about, times })
+    const identity = { handle: session, remote, local, mapped: false, about, times, comes: false }
+    super(owner, memory, segment, 0, undefined, identity)
     this.slot = slot
     this.#inbox = owner
     this.#side = side

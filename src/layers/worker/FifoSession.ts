@@ -9,6 +9,7 @@
  * state machine, and so one class.
  */
 import { AsyncResource } from "node:async_hooks"
+import { Arena } from "../../domain/memory/Arena.ts"
 import * as Fifo from "../../domain/memory/Fifo.ts"
 import { FifoConsumer } from "../../domain/memory/FifoConsumer.ts"
 import { FifoProducer } from "../../domain/memory/FifoProducer.ts"
@@ -20,6 +21,7 @@ import * as ClosingTime from "../../domain/net/ClosingTime.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import type { SocketOption } from "../../domain/net/SocketOption.ts"
 import type * as Handle from "../../domain/state/Handle.ts"
+import type * as Refusal from "../../domain/state/Refusal.ts"
 import type { Session, SessionHandler } from "../../services/Sessions.ts"
 import type { Outbox } from "./Outbox.ts"
 import * as RestMemory from "./RestMemory.ts"
@@ -44,9 +46,18 @@ export interface FifoMemory {
 /** What else a session needs of its worker. */
 export interface FifoOwner {
   readonly outbox: Pick<Outbox, "io" | "control">
+  /** In a drain, whether other workers go on with what is parked here (X1). */
+  readonly handsOver: boolean
   /** The session has released its fifos. */
   released(session: FifoSession): void
 }
+
+/** A session that is parked (X1), and where what its application gives along is. */
+interface Parked {
+  readonly state: SessionBlock.StatePlace | undefined
+}
+
+const PARKED: Parked = { state: undefined }
 
 /** How writing goes, once there has been any. */
 class Writing {
@@ -71,6 +82,8 @@ class End {
   /** The host moves the bytes, in place of this session. */
   spliced = false
   gone = false
+  /** The host has taken it away, after it was parked. */
+  away = false
   released = false
   /** What is still to be written before the session is closed, its copy, and when that has taken too long. */
   rest: Array<Uint8Array> | undefined
@@ -94,11 +107,15 @@ export class FifoSession extends AsyncResource implements WorkerSession {
   readonly #offset: number
   readonly #ringsSegment: number
   readonly #ringsOffset: number
+  /** Whether it came by a listener: another session goes to no other worker. */
+  readonly #comes: boolean
   readonly #times: SessionTimes
   // the fifos' ends are made when bytes first move
   #rxEnd: FifoConsumer | undefined
   #writing: Writing | undefined
   #end: End | undefined
+  /** Set while the host may take it away (X1). */
+  #parked: Parked | undefined
 
   /** `rings` is where its fifos' rings are, if {@link makeTx} takes one of them. */
   constructor(
@@ -107,7 +124,7 @@ export class FifoSession extends AsyncResource implements WorkerSession {
     segment: Segment,
     offset: number,
     rings: Fifo.BlockPlace | undefined,
-    { about, handle, local, mapped, remote, times }: SessionIdentity
+    { about, comes, handle, local, mapped, remote, times }: SessionIdentity
   ) {
     super("SluiceSession")
     this.#owner = owner
@@ -121,6 +138,7 @@ export class FifoSession extends AsyncResource implements WorkerSession {
     this.local = local
     this.mapped = mapped
     this.about = about
+    this.#comes = comes
     this.#times = times
   }
 
@@ -183,30 +201,116 @@ export class FifoSession extends AsyncResource implements WorkerSession {
   }
 
   get available(): number {
-    return this.rx?.size ?? 0
+    return this.#end?.away === true ? 0 : this.rx?.size ?? 0
   }
 
   get writable(): boolean {
     const end = this.#end
-    return this.reset === undefined && (end === undefined || !(end.ended || end.spliced || end.gone))
+    return this.reset === undefined && (end === undefined || !(end.ended || end.spliced || end.away || end.gone))
   }
 
   get closed(): boolean {
-    return this.#end !== undefined && (this.#end.gone || this.#end.givenUp)
+    return this.#end !== undefined && (this.#end.gone || this.#end.away || this.#end.givenUp)
   }
 
+  // ---- parked (X1)
+
+  park(state?: Uint8Array): Refusal.ParkRefusal | undefined {
+    const refusal = this.#mayNotPark(state)
+    if (refusal !== undefined) return refusal
+    const place = state === undefined || state.length === 0 ? undefined : this.#putAside(state)
+    if (place === "no-memory") return place
+    // what comes from here on is announced, and there is nothing that was announced and not looked at
+    this.#rxEnd?.clearEvent()
+    this.#parked = place === undefined ? PARKED : { state: place }
+    if (!SessionBlock.park(this.#segment, this.#offset, place)) {
+      this.#memory.corrupt(new Fifo.FifoCorrupt("a session that is here is said to be elsewhere"))
+    }
+    // bytes that came in between were announced while the session was not parked yet
+    if (this.available === 0) {
+      if (this.#owner.handsOver) this.tellParked()
+      return undefined
+    }
+    return this.#inHand() ? "unread" : "ended"
+  }
+
+  /** Parks a session that its application has not been given yet. */
+  parkNew(): void {
+    if (SessionBlock.parkNew(this.#segment, this.#offset)) this.#parked = PARKED
+  }
+
+  tellParked(): void {
+    if (this.#parked !== undefined) this.#io(Message.Parked)
+  }
+
+  #mayNotPark(state: Uint8Array | undefined): Refusal.ParkRefusal | undefined {
+    if (!this.#inHand() || !this.writable || this.ended) return "ended"
+    if (this.cutThrough || !this.#comes) return "not-accepted"
+    if (this.available > 0) return "unread"
+    if (this.#writing?.blocked === true) return "unsent"
+    return state !== undefined && state.length > SessionBlock.STATE_BYTES ? "state-too-large" : undefined
+  }
+
+  /** Puts what the application gives along where the host finds it. */
+  #putAside(state: Uint8Array): SessionBlock.StatePlace | "no-memory" {
+    const { blocks } = this.#memory
+    const place = blocks.allocate(Arena.rounded(state.length), 0)
+    if (place === undefined) return "no-memory"
+    blocks.view(place.segment).set(state, place.offset)
+    return { ...place, bytes: state.length }
+  }
+
+  /** Takes the session up again if it is parked; `false` when the host has taken it away meanwhile. */
+  #inHand(): boolean {
+    const parked = this.#parked
+    if (parked === undefined) return this.#end?.away !== true
+    this.#unpark(parked)
+    try {
+      if (SessionBlock.takeUp(this.#segment, this.#offset)) return true
+    } catch (error) {
+      if (!(error instanceof Fifo.FifoCorrupt)) throw error
+      this.#memory.corrupt(error)
+    }
+    this.#ending.away = true
+    return false
+  }
+
+  #unpark({ state }: Parked): void {
+    this.#parked = undefined
+    if (state !== undefined) this.#memory.blocks.free(state)
+  }
+
+  /** The host has taken the session away, which goes on with another worker. */
+  onMigrated(): void {
+    if (this.#parked !== undefined) this.#unpark(this.#parked)
+    const end = this.#ending
+    end.away = true
+    end.gone = true
+    const { handler } = this
+    try {
+      if (end.givenUp || handler === undefined) return
+      if (handler.moved !== undefined) handler.moved(this)
+      else handler.closed?.(this, undefined)
+    } finally {
+      this.#release()
+    }
+  }
+
+  // ---- reading and writing
+
   peek(max?: number): Uint8Array | undefined {
-    return this.rx?.peek(max)
+    return this.available > 0 && this.#inHand() ? this.rx?.peek(max) : undefined
   }
 
   drop(length: number): void {
     const { rx } = this
-    if (rx === undefined) return
+    if (rx === undefined || !this.#inHand()) return
     if (rx.drop(length)) this.tellRoom()
     if (this.#end?.gone === true) this.#release()
   }
 
   read(max: number = Infinity): Uint8Array | undefined {
+    if (this.available === 0 || !this.#inHand()) return undefined
     const { rx } = this
     const first = rx?.peek(max)
     if (rx === undefined || first === undefined) return undefined
@@ -226,7 +330,7 @@ export class FifoSession extends AsyncResource implements WorkerSession {
 
   write(bytes: Uint8Array, from = 0): number {
     const { tx } = this
-    return tx === undefined || !this.writable ? -1 : this.#enqueue(tx, bytes, from)
+    return tx === undefined || !this.#inHand() || !this.writable ? -1 : this.#enqueue(tx, bytes, from)
   }
 
   #enqueue(tx: FifoProducer, bytes: Uint8Array, from: number): number {
@@ -244,7 +348,7 @@ export class FifoSession extends AsyncResource implements WorkerSession {
 
   writeWhole(parts: ReadonlyArray<Uint8Array>): number {
     const { tx } = this
-    if (tx === undefined || !this.writable) return -1
+    if (tx === undefined || !this.#inHand() || !this.writable) return -1
     let length = 0
     for (const part of parts) length += part.length
     if (length > tx.bound) throw new RangeError(`${length} bytes never fit whole into a fifo of ${tx.bound}`)
@@ -287,6 +391,7 @@ export class FifoSession extends AsyncResource implements WorkerSession {
   }
 
   end(): void {
+    if (!this.#inHand()) return
     const end = this.#ending
     if (end.ended || end.spliced) return
     end.ended = true
@@ -294,6 +399,7 @@ export class FifoSession extends AsyncResource implements WorkerSession {
   }
 
   close(rest: ReadonlyArray<Uint8Array> = []): void {
+    if (!this.#inHand()) return
     const end = this.#ending
     if (end.givenUp) return
     const tx = rest.length === 0 || !this.writable ? undefined : this.tx
@@ -340,6 +446,7 @@ export class FifoSession extends AsyncResource implements WorkerSession {
   }
 
   abort(): void {
+    if (!this.#inHand()) return
     if (this.#end?.givenUp !== true || this.#end.rest !== undefined) this.#giveUp("abort")
   }
 
@@ -359,7 +466,7 @@ export class FifoSession extends AsyncResource implements WorkerSession {
   }
 
   get #canSplice(): boolean {
-    return !this.cutThrough && this.writable
+    return this.#inHand() && !this.cutThrough && this.writable
   }
 
   #giveUp(how: "close" | "abort"): void {
@@ -398,17 +505,20 @@ export class FifoSession extends AsyncResource implements WorkerSession {
   }
 
   onEnded(): void {
+    if (!this.#inHand()) return
     this.ended = true
     if (this.#end?.givenUp !== true) this.handler?.ended?.(this)
   }
 
   onReset(reason: string): void {
+    if (this.#parked !== undefined) this.#unpark(this.#parked)
     this.#dropRest()
     this.reset = reason
   }
 
   /** The host's last word on the session. */
   onCleanup(): void {
+    if (this.#parked !== undefined) this.#unpark(this.#parked)
     this.#dropRest()
     this.#ending.gone = true
     // the fifos are released whatever the handler does: it may have given the session up before, and nobody asks twice

@@ -141,6 +141,7 @@ export const make = Effect.fnUntraced(function*(
     unlisten,
     connect,
     draining: Deferred.await(loop.draining),
+    handsOver: Effect.sync(() => loop.sessions.handsOver),
     open: Effect.sync(() => loop.open)
   })
   return { loop, sessions }

@@ -21,6 +21,7 @@ import type { SocketOption } from "../../domain/net/SocketOption.ts"
 import type { StandstillReason } from "../../domain/net/Standstill.ts"
 import type * as Handle from "../../domain/state/Handle.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
+import type * as Refusal from "../../domain/state/Refusal.ts"
 import type { SessionHandler } from "../../services/Sessions.ts"
 import * as NodeHandle from "../transport/NodeHandle.ts"
 import * as SocketEnd from "../transport/SocketEnd.ts"
@@ -415,7 +416,13 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver, SocketWat
   onReadable(): void {}
   onWritable(): void {}
   onCleanup(): void {}
+  onMigrated(): void {}
+  tellParked(): void {}
   look(): void {}
+
+  park(): Refusal.ParkRefusal {
+    return "not-accepted"
+  }
 
   takeSocket(): Net.Socket | undefined {
     const stream = this.#stream

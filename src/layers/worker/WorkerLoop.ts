@@ -45,6 +45,7 @@ const readable = (session: WorkerSession): void => session.onReadable()
 const writable = (session: WorkerSession): void => session.onWritable()
 const ended = (session: WorkerSession): void => session.onEnded()
 const cleanup = (session: WorkerSession): void => session.onCleanup()
+const migrated = (session: WorkerSession): void => session.onMigrated()
 const look = (session: WorkerSession): void => session.look()
 const check = (session: CutThroughSession): void => session.check()
 const lookForBytes = (session: CutThroughSession): void => session.lookForBytes()
@@ -247,6 +248,8 @@ export class WorkerLoop {
         return this.#tell(message.session, (session) => session.onReset(message.reason))
       case "cleanup":
         return this.#tell(message.session, cleanup)
+      case "migrated":
+        return this.#tell(message.session, migrated)
       case "bound":
       case "unlistened":
       case "connected":
@@ -267,6 +270,7 @@ export class WorkerLoop {
         return
       }
       case "drain":
+        if (message.moves === 1) this.sessions.handOver()
         return void Deferred.doneUnsafe(this.draining, Exit.void)
       case "stop":
         return this.#place.stop()

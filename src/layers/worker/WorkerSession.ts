@@ -16,8 +16,12 @@ export interface WorkerSession extends Session {
   onReset(reason: string): void
   /** The host's last word on the session. */
   onCleanup(): void
+  /** The host's last word on a session that was parked, and goes on with another worker. */
+  onMigrated(): void
   /** The host is gone, or has given this worker up: nothing can be sent or freed any more. */
   onDetached(): void
+  /** Tells the host if it is parked: another worker goes on with it. */
+  tellParked(): void
   /** Takes in what a peer has done that does not go through the host. */
   look(): void
 }
@@ -25,6 +29,8 @@ export interface WorkerSession extends Session {
 /** Which session it is, and what is known of the session when it begins. */
 export type SessionIdentity = Pick<Session, "handle" | "remote" | "local" | "mapped" | "about"> & {
   readonly times: SessionTimes
+  /** Whether it came by a listener. */
+  readonly comes: boolean
 }
 
 /** Runs an edge of the application in its session's context. One that throws costs its session, not the worker. */

@@ -31,6 +31,8 @@ export class WorkerSessions implements CutThroughOwner, SocketOwner {
   readonly #memory: WorkerMemory
   readonly #links: PeerLinks
   readonly #sessions = new Map<number, WorkerSession>()
+  /** In a drain, whether other workers go on with what is parked here (X1). */
+  handsOver = false
   /** The local endpoint of the session that came last. */
   #local = ""
 
@@ -76,9 +78,11 @@ export class WorkerSessions implements CutThroughOwner, SocketOwner {
     // one string for all sessions of an endpoint
     if (message.local !== this.#local) this.#local = message.local
     const { aboutBytes, aboutOffset, aboutSegment, kind, remote, session } = message
-    const about = SessionAbout.read(this.#memory.view, aboutSegment, aboutOffset, aboutBytes)
+    const comes = message._tag === "accepted"
+    const hasState = (kind & Message.HAS_STATE) !== 0
+    const about = SessionAbout.read(this.#memory.view, aboutSegment, aboutOffset, aboutBytes, hasState)
     const mapped = (kind & Message.MAPPED) !== 0
-    return { handle: session, remote, local: this.#local, mapped, about, times }
+    return { handle: session, remote, local: this.#local, mapped, about, times, comes }
   }
 
   openFifos(
@@ -130,6 +134,12 @@ export class WorkerSessions implements CutThroughOwner, SocketOwner {
   }
 
   // ---- how they end
+
+  /** Other workers go on with the sessions that are parked: the host is told of those, and of each one that will be. */
+  handOver(): void {
+    this.handsOver = true
+    for (const session of this.#sessions.values()) session.tellParked()
+  }
 
   released(session: FifoSession): void {
     this.#sessions.delete(Handle.index(session.handle))

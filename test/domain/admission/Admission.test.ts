@@ -499,8 +499,8 @@ describe("what is counted", () => {
     const { "hold-full": full, "rule-denied": denied, "tls-failed": failed } = arrivals.refused
     assert.deepStrictEqual([full, denied, failed], [1, 1, 1])
     assert.deepStrictEqual(workers.map(({ offers }) => ({ ...offers })), [
-      { offered: 1, claimed: 0, refused: 0, revoked: 1, withdrawn: 0, pending: 0 },
-      { offered: 2, claimed: 1, refused: 0, revoked: 0, withdrawn: 1, pending: 0 }
+      { offered: 1, claimed: 0, refused: 0, revoked: 1, withdrawn: 0, pending: 0, moved: 0 },
+      { offered: 2, claimed: 1, refused: 0, revoked: 0, withdrawn: 1, pending: 0, moved: 0 }
     ])
     assert.strictEqual(desk.admission.sessions, 1)
   })

@@ -46,10 +46,10 @@ describe("SessionAbout", () => {
   it("what is said to be where there is no memory is not read", () => {
     const text = SessionAbout.encode({ tls })!
     const view = (segment: number) => segment === 3 ? text : undefined
-    assert.deepStrictEqual(SessionAbout.read(view, 3, 0, text.length), { tls })
-    assert.strictEqual(SessionAbout.read(view, 4, 0, 0), SessionAbout.nothing)
+    assert.deepStrictEqual(SessionAbout.read(view, 3, 0, text.length, false), { tls })
+    assert.strictEqual(SessionAbout.read(view, 4, 0, 0, false), SessionAbout.nothing)
     for (const [segment, offset] of [[4, 0], [3, 1], [3, 2 ** 32 - 1]] as const) {
-      assert.throws(() => SessionAbout.read(view, segment, offset, text.length), FifoCorrupt, "no memory")
+      assert.throws(() => SessionAbout.read(view, segment, offset, text.length, false), FifoCorrupt, "no memory")
     }
   })
 

@@ -31,7 +31,7 @@ const busy = Reports.host({
           timesCongested: 1,
           congestedMillis: 1250,
           behind: { offers: 1, times: 5, millis: 300 },
-          offers: { offered: 9, claimed: 3, refused: 2, revoked: 1, withdrawn: 2, pending: 1 },
+          offers: { offered: 9, claimed: 3, refused: 2, revoked: 1, withdrawn: 2, pending: 1, moved: 0 },
           lastProgressMillis: 83_000,
           segments: { count: 2, bytes: 8 * MiB, hostBytes: 1.5 * MiB, used: 300 }
         })

@@ -299,7 +299,8 @@ describe("listeners", () => {
         refused: 0,
         revoked: 0,
         withdrawn: 1,
-        pending: 0
+        pending: 0,
+        moved: 0
       })
     }))
 
@@ -1199,7 +1200,8 @@ describe("offers", () => {
           refused: 0,
           revoked: 1,
           withdrawn: 0,
-          pending: 0
+          pending: 0,
+          moved: 0
         })
         // the blocked worker is offered nothing more: nobody else waits
         yield* dialMany(stage, 5)

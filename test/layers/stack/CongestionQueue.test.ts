@@ -73,7 +73,7 @@ const toWorker: ReadonlyArray<Message.Message> = [
   { _tag: "cleanup", session: session(5) },
   { _tag: "addSegment", segment: 2 ** 32 - 1 },
   { _tag: "deleteSegment", segment: 9 },
-  { _tag: "drain" },
+  { _tag: "drain", moves: 0 },
   { _tag: "stop" },
   { _tag: "probe" },
   { _tag: "failed", request: 10, reason: "AlreadyListening", detail: "by app \u201cgreeter\u201d" },

@@ -38,6 +38,7 @@ import {
 import type * as ListenNow from "../../worker/ListenNow.ts"
 import { type HandledServer, HostedHandle, type Part } from "./HostedHandle.ts"
 import * as ListenForms from "./ListenForms.ts"
+import * as HttpParking from "./HttpParking.ts"
 import * as SessionDuplex from "./SessionDuplex.ts"
 import * as SessionStream from "./SessionStream.ts"
 import * as SharedServer from "./SharedServer.ts"
@@ -47,6 +48,9 @@ const LOOK_INTERVAL = 1000
 
 /** Servers whose connections can be idle. */
 type HttpServer = Http.Server | Https.Server
+
+/** Whether the connection is parked between two requests: `HttpParking` sees to that. */
+const isParking = (connection: Net.Socket): boolean => connection instanceof SessionDuplex.SessionDuplex
 
 const isHttp = (server: Net.Server): server is HttpServer =>
   server instanceof Http.Server || server instanceof Https.Server
@@ -299,6 +303,7 @@ export class NodeServer implements Part {
     // a server that would do the handshake itself is given what it has after one
     const isSecure = session.about.tls !== undefined && server instanceof Tls.Server
     this.#say(isSecure ? "secureConnection" : "connection", connection)
+    if (connection instanceof SessionDuplex.SessionDuplex) HttpParking.watch(connection)
     if (served.hasSubscribers) served.publish({ socket: connection })
   }
 
@@ -364,6 +369,16 @@ export class NodeServer implements Part {
     })
   }
 
+  /** Whether other workers go on with connections that are parked between two requests (X1). */
+  get #leavesToOthers(): boolean {
+    return this.#draining && this.#state !== "closing" && Effect.runSync(this.#sessions.handsOver)
+  }
+
+  /** Whether the connection ends with the response that is under way. */
+  endsAfter(connection: Net.Socket): boolean {
+    return this.stopping && !(isParking(connection) && this.#leavesToOthers)
+  }
+
   /** Connections are no longer kept alive: see the head of this module. */
   stop(): void {
     if (isHttp(this.server)) {
@@ -383,9 +398,10 @@ export class NodeServer implements Part {
    */
   closeIdleConnections(): void {
     if (!isHttp(this.server)) return
+    const others = this.#leavesToOthers
     const kept: Array<SharedServer.ServedConnection> = []
     for (const part of this.#shared.served) {
-      for (const connection of part.#open) if (part !== this || SharedServer.isAsking(connection)) kept.push(connection)
+      for (const connection of part.#open) if (part !== this || SharedServer.isAsking(connection) || others && isParking(connection)) kept.push(connection)
     }
     SharedServer.keeping(kept, () => Http.Server.prototype.closeIdleConnections.call(this.server))
   }
@@ -409,9 +425,10 @@ export class NodeServer implements Part {
     if (this.#looks !== undefined || this.#open.size === 0 || !isHttp(this.server)) return
     this.#looks = setInterval(() => {
       this.closeIdleConnections()
+      const others = this.#leavesToOthers
       const silent = new Set<SharedServer.ServedConnection>()
       for (const connection of this.#open) {
-        if (connection.bytesRead > 0) continue
+        if (connection.bytesRead > 0 || others && isParking(connection)) continue
         if (this.#silent.has(connection)) connection.destroy()
         else silent.add(connection)
       }

@@ -58,6 +58,8 @@ export class SessionDuplex extends JsStream.Socket {
   readonly session: Session
   readonly [sessionKey]: Session
   readonly #stream: SessionStream
+  /** Requests that an HTTP server has in hand, see `HttpParking`. */
+  requests = 0
 
   constructor(session: Session, options?: SessionDuplexOptions) {
     const handle = new SessionStream(session)
@@ -96,6 +98,11 @@ export class SessionDuplex extends JsStream.Socket {
   override _onTimeout(): void {
     if (this.#stream.getsOn()) this._unrefTimer()
     else super._onTimeout()
+  }
+
+  /** Parks the session (X1), if nothing is under way in either direction. */
+  park(): void {
+    if (!this.destroyed && this.readableLength === 0 && this.writableLength === 0) this.#stream.park()
   }
 
   /** Resets the connection. */

@@ -34,6 +34,7 @@ const { ECANCELED, ENOTCONN } = Os.constants.errno
 
 let turn: (stream: SessionStream) => void
 let lose: (stream: SessionStream) => void
+let leave: (stream: SessionStream) => void
 let finishClose: (stream: SessionStream, closed: (() => void) | undefined) => void
 
 /** One end of a session's connection as Node shows it; `undefined` where it has no address. */
@@ -54,6 +55,7 @@ export class SessionStream extends JsStream implements SessionHandler {
   static {
     turn = (stream) => stream.#turn()
     lose = (stream) => stream.#lose()
+    leave = (stream) => void stream.socket?.destroy()
     finishClose = (stream, closed) => stream.#finishClose(closed)
   }
 
@@ -125,6 +127,18 @@ export class SessionStream extends JsStream implements SessionHandler {
       if (left !== undefined) this.#rest = this.#rest === undefined ? left : Buffer.concat([this.#rest, left])
     }
     setImmediate(lose, this)
+  }
+
+  /** The session goes on with another worker: the socket closes without an error. */
+  moved(): void {
+    this.#gone = true
+    setImmediate(leave, this)
+  }
+
+  /** Parks the session (X1), if nothing is under way in either direction. */
+  park(): void {
+    if (this.#closing || this.#gone || this.#eof || this.#rest !== undefined || this.#handed > 0) return
+    if (this.#writes.length === 0 && this.#shutdown === undefined) this.session.park()
   }
 
   // ---- turns

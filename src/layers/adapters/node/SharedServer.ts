@@ -102,7 +102,7 @@ export const attend = (server: Net.Server, state: SharedServer): (response: Http
   const begun = (response: Http.ServerResponse): void => {
     if (!seen.has(response)) response.once("close", onClose)
     seen.add(response)
-    if (ownerOf(response)?.stopping === true) response.shouldKeepAlive = false
+    if (ownerOf(response)?.endsAfter(response.req.socket) === true) response.shouldKeepAlive = false
   }
   const emit = server.emit
   server.emit = function(this: Net.Server, name: string, ...args: Array<any>): boolean {

@@ -1,0 +1,28 @@
+/**
+ * What is kept of connections whose sessions have moved on (X1), as long as they are there: how often, why, and what the
+ * application gave along. There is nothing for the many that never moved.
+ */
+import type * as Report from "../../domain/report/Report.ts"
+import type { Arriving } from "./HostSession.ts"
+
+export interface Journey {
+  /** How often the connection's session has moved on, and why it did so last. */
+  readonly moves: number
+  readonly why: Report.MoveReason
+  /** For the session that comes next, unless its application gives something else along. */
+  readonly state: Uint8Array | undefined
+}
+
+export class Journeys {
+  readonly #journeys = new WeakMap<Arriving, Journey>()
+
+  of(connection: Arriving): Journey | undefined {
+    return this.#journeys.get(connection)
+  }
+
+  /** Its session moves on; `state`: what the application gives along, `undefined` for what came along. */
+  move(connection: Arriving, why: Report.MoveReason, state: Uint8Array | undefined): void {
+    const before = this.of(connection)
+    this.#journeys.set(connection, { moves: (before?.moves ?? 0) + 1, why, state: state ?? before?.state })
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * The sessions of a listener that their workers have parked (X1), as far as there are bytes for them.
+ *
+ * ```
+ * bytes ── waits ──┬── the worker takes the session up: nothing is left to do here
+ *                  └── `revokeAfter` is over ──┬── another worker takes it: it moves on
+ *                                              ├── much of the last answer is unsent: once more after `revokeAfter`
+ *                                              └── nobody takes it: it stays, and goes when somebody does
+ * ```
+ *
+ * That a worker has taken a session up shows in the session's word, which is looked at when its time is over: the
+ * worker sends no message for it, and what waits here may wait for nothing.
+ *
+ * The first half of this module is a hot path: with each request of a kept-alive connection a session waits.
+ */
+import { Deadlines, Timed } from "../../domain/admission/Deadlines.ts"
+import type { SharedSession } from "./SharedSession.ts"
+
+/** A session's turn. Turns are used again: there is one for each request. */
+export class ParkedTurn extends Timed<ParkedTurn> {
+  session: SharedSession | undefined
+}
+
+/** What became of a try to move a session on. */
+export type Moved = "moved" | "taken-up" | "nobody" | "unsent"
+
+export class ParkedSessions {
+  readonly #turns = new Deadlines<ParkedTurn>()
+  readonly #spare: Array<ParkedTurn> = []
+  /** Sessions whose time is over and that no other worker takes. */
+  readonly #left = new Set<SharedSession>()
+  readonly #revokeAfter: number
+  readonly #move: (session: SharedSession) => Moved
+
+  /** `revokeAfter` in milliseconds; `move` takes a session away from its worker, if another one takes it. */
+  constructor(revokeAfter: number, move: (session: SharedSession) => Moved) {
+    this.#revokeAfter = revokeAfter
+    this.#move = move
+  }
+
+  /** There is something for the session, which its worker has not been told of before; its time begins to run. */
+  waits(session: SharedSession, now: number): void {
+    let { turn } = session
+    if (turn === undefined) {
+      turn = session.turn = this.#spare.pop() ?? new ParkedTurn()
+      turn.session = session
+    } else this.#turns.remove(turn)
+    this.#turns.add(turn, now + this.#revokeAfter)
+  }
+
+  /** When a session's time is over; `Infinity` when none waits. */
+  get next(): number {
+    return this.#turns.next
+  }
+
+  /** Deals with the sessions whose time is over. */
+  handle(now: number): void {
+    for (let turn; (turn = this.#turns.take(now)) !== undefined;) {
+      const session = turn.session!
+      this.#end(session, turn)
+      if (session.isWaiting) this.#try(session, now)
+    }
+  }
+
+  /** The session's worker drains: it is to move on as soon as another worker takes it, whether bytes wait or not. */
+  moveOn(session: SharedSession, now: number): void {
+    this.forget(session)
+    this.#try(session, now)
+  }
+
+  #try(session: SharedSession, now: number): void {
+    const moved = this.#move(session)
+    if (moved === "nobody") this.#left.add(session)
+    else if (moved === "unsent") this.waits(session, now)
+  }
+
+  /** A worker may take sessions again. */
+  admit(now: number): void {
+    for (const session of this.#left) {
+      this.#left.delete(session)
+      if (session.isWaiting) this.#try(session, now)
+      // nobody took this one, and so nobody takes the others
+      if (this.#left.has(session)) return
+    }
+  }
+
+  /** The session is over, or has moved on. */
+  forget(session: SharedSession): void {
+    const { turn } = session
+    this.#left.delete(session)
+    if (turn === undefined) return
+    this.#turns.remove(turn)
+    this.#end(session, turn)
+  }
+
+  #end(session: SharedSession, turn: ParkedTurn): void {
+    session.turn = undefined
+    turn.session = undefined
+    this.#spare.push(turn)
+  }
+}
