@@ -38,7 +38,9 @@ const p50 = ({ latencies }: Result) => Bench.percentile(latencies, 0.5)
 const p99 = ({ latencies }: Result) => Bench.percentile(latencies, 0.99)
 const max = ({ latencies }: Result) => Math.max(...latencies)
 console.log(`${CONNECTIONS} kept-alive connections, one of two workers blocked for 1 s in every 2 s`)
-console.log(`requests: ${a.latencies.length}, failures: ${a.failures} (goal: 0); cluster: ${b.latencies.length}, ${b.failures}`)
+console.log(
+  `requests: ${a.latencies.length}, failures: ${a.failures} (goal: 0); cluster: ${b.latencies.length}, ${b.failures}`
+)
 compare("  p50, ms", p50, "")
 compare("  p99, ms", p99, "at most 10 ms")
 compare("  max, ms", max, "at most 40 ms")

@@ -13,7 +13,14 @@ export class ModelWorker {
   sessions = 0
   /** Offers that ran out and that it has not come past. */
   late = 0
-  readonly counts: { offered: number; claimed: number; revoked: number; withdrawn: number; pending: number; moved: number }
+  readonly counts: {
+    offered: number
+    claimed: number
+    revoked: number
+    withdrawn: number
+    pending: number
+    moved: number
+  }
 
   constructor(number: number, counts = { offered: 0, claimed: 0, revoked: 0, withdrawn: 0, pending: 0, moved: 0 }) {
     this.number = number

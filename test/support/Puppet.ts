@@ -13,6 +13,7 @@ import * as Handle from "../../src/domain/state/Handle.ts"
 import type { ConnectFailed, ListenFailed, UnlistenFailed } from "../../src/services/Sessions.ts"
 import type { Session, SessionOffer, Sessions } from "../../src/services/Sessions.ts"
 import * as Pattern from "./pattern.ts"
+import { keep } from "./Stage.ts"
 
 /** `base`: where in the pattern the bytes of a session begin, one way. */
 export type Command =
@@ -94,6 +95,7 @@ export class Puppet {
   }
 
   #take(session: Session): Given {
+    keep(session)
     const name = Handle.format(session.handle)
     this.held.set(name, { session, written: 0, read: 0 })
     const closed = (reset: string | undefined): void => this.#say({ say: "closed", session: name, reset })

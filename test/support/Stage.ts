@@ -86,7 +86,12 @@ export const accepting = (run: Run, accept: Behaviour["accept"] = recorded) => (
   accept(session, run)
 }
 
+/** Takes a session up, which is parked until something is done with it (X1): from here on it stays with its worker. */
+export const keep = (session: Session): void => void session.write(new Uint8Array(0))
+
+/** Keeps the session, and records its edges. */
 export const recorded = (session: Session, run: Run): void => {
+  keep(session)
   const record = (edge: string) => run.edges.push(`${edge} ${Handle.format(session.handle)}`)
   session.handler = {
     readable: () => record("readable"),
@@ -96,8 +101,9 @@ export const recorded = (session: Session, run: Run): void => {
   }
 }
 
-/** Sends back what comes, and ends with the peer. */
+/** Keeps the session, sends back what comes, and ends with the peer. */
 export const echoing = (session: Session): void => {
+  keep(session)
   let waiting: Uint8Array | undefined
   const go = (): void => {
     for (;;) {

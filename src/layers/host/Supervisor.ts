@@ -171,7 +171,10 @@ export class Supervisor {
 
   drainAll(app: AttachedApp): Effect.Effect<void> {
     return Effect.suspend(() =>
-      Effect.forEach([...app.slots.values()], (slot) => this.drain(app, slot, { all: true }), { concurrency: "unbounded", discard: true })
+      Effect.forEach([...app.slots.values()], (slot) => this.drain(app, slot, { all: true }), {
+        concurrency: "unbounded",
+        discard: true
+      })
     )
   }
 

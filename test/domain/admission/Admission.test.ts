@@ -488,6 +488,7 @@ describe("what is counted", () => {
     assert.deepStrictEqual({ ...arrivals, refused: {}, dropped: {}, ended: {} }, {
       arrived: 6,
       claimed: 0,
+      moved: 0,
       withdrawn: 1,
       redirected: 1,
       held: 1,

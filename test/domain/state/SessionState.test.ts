@@ -24,10 +24,12 @@ describe("the states of a session", () => {
       CREATED: "offer -> ACCEPTING, connected -> READY",
       ACCEPTING: "claim -> READY, takeBack -> REVOKED",
       REVOKED: "pass -> TRANSPORT_DELETED",
-      READY: "moveOn -> MOVED, transportEnd -> TRANSPORT_CLOSING, transportClosed -> TRANSPORT_CLOSED, appClose -> CLOSING, "
+      READY:
+        "moveOn -> MOVED, transportEnd -> TRANSPORT_CLOSING, transportClosed -> TRANSPORT_CLOSED, appClose -> CLOSING, "
         + "gone -> TRANSPORT_DELETED, drop -> TRANSPORT_DELETED",
       MOVED: "release -> TRANSPORT_DELETED, drop -> TRANSPORT_DELETED",
-      TRANSPORT_CLOSING: "moveOn -> MOVED, transportClosed -> TRANSPORT_CLOSED, appClose -> APP_CLOSED, drop -> TRANSPORT_DELETED",
+      TRANSPORT_CLOSING:
+        "moveOn -> MOVED, transportClosed -> TRANSPORT_CLOSED, appClose -> APP_CLOSED, drop -> TRANSPORT_DELETED",
       CLOSING: "appClose -> CLOSING, transportEnd -> APP_CLOSED, transportClosed -> CLOSED, gone -> TRANSPORT_DELETED, "
         + "drop -> TRANSPORT_DELETED",
       APP_CLOSED: "appClose -> APP_CLOSED, transportClosed -> CLOSED, drop -> TRANSPORT_DELETED",

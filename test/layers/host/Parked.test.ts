@@ -26,39 +26,42 @@ const answering = (state?: (run: Run) => Uint8Array) => (session: Session, run: 
 const text = (peer: { readonly received: () => Buffer }): string => peer.received().toString()
 
 describe("parked sessions", () => {
-  scenario("X1 bytes for a parked session go to another worker after exactly the time of an offer", (stage) =>
-    Effect.gen(function*() {
-      const actor = new Actor({ accept: answering() })
-      yield* stage.attach(actor, { workers: 2 })
-      const peer = yield* stage.dialOpen()
-      peer.send("a")
-      yield* until("an answer", () => text(peer) === "0:a;")
-      stage.script(0).block()
-      yield* TestClock.adjust(1000)
-      peer.send("b")
-      yield* settled
-      yield* TestClock.adjust("4999 micros")
-      yield* settled
-      assert.deepStrictEqual(actor.counts(2), [1, 0])
-      yield* TestClock.adjust("1 micros")
-      yield* until("an answer of the other worker", () => text(peer) === "0:a;1:b;")
-      assert.deepStrictEqual(actor.counts(2), [1, 1])
-      assert.deepStrictEqual(actor.run(0).edges, ["parked"])
-      const sessions = yield* stage.host.sessions({})
-      assert.deepStrictEqual(sessions.map(({ moved, moves, parked, worker }) => ({ moved, moves, parked, worker })), [
-        { moved: "late", moves: 1, parked: true, worker: 1 }
-      ])
-      // the worker that was blocked is offered nothing before it has passed the message
-      assert.isTrue((yield* stage.worker(0)).congested)
-      stage.script(0).release()
-      yield* until("the worker to let go", () => actor.run(0).edges.at(-1) === "moved")
-      yield* settled
-      assert.isFalse((yield* stage.worker(0)).congested)
-      peer.send("c")
-      yield* until("an answer", () => text(peer) === "0:a;1:b;1:c;")
-      assert.deepStrictEqual((yield* stage.worker(0)).offers.moved, 1)
-      assert.deepStrictEqual((yield* stage.listener).arrivals.moved, 1)
-    }))
+  scenario(
+    "X1 bytes for a parked session go to another worker after exactly the time of an offer",
+    (stage) =>
+      Effect.gen(function*() {
+        const actor = new Actor({ accept: answering() })
+        yield* stage.attach(actor, { workers: 2 })
+        const peer = yield* stage.dialOpen()
+        peer.send("a")
+        yield* until("an answer", () => text(peer) === "0:a;")
+        stage.script(0).block()
+        yield* TestClock.adjust(1000)
+        peer.send("b")
+        yield* settled
+        yield* TestClock.adjust("4999 micros")
+        yield* settled
+        assert.deepStrictEqual(actor.counts(2), [1, 0])
+        yield* TestClock.adjust("1 micros")
+        yield* until("an answer of the other worker", () => text(peer) === "0:a;1:b;")
+        assert.deepStrictEqual(actor.counts(2), [1, 1])
+        assert.deepStrictEqual(actor.run(0).edges, ["parked"])
+        const sessions = yield* stage.host.sessions({})
+        assert.deepStrictEqual(sessions.map(({ moved, moves, parked, worker }) => ({ moved, moves, parked, worker })), [
+          { moved: "late", moves: 1, parked: true, worker: 1 }
+        ])
+        // the worker that was blocked is offered nothing before it has passed the message
+        assert.isTrue((yield* stage.worker(0)).congested)
+        stage.script(0).release()
+        yield* until("the worker to let go", () => actor.run(0).edges.at(-1) === "moved")
+        yield* settled
+        assert.isFalse((yield* stage.worker(0)).congested)
+        peer.send("c")
+        yield* until("an answer", () => text(peer) === "0:a;1:b;1:c;")
+        assert.deepStrictEqual((yield* stage.worker(0)).offers.moved, 1)
+        assert.deepStrictEqual((yield* stage.listener).arrivals.moved, 1)
+      })
+  )
 
   scenario("X1 a worker that takes its session up in time keeps it", (stage) =>
     Effect.gen(function*() {
@@ -77,20 +80,23 @@ describe("parked sessions", () => {
       assert.deepStrictEqual(actor.counts(2), [1, 0])
     }))
 
-  scenario("X1 a session that was just claimed moves with its first bytes, and its worker sees no error", (stage) =>
-    Effect.gen(function*() {
-      const actor = new Actor({ accept: answering() })
-      yield* stage.attach(actor, { workers: 2 })
-      const peer = yield* stage.dialOpen()
-      stage.script(0).block()
-      peer.send("first")
-      yield* settled
-      yield* TestClock.adjust(5)
-      yield* until("an answer", () => text(peer) === "1:first;")
-      stage.script(0).release()
-      yield* until("the worker to let go", () => actor.run(0).edges.length > 0)
-      assert.deepStrictEqual(actor.run(0).edges, ["moved"])
-    }))
+  scenario(
+    "X1 a session that was just claimed moves with its first bytes, and its worker sees no error",
+    (stage) =>
+      Effect.gen(function*() {
+        const actor = new Actor({ accept: answering() })
+        yield* stage.attach(actor, { workers: 2 })
+        const peer = yield* stage.dialOpen()
+        stage.script(0).block()
+        peer.send("first")
+        yield* settled
+        yield* TestClock.adjust(5)
+        yield* until("an answer", () => text(peer) === "1:first;")
+        stage.script(0).release()
+        yield* until("the worker to let go", () => actor.run(0).edges.length > 0)
+        assert.deepStrictEqual(actor.run(0).edges, ["moved"])
+      })
+  )
 
   scenario("X1 what the application gives along is there in the next worker", (stage) =>
     Effect.gen(function*() {
@@ -112,85 +118,94 @@ describe("parked sessions", () => {
       yield* until("an answer", () => text(peer).endsWith("2<of 0>:c;"))
     }))
 
-  scenario("X1 where no other worker takes it, the session stays, and moves once one does", (stage) =>
-    Effect.gen(function*() {
-      const actor = new Actor({ accept: answering() })
-      yield* stage.attach(actor, { workers: 2 })
-      const peer = yield* stage.dialOpen()
-      stage.script(0).block()
-      stage.script(1).block()
-      const other = yield* stage.dial()
-      yield* TestClock.adjust(5)
-      yield* settled
-      assert.isFalse(other.opened)
-      peer.send("a")
-      yield* settled
-      yield* TestClock.adjust(50)
-      yield* settled
-      assert.strictEqual(text(peer), "")
-      stage.script(1).release()
-      yield* until("an answer", () => text(peer) === "1:a;" && other.opened)
-      stage.script(0).release()
-      yield* settled
-      assert.deepStrictEqual(actor.run(0).edges, ["moved"])
-    }))
-
-  scenario("X1 in a drain, parked sessions go to other workers at once, and the others as soon as they are parked", (stage) =>
-    Effect.gen(function*() {
-      const busy: Array<Session> = []
-      const actor = new Actor({
-        accept: (session, run) => {
-          answering()(session, run)
-          if (run.info.worker !== 0 || run.accepted.length !== 2) return
-          busy.push(session)
-          session.handler = { readable: () => void session.read(), moved: () => run.edges.push("moved late") }
-        }
+  scenario(
+    "X1 where no other worker takes it, the session stays, and moves once one does",
+    (stage) =>
+      Effect.gen(function*() {
+        const actor = new Actor({ accept: answering() })
+        yield* stage.attach(actor, { workers: 2 })
+        const peer = yield* stage.dialOpen()
+        stage.script(0).block()
+        stage.script(1).block()
+        const other = yield* stage.dial()
+        yield* TestClock.adjust(5)
+        yield* settled
+        assert.isFalse(other.opened)
+        peer.send("a")
+        yield* settled
+        yield* TestClock.adjust(50)
+        yield* settled
+        assert.strictEqual(text(peer), "")
+        stage.script(1).release()
+        yield* until("an answer", () => text(peer) === "1:a;" && other.opened)
+        stage.script(0).release()
+        yield* settled
+        assert.deepStrictEqual(actor.run(0).edges, ["moved"])
       })
-      yield* stage.attach(actor, { workers: 2 })
-      const peers = [yield* stage.dialOpen(), yield* stage.dialOpen(), yield* stage.dialOpen()] as const
-      for (const peer of peers) peer.send("a")
-      yield* until("answers", () => text(peers[0]) === "0:a;" && text(peers[1]) === "1:a;")
-      // the third connection is worker 0's, which has not answered yet
-      assert.deepStrictEqual(actor.counts(2), [2, 1])
-      const { workers } = yield* stage.app()
-      const deleted = yield* Effect.forkChild(stage.host.restartWorker(handleOf(workers[0]!.handle)))
-      yield* until("the first to move", () => actor.run(1).accepted.length === 2)
-      yield* settled
-      assert.deepStrictEqual(actor.counts(2), [2, 2])
-      busy[0]!.write(Buffer.from("done;"))
-      assert.isUndefined(busy[0]!.park())
-      yield* settled
-      // what was written has to go out first
-      yield* TestClock.adjust(5)
-      yield* until("the second to move", () => actor.run(1).accepted.length === 3)
-      yield* Fiber.join(deleted)
-      for (const peer of peers) peer.send("b")
-      yield* until("answers", () => text(peers[2]) === "done;1:b;" && text(peers[0]) === "0:a;1:b;")
-      assert.isFalse(peers.some(({ closed }) => closed))
-    }))
+  )
 
-  scenario("X3 a crash costs no parked session: they go to other workers, or wait for the next start", (stage) =>
-    Effect.gen(function*() {
-      const actor = new Actor({ accept: answering() })
-      yield* stage.attach(actor, { workers: 1, worker: { backoffBase: "1 second" } })
-      const answered = yield* stage.dialOpen()
-      const fresh = yield* stage.dialOpen()
-      const asking = yield* stage.dialOpen()
-      answered.send("a")
-      yield* until("an answer", () => text(answered) === "0:a;")
-      stage.script().block()
-      asking.send("asked before")
-      yield* settled
-      stage.script().crash()
-      yield* settled
-      assert.isFalse([answered, fresh, asking].some(({ closed }) => closed))
-      assert.strictEqual((yield* stage.listener).arrivals.held, 3)
-      answered.send("b")
-      fresh.send("c")
-      yield* TestClock.adjust("1 second")
-      yield* until(
-        "answers of the next start",
-        () => text(answered) === "0:a;0:b;" && text(fresh) === "0:c;" && text(asking) === "0:asked before;"
-      )
-    }))
+  scenario(
+    "X1 in a drain, parked sessions go to other workers at once, and the others as soon as they are parked",
+    (stage) =>
+      Effect.gen(function*() {
+        const busy: Array<Session> = []
+        const actor = new Actor({
+          accept: (session, run) => {
+            answering()(session, run)
+            if (run.info.worker !== 0 || run.accepted.length !== 2) return
+            busy.push(session)
+            session.handler = { readable: () => void session.read(), moved: () => run.edges.push("moved late") }
+          }
+        })
+        yield* stage.attach(actor, { workers: 2 })
+        const peers = [yield* stage.dialOpen(), yield* stage.dialOpen(), yield* stage.dialOpen()] as const
+        for (const peer of peers) peer.send("a")
+        yield* until("answers", () => text(peers[0]) === "0:a;" && text(peers[1]) === "1:a;")
+        // the third connection is worker 0's, which has not answered yet
+        assert.deepStrictEqual(actor.counts(2), [2, 1])
+        const { workers } = yield* stage.app()
+        const deleted = yield* Effect.forkChild(stage.host.restartWorker(handleOf(workers[0]!.handle)))
+        yield* until("the first to move", () => actor.run(1).accepted.length === 2)
+        yield* settled
+        assert.deepStrictEqual(actor.counts(2), [2, 2])
+        busy[0]!.write(Buffer.from("done;"))
+        assert.isUndefined(busy[0]!.park())
+        yield* settled
+        // what was written has to go out first
+        yield* TestClock.adjust(5)
+        yield* until("the second to move", () => actor.run(1).accepted.length === 3)
+        yield* Fiber.join(deleted)
+        for (const peer of peers) peer.send("b")
+        yield* until("answers", () => text(peers[2]) === "done;1:b;" && text(peers[0]) === "0:a;1:b;")
+        assert.isFalse(peers.some(({ closed }) => closed))
+      })
+  )
+
+  scenario(
+    "X3 a crash costs no parked session: they go to other workers, or wait for the next start",
+    (stage) =>
+      Effect.gen(function*() {
+        const actor = new Actor({ accept: answering() })
+        yield* stage.attach(actor, { workers: 1, worker: { backoffBase: "1 second" } })
+        const answered = yield* stage.dialOpen()
+        const fresh = yield* stage.dialOpen()
+        const asking = yield* stage.dialOpen()
+        answered.send("a")
+        yield* until("an answer", () => text(answered) === "0:a;")
+        stage.script().block()
+        asking.send("asked before")
+        yield* settled
+        stage.script().crash()
+        yield* settled
+        assert.isFalse([answered, fresh, asking].some(({ closed }) => closed))
+        assert.strictEqual((yield* stage.listener).arrivals.held, 3)
+        answered.send("b")
+        fresh.send("c")
+        yield* TestClock.adjust("1 second")
+        yield* until(
+          "answers of the next start",
+          () => text(answered) === "0:a;0:b;" && text(fresh) === "0:c;" && text(asking) === "0:asked before;"
+        )
+      })
+  )
 })

@@ -73,7 +73,15 @@ describe("an application that refuses a session", () => {
         assert.strictEqual(offers.length, 6)
         assert.deepInclude(offers[0], { local: endpoint, cutThrough: false, datagrams: false })
         const { apps: [app], imbalances, ledger } = yield* stage.report
-        assert.deepInclude(ledger.offers, { offered: 6, claimed: 3, refused: 3, revoked: 0, withdrawn: 0, pending: 0, moved: 0 })
+        assert.deepInclude(ledger.offers, {
+          offered: 6,
+          claimed: 3,
+          refused: 3,
+          revoked: 0,
+          withdrawn: 0,
+          pending: 0,
+          moved: 0
+        })
         assert.deepInclude(ledger.arrivals, { arrived: 6, claimed: 3, withdrawn: 0, held: 0, offered: 0 })
         assert.strictEqual(ledger.arrivals.refused["app-refused"], 3)
         assert.strictEqual(app!.listeners[0]!.sessions, 3)

@@ -37,8 +37,8 @@ import {
 } from "../../../services/Sessions.ts"
 import type * as ListenNow from "../../worker/ListenNow.ts"
 import { type HandledServer, HostedHandle, type Part } from "./HostedHandle.ts"
-import * as ListenForms from "./ListenForms.ts"
 import * as HttpParking from "./HttpParking.ts"
+import * as ListenForms from "./ListenForms.ts"
 import * as SessionDuplex from "./SessionDuplex.ts"
 import * as SessionStream from "./SessionStream.ts"
 import * as SharedServer from "./SharedServer.ts"
@@ -401,7 +401,9 @@ export class NodeServer implements Part {
     const others = this.#leavesToOthers
     const kept: Array<SharedServer.ServedConnection> = []
     for (const part of this.#shared.served) {
-      for (const connection of part.#open) if (part !== this || SharedServer.isAsking(connection) || others && isParking(connection)) kept.push(connection)
+      for (const connection of part.#open) {
+        if (part !== this || SharedServer.isAsking(connection) || others && isParking(connection)) kept.push(connection)
+      }
     }
     SharedServer.keeping(kept, () => Http.Server.prototype.closeIdleConnections.call(this.server))
   }
