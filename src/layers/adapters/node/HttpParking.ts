@@ -50,6 +50,7 @@ export const watch = (socket: SessionDuplex): void => {
   const begin = isParser(parser) ? parser.constructor.kOnMessageBegin : undefined
   if (!isParser(parser) || typeof begin !== "number" || !Object.hasOwn(parser, begin)) return
   parser[begin] = onMessageBegin
+  socket.parks = true
   if (subscribed) return
   subscribed = true
   DiagnosticsChannel.subscribe("http.server.response.finish", onEnded)

@@ -50,7 +50,8 @@ const LOOK_INTERVAL = 1000
 type HttpServer = Http.Server | Https.Server
 
 /** Whether the connection is parked between two requests: `HttpParking` sees to that. */
-const isParking = (connection: Net.Socket): boolean => connection instanceof SessionDuplex.SessionDuplex
+const isParking = (connection: Net.Socket): boolean =>
+  connection instanceof SessionDuplex.SessionDuplex && connection.parks
 
 const isHttp = (server: Net.Server): server is HttpServer =>
   server instanceof Http.Server || server instanceof Https.Server

@@ -60,6 +60,8 @@ export class SessionDuplex extends JsStream.Socket {
   readonly #stream: SessionStream
   /** Requests that an HTTP server has in hand, see `HttpParking`. */
   requests = 0
+  /** Whether its session is parked between two requests, see `HttpParking`. */
+  parks = false
 
   constructor(session: Session, options?: SessionDuplexOptions) {
     const handle = new SessionStream(session)

@@ -217,31 +217,52 @@ for (const where of places) {
 }
 
 describe("a server that in-process workers share", () => {
-  for (const file of ["server.ts", "https.ts"]) {
-    it.live(`${file} is drained for one of them, and the other goes on with the connections of both`, () =>
-      onHost(Effect.gen(function*() {
-        const { application, host, port } = yield* attach(file, { kind: "in-process", workers: 2 })
-        const agents = yield* Effect.forEach([0, 1, 2, 3], () => client(file))
-        yield* Effect.promise(async () => {
-          for (const { ask } of agents) await ask(port, "/")
-        })
-        const worker = (yield* host.report).apps[application.index]!.workers.find(({ mapIndex }) => mapIndex === 1)!
-        yield* host.deleteWorker(HandleText.parse<WorkerHandle>(worker.handle)!)
-        yield* Effect.promise(async () => {
-          for (const { ask, sockets } of agents) {
-            assert.strictEqual((await ask(port, "/")).body.toString(), "hello\n")
-            assert.strictEqual(sockets.size, 1)
-          }
-        })
-        // and one that comes takes its part in the same server
-        yield* host.addWorker(application.handle, { kind: "in-process" })
-        const fresh = yield* Effect.forEach([0, 1], () => client(file))
-        yield* Effect.promise(async () => {
-          for (const { ask } of fresh) assert.strictEqual((await ask(port, "/")).body.toString(), "hello\n")
-        })
-        yield* balanced
-      })))
-  }
+  /** Asks on four connections, two for each worker, and deletes one of the workers. */
+  const attachAndDelete = Effect.fnUntraced(function*(file: string) {
+    const { application, host, port } = yield* attach(file, { kind: "in-process", workers: 2 })
+    const agents = yield* Effect.forEach([0, 1, 2, 3], () => client(file))
+    yield* Effect.promise(async () => {
+      for (const { ask } of agents) await ask(port, "/")
+    })
+    const worker = (yield* host.report).apps[application.index]!.workers.find(({ mapIndex }) => mapIndex === 1)!
+    yield* host.deleteWorker(HandleText.parse<WorkerHandle>(worker.handle)!)
+    return { application, host, port, agents }
+  })
+
+  /** They are answered on the connections that they have, and a worker that comes takes its part in the same server. */
+  const goesOn = Effect.fnUntraced(function*(
+    file: string,
+    kept: ReadonlyArray<Effect.Success<ReturnType<typeof agent>>>,
+    { application, host, port }: Effect.Success<ReturnType<typeof attachAndDelete>>
+  ) {
+    yield* Effect.promise(async () => {
+      for (const { ask, sockets } of kept) {
+        assert.strictEqual((await ask(port, "/")).body.toString(), "hello\n")
+        assert.strictEqual(sockets.size, 1)
+      }
+    })
+    yield* host.addWorker(application.handle, { kind: "in-process" })
+    const fresh = yield* Effect.forEach([0, 1], () => client(file))
+    yield* Effect.promise(async () => {
+      for (const { ask } of fresh) assert.strictEqual((await ask(port, "/")).body.toString(), "hello\n")
+    })
+    yield* balanced
+  })
+
+  it.live("X1 server.ts is drained for one of them, and the other goes on with the connections of both", () =>
+    onHost(Effect.gen(function*() {
+      const left = yield* attachAndDelete("server.ts")
+      yield* goesOn("server.ts", left.agents, left)
+    })))
+
+  it.live("https.ts is drained for one of them, and the other keeps its connections", () =>
+    onHost(Effect.gen(function*() {
+      const left = yield* attachAndDelete("https.ts")
+      // the TLS of these connections is the server's own, and can't go on in another worker
+      const ended = ({ sockets }: (typeof left.agents)[number]) => [...sockets].every((socket) => socket.destroyed)
+      yield* until("two of four connections end", () => left.agents.filter(ended).length === 2)
+      yield* goesOn("https.ts", left.agents.filter((agent) => !ended(agent)), left)
+    })))
 })
 
 describe("Fastify", () => {
