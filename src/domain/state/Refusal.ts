@@ -165,12 +165,7 @@ export const ofConnect: Readonly<Record<TransportReason, ConnectReason>> = {
 export const HandshakeReasons = ["tls-failed", "handshake-time", "handshake-limit"] as const
 export type HandshakeReason = typeof HandshakeReasons[number]
 
-/**
- * Why a session is not parked.
- *
- * @category constants
- * @since 0.1.0
- */
+/** Why a session is not parked. */
 export const ParkRefusals = [
   /** It is over, one of its sides has ended, it is joined with another one, or it has gone on to another worker. */
   "ended",
@@ -185,8 +180,4 @@ export const ParkRefusals = [
   /** This worker has asked for it by a connect, its peer is another worker, or its socket has moved here. */
   "not-accepted"
 ] as const
-/**
- * @category models
- * @since 0.1.0
- */
 export type ParkRefusal = typeof ParkRefusals[number]
