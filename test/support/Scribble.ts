@@ -51,6 +51,7 @@ const queueWords = { TAIL, IO_TAIL, CONTROL_TAIL, HEAD, IO_HEAD, CONTROL_HEAD, I
 const blockName = (at: number): string => {
   if (at >= 16 && at < 32) return "block: the worker's line"
   if (at < 16) return "block: the host's line"
+  if (at >= 39 && at < 42) return "block: what is given along"
   if (at < 48) return at === 32 ? "block: OFFER" : "block: flags"
   return "block: the rest"
 }

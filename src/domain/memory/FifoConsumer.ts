@@ -60,6 +60,11 @@ export class FifoConsumer {
     return size
   }
 
+  /** The position after the last byte that was written. */
+  get end(): number {
+    return (this.#head + this.size) | 0
+  }
+
   #corrupt(why: string): FifoCorrupt {
     const error = new FifoCorrupt(why)
     this.#onCorrupt?.(error)

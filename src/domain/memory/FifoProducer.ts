@@ -85,6 +85,11 @@ export class FifoProducer {
     return size
   }
 
+  /** The position up to which the consumer has read, as far as this side has looked. */
+  get head(): number {
+    return this.#head
+  }
+
   #corrupt(why: string): FifoCorrupt {
     const error = new FifoCorrupt(why)
     this.#onCorrupt?.(error)

@@ -56,7 +56,10 @@ export const SessionAbout = Schema.Struct({
   }))
 })
 export type SessionAbout = typeof SessionAbout.Type & {
-  /** What the application of an earlier worker has given along with the session as it parked it (X1). */
+  /**
+   * What the application of an earlier worker has given along with the session as it parked it (X1); empty when it gave
+   * nothing. Absent when no application has parked the session.
+   */
   readonly state?: Uint8Array | undefined
 }
 

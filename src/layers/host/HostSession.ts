@@ -293,6 +293,11 @@ export abstract class HostSession {
     return false
   }
 
+  /** Whether its worker has parked it (X1). */
+  get isParked(): boolean {
+    return false
+  }
+
   /** The session as one that can be joined with another, or why it can't. */
   joinable(): SharedSession | string {
     return "which the host can't join"

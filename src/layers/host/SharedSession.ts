@@ -54,6 +54,8 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
   turn: ParkedTurn | undefined
   /** Whether its worker let it wait until it moved on. */
   late = false
+  /** How far the worker had got, where the last look has found bytes for a session that is parked. */
+  #lookedAt: { readonly written: number; readonly read: number } | undefined
   /** The session that it is joined with, and the reading end of that session's rx fifo. */
   #other: SharedSession | undefined
   #through: FifoConsumer | undefined
@@ -224,8 +226,7 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
 
   // ---- parked (X1)
 
-  /** Whether its worker has parked it. */
-  get isParked(): boolean {
+  override get isParked(): boolean {
     return SessionBlock.isParked(this.segment, this.place.offset)
   }
 
@@ -336,10 +337,25 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
     if (!SessionBlock.isClaimed(this.segment, this.place.offset)) {
       throw new Fifo.FifoCorrupt("a session that the worker has is said to be elsewhere")
     }
+    if (this.#writesParked(rx)) throw new Fifo.FifoCorrupt("a session that is said to be parked was written to")
     if (rx.roomCame()) this.connection.resume()
     if (!isRead || !rx.overdue()) return
     if (this.#other !== undefined) this.#other.connection.send()
     else this.worker.congestion.sendIo(Message.Rx, this.handle, this.isLive)
+  }
+
+  /**
+   * Whether the worker has written to the session since the last look, and says now as it did then that it is parked,
+   * with the same bytes to read. A worker that takes a session up parks it again only after it has read all of them. So
+   * the words are read in this order: what was written comes before the word, and what was read after it.
+   */
+  #writesParked(rx: FifoProducer): boolean {
+    const before = this.#lookedAt
+    this.#lookedAt = undefined
+    const written = this.#tx?.end
+    if (written === undefined || !this.isParked || rx.size === 0) return false
+    this.#lookedAt = { written, read: rx.head }
+    return before !== undefined && before.read === rx.head && before.written !== written
   }
 
   /** Gives idle rx memory back; `false` while there is some left, or bytes, to look at later. */

@@ -98,7 +98,7 @@ export class Tables {
     const place = manager.allocate(SessionBlock.SESSION_BLOCK_BYTES)
     if (place === undefined) return undefined
     const isMovable = connection._tag === "Movable"
-    const hasState = state !== undefined && state.length > 0
+    const hasState = state !== undefined
     const plain = SessionAbout.encode(connection.about)
     const text = hasState ? SessionAbout.withState(plain, state) : plain
     const textPlace = text === undefined ? undefined : manager.allocate(text.length)

@@ -135,6 +135,14 @@ export class WorkerReader {
     return undefined
   }
 
+  /** The session, which is not parked: a worker that ends one takes it up before, and never parks it again (X1). */
+  #inHand(handle: Handle.SessionHandle): HostSession | undefined {
+    const session = this.#mine(handle)
+    if (session?.isParked !== true) return session
+    this.#worker.fault(`the worker ended or joined session ${Handle.format(handle)}, which it says is parked`)
+    return undefined
+  }
+
   #receive(message: Message.Message): void {
     switch (message._tag) {
       case "listen":
@@ -146,11 +154,11 @@ export class WorkerReader {
       case "cancelConnect":
         return this.#host.cancelConnect(this.#worker, message)
       case "end":
-        return this.#mine(message.session)?.end()
+        return this.#inHand(message.session)?.end()
       case "close":
-        return this.#mine(message.session)?.close()
+        return this.#inHand(message.session)?.close()
       case "abort":
-        return this.#mine(message.session)?.abort()
+        return this.#inHand(message.session)?.abort()
       case "release": {
         const session = this.#mine(message.session)
         if (session !== undefined && !session.released()) {
@@ -190,8 +198,8 @@ export class WorkerReader {
   }
 
   #splice(message: Message.Of<"splice">): void {
-    const session = this.#mine(message.session)
-    const other = this.#mine(message.other)
+    const session = this.#inHand(message.session)
+    const other = this.#inHand(message.other)
     if (session === undefined || other === undefined) {
       // one of the two has been dropped meanwhile, or is another worker's, which is a fault
       return (session ?? other)?.abort()

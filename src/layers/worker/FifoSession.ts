@@ -220,6 +220,10 @@ export class FifoSession extends AsyncResource implements WorkerSession {
     if (refusal !== undefined) return refusal
     const place = state === undefined || state.length === 0 ? undefined : this.#putAside(state)
     if (place === "no-memory") return place
+    if (!this.#inHand()) {
+      if (place !== undefined) this.#memory.blocks.free(place)
+      return "ended"
+    }
     // what comes from here on is announced, and there is nothing that was announced and not looked at
     this.#rxEnd?.clearEvent()
     this.#parked = place === undefined ? PARKED : { state: place }
@@ -243,8 +247,9 @@ export class FifoSession extends AsyncResource implements WorkerSession {
     if (this.#parked !== undefined) this.#io(Message.Parked)
   }
 
+  /** Looks, and takes nothing up: a session that is parked, and may not be parked so, stays as it is. */
   #mayNotPark(state: Uint8Array | undefined): Refusal.ParkRefusal | undefined {
-    if (!this.#inHand() || !this.writable || this.ended) return "ended"
+    if (!this.writable || this.ended) return "ended"
     if (this.cutThrough || !this.#comes) return "not-accepted"
     if (this.available > 0) return "unread"
     if (this.#writing?.blocked === true) return "unsent"
@@ -282,8 +287,9 @@ export class FifoSession extends AsyncResource implements WorkerSession {
 
   /** The host has taken the session away, which goes on with another worker. */
   onMigrated(): void {
-    if (this.#parked !== undefined) this.#unpark(this.#parked)
     const end = this.#ending
+    if (this.#parked !== undefined) this.#unpark(this.#parked)
+    else if (!end.away) this.#memory.corrupt(new Fifo.FifoCorrupt("a session that is in hand was taken away as parked"))
     end.away = true
     end.gone = true
     const { handler } = this

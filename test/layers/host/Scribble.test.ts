@@ -217,8 +217,22 @@ const assertRight = (wrong: ReadonlyArray<string>, tallies: Tallies): void => {
   assert.deepStrictEqual(wrong, [])
 }
 
+/** Echoes, and parks the session between two messages (X1), every other time with something that is given along. */
+const parking = (session: Session): void => {
+  echoing(session)
+  const echo = session.handler
+  let messages = 0
+  session.handler = {
+    ...echo,
+    readable: (session) => {
+      echo?.readable?.(session)
+      session.park(messages++ % 2 === 0 ? undefined : Buffer.from("given along"))
+    }
+  }
+}
+
 /** A worker that echoes, on the host's loop. */
-const inProcess = inMemory(new Actor({ accept: echoing }))
+const inProcess = inMemory(new Actor({ accept: parking }))
 
 /** The block of the only session, which is on offer and which the worker has not seen yet. */
 const offered = Effect.fnUntraced(function*(memories: Memories) {

@@ -142,6 +142,12 @@ export class SocketConnection implements SessionHandler {
     if (this.#then === "close") this.#giveUp()
   }
 
+  /** The session goes on with another worker: for the reader it has ended in order. */
+  moved(): void {
+    this.#failed ??= closedWith(1000)
+    this.closed()
+  }
+
   // ---- writing
 
   /** Takes all the chunks. Waits, when not all of them are in the fifo, until they are. */

@@ -4,9 +4,17 @@
  *
  * That a response has ended, Node says to whoever subscribes to its channel. Whether the parser has begun with the next
  * request, of which so far only a part may have come, only the parser knows. It calls back as it begins a message, if it
- * is given something to call; where it can't be given that, no session is parked.
+ * is given something to call; where it can't be given that, no session is parked. A connection that was upgraded, or
+ * made a tunnel by `CONNECT`, has begun a message that never ends, and stays.
+ *
+ * **In the next worker** To Node, a connection that has moved there is a new one, which has to send a request in
+ * `headersTimeout`. If it had requests before, it is a kept-alive connection, and has no longer than `keepAliveTimeout`
+ * either.
+ *
+ * Hot path: per request no object and no closure is made here.
  */
 import * as DiagnosticsChannel from "node:diagnostics_channel"
+import type * as Http from "node:http"
 import type * as Net from "node:net"
 import { SessionDuplex } from "./SessionDuplex.ts"
 
@@ -17,25 +25,38 @@ interface Parser {
   [callback: number]: unknown
 }
 
+/** The times of a server, in milliseconds; 0 where there is none. */
+type Times = Pick<Http.Server, "headersTimeout" | "keepAliveTimeout" | "keepAliveTimeoutBuffer" | "timeout">
+
 const isParser = (value: unknown): value is Parser => typeof value === "object" && value !== null
 
 function onMessageBegin(this: Parser): void {
+  const { socket } = this
   // the parser of a connection that is over serves another one later, which may be a socket of the system's
-  if (this.socket instanceof SessionDuplex) this.socket.requests++
+  if (!(socket instanceof SessionDuplex)) return
+  socket.requests++
+  if (socket.awaited !== undefined) begun(socket, socket.awaited)
+}
+
+/** The first request after a move: from here on, the time between two requests is Node's to look after. */
+const begun = (socket: SessionDuplex, timeout: number): void => {
+  socket.awaited = undefined
+  socket.setTimeout(timeout)
 }
 
 /** What Node says of a response that has ended. */
 interface Ended {
-  readonly request: { readonly complete: boolean }
+  readonly request: Pick<Http.IncomingMessage, "complete" | "once">
   readonly socket: Net.Socket
 }
 
 const onEnded = (message: unknown): void => {
   const { request, socket } = message as Ended
-  if (!(socket instanceof SessionDuplex)) return
-  socket.requests--
+  if (!(socket instanceof SessionDuplex) || --socket.requests > 0) return
   // in a tick of its own: the server has not dealt with the end of the response yet
-  if (request.complete && socket.requests === 0) process.nextTick(park, socket)
+  if (request.complete) process.nextTick(park, socket)
+  // the response came before the end of the request
+  else request.once("end", () => process.nextTick(park, socket))
 }
 
 const park = (socket: SessionDuplex): void => {
@@ -44,14 +65,32 @@ const park = (socket: SessionDuplex): void => {
 
 let subscribed = false
 
-/** From now on the session is parked whenever it has no request in hand; to be called once a server has the socket. */
-export const watch = (socket: SessionDuplex): void => {
+/**
+ * From now on the session is parked whenever it has no request in hand, if that can be known; to be called once the
+ * server has the socket.
+ */
+export const watch = (socket: SessionDuplex, server: Times): void => {
   const parser: unknown = Reflect.get(socket, "parser")
   const begin = isParser(parser) ? parser.constructor.kOnMessageBegin : undefined
   if (!isParser(parser) || typeof begin !== "number" || !Object.hasOwn(parser, begin)) return
   parser[begin] = onMessageBegin
   socket.parks = true
+  if (socket.session.about.state !== undefined) goOn(socket, server)
   if (subscribed) return
   subscribed = true
   DiagnosticsChannel.subscribe("http.server.response.finish", onEnded)
+}
+
+/**
+ * The connection had requests in another worker: it is idle, as it would be after a response. It is closed, in order,
+ * before Node would answer that no request has come in time.
+ */
+const goOn = (socket: SessionDuplex, server: Times): void => {
+  const { headersTimeout, keepAliveTimeout, keepAliveTimeoutBuffer, timeout } = server
+  const idle = keepAliveTimeout > 0 ? keepAliveTimeout + keepAliveTimeoutBuffer : Infinity
+  const silent = headersTimeout > 0 ? headersTimeout : Infinity
+  const millis = Math.min(idle, silent)
+  if (millis === Infinity) return
+  socket.awaited = timeout
+  socket.setTimeout(millis)
 }

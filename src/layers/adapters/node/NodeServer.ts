@@ -304,7 +304,7 @@ export class NodeServer implements Part {
     // a server that would do the handshake itself is given what it has after one
     const isSecure = session.about.tls !== undefined && server instanceof Tls.Server
     this.#say(isSecure ? "secureConnection" : "connection", connection)
-    if (connection instanceof SessionDuplex.SessionDuplex) HttpParking.watch(connection)
+    if (isHttp(server) && connection instanceof SessionDuplex.SessionDuplex) HttpParking.watch(connection, server)
     if (served.hasSubscribers) served.publish({ socket: connection })
   }
 

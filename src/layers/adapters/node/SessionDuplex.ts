@@ -58,10 +58,11 @@ export class SessionDuplex extends JsStream.Socket {
   readonly session: Session
   readonly [sessionKey]: Session
   readonly #stream: SessionStream
-  /** Requests that an HTTP server has in hand, see `HttpParking`. */
-  requests = 0
-  /** Whether its session is parked between two requests, see `HttpParking`. */
+  /** Whether an HTTP server has it, and it is parked between two requests; requests that are in hand: `HttpParking`. */
   parks = false
+  requests = 0
+  /** Set while it waits for its first request in this worker, after others elsewhere: its timeout from then on. */
+  awaited: number | undefined
 
   constructor(session: Session, options?: SessionDuplexOptions) {
     const handle = new SessionStream(session)
@@ -96,9 +97,9 @@ export class SessionDuplex extends JsStream.Socket {
     callback()
   }
 
-  /** A socket whose write gets on is not idle. */
+  /** A socket whose write gets on is not idle, nor is one whose bytes wait for this loop, which was blocked meanwhile. */
   override _onTimeout(): void {
-    if (this.#stream.getsOn()) this._unrefTimer()
+    if (this.#stream.getsOn() || this.#stream.toRead) this._unrefTimer()
     else super._onTimeout()
   }
 

@@ -145,11 +145,12 @@ export class SessionStream extends JsStream implements SessionHandler {
 
   get #due(): boolean {
     if (this.#closing) return false
-    if (this.#writes.length > 0) return this.#room || this.#writes[0]!.status !== undefined || this.#toRead
-    return this.#shutdown !== undefined || this.#toRead
+    if (this.#writes.length > 0) return this.#room || this.#writes[0]!.status !== undefined || this.toRead
+    return this.#shutdown !== undefined || this.toRead
   }
 
-  get #toRead(): boolean {
+  /** Whether there is something that the reader wants, which it gets in a turn. */
+  get toRead(): boolean {
     if (!this.#wanted || this.#eof) return false
     return this.#rest !== undefined || this.session.available > 0 || this.session.ended
   }
@@ -174,7 +175,7 @@ export class SessionStream extends JsStream implements SessionHandler {
   // ---- reading
 
   #deliver(): void {
-    if (!this.#toRead) return
+    if (!this.toRead) return
     const { session } = this
     if (this.#rest !== undefined) return this.#handOn(this.#rest)
     const left = session.available
