@@ -174,6 +174,12 @@ export type AcceptError = "EMFILE" | "ENFILE" | "ENOBUFS" | "ENOMEM" | "ECONNABO
  * @since 0.1.0
  */
 export interface TransportListenOptions {
+  /**
+   * The descriptor of a socket of the endpoint's kind that this process was started with and that listens already, or
+   * for UDP is bound: it is served in place of a new one, wherever it listens. It is the transport's from then on, and
+   * is closed with the scope; whoever else has the socket still has its connections. The file of a Unix socket stays.
+   */
+  readonly descriptor?: number | undefined
   /** How many connections the kernel keeps until they are accepted. */
   readonly backlog: number
   /** Whether the host `[::]` stands for IPv6 connections only. */

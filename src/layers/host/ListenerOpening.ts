@@ -15,6 +15,7 @@ import * as Notice from "../../domain/report/Notice.ts"
 import * as Refusal from "../../domain/state/Refusal.ts"
 import type { Certificates } from "../../services/Certificates.ts"
 import type { Transport } from "../../services/Transport.ts"
+import type { InheritedSocket, InheritedSockets } from "../system/InheritedSockets.ts"
 import type { HostListener, ListenerHost } from "./Listener.ts"
 import type { SlotApp } from "./Worker.ts"
 
@@ -25,6 +26,8 @@ export type NoListener = Refusal.Refusal<Refusal.ListenReason>
 export interface OpeningHost extends ListenerHost {
   readonly transport: Transport["Service"]
   readonly certificates: Certificates["Service"]
+  /** Sockets that listen already. */
+  readonly inherited: InheritedSockets
 }
 
 /** Where a proxy listens: on any port, for each transport that it stands in for and each address family (W18). */
@@ -91,6 +94,13 @@ const place = (
   return "shared"
 }
 
+const TAKEN = "the socket that this process was started with has its listener, or had one that is closed; "
+  + "start the process again to have it once more"
+
+/** What went wrong with a socket that this process was started with. */
+const of = ({ descriptor, name }: InheritedSocket, detail: string): string =>
+  `${detail} (descriptor ${descriptor}, "${name}", which this process was started with)`
+
 /** Opens a listener in its scopes; returns why that failed, if it did. */
 export const open = Effect.fnUntraced(function*(
   host: OpeningHost,
@@ -113,7 +123,10 @@ export const open = Effect.fnUntraced(function*(
   if (taken !== undefined) return taken
   const asked = ListenerOptions.of(app.options, listener.requestedUri)
   listener.placement = place(host, app, requested, asked)
+  const inherited = host.inherited.take(requested)
+  if (inherited === "taken") return { reason: "AddressInUse", detail: TAKEN }
   const bound = yield* transport.listen(requested, {
+    descriptor: inherited?.descriptor,
     backlog: message.backlog === 0 ? admission.backlog : message.backlog,
     ipv6Only: (message.flags & Message.IPV6_ONLY) !== 0,
     listener: { ...asked, placement: listener.placement },
@@ -133,7 +146,9 @@ export const open = Effect.fnUntraced(function*(
   }).pipe(Scope.provide(listener.transport), Effect.result)
   if (Result.isFailure(bound)) {
     const { detail, reason } = bound.failure
-    return { reason: Refusal.ofListen[reason], detail }
+    // of all reasons, the only one for which no socket is touched
+    if (inherited !== undefined && reason === "NoCertificate") host.inherited.giveBack(inherited)
+    return { reason: Refusal.ofListen[reason], detail: inherited === undefined ? detail : of(inherited, detail) }
   }
   listener.bound = bound.success
   listener.boundUri = Endpoint.format(bound.success)

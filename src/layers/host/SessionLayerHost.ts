@@ -30,6 +30,7 @@ import { SessionRules } from "../../services/SessionRules.ts"
 import { Transport } from "../../services/Transport.ts"
 import { NoticeLog } from "../log/NoticeLog.ts"
 import { layerDefault, WorkerStack } from "../stack/WorkerStack.ts"
+import { Inherited } from "../system/InheritedSockets.ts"
 import { Applications } from "./Applications.ts"
 import { Connects } from "./Connects.ts"
 import { HostWatch, LOOK_INTERVAL } from "./HostWatch.ts"
@@ -47,6 +48,7 @@ const make = (stack: WorkerStack["Service"]) =>
     const rules = yield* SessionRules
     const namespaces = yield* Namespaces
     const certificates = yield* Certificates
+    const inherited = yield* Inherited
     const scope = yield* Effect.scope
     const runFork = yield* FiberSet.makeRuntime<never, void, never>()
     const run = (effect: Effect.Effect<void>): void => void runFork(effect)
@@ -54,7 +56,16 @@ const make = (stack: WorkerStack["Service"]) =>
     const notices = yield* NoticeLog.make
     const watch = new HostWatch(tables, notices)
     yield* Effect.sync(() => watch.look()).pipe(Effect.repeat(Schedule.spaced(LOOK_INTERVAL)), Effect.forkScoped)
-    const listeners = new Listeners({ tables, transport, rules, certificates, notices, fork: runFork, scope })
+    const listeners = new Listeners({
+      tables,
+      transport,
+      rules,
+      certificates,
+      inherited,
+      notices,
+      fork: runFork,
+      scope
+    })
     const connects = new Connects({ tables, transport, rules, fork: runFork })
 
     /** Where the requests of workers go. */

@@ -21,6 +21,7 @@
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import { constVoid } from "effect/Function"
 import * as Result from "effect/Result"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
@@ -105,11 +106,15 @@ const inDen = ({ handle, path }: Den, name: string): string => {
   return Buffer.byteLength(whole) <= LONGEST_PATH ? whole : `/proc/self/fd/${handle}/${name}`
 }
 
-const listen = (server: Net.Server, path: string, backlog: number | undefined): Step<void> =>
+const listen = (
+  server: Net.Server,
+  where: { readonly path: string } | { readonly fd: number },
+  backlog: number | undefined
+): Step<void> =>
   Effect.callback((resume) => {
     const onError = (error: Error): void => resume(Effect.fail(system(error)))
     server.once("error", onError)
-    server.listen({ path, ...(backlog !== undefined && { backlog }) }, () => {
+    server.listen({ ...where, ...(backlog !== undefined && { backlog }) }, () => {
       server.off("error", onError)
       resume(Effect.void)
     })
@@ -181,7 +186,7 @@ const takeIn = Effect.fnUntraced(function*(
   // when the server closes, Node removes the file of this name, wherever it may lead by then: nobody else uses that
   // name
   const born = inDen(den, `s-${Path.basename(den.path)}`)
-  yield* listen(server, born, options.backlog)
+  yield* listen(server, { path: born }, options.backlog)
   const own = yield* attempt(() => {
     Fs.chmodSync(born, options.mode)
     return Fs.lstatSync(born, { bigint: true })
@@ -221,3 +226,17 @@ export const take = (
     Effect.mapError((reason) => new UnixPathError({ path, reason }))
   )
 }
+
+/**
+ * Has the server listen on a socket that has its file at the path already, and was made by another program: that file is
+ * the other program's, and stays.
+ */
+export const adopt = (
+  server: Net.Server,
+  path: string,
+  options: { readonly descriptor: number; readonly backlog?: number | undefined }
+): Effect.Effect<TakenPath, UnixPathError> =>
+  listen(server, { fd: options.descriptor }, options.backlog).pipe(
+    Effect.as({ leave: constVoid, replaced: false }),
+    Effect.mapError((reason) => new UnixPathError({ path, reason }))
+  )

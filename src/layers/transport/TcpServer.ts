@@ -38,7 +38,7 @@ export interface AcceptOptions {
 /** A server that listens until the scope closes. What it accepts is paused. */
 export const listen = (
   endpoint: Endpoint.InetEndpoint,
-  { acceptError, backlog, ipv6Only, listener: { keepAlive } }: TransportListenOptions
+  { acceptError, backlog, descriptor, ipv6Only, listener: { keepAlive } }: TransportListenOptions
 ): Effect.Effect<Net.Server, TransportError, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.callback<Net.Server, TransportError>((resume) => {
@@ -47,7 +47,10 @@ export const listen = (
       const server = Net.createServer({ allowHalfOpen: true, pauseOnConnect: true, ...probes })
       const onError = (error: NodeJS.ErrnoException) => resume(Effect.fail(InetErrors.listenFailed(endpoint, error)))
       server.once("error", onError)
-      server.listen({ host: endpoint.host, port: endpoint.port, backlog, ipv6Only }, () => {
+      const where = descriptor === undefined
+        ? { host: endpoint.host, port: endpoint.port, ipv6Only }
+        : { fd: descriptor }
+      server.listen({ ...where, backlog }, () => {
         server.off("error", onError)
         server.on(
           "error",

@@ -80,8 +80,10 @@ const step = (
     return Effect.sync(() => socket.off("error", done))
   })
 
-const bind = (socket: Dgram.Socket, address: string, port: number) =>
-  step(socket, (done) => socket.bind({ address, port, exclusive: true }, () => done()))
+const bind = (
+  socket: Dgram.Socket,
+  where: { readonly address: string; readonly port: number } | { readonly fd: number }
+) => step(socket, (done) => socket.bind({ ...where, exclusive: true }, () => done()))
 
 /** What serves UDP endpoints. */
 export const make = ({ lookup = systemLookup }: UdpOptions = {}): TransportOf<Udp> => {
@@ -90,7 +92,9 @@ export const make = ({ lookup = systemLookup }: UdpOptions = {}): TransportOf<Ud
 
   const listenAnew = Effect.fnUntraced(function*(endpoint: Udp, address: string, listen: TransportListenOptions) {
     const socket = openSocket(address, listen.ipv6Only)
-    yield* bind(socket, address, endpoint.port).pipe(Effect.onError(() => Effect.sync(() => socket.close())))
+    const { descriptor } = listen
+    const where = descriptor === undefined ? { address, port: endpoint.port } : { fd: descriptor }
+    yield* bind(socket, where).pipe(Effect.onError(() => Effect.sync(() => socket.close())))
     const at = socket.address()
     const local = uri(at.address, at.port)
     const served = new UdpSocket(socket, () => bound.delete(local))
@@ -130,7 +134,7 @@ export const make = ({ lookup = systemLookup }: UdpOptions = {}): TransportOf<Ud
       const socket = openSocket(address)
       const connected = Effect.gen(function*() {
         if (source !== undefined && !(Endpoint.isAnyHost(source.host) && source.port === 0)) {
-          yield* bind(socket, source.host, source.port)
+          yield* bind(socket, { address: source.host, port: source.port })
         }
         yield* step(socket, (done) => socket.connect(endpoint.port, address, done))
       })

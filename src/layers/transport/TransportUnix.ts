@@ -1,7 +1,8 @@
 /**
  * Unix sockets: TCP's connections, over a path.
  *
- * A listener takes its path as `UnixSocketFile` says, with the permissions of its `unixMode`. The peer of an accepted
+ * A listener takes its path as `UnixSocketFile` says, with the permissions of its `unixMode`; a socket that this process
+ * was started with has its file already, and leaves it. The peer of an accepted
  * connection has no address: its endpoint is written `unix://`, and can't be connected to. There is no reset either: a
  * connection that is broken ends, and its peer reads an end.
  */
@@ -13,6 +14,7 @@ import {
   type SharedConnection,
   type TransportEndpointOf,
   type TransportError,
+  type TransportListenOptions,
   type TransportOf
 } from "../../services/Transport.ts"
 import * as UnixSocketFile from "../system/UnixSocketFile.ts"
@@ -25,14 +27,19 @@ type Unix = TransportEndpointOf<"unix">
 /** The end of a connection that has no path. */
 const UNNAMED = "unix://"
 
+/** Has the server listen at its path, or on the socket that listens there already. */
+const take = (server: Net.Server, { path }: Unix, { backlog, descriptor, listener }: TransportListenOptions) =>
+  descriptor === undefined
+    ? UnixSocketFile.take(server, path, { mode: listener.unixMode, backlog })
+    : UnixSocketFile.adopt(server, path, { descriptor, backlog })
+
 /** What serves Unix sockets. */
 export const make = (options: TcpServer.AcceptOptions = {}): TransportOf<Unix> => {
   return {
     listen: Effect.fnUntraced(function*(endpoint, listen) {
       const server = Net.createServer({ allowHalfOpen: true, pauseOnConnect: true })
-      const file = { mode: listen.listener.unixMode, backlog: listen.backlog }
       yield* Effect.acquireRelease(
-        UnixSocketFile.take(server, endpoint.path, file).pipe(
+        take(server, endpoint, listen).pipe(
           Effect.onError(() => Effect.sync(() => server.close())),
           Effect.mapError(({ reason }) => UnixErrors.listenFailed(endpoint, reason))
         ),

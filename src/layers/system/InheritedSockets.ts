@@ -1,0 +1,71 @@
+/**
+ * The sockets that this process was started with, and which listener has which of them.
+ *
+ * Another program has made them, bound them and begun to listen: a service manager, or the
+ * host that ran here before. A listener that asks for the address of such a socket gets that socket instead of a new
+ * one, so neither the application nor its options need to know of it, and TLS, placement and all else are as ever. `tls`
+ * is served on sockets of `tcp`.
+ *
+ * | state | |
+ * |---|---|
+ * | free | nobody has asked for it: connections wait in the system |
+ * | taken | a listener has it, or had it: a listener that closes has closed its descriptor, and there is no other |
+ *
+ * One that listens on a socket takes it for as long as this process lives. Only a listener that never got as far as the
+ * socket gives it back.
+ */
+import * as Context from "effect/Context"
+import * as Path from "node:path"
+import * as Address from "../../domain/net/Address.ts"
+import type * as Endpoint from "../../domain/net/Endpoint.ts"
+
+/** A socket that listens, or for UDP is bound, as the process starts. */
+export interface InheritedSocket {
+  /** What people know it by; several may have one name. */
+  readonly name: string
+  readonly descriptor: number
+  /** The endpoint that has to be asked for to get it: where it listens, or where its listener was asked to listen. */
+  readonly endpoint: Endpoint.TransportEndpoint
+}
+
+/** The text by which sockets and endpoints are compared. */
+const placeOf = (endpoint: Endpoint.TransportEndpoint): string =>
+  endpoint._tag === "unix"
+    ? `unix ${Path.resolve(endpoint.path)}`
+    : `${endpoint._tag === "udp" ? "udp" : "tcp"} ${Address.canonical(endpoint.host)} ${endpoint.port}`
+
+export class InheritedSockets {
+  readonly #free: Set<InheritedSocket>
+  readonly all: ReadonlyArray<InheritedSocket>
+
+  constructor(sockets: ReadonlyArray<InheritedSocket>) {
+    this.all = sockets
+    this.#free = new Set(sockets)
+  }
+
+  /** Those that no listener has asked for. */
+  get free(): ReadonlyArray<InheritedSocket> {
+    return [...this.#free]
+  }
+
+  /**
+   * Takes a socket for a listener at the endpoint: the first that is free; `undefined` where none is of that address,
+   * `"taken"` where none is left.
+   */
+  take(endpoint: Endpoint.TransportEndpoint): InheritedSocket | "taken" | undefined {
+    const place = placeOf(endpoint)
+    const there = this.all.filter((socket) => placeOf(socket.endpoint) === place)
+    const socket = there.find((socket) => this.#free.delete(socket))
+    return socket ?? (there.length === 0 ? undefined : "taken")
+  }
+
+  /** The listener has not touched it. */
+  giveBack(socket: InheritedSocket): void {
+    this.#free.add(socket)
+  }
+}
+
+/** The sockets that this process was started with, unless a program says which they are. */
+export const Inherited = Context.Reference<InheritedSockets>("sluice/system/InheritedSockets", {
+  defaultValue: () => new InheritedSockets([])
+})
