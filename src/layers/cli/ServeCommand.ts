@@ -11,6 +11,7 @@ import * as Schema from "effect/Schema"
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import * as Url from "node:url"
+import * as Endpoint from "../../domain/net/Endpoint.ts"
 import { MAX_SESSIONS } from "../../domain/options/AdmissionOptions.ts"
 import { isUnit } from "../../domain/options/OptionUnits.ts"
 import * as Notice from "../../domain/report/Notice.ts"
@@ -22,6 +23,7 @@ import * as ControlServer from "../control/ControlServer.ts"
 import * as LogStyle from "../log/LogStyle.ts"
 import * as NoticeLog from "../log/NoticeLog.ts"
 import * as Descriptors from "../system/Descriptors.ts"
+import { Inherited } from "../system/InheritedSockets.ts"
 import * as Complaint from "./Complaint.ts"
 import * as Setting from "./Setting.ts"
 import * as Settings from "./Settings.ts"
@@ -99,6 +101,20 @@ const warnOfDescriptors = (maxSessions: number): Effect.Effect<void> =>
     )
   })
 
+/** Warns of sockets that this process was started with and that nobody serves: whoever connects there waits. */
+const warnOfUnserved = Effect.gen(function*() {
+  const { faults, free } = yield* Inherited
+  for (const fault of faults) yield* Effect.logWarning(`not served: ${fault}`)
+  for (const { descriptor, endpoint, name } of free) {
+    yield* Effect.logWarning(
+      `not served: no listener has asked for ${
+        Endpoint.format(endpoint)
+      }, where this process was started with a socket `
+        + `(descriptor ${descriptor}, ${JSON.stringify(name)}); connections wait there`
+    )
+  }
+})
+
 const start = Effect.fnUntraced(function*(
   settings: Settings.Resolved<unknown>,
   url: string,
@@ -117,6 +133,7 @@ const start = Effect.fnUntraced(function*(
   const listeners = apps.find(({ index }) => index === application.index)?.listeners ?? []
   const { admission, worker: { kind }, workers } = settings.decoded
   yield* warnOfDescriptors(admission.maxSessions)
+  yield* warnOfUnserved
   const where = `(${plural(workers, `${kind} worker`)}), control at ${control}`
   for (const { endpoint, scopes } of listeners) {
     const scope = scopes.includes("global") ? "" : " in local scope only, which no socket leads to"
@@ -228,7 +245,8 @@ export const make = (
       const given = { ...input.settings, app: Option.getOrUndefined(input.app) }
       const settings = yield* Settings.resolve(given, Option.getOrUndefined(input.config))
       const url = settings.app === undefined ? env.defaultApp.href : yield* moduleUrl(settings.app)
-      yield* run(env.host, settings, url, { listen: settings.decoded.scope.global ? [Setting.DEFAULT_LISTEN] : [] })
+      const listen = settings.decoded.scope.global ? Settings.listenDefault(yield* Inherited) : []
+      yield* run(env.host, settings, url, { listen })
     })
   ).pipe(
     Command.withDescription(

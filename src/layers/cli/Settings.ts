@@ -8,12 +8,15 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Path from "node:path"
+import * as Endpoint from "../../domain/net/Endpoint.ts"
 import { LogOptions } from "../../domain/options/LogOptions.ts"
 import { infosOf } from "../../domain/options/OptionFields.ts"
 import * as Options from "../../domain/options/Options.ts"
 import * as LogStyle from "../log/LogStyle.ts"
+import { Inherited, type InheritedSockets } from "../system/InheritedSockets.ts"
 import * as Environment from "./Environment.ts"
 import { assign, type Given, invalid, type InvalidSettings, path, shaped, uriProblems } from "./Given.ts"
+import * as InheritedNames from "./InheritedNames.ts"
 import { byOption, DEFAULT_LISTEN, ofLog, type Setting, settings } from "./Setting.ts"
 import * as SettingsFile from "./SettingsFile.ts"
 import type * as TlsFiles from "./TlsFiles.ts"
@@ -23,8 +26,8 @@ import * as TlsSettings from "./TlsSettings.ts"
 export interface Program<A> {
   /** All its settings: those of any host, and its own. */
   readonly settings: ReadonlyArray<Setting>
-  /** Options that hold where they are not set, given the module that was named. */
-  readonly defaults: (app: string | undefined) => Options.AppOptionsInput
+  /** Options that hold where they are not set, given the module that was named and where a program listens by itself. */
+  readonly defaults: (app: string | undefined, listen: ReadonlyArray<string>) => Options.AppOptionsInput
   /** Decodes the settings that are not options, by key, given the options; a failure's `option` is the key. */
   readonly decode: (
     values: Readonly<Record<string, unknown>>,
@@ -61,10 +64,13 @@ export interface Resolved<A> {
 /** The name of the application that is served, on its default endpoint, when no module is named. */
 const DEFAULT_NAME = "http"
 
+/** Where a host listens that is told nothing of it: on the sockets that it was started with, if there are any. */
+export const listenDefault = ({ all }: InheritedSockets): ReadonlyArray<string> =>
+  all.length === 0 ? [DEFAULT_LISTEN] : all.map(({ endpoint }) => Endpoint.format(endpoint))
+
 const serve: Program<undefined> = {
   settings,
-  defaults: (app) =>
-    app === undefined ? { name: DEFAULT_NAME, listen: [DEFAULT_LISTEN] } : { name: Path.parse(app).name },
+  defaults: (app, listen) => app === undefined ? { name: DEFAULT_NAME, listen } : { name: Path.parse(app).name },
   decode: () => Result.succeed(undefined)
 }
 
@@ -118,12 +124,17 @@ export const resolveProgram = Effect.fnUntraced(function*<A>(
   yield* Environment.warnOfOthers([CONFIG_VARIABLE, ...settings.flatMap(({ variable }) => variable ?? [])]).pipe(
     Effect.provide(LogStyle.layer(log))
   )
-  const input: Record<string, unknown> = { ...defaults(app) }
+  const inherited = yield* Inherited
+  const input: Record<string, unknown> = { ...defaults(app, listenDefault(inherited)) }
   const values: Record<string, unknown> = {}
   for (const { form, key, metavar, option } of settings) {
     const value = given.get(key)
     if (common.includes(key) || value === undefined) continue
-    const right = take(shaped(form, value))
+    const named = Result.flatMap(shaped(form, value), (shaped) =>
+      option === "listen" || option === "listeners"
+        ? Result.mapError(InheritedNames.expand(inherited, shaped), (problem) => `${value.source}: ${problem}`)
+        : Result.succeed(shaped))
+    const right = take(named)
     if (right === undefined) continue
     if (metavar === "uri") problems.push(...uriProblems({ ...value, value: right }))
     if (option === undefined) values[key] = right

@@ -1,7 +1,7 @@
 /**
  * The sockets that this process was started with, and which listener has which of them.
  *
- * Another program has made them, bound them and begun to listen: a service manager, or the
+ * Another program has made them, bound them and begun to listen: a service manager (`SocketActivation`), or the
  * host that ran here before. A listener that asks for the address of such a socket gets that socket instead of a new
  * one, so neither the application nor its options need to know of it, and TLS, placement and all else are as ever. `tls`
  * is served on sockets of `tcp`.
@@ -18,6 +18,7 @@ import * as Context from "effect/Context"
 import * as Path from "node:path"
 import * as Address from "../../domain/net/Address.ts"
 import type * as Endpoint from "../../domain/net/Endpoint.ts"
+import * as SocketActivation from "./SocketActivation.ts"
 
 /** A socket that listens, or for UDP is bound, as the process starts. */
 export interface InheritedSocket {
@@ -37,9 +38,12 @@ const placeOf = (endpoint: Endpoint.TransportEndpoint): string =>
 export class InheritedSockets {
   readonly #free: Set<InheritedSocket>
   readonly all: ReadonlyArray<InheritedSocket>
+  /** Sentences about what this process was started with and no listener can have. */
+  readonly faults: ReadonlyArray<string>
 
-  constructor(sockets: ReadonlyArray<InheritedSocket>) {
+  constructor(sockets: ReadonlyArray<InheritedSocket>, faults: ReadonlyArray<string> = []) {
     this.all = sockets
+    this.faults = faults
     this.#free = new Set(sockets)
   }
 
@@ -67,5 +71,8 @@ export class InheritedSockets {
 
 /** The sockets that this process was started with, unless a program says which they are. */
 export const Inherited = Context.Reference<InheritedSockets>("sluice/system/InheritedSockets", {
-  defaultValue: () => new InheritedSockets([])
+  defaultValue: () => {
+    const { faults, sockets } = SocketActivation.read(process.env, process.pid)
+    return new InheritedSockets(sockets, faults)
+  }
 })
