@@ -10,6 +10,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { AppOptionsInput } from "../domain/options/AppOptions.ts"
+import type { Readiness } from "../domain/report/Readiness.ts"
 import type * as Report from "../domain/report/Report.ts"
 import type {
   AppHandle,
@@ -162,6 +163,8 @@ export class SessionLayer extends Context.Service<SessionLayer, {
    * longest drain timeout of all applications. Sessions that are left are reset when their application is detached.
    */
   readonly drain: Effect.Effect<void>
+  /** Whether a connection that comes now will be served: cheap, for whoever asks often. */
+  readonly readiness: Effect.Effect<Readiness>
   readonly report: Effect.Effect<Report.HostReport>
   /** All sessions that a filter lets pass (W21). Where there are many, {@link streamSessions} holds fewer at a time. */
   readonly sessions: (filter: Report.SessionFilter) => Effect.Effect<ReadonlyArray<Report.SessionReport>>

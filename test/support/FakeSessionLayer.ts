@@ -19,6 +19,7 @@ export const layer = (does: Partial<Service> = {}): Layer.Layer<SessionLayer> =>
     unlisten: unused("unlisten"),
     endSession: unused("endSession"),
     drain: unused("drain")(),
+    readiness: unused("readiness")(),
     report: unused("report")(),
     sessions: unused("sessions"),
     sessionPage: unused("sessionPage"),

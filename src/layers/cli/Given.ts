@@ -2,6 +2,7 @@
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Path from "node:path"
+import type * as Address from "../../domain/net/Address.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import { mostLike } from "../../domain/options/Likeness.ts"
 import type { Setting } from "./Setting.ts"
@@ -82,6 +83,18 @@ export const path = (given: Given | undefined): Result.Result<string | undefined
   return typeof value === "string" && value !== ""
     ? Result.succeed(value)
     : Result.fail(`${source}: got ${JSON.stringify(value)}; it must be a path`)
+}
+
+/** An address with a port, for what is not an option. */
+export const hostPort = (given: Given | undefined): Result.Result<Address.HostPort | undefined, string> => {
+  if (given === undefined) return Result.succeed(undefined)
+  const { source, value } = given
+  const right = "it must be an address and a port, such as 127.0.0.1:9000 or [::]:9000"
+  if (typeof value !== "string") return Result.fail(`${source}: got ${JSON.stringify(value)}; ${right}`)
+  const parsed = Endpoint.parse(`tcp://${value}`)
+  return Result.isSuccess(parsed) && Endpoint.isInet(parsed.success)
+    ? Result.succeed({ host: parsed.success.host, port: parsed.success.port })
+    : Result.fail(`${source}: got ${JSON.stringify(value)}; ${right}`)
 }
 
 /** Paths, for what is not an option. */

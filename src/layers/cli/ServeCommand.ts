@@ -7,6 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
@@ -15,15 +16,18 @@ import * as Endpoint from "../../domain/net/Endpoint.ts"
 import { MAX_SESSIONS } from "../../domain/options/AdmissionOptions.ts"
 import { isUnit } from "../../domain/options/OptionUnits.ts"
 import * as Notice from "../../domain/report/Notice.ts"
+import * as Readiness from "../../domain/report/Readiness.ts"
 import { Certificates } from "../../services/Certificates.ts"
 import { type Application, type AttachExtras, SessionLayer } from "../../services/SessionLayer.ts"
 import type { SessionRules } from "../../services/SessionRules.ts"
 import * as ControlPath from "../control/ControlPath.ts"
 import * as ControlServer from "../control/ControlServer.ts"
+import * as Health from "../control/Health.ts"
 import * as LogStyle from "../log/LogStyle.ts"
 import * as NoticeLog from "../log/NoticeLog.ts"
 import * as Descriptors from "../system/Descriptors.ts"
 import { Inherited } from "../system/InheritedSockets.ts"
+import { fromEnvironment, ServiceManager, ServiceState } from "../system/ServiceManager.ts"
 import * as Complaint from "./Complaint.ts"
 import * as Setting from "./Setting.ts"
 import * as Settings from "./Settings.ts"
@@ -123,6 +127,7 @@ const start = Effect.fnUntraced(function*(
 ) {
   const sessions = yield* SessionLayer
   yield* Layer.build(ControlServer.layer(control))
+  if (settings.health !== undefined) yield* Layer.build(Health.layer(settings.health))
   const { pairs } = settings
   const hangup = pairs.length === 0 ? undefined : yield* (yield* Signals).hangup
   const application = yield* sessions.attach(settings.options, { _tag: "Url", url }, extras).pipe(
@@ -143,6 +148,22 @@ const start = Effect.fnUntraced(function*(
   return application
 })
 
+/** Milliseconds between two looks at what the service manager should know. */
+const STATUS_INTERVAL = 10_000
+
+/** Tells the service manager that the host serves, and from then on how it does. */
+const tellReadiness = Effect.gen(function*() {
+  const { listens, tell } = yield* ServiceManager
+  if (!listens) return
+  const { readiness } = yield* SessionLayer
+  let told = (yield* readiness).reason
+  tell(ServiceState.Ready({ status: told }))
+  const look = Effect.map(readiness, ({ reason: status }) => {
+    if (status !== told) tell(ServiceState.Status({ status: told = status }))
+  })
+  yield* look.pipe(Effect.repeat(Schedule.spaced(STATUS_INTERVAL)), Effect.forkScoped)
+})
+
 /**
  * Serves until a signal comes, then drains; or until the application has been detached. What is left is ended when the
  * scope closes.
@@ -158,11 +179,13 @@ const serve = Effect.fnUntraced(function*(
   const signalled = Effect.map(signal, (received) => ({ received }))
   // a start that was cut short has nothing to drain except what it has so far
   const detached = Effect.flatMap(
-    start(settings, url, control, extras),
+    Effect.tap(start(settings, url, control, extras), tellReadiness),
     ({ gone, name }) => Effect.as(gone, `${name} is detached: there is nothing left to serve`)
   )
   const end = yield* Effect.raceFirst(detached, signalled)
   if (typeof end === "string") return yield* Effect.logInfo(end)
+  const { tell } = yield* ServiceManager
+  tell(ServiceState.Stopping({ status: Readiness.draining.reason }))
   yield* Effect.logInfo(`${end.received}: stopping; send it once more to end at once`)
   yield* sessions.drain.pipe(
     Effect.timeoutOrElse({
@@ -219,7 +242,12 @@ export const run = Effect.fnUntraced(function*(
 ) {
   const control = settings.control ?? (yield* ControlPath.defaultPath)
   const signal = yield* (yield* Signals).ending
-  yield* Effect.scoped(serve(settings, url, control, extras, signal)).pipe(
+  const served = Effect.gen(function*() {
+    const manager = yield* fromEnvironment(process.env)
+    const running = serve(settings, url, control, extras, signal)
+    yield* Effect.provideService(Effect.scoped(running), ServiceManager, manager)
+  })
+  yield* Effect.scoped(served).pipe(
     Effect.provide(Layer.provideMerge(host, LogStyle.layer(settings.log)))
   )
 }, Effect.scoped)

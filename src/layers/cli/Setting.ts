@@ -130,6 +130,12 @@ export const hostSettings: ReadonlyArray<Setting> = [
     "path",
     "Path of the control socket; default: sluice.sock in the user's runtime directory"
   ),
+  ownSetting(
+    "health",
+    "text",
+    "host:port",
+    "Where GET /live and GET /ready are answered for a supervisor, besides the control socket; default: nowhere"
+  ),
   ...logSettings,
   ownSetting(
     "tlsCert",

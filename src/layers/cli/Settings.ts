@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Path from "node:path"
+import type { HostPort } from "../../domain/net/Address.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import { LogOptions } from "../../domain/options/LogOptions.ts"
 import { infosOf } from "../../domain/options/OptionFields.ts"
@@ -15,7 +16,7 @@ import * as Options from "../../domain/options/Options.ts"
 import * as LogStyle from "../log/LogStyle.ts"
 import { Inherited, type InheritedSockets } from "../system/InheritedSockets.ts"
 import * as Environment from "./Environment.ts"
-import { assign, type Given, invalid, type InvalidSettings, path, shaped, uriProblems } from "./Given.ts"
+import { assign, type Given, hostPort, invalid, type InvalidSettings, path, shaped, uriProblems } from "./Given.ts"
 import * as InheritedNames from "./InheritedNames.ts"
 import { byOption, DEFAULT_LISTEN, ofLog, type Setting, settings } from "./Setting.ts"
 import * as SettingsFile from "./SettingsFile.ts"
@@ -53,6 +54,8 @@ export interface Resolved<A> {
   readonly app: string | undefined
   /** Path of the control socket as it was given. */
   readonly control: string | undefined
+  /** Where a supervisor is answered, besides the control socket. */
+  readonly health: HostPort | undefined
   /** What is logged, and how. */
   readonly log: LogOptions
   /** The files of the certificates in the options, in the same order. */
@@ -75,7 +78,7 @@ const serve: Program<undefined> = {
 }
 
 /** Settings that are not options, and that are read here. */
-const common = ["app", "control", "logFormat", "logLevel", "tlsCert", "tlsKey", "clientCa", "serverCa"]
+const common = ["app", "control", "health", "logFormat", "logLevel", "tlsCert", "tlsKey", "clientCa", "serverCa"]
 
 const decodeLog = Options.decode(LogOptions)
 
@@ -120,6 +123,7 @@ export const resolveProgram = Effect.fnUntraced(function*<A>(
   }
   const app = take(path(given.get("app")))
   const control = take(path(given.get("control")))
+  const health = take(hostPort(given.get("health")))
   const log = take(logOf(given))
   yield* Environment.warnOfOthers([CONFIG_VARIABLE, ...settings.flatMap(({ variable }) => variable ?? [])]).pipe(
     Effect.provide(LogStyle.layer(log))
@@ -159,7 +163,7 @@ export const resolveProgram = Effect.fnUntraced(function*<A>(
   const decoded = Options.decodeApp(input)
   if (Result.isSuccess(decoded) && Result.isSuccess(own)) {
     const options = input as Options.AppOptionsInput
-    return { options, decoded: decoded.success, app, control, log, pairs, own: own.success }
+    return { options, decoded: decoded.success, app, control, health, log, pairs, own: own.success }
   }
   const failures = [Result.getFailure(own), Result.getFailure(decoded)].flatMap((failure) => Option.toArray(failure))
   return yield* invalid(...failures.flatMap(explain))

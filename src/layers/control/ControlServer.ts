@@ -28,7 +28,6 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as Layer from "effect/Layer"
-import * as Http from "node:http"
 import { format as formatRule, type RuleHandle, type RuleInput } from "../../domain/admission/SessionRule.ts"
 import * as Notice from "../../domain/report/Notice.ts"
 import * as Handle from "../../domain/state/Handle.ts"
@@ -38,38 +37,23 @@ import { SessionRules } from "../../services/SessionRules.ts"
 import * as NoticeLog from "../log/NoticeLog.ts"
 import { turns } from "../system/Turns.ts"
 import * as UnixSocketFile from "../system/UnixSocketFile.ts"
+import { BoundedServer } from "./BoundedServer.ts"
 import * as ControlPath from "./ControlPath.ts"
+import * as Health from "./Health.ts"
 
-/** Milliseconds for the head of a request, for the whole of it, and without a byte in either direction. */
-const HEADERS_TIMEOUT = 1000
-const REQUEST_TIMEOUT = 2000
+/** Milliseconds without a byte in either direction. */
 const IDLE_TIMEOUT = 10_000
-/** How often Node looks for requests that are late. */
-const CHECK_INTERVAL = 250
 const HEADER_BYTES = 16 * 1024
 const BODY_KIB = 16
-const CONNECTIONS = 64
 /** Milliseconds for answers under way when the server closes. */
 const GRACE = 500
 /** Nobody but the owner may read or write. */
 const MODE = 0o600
 
 /** A server that listens before `NodeHttpServer` asks it to, and leaves its path when it is asked to close. */
-class ControlHttpServer extends Http.Server {
+class ControlHttpServer extends BoundedServer {
   /** Listens already, at a path that is to be left before the server ends. */
   taken: UnixSocketFile.TakenPath | undefined
-
-  constructor(idleTimeout: number) {
-    super({
-      headersTimeout: HEADERS_TIMEOUT,
-      requestTimeout: REQUEST_TIMEOUT,
-      keepAliveTimeout: REQUEST_TIMEOUT,
-      connectionsCheckingInterval: CHECK_INTERVAL,
-      maxHeaderSize: HEADER_BYTES
-    })
-    this.timeout = idleTimeout
-    this.maxConnections = CONNECTIONS
-  }
 
   override listen(...args: Array<any>): this {
     if (this.taken === undefined) return super.listen(...args)
@@ -104,7 +88,7 @@ const server = (path: string, idleTimeout: number) =>
     Effect.gen(function*() {
       yield* ControlPath.check(path, { create: true })
       const node = yield* Effect.acquireRelease(
-        Effect.sync(() => new ControlHttpServer(idleTimeout)),
+        Effect.sync(() => new ControlHttpServer({ headBytes: HEADER_BYTES, idleTimeout })),
         // it may have begun to listen, and have failed then
         (node) => Effect.sync(() => node.close())
       )
@@ -372,7 +356,7 @@ export const layer = (
   path: string,
   { idleTimeout = IDLE_TIMEOUT }: { readonly idleTimeout?: number } = {}
 ): Layer.Layer<never, ControlError, SessionLayer | SessionRules> =>
-  HttpRouter.serve(HttpApiBuilder.layer(ControlApi).pipe(Layer.provide(groups)), {
+  HttpRouter.serve(Layer.merge(HttpApiBuilder.layer(ControlApi).pipe(Layer.provide(groups)), Health.routes), {
     disableLogger: true,
     disableListenLog: true
   }).pipe(

@@ -125,6 +125,7 @@ const make = (stack: WorkerStack["Service"]) =>
           return Effect.sync(() => how === "close" ? session.close() : session.abort())
         }),
       drain,
+      readiness: Effect.sync(() => tables.readiness()),
       ...reports.all
     })
   })

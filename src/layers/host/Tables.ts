@@ -13,6 +13,7 @@ import { LocalTable } from "../../domain/admission/LocalTable.ts"
 import type * as Fifo from "../../domain/memory/Fifo.ts"
 import * as SessionAbout from "../../domain/memory/SessionAbout.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
+import * as Readiness from "../../domain/report/Readiness.ts"
 import type * as Report from "../../domain/report/Report.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
@@ -143,6 +144,15 @@ export class Tables {
     session.worker.enter(session)
     this.noSessions.closeUnsafe()
     return session
+  }
+
+  /** Whether a connection that comes now will be served. */
+  readiness(): Readiness.Readiness {
+    const standing = ({ name, slots }: AttachedApp) => ({
+      name,
+      workers: Array.from(slots.values(), ({ state }) => state)
+    })
+    return this.draining ? Readiness.draining : Readiness.of(Array.from(this.apps, standing))
   }
 
   /** Somebody may take sessions again: held connections get their turn. */
