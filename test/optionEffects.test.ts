@@ -172,6 +172,10 @@ const effects: Readonly<Record<string, Shown>> = {
   ),
   "sluice.app": ["main", "serves a module, says so in one line, is shown, and ends in good order at a signal"],
   "sluice.control": ["main", "serves a module, says so in one line, is shown, and ends in good order at a signal"],
+  "sluice.health": [
+    "activation",
+    "connections wait while a service is away, and nobody hears that it was; the manager is told"
+  ],
   "sluice.logFormat": ["layers/log/LogStyle", "has the format and the level of the command, and its worker"],
   "sluice.logLevel": ["layers/log/LogStyle", "has the format and the level of the command, and its worker"],
   "sluice.tlsCert": ["layers/cli/ServeTls", "curl gets an answer, and none over plain HTTP"],

@@ -67,6 +67,7 @@ const values: ReadonlyArray<unknown> = [
   "text",
   "",
   "tcp://127.0.0.1:0",
+  "127.0.0.1:0",
   ["tcp://127.0.0.1:0"],
   [],
   [1],
