@@ -136,18 +136,8 @@ describe("socket activation", () => {
       Fs.linkSync(bound, path)
       const sockets = { web: tcp, local: unix, dns: udp }
       const names = Object.keys(sockets).flatMap((name) => ["--listen", `fd://${name}`])
-      const args = [
-        "serve",
-        echo,
-        ...names,
-        "--in-process",
-        "--workers",
-        "1",
-        "--udp-idle-timeout",
-        "50ms",
-        "--control",
-        `${directory}/c.sock`
-      ]
+      const own = ["--health", "127.0.0.1:0", "--control", `${directory}/c.sock`, "--udp-idle-timeout", "50ms"]
+      const args = ["serve", echo, ...names, ...own, "--in-process", "--workers", "1"]
       const manager = yield* manage(directory, sockets, args)
       // the test's server takes the name away that it knows; this one is the service's to leave alone
       yield* until("a name that is gone", () => !Fs.existsSync(bound))
@@ -159,6 +149,13 @@ describe("socket activation", () => {
       assert.strictEqual(yield* echoed({ path }, "two"), "two")
       assert.strictEqual(yield* echoedDatagram(datagrams, "three"), "three")
       yield* until("ready", () => manager.told().includes("READY=1 STATUS=echo: 1 of 1 worker takes sessions\n"))
+      const health = /health at (http:\S+) /.exec(manager.said())?.[1]
+      const ready = yield* Effect.promise(() => fetch(`${health}/ready`))
+      assert.strictEqual(ready.status, 200)
+      assert.deepStrictEqual(yield* Effect.promise(() => ready.json()), {
+        ready: true,
+        reason: "echo: 1 of 1 worker takes sessions"
+      })
       process.kill(manager.pids()[0]!, "SIGTERM")
       yield* until("its end", () => manager.said().includes("code 0\n"))
       yield* until(
