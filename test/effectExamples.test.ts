@@ -1,4 +1,4 @@
-/** The examples of Effect's servers on sessions run as they stand, on one worker and on three. */
+/** The examples of Effect's servers on sessions run as they stand, on two workers. */
 import { assert, describe, it } from "@effect/vitest"
 import { execFile } from "node:child_process"
 import * as Net from "node:net"
@@ -7,10 +7,10 @@ import { WebSocket } from "ws"
 import { control, root, serving } from "./support/serving.ts"
 
 const folder = "examples/effect"
+const WORKERS = 2
 
 const serve = (
   example: string,
-  workers: number,
   test: (port: number) => Promise<void>,
   ...args: ReadonlyArray<string>
 ): Promise<number | null> =>
@@ -21,7 +21,7 @@ const serve = (
     "--listen",
     "tcp://127.0.0.1:0",
     "--workers",
-    String(workers),
+    String(WORKERS),
     // in turn, however long a thread that has just begun takes to claim a connection
     "--revoke-after",
     "10s",
@@ -93,53 +93,50 @@ class Member {
 
 const numbers = (count: number): ReadonlyArray<number> => Array.from({ length: count }, (_, n) => n)
 
-for (const workers of [1, 2]) {
-  describe(`on ${workers} ${workers === 1 ? "worker" : "workers"}`, () => {
-    it("rpc.ts answers JSON-RPC, and its client", () =>
-      serve("rpc", workers, async (port) => {
-        assert.deepStrictEqual(await call(port, "upper", { text: "hello" }), { jsonrpc: "2.0", id: 7, result: "HELLO" })
-        assert.match(await run("rpc-client", String(port), "hello"), /^HELLO from worker \d$/)
-        const answers = await each(6, async () => JSON.stringify(await call(port, "worker", null)))
-        assert.deepStrictEqual(
-          answers,
-          numbers(workers).map((worker) => JSON.stringify({ jsonrpc: "2.0", id: 7, result: worker }))
-        )
-      }))
+describe("examples of Effect's servers", () => {
+  it("rpc.ts answers JSON-RPC, and its client", () =>
+    serve("rpc", async (port) => {
+      assert.deepStrictEqual(await call(port, "upper", { text: "hello" }), { jsonrpc: "2.0", id: 7, result: "HELLO" })
+      assert.match(await run("rpc-client", String(port), "hello"), /^HELLO from worker \d$/)
+      const answers = await each(6, async () => JSON.stringify(await call(port, "worker", null)))
+      assert.deepStrictEqual(
+        answers,
+        numbers(WORKERS).map((worker) => JSON.stringify({ jsonrpc: "2.0", id: 7, result: worker }))
+      )
+    }))
 
-    it("api.ts answers requests, and its client", () =>
-      serve("api", workers, async (port) => {
-        assert.match(await run("api-client", String(port), "Ada"), /^hello, Ada \(from worker \d\)$/)
-        const answers = await each(6, async () => {
-          const response = await fetch(`http://127.0.0.1:${port}/greet/Ada`, { headers: { connection: "close" } })
-          return response.text()
-        })
-        assert.deepStrictEqual(
-          answers,
-          numbers(workers).map((worker) => JSON.stringify({ text: "hello, Ada", worker }))
-        )
-      }))
+  it("api.ts answers requests, and its client", () =>
+    serve("api", async (port) => {
+      assert.match(await run("api-client", String(port), "Ada"), /^hello, Ada \(from worker \d\)$/)
+      const answers = await each(6, async () => {
+        const response = await fetch(`http://127.0.0.1:${port}/greet/Ada`, { headers: { connection: "close" } })
+        return response.text()
+      })
+      assert.deepStrictEqual(
+        answers,
+        numbers(WORKERS).map((worker) => JSON.stringify({ text: "hello, Ada", worker }))
+      )
+    }))
 
-    it("chat.ts: what a member says comes to all of them, whichever worker they are on", () =>
-      serve(
-        "chat",
-        workers,
-        async (port) => {
-          const members = numbers(6).map(() => new Member(port))
-          const welcomes = new Set<string>()
-          for (const member of members) welcomes.add((await member.heard(1))[0]!)
-          assert.deepStrictEqual(
-            [...welcomes].toSorted(),
-            numbers(workers).map((worker) => `welcome to worker ${worker}`)
-          )
-          for (const [n, { socket }] of members.entries()) socket.send(`I am ${n}`)
-          for (const member of members) {
-            const said = (await member.heard(7)).slice(1).map((text) => text.replace(/^worker \d> /, ""))
-            assert.deepStrictEqual(said.toSorted(), numbers(6).map((n) => `I am ${n}`))
-          }
-          assert.deepStrictEqual(await Promise.all(members.map((member) => member.leave())), numbers(6).map(() => 1000))
-        },
-        "--scope-local",
-        "--scope-global"
-      ))
-  })
-}
+  it("chat.ts: what a member says comes to all of them, whichever worker they are on", () =>
+    serve(
+      "chat",
+      async (port) => {
+        const members = numbers(6).map(() => new Member(port))
+        const welcomes = new Set<string>()
+        for (const member of members) welcomes.add((await member.heard(1))[0]!)
+        assert.deepStrictEqual(
+          [...welcomes].toSorted(),
+          numbers(WORKERS).map((worker) => `welcome to worker ${worker}`)
+        )
+        for (const [n, { socket }] of members.entries()) socket.send(`I am ${n}`)
+        for (const member of members) {
+          const said = (await member.heard(7)).slice(1).map((text) => text.replace(/^worker \d> /, ""))
+          assert.deepStrictEqual(said.toSorted(), numbers(6).map((n) => `I am ${n}`))
+        }
+        assert.deepStrictEqual(await Promise.all(members.map((member) => member.leave())), numbers(6).map(() => 1000))
+      },
+      "--scope-local",
+      "--scope-global"
+    ))
+})

@@ -85,7 +85,7 @@ describe("plain host", () => {
 
   it("lets what is in hand finish when it stops, and takes nothing more", async () => {
     const host = await Sluice.start()
-    const app = await host.attach({ name: "web", listen: [anywhere] }, fixture("handler.ts"))
+    const app = await host.attach({ name: "web", listen: [anywhere], workers: 1 }, fixture("handler.ts"))
     const { finish } = await slow(app)
     const stopped = host.stop()
     assert.strictEqual(host.stop(), stopped)
@@ -102,7 +102,7 @@ describe("plain host", () => {
 
   it("lets nothing finish when it is told so", async () => {
     const host = await Sluice.start()
-    const app = await host.attach({ name: "web", listen: [anywhere] }, fixture("handler.ts"))
+    const app = await host.attach({ name: "web", listen: [anywhere], workers: 1 }, fixture("handler.ts"))
     const { broken } = await slow(app)
     await host.stop({ drain: false })
     assert.strictEqual(await broken, "ECONNRESET")
@@ -110,7 +110,7 @@ describe("plain host", () => {
 
   it("detaches one application and keeps the others: what is in hand finishes, or is reset when told so", async () => {
     await using host = await Sluice.start()
-    const attach = (name: string) => host.attach({ name, listen: [anywhere], workers: 2 }, fixture("handler.ts"))
+    const attach = (name: string) => host.attach({ name, listen: [anywhere], workers: 1 }, fixture("handler.ts"))
     const [kept, gentle, abrupt] = [await attach("kept"), await attach("gentle"), await attach("abrupt")]
     const [finishing, breaking] = [await slow(gentle), await slow(abrupt)]
     const detached = gentle.detach()

@@ -28,7 +28,7 @@ export const serving = async (
   child.stderr!.on("data", (chunk: Buffer) => said += chunk.toString())
   try {
     for (let tries = 0; !/listening on \S+:\d+/.test(said); tries++) {
-      assert.isBelow(tries, 600, said)
+      assert.isBelow(tries, 1200, said)
       assert.isNull(child.exitCode, said)
       await sleep(20)
     }

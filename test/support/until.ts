@@ -12,14 +12,14 @@ const TURNS = 100
 export const settled: Effect.Effect<void> = Effect.forEach(Array(20), () => turn, { discard: true })
 
 /**
- * Waits until it holds, for ten seconds at the longest; a failure says what was waited for.
+ * Waits until it holds, for twenty seconds at the longest; a failure says what was waited for.
  *
  * Whatever has not happened after some turns needs another thread, another process or the kernel: they get the
  * processor, and it is looked at again every millisecond.
  */
 export const until = (what: string, holds: () => boolean): Effect.Effect<void> =>
   Effect.promise(async () => {
-    const end = performance.now() + 10_000
+    const end = performance.now() + 20_000
     for (let turns = 0; !holds(); turns++) {
       if (performance.now() > end) throw new Error(`this did not happen: ${what}`)
       if (turns < TURNS) await new Promise<void>((resolve) => setImmediate(resolve))

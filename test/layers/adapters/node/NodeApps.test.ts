@@ -79,7 +79,7 @@ const gone = (sockets: ReadonlySet<Net.Socket>) =>
 /** Waits for what the host is asked about. */
 const eventually = (what: string, holds: Effect.Effect<boolean, never, SessionLayer>) =>
   Effect.gen(function*() {
-    const end = performance.now() + 10_000
+    const end = performance.now() + 20_000
     while (!(yield* holds)) {
       assert.isBelow(performance.now(), end, what)
       yield* turn
