@@ -199,6 +199,37 @@ describe("examples", () => {
       }
     ))
 
+  it("X1 parking.ts: a session whose worker blocks goes on with another one, which knows what was said before", () =>
+    serving(
+      `dist/main.js serve examples/parking.ts --listen tcp://127.0.0.1:0 --workers 2 --control ${control()}`.split(" "),
+      async (port) => {
+        const socket = Net.connect({ port, host: "127.0.0.1" }).setEncoding("latin1")
+        let said = ""
+        socket.on("data", (text) => said += text)
+        const ask = async (line: string): Promise<RegExpExecArray> => {
+          said = ""
+          socket.write(`${line}\n`)
+          for (let tries = 0; !said.endsWith("\n"); tries++) {
+            assert.isBelow(tries, 1000, said)
+            await sleep(10)
+          }
+          return /^(\w+), thread (\d+)\n$/.exec(said)!
+        }
+        assert.strictEqual((await ask("who"))[1], "nobody")
+        const [, , thread] = await ask("name ada")
+        // on a machine that is busy, the block may be over before the line is there
+        const before = performance.now()
+        let answer: RegExpExecArray
+        do {
+          await ask("block 1000")
+          answer = await ask("who")
+        } while (answer[2] === thread && performance.now() - before < 10_000)
+        assert.strictEqual(answer[1], "ada")
+        assert.notStrictEqual(answer[2], thread)
+        socket.destroy()
+      }
+    ))
+
   it("refusing.ts takes two sessions of an address, resets the third, and takes another when one has ended", () =>
     serving(
       `dist/main.js serve examples/refusing.ts --listen tcp://127.0.0.1:0 --workers 1 --control ${control()}`.split(

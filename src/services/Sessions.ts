@@ -137,12 +137,12 @@ export interface Session extends SessionOffer {
    *
    * **Details** The session stays here, and is taken up again by whatever is done with it: reading, writing, ending it.
    * When bytes come for it and this worker does not take it up in the time that an offer has (`revokeAfter`), or when
-   * this worker is to stop, it goes to another worker as a new session, with the bytes and with `state`, which is
-   * `about.state` there; here, {@link SessionHandler.moved} is called. A session that was just accepted is parked until
-   * something is done with it.
+   * this worker is to stop or dies, it goes to another worker as a new session, with the bytes and with a copy of `state`,
+   * which is `about.state` there; here, {@link SessionHandler.moved} is called. A session that was just accepted is parked
+   * until something is done with it. One that is parked already is parked anew, with the `state` of this call.
    *
-   * Returns `undefined`, or why the session is not parked; then nothing has changed. `Refusal.ParkRefusals` says what the
-   * reasons mean.
+   * Returns `undefined`, or why the session is not parked; then nothing has changed, and a session that was parked still
+   * is. `Refusal.ParkRefusals` says what the reasons mean.
    */
   park(state?: Uint8Array): Refusal.ParkRefusal | undefined
   /**

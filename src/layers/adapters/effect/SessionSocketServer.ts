@@ -30,7 +30,8 @@ import * as SessionSocket from "./SessionSocket.ts"
  * requirement in the type of `run`.
  *
  * **Gotchas** The session belongs to the socket: look at its `remote`, `local` and `handle`, but read and write through
- * the socket.
+ * the socket. A handler that stands between two messages may park the session (`Session.park`): when it goes on with
+ * another worker, its socket here closes with code 1000.
  *
  * @category services
  * @since 0.1.0
