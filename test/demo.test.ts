@@ -106,7 +106,7 @@ describe("the README's demo", () => {
 
   it("ends as it is said: the worker takes part again, and nothing was lost or refused", () =>
     demo(async (shell) => {
-      for (const { command } of steps) await shell.run(command.replace("/block/20", "/block/2"))
+      for (const { command } of steps) await shell.run(command.replace("/block/20", "/block/1"))
       const show = steps.at(-1)!
       // the column is as wide as its longest word
       const caughtUp = show.output.replace("congested         1", "sessions          0")

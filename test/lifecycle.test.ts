@@ -5,7 +5,7 @@ import * as Lifecycle from "./support/lifecycle.ts"
 import * as Long from "./support/long.ts"
 
 /** Runs of each kind. */
-const RUNS = Long.steps({ short: 1, long: 3 })
+const RUNS = Long.steps({ short: 1, long: 2 })
 
 describe("a host that starts, serves and stops leaves no handle, descriptor or thread", () => {
   let before: Lifecycle.Facts

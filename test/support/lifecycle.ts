@@ -215,7 +215,7 @@ export const handlesGrown = (before: Facts, after: Facts): ReadonlyArray<string>
   ]
 }
 
-/** Collects garbage until nothing is grown, at most two seconds: the kernel and the runtime close some things late. */
+/** Collects garbage until nothing is grown, for some seconds: the kernel and the runtime close some things late. */
 export const settle = async (before?: Facts): Promise<Facts> => {
   for (let tries = 0;; tries++) {
     // what one collection finalizes is freed by the next
@@ -224,6 +224,6 @@ export const settle = async (before?: Facts): Promise<Facts> => {
       await Timers.setTimeout(20)
     }
     const after = facts()
-    if (tries >= 2 && (before === undefined || handlesGrown(before, after).length === 0 || tries >= 30)) return after
+    if (before === undefined ? tries >= 2 : handlesGrown(before, after).length === 0 || tries >= 100) return after
   }
 }

@@ -19,8 +19,7 @@ const validator = (name: string) =>
 const validate = validator("serve")
 const validateProxy = validator("proxy")
 
-const takes = Effect.fnUntraced(function*(file: unknown) {
-  const path = Path.join(yield* TempDirectory.make, "sluice.json")
+const takes = Effect.fnUntraced(function*(path: string, file: unknown) {
   Fs.writeFileSync(path, JSON.stringify(file))
   return yield* Settings.resolve({}, path).pipe(
     Effect.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env: {} }))),
@@ -90,11 +89,12 @@ describe("SettingsSchema", () => {
     if (["tlsCert", "tlsKey", "clientCa", "serverCa", "certificates"].includes(key)) continue
     it.effect(`${key}: what the schema refuses, the command refuses, and it takes something`, () =>
       Effect.gen(function*() {
+        const path = Path.join(yield* TempDirectory.make, "sluice.json")
         let both = 0
         for (const value of values) {
           // a command is kinder to switches than an editor: "yes" will do
           if (form === "switch" && typeof value === "string") continue
-          const taken = yield* takes({ [key]: value })
+          const taken = yield* takes(path, { [key]: value })
           const valid = validate({ [key]: value })
           assert.isFalse(taken && !valid, `${key}: ${JSON.stringify(value)} is taken`)
           if (taken && valid) both++

@@ -82,7 +82,7 @@ describe("a worker that blocks", () => {
       assert.deepStrictEqual([restarts, lastFailure, state], [0, null, "RUNNING"])
     }))
 
-  const millis = Long.steps({ short: 600, long: 5000 })
+  const millis = Long.steps({ short: 600, long: 2500 })
   it.live(
     `W1 M9 on its thread for ${millis} ms: no session is broken, not even at its other end`,
     () =>

@@ -18,9 +18,9 @@ import { until } from "../../support/until.ts"
 
 const module = AppWorker.fromUrl(new URL("../../fixtures/misbehaving.ts", import.meta.url))
 
-const STEPS = Long.steps({ short: 1200, long: 10_000 })
+const STEPS = Long.steps({ short: 1200, long: 6000 })
 /** One step in so many concerns a worker, which takes long; the others are clients'. */
-const WORKER_STEPS = Long.steps({ short: 40, long: 125 })
+const WORKER_STEPS = Long.steps({ short: 40, long: 75 })
 const MOST_CLIENTS = 48
 const MOST_WORKERS = 4
 

@@ -14,6 +14,7 @@ import { type SharedConnection, Transport, type TransportListenOptions } from ".
 import { AppEnd, sharedOf } from "../../support/AppEnd.ts"
 import * as Long from "../../support/long.ts"
 import * as Random from "../../support/random.ts"
+import * as SystemTimers from "../../support/SystemTimers.ts"
 import {
   endpointOf,
   hasIPv6,
@@ -814,30 +815,41 @@ describe("TransportTcp", () => {
     it.live(`idle time of ${name}: while bytes come, or go, the connection stays; then it is ended`, () =>
       Effect.gen(function*() {
         const made = yield* Effect.gen(function*() {
+          const pass = yield* SystemTimers.fake
           const { app, peer } = yield* open(world(), 64 * KiB, { idleTimeout: 200 })
-          const moves: ReadonlyArray<() => void> = [() => peer.send("x"), () => void app.write(Buffer.from("y"))]
-          for (const move of moves) {
-            const moving = setInterval(move, 50)
-            yield* Effect.sleep(450)
-            clearInterval(moving)
+          for (let moves = 1; moves <= 4; moves++) {
+            peer.send("x")
+            yield* until("a byte from the peer", () => app.rx.size === moves)
+            pass(190)
             assert.isUndefined(app.over)
           }
-          const since = performance.now()
-          yield* until("the end", () => app.over !== undefined && (peer.broken || peer.closed || peer.ended))
-          return { app, lasted: performance.now() - since }
+          for (let moves = 1; moves <= 4; moves++) {
+            app.write(Buffer.from("y"))
+            yield* until("a byte to the peer", () => peer.receivedBytes === moves)
+            pass(190)
+            assert.isUndefined(app.over)
+          }
+          // a look each 50 ms has seen it stand still for at least 150 of them
+          pass(60)
+          yield* until("the end", () => app.over !== undefined)
+          yield* until("the peer's end", () => peer.broken || peer.closed || peer.ended)
+          return { app }
         }).pipe(Effect.provide(world().layer))
         assert.strictEqual(made.app.over?.reset, "the connection was idle for too long")
         assert.strictEqual(made.app.endedFor, "idle")
-        assert.isAbove(made.lasted, 120)
       }).pipe(Effect.scoped))
   }
 
   it.live("X5 a peer that takes nothing is idle, however much waits for it", () =>
     Effect.gen(function*() {
+      const pass = yield* SystemTimers.fake
       const { app, peer } = yield* open(tcpWorld({})(), 8 * KiB, { idleTimeout: 200 })
       peer.stop()
       app.writeAll(pattern(16 * MiB))
-      yield* until("the end", () => app.over !== undefined)
+      yield* until("the end", () => {
+        pass(1)
+        return app.over !== undefined
+      })
       assert.strictEqual(app.over?.reset, "the connection was idle for too long")
     }).pipe(Effect.scoped, Effect.provide(TransportTcp.layer())))
 
@@ -845,16 +857,20 @@ describe("TransportTcp", () => {
     it.live(`stall time of ${name}: a peer that takes what it is sent stays, one that only sends does not`, () =>
       Effect.gen(function*() {
         yield* Effect.gen(function*() {
+          const pass = yield* SystemTimers.fake
           const { app, peer } = yield* open(world(), 64 * KiB, { stallTimeout: 200 })
           const reading = app.writeAll(pattern(16 * MiB))
           yield* until("all is written", () => reading.written() === 16 * MiB)
-          yield* Effect.sleep(400)
+          yield* until("all is read", () => peer.receivedBytes === 16 * MiB)
+          pass(1000)
           assert.isUndefined(app.over)
           peer.stop()
           app.writeAll(pattern(16 * MiB))
-          const sending = setInterval(() => peer.send("x"), 20)
-          yield* until("the end", () => app.over !== undefined)
-          clearInterval(sending)
+          yield* until("the end", () => {
+            peer.send("x")
+            pass(1)
+            return app.over !== undefined
+          })
           assert.deepStrictEqual(app.over, { reset: "the peer did not take what was sent to it" })
           assert.strictEqual(app.endedFor, "stalled")
         }).pipe(Effect.provide(world().layer))
@@ -863,12 +879,13 @@ describe("TransportTcp", () => {
 
   it.live("a connect has no idle time", () =>
     Effect.gen(function*() {
+      const pass = yield* SystemTimers.fake
       const { connections, local } = yield* listen("tcp://127.0.0.1:0", {})
       const transport = yield* Transport
       const listener = { ...listenOptions.listener, idleTimeout: 100 }
       const end = new AppEnd(sharedOf(yield* transport.connect(inetOf(local), { listener })), 64 * KiB).open()
       yield* until("accept", () => connections.length > 0)
-      yield* Effect.sleep(300)
+      pass(3000)
       assert.isUndefined(end.over)
       end.call((connection) => connection.abort())
     }).pipe(Effect.scoped, Effect.provide(TransportTcp.layer())))

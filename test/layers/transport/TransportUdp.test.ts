@@ -13,6 +13,7 @@ import * as TransportUdp from "../../../src/layers/transport/TransportUdp.ts"
 import { type SharedConnection, Transport } from "../../../src/services/Transport.ts"
 import { AppEnd, sharedOf } from "../../support/AppEnd.ts"
 import * as Pattern from "../../support/pattern.ts"
+import * as SystemTimers from "../../support/SystemTimers.ts"
 import { endpointOf, hasIPv6, inetOf, listenOptions } from "../../support/TransportWorlds.ts"
 import * as UdpPeer from "../../support/UdpPeer.ts"
 import { settled, turn, until } from "../../support/until.ts"
@@ -279,14 +280,21 @@ describe("TransportUdp", () => {
   for (const who of ["peer", "app"] as const) {
     test(`a session is not idle while datagrams of the ${who} pass`, () =>
       Effect.gen(function*() {
+        const pass = yield* SystemTimers.fake
         const { app, peer } = yield* open(64 * KiB, { udpIdleTimeout: 400 })
-        const begin = performance.now()
-        while (performance.now() < begin + 800) {
+        const before = app.rx.size
+        const one = framed("still here")
+        for (let count = 1; count <= 4; count++) {
           if (who === "peer") peer.send("still here")
-          else app.write(framed("still here"))
-          yield* Effect.sleep(10)
+          else app.write(one)
+          yield* until(
+            "a datagram",
+            () => app.rx.size === before + count * one.length || peer.received.length === count
+          )
+          pass(399)
+          assert.isFalse(app.said.includes("ended"))
         }
-        assert.isFalse(app.said.includes("ended"))
+        pass(1)
         yield* until("the end", () => app.said.includes("ended"))
       }))
   }

@@ -25,12 +25,7 @@ interface Where {
   readonly workers: number
 }
 
-const places: ReadonlyArray<Where> = [
-  { kind: "thread", workers: 1 },
-  { kind: "thread", workers: 2 },
-  { kind: "in-process", workers: 1 },
-  { kind: "in-process", workers: 2 }
-]
+const places: ReadonlyArray<Where> = [{ kind: "thread", workers: 2 }, { kind: "in-process", workers: 2 }]
 
 const attach = Effect.fnUntraced(function*(file: string, { kind, workers }: Where) {
   const host = yield* SessionLayer

@@ -17,6 +17,7 @@ import * as Host from "../../../../src/layers/Host.ts"
 import * as AppWorker from "../../../../src/services/AppWorker.ts"
 import { SessionLayer } from "../../../../src/services/SessionLayer.ts"
 import { SessionRules } from "../../../../src/services/SessionRules.ts"
+import * as SystemTimers from "../../../support/SystemTimers.ts"
 import { until } from "../../../support/until.ts"
 
 const file = (name: string) => Fs.readFileSync(new URL(`../../../fixtures/certificates/${name}`, import.meta.url))
@@ -209,7 +210,9 @@ for (const placement of ["shared", "transfer"] as const) {
     for (const transport of ["tcp", "tls"] as const) {
       it.live(`a ${transport} connection on which no byte goes is reset after its idle time, and the session says why`, () =>
         onHost(Effect.gen(function*() {
-          const server = Net.createServer((socket) => void socket.on("error", () => {}).resume())
+          const pass = yield* SystemTimers.fake
+          let heard = 0
+          const server = Net.createServer((socket) => void socket.on("error", () => {}).on("data", () => heard++))
           const port = yield* serve(server, {
             listen: [`${transport}://127.0.0.1:0`],
             listener: { placement, idleTimeout: "200 millis" },
@@ -221,10 +224,13 @@ for (const placement of ["shared", "transfer"] as const) {
           secure.on("error", () => {}).resume()
           const [socket]: [Net.Socket] = (yield* Effect.promise(() => came)) as [Net.Socket]
           const session = SessionDuplex.sessionOf(socket)!
-          const talking = setInterval(() => secure.write("x"), 50)
-          yield* Effect.sleep(600)
-          clearInterval(talking)
-          assert.isFalse(socket.destroyed)
+          for (let count = 1; count <= 4; count++) {
+            secure.write("x")
+            yield* until("a byte", () => heard === count)
+            pass(190)
+            assert.isFalse(socket.destroyed)
+          }
+          pass(60)
           yield* until("it is gone", () => socket.destroyed && client.destroyed)
           assert.strictEqual(session.reset, "the connection was idle for too long")
           yield* assertEnded("idle")
@@ -232,6 +238,7 @@ for (const placement of ["shared", "transfer"] as const) {
 
       it.live(`a ${transport} connection whose peer sends and does not read is reset after its stall time`, () =>
         onHost(Effect.gen(function*() {
+          const pass = yield* SystemTimers.fake
           const server = Net.createServer((socket) => {
             socket.on("error", () => {}).resume()
             socket.write(Buffer.alloc(16 << 20))
@@ -245,11 +252,13 @@ for (const placement of ["shared", "transfer"] as const) {
           const client = yield* connect(port)
           const secure = transport === "tcp" ? client : Tls.connect({ socket: client, rejectUnauthorized: false })
           secure.on("error", () => {}).pause()
-          const talking = setInterval(() => secure.write("x"), 20)
           const [socket]: [Net.Socket] = (yield* Effect.promise(() => came)) as [Net.Socket]
           const session = SessionDuplex.sessionOf(socket)!
-          yield* until("it is gone", () => socket.destroyed && session.closed)
-          clearInterval(talking)
+          yield* until("it is gone", () => {
+            secure.write("x")
+            pass(1)
+            return socket.destroyed && session.closed
+          })
           assert.strictEqual(session.reset, "the peer did not take what was sent to it")
           yield* assertEnded("stalled")
         })))
