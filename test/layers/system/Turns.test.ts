@@ -34,7 +34,7 @@ describe("Turns", () => {
       assert.strictEqual(had.at(-1), "fifth")
     }))
 
-  it.live("the loop is left alone after a piece, for longer than the piece took", () =>
+  it.live("the loop is left alone after a piece, for longer than the piece took, within bounds", () =>
     Effect.gen(function*() {
       const turns = new Turns()
       yield* turns.next
@@ -42,6 +42,7 @@ describe("Turns", () => {
       while (performance.now() - begun < 5);
       const took = performance.now() - begun
       yield* turns.next
-      assert.isAtLeast(performance.now() - begun, 2 * took)
+      // a rest is of 20 ms at most, which a timer may make a little less; a busy machine may take more for the piece
+      assert.isAtLeast(performance.now() - begun - took, Math.min(took, 18))
     }))
 })

@@ -618,10 +618,10 @@ describe("SessionDuplex", () => {
   it("starts its timeout anew with everything that is read, and that goes out of a write that waits", async () => {
     const { duplex, events, peer } = one(4)
     duplex.resume()
-    duplex.setTimeout(200)
+    duplex.setTimeout(400)
     duplex.write("0123456789abcdef")
-    for (let i = 0; i < 4; i++) {
-      await new Promise((resolve) => setTimeout(resolve, 60))
+    for (let i = 0; i < 5; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 90))
       if (i < 2) peer.read(3)
       else peer.write(Buffer.from("x"))
     }
