@@ -9,6 +9,7 @@
  * | `GET /v1/host` | the whole report |
  * | `GET /v1/connects`, `/locals`, `/segments`, `/queues` | what is behind the other tables of `show`, page by page |
  * | `GET`, `DELETE /v1/apps/:app` | reports an application, detaches it; by its name or its index |
+ * | `POST /v1/apps/:app/reload` | replaces its workers by new starts; with `atOnce=true` all at once |
  * | `POST /v1/apps/:app/workers` | adds a worker |
  * | `DELETE /v1/workers/:worker`, `POST …/restart` | deletes it, restarts it; with `now=true` at once |
  * | `GET /v1/sessions` | reports the sessions that a filter lets pass, page by page |
@@ -32,7 +33,14 @@ import { Rule, type RuleHandle } from "../domain/admission/SessionRule.ts"
 import * as Report from "../domain/report/Report.ts"
 import type { ListenerHandle, SessionHandle, WorkerHandle } from "../domain/state/Handle.ts"
 import * as HandleText from "../domain/state/HandleText.ts"
-import { NoSuchApp, NoSuchListener, NoSuchSession, NoSuchWorker, WorkerOperationFailed } from "./SessionLayer.ts"
+import {
+  NoSuchApp,
+  NoSuchListener,
+  NoSuchSession,
+  NoSuchWorker,
+  ReloadFailed,
+  WorkerOperationFailed
+} from "./SessionLayer.ts"
 import { NoSuchRule, NotDenied, RuleError } from "./SessionRules.ts"
 
 const NOT_FOUND = HttpApiSchema.status(404)
@@ -58,6 +66,17 @@ export class HostGroup extends HttpApiGroup.make("host")
   .prefix("/v1")
 {}
 
+/**
+ * An application whose workers were replaced by new starts.
+ */
+export const ReloadedApp = Schema.Struct({
+  app: Schema.String,
+  workers: Schema.Int,
+  /** The time that it took until all of them served. */
+  millis: Schema.Int
+})
+export type ReloadedApp = typeof ReloadedApp.Type
+
 export class AppGroup extends HttpApiGroup.make("apps")
   .add(
     HttpApiEndpoint.get("get", "/apps/:app", {
@@ -65,7 +84,13 @@ export class AppGroup extends HttpApiGroup.make("apps")
       success: Report.AppReport,
       error: NoSuchApp.pipe(NOT_FOUND)
     }),
-    HttpApiEndpoint.delete("detach", "/apps/:app", { params: app, error: NoSuchApp.pipe(NOT_FOUND) })
+    HttpApiEndpoint.delete("detach", "/apps/:app", { params: app, error: NoSuchApp.pipe(NOT_FOUND) }),
+    HttpApiEndpoint.post("reload", "/apps/:app/reload", {
+      params: app,
+      query: { atOnce: Schema.optional(Schema.Boolean) },
+      success: ReloadedApp,
+      error: [NoSuchApp.pipe(NOT_FOUND), ReloadFailed.pipe(CONFLICT)]
+    })
   )
   .prefix("/v1")
 {}

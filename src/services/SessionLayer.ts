@@ -27,6 +27,7 @@ import type {
   NoSuchApp,
   NoSuchListener,
   NoSuchSession,
+  ReloadFailed,
   WorkerOperationFailed
 } from "./SessionLayerErrors.ts"
 import type { WorkerInfo } from "./Sessions.ts"
@@ -42,6 +43,9 @@ export {
   NoSuchSession,
   NoSuchWorker,
   NotListening,
+  ReloadFailed,
+  Reloading,
+  RunsInProcess,
   TooManyWorkers,
   UnsupportedConfig,
   WorkerFailed,
@@ -88,6 +92,19 @@ export interface Application {
   /** Bytes of the default worker's first segment, and of the event queue in it. */
   readonly firstSegmentBytes: number
   readonly eventQueueBytes: number
+}
+
+/**
+ * An application that was reloaded (X2).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Reloaded {
+  /** How many workers were replaced. */
+  readonly workers: number
+  /** The time that it took until all of them served. */
+  readonly millis: number
 }
 
 /**
@@ -146,14 +163,32 @@ export class SessionLayer extends Context.Service<SessionLayer, {
     options?: { readonly drain?: boolean | undefined }
   ) => Effect.Effect<void, WorkerOperationFailed>
   /**
-   * Ends a worker and starts it again: by default after it has finished its sessions, or once the application's drain
-   * timeout is over. Meanwhile other workers serve its listeners; where there is no other, connections are held.
-   * Succeeds when the worker runs again.
+   * Starts a worker again. By default its next start comes up beside it and takes its place; then the sessions that it
+   * has parked move on, and the others may finish until the application's drain timeout is over (X2). Succeeds when the
+   * new start serves; when it does not come up, nothing has changed.
+   *
+   * **Details** A worker that runs in-process, whose modules Node loads only once, finishes its sessions first. With
+   * `drain: false` a worker is ended at once. Until such a worker runs again, other workers serve its listeners; where
+   * there is no other, connections are held.
    */
   readonly restartWorker: (
     worker: WorkerHandle,
     options?: { readonly drain?: boolean | undefined }
   ) => Effect.Effect<void, WorkerOperationFailed>
+  /**
+   * Replaces all workers of an application by new starts, whose threads load its modules anew (X2). Each new start comes
+   * up beside the worker whose place it takes: then the worker's parked sessions move on, and the others may finish
+   * until the application's drain timeout is over, which nobody waits for.
+   *
+   * **Details** By default one worker is replaced after the other, and the first that does not come up ends the reload:
+   * those before it keep the new code. With `atOnce` all new starts come up together, none serves before all are ready,
+   * and if one fails, nothing has changed; meanwhile there are twice as many threads. No more than `generationsMax`
+   * generations of a worker are there at once: the oldest is ended.
+   */
+  readonly reload: (
+    app: AppHandle,
+    options?: { readonly atOnce?: boolean | undefined }
+  ) => Effect.Effect<Reloaded, ReloadFailed>
   /** Closes a listener for all workers that serve it. Established sessions go on (W9). */
   readonly unlisten: (listener: ListenerHandle) => Effect.Effect<void, NoSuchListener>
   /** Ends a session as its worker would: `close` still sends what was written, `reset` shows the peer a reset. */

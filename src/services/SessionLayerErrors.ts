@@ -206,8 +206,70 @@ export class TooManyWorkers extends Schema.TaggedError<TooManyWorkers>()("TooMan
 }
 
 /**
- * A worker could not be added, deleted or restarted. Nothing has changed, except when a worker that was to be restarted
- * did not start: it is tried again, like a worker that crashed.
+ * The application, or this worker of it, is being replaced by new starts already (X2).
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class Reloading extends Schema.TaggedError<Reloading>()("Reloading", {
+  app: Schema.String,
+  worker: Schema.optionalKey(Schema.Int)
+}) {
+  override get message(): string {
+    return this.worker === undefined
+      ? `${this.app} is being reloaded already`
+      : `worker ${this.worker} of ${this.app} is being restarted already`
+  }
+}
+
+/**
+ * A worker that runs on the host's own loop can't have new code: Node keeps the modules that a process has loaded (X2).
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RunsInProcess extends Schema.TaggedError<RunsInProcess>()("RunsInProcess", {
+  app: Schema.String,
+  worker: Schema.Int
+}) {
+  override get message(): string {
+    return `worker ${this.worker} of ${this.app} runs in-process, and Node keeps the modules that a process has loaded: `
+      + "give it a thread (worker.kind), or restart the host"
+  }
+}
+
+/**
+ * An application was not reloaded, or not all of it (X2). Workers that were replaced before the failure keep the new
+ * code; all others go on as if nothing had happened.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ReloadFailed extends Schema.TaggedError<ReloadFailed>()("ReloadFailed", {
+  app: Schema.String,
+  /** How many of the workers run the new code. */
+  replaced: Schema.Int,
+  workers: Schema.Int,
+  reason: Schema.Union([NoSuchApp, Reloading, RunsInProcess, WorkerFailed, Draining])
+}) {
+  override get message(): string {
+    const { app, outcome, reason } = this
+    return `can't reload ${app}: ${reason.message}${outcome}`
+  }
+
+  /** What has become of the workers, to follow the reason; nothing when there was nothing to do. */
+  get outcome(): string {
+    const { app, reason, replaced, workers } = this
+    if (reason._tag === "NoSuchApp" || reason._tag === "Reloading") return ""
+    return replaced === 0
+      ? `; the workers of ${app} go on as they were`
+      : `; ${replaced} of ${workers} workers of ${app} run the new code, the others go on as they were`
+  }
+}
+
+/**
+ * A worker could not be added, deleted or restarted. Nothing has changed, except when a worker that was ended before its
+ * next start, because it runs in-process or was not to drain, did not start: it is tried again, like one that crashed.
  *
  * @category errors
  * @since 0.1.0
@@ -221,6 +283,7 @@ export class WorkerOperationFailed extends Schema.TaggedError<WorkerOperationFai
     TooManyWorkers,
     UnsupportedConfig,
     WorkerFailed,
+    Reloading,
     Draining
   ])
 }) {

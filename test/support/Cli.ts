@@ -43,15 +43,18 @@ export const start = Effect.fnUntraced(function*(
   const output = new CliOutput.CliOutput<Result>()
   const first = Deferred.makeUnsafe<NodeJS.Signals>()
   const hangups = yield* Queue.sliding<void>(1)
+  const reloads = yield* Queue.sliding<void>(1)
   const kill = (signal: NodeJS.Signals): void => {
     if (signal === "SIGHUP") return void Queue.offerUnsafe(hangups, undefined)
+    if (signal === "SIGUSR2") return void Queue.offerUnsafe(reloads, undefined)
     assert.isTrue(Deferred.doneUnsafe(first, Effect.succeed(signal)), "a second signal ends a process: start one")
   }
   yield* sluice(args).pipe(
     Effect.tap((code) => Effect.sync(() => output.end({ code, ...output.text }))),
     Effect.provideService(Signals.Signals, {
       ending: Effect.succeed(Deferred.await(first)),
-      hangup: Effect.succeed(Queue.take(hangups))
+      hangup: Effect.succeed(Queue.take(hangups)),
+      reload: Effect.succeed(Queue.take(reloads))
     }),
     Effect.provideService(Console.Console, consoleTo(output)),
     Effect.provide([NodeServices.layer, ConfigProvider.layer(ConfigProvider.fromEnv({ env }))]),

@@ -16,6 +16,7 @@ export const layer = (does: Partial<Service> = {}): Layer.Layer<SessionLayer> =>
     addWorker: unused("addWorker"),
     deleteWorker: unused("deleteWorker"),
     restartWorker: unused("restartWorker"),
+    reload: unused("reload"),
     unlisten: unused("unlisten"),
     endSession: unused("endSession"),
     drain: unused("drain")(),

@@ -56,10 +56,20 @@ export interface Behaviour {
 
 /** An application that does what it is told, and remembers. */
 export class Actor {
+  /** Those that were made, by the URLs of their modules. */
+  static readonly #all = new Map<string, Actor>()
   readonly runs: Array<Run> = []
   readonly module: AppWorker.AppModule
+  /** The same for workers that are threads by their options, and in-process here. */
+  readonly url = AppWorker.fromUrl(`actor:${Actor.#all.size}`)
+
+  /** What the module is, whichever way it is given. */
+  static moduleOf(module: AppWorker.AppModule): AppWorker.AppModule {
+    return module._tag === "Url" ? Actor.#all.get(module.url)?.module ?? module : module
+  }
 
   constructor(behaviour: Behaviour = {}) {
+    Actor.#all.set(this.url._tag === "Url" ? this.url.url : "", this)
     this.module = AppWorker.fromLayer(Layer.effectDiscard(Effect.gen({ self: this }, function*() {
       const sessions = yield* Sessions
       const run: Run = { info: sessions.worker, sessions, accepted: [], edges: [] }
@@ -213,7 +223,7 @@ export interface Stage {
   readonly rules: SessionRules["Service"]
   readonly namespaces: Namespaces["Service"]
   readonly certificates: Certificates["Service"]
-  /** The script of a worker, from before its start on. */
+  /** The script of a worker, from before its start on; of a thread by its options, the script of its latest start. */
   readonly script: (worker?: number, app?: string) => AppWorkerScripted.Script
   /** Makes a worker a raw one; before it is started. */
   readonly raw: (worker?: number, app?: string) => RawWorker.RawWorker
@@ -257,11 +267,12 @@ const make = Effect.gen(function*() {
     if (raw === undefined) raws.set(key(worker, app), raw = new RawWorker.RawWorker())
     return raw
   }
-  const appWorker = Layer.unwrap(Effect.map(WorkerPlan, ({ info: { app, worker } }) => {
+  const appWorker = Layer.unwrap(Effect.map(WorkerPlan, ({ info: { app, kind, worker }, module }) => {
     const scripted = raws.get(key(worker, app))
-    return AppWorkerInProcess.layerWith(
-      scripted === undefined ? AppWorkerScripted.layer(script(worker, app)) : RawWorker.layer(scripted)
-    )
+    // generations of a worker may be there at the same time: each has a script of its own
+    if (kind === "thread") scripts.set(key(worker, app), new AppWorkerScripted.Script())
+    const run = scripted === undefined ? AppWorkerScripted.layer(script(worker, app)) : RawWorker.layer(scripted)
+    return AppWorkerInProcess.layerWith((options) => run({ ...options, module: Actor.moduleOf(module) }))
   }))
   const services = yield* Layer.build(
     SessionLayerHost.layerStack.pipe(
@@ -289,7 +300,11 @@ const make = Effect.gen(function*() {
     certificates,
     script,
     raw,
-    attach: (actor, options) => host.attach(optionsOf(options), actor instanceof Actor ? actor.module : actor),
+    attach: (actor, options) =>
+      host.attach(
+        optionsOf(options),
+        !(actor instanceof Actor) ? actor : options?.worker?.kind === "thread" ? actor.url : actor.module
+      ),
     report: host.report,
     app,
     worker: (worker = 0, name) => Effect.map(app(name), ({ workers }) => workers[worker]!),

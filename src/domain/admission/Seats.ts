@@ -23,17 +23,23 @@ export interface Member {
   readonly offers: Ledger.OfferLedger
 }
 
-/** A place at a listener. It is kept, empty, while its worker is to be started again. */
+/**
+ * A place at a listener. It is kept, empty, while its worker is to be started again.
+ *
+ * While a worker is replaced by a successor with the same number (X2), the seat has both: it is the member that has
+ * turns, and `next` waits for its promotion.
+ */
 export interface Seat<M> {
   readonly number: number
   readonly member: M | undefined
+  readonly next: M | undefined
   /** Whether the seat was kept for this start of its worker. */
   readonly kept: boolean
 }
 
 export class Seats<M extends Member> {
   /** In the order of their numbers. */
-  readonly #seats: Array<{ readonly number: number; member: M | undefined; kept: boolean }> = []
+  readonly #seats: Array<{ readonly number: number; member: M | undefined; next: M | undefined; kept: boolean }> = []
   /** The number that was last given a session, and the place of its successors: the first seat with a higher number. */
   #last = -1
   #first = 0
@@ -52,6 +58,11 @@ export class Seats<M extends Member> {
     return this.#seats.find((seat) => seat.number === number)?.member
   }
 
+  /** The successor of that worker, while it waits for its promotion. */
+  successor(number: number): M | undefined {
+    return this.#seats.find((seat) => seat.number === number)?.next
+  }
+
   /** Whether the seat with that number was kept for the worker's present start. */
   isKept(number: number): boolean {
     return this.#seats.find((seat) => seat.number === number)?.kept === true
@@ -59,29 +70,65 @@ export class Seats<M extends Member> {
 
   /** A worker takes its seat: a new one, or the one that was kept for it. */
   join(member: M): void {
-    const { number } = member
-    const seats = this.#seats
-    let at = 0
-    while (at < seats.length && seats[at]!.number < number) at++
-    const seat = seats[at]
-    if (seat?.number === number) seat.member = member
-    else seats.splice(at, 0, { number, member, kept: false })
+    this.#seatOf(member.number).member = member
     this.turn()
   }
 
-  /** A worker leaves its seat, which is kept for its next start if `keep` says so. `false` when there is no such seat. */
+  /** The successor of a worker takes a place behind it, in the same seat or in one that the worker does not have. */
+  joinNext(member: M): void {
+    this.#seatOf(member.number).next = member
+    this.turn()
+  }
+
+  /** The seat with that number, which may be new. */
+  #seatOf(number: number) {
+    const seats = this.#seats
+    let at = 0
+    while (at < seats.length && seats[at]!.number < number) at++
+    const known = seats[at]
+    if (known?.number === number) return known
+    const seat = { number, member: undefined, next: undefined, kept: false }
+    seats.splice(at, 0, seat)
+    return seat
+  }
+
+  /** A worker leaves its seat, which is kept for its next start if `keep` says so. `false` when it has no such seat. */
   leave(number: number, keep: boolean): boolean {
     const at = this.#seats.findIndex((seat) => seat.number === number)
-    if (at < 0) return false
-    if (keep) Object.assign(this.#seats[at]!, { member: undefined, kept: true })
+    const seat = this.#seats[at]
+    // a seat that only a successor has is not the worker's
+    if (seat === undefined || (seat.member === undefined && !seat.kept && seat.next !== undefined)) return false
+    if (keep || seat.next !== undefined) Object.assign(seat, { member: undefined, kept: keep })
     else this.#seats.splice(at, 1)
+    this.turn()
+    return true
+  }
+
+  /** A successor gives up its place. `false` when it had none. */
+  leaveNext(number: number): boolean {
+    const at = this.#seats.findIndex((seat) => seat.number === number)
+    const seat = this.#seats[at]
+    if (seat?.next === undefined) return false
+    seat.next = undefined
+    if (seat.member === undefined && !seat.kept) this.#seats.splice(at, 1)
+    this.turn()
+    return true
+  }
+
+  /** The successor takes the worker's place, and where it has none, the seat is gone. `false` when there is no seat. */
+  promote(number: number): boolean {
+    const at = this.#seats.findIndex((seat) => seat.number === number)
+    const seat = this.#seats[at]
+    if (seat === undefined) return false
+    if (seat.next === undefined) this.#seats.splice(at, 1)
+    else Object.assign(seat, { member: seat.next, next: undefined, kept: false })
     this.turn()
     return true
   }
 
   /** All workers leave at once; returns those that were there. */
   dissolve(): ReadonlyArray<M> {
-    return this.#seats.splice(0).flatMap(({ member }) => member ?? [])
+    return this.#seats.splice(0).flatMap(({ member, next }) => [member, next].filter((one) => one !== undefined))
   }
 
   /** The worker of the seat whose turn comes after `skipped` others; 0 to {@link size} - 1. */

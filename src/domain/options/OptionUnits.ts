@@ -32,6 +32,7 @@ export type Unit =
   | "sessions"
   | "pairs"
   | "workers"
+  | "generations"
   | "port"
   | "MiB"
 

@@ -54,6 +54,17 @@ export const WorkerOptions = Schema.Struct({
     description: "Time a draining worker has to end its sessions before they are closed"
   }),
   /**
+   * The most generations of a worker that run at once after reloads, the one that serves included: 2 to 64; 4. With one
+   * more, the oldest ends, whatever sessions it has.
+   */
+  generationsMax: number({
+    unit: "generations",
+    min: 2,
+    max: 64,
+    default: 4,
+    description: "Most generations of a worker that run at once after reloads, the one that serves included"
+  }),
+  /**
    * The largest heap that one worker thread may have, in MiB: 16 to 1048576; without it, what Node chooses. It
    * becomes `resourceLimits.maxOldGenerationSizeMb` of the thread.
    */

@@ -83,6 +83,61 @@ export const workerDrains = (worker: NoticeWorker, sessions: number): Notice => 
   text: `the worker drains: it gets nothing new, and ${things(sessions, "session")} may finish`
 })
 
+/** Its next generation has taken its place, and it drains. */
+export const workerReplaced = (worker: NoticeWorker, generation: number): Notice => ({
+  ...worker,
+  level: "Info",
+  text: `the worker is replaced: generation ${generation} serves from now on`
+})
+
+/** A generation that was replaced ended by itself while it drained. */
+export const formerGone = (
+  worker: NoticeWorker,
+  generation: number,
+  detail: string,
+  stack: string | undefined
+): Notice => ({
+  ...worker,
+  level: "Error",
+  text: `generation ${generation} of the worker is gone before it had finished: ${detail}`,
+  stack
+})
+
+/** There are too many generations that drain. */
+export const generationEnded = (
+  worker: NoticeWorker,
+  generation: number,
+  sessions: number,
+  most: number
+): Notice => ({
+  ...worker,
+  level: "Warn",
+  text: `generation ${generation} of the worker is ended with ${things(sessions, "session")}: no more than ${
+    things(most, "former generation")
+  } may drain (generationsMax)`
+})
+
+/** An application is to have new code. */
+export const reloadBegins = (app: string, workers: number): Notice => ({
+  app,
+  level: "Info",
+  text: `reload: ${things(workers, "worker")} of ${app} to be replaced`
+})
+
+export const reloaded = (app: string, workers: number, took: number): Notice => ({
+  app,
+  level: "Info",
+  text: `reloaded ${app}: ${things(workers, "worker")} in ${millis(took)}`
+})
+
+/** The new code did not start, or the reload could not go on for another reason. */
+export const reloadFailed = (app: string, why: string, stack: string | undefined): Notice => ({
+  app,
+  level: "Error",
+  text: why,
+  stack
+})
+
 export const workerStopped = (worker: NoticeWorker): Notice => ({
   ...worker,
   level: "Info",

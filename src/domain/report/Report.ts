@@ -112,6 +112,18 @@ export const WorkerReport = Schema.Struct({
   takes: Schema.Literals(["sessions", "congested", "full", "no-memory", "nothing"]),
   sessions: Count,
   restarts: Count,
+  /** Which of its generations serves: 1, and one more with each reload. */
+  generation: Count,
+  /** The one that is to take its place and starts beside it, if there is one. */
+  successor: Schema.NullOr(Schema.Struct({ generation: Count, state: Schema.Literals(workerStates) })),
+  /** The generations that were replaced and have not finished, oldest first. */
+  formers: Schema.Array(Schema.Struct({
+    generation: Count,
+    state: Schema.Literals(workerStates),
+    sessions: Count,
+    /** Time since it was replaced. */
+    ageMillis: Count
+  })),
   /** Why the worker last went away, if it did. */
   lastFailure: Schema.NullOr(Schema.String),
   /** Where in the application that was: a stack with many lines, as the application's thread gave it. */

@@ -182,6 +182,13 @@ export class Pool<H extends Handle, A> {
     return this.#values[slot]
   }
 
+  /** Puts another value in the place of the one that has this handle; `false` when the handle is stale. */
+  replace(handle: H, value: A): boolean {
+    if (this.get(handle) === undefined) return false
+    this.#values[index(handle)] = value
+    return true
+  }
+
   /** Frees the slot; `false` when the handle is stale. */
   free(handle: H): boolean {
     const slot = index(handle)

@@ -9,7 +9,7 @@ import * as Endpoint from "../../domain/net/Endpoint.ts"
 import { mostLike } from "../../domain/options/Likeness.ts"
 import { eitherOf } from "../../domain/options/OptionFields.ts"
 import type * as Options from "../../domain/options/Options.ts"
-import { type AttachFailed, WorkerOperationFailed } from "../../services/SessionLayer.ts"
+import { type AttachFailed, ReloadFailed, WorkerOperationFailed } from "../../services/SessionLayer.ts"
 
 /** Why `serve` or `proxy` could not attach its application. */
 export const ofAttach = ({ reason }: AttachFailed, { listen }: Pick<Options.AppOptions, "listen">): string => {
@@ -29,6 +29,9 @@ export const ofAttach = ({ reason }: AttachFailed, { listen }: Pick<Options.AppO
 
 /** Why a host did not do what it was asked to. A worker that was to start has failed for the same reasons as any other. */
 export const ofOperation = (error: { readonly message: string }): string => {
+  if (error instanceof ReloadFailed && error.reason._tag === "WorkerFailed") {
+    return `${error.reason.detail}${error.outcome}`
+  }
   const failed = error instanceof WorkerOperationFailed && error.reason._tag === "WorkerFailed"
     ? error.reason
     : undefined

@@ -68,7 +68,7 @@ const moduleUrl = Effect.fnUntraced(function*(path: string) {
 })
 
 /** Replaces the certificates that came from files with what is in the files now, whenever it is asked to. */
-const reload = Effect.fnUntraced(function*(
+const readCertificates = Effect.fnUntraced(function*(
   { handle, name }: Application,
   pairs: ReadonlyArray<TlsFiles.Pair>,
   signal: Effect.Effect<void>
@@ -87,6 +87,15 @@ const reload = Effect.fnUntraced(function*(
     Effect.flatMap((replaced) =>
       NoticeLog.write(Notice.certificatesRead(name, replaced.filter((one) => one > 0).length, pairs.length))
     ),
+    Effect.forever
+  )
+})
+
+/** Reloads the application whenever it is asked to. How that went is in the log. */
+const reload = Effect.fnUntraced(function*({ handle }: Application, signal: Effect.Effect<void>) {
+  const sessions = yield* SessionLayer
+  return yield* signal.pipe(
+    Effect.andThen(Effect.ignore(sessions.reload(handle))),
     Effect.forever
   )
 })
@@ -129,11 +138,14 @@ const start = Effect.fnUntraced(function*(
   yield* Layer.build(ControlServer.layer(control))
   if (settings.health !== undefined) yield* Layer.build(Health.layer(settings.health))
   const { pairs } = settings
-  const hangup = pairs.length === 0 ? undefined : yield* (yield* Signals).hangup
+  const signals = yield* Signals
+  const hangup = pairs.length === 0 ? undefined : yield* signals.hangup
+  const reloads = yield* signals.reload
   const application = yield* sessions.attach(settings.options, { _tag: "Url", url }, extras).pipe(
     Effect.mapError((error) => new NotAttached({ detail: Complaint.ofAttach(error, settings.decoded) }))
   )
-  if (hangup !== undefined) yield* Effect.forkScoped(reload(application, pairs, hangup))
+  if (hangup !== undefined) yield* Effect.forkScoped(readCertificates(application, pairs, hangup))
+  yield* Effect.forkScoped(reload(application, reloads))
   const { apps } = yield* sessions.report
   const listeners = apps.find(({ index }) => index === application.index)?.listeners ?? []
   const { admission, worker: { kind }, workers } = settings.decoded

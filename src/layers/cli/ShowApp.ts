@@ -82,6 +82,7 @@ const workerDetails = (worker: Report.WorkerReport): Array<string> => {
     ],
     ["last progress", `${time(worker.lastProgressMillis)} ago`],
     ["restarts", `${worker.restarts}${failure}`],
+    ["generation", `${worker.generation}`],
     [
       "segments",
       `${segments.count} with ${size(segments.bytes)}, ${size(segments.hostBytes)} of the host's, ` +
@@ -104,6 +105,18 @@ const scarcity = (worker: Report.WorkerReport): Array<string> => {
   ]
 }
 
+/** Generations of a worker besides the one that serves: that which is to take its place, and those that drain. */
+const generations = ({ formers, handle, successor }: Report.WorkerReport): Array<string> => [
+  ...(successor === null
+    ? []
+    : [`worker ${handle}: generation ${successor.generation} is ${successor.state} and is to take its place`]),
+  ...formers.map(({ ageMillis, generation, sessions, state }) =>
+    `worker ${handle}: generation ${generation} is ${state} with ${plural(sessions, "session")}, replaced ${
+      time(ageMillis)
+    } ago`
+  )
+]
+
 const section = (app: Report.AppReport, look: Look): Array<string> => {
   const { verbose } = look
   const inner = within(look)
@@ -113,6 +126,7 @@ const section = (app: Report.AppReport, look: Look): Array<string> => {
     ...indented([
       ...table(workerColumns, app.workers, inner),
       ...app.workers.flatMap(scarcity),
+      ...app.workers.flatMap(generations),
       "",
       ...(verbose ? app.workers.flatMap((worker) => [...workerDetails(worker), ""]) : []),
       ...ShowListeners.ofApp(app.listeners, inner),

@@ -1,6 +1,7 @@
 /**
  * The signals that a serving command takes from the process: those that end a host, where the first asks it to stop in
- * good order and a later one ends the process at once; and the one that makes it read its files again.
+ * good order and a later one ends the process at once; the one that makes it read its files again; and the one that
+ * makes it reload its application.
  */
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -18,6 +19,8 @@ export interface SignalSource {
    * the next one. Signals that come while nothing waits count as one.
    */
   readonly hangup: Effect.Effect<Effect.Effect<void>, never, Scope.Scope>
+  /** The same for `SIGUSR2`. */
+  readonly reload: Effect.Effect<Effect.Effect<void>, never, Scope.Scope>
 }
 
 const ENDING = ["SIGINT", "SIGTERM"] as const
@@ -27,6 +30,22 @@ const ENDING = ["SIGINT", "SIGTERM"] as const
  * the one in front passes its signal on.
  */
 export const AS_ONE = 1000
+
+/** Each signal of a kind; those that come while nothing waits count as one. */
+const each = (signal: NodeJS.Signals): Effect.Effect<Effect.Effect<void>, never, Scope.Scope> =>
+  Queue.sliding<void>(1).pipe(
+    Effect.tap((signals) =>
+      Effect.acquireRelease(
+        Effect.sync(() => {
+          const onSignal = (): void => void Queue.offerUnsafe(signals, undefined)
+          process.on(signal, onSignal)
+          return onSignal
+        }),
+        (onSignal) => Effect.sync(() => process.off(signal, onSignal))
+      )
+    ),
+    Effect.map(Queue.take)
+  )
 
 const ofProcess: SignalSource = {
   ending: Effect.acquireRelease(
@@ -44,19 +63,8 @@ const ofProcess: SignalSource = {
     ({ onSignal }) => Effect.sync(() => ENDING.forEach((signal) => process.off(signal, onSignal)))
   ).pipe(Effect.map(({ first }) => Deferred.await(first))),
 
-  hangup: Queue.sliding<void>(1).pipe(
-    Effect.tap((signals) =>
-      Effect.acquireRelease(
-        Effect.sync(() => {
-          const onSignal = (): void => void Queue.offerUnsafe(signals, undefined)
-          process.on("SIGHUP", onSignal)
-          return onSignal
-        }),
-        (onSignal) => Effect.sync(() => process.off("SIGHUP", onSignal))
-      )
-    ),
-    Effect.map(Queue.take)
-  )
+  hangup: each("SIGHUP"),
+  reload: each("SIGUSR2")
 }
 
 /** The signals of the process, unless something else is provided. */

@@ -26,6 +26,7 @@ import * as DenyCommand from "./DenyCommand.ts"
 import * as HelpText from "./HelpText.ts"
 import * as ListenerCommand from "./ListenerCommand.ts"
 import * as ProxyCommand from "./ProxyCommand.ts"
+import * as ReloadCommand from "./ReloadCommand.ts"
 import * as RulesCommand from "./RulesCommand.ts"
 import * as ServeCommand from "./ServeCommand.ts"
 import * as SessionCommand from "./SessionCommand.ts"
@@ -50,6 +51,7 @@ const commandWith = (host: ServeCommand.HostLayer) =>
       ServeCommand.make({ host, defaultApp: appUrl("http") }),
       ProxyCommand.make({ host, app: appUrl("proxy/proxy") }),
       ShowCommand.command,
+      ReloadCommand.command,
       AppCommand.command,
       WorkerCommand.command,
       ListenerCommand.command,

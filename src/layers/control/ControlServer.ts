@@ -172,6 +172,17 @@ const appGroup = HttpApiBuilder.group(
             })
           )
       )
+      .handle(
+        "reload",
+        ({ params, query, request }) =>
+          run(
+            request,
+            Effect.gen(function*() {
+              const { handle, name } = yield* find(host, params.app)
+              return { ...yield* host.reload(handle, query), app: name }
+            })
+          )
+      )
   })
 )
 

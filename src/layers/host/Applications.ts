@@ -220,7 +220,8 @@ export class Applications {
           supervisors: new Map(),
           gone,
           whenGone: Deferred.await(gone),
-          detaching: false
+          detaching: false,
+          reloading: false
         }
       })
       return app === undefined ? Effect.fail(alreadyAttached({ ...options, name })) : Effect.succeed(app)

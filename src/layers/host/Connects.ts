@@ -72,6 +72,8 @@ export class Connects {
   readonly #transport: Transport["Service"]
   readonly #routes: ConnectRoutes
   readonly #fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+  /** How many connects have begun. */
+  #begun = 0
   readonly #connecting = new Map<LiveWorker, Connecting>()
 
   constructor(options: {
@@ -107,11 +109,11 @@ export class Connects {
     const since = this.#tables.now()
     const half = new HalfOpen(
       message,
-      worker.connectsBegun++,
+      this.#begun++,
       since,
       timeout === 0 ? worker.slot.app.options.admission.connectTimeout : timeout
     )
-    worker.halfOpen.set(request, half)
+    worker.connecting(half)
     entry.deadlines.add(half, since + half.timeout)
     entry.fork(request, this.#settle(worker, entry, half))
     entry.alarm.set(entry.deadlines.next)
@@ -142,7 +144,7 @@ export class Connects {
       }),
       Effect.ensuring(Effect.sync(() => {
         deadlines.remove(half)
-        worker.halfOpen.delete(half.request)
+        worker.settled(half)
       }))
     )
   }

@@ -141,7 +141,7 @@ export class HostWatch {
   /** Tells what has changed. A listener that is gone is looked at once more. */
   look(): void {
     const now = this.#tables.now()
-    for (const { live } of this.#tables.workers) {
+    for (const { live } of this.#tables.generations()) {
       if (live !== undefined && !this.#workers.has(live)) this.#workers.set(live, new WorkerWatch(live, this.#tell))
     }
     for (const listener of this.#tables.listeners) {

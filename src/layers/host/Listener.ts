@@ -127,15 +127,25 @@ export class HostListener implements Origin {
 
   // ---- workers
 
-  /** This start of the worker takes its seat, and is offered what waits. */
+  /** This start of the worker takes its seat. A successor has it behind the worker whose place it is to take. */
   join(worker: LiveWorker): void {
     worker.segments.acquire(this.user)
-    this.admission.seats.join(new ListenerMember(worker, this.user))
+    const member = new ListenerMember(worker, this.user)
+    if (worker.slot.role === "successor") this.admission.seats.joinNext(member)
+    else this.admission.seats.join(member)
   }
 
   /** The worker leaves its seat, which may be kept for its next start; `false` when it had no seat here. */
-  leave({ app, mapIndex }: WorkerSlot, keep: boolean): boolean {
-    return this.app === app && this.admission.seats.leave(mapIndex, keep)
+  leave({ app, mapIndex, role }: WorkerSlot, keep: boolean): boolean {
+    if (this.app !== app || role === "former") return false
+    return role === "successor"
+      ? this.admission.seats.leaveNext(mapIndex)
+      : this.admission.seats.leave(mapIndex, keep)
+  }
+
+  /** The worker's successor takes its seat, or the seat is gone; `false` when there was none. */
+  promote({ app, mapIndex }: WorkerSlot): boolean {
+    return this.app === app && this.admission.seats.promote(mapIndex)
   }
 
   /** Whether the worker had its seat before it was started this time. */
@@ -155,7 +165,9 @@ export class HostListener implements Origin {
 
   /** Whether this start of the worker has a seat. */
   has(worker: LiveWorker): boolean {
-    return this.app === worker.slot.app && this.#memberOf(worker) !== undefined
+    const { app, mapIndex } = worker.slot
+    return this.app === app
+      && (this.#memberOf(worker) !== undefined || this.admission.seats.successor(mapIndex)?.worker === worker)
   }
 
   /** The worker has left: its offers go to others, and its memory manager for this listener is released. */

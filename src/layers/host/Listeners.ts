@@ -28,6 +28,9 @@ type Standing =
   | { readonly _tag: "Busy"; readonly over: Deferred.Deferred<void> }
   | { readonly _tag: "Refused"; readonly reason: Refusal.ListenReason; readonly detail: string }
 
+/** For a worker that comes to listen when its successor already serves. */
+const REPLACED = "the worker has been replaced"
+
 /** Closes the transport's part of each listener: nothing arrives there any more. */
 const closeTransports = (listeners: Iterable<HostListener>): Effect.Effect<void> =>
   Effect.forEach(listeners, ({ transport }) => Scope.close(transport, Exit.void), { discard: true })
@@ -56,6 +59,7 @@ export class Listeners {
       // a listener that is being made or unmade on this endpoint is waited for: afterwards it is there, or it is not
       let standing = this.#lookUp(worker, endpoint)
       for (; standing?._tag === "Busy"; standing = this.#lookUp(worker, endpoint)) yield* Deferred.await(standing.over)
+      if (worker.slot.role === "former") return refuse("Detached", REPLACED)
       if (standing?._tag === "Refused") return refuse(standing.reason, standing.detail)
       if (standing?._tag === "Open") return this.#bind(worker, standing.listener, message.request)
       if (this.#tables.draining) return refuse("TransportFailed", "the host is shutting down")
@@ -106,10 +110,11 @@ export class Listeners {
     return undefined
   }
 
-  /** Gives the worker its seat. A worker that has gone meanwhile gets no seat. */
+  /** Gives the worker its seat. A worker that has gone meanwhile, or has been replaced, gets no seat. */
   #bind(worker: LiveWorker, listener: HostListener, request: number): void {
-    if (worker.slot.live !== worker) {
+    if (worker.slot.live !== worker || worker.slot.role === "former") {
       if (listener.isVacant) this.#host.fork(this.#close(listener))
+      if (worker.slot.live === worker) Replies.refuse(worker, request, "Detached", REPLACED)
       return
     }
     listener.join(worker)
@@ -122,6 +127,10 @@ export class Listeners {
   unlisten(worker: LiveWorker, message: Message.Of<"unlisten">): Effect.Effect<void> {
     return Effect.gen({ self: this }, function*() {
       const listener = this.#tables.listeners.get(message.listener)
+      const unlistened = () =>
+        Replies.reply(worker, { _tag: "unlistened", request: message.request, listener: message.listener })
+      // its successor has its seats, and it need not know
+      if (worker.slot.role === "former") return unlistened()
       if (listener === undefined || !listener.has(worker)) {
         const foreign = listener !== undefined && listener.app !== worker.slot.app
         const handle = Handle.format(message.listener)
@@ -133,7 +142,7 @@ export class Listeners {
         )
       }
       yield* this.#leave(listener, worker)
-      Replies.reply(worker, { _tag: "unlistened", request: message.request, listener: message.listener })
+      unlistened()
     })
   }
 
@@ -263,6 +272,27 @@ export class Listeners {
         vacant,
         (listener) => Effect.andThen(closeTransports([listener]), this.#close(listener)),
         { discard: true }
+      )
+    })
+  }
+
+  /**
+   * The worker's successor takes its seats (X2), in this turn. Offers to the worker go to others, and listeners that
+   * the successor does not serve, and nobody else, are closed.
+   */
+  promote(worker: WorkerSlot): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const left = [...this.#tables.listeners].filter((listener) => listener.promote(worker))
+      const vacant = left.filter(({ isVacant }) => isVacant)
+      for (const listener of vacant) listener.move("close")
+      const takeBack = (from: ReadonlyArray<HostListener>) =>
+        Effect.sync(() => {
+          if (worker.live !== undefined) { for (const listener of from) listener.takeBackAll(worker.live) }
+        })
+      return takeBack(left.filter(({ isVacant }) => !isVacant)).pipe(
+        Effect.andThen(closeTransports(vacant)),
+        Effect.andThen(takeBack(vacant)),
+        Effect.andThen(Effect.forEach(vacant, (listener) => this.#close(listener), { discard: true }))
       )
     })
   }

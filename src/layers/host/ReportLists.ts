@@ -103,8 +103,9 @@ export class ReportLists {
   // ---- their entries, from a place on
 
   *#ofLive<A>([from = 0]: Place, rows: (live: LiveWorker) => ReadonlyArray<A>): Iterable<Entry<A>> {
-    for (const { index, live } of this.#tables.workers.from(from)) {
-      if (live !== undefined) yield { place: [index], rows: () => rows(live) }
+    for (const worker of this.#tables.workers.from(from)) {
+      const lives = worker.generations.flatMap(({ live }) => live ?? [])
+      if (lives.length > 0) yield { place: [worker.index], rows: () => lives.flatMap(rows) }
     }
   }
 
@@ -117,7 +118,8 @@ export class ReportLists {
 
   *#connects([from = 0, serial = 0]: Place, which: (half: HalfOpen) => boolean): Iterable<Entry<Report.ConnectReport>> {
     for (const slot of this.#tables.workers.from(from)) {
-      for (const half of slot.live?.halfOpen.values() ?? []) {
+      const halves = slot.generations.flatMap(({ live }) => Array.from(live?.halfOpen.values() ?? []))
+      for (const half of halves.sort((a, b) => a.serial - b.serial)) {
         if (slot.index === from && half.serial < serial || !which(half)) continue
         yield { place: [slot.index, half.serial], rows: () => [this.#connect(slot, half)] }
       }

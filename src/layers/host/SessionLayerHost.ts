@@ -6,6 +6,7 @@
  * Applications      attach, find, detach           WorkerOperations  add, delete, restart at run time
  * Supervisor        keeps workers running          WorkerRun         one start of a worker, and its teardown
  * Worker            its slot, and each start       WorkerReader      what a worker says
+ * Reloads           new code in their place
  * Listeners         listen, unlisten               Listener          admission at one listener
  * Connects          connects, rules, half-open     CutThroughs       cut-through sessions, links between workers
  * HostSession       one session, by its kind       Reports           what is reported about all of it
@@ -35,6 +36,7 @@ import { Applications } from "./Applications.ts"
 import { Connects } from "./Connects.ts"
 import { HostWatch, LOOK_INTERVAL } from "./HostWatch.ts"
 import { Listeners } from "./Listeners.ts"
+import { Reloads } from "./Reloads.ts"
 import { Reports } from "./Reports.ts"
 import { Supervisor } from "./Supervisor.ts"
 import { Tables } from "./Tables.ts"
@@ -86,7 +88,8 @@ const make = (stack: WorkerStack["Service"]) =>
     }
     const workers = new Supervisor({ tables, listeners, connects, requests, certificates, notices, stack }, scope)
     const applications = new Applications({ tables, listeners, workers, namespaces, certificates })
-    const operations = new WorkerOperations(tables, applications, workers)
+    const reloads = new Reloads(tables, applications, workers, notices)
+    const operations = new WorkerOperations(tables, applications, workers, reloads)
 
     const reports = new Reports(tables, connects.cutThroughs, certificates)
 
@@ -97,7 +100,7 @@ const make = (stack: WorkerStack["Service"]) =>
       tables.draining = true
       yield* listeners.stop
       let longest = 0
-      for (const { app, live } of tables.workers) {
+      for (const { app, live } of tables.generations()) {
         if (live !== undefined) tellToDrain(live, false)
         longest = Math.max(longest, app.options.worker.drainTimeout)
       }
@@ -113,6 +116,7 @@ const make = (stack: WorkerStack["Service"]) =>
       addWorker: operations.add,
       deleteWorker: operations.delete,
       restartWorker: operations.restart,
+      reload: reloads.reload,
       unlisten: (handle) =>
         Effect.flatMap(
           listeners.close(handle),

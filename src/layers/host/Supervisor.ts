@@ -5,9 +5,14 @@
  * worker that was told to stop is gone; one that was told to restart, or that stopped by itself, is built again, in the
  * latter case after a backoff. Its seats at listeners are kept meanwhile, so that a listener with a single worker holds
  * connections over a restart instead of closing.
+ *
+ * A worker is replaced without an end (X2): a {@link WorkerSlot} for its next generation starts beside it, listens
+ * behind it and takes nothing; {@link Supervisor.promote} gives it the worker's place in one turn; the former
+ * generation drains, and its end is waited for by nobody. Former generations are bounded: the oldest goes first.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
@@ -97,6 +102,10 @@ export class Supervisor {
         const first = !asked && (yield* Deferred.fail(slot.started, exitOf(failure)))
         // a worker that has never run is not tried again
         if (first && !slot.hasRun) break
+        if (slot.role === "former") {
+          notices.tell(Notice.formerGone(nameOf(slot), slot.generation, failure.message, isKnown ? undefined : stack))
+          break
+        }
         slot.move("backOff")
         if (tables.now() - since > backoffMax) backoff = backoffBase
         notices.tell(
@@ -113,7 +122,7 @@ export class Supervisor {
         if (!(yield* this.#backOff(slot, backoff))) break
         backoff = Math.min(2 * backoff, backoffMax)
       }
-      if (slot.deleting) {
+      if (slot.deleting || slot.role === "former") {
         // it has gone before it was told to: the application may be waiting for other workers to finish
         yield* Deferred.await(slot.stop)
         break
@@ -129,12 +138,18 @@ export class Supervisor {
     if (slot.hasRun) notices.tell(Notice.workerStopped(nameOf(slot)))
   })
 
-  /** Waits before the next start of a worker that stopped by itself; `false` when it is to stop instead. */
-  #backOff({ restart, stop }: WorkerSlot, millis: number): Effect.Effect<boolean> {
+  /**
+   * Waits before the next start of a worker that stopped by itself; `false` when it is to stop instead. Where a
+   * successor is about to take its place, there may be no need for a start.
+   */
+  #backOff(slot: WorkerSlot, millis: number): Effect.Effect<boolean> {
+    const successor = Effect.suspend(() =>
+      slot.successor === undefined ? Effect.void : Effect.exit(Deferred.await(slot.successor.started))
+    )
     return Effect.raceAllFirst([
-      Effect.as(Deferred.await(stop), false),
-      Effect.as(Deferred.await(restart), true),
-      Effect.delay(Effect.succeed(true), millis)
+      Effect.as(Deferred.await(slot.stop), false),
+      Effect.as(Deferred.await(slot.restart), true),
+      Effect.as(Effect.delay(successor, millis), true)
     ])
   }
 
@@ -147,13 +162,23 @@ export class Supervisor {
   /**
    * Lets a worker finish what it has in hand, within the drain timeout. It gets nothing new, and other workers go on
    * with the sessions that it parks, unless all are to finish. `restarts`: it is to be started again afterwards, so
-   * listeners keep its seat.
+   * listeners keep its seat. Former generations have until their own time is over.
    */
   drain(
     app: AttachedApp,
     slot: WorkerSlot,
     { all = false, restarts = false }: { readonly all?: boolean; readonly restarts?: boolean } = {}
   ): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const formers = slot.role === "current" ? [...slot.formers] : []
+      return Effect.all([
+        this.#drainOne(app, slot, all, restarts),
+        ...formers.map((former) => this.#ended(app, former))
+      ], { concurrency: "unbounded", discard: true })
+    })
+  }
+
+  #drainOne(app: AttachedApp, slot: WorkerSlot, all: boolean, restarts: boolean): Effect.Effect<void> {
     return Effect.suspend(() => {
       const { live } = slot
       if (live === undefined) return Effect.void
@@ -178,16 +203,36 @@ export class Supervisor {
     )
   }
 
-  /** Stops the worker and waits until nothing is left of it: then it is in no table. */
+  /** Stops the worker with all its generations and waits until nothing is left of it: then it is in no table. */
   stop(app: AttachedApp, slot: WorkerSlot): Effect.Effect<void> {
-    return Effect.gen({ self: this }, function*() {
+    return Effect.suspend(() => {
+      const others = slot.role === "current" ? slot.generations.filter((other) => other !== slot) : []
+      return Effect.all([
+        this.#stopOne(app, slot),
+        ...others.map((other) => this.#stopOne(app, other))
+      ], { concurrency: "unbounded", discard: true })
+    }).pipe(
+      Effect.andThen(
+        Effect.withSpan(Effect.sync(() => this.#forget(app, slot)), "SessionLayer.teardown/slot", {
+          attributes: { worker: slot.index }
+        })
+      )
+    )
+  }
+
+  #stopOne(app: AttachedApp, slot: WorkerSlot): Effect.Effect<void> {
+    return Effect.suspend(() => {
       slot.restarting = false
-      yield* Deferred.succeed(slot.stop, undefined)
+      Deferred.doneUnsafe(slot.stop, Exit.void)
+      return this.#ended(app, slot)
+    })
+  }
+
+  /** Waits until the supervisor of this generation has ended. */
+  #ended(app: AttachedApp, slot: WorkerSlot): Effect.Effect<void> {
+    return Effect.suspend(() => {
       const supervisor = app.supervisors.get(slot)
-      if (supervisor !== undefined) yield* Fiber.await(supervisor)
-      yield* Effect.withSpan(Effect.sync(() => this.#forget(app, slot)), "SessionLayer.teardown/slot", {
-        attributes: { worker: slot.index }
-      })
+      return supervisor === undefined ? Effect.void : Effect.asVoid(Fiber.await(supervisor))
     })
   }
 
@@ -200,15 +245,106 @@ export class Supervisor {
     )
   }
 
-  /** Frees what is left of a worker when its supervisor has ended: its numbers. */
+  /** Frees what is left of a generation when its supervisor has ended, and with the current one, its numbers. */
   #forget(app: AttachedApp, slot: WorkerSlot): void {
     const { tables } = this.#host
+    app.supervisors.delete(slot)
+    slot.formers.delete(slot)
     if (app.slots.get(slot.mapIndex) !== slot) return
     app.slots.delete(slot.mapIndex)
-    app.supervisors.delete(slot)
     Ledger.add(tables.past.messages, slot.messages)
     Ledger.add(tables.past.offers, slot.offers)
     tables.workers.free(slot.handle)
+  }
+
+  // ---- replacement (X2)
+
+  /** Whether the worker may still be replaced: it has its place, and is not to lose it for good. */
+  #isReplaceable({ detaching }: AttachedApp, slot: WorkerSlot): boolean {
+    return !detaching && !slot.deleting && slot.role === "current" && !Deferred.isDoneUnsafe(slot.stop)
+  }
+
+  /**
+   * Starts the worker's next generation beside it. Succeeds when that is ready; it takes nothing before it is promoted.
+   * When it does not come up, or the wait is interrupted, nothing is left of it.
+   */
+  startSuccessor(app: AttachedApp, slot: WorkerSlot): Effect.Effect<WorkerSlot, WorkerFailed> {
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.suspend(() => {
+        if (!this.#isReplaceable(app, slot)) return Effect.fail(startFailed(slot)(stopped))
+        const successor = slot.succeed()
+        return restore(this.startAndWait(app, successor)).pipe(
+          Effect.onError(() => this.dismiss(app, slot)),
+          Effect.as(successor)
+        )
+      })
+    )
+  }
+
+  /** Ends the worker's successor, if there is one: it does not take the worker's place. */
+  dismiss(app: AttachedApp, slot: WorkerSlot): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const { successor } = slot
+      if (successor === undefined) return Effect.void
+      return Effect.andThen(
+        this.stop(app, successor),
+        Effect.sync(() => {
+          if (slot.successor === successor) slot.successor = undefined
+        })
+      )
+    })
+  }
+
+  /** Why the successor can't take the worker's place any more, though it was ready; `undefined` when it can. */
+  whyNotPromote(app: AttachedApp, slot: WorkerSlot): WorkerFailed | undefined {
+    const { successor } = slot
+    if (successor === undefined || !this.#isReplaceable(app, slot)) return startFailed(slot)(stopped)
+    if (WorkerState.takesSessions(successor.state)) return undefined
+    const detail = successor.lastFailure?.detail ?? "it has gone"
+    return new WorkerFailed({ worker: slot.mapIndex, detail: `it was ready, and then failed: ${detail}` })
+  }
+
+  /**
+   * The successor takes the worker's place: from this turn on it takes offers, and the worker drains. Succeeds when
+   * listeners that the successor does not serve are closed; the end of the worker is not waited for.
+   */
+  promote(app: AttachedApp, slot: WorkerSlot): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const { successor } = slot
+      if (successor === undefined) return Effect.void
+      const { listeners, notices, tables } = this.#host
+      slot.successor = undefined
+      slot.role = "former"
+      slot.retired = tables.now()
+      slot.formers.add(slot)
+      successor.role = "current"
+      app.slots.set(slot.mapIndex, successor)
+      tables.workers.replace(slot.handle, successor)
+      notices.tell(Notice.workerReplaced(nameOf(slot), successor.generation))
+      return listeners.promote(slot).pipe(
+        Effect.andThen(Effect.sync(() => tables.admit())),
+        Effect.andThen(Effect.forkIn(this.#retire(app, slot), this.#scope)),
+        Effect.andThen(Effect.sync(() => this.#endOldest(successor)))
+      )
+    }).pipe(Effect.uninterruptible)
+  }
+
+  /** Lets a generation that has lost its place finish, and ends it. */
+  #retire(app: AttachedApp, slot: WorkerSlot): Effect.Effect<void> {
+    return Effect.andThen(this.drain(app, slot), this.stop(app, slot))
+  }
+
+  /** More generations than there may be: the oldest are not waited for any longer. */
+  #endOldest({ app, formers }: WorkerSlot): void {
+    const most = app.options.worker.generationsMax - 1
+    let over = formers.size - most
+    for (const former of formers) {
+      if (over-- <= 0) return
+      if (!Deferred.doneUnsafe(former.stop, Exit.void)) continue
+      this.#host.notices.tell(
+        Notice.generationEnded(nameOf(former), former.generation, former.live?.sessionCount ?? 0, most)
+      )
+    }
   }
 
   /** Stops the worker and waits until it runs again. */

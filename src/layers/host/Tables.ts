@@ -41,6 +41,8 @@ export interface AttachedApp extends SlotApp {
   readonly gone: Deferred.Deferred<void>
   readonly whenGone: Effect.Effect<void>
   detaching: boolean
+  /** Its workers are being replaced, one after the other or at once (X2). */
+  reloading: boolean
 }
 
 export class Tables {
@@ -64,6 +66,11 @@ export class Tables {
 
   constructor(now: () => number) {
     this.now = now
+  }
+
+  /** The workers, each with all its generations that are there, from an index on. */
+  *generations(from = 0): IterableIterator<WorkerSlot> {
+    for (const worker of this.workers.from(from)) yield* worker.generations
   }
 
   /** The local table of a namespace. */

@@ -5,6 +5,9 @@
  * start: the services of its stack and its sessions. When a start ends, everything that belonged to it ends with it;
  * the slot stays for the next one. The two share a file because each leads to the other.
  *
+ * A worker that is replaced while it serves (X2) has a slot for each of its generations, with the same numbers and the
+ * same ledger: the successor starts beside the current one, takes its place, and the former one finishes what it has.
+ *
  * What the worker says is read by {@link WorkerReader}.
  */
 import * as Deferred from "effect/Deferred"
@@ -44,15 +47,26 @@ export interface SlotApp {
   sessions: number
 }
 
-/** A worker over all its starts. */
+/** A worker over all its starts, from one replacement to the next. */
 export class WorkerSlot {
   readonly handle: Handle.WorkerHandle
   readonly index: Handle.WorkerIndex
   readonly mapIndex: Handle.WorkerMapIndex
   readonly app: SlotApp
   readonly kind: WorkerInfo["kind"]
-  readonly messages = new Ledger.MessageLedger()
-  readonly offers = new Ledger.OfferLedger()
+  /** Which of the worker's generations it is, from 1 on. */
+  readonly generation: number
+  /** The same for all generations, so that counts add up. */
+  readonly messages: Ledger.MessageLedger
+  readonly offers: Ledger.OfferLedger
+  /** The generations before the current one that have not finished, oldest first; the same for all generations. */
+  readonly formers: Set<WorkerSlot>
+  /** Whether it has the worker's place, is to have it, or had it. */
+  role: "current" | "successor" | "former"
+  /** The generation that is to take its place. */
+  successor: WorkerSlot | undefined
+  /** When it lost its place, in milliseconds of `MonotonicTime`. */
+  retired = 0
   /** Done when the worker is to stop and not to be started again. */
   readonly stop = Deferred.makeUnsafe<void>()
   /** Done when the worker is to stop and to be started again; a new one with each start. */
@@ -66,7 +80,7 @@ export class WorkerSlot {
   /** Whether any of its starts has succeeded. */
   hasRun = false
   #state: WorkerState.WorkerState = "STARTING"
-  restarts = 0
+  restarts: number
   /** Why it last went away by itself, and where in the application that began. */
   lastFailure: { readonly detail: string; readonly stack: string | undefined } | undefined
   live: LiveWorker | undefined
@@ -75,13 +89,31 @@ export class WorkerSlot {
     handle: Handle.WorkerHandle,
     mapIndex: Handle.WorkerMapIndex,
     app: SlotApp,
-    kind: WorkerInfo["kind"] = app.options.worker.kind
+    kind: WorkerInfo["kind"] = app.options.worker.kind,
+    predecessor?: WorkerSlot
   ) {
     this.handle = handle
     this.index = Handle.WorkerIndex(Handle.index(handle))
     this.mapIndex = mapIndex
     this.app = app
     this.kind = kind
+    this.generation = (predecessor?.generation ?? 0) + 1
+    this.messages = predecessor?.messages ?? new Ledger.MessageLedger()
+    this.offers = predecessor?.offers ?? new Ledger.OfferLedger()
+    this.formers = predecessor?.formers ?? new Set()
+    this.role = predecessor === undefined ? "current" : "successor"
+    this.restarts = predecessor === undefined ? 0 : predecessor.restarts + 1
+  }
+
+  /** A slot for the generation that is to take this one's place. */
+  succeed(): WorkerSlot {
+    const { app, handle, kind, mapIndex } = this
+    return this.successor = new WorkerSlot(handle, mapIndex, app, kind, this)
+  }
+
+  /** All generations of the worker that are there, oldest first. To be asked of the current one. */
+  get generations(): ReadonlyArray<WorkerSlot> {
+    return [...this.formers, this, ...(this.successor === undefined ? [] : [this.successor])]
   }
 
   get state(): WorkerState.WorkerState {
@@ -110,11 +142,9 @@ export class LiveWorker {
   readonly sessions = new Set<HostSession>()
   /** Connects under way, by request. */
   readonly halfOpen = new Map<number, HalfOpen>()
-  /** How many connects it has begun. */
-  connectsBegun = 0
   /** Numbers of its links to other workers, by the worker at the other end (W16). */
   readonly links = new Map<LiveWorker, number>()
-  /** Open while the worker has no sessions. */
+  /** Open while the worker has no sessions, and no connects under way. */
   readonly empty = Latch.makeUnsafe(true)
   /** How far behind it is with what listeners have offered it. */
   readonly lag = new Lag()
@@ -354,8 +384,24 @@ export class LiveWorker {
   /** A session's slot is free. */
   forget(session: HostSession): void {
     this.sessions.delete(session)
-    if (this.sessions.size === 0) this.empty.openUnsafe()
+    this.#openIfEmpty()
     this.#host.freed(session)
+  }
+
+  /** A connect begins. */
+  connecting(half: HalfOpen): void {
+    this.halfOpen.set(half.request, half)
+    this.empty.closeUnsafe()
+  }
+
+  /** A connect has been answered, or cancelled. */
+  settled(half: HalfOpen): void {
+    this.halfOpen.delete(half.request)
+    this.#openIfEmpty()
+  }
+
+  #openIfEmpty(): void {
+    if (this.sessions.size === 0 && this.halfOpen.size === 0) this.empty.openUnsafe()
   }
 
   /** Stops reading the worker's queue: it is gone, or has been given up. */

@@ -9,6 +9,7 @@ import {
   MAX_WORKERS,
   NoSuchApp,
   NoSuchWorker,
+  Reloading,
   TooManyWorkers,
   type Worker,
   type WorkerFailed,
@@ -16,6 +17,7 @@ import {
 } from "../../services/SessionLayer.ts"
 import type { WorkerInfo } from "../../services/Sessions.ts"
 import { type Applications, sizesOf, unservable } from "./Applications.ts"
+import type { Reloads } from "./Reloads.ts"
 import type { Supervisor } from "./Supervisor.ts"
 import type { AttachedApp, Tables } from "./Tables.ts"
 import type { WorkerSlot } from "./Worker.ts"
@@ -40,8 +42,10 @@ export class WorkerOperations {
   readonly #tables: Tables
   readonly #applications: Applications
   readonly #workers: Supervisor
+  readonly #reloads: Reloads
 
-  constructor(tables: Tables, applications: Applications, workers: Supervisor) {
+  constructor(tables: Tables, applications: Applications, workers: Supervisor, reloads: Reloads) {
+    this.#reloads = reloads
     this.#tables = tables
     this.#applications = applications
     this.#workers = workers
@@ -85,7 +89,7 @@ export class WorkerOperations {
     // the application goes with its last worker; others that are being deleted may not have finished yet
     const drained = isLast ? this.#workers.drainAll(app) : this.#workers.drain(app, slot)
     // if it is interrupted while it drains, the worker goes at once: once told to finish, it can't go back
-    yield* Effect.ensuring(drain ? drained : Effect.void, remove)
+    yield* Effect.ensuring(drain ? Effect.andThen(this.#workers.dismiss(app, slot), drained) : Effect.void, remove)
   }, Effect.mapError(failed("delete")))
 
   readonly restart = Effect.fn("SessionLayer.restartWorker")({ self: this }, function*(
@@ -94,6 +98,9 @@ export class WorkerOperations {
   ) {
     const { app, slot } = yield* this.#get(handle)
     if (this.#tables.draining) return yield* new Draining()
+    if (drain && slot.kind === "thread") return yield* this.#reloads.replace(app, slot)
+    // one that is ended before its next start would be a start too many beside a successor
+    if (slot.successor !== undefined) return yield* new Reloading({ app: app.name, worker: slot.mapIndex })
     const restart = this.#workers.restart(slot)
     if (drain) {
       yield* Effect.onInterrupt(this.#workers.drain(app, slot, { restarts: true }), () => Effect.ignore(restart))

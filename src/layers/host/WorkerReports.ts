@@ -25,7 +25,7 @@ const takesOf = (slot: WorkerSlot): Report.WorkerReport["takes"] => {
   return live.segments.statistics().memory === "none" ? "no-memory" : "sessions"
 }
 
-export const workerReport = (slot: WorkerSlot): Report.WorkerReport => {
+export const workerReport = (slot: WorkerSlot, now: number): Report.WorkerReport => {
   const { app, live } = slot
   const { controlRing, indexQueue, ioRing } = app.options.queue
   const toWorker = live?.queue.toWorker
@@ -44,6 +44,16 @@ export const workerReport = (slot: WorkerSlot): Report.WorkerReport => {
     // without those whose offers were taken back, though they have slots until the worker has passed the offers
     sessions: live?.sessionCount ?? 0,
     restarts: slot.restarts,
+    generation: slot.generation,
+    successor: slot.successor === undefined
+      ? null
+      : { generation: slot.successor.generation, state: slot.successor.state },
+    formers: Array.from(slot.formers, (former) => ({
+      generation: former.generation,
+      state: former.state,
+      sessions: former.live?.sessionCount ?? 0,
+      ageMillis: Math.round(now - former.retired)
+    })),
     lastFailure: slot.lastFailure?.detail ?? null,
     lastFailureStack: slot.lastFailure?.stack ?? null,
     queue: {

@@ -192,8 +192,8 @@ export class WorkerRun {
       // the worker was started again while the host drains
       if (tables.draining) tellToDrain(live, false)
       yield* Deferred.succeed(slot.started, undefined)
-      // what the previous start listened on and this one does not
-      yield* listeners.vacate(slot, true)
+      // what the previous start listened on and this one does not; a successor has no seats yet
+      if (slot.role === "current") yield* listeners.vacate(slot, true)
       tables.admit()
       yield* Effect.raceFirst(gone, told)
     }
