@@ -65,6 +65,7 @@ const effects: Readonly<Record<string, Shown>> = {
     "a worker that keeps crashing is started again after longer and longer waits, up to the bound"
   ),
   "worker.drainTimeout": host("a drain is bounded by the drain timeout"),
+  "worker.generationsMax": ["layers/host/Reload", "X2 generations are bounded: the oldest ends, whatever it has"],
   "worker.heapLimitMiB": [
     "layers/host/Threads",
     "W1 W12 a worker that throws, calls process.exit or runs out of memory: its sessions are closed, others go on, and "

@@ -83,11 +83,20 @@ export const workerDrains = (worker: NoticeWorker, sessions: number): Notice => 
   text: `the worker drains: it gets nothing new, and ${things(sessions, "session")} may finish`
 })
 
-/** Its next generation has taken its place, and it drains. */
-export const workerReplaced = (worker: NoticeWorker, generation: number): Notice => ({
+/** Its next generation has taken its place; `sessions` of the one before go there, or may finish. */
+export const workerReplaced = (worker: NoticeWorker, generation: number, sessions: number): Notice => ({
   ...worker,
   level: "Info",
-  text: `the worker is replaced: generation ${generation} serves from now on`
+  text: `the worker is replaced: generation ${generation} serves, and ${
+    things(sessions, "session")
+  } of the one before go on there or may finish`
+})
+
+/** A generation that was replaced has no sessions left, or no time. */
+export const formerFinished = (worker: NoticeWorker, generation: number): Notice => ({
+  ...worker,
+  level: "Info",
+  text: `generation ${generation} of the worker has ended`
 })
 
 /** A generation that was replaced ended by itself while it drained. */

@@ -64,6 +64,7 @@ const workerDetails = (worker: Report.WorkerReport): Array<string> => {
   const { offers, postponed, queue, segments } = worker
   const depth = (name: string, { size, used }: { readonly used: number; readonly size: number }) =>
     `${name} ${used}/${size}`
+  const generation = worker.generation === 1 ? "" : `, generation ${worker.generation}`
   const failure = worker.lastFailure === null ? "" : `, last failure: ${printable(worker.lastFailure)}`
   const rows: ReadonlyArray<readonly [string, string]> = [
     ["queues", [depth("index", queue.index), depth("io", queue.io), depth("control", queue.control)].join(", ")],
@@ -81,8 +82,7 @@ const workerDetails = (worker: Report.WorkerReport): Array<string> => {
       `${offers.withdrawn} withdrawn`
     ],
     ["last progress", `${time(worker.lastProgressMillis)} ago`],
-    ["restarts", `${worker.restarts}${failure}`],
-    ["generation", `${worker.generation}`],
+    ["restarts", `${worker.restarts}${generation}${failure}`],
     [
       "segments",
       `${segments.count} with ${size(segments.bytes)}, ${size(segments.hostBytes)} of the host's, ` +

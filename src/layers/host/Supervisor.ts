@@ -104,7 +104,8 @@ export class Supervisor {
         if (first && !slot.hasRun) break
         if (slot.role === "former") {
           notices.tell(Notice.formerGone(nameOf(slot), slot.generation, failure.message, isKnown ? undefined : stack))
-          break
+          slot.move("stop")
+          return
         }
         slot.move("backOff")
         if (tables.now() - since > backoffMax) backoff = backoffBase
@@ -135,7 +136,9 @@ export class Supervisor {
     slot.move("stop")
     yield* listeners.vacate(slot, true)
     yield* Deferred.fail(slot.started, stopped)
-    if (slot.hasRun) notices.tell(Notice.workerStopped(nameOf(slot)))
+    if (!slot.hasRun) return
+    if (slot.role === "current") notices.tell(Notice.workerStopped(nameOf(slot)))
+    if (slot.role === "former") notices.tell(Notice.formerFinished(nameOf(slot), slot.generation))
   })
 
   /**
@@ -184,7 +187,7 @@ export class Supervisor {
       if (live === undefined) return Effect.void
       if (restarts) slot.restarting = true
       slot.move("drain")
-      this.#host.notices.tell(Notice.workerDrains(nameOf(slot), live.sessionCount))
+      if (slot.role === "current") this.#host.notices.tell(Notice.workerDrains(nameOf(slot), live.sessionCount))
       tellToDrain(live, !all && this.#hasOthers(app, slot))
       const gone = Effect.raceFirst(Deferred.await(slot.stop), Deferred.await(slot.restart))
       return Effect.raceFirst(live.empty.await, gone).pipe(
@@ -320,7 +323,7 @@ export class Supervisor {
       successor.role = "current"
       app.slots.set(slot.mapIndex, successor)
       tables.workers.replace(slot.handle, successor)
-      notices.tell(Notice.workerReplaced(nameOf(slot), successor.generation))
+      notices.tell(Notice.workerReplaced(nameOf(slot), successor.generation, slot.live?.sessionCount ?? 0))
       return listeners.promote(slot).pipe(
         Effect.andThen(Effect.sync(() => tables.admit())),
         Effect.andThen(Effect.forkIn(this.#retire(app, slot), this.#scope)),

@@ -188,7 +188,9 @@ export class WorkerRun {
     if (!stopping) {
       slot.move("ready")
       slot.hasRun = true
-      notices.tell(Notice.workerUp(nameOf(slot), tables.now() - this.#begun, slot.restarts))
+      if (slot.role !== "successor") {
+        notices.tell(Notice.workerUp(nameOf(slot), tables.now() - this.#begun, slot.restarts))
+      }
       // the worker was started again while the host drains
       if (tables.draining) tellToDrain(live, false)
       yield* Deferred.succeed(slot.started, undefined)

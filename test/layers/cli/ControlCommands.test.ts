@@ -47,9 +47,9 @@ describe("sluice at run time", () => {
       yield* Cli.fails(["rules", "add"], { code: 2, says: /^sluice: Missing required flag: --action/ })
     }))
 
-  it.live("W11 adds, restarts and deletes workers", () =>
+  it.live("W11 X2 adds, restarts, reloads and deletes workers", () =>
     Effect.gen(function*() {
-      const { control } = yield* Cli.serve([Cli.fixture("echo"), "--workers", "1"])
+      const { control, kill, printed } = yield* Cli.serve([Cli.fixture("echo"), "--workers", "1"])
       const prints = (...args: ReadonlyArray<string>) => Cli.prints(control, "worker", ...args)
       const fails = (args: ReadonlyArray<string>, says: string | RegExp) =>
         Cli.fails(["worker", ...args, "--control", control], { code: 1, says })
@@ -69,8 +69,17 @@ describe("sluice at run time", () => {
         "0,1,2"
       ])
       assert.strictEqual(yield* prints("restart", "1.0"), "worker 1.0 restarted")
+      yield* Cli.fails(["reload", "--control", control], {
+        code: 1,
+        says: /^sluice: can't reload echo: worker 2 of echo runs in-process, and Node keeps the modules/
+      })
       assert.strictEqual(yield* prints("delete", "1.0", "--now"), "worker 1.0 deleted")
       assert.deepStrictEqual(yield* workers, ["0.0 thread RUNNING", "2.0 in-process RUNNING", "0,2"])
+      yield* prints("delete", "2.0", "--now")
+      assert.match(yield* Cli.prints(control, "reload"), /^application echo reloaded: 1 worker in /)
+      yield* kill("SIGUSR2")
+      yield* printed("stderr", /INFO {2}\[echo\] reloaded echo: 1 worker in [^]*reloaded echo: 1 worker in /)
+      yield* Cli.fails(["reload", "other", "--control", control], { code: 1, says: "no application other" })
       yield* fails(["delete", "1.0"], "can't delete the worker: no worker 1.0")
       yield* fails(
         ["delete", "0.0"],

@@ -64,6 +64,29 @@ describe("ShowApp", () => {
     )
   })
 
+  it("X2 shows the generation that is to take a worker's place, and those that drain", () => {
+    const workers = [
+      Reports.worker({
+        generation: 3,
+        restarts: 2,
+        successor: { generation: 4, state: "STARTING" },
+        formers: [
+          { generation: 1, state: "DRAINING", sessions: 1, ageMillis: 61_000 },
+          { generation: 2, state: "DRAINING", sessions: 12, ageMillis: 900 }
+        ]
+      })
+    ]
+    for (const verbose of [false, true]) {
+      const shown = ShowApp.format(Reports.host({ apps: [Reports.app({ workers })] }), { verbose }).split("\n")
+      assert.deepStrictEqual(shown.filter((line) => line.includes("generation")), [
+        "  worker 0.0: generation 4 is STARTING and is to take its place",
+        "  worker 0.0: generation 1 is DRAINING with 1 session, replaced 1 min 1 s ago",
+        "  worker 0.0: generation 2 is DRAINING with 12 sessions, replaced 900 ms ago",
+        ...(verbose ? ["    restarts       2, generation 3"] : [])
+      ])
+    }
+  })
+
   it("M6 says in the plain form which workers are short of memory", () => {
     const workers = [
       Reports.worker({ handle: "1.0", memory: "short" }),

@@ -23,10 +23,12 @@ import * as SessionRulesMemory from "../../../src/layers/stores/SessionRulesMemo
 import type { ControlError } from "../../../src/services/ControlApi.ts"
 import {
   DefaultWorker,
+  Draining,
   NoSuchApp,
   NoSuchListener,
   NoSuchSession,
   NoSuchWorker,
+  ReloadFailed,
   type SessionLayer,
   WorkerOperationFailed
 } from "../../../src/services/SessionLayer.ts"
@@ -459,6 +461,30 @@ describe("ControlServer: what a host is told to do", () => {
       assert.instanceOf(yield* Effect.flip(add("other")), NoSuchApp)
       assert.match(yield* send(path, "POST /v1/apps/http/workers", `{"kind":"fork"}`), /^HTTP\/1\.1 400 /)
       assert.strictEqual(calls.length, 2)
+    }))
+
+  it.live("X2 reloads applications, one worker after the other or all at once, and says why not", () =>
+    Effect.gen(function*() {
+      const path = yield* newPath
+      const { calls, tell } = record()
+      yield* serveWith(path, {
+        find: FakeSessionLayer.finds(http),
+        reload: (app, options) =>
+          options?.atOnce === true
+            ? Effect.fail(new ReloadFailed({ app: "http", replaced: 1, workers: 2, reason: new Draining() }))
+            : Effect.as(tell(app, options?.atOnce), { workers: 2, millis: 7 })
+      })
+      const reload = (app: string, atOnce?: boolean) =>
+        ControlClient.ask(path, (client) => client.apps.reload({ params: { app }, query: { atOnce } }))
+      assert.deepStrictEqual(yield* reload("0"), { app: "http", workers: 2, millis: 7 })
+      yield* reload("http", false)
+      assert.deepStrictEqual(calls, [[http.handle, undefined], [http.handle, false]])
+      assert.instanceOf(yield* Effect.flip(reload("other")), NoSuchApp)
+      assert.strictEqual(
+        (yield* Effect.flip(reload("http", true))).message,
+        "can't reload http: the host is shutting down; 1 of 2 workers of http run the new code, the others go on as they were"
+      )
+      assert.match(yield* send(path, "POST /v1/apps/http/reload?atOnce=maybe"), /^HTTP\/1\.1 400 /)
     }))
 
   it.live("W11 deletes and restarts workers, when their sessions have ended or at once, and says why not", () =>

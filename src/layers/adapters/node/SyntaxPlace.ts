@@ -10,8 +10,8 @@ const TIMEOUT = 10_000
 /** Flags for programs that are watched, debugged or measured: their ports and files are taken by this process. */
 const isForOne = (flag: string): boolean => /^--(?:inspect|watch|test|cpu-prof|heap-prof|prof)/.test(flag)
 
-/** The file, the line, the code and the mark under it. */
-const CODE_FRAME = /^((?:file:\/\/)?\/[^\n]*:\d+\n[^\n]*\n *\^+ *\n)/m
+/** The file, the line, the code and the mark under it: at the end of a file there is neither. */
+const CODE_FRAME = /^((?:file:\/\/)?\/[^\n]*:\d+\n[^\n]*\n *\^* *\n)/m
 
 /** What another Node prints of the module: all that it imports is compiled before the first of it runs, which ends it. */
 const printed = (url: string): Promise<string> =>
