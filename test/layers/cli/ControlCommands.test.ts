@@ -75,17 +75,17 @@ describe("sluice at run time", () => {
       })
       assert.strictEqual(yield* prints("delete", "1.0", "--now"), "worker 1.0 deleted")
       assert.deepStrictEqual(yield* workers, ["0.0 thread RUNNING", "2.0 in-process RUNNING", "0,2"])
-      yield* prints("delete", "2.0", "--now")
-      assert.match(yield* Cli.prints(control, "reload"), /^application echo reloaded: 1 worker in /)
-      yield* kill("SIGUSR2")
-      yield* printed("stderr", /INFO {2}\[echo\] reloaded echo: 1 worker in [^]*reloaded echo: 1 worker in /)
-      yield* Cli.fails(["reload", "other", "--control", control], { code: 1, says: "no application other" })
       yield* fails(["delete", "1.0"], "can't delete the worker: no worker 1.0")
       yield* fails(
         ["delete", "0.0"],
         /^sluice: can't delete the worker: the default worker of echo can't be deleted while others live/
       )
       yield* fails(["add", "other"], "no application other")
+      yield* prints("delete", "2.0", "--now")
+      assert.match(yield* Cli.prints(control, "reload"), /^application echo reloaded: 1 worker in /)
+      yield* kill("SIGUSR2")
+      yield* printed("stderr", /INFO {2}\[echo\] reloaded echo: 1 worker in [^]*reloaded echo: 1 worker in /)
+      yield* Cli.fails(["reload", "other", "--control", control], { code: 1, says: "no application other" })
     }))
 
   it.live("W11 says of a worker that did not start what serve would say, and nothing before it", () =>
