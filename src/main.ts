@@ -10,6 +10,18 @@ import { oldestNode } from "./domain/report/Version.ts"
 /** The exit code of a command that was called wrongly. */
 const USAGE = 2
 
+/** The signals that end a process, by their numbers. */
+const ENDING = { SIGINT: 2, SIGTERM: 15 } as const
+
+// Process 1, as in a container, is not ended by a signal that nobody handles. A command that handles them adds itself.
+if (process.pid === 1) {
+  for (const [signal, number] of Object.entries(ENDING)) {
+    process.on(signal, () => {
+      if (process.listenerCount(signal) === 1) process.exit(128 + number)
+    })
+  }
+}
+
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number)
 const [oldestMajor, oldestMinor] = oldestNode
 

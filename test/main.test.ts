@@ -239,6 +239,25 @@ describe("sluice as a process", () => {
     assert.isFalse(Fs.existsSync(control))
   })
 
+  it("as process 1, which no signal ends by itself, hears of a signal that comes while it is being loaded", () => {
+    const early = `import { registerHooks } from "node:module"
+      const { pid } = process
+      Object.defineProperty(process, "pid", { value: 1 })
+      registerHooks({
+        resolve: (name, context, next) => {
+          if (name.startsWith("./command.")) process.kill(pid, "SIGTERM")
+          return next(name, context)
+        }
+      })`
+    const told = ["serve", "--listen", "tcp://127.0.0.1:0", "--in-process", "--control", findControl()]
+    const { signal, status } = spawnSync(
+      process.execPath,
+      ["--import", `data:text/javascript,${encodeURIComponent(early)}`, main, ...told]
+    )
+    // it drains if the command was quick to handle signals
+    assert.deepStrictEqual({ signal, ends: status === 0 || status === 143 }, { signal: null, ends: true })
+  })
+
   it("says so, and ends with 2, on a Node that is too old, which can't even load the rest of it", () => {
     const old = "Object.defineProperty(process,\"versions\",{value:{...process.versions,node:\"24.20.1\"}})"
     const { status, stderr, stdout } = spawnSync(
