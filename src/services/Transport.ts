@@ -107,6 +107,8 @@ export interface SharedConnection extends AnyConnection {
    * being closed, nor after {@link end}.
    */
   suspend(unread: Uint8Array | undefined): void
+  /** Leaves its session after {@link close} or {@link abort}, and ends as it was to: what is left is copied and sent. */
+  leave(): void
   /** There is room in the rx fifo again, or memory for it. */
   resume(): void
   /** There are bytes in the tx fifo. */

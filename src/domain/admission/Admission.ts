@@ -48,6 +48,8 @@ export class Admission<C, M extends Member, S> {
   readonly #app: { readonly sessions: number }
   readonly #hasKeys: boolean
   #sessions = 0
+  /** Held connections whose sessions have moved: these had their place, and are not counted against `holdMax`. */
+  #heldMoved = 0
   readonly #offers = new Deadlines<Ticket<C, M, S>>()
   readonly #holds = new Deadlines<Ticket<C, M, S>>()
   readonly #line = new Line<Ticket<C, M, S>>()
@@ -355,10 +357,13 @@ export class Admission<C, M extends Member, S> {
     }
     // not from anew: workers that let their offers run out would hold it for ever
     if (ticket.heldUntil <= now) return this.#refuse(ticket, "hold-time")
-    if (this.arrivals.held >= this.#options.holdMax) return this.#refuse(ticket, "hold-full")
+    if (!ticket.moved && this.arrivals.held - this.#heldMoved >= this.#options.holdMax) {
+      return this.#refuse(ticket, "hold-full")
+    }
     if (ticket.heldUntil === Infinity) ticket.heldUntil = now + this.#options.holdTime
     ticket.waits = true
     this.arrivals.held++
+    if (ticket.moved) this.#heldMoved++
     if (ticket.returned) this.#line.pushFront(ticket)
     else this.#line.pushBack(ticket)
     this.#holds.add(ticket, ticket.heldUntil)
@@ -396,6 +401,7 @@ export class Admission<C, M extends Member, S> {
     this.#line.remove(ticket)
     this.#holds.remove(ticket)
     this.arrivals.held--
+    if (ticket.moved) this.#heldMoved--
   }
 
   #endOffer(ticket: Ticket<C, M, S>, state: "claimed" | "over"): void {

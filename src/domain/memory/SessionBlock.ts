@@ -90,8 +90,8 @@ export interface StatePlace extends Fifo.BlockPlace {
 }
 
 /**
- * The worker parks a session that it has claimed and whose application has been given no byte of it; `false` when it is
- * not the worker's.
+ * The worker parks a session that it has claimed and given to its application, which has done nothing with it; `false`
+ * when it is not the worker's.
  */
 export const parkNew = (segment: Segment, offset: number): boolean => swap(segment, offset, CLAIMED, PARKED)
 
@@ -116,6 +116,9 @@ export const takeUp = (segment: Segment, offset: number): boolean => {
 
 export const isParked = (segment: Segment, offset: number): boolean =>
   Atomics.load(segment.words, offset / 4 + OFFER) === PARKED
+
+export const isTakenAway = (segment: Segment, offset: number): boolean =>
+  Atomics.load(segment.words, offset / 4 + OFFER) === REVOKED
 
 /** The host takes a parked session away from its worker; `false` when the worker has taken it up. */
 export const takeAway = (segment: Segment, offset: number): boolean => swap(segment, offset, PARKED, REVOKED)

@@ -63,6 +63,8 @@ export const ArrivalCounts = Schema.Struct({
   offered: Count,
   /** How often a session was moved on to another worker. */
   moved: Count,
+  /** Sessions that were reset because their worker had them in hand when it went away. */
+  lost: Count,
   refused: countsOf(RefuseReasons),
   /** Datagrams that were dropped, by reason. */
   dropped: countsOf(DropReasons),

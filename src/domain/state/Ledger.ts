@@ -175,6 +175,8 @@ export class ArrivalLedger {
   offered = 0
   /** How often a session was moved on to another worker (X1): it is then held or on offer again. */
   moved = 0
+  /** Sessions, claimed before, that were reset because their worker had them in hand when it went away (X3). */
+  lost = 0
   readonly refused = counts(RefuseReasons)
   /** Datagrams that were dropped, including those of sessions that never came about. */
   readonly dropped = counts(DropReasons)

@@ -49,6 +49,7 @@ export const connectOrigin: Origin = {
   carryOn: constVoid,
   left: constVoid,
   journeyOf: constUndefined,
+  lost: () => {},
   sessionFreed: () => {}
 }
 

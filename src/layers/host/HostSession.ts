@@ -55,6 +55,8 @@ export interface Origin {
   takeBack(session: HostSession): void
   /** The peer has given up: what is on offer is taken back, and nobody else gets it. */
   giveUp(session: HostSession): void
+  /** A session was reset because its worker had it in hand and is gone (X3). */
+  lost(): void
   /** A session was ended for this reason, by neither its peer nor its application. */
   ended(reason: Ledger.EndReason): void
   /** The worker has parked the session, and there is something for it that the worker has not been told of (X1). */
@@ -315,10 +317,21 @@ export abstract class HostSession {
   /** Ends the session at once from the host's side: what it is connected to is broken, its memory is freed. */
   drop(): void {
     if (this.#state === "TRANSPORT_DELETED") return
-    const isOther = this.#state === "MOVED"
+    // the connection is over, or another session's by now
+    const isOver = this.#state === "MOVED" || this.isGone
     this.free("drop")
-    // the connection is another session's by now
-    if (!isOther) this.finish("abort")
+    if (!isOver) this.finish("abort")
+  }
+
+  /** Its worker is gone: a session that it had in hand is reset (X3). */
+  lose(): void {
+    if (this.isOpen && !this.isGone && !this.leave()) this.origin.lost()
+    this.drop()
+  }
+
+  /** If its application has given it up, what is left to be sent is sent without it; `false` when it has not. */
+  protected leave(): boolean {
+    return false
   }
 
   /** The worker has passed the offer that was taken back, or never will. */

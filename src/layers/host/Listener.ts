@@ -431,6 +431,10 @@ export class HostListener implements Origin {
     session.pass()
   }
 
+  lost(): void {
+    this.admission.arrivals.lost++
+  }
+
   ended(reason: Ledger.EndReason): void {
     this.admission.arrivals.ended[reason]++
   }

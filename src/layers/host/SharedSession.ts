@@ -50,6 +50,8 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
   #received = false
   /** The worker has ended its side. */
   #ended = false
+  /** The connection ends by itself. */
+  #left = false
   /** Set while it waits for the worker that has parked it (X1). */
   turn: ParkedTurn | undefined
   /** Whether its worker let it wait until it moved on. */
@@ -221,7 +223,14 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
   }
 
   protected override finish(how: "close" | "abort"): void {
-    this.connection[how]()
+    if (!this.#left) this.connection[how]()
+  }
+
+  protected override leave(): boolean {
+    if (this.#other !== undefined || (this.state !== "CLOSING" && this.state !== "APP_CLOSED")) return false
+    this.#left = true
+    this.connection.leave()
+    return true
   }
 
   // ---- parked (X1)

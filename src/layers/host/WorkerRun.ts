@@ -234,7 +234,12 @@ export class WorkerRun {
         Effect.sync(() => live.segments.release("connects"))
       )
     )
-    yield* step("sessions", drop((session) => !isCutThrough(session)))
+    yield* step(
+      "sessions",
+      Effect.sync(() => {
+        for (const session of live.sessions) if (!isCutThrough(session)) session.lose()
+      })
+    )
     yield* step("local-listeners", listeners.vacate(slot, forGood))
     yield* step(
       "local-sessions",

@@ -98,14 +98,27 @@ export class MemoryConnection implements SharedConnection {
   }
 
   suspend(unread: Uint8Array | undefined): void {
-    const tx = this.#tx
     this.#events = noEvents
     this.#rx = undefined
     this.#paused = false
+    // the next session is told again
+    this.#rxEnded = false
     this.#peer.opened = false
     if (unread !== undefined) this.#peer.putBack(unread)
-    for (let bytes; (bytes = tx?.peek()) !== undefined; tx?.drop(bytes.length)) this.#peer.take(bytes)
+    this.#takeAll()
     this.#end = undefined
+  }
+
+  leave(): void {
+    if (!this.#aborted) this.#takeAll()
+    this.#events = noEvents
+    this.#end = undefined
+    this.schedule()
+  }
+
+  #takeAll(): void {
+    const tx = this.#tx
+    for (let bytes; (bytes = tx?.peek()) !== undefined; tx?.drop(bytes.length)) this.#peer.take(bytes)
   }
 
   resume(): void {

@@ -216,6 +216,16 @@ export class TcpConnection implements SharedConnection, SocketEnd.Leaver, Socket
     if (end !== undefined) this.#sendOn(end.tx)
   }
 
+  leave(): void {
+    const end = this.#end
+    this.#end = undefined
+    if (end === undefined || this.#socket.destroyed) return
+    this.#guard(() => {
+      this.#sendOn(end.tx)
+      this.#socket.end()
+    })
+  }
+
   /** Sends the rest of a fifo that this connection leaves. */
   #sendOn(tx: FifoConsumer): void {
     const writing = this.#writing

@@ -93,10 +93,18 @@ export class UdpConnection implements SharedConnection {
     this.#end = undefined
     clearTimeout(this.#timer)
     this.#timer = undefined
+    // the next session has its own time, and is told of its end
+    this.#idle = false
     if (unread === undefined) return
     const datagrams = Datagram.split(unread)
     this.#waiting.unshift(...datagrams)
     for (const { length } of datagrams) this.#socket.waiting += length
+  }
+
+  leave(): void {
+    this.#guard(() => this.#pump())
+    this.#end = undefined
+    this.#finish(undefined)
   }
 
   #guard(step: () => void): void {

@@ -126,9 +126,9 @@ export class Arrivals {
     }
     const session = seat.runInAsyncScope(this.#sessions.openFifos, this.#sessions, identity, segment, message)
     this.#claimed(handle)
-    // it is taken up by whatever the application does with it
-    session.parkNew()
+    // in hand while the application is given it: a session that makes it crash then is offered to no other worker
     this.#sessions.guard(session, seat.accept)
+    session.parkNew()
   }
 
   /** A session with another worker is on offer. */

@@ -59,6 +59,9 @@ interface Parked {
 
 const PARKED: Parked = { state: undefined }
 
+/** Its application is being given it and has done nothing with it so far: it is to be parked, and is not parked yet. */
+const FRESH: Parked = { state: undefined }
+
 /** How writing goes, once there has been any. */
 class Writing {
   readonly tx: FifoProducer
@@ -139,6 +142,7 @@ export class FifoSession extends AsyncResource implements WorkerSession {
     this.mapped = mapped
     this.about = about
     this.#comes = comes
+    this.#parked = comes ? FRESH : undefined
     this.#times = times
   }
 
@@ -238,13 +242,13 @@ export class FifoSession extends AsyncResource implements WorkerSession {
     return this.#inHand() ? "unread" : "ended"
   }
 
-  /** Parks a session that its application has not been given yet. */
+  /** Parks a session that its application has been given, and has done nothing with so far. */
   parkNew(): void {
-    if (SessionBlock.parkNew(this.#segment, this.#offset)) this.#parked = PARKED
+    if (this.#parked === FRESH && SessionBlock.parkNew(this.#segment, this.#offset)) this.#parked = PARKED
   }
 
   tellParked(): void {
-    if (this.#parked !== undefined) this.#io(Message.Parked)
+    if (this.#parked !== undefined && this.#parked !== FRESH) this.#io(Message.Parked)
   }
 
   /** Looks, and takes nothing up: a session that is parked, and may not be parked so, stays as it is. */
@@ -270,6 +274,7 @@ export class FifoSession extends AsyncResource implements WorkerSession {
     const parked = this.#parked
     if (parked === undefined) return this.#end?.away !== true
     this.#unpark(parked)
+    if (parked === FRESH) return true
     try {
       if (SessionBlock.takeUp(this.#segment, this.#offset)) return true
     } catch (error) {
@@ -574,12 +579,16 @@ export class FifoSession extends AsyncResource implements WorkerSession {
   /** The host is gone, or has given this worker up: nothing can be sent or freed any more. */
   onDetached(): void {
     const told = this.#end?.gone === true
+    // the host offers what was parked to other workers first
+    const moved = this.#parked !== undefined && SessionBlock.isTakenAway(this.#segment, this.#offset)
     this.#dropRest()
     this.#ending.gone = true
     this.#letGo()
-    this.reset ??= "the worker was detached"
+    if (!moved) this.reset ??= "the worker was detached"
     // a session that was over, with bytes that nobody had read, has said so already
-    if (!told) this.handler?.closed?.(this, this.reset)
+    if (told) return
+    if (moved && this.handler?.moved !== undefined) this.handler.moved(this)
+    else this.handler?.closed?.(this, moved ? undefined : this.reset)
   }
 
   /** Gives idle tx memory back; `false` while there is some left, or bytes, to look at later. */

@@ -489,6 +489,7 @@ describe("what is counted", () => {
       arrived: 6,
       claimed: 0,
       moved: 0,
+      lost: 0,
       withdrawn: 1,
       redirected: 1,
       held: 1,
