@@ -123,6 +123,9 @@ export const isTakenAway = (segment: Segment, offset: number): boolean =>
 /** The host takes a parked session away from its worker; `false` when the worker has taken it up. */
 export const takeAway = (segment: Segment, offset: number): boolean => swap(segment, offset, PARKED, REVOKED)
 
+/** Whether the application of the worker has not parked the session itself: it has done nothing with it so far. */
+export const isFresh = (segment: Segment, offset: number): boolean => segment.words[offset / 4 + STATE + 2] === UNSAID
+
 /**
  * A copy of what the application gave along with a session that was taken away, which may be nothing; `undefined` when
  * the application had not parked it: then what came along with the session goes on with it. Throws when it is said to

@@ -299,6 +299,7 @@ export class HostListener implements Origin {
 
   carryOn(session: SharedSession, why: Report.MoveReason): void {
     const { connection, worker: { slot } } = session
+    if (why === "crash" && session.isFresh && this.#journeys.isSuspect(connection)) return
     const taken = session.takeAway()
     if (taken === undefined) return
     this.#journeys.move(connection, why, taken.state)

@@ -239,6 +239,11 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
     return SessionBlock.isParked(this.segment, this.place.offset)
   }
 
+  /** Whether the worker's application has done nothing with it so far. */
+  get isFresh(): boolean {
+    return this.isParked && SessionBlock.isFresh(this.segment, this.place.offset)
+  }
+
   /**
    * Whether its worker has parked it, and it is to go on: there is something for the application, bytes or the peer's
    * end, or the worker drains.
