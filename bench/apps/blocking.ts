@@ -1,7 +1,6 @@
 /** Blocks the event loop that it is called on for 1 s in every 2 s, by taking the processor. */
-import { burn } from "./responder.ts"
+import { BLOCK_MICROS, burn } from "./responder.ts"
 
 const EVERY_MILLIS = 2000
-const BLOCK_MICROS = 1_000_000
 
 export const block = (): void => void setInterval(() => burn(BLOCK_MICROS), EVERY_MILLIS)

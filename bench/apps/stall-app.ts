@@ -1,4 +1,4 @@
-/** The responder as a Sluice application whose worker 1 blocks its event loop. */
+/** The responder as a Sluice application; with `BLOCK_BY=timer`, its worker 1 blocks its event loop. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Sessions } from "../../src/services/Sessions.ts"
@@ -9,6 +9,6 @@ export default Layer.mergeAll(
   responder,
   Layer.effectDiscard(Effect.gen(function*() {
     const { worker } = yield* Sessions
-    if (worker.worker === 1) block()
+    if (process.env.BLOCK_BY === "timer" && worker.worker === 1) block()
   }))
 )
