@@ -60,6 +60,13 @@ export const open = Effect.acquireRelease(
     })
 )
 
+/** How many connects to this port of 127.0.0.1 are half-open. */
+export const count = (port: number): number => {
+  const remote = `0100007F:${port.toString(16).toUpperCase().padStart(4, "0")}`
+  const lines = Fs.readFileSync("/proc/net/tcp", "utf8").split("\n").map((line) => line.trim().split(/\s+/))
+  return lines.filter((fields) => fields[2] === remote && fields[3] === "02").length
+}
+
 /** How many sockets this process has. */
 export const sockets = (): number => {
   const kinds = Fs.readdirSync("/proc/self/fd").map((fd) => {
