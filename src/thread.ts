@@ -13,6 +13,7 @@ import { parentPort, workerData } from "node:worker_threads"
 import * as Notice from "./domain/report/Notice.ts"
 import * as Thrown from "./domain/report/Thrown.ts"
 import * as AppModules from "./layers/adapters/node/AppModules.ts"
+import * as LoadedFiles from "./layers/adapters/node/LoadedFiles.ts"
 import * as NodeListen from "./layers/adapters/node/NodeListen.ts"
 import { ServerTickets } from "./layers/adapters/node/ServerTickets.ts"
 import * as LogStyle from "./layers/log/LogStyle.ts"
@@ -27,7 +28,7 @@ import type { ReceivedLink } from "./layers/worker/WorkerPlace.ts"
 import { WorkerExit } from "./services/AppWorker.ts"
 import { Sessions } from "./services/Sessions.ts"
 
-const { isMain, log, port, start, tickets, url } = workerData as ThreadData
+const { isMain, log, port, start, tellsLoaded, tickets, url } = workerData as ThreadData
 
 /** The longest time, in microseconds, that a worker with cut-through sessions looks for an answer before it sleeps. */
 const SPIN = 40
@@ -100,6 +101,9 @@ const run = Effect.gen(function*() {
     }
   })
   loop.wake()
+  if (tellsLoaded) {
+    LoadedFiles.watch((url) => parentPort!.postMessage({ _tag: "Loaded", url } satisfies ThreadStatus), url)
+  }
   const app = yield* AppModules.load(
     { _tag: "Url", url },
     yield* NodeListen.make(sessions, new ListenNow(loop), new ServerTickets(tickets), start.suggested === true),

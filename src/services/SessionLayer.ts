@@ -124,6 +124,11 @@ export interface AttachExtras {
    * thread keeps to the endpoints that it names.
    */
   readonly listen?: ReadonlyArray<string> | undefined
+  /**
+   * Called with the URL of each file that a worker's thread loads as a module, apart from those in `node_modules`, and
+   * before the file is read: whoever watches these files knows when to reload.
+   */
+  readonly loaded?: ((url: string) => void) | undefined
 }
 
 /**
@@ -183,11 +188,11 @@ export class SessionLayer extends Context.Service<SessionLayer, {
    * **Details** By default one worker is replaced after the other, and the first that does not come up ends the reload:
    * those before it keep the new code. With `atOnce` all new starts come up together, none serves before all are ready,
    * and if one fails, nothing has changed; meanwhile there are twice as many threads. No more than `generationsMax`
-   * generations of a worker are there at once: the oldest is ended.
+   * generations of a worker are there at once: the oldest is ended. `because` stands in the log.
    */
   readonly reload: (
     app: AppHandle,
-    options?: { readonly atOnce?: boolean | undefined }
+    options?: { readonly atOnce?: boolean | undefined; readonly because?: string | undefined }
   ) => Effect.Effect<Reloaded, ReloadFailed>
   /** Closes a listener for all workers that serve it. Established sessions go on (W9). */
   readonly unlisten: (listener: ListenerHandle) => Effect.Effect<void, NoSuchListener>

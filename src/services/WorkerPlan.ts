@@ -25,6 +25,8 @@ export class WorkerPlan extends Context.Service<WorkerPlan, {
   readonly module: AppModule
   /** Where the worker runs. */
   readonly place: WorkerInfo["kind"]
+  /** Is told the URL of each file that the worker's thread loads as a module, apart from those in `node_modules`. */
+  readonly loaded?: ((url: string) => void) | undefined
   /** Counts the worker's messages; it outlives the stack, so the counts add up over the worker's starts. */
   readonly ledger: Ledger.MessageLedger
 }>()("sluice/services/WorkerPlan") {}

@@ -83,11 +83,11 @@ export const workerDrains = (worker: NoticeWorker, sessions: number): Notice => 
   text: `the worker drains: it gets nothing new, and ${things(sessions, "session")} may finish`
 })
 
-/** Its next generation has taken its place; `sessions` of the one before go there, or may finish. */
-export const workerReplaced = (worker: NoticeWorker, generation: number, sessions: number): Notice => ({
+/** It was restarted: its next start has taken its place, and `sessions` of the one before move there, or may finish. */
+export const workerReplaced = (worker: NoticeWorker, sessions: number): Notice => ({
   ...worker,
   level: "Info",
-  text: `the worker is replaced: generation ${generation} serves, and ${
+  text: `the worker has been restarted: its next start serves, and ${
     things(sessions, "session")
   } of the one before go on there or may finish`
 })
@@ -95,7 +95,7 @@ export const workerReplaced = (worker: NoticeWorker, generation: number, session
 /** A generation that was replaced has no sessions left, or no time. */
 export const formerFinished = (worker: NoticeWorker, generation: number): Notice => ({
   ...worker,
-  level: "Info",
+  level: "Debug",
   text: `generation ${generation} of the worker has ended`
 })
 
@@ -126,17 +126,17 @@ export const generationEnded = (
   } may drain (generationsMax)`
 })
 
-/** An application is to have new code. */
-export const reloadBegins = (app: string, workers: number): Notice => ({
+/** An application is to have new code; `because`: what was the cause. */
+export const reloadBegins = (app: string, workers: number, because: string | undefined): Notice => ({
   app,
-  level: "Info",
-  text: `reload: ${things(workers, "worker")} of ${app} to be replaced`
+  level: "Debug",
+  text: `reload${because === undefined ? "" : ` because ${because}`}: ${things(workers, "worker")} to be replaced`
 })
 
-export const reloaded = (app: string, workers: number, took: number): Notice => ({
+export const reloaded = (app: string, workers: number, took: number, because: string | undefined): Notice => ({
   app,
   level: "Info",
-  text: `reloaded ${app}: ${things(workers, "worker")} in ${millis(took)}`
+  text: `reloaded in ${millis(took)}, ${things(workers, "worker")}${because === undefined ? "" : `: ${because}`}`
 })
 
 /** The new code did not start, or the reload could not go on for another reason. */

@@ -52,8 +52,10 @@ export const make = (env: { readonly host: ServeCommand.HostLayer; readonly app:
       const settings = yield* Settings.resolveProgram(program, input.settings, Option.getOrUndefined(input.config))
       const config = ProxyConfig.make(settings.own, settings.decoded.admission.connectTimeout)
       const upstreams = ProxyConfig.upstreamsOf(config, 0)
-      yield* ServeCommand.run(env.host, { ...settings, options: { ...settings.options, config } }, env.app.href, {
-        status: ProxyConfig.statusOf(config)
+      yield* ServeCommand.run(env.host, { ...settings, options: { ...settings.options, config } }, {
+        url: env.app.href,
+        extras: { status: ProxyConfig.statusOf(config) },
+        watches: false
       })
       if (upstreams.refused > 0) {
         yield* Effect.logWarning(`sessions that were reset because no upstream could be reached: ${upstreams.refused}`)

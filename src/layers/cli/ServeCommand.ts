@@ -29,10 +29,12 @@ import * as Descriptors from "../system/Descriptors.ts"
 import { Inherited } from "../system/InheritedSockets.ts"
 import { fromEnvironment, ServiceManager, ServiceState } from "../system/ServiceManager.ts"
 import * as Complaint from "./Complaint.ts"
+import { invalid } from "./Given.ts"
 import * as Setting from "./Setting.ts"
 import * as Settings from "./Settings.ts"
 import { Signals } from "./Signals.ts"
 import * as TlsFiles from "./TlsFiles.ts"
+import * as Watch from "./Watch.ts"
 import { plural } from "./Words.ts"
 
 /** The module of the application does not exist, or is not a file. */
@@ -56,6 +58,9 @@ export class NotAttached extends Schema.TaggedError<NotAttached>()("NotAttached"
     return this.detail
   }
 }
+
+const WATCHES_THREADS =
+  "--watch: workers that run in-process can't have new code, since Node keeps the modules of a process; leave out --in-process"
 
 /** Time beyond the drain timeout after which a drain that has not ended is given up. */
 const SLACK = Duration.seconds(1)
@@ -128,11 +133,19 @@ const warnOfUnserved = Effect.gen(function*() {
   }
 })
 
+/** The application that is served. */
+export interface Served {
+  /** The URL of its module. */
+  readonly url: string
+  readonly extras: AttachExtras
+  /** Whether a change of the files that it was loaded from reloads it. */
+  readonly watches: boolean
+}
+
 const start = Effect.fnUntraced(function*(
   settings: Settings.Resolved<unknown>,
-  url: string,
-  control: string,
-  extras: AttachExtras
+  { extras, url, watches }: Served,
+  control: string
 ) {
   const sessions = yield* SessionLayer
   yield* Layer.build(ControlServer.layer(control))
@@ -141,7 +154,9 @@ const start = Effect.fnUntraced(function*(
   const signals = yield* Signals
   const hangup = pairs.length === 0 ? undefined : yield* signals.hangup
   const reloads = yield* signals.reload
-  const application = yield* sessions.attach(settings.options, { _tag: "Url", url }, extras).pipe(
+  const watch = watches ? yield* Watch.make : undefined
+  const { options } = settings
+  const application = yield* sessions.attach(options, { _tag: "Url", url }, { ...extras, loaded: watch?.loaded }).pipe(
     Effect.mapError((error) => new NotAttached({ detail: Complaint.ofAttach(error, settings.decoded) }))
   )
   if (hangup !== undefined) yield* Effect.forkScoped(readCertificates(application, pairs, hangup))
@@ -157,6 +172,7 @@ const start = Effect.fnUntraced(function*(
     yield* Console.log(`sluice: ${application.name} listening on ${endpoint}${scope} ${where}`)
   }
   if (listeners.length === 0) yield* Effect.logInfo(`${application.name} runs and listens on nothing ${where}`)
+  if (watch !== undefined) yield* watch.begin(application)
   return application
 })
 
@@ -182,16 +198,15 @@ const tellReadiness = Effect.gen(function*() {
  */
 const serve = Effect.fnUntraced(function*(
   settings: Settings.Resolved<unknown>,
-  url: string,
+  served: Served,
   control: string,
-  extras: AttachExtras,
   signal: Effect.Effect<NodeJS.Signals>
 ) {
   const sessions = yield* SessionLayer
   const signalled = Effect.map(signal, (received) => ({ received }))
   // a start that was cut short has nothing to drain except what it has so far
   const detached = Effect.flatMap(
-    Effect.tap(start(settings, url, control, extras), tellReadiness),
+    Effect.tap(start(settings, served, control), tellReadiness),
     ({ gone, name }) => Effect.as(gone, `${name} is detached: there is nothing left to serve`)
   )
   const end = yield* Effect.raceFirst(detached, signalled)
@@ -249,17 +264,16 @@ export type HostLayer = Layer.Layer<SessionLayer | SessionRules | Certificates>
 export const run = Effect.fnUntraced(function*(
   host: HostLayer,
   settings: Settings.Resolved<unknown>,
-  url: string,
-  extras: AttachExtras = {}
+  served: Served
 ) {
   const control = settings.control ?? (yield* ControlPath.defaultPath)
   const signal = yield* (yield* Signals).ending
-  const served = Effect.gen(function*() {
+  const managed = Effect.gen(function*() {
     const manager = yield* fromEnvironment(process.env)
-    const running = serve(settings, url, control, extras, signal)
+    const running = serve(settings, served, control, signal)
     yield* Effect.provideService(Effect.scoped(running), ServiceManager, manager)
   })
-  yield* Effect.scoped(served).pipe(
+  yield* Effect.scoped(managed).pipe(
     Effect.provide(Layer.provideMerge(host, LogStyle.layer(settings.log)))
   )
 }, Effect.scoped)
@@ -279,6 +293,10 @@ export const make = (
         Argument.optional
       ),
       config: configFlag,
+      watch: Flag.Boolean("watch").pipe(
+        Flag.withDescription("For development: reload the application whenever a file of its modules changes"),
+        Flag.withDefault(false)
+      ),
       settings: flagsOf(Setting.settings)
     },
     Effect.fnUntraced(function*(input) {
@@ -286,7 +304,8 @@ export const make = (
       const settings = yield* Settings.resolve(given, Option.getOrUndefined(input.config))
       const url = settings.app === undefined ? env.defaultApp.href : yield* moduleUrl(settings.app)
       const listen = settings.decoded.scope.global ? Settings.listenDefault(yield* Inherited) : []
-      yield* run(env.host, settings, url, { listen })
+      if (input.watch && settings.decoded.worker.kind === "in-process") return yield* invalid(WATCHES_THREADS)
+      yield* run(env.host, settings, { url, extras: { listen }, watches: input.watch })
     })
   ).pipe(
     Command.withDescription(

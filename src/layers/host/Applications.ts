@@ -195,7 +195,7 @@ export class Applications {
     options: Options.AppOptions,
     module: AppModule,
     namespace: Scope.Closeable,
-    { listen = [], status = () => [] }: AttachExtras
+    { listen = [], loaded, status = () => [] }: AttachExtras
   ): Effect.Effect<AttachedApp, AttachFailed> {
     return Effect.suspend(() => {
       let name = ""
@@ -214,6 +214,7 @@ export class Applications {
           module,
           status,
           fallback: listen,
+          loaded,
           namespace,
           sessions: 0,
           slots: new Map(),

@@ -27,6 +27,7 @@ import type { Applications } from "./Applications.ts"
 import type { Supervisor } from "./Supervisor.ts"
 import type { AttachedApp, Tables } from "./Tables.ts"
 import type { WorkerSlot } from "./Worker.ts"
+import { nameOf } from "./WorkerRun.ts"
 
 /** Whether the worker is going: nothing is to take its place. */
 const isGoing = (app: AttachedApp, slot: WorkerSlot): boolean =>
@@ -47,7 +48,7 @@ export class Reloads {
 
   readonly reload = Effect.fn("SessionLayer.reload")({ self: this }, function*(
     handle: Handle.AppHandle,
-    { atOnce = false }: { readonly atOnce?: boolean | undefined } = {}
+    { atOnce = false, because }: { readonly atOnce?: boolean | undefined; readonly because?: string | undefined } = {}
   ) {
     const app = yield* Effect.mapError(
       this.#applications.get(handle),
@@ -62,7 +63,7 @@ export class Reloads {
 
     const begun = this.#tables.now()
     app.reloading = true
-    this.#notices.tell(Notice.reloadBegins(app.name, slots.length))
+    this.#notices.tell(Notice.reloadBegins(app.name, slots.length, because))
     yield* (atOnce ? this.#allAtOnce(app, slots, done) : this.#oneByOne(app, slots, done)).pipe(
       Effect.mapError((reason) => failed(this.#tables.draining ? new Draining() : reason)),
       Effect.ensuring(Effect.sync(() => {
@@ -72,7 +73,7 @@ export class Reloads {
     // with its last worker, an application is gone
     if (app.detaching) return yield* failed(new NoSuchApp({ wanted: Handle.format(handle) }))
     const reloaded: Reloaded = { workers: done.replaced, millis: Math.round(this.#tables.now() - begun) }
-    this.#notices.tell(Notice.reloaded(app.name, reloaded.workers, reloaded.millis))
+    this.#notices.tell(Notice.reloaded(app.name, reloaded.workers, reloaded.millis, because))
     return reloaded
   }, Effect.tapError((error) => Effect.sync(() => this.#tell(error))))
 
@@ -88,6 +89,7 @@ export class Reloads {
     if (slot.successor !== undefined) return yield* new Reloading({ app: app.name, worker: slot.mapIndex })
     yield* this.#start(app, slot)
     yield* this.#promote(app, [slot])
+    this.#notices.tell(Notice.workerReplaced(nameOf(slot), slot.live?.sessionCount ?? 0))
   })
 
   /** Why the application can't be reloaded now. Nothing has happened yet. */

@@ -315,7 +315,7 @@ export class Supervisor {
     return Effect.suspend(() => {
       const { successor } = slot
       if (successor === undefined) return Effect.void
-      const { listeners, notices, tables } = this.#host
+      const { listeners, tables } = this.#host
       slot.successor = undefined
       slot.role = "former"
       slot.retired = tables.now()
@@ -323,7 +323,6 @@ export class Supervisor {
       successor.role = "current"
       app.slots.set(slot.mapIndex, successor)
       tables.workers.replace(slot.handle, successor)
-      notices.tell(Notice.workerReplaced(nameOf(slot), successor.generation, slot.live?.sessionCount ?? 0))
       return listeners.promote(slot).pipe(
         Effect.andThen(Effect.sync(() => tables.admit())),
         Effect.andThen(Effect.forkIn(this.#retire(app, slot), this.#scope)),

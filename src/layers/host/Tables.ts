@@ -33,6 +33,8 @@ export interface AttachedApp extends SlotApp {
   readonly status: (now: number) => Report.Status
   /** Endpoint URIs to serve when its options name none. */
   readonly fallback: ReadonlyArray<string>
+  /** Is told which files its workers load as modules. */
+  readonly loaded: ((url: string) => void) | undefined
   readonly slots: Map<Handle.WorkerMapIndex, WorkerSlot>
   readonly supervisors: Map<WorkerSlot, Fiber.Fiber<void>>
   /** The scope of its membership of its namespace. */

@@ -97,6 +97,7 @@ export class WorkerRun {
         app: app.options,
         ...endpointsOf(app),
         module: app.module,
+        loaded: app.loaded,
         ledger: slot.messages,
         info: {
           app: app.name,

@@ -59,7 +59,7 @@ export const layer: Layer.Layer<AppWorker, WorkerExit, WorkerPlan | WorkerChanne
   Layer.effect(
     AppWorker,
     Effect.gen(function*() {
-      const { app: options, info: { app, worker }, module } = yield* WorkerPlan
+      const { app: options, info: { app, worker }, loaded, module } = yield* WorkerPlan
       const { heapLimitMiB } = options.worker
       const { ticketKeys: tickets } = TlsStart.resumptionOf(options)
       const { worker: side } = yield* WorkerChannel
@@ -85,7 +85,15 @@ export const layer: Layer.Layer<AppWorker, WorkerExit, WorkerPlan | WorkerChanne
           const thread = new Worker(bootstrap, {
             name: `${app}-${worker}`,
             // a program that runs this host in its main module, and its workers in the same one, asks which of the two it is
-            workerData: { start, url, isMain: url !== mainUrl, tickets, port, log } satisfies ThreadData,
+            workerData: {
+              start,
+              url,
+              isMain: url !== mainUrl,
+              tellsLoaded: loaded !== undefined,
+              tickets,
+              port,
+              log
+            } satisfies ThreadData,
             transferList: [port],
             ...(heapLimitMiB === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: heapLimitMiB } })
           })
@@ -94,6 +102,8 @@ export const layer: Layer.Layer<AppWorker, WorkerExit, WorkerPlan | WorkerChanne
             switch (status._tag) {
               case "Ready":
                 return void Deferred.doneUnsafe(ready, Effect.void)
+              case "Loaded":
+                return loaded?.(status.url)
               case "Leaving":
                 leaving = status.trace
                 return

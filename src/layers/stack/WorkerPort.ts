@@ -5,7 +5,7 @@
  * |---|---|---|---|
  * | either side | the worker's port | a ring (`Bells.ofPort`) | the other side sleeps and has something to look at |
  * | the host | the worker's port | {@link Posted} | before the message about it is visible (M5) |
- * | the thread | the thread's own port | {@link ThreadStatus} | it is ready, or why it is not; where it calls `process.exit` |
+ * | the thread | the thread's own port | {@link ThreadStatus} | it is ready, or why it is not; where it calls `process.exit`; what it loads |
  *
  * A port keeps its order, so what belongs to a message is there, or still in the port, when that message is read.
  */
@@ -25,6 +25,8 @@ export interface ThreadData {
   readonly url: string
   /** Whether the module runs as the thread's main module. */
   readonly isMain: boolean
+  /** Whether the host wants to know which files the thread loads as modules. */
+  readonly tellsLoaded: boolean
   /** What the workers of the application make the keys of TLS tickets of, for servers that end TLS themselves. */
   readonly tickets: Uint8Array
   readonly port: MessagePort
@@ -72,7 +74,8 @@ export const ThreadStatus = Schema.Union([
     detail: Schema.String,
     trace: WorkerExit.fields.trace
   }),
-  Schema.TaggedStruct("Leaving", { trace: Schema.String })
+  Schema.TaggedStruct("Leaving", { trace: Schema.String }),
+  Schema.TaggedStruct("Loaded", { url: Schema.String })
 ])
 export type ThreadStatus = typeof ThreadStatus.Type
 

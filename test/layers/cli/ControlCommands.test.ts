@@ -84,7 +84,7 @@ describe("sluice at run time", () => {
       yield* prints("delete", "2.0", "--now")
       assert.match(yield* Cli.prints(control, "reload"), /^application echo reloaded: 1 worker in /)
       yield* kill("SIGUSR2")
-      yield* printed("stderr", /INFO {2}\[echo\] reloaded echo: 1 worker in [^]*reloaded echo: 1 worker in /)
+      yield* printed("stderr", /INFO {2}\[echo\] reloaded in .*, 1 worker\n[^]*\[echo\] reloaded in .*, 1 worker\n/)
       yield* Cli.fails(["reload", "other", "--control", control], { code: 1, says: "no application other" })
     }))
 

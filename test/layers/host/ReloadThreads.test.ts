@@ -96,7 +96,7 @@ describe("reload with threads", () => {
       yield* write("version.mjs", "export const version = 1")
       const host = Context.get(yield* Layer.build(Host.layer), SessionLayer)
       const module = AppWorker.fromUrl(Url.pathToFileURL(Path.join(directory, "app.mjs")))
-      const { handle } = yield* host.attach({ name: "app", listen: ["tcp://127.0.0.1:0"], workers: 2 }, module)
+      const { handle } = yield* host.attach({ name: "app", listen: ["tcp://127.0.0.1:0"], workers: 1 }, module)
       const endpoint = (yield* host.report).apps[0]!.listeners[0]!.endpoint
       const clients = yield* Effect.acquireRelease(
         Effect.sync(() =>
@@ -113,7 +113,7 @@ describe("reload with threads", () => {
       yield* answered("1")
 
       yield* write("version.mjs", "export const version = 2")
-      assert.strictEqual((yield* host.reload(handle)).workers, 2)
+      assert.strictEqual((yield* host.reload(handle)).workers, 1)
       yield* answered("2")
       assert.deepStrictEqual(failed(), [])
       yield* write("version.mjs", "export const version = 3;\nexport const = 5")
