@@ -27,7 +27,7 @@ export const Drained = 6
  * whether the worker has ended it, and why: see {@link endCode}.
  */
 export const Gone = 7
-/** IO event to the host, in a drain: the session is parked (X1). */
+/** IO event to the host: the session is parked (X1), and the worker drains, or there were bytes for it before. */
 export const Parked = 8
 
 export type IoKind =

@@ -79,7 +79,7 @@ const workerDetails = (worker: Report.WorkerReport): Array<string> => {
     [
       "offers",
       `${offers.offered}, of them ${offers.claimed} claimed, ${offers.refused} refused, ${offers.revoked} revoked, ` +
-      `${offers.withdrawn} withdrawn`
+      `${offers.withdrawn} withdrawn; ${offers.moved} moved on`
     ],
     ["last progress", `${time(worker.lastProgressMillis)} ago`],
     ["restarts", `${worker.restarts}${generation}${failure}`],

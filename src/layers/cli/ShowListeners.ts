@@ -40,6 +40,7 @@ const more: ReadonlyArray<Column<Report.ListenerReport>> = [
   { head: "Arrived", cell: ({ arrivals }) => `${arrivals.arrived}`, right: true },
   { head: "Offered", cell: ({ arrivals }) => `${arrivals.offered}`, right: true },
   { head: "Claimed", cell: ({ arrivals }) => `${arrivals.claimed}`, right: true },
+  { head: "Moved", cell: ({ arrivals }) => `${arrivals.moved}`, right: true },
   { head: "Withdrawn", cell: ({ arrivals }) => `${arrivals.withdrawn}`, right: true },
   { head: "Redirected", cell: ({ arrivals }) => `${arrivals.redirected}`, right: true },
   { head: "Dropped", cell: (listener) => sum(drops(listener)), right: true },

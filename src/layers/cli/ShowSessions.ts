@@ -15,6 +15,21 @@ const state: ReadonlyArray<Column<Session>> = [
   { head: "State", cell: (session) => session.state }
 ]
 
+/** Where there is little room, one word says both: a session that is parked is open, and stands between two messages. */
+const stateOrParked: ReadonlyArray<Column<Session>> = [
+  { head: "State", cell: (session) => session.parked ? "parked" : session.state }
+]
+
+const moved: Column<Session> = {
+  head: "Moved",
+  cell: ({ moved, moves }) => moved === null ? "-" : `${moves} ${moved}`
+}
+
+const parking: ReadonlyArray<Column<Session>> = [
+  { head: "Parked", cell: ({ parked }) => parked ? "yes" : "no" },
+  moved
+]
+
 const ends: ReadonlyArray<Column<Session>> = [
   endpointColumn("Local", ({ local }) => local, 10),
   endpointColumn("Remote", ({ remote }) => remote, 10),
@@ -45,6 +60,7 @@ const verboseColumns = [
   ...owner,
   ...origin,
   ...state,
+  ...parking,
   ...ends,
   ...fifo("Rx", ({ rx }) => rx),
   ...fifo("Tx", ({ tx }) => tx),
@@ -56,7 +72,9 @@ export const format = (
   { next, sessions, total }: Report.SessionsReport,
   look: Look
 ): string => {
-  const columns = look.verbose ? verboseColumns : [...owner, ...state, ...ends]
+  // few sessions ever move, and there is little room
+  const anyMoved = sessions.some(({ moves }) => moves > 0)
+  const columns = look.verbose ? verboseColumns : [...owner, ...stateOrParked, ...(anyMoved ? [moved] : []), ...ends]
   const lines = tableOr("no sessions", columns, sessions, look)
   const shown = total === undefined
     ? `${sessions.length} sessions, and there are more`

@@ -295,6 +295,9 @@ export abstract class HostSession {
     return false
   }
 
+  /** The worker says that it has parked the session, and either drains, or there is something to read (X1). */
+  onParked(): void {}
+
   /** Whether its worker has parked it (X1). */
   get isParked(): boolean {
     return false

@@ -281,6 +281,11 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
     }
   }
 
+  override onParked(): void {
+    if (!WorkerState.takesSessions(this.worker.slot.state)) this.moveOn()
+    else if (this.isWaiting) this.origin.waits(this)
+  }
+
   override moveOn(): void {
     if (this.isOpen && this.isParked) this.origin.moveOn(this)
   }
@@ -360,7 +365,7 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
 
   /**
    * Whether the worker has written to the session since the last look, and says now as it did then that it is parked,
-   * with the same bytes to read. A worker that takes a session up parks it again only after it has read all of them. So
+   * with the same bytes to read. A worker that takes a session up parks it again only after it has read some of them. So
    * the words are read in this order: what was written comes before the word, and what was read after it.
    */
   #writesParked(rx: FifoProducer): boolean {

@@ -106,7 +106,7 @@ export class WorkerReader {
       else if (kind === Message.Drained) session.resume()
       else if (kind === Message.Claimed) session.origin.claimed(session)
       else if (kind === Message.Passed) session.origin.passed(session)
-      else if (kind === Message.Parked) session.moveOn()
+      else if (kind === Message.Parked) session.onParked()
       else if (kind === Message.Gone) this.#gone(session, argument)
       else this.#worker.fault(`the worker sent an IO event of kind ${kind}`)
     },

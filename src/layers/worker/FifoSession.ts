@@ -222,24 +222,33 @@ export class FifoSession extends AsyncResource implements WorkerSession {
   park(state?: Uint8Array): Refusal.ParkRefusal | undefined {
     const refusal = this.#mayNotPark(state)
     if (refusal !== undefined) return refusal
+    if (this.available > 0) return "unread"
     const place = state === undefined || state.length === 0 ? undefined : this.#putAside(state)
     if (place === "no-memory") return place
     if (!this.#inHand()) {
       if (place !== undefined) this.#memory.blocks.free(place)
       return "ended"
     }
-    // what comes from here on is announced, and there is nothing that was announced and not looked at
+    this.#park(place)
+    return undefined
+  }
+
+  /**
+   * Parks the session for an application that has read nothing of what waits to be read, if there is anything: then the
+   * host is told, since bytes that came before were not announced as those of a parked session.
+   */
+  parkUnread(): void {
+    if (this.#mayNotPark(undefined) === undefined && this.#inHand()) this.#park(undefined)
+  }
+
+  #park(place: SessionBlock.StatePlace | undefined): void {
+    // what comes from here on is announced; what has come before, the host is told of
     this.#rxEnd?.clearEvent()
     this.#parked = place === undefined ? PARKED : { state: place }
     if (!SessionBlock.park(this.#segment, this.#offset, place)) {
       this.#memory.corrupt(new Fifo.FifoCorrupt("a session that is here is said to be elsewhere"))
     }
-    // bytes that came in between were announced while the session was not parked yet
-    if (this.available === 0) {
-      if (this.#owner.handsOver) this.tellParked()
-      return undefined
-    }
-    return this.#inHand() ? "unread" : "ended"
+    if (this.#owner.handsOver || this.available > 0) this.tellParked()
   }
 
   /** Parks a session that its application has been given, and has done nothing with so far. */
@@ -255,7 +264,6 @@ export class FifoSession extends AsyncResource implements WorkerSession {
   #mayNotPark(state: Uint8Array | undefined): Refusal.ParkRefusal | undefined {
     if (!this.writable || this.ended) return "ended"
     if (this.cutThrough || !this.#comes) return "not-accepted"
-    if (this.available > 0) return "unread"
     if (this.#writing?.blocked === true) return "unsent"
     return state !== undefined && state.length > SessionBlock.STATE_BYTES ? "state-too-large" : undefined
   }

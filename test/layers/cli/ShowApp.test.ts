@@ -31,7 +31,7 @@ const busy = Reports.host({
           timesCongested: 1,
           congestedMillis: 1250,
           behind: { offers: 1, times: 5, millis: 300 },
-          offers: { offered: 9, claimed: 3, refused: 2, revoked: 1, withdrawn: 2, pending: 1, moved: 0 },
+          offers: { offered: 9, claimed: 3, refused: 2, revoked: 1, withdrawn: 2, pending: 1, moved: 2 },
           lastProgressMillis: 83_000,
           segments: { count: 2, bytes: 8 * MiB, hostBytes: 1.5 * MiB, used: 300 }
         })
@@ -137,7 +137,7 @@ describe("ShowApp", () => {
         "    postponed      0 now (0 B), highest 0",
         "    postponing     0 times, 0 ms in total",
         "    behind         0 offers now, 0 times, 0 ms in total",
-        "    offers         0, of them 0 claimed, 0 refused, 0 revoked, 0 withdrawn",
+        "    offers         0, of them 0 claimed, 0 refused, 0 revoked, 0 withdrawn; 0 moved on",
         "    last progress  0 ms ago",
         "    restarts       0",
         "    segments       1 with 4 MiB, 64 KiB of the host's, 0 B used",
@@ -148,7 +148,7 @@ describe("ShowApp", () => {
         "    postponed      40 now (5 KiB), highest 77",
         "    postponing     1 time, 1.3 s in total",
         "    behind         1 offer now, 5 times, 300 ms in total",
-        "    offers         9, of them 3 claimed, 2 refused, 1 revoked, 2 withdrawn",
+        "    offers         9, of them 3 claimed, 2 refused, 1 revoked, 2 withdrawn; 2 moved on",
         "    last progress  1 min 23 s ago",
         "    restarts       2, last failure: out of memory     at run (app.ts:1) [31m",
         "    segments       2 with 8 MiB, 1.5 MiB of the host's, 300 B used",

@@ -33,6 +33,19 @@ describe("ShowSessions", () => {
     )
   })
 
+  it("W21 X1 shows which sessions are parked, and how often and why they have moved", () => {
+    const moved = Reports.session({ handle: "8.0", worker: 1, parked: true, moves: 2, moved: "late" })
+    const sessions = [{ ...accepted, parked: true }, moved]
+    assert.strictEqual(
+      ShowSessions.format({ total: 2, sessions }, { verbose: false }),
+      text([
+        "Session  App   Worker  State   Moved   Local           Remote             Age",
+        "7.2      http  0       parked  -       127.0.0.1:8080  127.0.0.1:54321  1.5 s",
+        "8.0      http  1       parked  2 late  127.0.0.1:8080  127.0.0.1:54321  1.5 s"
+      ])
+    )
+  })
+
   it("W21 leaves the transport out before it cuts addresses", () => {
     assert.strictEqual(
       ShowSessions.format({ total: 2, sessions: [accepted, cutThrough] }, { verbose: false }),
@@ -60,6 +73,8 @@ describe("ShowSessions", () => {
       "Kind",
       "Placement",
       "State",
+      "Parked",
+      "Moved",
       "Local",
       "Remote",
       "Age",
@@ -78,6 +93,8 @@ describe("ShowSessions", () => {
       "accepted",
       "shared",
       "READY",
+      "no",
+      "-",
       "tcp://127.0.0.1:8080",
       "tcp://127.0.0.1:54321",
       "1.5 s",

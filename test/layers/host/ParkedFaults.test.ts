@@ -6,6 +6,7 @@ import { FifoProducer } from "../../../src/domain/memory/FifoProducer.ts"
 import * as Message from "../../../src/domain/memory/Message.ts"
 import * as SessionBlock from "../../../src/domain/memory/SessionBlock.ts"
 import type * as Refusal from "../../../src/domain/state/Refusal.ts"
+import { FifoSession } from "../../../src/layers/worker/FifoSession.ts"
 import type { Session } from "../../../src/services/Sessions.ts"
 import type { RawWorker } from "../../support/RawWorker.ts"
 import { inMemory, quiet } from "../../support/Scribble.ts"
@@ -83,6 +84,33 @@ describe("what may not be parked", () => {
         assert.deepStrictEqual(actor.counts(2), [1, 0])
         assert.strictEqual(Buffer.from(session.read()!).toString(), "a")
         assert.isUndefined(session.park())
+      })
+  )
+
+  scenario(
+    "X1 a session whose next bytes have come before it is parked, and were not read, does not wait for them",
+    (stage) =>
+      Effect.gen(function*() {
+        const actor = new Actor({ accept: keeping })
+        yield* stage.attach(actor, { workers: 2 })
+        const peer = yield* stage.dialOpen()
+        const session = actor.run(0).accepted[0]!
+        assert.strictEqual(session.write(Buffer.from("answer")), 6)
+        peer.send("a")
+        yield* until("bytes", () => session.available === 1)
+        yield* TestClock.adjust(50)
+        stage.script(0).block()
+        assert.instanceOf(session, FifoSession)
+        if (session instanceof FifoSession) session.parkUnread()
+        yield* settled
+        yield* TestClock.adjust("4999 micros")
+        yield* settled
+        assert.deepStrictEqual(actor.counts(2), [1, 0])
+        yield* TestClock.adjust("1 micros")
+        yield* until("the session to move", () => actor.run(1).accepted.length === 1)
+        const moved = actor.run(1).accepted[0]!
+        yield* until("its bytes", () => moved.available === 1)
+        assert.strictEqual(peer.received().toString(), "answer")
       })
   )
 

@@ -21,6 +21,7 @@ import * as Address from "../../../domain/net/Address.ts"
 import * as Endpoint from "../../../domain/net/Endpoint.ts"
 import * as TlsRecords from "../../../domain/net/TlsRecords.ts"
 import type { Session, SessionHandler } from "../../../services/Sessions.ts"
+import { FifoSession } from "../../worker/FifoSession.ts"
 import { heldBy, type InnerSocket, JsStream, type StreamRequest, type Written } from "./JsStream.ts"
 import { NativeWrite, type PendingWrite, SocketWrite } from "./PendingWrite.ts"
 import * as StreamErrors from "./StreamErrors.ts"
@@ -138,7 +139,11 @@ export class SessionStream extends JsStream implements SessionHandler {
   /** Parks the session (X1), if nothing is under way in either direction. */
   park(): void {
     if (this.#closing || this.#gone || this.#eof || this.#rest !== undefined || this.#handed > 0) return
-    if (this.#writes.length === 0 && this.#shutdown === undefined) this.session.park()
+    if (this.#writes.length > 0 || this.#shutdown !== undefined) return
+    const { session } = this
+    // of what waits in the fifo, if anything does, nobody has seen a byte
+    if (session instanceof FifoSession) session.parkUnread()
+    else session.park()
   }
 
   // ---- turns
