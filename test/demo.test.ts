@@ -117,5 +117,5 @@ describe("the README's demo", () => {
       }
       const asked = steps.find(({ command }) => command.startsWith("for"))!.command
       for (let tries = 0; !(await shell.run(asked)).includes("hello from thread 1"); tries++) assert.isBelow(tries, 20)
-    }))
+    }), 60_000)
 })
