@@ -7,7 +7,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
@@ -16,7 +15,6 @@ import * as Endpoint from "../../domain/net/Endpoint.ts"
 import { MAX_SESSIONS } from "../../domain/options/AdmissionOptions.ts"
 import { isUnit } from "../../domain/options/OptionUnits.ts"
 import * as Notice from "../../domain/report/Notice.ts"
-import * as Readiness from "../../domain/report/Readiness.ts"
 import { Certificates } from "../../services/Certificates.ts"
 import { type Application, type AttachExtras, SessionLayer } from "../../services/SessionLayer.ts"
 import type { SessionRules } from "../../services/SessionRules.ts"
@@ -27,9 +25,10 @@ import * as LogStyle from "../log/LogStyle.ts"
 import * as NoticeLog from "../log/NoticeLog.ts"
 import * as Descriptors from "../system/Descriptors.ts"
 import { Inherited } from "../system/InheritedSockets.ts"
-import { fromEnvironment, ServiceManager, ServiceState } from "../system/ServiceManager.ts"
+import { fromEnvironment, ServiceManager } from "../system/ServiceManager.ts"
 import * as Complaint from "./Complaint.ts"
 import { invalid } from "./Given.ts"
+import * as ServiceStatus from "./ServiceStatus.ts"
 import * as Setting from "./Setting.ts"
 import * as Settings from "./Settings.ts"
 import { Signals } from "./Signals.ts"
@@ -176,22 +175,6 @@ const start = Effect.fnUntraced(function*(
   return application
 })
 
-/** Milliseconds between two looks at what the service manager should know. */
-const STATUS_INTERVAL = 10_000
-
-/** Tells the service manager that the host serves, and from then on how it does. */
-const tellReadiness = Effect.gen(function*() {
-  const { listens, tell } = yield* ServiceManager
-  if (!listens) return
-  const { readiness } = yield* SessionLayer
-  let told = (yield* readiness).reason
-  tell(ServiceState.Ready({ status: told }))
-  const look = Effect.map(readiness, ({ reason: status }) => {
-    if (status !== told) tell(ServiceState.Status({ status: told = status }))
-  })
-  yield* look.pipe(Effect.repeat(Schedule.spaced(STATUS_INTERVAL)), Effect.forkScoped)
-})
-
 /**
  * Serves until a signal comes, then drains; or until the application has been detached. What is left is ended when the
  * scope closes.
@@ -202,17 +185,19 @@ const serve = Effect.fnUntraced(function*(
   control: string,
   signal: Effect.Effect<NodeJS.Signals>
 ) {
-  const sessions = yield* SessionLayer
+  const status = yield* ServiceStatus.make
+  const { sessions } = status
   const signalled = Effect.map(signal, (received) => ({ received }))
   // a start that was cut short has nothing to drain except what it has so far
   const detached = Effect.flatMap(
-    Effect.tap(start(settings, served, control), tellReadiness),
+    Effect.provideService(start(settings, served, control), SessionLayer, sessions).pipe(
+      Effect.tap(status.serving)
+    ),
     ({ gone, name }) => Effect.as(gone, `${name} is detached: there is nothing left to serve`)
   )
   const end = yield* Effect.raceFirst(detached, signalled)
   if (typeof end === "string") return yield* Effect.logInfo(end)
-  const { tell } = yield* ServiceManager
-  tell(ServiceState.Stopping({ status: Readiness.draining.reason }))
+  yield* status.stopping
   yield* Effect.logInfo(`${end.received}: stopping; send it once more to end at once`)
   yield* sessions.drain.pipe(
     Effect.timeoutOrElse({

@@ -1,0 +1,64 @@
+/**
+ * What a service manager hears of a host that serves, in this order:
+ *
+ * ```
+ * Ready   once its workers run        Status   when that has changed, no more often than every 10 s
+ * Reloading … Ready   around reloads, however they were asked for; those at the same time are one
+ * Stopping   once, and nothing behind it
+ * ```
+ */
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as Readiness from "../../domain/report/Readiness.ts"
+import { SessionLayer } from "../../services/SessionLayer.ts"
+import { ServiceManager, ServiceState } from "../system/ServiceManager.ts"
+
+/** Milliseconds between two looks at the host. */
+const INTERVAL = 10_000
+
+export interface ServiceStatus {
+  /** The session layer, whose reloads are told of. */
+  readonly sessions: SessionLayer["Service"]
+  /** The host serves; looks at how it does until the scope closes. */
+  readonly serving: Effect.Effect<void, never, Scope.Scope>
+  /** The host takes nothing new. */
+  readonly stopping: Effect.Effect<void>
+}
+
+export const make: Effect.Effect<ServiceStatus, never, SessionLayer> = Effect.gen(function*() {
+  const host = yield* SessionLayer
+  const manager = yield* ServiceManager
+  let told = ""
+  let reloads = 0
+  let stopping = false
+  const tell = (state: ServiceState): void => {
+    if (stopping) return
+    told = state.status
+    manager.tell(state)
+  }
+  const ready = Effect.map(host.readiness, ({ reason: status }) => tell(ServiceState.Ready({ status })))
+  const look = Effect.map(host.readiness, ({ reason: status }) => {
+    if (reloads === 0 && status !== told) tell(ServiceState.Status({ status }))
+  })
+  const reload: SessionLayer["Service"]["reload"] = (app, options) =>
+    Effect.acquireUseRelease(
+      Effect.sync(() => {
+        if (reloads++ === 0) {
+          tell(ServiceState.Reloading({ status: "reloading: the old code serves until the new does" }))
+        }
+      }),
+      () => host.reload(app, options),
+      () => Effect.suspend(() => --reloads === 0 ? ready : Effect.void)
+    )
+  return {
+    sessions: SessionLayer.of({ ...host, reload }),
+    serving: manager.listens
+      ? Effect.andThen(ready, Effect.asVoid(Effect.forkScoped(Effect.repeat(look, Schedule.spaced(INTERVAL)))))
+      : Effect.void,
+    stopping: Effect.sync(() => {
+      tell(ServiceState.Stopping({ status: Readiness.draining.reason }))
+      stopping = true
+    })
+  }
+})
