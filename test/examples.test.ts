@@ -9,8 +9,9 @@ import * as Path from "node:path"
 import { text } from "node:stream/consumers"
 import { setTimeout as sleep } from "node:timers/promises"
 import * as Endpoint from "../src/domain/net/Endpoint.ts"
+import * as Setting from "../src/layers/cli/Setting.ts"
 import * as Settings from "../src/layers/cli/Settings.ts"
-import { has } from "./support/programs.ts"
+import { has, isInstalled } from "./support/programs.ts"
 import { control, findPort, root, serving } from "./support/serving.ts"
 
 const read = (path: string): string => Fs.readFileSync(Path.join(root, path), "utf8")
@@ -57,6 +58,53 @@ describe("examples", () => {
         assert.deepStrictEqual(held[key as keyof typeof held], units[value as string] ?? value, key)
       }
     }))
+
+  it.effect("the units and the manifest in production/ say what the command knows, and what sluice.json says", () =>
+    Effect.gen(function*() {
+      const { decoded } = yield* Settings.resolve({}, Path.join(root, "examples/production/sluice.json")).pipe(
+        Effect.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env: {} })))
+      )
+      const [service, socket, dockerfile, manifest] = ["shop.service", "shop.socket", "Dockerfile", "kubernetes.yaml"]
+        .map(
+          (name) => read(`examples/production/${name}`)
+        ) as [string, string, string, string]
+      const all = service + dockerfile + manifest
+      // what there is: variables and flags of serve, and commands
+      const variables = [...all.matchAll(/SLUICE_\w+/g)].map(([name]) => name)
+      assert.includeMembers(Setting.settings.map(({ variable }) => variable), variables)
+      const flags = [...all.matchAll(/--([a-z][a-z-]*)/g)].map(([, name]) => name).filter((name) => name !== "omit")
+      assert.includeMembers(["config", ...Setting.settings.map(({ flag }) => flag)], flags)
+      const commands = [...service.matchAll(/main\.js (\w+)/g)].map(([, name]) => name)
+      assert.deepStrictEqual(commands, ["serve", "reload"])
+      const paths = [...service.matchAll(/(\S+main\.js)/g), ...dockerfile.matchAll(/"(\S+main\.js)"/g)].map((
+        [, path]
+      ) => path)
+      assert.deepStrictEqual([...new Set(paths)], ["node_modules/sluice/dist/main.js"])
+      // the socket is the one that is asked for
+      const [, address] = /ListenStream=(\S+)/.exec(socket)!
+      assert.deepStrictEqual(decoded.listen.map(Endpoint.format), [`tcp://${address}`])
+      const port = address!.slice(address!.lastIndexOf(":") + 1)
+      assert.include(dockerfile, `EXPOSE ${port}\n`)
+      assert.include(manifest, `name: http, containerPort: ${port}`)
+      // the health port is the one that is probed
+      const health = /SLUICE_HEALTH, value: "[^"]*:(\d+)"/.exec(manifest)?.[1]
+      assert.include(manifest, `name: health, containerPort: ${health}`)
+      // nothing is killed while it drains
+      const secondsOf = (text: string, pattern: RegExp): number => Number(pattern.exec(text)?.[1])
+      const drain = decoded.worker.drainTimeout / 1000
+      assert.isAbove(secondsOf(service, /TimeoutStopSec=(\d+)/), drain + 1)
+      assert.isAbove(
+        secondsOf(manifest, /terminationGracePeriodSeconds: (\d+)/),
+        drain + 1 + secondsOf(manifest, /sleep, "(\d+)"/)
+      )
+    }))
+
+  it.runIf(isInstalled("systemd-analyze"))("systemd has nothing against the units", () => {
+    const units = ["shop.service", "shop.socket"].map((name) => Path.join(root, "examples/production", name))
+    const { status, stderr } = spawnSync("systemd-analyze", ["verify", "--man=no", ...units], { encoding: "utf8" })
+    const faults = stderr.split("\n").filter((line) => line.includes("shop.") && !line.includes("is not executable"))
+    assert.deepStrictEqual(faults, [], `${status}`)
+  })
 
   it("composed.ts serves hello.ts with two workers", async () => {
     const port = await findPort()

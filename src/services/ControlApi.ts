@@ -18,6 +18,8 @@
  * | `GET`, `POST /v1/rules`, `DELETE …/:rule` | session rules |
  * | `GET`, `POST`, `DELETE /v1/denied` | denied sources |
  *
+ * `GET /live` and `GET /ready` are answered besides (`Health`).
+ *
  * Workers, sessions, listeners and rules are given by their handles, as text: `12.3`. An operation that waits for
  * sessions to end answers when it is done, and goes on even if the client that asked for it leaves.
  *

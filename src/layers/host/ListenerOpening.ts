@@ -97,9 +97,18 @@ const place = (
 const TAKEN = "the socket that this process was started with has its listener, or had one that is closed; "
   + "start the process again to have it once more"
 
-/** What went wrong with a socket that this process was started with. */
-const of = ({ descriptor, name }: InheritedSocket, detail: string): string =>
-  `${detail} (descriptor ${descriptor}, "${name}", which this process was started with)`
+/** Says of a socket that could not be served which one it is. */
+const of = ({ descriptor, name }: InheritedSocket): string =>
+  ` (descriptor ${descriptor}, ${JSON.stringify(name)}, which this process was started with)`
+
+/** Says where to ask for a socket that has the same port on another address, such as `[::]` for `0.0.0.0`. */
+const elsewhere = ({ free }: InheritedSockets, requested: Endpoint.TransportEndpoint, reason: string): string => {
+  if (reason !== "AddressInUse" || !Endpoint.isInet(requested)) return ""
+  const other = free.find(({ endpoint }) => Endpoint.isInet(endpoint) && endpoint.port === requested.port)
+  return other === undefined
+    ? ""
+    : `; this process was started with a socket at ${Endpoint.format(other.endpoint)}: ask for that address`
+}
 
 /** Opens a listener in its scopes; returns why that failed, if it did. */
 export const open = Effect.fnUntraced(function*(
@@ -148,7 +157,8 @@ export const open = Effect.fnUntraced(function*(
     const { detail, reason } = bound.failure
     // of all reasons, the only one for which no socket is touched
     if (inherited !== undefined && reason === "NoCertificate") host.inherited.giveBack(inherited)
-    return { reason: Refusal.ofListen[reason], detail: inherited === undefined ? detail : of(inherited, detail) }
+    const told = inherited === undefined ? elsewhere(host.inherited, requested, reason) : of(inherited)
+    return { reason: Refusal.ofListen[reason], detail: detail + told }
   }
   listener.bound = bound.success
   listener.boundUri = Endpoint.format(bound.success)

@@ -29,8 +29,11 @@ import * as Visible from "../../domain/report/Visible.ts"
 
 const PROGRAM = "systemd-notify"
 const VARIABLE = "NOTIFY_SOCKET"
-/** Milliseconds after which the program is ended. */
-const TIMEOUT = 5000
+/**
+ * Milliseconds after which the program is ended. It has sent its message by then and waits for the service manager to
+ * say that it was read; not every one does.
+ */
+const TIMEOUT = 4500
 /** The most states that wait for the program. */
 const WAITING = 16
 const MICROS = 1000n
@@ -92,7 +95,7 @@ const say = (socket: string, environment: NodeJS.ProcessEnv, state: ServiceState
         PROGRAM,
         assignmentsOf(state, process.hrtime.bigint()),
         options,
-        (error) => error === null ? resume(Effect.void) : failed(error)
+        (error) => error === null || error.killed === true ? resume(Effect.void) : failed(error)
       )
     } catch (error) {
       // this process may not be allowed to start another one

@@ -4,6 +4,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
+import * as Net from "node:net"
 import * as Endpoint from "../../../src/domain/net/Endpoint.ts"
 import * as Host from "../../../src/layers/Host.ts"
 import { Inherited, InheritedSockets } from "../../../src/layers/system/InheritedSockets.ts"
@@ -42,6 +43,21 @@ describe("an inherited socket", () => {
         /\(descriptor 9999, "web", which this process was started with\)/
       )
       assert.deepStrictEqual(sockets.free, [])
+    }).pipe(Effect.scoped))
+
+  it.live("at another address is named where its port is in use", () =>
+    Effect.gen(function*() {
+      const server = yield* Effect.acquireRelease(
+        Effect.callback<Net.Server>((resume) => {
+          const server = Net.createServer().listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+        }),
+        (server) => Effect.sync(() => server.close())
+      )
+      const { port } = server.address() as Net.AddressInfo
+      assert.match(
+        yield* refusal(`tcp://127.0.0.1:${port}`, socketOf(`tcp://[::]:${port}`)),
+        /; this process was started with a socket at tcp:\/\/\[::\]:\d+: ask for that address/
+      )
     }).pipe(Effect.scoped))
 
   it.live("stays to be had where a listener fails for want of a certificate", () =>

@@ -5,6 +5,7 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { assignmentsOf, fromEnvironment, ServiceState } from "../../../src/layers/system/ServiceManager.ts"
 import { LogLines } from "../../support/LogLines.ts"
+import { isInstalled } from "../../support/programs.ts"
 import * as TempDirectory from "../../support/TempDirectory.ts"
 import { until } from "../../support/until.ts"
 
@@ -18,8 +19,6 @@ const program = Effect.fnUntraced(function*(does: string) {
     said: () => Fs.existsSync(said) ? Fs.readFileSync(said, "utf8").trimEnd().split("\n") : []
   }
 })
-
-const installed = (name: string): boolean => ChildProcess.spawnSync(name, ["--version"]).error === undefined
 
 describe("the service manager", () => {
   it("is told in the words of its protocol", () => {
@@ -82,7 +81,7 @@ describe("the service manager", () => {
       ])
     }))
 
-  it.live.runIf(installed("systemd-notify") && installed("socat"))(
+  it.live.runIf(isInstalled("systemd-notify") && isInstalled("socat"))(
     "hears it by systemd's own program",
     () =>
       Effect.gen(function*() {
