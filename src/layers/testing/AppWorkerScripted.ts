@@ -43,8 +43,8 @@ export interface WorkerScript {
    */
   slow(perMessage: Duration.Input): void
   /**
-   * The worker claims what it is offered, and its application sees nothing of it: no byte is read, no session is
-   * closed, until {@link behave}.
+   * The worker claims what it is offered and keeps it in hand, and its application sees nothing of it: no byte is read,
+   * no session is closed, until {@link behave}.
    */
   greedy(): void
   /** The host does not hear the worker: what it says, including claims, stays in its queue until {@link unmute}. */
@@ -211,8 +211,10 @@ export class Script implements WorkerScript {
     ...sessions,
     listen: (endpoint, accept, options) =>
       sessions.listen(endpoint, (session) => {
-        if (this.#greedy) this.#kept.push([session, accept])
-        else accept(session)
+        if (!this.#greedy) return accept(session)
+        this.#kept.push([session, accept])
+        // what reads takes the session in hand, even nothing: it does not go on with another worker
+        session.drop(0)
       }, options)
   })
 

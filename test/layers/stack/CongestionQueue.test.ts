@@ -71,6 +71,7 @@ const toWorker: ReadonlyArray<Message.Message> = [
   { _tag: "disconnected", session: session(2 ** 24 - 1) },
   { _tag: "reset", session: session(4), reason: "reset by peer" },
   { _tag: "cleanup", session: session(5) },
+  { _tag: "migrated", session: session(6) },
   { _tag: "addSegment", segment: 2 ** 32 - 1 },
   { _tag: "deleteSegment", segment: 9 },
   { _tag: "drain", moves: 0 },
