@@ -15,7 +15,7 @@ import * as Host from "./layers/Host.ts"
 setSourceMapsSupport(true)
 
 const main = Effect.flatMap(Stdio.Stdio, ({ args }) => args).pipe(
-  Effect.flatMap(Sluice.run(Host.layer)),
+  Effect.flatMap(Sluice.run(Host.layerTakeover)),
   Effect.provide(NodeServices.layer)
 )
 

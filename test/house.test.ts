@@ -18,6 +18,7 @@ const rooms: Readonly<Record<string, ReadonlyArray<string>>> = {
   "layers/log": [],
   "layers/transport": ["layers/system"],
   "layers/stores": [],
+  "layers/takeover": ["layers/system"],
   "layers/control": ["layers/log", "layers/system"],
   "layers/worker": ["layers/transport"],
   "layers/adapters": ["layers/log", "layers/worker", "layers/transport"],
@@ -30,7 +31,7 @@ const rooms: Readonly<Record<string, ReadonlyArray<string>>> = {
     "layers/worker",
     "layers/transport"
   ],
-  "layers/Host.ts": ["layers/host", "layers/stack", "layers/stores", "layers/transport"],
+  "layers/Host.ts": ["layers/host", "layers/stack", "layers/stores", "layers/takeover", "layers/transport"],
   "layers/PlainHost.ts": ["layers/Host.ts", "layers/log", "layers/control", "layers/stack", "layers/adapters"],
   "layers/testing": ["layers/Host.ts", "layers/host", "layers/stack", "layers/adapters", "layers/transport"],
   "layers/cli": ["layers/control", "layers/log", "layers/system", "apps/proxy"],
@@ -42,7 +43,7 @@ const rooms: Readonly<Record<string, ReadonlyArray<string>>> = {
 const isEntry = (file: string): boolean => !file.includes("/")
 
 /** The rooms of domain in the order in which they may import each other: from those before only. */
-const domain = ["state", "net", "memory", "options", "report", "admission"]
+const domain = ["state", "net", "memory", "options", "report", "admission", "takeover"]
 
 /** What domain uses of others: data, and pure functions over it. `Effect` is what the decoders of `Schema` answer with. */
 const pure = new Set([

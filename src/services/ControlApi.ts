@@ -7,6 +7,7 @@
  * | request | what |
  * |---|---|
  * | `GET /v1/host` | the whole report |
+ * | `POST /v1/upgrade` | has another host take over |
  * | `GET /v1/connects`, `/locals`, `/segments`, `/queues` | what is behind the other tables of `show`, page by page |
  * | `GET`, `DELETE /v1/apps/:app` | reports an application, detaches it; by its name or its index |
  * | `POST /v1/apps/:app/reload` | replaces its workers by new starts; with `atOnce=true` all at once |
@@ -44,6 +45,7 @@ import {
   WorkerOperationFailed
 } from "./SessionLayer.ts"
 import { NoSuchRule, NotDenied, RuleError } from "./SessionRules.ts"
+import { SuccessorCommand, TakenOver, TakeoverError } from "./Takeover.ts"
 
 const NOT_FOUND = HttpApiSchema.status(404)
 const CONFLICT = HttpApiSchema.status(409)
@@ -60,6 +62,11 @@ const listPage = Report.ListPage.fields
 export class HostGroup extends HttpApiGroup.make("host")
   .add(
     HttpApiEndpoint.get("report", "/host", { success: Report.HostReport }),
+    HttpApiEndpoint.post("upgrade", "/upgrade", {
+      payload: SuccessorCommand,
+      success: TakenOver,
+      error: TakeoverError.pipe(CONFLICT)
+    }),
     HttpApiEndpoint.get("connects", "/connects", { query: listPage, success: Report.ConnectsReport }),
     HttpApiEndpoint.get("locals", "/locals", { query: listPage, success: Report.LocalsPage }),
     HttpApiEndpoint.get("segments", "/segments", { query: listPage, success: Report.SegmentsReport }),

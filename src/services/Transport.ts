@@ -75,6 +75,14 @@ export interface Moving {
 
 /** What every connection of a transport has. */
 interface AnyConnection {
+  /**
+   * The socket of a connection that is not open, to be sent to another process (X4), and what was read from it and no
+   * session has had; `undefined` where the connection can't go there, as one of TLS, or not now, as one with bytes that
+   * are still to be sent. The connection is as it was. Absent where none of a transport's connections can go.
+   */
+  lend?(): LentSocket | undefined
+  /** Another process has the connection: it ends here, and its peer notices nothing. */
+  letGo?(): void
   /** Endpoint URIs of the peer and of this end. */
   readonly remote: string
   readonly local: string
@@ -89,6 +97,44 @@ interface AnyConnection {
 }
 
 /**
+ * @category models
+ * @since 0.1.0
+ */
+export interface LentSocket {
+  readonly socket: object
+  readonly unread: Uint8Array | undefined
+}
+
+/**
+ * What another process has said of a connection that it has sent here (X4).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SentConnection {
+  readonly remote: string
+  readonly local: string
+  readonly mapped: boolean
+  readonly about: SessionAbout | undefined
+  readonly unread: Uint8Array | undefined
+}
+
+/**
+ * The socket of a listener, as far as another process can have it, too (X4).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ListeningSocket {
+  /** The number of its descriptor; negative where the runtime does not tell it. */
+  readonly descriptor: number
+  /** Another process goes on with it: the file of a Unix socket stays when the listener closes. */
+  leave(): void
+  /** The connection of a socket that another process has accepted and sent; `undefined` when it can't be served. */
+  adopt(socket: unknown, sent: SentConnection): Connection | undefined
+}
+
+/**
  * A connection whose bytes go through the fifos of its session; nothing is read from it before {@link open}.
  *
  * @category models
@@ -96,6 +142,8 @@ interface AnyConnection {
  */
 export interface SharedConnection extends AnyConnection {
   readonly _tag: "Shared"
+  /** Whether all that was written has gone out, so that it can be lent once it is suspended; absent where it never can. */
+  readonly isSent?: boolean | undefined
   /** How many of its datagrams were dropped. */
   readonly dropped: number
   /** Starts moving bytes, or goes on after {@link suspend}. */
@@ -182,6 +230,10 @@ export interface TransportListenOptions {
    * is closed with the scope; whoever else has the socket still has its connections. The file of a Unix socket stays.
    */
   readonly descriptor?: number | undefined
+  /** Whether the file of a Unix socket that this process was started with is the listener's own, and goes with it. */
+  readonly ownsFile?: boolean | undefined
+  /** Called when the listener has its socket, which may be passed on to another process. */
+  readonly opened?: ((socket: ListeningSocket) => void) | undefined
   /** How many connections the kernel keeps until they are accepted. */
   readonly backlog: number
   /** Whether the host `[::]` stands for IPv6 connections only. */

@@ -26,7 +26,7 @@ export type Running = CliOutput.Running<Result>
 export type Serving = CliOutput.Serving<Result>
 export { fixture } from "./CliOutput.ts"
 
-const sluice = Sluice.run(Host.layer)
+const sluice = Sluice.run(Host.layerTakeover)
 
 const consoleTo = (output: CliOutput.CliOutput<Result>): Console.Console => ({
   ...globalThis.console,

@@ -229,6 +229,43 @@ export class Admission<C, M extends Member, S> {
     return ticket
   }
 
+  // ---- another host
+
+  /**
+   * A connection leaves for another host, where it arrives (X4): it no longer counts as arrived here. `offers`: those of
+   * the worker that had parked its session, which has been taken away from it.
+   */
+  departs(offers: Ledger.OfferLedger): void {
+    this.#sessions--
+    offers.moved++
+    this.arrivals.claimed--
+    this.arrivals.moved++
+    this.arrivals.arrived--
+  }
+
+  /** The same, for a connection that no worker has: its turn here is over. */
+  leaves(ticket: Ticket<C, M, S>): void {
+    if (ticket.waits) this.#leaveLine(ticket)
+    ticket.state = "over"
+    this.arrivals.arrived--
+  }
+
+  /** The connection that is held and comes first. */
+  get firstHeld(): Ticket<C, M, S> | undefined {
+    const ticket = this.#line.first
+    return ticket?.state === "held" ? ticket : undefined
+  }
+
+  /** The other host does not have it: it arrives here again, or for the first time from another host, and goes first. */
+  returns(connection: C, key: string | number | undefined, now: number): Ticket<C, M, S> {
+    this.arrivals.arrived++
+    const ticket = new Ticket<C, M, S>(connection, true, this.#hash(key), true, true)
+    const reason = this.#stopped ?? this.#limit
+    if (reason === undefined) this.#place(ticket, now)
+    else this.#refuse(ticket, reason)
+    return ticket
+  }
+
   #hash(key: string | number | undefined): number | undefined {
     return key === undefined ? undefined : Affinity.hash(key)
   }

@@ -222,6 +222,13 @@ export const listenerClosed = ({ app, uri }: NoticeListener): Notice => ({
   text: `listener closed: ${uri}`
 })
 
+/** The host that has taken over does not listen there. */
+export const notTakenOver = ({ app, uri }: NoticeListener): Notice => ({
+  app,
+  level: "Warn",
+  text: `the host that takes over does not listen on ${uri}: nothing is accepted there any more`
+})
+
 /** It was asked to move its connections to the workers, and can't. */
 export const notMoved = ({ app, uri }: NoticeListener, tls: boolean, why: string): Notice => ({
   app,

@@ -300,12 +300,12 @@ const OfWorker = {
 
 /**
  * Why a parked session moves on to another worker: its worker let it wait for `revokeAfter` (`late`), is to stop
- * (`drain`), or has gone by itself (`crash`).
+ * (`drain`), or has gone by itself (`crash`); or the session came from the host that ran before (`takeover`).
  *
  * @category models
  * @since 0.1.0
  */
-export const MoveReason = Schema.Literals(["late", "drain", "crash"])
+export const MoveReason = Schema.Literals(["late", "drain", "crash", "takeover"])
 export type MoveReason = typeof MoveReason.Type
 
 /**

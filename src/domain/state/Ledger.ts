@@ -235,3 +235,71 @@ export const imbalances = (
     ))
   ]
 }
+
+/**
+ * All that a host counts.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface LedgerTotals {
+  readonly messages: MessageLedger
+  readonly offers: OfferLedger
+  readonly arrivals: ArrivalLedger
+}
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeTotals = (): LedgerTotals => ({
+  messages: new MessageLedger(),
+  offers: new OfferLedger(),
+  arrivals: new ArrivalLedger()
+})
+
+/** Takes over the counts that there are in both. */
+const take = (into: object, from: object): void => {
+  for (const [key, known] of Object.entries(into)) {
+    const count: unknown = Reflect.get(from, key)
+    if (typeof known === "number" && typeof count === "number") Reflect.set(into, key, count)
+    else if (typeof known === "object" && typeof count === "object" && count !== null) take(known, count)
+  }
+}
+
+/**
+ * What another host has counted (X4), which may be of another version: counts of what is not known here are left out,
+ * and so are they from the sums that they were part of.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const known = (counted: { readonly [part in keyof LedgerTotals]: object }): LedgerTotals => {
+  const totals = makeTotals()
+  take(totals, counted)
+  const { arrivals, messages, offers } = totals
+  messages.sent = messages.delivered + messages.postponed + sum(messages.released)
+  offers.offered = offers.claimed + offers.refused + offers.revoked + offers.withdrawn + offers.pending
+  arrivals.arrived = arrivals.claimed + arrivals.withdrawn + arrivals.redirected + arrivals.held + arrivals.offered
+    + sum(arrivals.refused)
+  return totals
+}
+
+/**
+ * The totals of a host that is gone: what it had under way came to nothing.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const closed = (totals: LedgerTotals): LedgerTotals => {
+  const { arrivals, messages, offers } = totals
+  messages.released["worker-gone"] += messages.postponed
+  offers.withdrawn += offers.pending
+  arrivals.withdrawn += arrivals.held + arrivals.offered
+  messages.postponed =
+    offers.pending =
+    arrivals.held =
+    arrivals.offered =
+      0
+  return totals
+}

@@ -35,6 +35,11 @@ export class StateMachine<State extends string, Event extends string> {
     return next
   }
 
+  /** Whether the event can happen in the state: for events that others bring about. */
+  allows(state: State, event: Event): boolean {
+    return this.#table[state][event] !== undefined
+  }
+
   /** The entries of the table, in its order. */
   get moves(): ReadonlyArray<Move<State, Event>> {
     return Struct.keys(this.#table).flatMap((from) => {

@@ -47,9 +47,14 @@ export const program: Settings.Program<ProxyConfig.ProxyOptions> = {
 export const make = (env: { readonly host: ServeCommand.HostLayer; readonly app: URL }) =>
   Command.make(
     "proxy",
-    { config: ServeCommand.configFlag, settings: ServeCommand.flagsOf(program.settings) },
+    {
+      config: ServeCommand.configFlag,
+      takeover: ServeCommand.takeoverFlag,
+      settings: ServeCommand.flagsOf(program.settings)
+    },
     Effect.fnUntraced(function*(input) {
       const settings = yield* Settings.resolveProgram(program, input.settings, Option.getOrUndefined(input.config))
+      if (input.takeover) return yield* ServeCommand.takeOver(settings)
       const config = ProxyConfig.make(settings.own, settings.decoded.admission.connectTimeout)
       const upstreams = ProxyConfig.upstreamsOf(config, 0)
       yield* ServeCommand.run(env.host, { ...settings, options: { ...settings.options, config } }, {

@@ -18,6 +18,7 @@ import * as Notice from "../../domain/report/Notice.ts"
 import { Certificates } from "../../services/Certificates.ts"
 import { type Application, type AttachExtras, SessionLayer } from "../../services/SessionLayer.ts"
 import type { SessionRules } from "../../services/SessionRules.ts"
+import { Takeover, type TakeoverError } from "../../services/Takeover.ts"
 import * as ControlPath from "../control/ControlPath.ts"
 import * as ControlServer from "../control/ControlServer.ts"
 import * as Health from "../control/Health.ts"
@@ -33,6 +34,7 @@ import * as Setting from "./Setting.ts"
 import * as Settings from "./Settings.ts"
 import { Signals } from "./Signals.ts"
 import * as TlsFiles from "./TlsFiles.ts"
+import * as UpgradeCommand from "./UpgradeCommand.ts"
 import * as Watch from "./Watch.ts"
 import { plural } from "./Words.ts"
 
@@ -172,12 +174,13 @@ const start = Effect.fnUntraced(function*(
   }
   if (listeners.length === 0) yield* Effect.logInfo(`${application.name} runs and listens on nothing ${where}`)
   if (watch !== undefined) yield* watch.begin(application)
+  yield* (yield* Takeover).up
   return application
 })
 
 /**
- * Serves until a signal comes, then drains; or until the application has been detached. What is left is ended when the
- * scope closes.
+ * Serves until a signal comes or another host has taken over, then drains; or until the application has been detached.
+ * What is left is ended when the scope closes.
  */
 const serve = Effect.fnUntraced(function*(
   settings: Settings.Resolved<unknown>,
@@ -188,17 +191,24 @@ const serve = Effect.fnUntraced(function*(
   const status = yield* ServiceStatus.make
   const { sessions } = status
   const signalled = Effect.map(signal, (received) => ({ received }))
+  const takeover = yield* Takeover
+  const taken = Effect.map(takeover.over, ({ pid }) => ({ pid }))
   // a start that was cut short has nothing to drain except what it has so far
   const detached = Effect.flatMap(
     Effect.provideService(start(settings, served, control), SessionLayer, sessions).pipe(
-      Effect.tap(status.serving)
+      Effect.tap(status.serving),
+      Effect.tapError(({ message }) => takeover.failed(message))
     ),
     ({ gone, name }) => Effect.as(gone, `${name} is detached: there is nothing left to serve`)
   )
-  const end = yield* Effect.raceFirst(detached, signalled)
+  const end = yield* Effect.raceAllFirst([detached, signalled, taken])
   if (typeof end === "string") return yield* Effect.logInfo(end)
   yield* status.stopping
-  yield* Effect.logInfo(`${end.received}: stopping; send it once more to end at once`)
+  yield* Effect.logInfo(
+    "pid" in end
+      ? `process ${end.pid} has taken over: finishing what is left here`
+      : `${end.received}: stopping; send it once more to end at once`
+  )
   yield* sessions.drain.pipe(
     Effect.timeoutOrElse({
       duration: Duration.sum(Duration.millis(settings.decoded.worker.drainTimeout), SLACK),
@@ -239,8 +249,31 @@ export const configFlag = Flag.String("config").pipe(
   Flag.optional
 )
 
+/** Whether the host is to follow the one that runs. */
+export const takeoverFlag = Flag.Boolean("takeover").pipe(
+  Flag.withDescription(
+    "Take over from the host on the same control socket: that one starts the new host, with these settings and this "
+      + "environment, and this command ends once it serves"
+  ),
+  Flag.withDefault(false)
+)
+
+/** Asks the running host to be followed by one that is started as this command was. */
+export const takeOver = Effect.fnUntraced(function*({ control }: Settings.Resolved<unknown>) {
+  const [program = "", ...args] = process.argv.slice(1)
+  yield* UpgradeCommand.ask(control ?? (yield* ControlPath.defaultPath), {
+    node: process.execPath,
+    flags: process.execArgv,
+    args: [program, ...args.filter((arg) => !/^--takeover(?:=|$)/.test(arg))],
+    directory: process.cwd(),
+    environment: Object.fromEntries(
+      Object.entries(process.env).flatMap(([name, value]) => value === undefined ? [] : [[name, value]])
+    )
+  })
+})
+
 /** The session layer to serve with. */
-export type HostLayer = Layer.Layer<SessionLayer | SessionRules | Certificates>
+export type HostLayer = Layer.Layer<SessionLayer | SessionRules | Certificates | Takeover, TakeoverError>
 
 /**
  * Serves the application of a module as the settings say until a signal comes, and then drains; or until it is
@@ -282,12 +315,14 @@ export const make = (
         Flag.withDescription("For development: reload the application whenever a file of its modules changes"),
         Flag.withDefault(false)
       ),
+      takeover: takeoverFlag,
       settings: flagsOf(Setting.settings)
     },
     Effect.fnUntraced(function*(input) {
       const given = { ...input.settings, app: Option.getOrUndefined(input.app) }
       const settings = yield* Settings.resolve(given, Option.getOrUndefined(input.config))
       const url = settings.app === undefined ? env.defaultApp.href : yield* moduleUrl(settings.app)
+      if (input.takeover) return yield* takeOver(settings)
       const listen = settings.decoded.scope.global ? Settings.listenDefault(yield* Inherited) : []
       if (input.watch && settings.decoded.worker.kind === "in-process") return yield* invalid(WATCHES_THREADS)
       yield* run(env.host, settings, { url, extras: { listen }, watches: input.watch })

@@ -13,6 +13,7 @@ import * as Endpoint from "../../domain/net/Endpoint.ts"
 import { LogOptions } from "../../domain/options/LogOptions.ts"
 import { infosOf } from "../../domain/options/OptionFields.ts"
 import * as Options from "../../domain/options/Options.ts"
+import { VARIABLE } from "../../domain/takeover/TakeoverMessage.ts"
 import * as LogStyle from "../log/LogStyle.ts"
 import { Inherited, type InheritedSockets } from "../system/InheritedSockets.ts"
 import * as Environment from "./Environment.ts"
@@ -125,9 +126,10 @@ export const resolveProgram = Effect.fnUntraced(function*<A>(
   const control = take(path(given.get("control")))
   const health = take(hostPort(given.get("health")))
   const log = take(logOf(given))
-  yield* Environment.warnOfOthers([CONFIG_VARIABLE, ...settings.flatMap(({ variable }) => variable ?? [])]).pipe(
-    Effect.provide(LogStyle.layer(log))
-  )
+  yield* Environment.warnOfOthers([CONFIG_VARIABLE, VARIABLE, ...settings.flatMap(({ variable }) => variable ?? [])])
+    .pipe(
+      Effect.provide(LogStyle.layer(log))
+    )
   const inherited = yield* Inherited
   const input: Record<string, unknown> = { ...defaults(app, listenDefault(inherited)) }
   const values: Record<string, unknown> = {}

@@ -32,6 +32,7 @@ import * as ServeCommand from "./ServeCommand.ts"
 import * as SessionCommand from "./SessionCommand.ts"
 import * as ShellCompletions from "./ShellCompletions.ts"
 import * as ShowCommand from "./ShowCommand.ts"
+import * as UpgradeCommand from "./UpgradeCommand.ts"
 import { printable } from "./Words.ts"
 import * as WorkerCommand from "./WorkerCommand.ts"
 
@@ -52,6 +53,7 @@ const commandWith = (host: ServeCommand.HostLayer) =>
       ProxyCommand.make({ host, app: appUrl("proxy/proxy") }),
       ShowCommand.command,
       ReloadCommand.command,
+      UpgradeCommand.command,
       AppCommand.command,
       WorkerCommand.command,
       ListenerCommand.command,

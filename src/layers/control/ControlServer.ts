@@ -28,12 +28,14 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import { format as formatRule, type RuleHandle, type RuleInput } from "../../domain/admission/SessionRule.ts"
 import * as Notice from "../../domain/report/Notice.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import { ControlApi, ControlError, sessionLimit } from "../../services/ControlApi.ts"
 import { type Application, NoSuchApp, NoSuchWorker, SessionLayer } from "../../services/SessionLayer.ts"
 import { SessionRules } from "../../services/SessionRules.ts"
+import { Takeover, TakeoverError } from "../../services/Takeover.ts"
 import * as NoticeLog from "../log/NoticeLog.ts"
 import { turns } from "../system/Turns.ts"
 import * as UnixSocketFile from "../system/UnixSocketFile.ts"
@@ -44,7 +46,8 @@ import * as Health from "./Health.ts"
 /** Milliseconds without a byte in either direction. */
 const IDLE_TIMEOUT = 10_000
 const HEADER_BYTES = 16 * 1024
-const BODY_KIB = 16
+/** A command may come with the whole environment that it is to run in. */
+const BODY_KIB = 256
 /** Milliseconds for answers under way when the server closes. */
 const GRACE = 500
 /** Nobody but the owner may read or write. */
@@ -53,7 +56,7 @@ const MODE = 0o600
 /** A server that listens before `NodeHttpServer` asks it to, and leaves its path when it is asked to close. */
 class ControlHttpServer extends BoundedServer {
   /** Listens already, at a path that is to be left before the server ends. */
-  taken: UnixSocketFile.TakenPath | undefined
+  taken: Pick<UnixSocketFile.TakenPath, "leave"> | undefined
 
   override listen(...args: Array<any>): this {
     if (this.taken === undefined) return super.listen(...args)
@@ -67,20 +70,31 @@ class ControlHttpServer extends BoundedServer {
   }
 }
 
-const take = (node: ControlHttpServer, path: string): Effect.Effect<UnixSocketFile.TakenPath, ControlError> =>
-  UnixSocketFile.take(node, path, { mode: MODE }).pipe(
-    Effect.tap((taken) => Effect.sync(() => node.taken = taken)),
-    Effect.mapError(({ reason }) => {
-      switch (reason._tag) {
-        case "InUse":
-          return new ControlError({ path, reason: "InUse", detail: "it answers" })
-        case "NotASocket":
-          return new ControlError({ path, reason: "NotASocket", detail: "it is something else" })
-        case "System":
-          return ControlPath.fromSystem(path, reason.cause)
-      }
-    })
-  )
+const pathError = (path: string) => ({ reason }: UnixSocketFile.UnixPathError): ControlError => {
+  switch (reason._tag) {
+    case "InUse":
+      return new ControlError({ path, reason: "InUse", detail: "it answers" })
+    case "NotASocket":
+      return new ControlError({ path, reason: "NotASocket", detail: "it is something else" })
+    case "System":
+      return ControlPath.fromSystem(path, reason.cause)
+  }
+}
+
+/** Has the server listen at the path; or out of sight, while the host before has the path (X4). */
+const take = Effect.fnUntraced(function*(node: ControlHttpServer, path: string) {
+  const takeover = yield* Effect.serviceOption(Takeover)
+  const handOver = Option.isSome(takeover) ? takeover.value.control(path) : undefined
+  if (handOver === undefined) {
+    const taken = yield* Effect.mapError(UnixSocketFile.take(node, path, { mode: MODE }), pathError(path))
+    node.taken = taken
+    if (taken.replaced) yield* Effect.logInfo(`replaced the socket ${path} of a host that is gone`)
+    return
+  }
+  const waiting = yield* Effect.mapError(UnixSocketFile.wait(node, path, { mode: MODE }), pathError(path))
+  node.taken = waiting
+  handOver.waits(waiting)
+})
 
 const server = (path: string, idleTimeout: number) =>
   Layer.effect(
@@ -92,8 +106,7 @@ const server = (path: string, idleTimeout: number) =>
         // it may have begun to listen, and have failed then
         (node) => Effect.sync(() => node.close())
       )
-      const { replaced } = yield* Effect.uninterruptible(take(node, path))
-      if (replaced) yield* Effect.logInfo(`replaced the socket ${path} of a host that is gone`)
+      yield* Effect.uninterruptible(take(node, path))
       const http = yield* NodeHttpServer.make(() => node, { gracefulShutdownTimeout: GRACE }).pipe(
         Effect.mapError((error) => ControlPath.fromSystem(path, error.cause))
       )
@@ -107,13 +120,36 @@ const server = (path: string, idleTimeout: number) =>
 const told = (...change: Parameters<typeof Notice.changed>): Effect.Effect<void> =>
   NoticeLog.write(Notice.changed(...change))
 
+/** The connection is silent until the operation is done, however long that takes. */
+const patiently = <A, E>(request: HttpServerRequest, effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.andThen(
+    Effect.sync(() => NodeHttpServerRequest.toIncomingMessage(request).socket.setTimeout(0)),
+    effect
+  )
+
+/** Runs an operation to its end, whether or not its client still waits for it. */
+const makeRun = Effect.map(
+  Effect.scope,
+  (scope) => <A, E>(request: HttpServerRequest, effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    patiently(request, Effect.flatMap(Effect.forkIn(effect, scope), Fiber.join))
+)
+
 const hostGroup = HttpApiBuilder.group(
   ControlApi,
   "host",
   Effect.fnUntraced(function*(handlers) {
     const host = yield* SessionLayer
+    const takeover = yield* Effect.serviceOption(Takeover)
+    const run = yield* makeRun
     return handlers
       .handle("report", () => host.report)
+      .handle("upgrade", ({ payload, request }) =>
+        run(
+          request,
+          Option.isSome(takeover)
+            ? Effect.tap(takeover.value.upgrade(payload), ({ pid }) => told(`process ${pid} has taken over`))
+            : Effect.fail(new TakeoverError({ reason: "NotOffered", detail: "this program does not offer it" }))
+        ))
       .handle("connects", ({ query }) => host.connectPage(query))
       .handle("locals", ({ query }) => host.localPage(query))
       .handle("segments", ({ query }) => host.segmentPage(query))
@@ -131,20 +167,6 @@ const find = (host: SessionLayer["Service"], wanted: string): Effect.Effect<Appl
       (error) => INDEX.test(wanted) ? host.find(Handle.AppIndex(Number(wanted))) : Effect.fail(error)
     )
   )
-
-/** The connection is silent until the operation is done, however long that takes. */
-const patiently = <A, E>(request: HttpServerRequest, effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-  Effect.andThen(
-    Effect.sync(() => NodeHttpServerRequest.toIncomingMessage(request).socket.setTimeout(0)),
-    effect
-  )
-
-/** Runs an operation to its end, whether or not its client still waits for it. */
-const makeRun = Effect.map(
-  Effect.scope,
-  (scope) => <A, E>(request: HttpServerRequest, effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-    patiently(request, Effect.flatMap(Effect.forkIn(effect, scope), Fiber.join))
-)
 
 const appGroup = HttpApiBuilder.group(
   ControlApi,

@@ -25,6 +25,11 @@ export class Journeys {
     return this.#journeys.get(connection)
   }
 
+  /** It has come here with a journey behind it. */
+  set(connection: Arriving, journey: Journey): void {
+    this.#journeys.set(connection, journey)
+  }
+
   /** Its session moves on; `state`: what the application gives along, `undefined` for what came along. */
   move(connection: Arriving, why: Report.MoveReason, state: Uint8Array | undefined): void {
     const before = this.of(connection)

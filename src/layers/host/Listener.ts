@@ -30,7 +30,10 @@ import * as ListenerState from "../../domain/state/ListenerState.ts"
 import type * as Refusal from "../../domain/state/Refusal.ts"
 import * as WorkerState from "../../domain/state/WorkerState.ts"
 import type { SessionRules } from "../../services/SessionRules.ts"
+import type { Departure } from "../../services/Succession.ts"
+import type { ListeningSocket } from "../../services/Transport.ts"
 import type { NoticeLog } from "../log/NoticeLog.ts"
+import type { InheritedSocket } from "../system/InheritedSockets.ts"
 import { Alarm } from "./Alarm.ts"
 import { ConnectionKeys } from "./ConnectionKeys.ts"
 import type { Arriving, HostSession, Origin } from "./HostSession.ts"
@@ -76,6 +79,9 @@ export class HostListener implements Origin {
   /** Done when the listener is no longer binding, and when nothing is left of it. */
   readonly settled = Deferred.makeUnsafe<void>()
   readonly closed = Deferred.makeUnsafe<void>()
+  /** Its socket, where the transport has one that another process can have; and whether this process was born with it. */
+  socket: ListeningSocket | undefined
+  inherited: InheritedSocket | undefined
   readonly #host: ListenerHost
   readonly #keys: ConnectionKeys
   readonly #parked: ParkedSessions
@@ -215,6 +221,7 @@ export class HostListener implements Origin {
     const { admission } = this
     const { connection } = ticket
     for (;;) {
+      if (this.#goesOver(ticket)) return
       switch (ticket.state) {
         case "asking":
           admission.keyed(ticket, this.#keys.of(connection), this.#host.tables.now())
@@ -249,6 +256,18 @@ export class HostListener implements Origin {
     this.admission.offered(ticket, session, session.since)
     session.offer(this.handle, () => this.passed(session))
     this.#alarm.set(this.#next)
+    return true
+  }
+
+  /** Whether the connection, which no worker has, is the successor's from now on (X4). */
+  #goesOver(ticket: ListenerTicket): boolean {
+    const { connection, state } = ticket
+    const { departures } = this.#host.tables
+    if (departures === undefined || state !== "asking" && state !== "offering" && state !== "held") return false
+    if (!departures.takes(this, connection)) return false
+    connection.onGone = undefined
+    this.admission.leaves(ticket)
+    departures.add(this, connection)
     return true
   }
 
@@ -307,6 +326,75 @@ export class HostListener implements Origin {
     this.#follow(this.admission.movedOn(connection, key, slot.offers, this.#host.tables.now()))
   }
 
+  // ---- a successor (X4)
+
+  /** Takes a parked session away, for the successor; `undefined` when it is not parked any more, or can't go now. */
+  depart(session: SharedSession): Departure | undefined {
+    const { connection, worker: { slot } } = session
+    const taken = session.canDepart ? session.takeAway() : undefined
+    if (taken === undefined) return undefined
+    this.#parked.forget(session)
+    this.#journeys.move(connection, "takeover", taken.state)
+    this.admission.departs(slot.offers)
+    const departure = this.lend(connection)
+    if (departure === undefined) this.returns(connection)
+    return departure
+  }
+
+  /** The same with the first connection that waits for a worker. */
+  departHeld(): Departure | undefined {
+    const ticket = this.admission.firstHeld
+    if (ticket === undefined) return undefined
+    const departure = this.lend(ticket.connection)
+    if (departure === undefined) return undefined
+    ticket.connection.onGone = undefined
+    this.admission.leaves(ticket)
+    return departure
+  }
+
+  /** All connections that wait for a worker go over, as far as they can. */
+  departAllHeld(): void {
+    for (let ticket = this.admission.firstHeld; ticket !== undefined && this.#goesOver(ticket);) {
+      ticket = this.admission.firstHeld
+    }
+  }
+
+  /** A connection on its way: it counts as arrived nowhere now. */
+  lend(connection: Arriving): Departure | undefined {
+    if (connection._tag === "CutThrough") return undefined
+    const lent = connection.lend?.()
+    if (lent === undefined) return undefined
+    const { about, local, mapped, remote } = connection
+    const journey = this.#journeys.of(connection)
+    return {
+      listener: Handle.format(this.handle),
+      baggage: {
+        remote,
+        local,
+        mapped,
+        about,
+        unread: lent.unread,
+        state: journey?.state,
+        moves: Math.max(0, (journey?.moves ?? 0) - 1)
+      },
+      socket: lent.socket,
+      gone: () => connection.letGo?.(),
+      stays: () => this.returns(connection)
+    }
+  }
+
+  /** A connection that was on its way to the successor goes on here. */
+  returns(connection: Arriving): void {
+    const key = this.#keys.any ? this.#keys.of(connection) : undefined
+    this.#follow(this.admission.returns(connection, key, this.#host.tables.now()))
+  }
+
+  /** A connection of the predecessor's; `state`, `moves`: what its session has got so far. */
+  adopt(connection: Arriving, state: Uint8Array | undefined, moves: number): void {
+    this.#journeys.set(connection, { moves: moves + 1, crashes: 0, why: "takeover", state })
+    this.returns(connection)
+  }
+
   /**
    * Moves a session that its worker has parked on to another worker that takes it now. A worker that has let it wait
    * is behind until it has passed the message of that.
@@ -317,6 +405,12 @@ export class HostListener implements Origin {
     const why = WorkerState.takesSessions(worker.slot.state) ? "late" : "drain"
     const now = this.#host.tables.now()
     if (session.unsent > 0) return "unsent"
+    const { departures } = this.#host.tables
+    if (departures?.takesParked(this, session) === true) {
+      if (!session.canDepart) return "unsent"
+      departures.addParked(session)
+      return "moved"
+    }
     const key = this.#keys.any ? this.#keys.of(connection) : undefined
     const ticket = admission.onward(connection, key, this.#memberOf(worker))
     if (ticket === undefined) return "nobody"

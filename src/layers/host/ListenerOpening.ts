@@ -14,8 +14,8 @@ import * as ListenerOptions from "../../domain/options/ListenerOptions.ts"
 import * as Notice from "../../domain/report/Notice.ts"
 import * as Refusal from "../../domain/state/Refusal.ts"
 import type { Certificates } from "../../services/Certificates.ts"
-import type { Transport } from "../../services/Transport.ts"
-import type { InheritedSocket, InheritedSockets } from "../system/InheritedSockets.ts"
+import type { Transport, TransportError, TransportListenOptions } from "../../services/Transport.ts"
+import type { Heirloom, InheritedSocket, InheritedSockets } from "../system/InheritedSockets.ts"
 import type { HostListener, ListenerHost } from "./Listener.ts"
 import type { SlotApp } from "./Worker.ts"
 
@@ -110,6 +110,24 @@ const elsewhere = ({ free }: InheritedSockets, requested: Endpoint.TransportEndp
     : `; this process was started with a socket at ${Endpoint.format(other.endpoint)}: ask for that address`
 }
 
+/** The listener has its endpoint, and waits behind the gate for the word to listen there (X4). */
+const later = (
+  { inherited }: OpeningHost,
+  listener: HostListener,
+  socket: InheritedSocket,
+  { bound, gate }: Heirloom,
+  listen: Effect.Effect<void, TransportError>
+): Effect.Effect<void> => {
+  listener.bound = bound
+  listener.boundUri = Endpoint.format(bound)
+  gate.wait(listen)
+  // a start of a worker that fails has its listeners closed, and the next one may have the socket
+  const withdraw = Effect.sync(() => {
+    if (gate.withdraw(listen)) inherited.giveBack(socket)
+  })
+  return Scope.addFinalizer(listener.transport, withdraw)
+}
+
 /** Opens a listener in its scopes; returns why that failed, if it did. */
 export const open = Effect.fnUntraced(function*(
   host: OpeningHost,
@@ -132,10 +150,14 @@ export const open = Effect.fnUntraced(function*(
   if (taken !== undefined) return taken
   const asked = ListenerOptions.of(app.options, listener.requestedUri)
   listener.placement = place(host, app, requested, asked)
-  const inherited = host.inherited.take(requested)
+  const inherited = host.inherited.take(requested, app.name)
   if (inherited === "taken") return { reason: "AddressInUse", detail: TAKEN }
-  const bound = yield* transport.listen(requested, {
+  listener.inherited = inherited
+  const { heirloom } = inherited ?? {}
+  const options: TransportListenOptions = {
     descriptor: inherited?.descriptor,
+    ownsFile: heirloom?.ownsFile === true,
+    opened: (socket) => void (listener.socket = socket),
     backlog: message.backlog === 0 ? admission.backlog : message.backlog,
     ipv6Only: (message.flags & Message.IPV6_ONLY) !== 0,
     listener: { ...asked, placement: listener.placement },
@@ -152,7 +174,13 @@ export const open = Effect.fnUntraced(function*(
     accept: listener.arrive,
     acceptError: (error, detail) =>
       notices.tell(Notice.acceptFailed({ app: app.name, uri: listener.boundUri }, error, detail))
-  }).pipe(Scope.provide(listener.transport), Effect.result)
+  }
+  const listen = transport.listen(heirloom?.bound ?? requested, options).pipe(Scope.provide(listener.transport))
+  if (inherited !== undefined && heirloom?.gate.isOpen === false) {
+    yield* later(host, listener, inherited, heirloom, Effect.asVoid(listen))
+    return isEphemeral ? enterLocally(host, listener, listener.bound) : undefined
+  }
+  const bound = yield* Effect.result(listen)
   if (Result.isFailure(bound)) {
     const { detail, reason } = bound.failure
     // of all reasons, the only one for which no socket is touched

@@ -310,6 +310,9 @@ export class Listeners {
     )
   }
 
+  /** Accepts nothing any more, anywhere; what waits for a worker goes on waiting. */
+  readonly closeAll: Effect.Effect<void> = Effect.suspend(() => closeTransports([...this.#tables.listeners]))
+
   /** Stops listening everywhere; established sessions go on. */
   readonly stop: Effect.Effect<void> = Effect.suspend(() => {
     for (const listener of this.#tables.listeners) listener.stop("draining")

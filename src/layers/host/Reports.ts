@@ -165,21 +165,13 @@ export class Reports {
 
   /** The ledger of the whole host, and what in it does not balance (M14). */
   #accounts(): Pick<Report.HostReport, "ledger" | "imbalances"> {
-    const { listeners, past, workers } = this.#tables
-    const ledger = {
-      messages: Ledger.add(new Ledger.MessageLedger(), past.messages),
-      offers: Ledger.add(new Ledger.OfferLedger(), past.offers),
-      arrivals: Ledger.add(new Ledger.ArrivalLedger(), past.arrivals)
-    }
+    const { listeners, totals: ledger, workers } = this.#tables
     const imbalances: Array<string> = []
     for (const { app, mapIndex, messages, offers } of workers) {
       imbalances.push(...Ledger.imbalances(`worker ${mapIndex} of ${app.name}`, { messages, offers }))
-      Ledger.add(ledger.messages, messages)
-      Ledger.add(ledger.offers, offers)
     }
     for (const { admission: { arrivals }, boundUri } of listeners) {
       imbalances.push(...Ledger.imbalances(`listener ${boundUri}`, { arrivals }))
-      Ledger.add(ledger.arrivals, arrivals)
     }
     imbalances.push(...Ledger.imbalances("host", ledger))
     return { ledger, imbalances }

@@ -11,12 +11,14 @@
  * Connects          connects, rules, half-open     CutThroughs       cut-through sessions, links between workers
  * HostSession       one session, by its kind       Reports           what is reported about all of it
  * HostWatch         what of it goes into the log
+ * HostSuccession    what another host takes over, and Departures, what goes over to it
  * ```
  *
  * Nothing here waits for a worker. What a worker sends is read by `WorkerReader`, and goes to the part that it is for.
  *
  * @since 0.1.0
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
@@ -28,12 +30,14 @@ import * as MonotonicTime from "../../services/MonotonicTime.ts"
 import { Namespaces } from "../../services/Namespaces.ts"
 import { NoSuchListener, NoSuchSession, SessionLayer } from "../../services/SessionLayer.ts"
 import { SessionRules } from "../../services/SessionRules.ts"
+import { Succession } from "../../services/Succession.ts"
 import { Transport } from "../../services/Transport.ts"
 import { NoticeLog } from "../log/NoticeLog.ts"
 import { layerDefault, WorkerStack } from "../stack/WorkerStack.ts"
 import { Inherited } from "../system/InheritedSockets.ts"
 import { Applications } from "./Applications.ts"
 import { Connects } from "./Connects.ts"
+import * as HostSuccession from "./HostSuccession.ts"
 import { HostWatch, LOOK_INTERVAL } from "./HostWatch.ts"
 import { Listeners } from "./Listeners.ts"
 import { Reloads } from "./Reloads.ts"
@@ -98,10 +102,12 @@ const make = (stack: WorkerStack["Service"]) =>
       const sessions = tables.sessionCount
       if (!tables.draining) notices.tell(Notice.drainBegins(sessions))
       tables.draining = true
-      yield* listeners.stop
+      // what waits goes to the host that follows, or is served here (X4)
+      const goesOver = tables.departures !== undefined
+      yield* goesOver ? listeners.closeAll : listeners.stop
       let longest = 0
       for (const { app, live } of tables.generations()) {
-        if (live !== undefined) tellToDrain(live, false)
+        if (live !== undefined) tellToDrain(live, goesOver)
         longest = Math.max(longest, app.options.worker.drainTimeout)
       }
       yield* tables.noSessions.await.pipe(Effect.timeoutOption(longest), Effect.asVoid)
@@ -109,7 +115,7 @@ const make = (stack: WorkerStack["Service"]) =>
       notices.tell(Notice.drainEnds(tables.sessionCount, sessions, tables.now() - begun))
     })
 
-    return SessionLayer.of({
+    const sessionLayer = SessionLayer.of({
       attach: applications.attach,
       find: (wanted) => applications.find(wanted),
       detach: (handle) => Effect.flatMap(applications.get(handle), (app) => applications.detach(app)),
@@ -132,6 +138,8 @@ const make = (stack: WorkerStack["Service"]) =>
       readiness: Effect.sync(() => tables.readiness()),
       ...reports.all
     })
+    const succession = HostSuccession.make({ tables, listeners, notices, run })
+    return Context.make(SessionLayer, sessionLayer).pipe(Context.add(Succession, succession))
   })
 
 /**
@@ -141,10 +149,10 @@ const make = (stack: WorkerStack["Service"]) =>
  * @since 0.1.0
  */
 export const layerStack: Layer.Layer<
-  SessionLayer,
+  SessionLayer | Succession,
   never,
   WorkerStack | Transport | SessionRules | Namespaces | Certificates
-> = Layer.effect(SessionLayer, Effect.flatMap(WorkerStack, make))
+> = Layer.effectContext(Effect.flatMap(WorkerStack, make))
 
 /**
  * The session layer of a host whose workers have the default layers.
@@ -152,5 +160,8 @@ export const layerStack: Layer.Layer<
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<SessionLayer, never, Transport | SessionRules | Namespaces | Certificates> = layerStack
-  .pipe(Layer.provide(layerDefault))
+export const layer: Layer.Layer<
+  SessionLayer | Succession,
+  never,
+  Transport | SessionRules | Namespaces | Certificates
+> = layerStack.pipe(Layer.provide(layerDefault))

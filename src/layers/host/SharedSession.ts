@@ -250,8 +250,9 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
    */
   get isWaiting(): boolean {
     if (!this.isOpen || !this.isParked) return false
-    const { slot } = this.worker
-    return this.state === "TRANSPORT_CLOSING" || (this.#rx?.size ?? 0) > 0 || !WorkerState.takesSessions(slot.state)
+    const { handsOver, slot } = this.worker
+    return this.state === "TRANSPORT_CLOSING" || (this.#rx?.size ?? 0) > 0 || handsOver
+      || !WorkerState.takesSessions(slot.state)
   }
 
   /** Bytes that are to be sent. */
@@ -282,8 +283,14 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
   }
 
   override onParked(): void {
-    if (!WorkerState.takesSessions(this.worker.slot.state)) this.moveOn()
+    const { handsOver, slot } = this.worker
+    if (handsOver || !WorkerState.takesSessions(slot.state)) this.moveOn()
     else if (this.isWaiting) this.origin.waits(this)
+  }
+
+  /** Whether it is parked, and nothing but its bytes that nobody has read keeps it here: another host may have it (X4). */
+  get canDepart(): boolean {
+    return this.isOpen && this.isParked && this.unsent === 0 && this.connection.isSent === true
   }
 
   override moveOn(): void {

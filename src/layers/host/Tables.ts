@@ -20,6 +20,7 @@ import * as Ledger from "../../domain/state/Ledger.ts"
 import type { AppModule } from "../../services/AppWorker.ts"
 import type { Connection } from "../../services/Transport.ts"
 import type { AboutPlace, ConnectionSession } from "./ConnectionSession.ts"
+import type { Departures } from "./Departures.ts"
 import type { HostSession, Origin, SessionHome } from "./HostSession.ts"
 import type { HostListener } from "./Listener.ts"
 import { SharedSession } from "./SharedSession.ts"
@@ -55,11 +56,11 @@ export class Tables {
   /** Open while no application has a session. */
   readonly noSessions = Latch.makeUnsafe(true)
   /** The counts of workers and listeners that are gone. */
-  readonly past = {
-    messages: new Ledger.MessageLedger(),
-    offers: new Ledger.OfferLedger(),
-    arrivals: new Ledger.ArrivalLedger()
-  }
+  readonly past: Ledger.LedgerTotals = Ledger.makeTotals()
+  /** What hosts before this one have counted (X4). */
+  predecessors: Ledger.LedgerTotals = Ledger.makeTotals()
+  /** What goes over to the host that follows this one, while there is one (X4). */
+  departures: Departures | undefined
   /** The host accepts nothing new. */
   draining = false
   /** Milliseconds of `MonotonicTime`. */
@@ -73,6 +74,21 @@ export class Tables {
   /** The workers, each with all its generations that are there, from an index on. */
   *generations(from = 0): IterableIterator<WorkerSlot> {
     for (const worker of this.workers.from(from)) yield* worker.generations
+  }
+
+  /** All that was counted: here, by what is there and by what is gone, and by the hosts before. */
+  get totals(): Ledger.LedgerTotals {
+    const totals = Ledger.makeTotals()
+    const add = (counted: Partial<Ledger.LedgerTotals>): void => {
+      if (counted.messages !== undefined) Ledger.add(totals.messages, counted.messages)
+      if (counted.offers !== undefined) Ledger.add(totals.offers, counted.offers)
+      if (counted.arrivals !== undefined) Ledger.add(totals.arrivals, counted.arrivals)
+    }
+    add(this.predecessors)
+    add(this.past)
+    for (const { messages, offers } of this.workers) add({ messages, offers })
+    for (const { admission: { arrivals } } of this.listeners) add({ arrivals })
+    return totals
   }
 
   /** The local table of a namespace. */

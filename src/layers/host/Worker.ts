@@ -140,6 +140,8 @@ export class LiveWorker {
   /** The segments and links that the worker is given to keep. */
   readonly announcements: Announcements
   readonly sessions = new Set<HostSession>()
+  /** Whether what it parks goes to others, since it drains (X1). */
+  handsOver = false
   /** Connects under way, by request. */
   readonly halfOpen = new Map<number, HalfOpen>()
   /** Numbers of its links to other workers, by the worker at the other end (W16). */

@@ -62,7 +62,9 @@ export const nameOf = ({ app, mapIndex }: WorkerSlot): Notice.NoticeWorker => ({
 const isCutThrough = ({ connection }: HostSession): boolean => connection._tag === "CutThrough"
 
 /** Tells the worker to finish what it has in hand; `moves`: other workers go on with what it parks (X1). */
-export const tellToDrain = ({ congestion, sessions }: LiveWorker, moves: boolean): void => {
+export const tellToDrain = (worker: LiveWorker, moves: boolean): void => {
+  const { congestion, sessions } = worker
+  worker.handsOver = moves
   if (moves) { for (const session of sessions) session.moveOn() }
   congestion.send({ message: { _tag: "drain", moves: Number(moves) } })
   for (const session of sessions) session.drain()

@@ -17,7 +17,9 @@
 import * as Context from "effect/Context"
 import * as Path from "node:path"
 import * as Address from "../../domain/net/Address.ts"
-import type * as Endpoint from "../../domain/net/Endpoint.ts"
+import * as Endpoint from "../../domain/net/Endpoint.ts"
+import type { TransportError } from "../../services/Transport.ts"
+import type { ListenGate } from "./ListenGate.ts"
 import * as SocketActivation from "./SocketActivation.ts"
 
 /** A socket that listens, or for UDP is bound, as the process starts. */
@@ -27,6 +29,19 @@ export interface InheritedSocket {
   readonly descriptor: number
   /** The endpoint that has to be asked for to get it: where it listens, or where its listener was asked to listen. */
   readonly endpoint: Endpoint.TransportEndpoint
+  /** What the host that ran here before knew of its listener; absent for a socket of anybody else. */
+  readonly heirloom?: Heirloom | undefined
+}
+
+/** A listener's socket that the host before has handed on (X4). */
+export interface Heirloom {
+  /** The application that had the listener: several may have asked for any port. */
+  readonly app: string
+  readonly bound: Endpoint.TransportEndpoint
+  /** Whether the file of a Unix socket is the listener's, and goes with it. */
+  readonly ownsFile: boolean
+  /** Before it is open, the listener is not to touch the socket. */
+  readonly gate: ListenGate<TransportError>
 }
 
 /** The text by which sockets and endpoints are compared. */
@@ -53,14 +68,24 @@ export class InheritedSockets {
   }
 
   /**
-   * Takes a socket for a listener at the endpoint: the first that is free; `undefined` where none is of that address,
-   * `"taken"` where none is left.
+   * Takes a socket for a listener of the application at the endpoint: the first that is free; `undefined` where none is
+   * of that address, or where on any port one more is wanted, `"taken"` where none is left.
    */
-  take(endpoint: Endpoint.TransportEndpoint): InheritedSocket | "taken" | undefined {
+  take(endpoint: Endpoint.TransportEndpoint, app = ""): InheritedSocket | "taken" | undefined {
     const place = placeOf(endpoint)
-    const there = this.all.filter((socket) => placeOf(socket.endpoint) === place)
+    const there = this.all.filter(({ endpoint, heirloom }) =>
+      placeOf(endpoint) === place && (heirloom === undefined || !Endpoint.isEphemeral(endpoint) || heirloom.app === app)
+      || heirloom !== undefined && placeOf(heirloom.bound) === place
+    )
     const socket = there.find((socket) => this.#free.delete(socket))
-    return socket ?? (there.length === 0 ? undefined : "taken")
+    return socket ?? (there.length === 0 || Endpoint.isEphemeral(endpoint) ? undefined : "taken")
+  }
+
+  /** Takes all that no listener has asked for. */
+  takeFree(): ReadonlyArray<InheritedSocket> {
+    const free = this.free
+    this.#free.clear()
+    return free
   }
 
   /** The listener has not touched it. */

@@ -68,6 +68,8 @@ export class UnixPathError extends Data.TaggedError("UnixPathError")<{
 export interface TakenPath {
   /** Removes the file, if it is still the server's own. To be called before the server closes; once is enough. */
   readonly leave: () => void
+  /** The file is another process's from now on, which has the same socket: it is not removed. */
+  readonly forget: () => void
   /** Whether a socket of a program that is gone was in the way. */
   readonly replaced: boolean
 }
@@ -196,18 +198,25 @@ const takeIn = Effect.fnUntraced(function*(
     if (tries === TRIES) return yield* fail({ _tag: "InUse" })
     replaced = (yield* clear(file, den)) || replaced
   }
-  let isOwn = true
-  const leave = (): void => {
-    if (!isOwn) return
-    isOwn = false
-    // a file that can't be removed is taken over by the next server that wants the path
-    Result.try(() => {
-      const there = lookAt(file)
-      if (there !== undefined && isSame(there, own)) Fs.unlinkSync(file)
-    })
-  }
-  return { leave, replaced }
+  return { ...owned(file, own), replaced }
 })
+
+/** A file that is the server's own as long as it is this one, and nobody else has been given it. */
+const owned = (file: string, own: Fs.BigIntStats): Pick<TakenPath, "leave" | "forget"> => {
+  let isOwn = true
+  return {
+    leave: () => {
+      if (!isOwn) return
+      isOwn = false
+      // a file that can't be removed is taken over by the next server that wants the path
+      Result.try(() => {
+        const there = lookAt(file)
+        if (there !== undefined && isSame(there, own)) Fs.unlinkSync(file)
+      })
+    },
+    forget: () => void (isOwn = false)
+  }
+}
 
 /**
  * Has the server listen at the path. After a failure the server may be listening without a path, and is to be closed.
@@ -229,14 +238,65 @@ export const take = (
 
 /**
  * Has the server listen on a socket that has its file at the path already, and was made by another program: that file is
- * the other program's, and stays.
+ * the other program's, and stays; or it is the server's from now on, with `owns`.
  */
 export const adopt = (
   server: Net.Server,
   path: string,
-  options: { readonly descriptor: number; readonly backlog?: number | undefined }
-): Effect.Effect<TakenPath, UnixPathError> =>
-  listen(server, { fd: options.descriptor }, options.backlog).pipe(
-    Effect.as({ leave: constVoid, replaced: false }),
+  options: { readonly descriptor: number; readonly backlog?: number | undefined; readonly owns: boolean }
+): Effect.Effect<TakenPath, UnixPathError> => {
+  const file = Path.resolve(path)
+  const there = options.owns ? lookAt(file) : undefined
+  const taken = there === undefined ? { leave: constVoid, forget: constVoid } : owned(file, there)
+  return listen(server, { fd: options.descriptor }, options.backlog).pipe(
+    Effect.as({ ...taken, replaced: false }),
     Effect.mapError((reason) => new UnixPathError({ path, reason }))
   )
+}
+
+/** A socket that listens out of sight, for a path that another server still has. */
+export interface WaitingPath extends Pick<TakenPath, "leave"> {
+  /** Where it waits; absolute. Whoever moves it to its path hands the path over in one step: {@link moveTo}. */
+  readonly born: string
+  /** Moves it to its path, if nobody has done so. */
+  readonly settle: () => void
+}
+
+/** Moves a socket that waits to its path, in place of the one that is there. Throws what the system says. */
+export const moveTo = (born: string, path: string): void => Fs.renameSync(born, path)
+
+/** Has the server listen out of sight, in the directory of the path. `mode` is that of the file. */
+export const wait = (
+  server: Net.Server,
+  path: string,
+  options: { readonly mode: number }
+): Effect.Effect<WaitingPath, UnixPathError> => {
+  const file = Path.resolve(path)
+  return openDen(file).pipe(
+    Effect.flatMap((den) =>
+      Effect.gen(function*() {
+        const name = `s-${Path.basename(den.path)}`
+        yield* listen(server, { path: inDen(den, name) }, undefined)
+        const born = Path.join(den.path, name)
+        const own = yield* attempt(() => {
+          Fs.chmodSync(born, options.mode)
+          return Fs.lstatSync(born, { bigint: true })
+        })
+        const close = (): void => void Result.try(() => Effect.runSync(closeDen(den)))
+        const { leave } = owned(file, own)
+        return {
+          born,
+          settle: () => {
+            Result.try(() => moveTo(born, file))
+            close()
+          },
+          leave: () => {
+            leave()
+            close()
+          }
+        }
+      }).pipe(Effect.onError(() => closeDen(den)))
+    ),
+    Effect.mapError((reason) => new UnixPathError({ path, reason }))
+  )
+}

@@ -39,6 +39,35 @@ export const isTcpHandle = (value: unknown): value is TcpHandle =>
     isFunction(value, name)
   )
 
+/** The handle of a connection of any kind, as another process sends it. */
+interface StreamHandle {
+  readonly readStart: () => number
+  readonly readStop: () => number
+  readonly close: () => void
+}
+
+const isStreamHandle = (value: unknown): value is StreamHandle =>
+  isObject(value) && ["readStart", "readStop", "close"].every((name) => isFunction(value, name))
+
+/**
+ * The handle of a socket, which can be sent to another process, once nothing more is read from it; `undefined` where
+ * there is none, or it has been closed.
+ */
+export const stoppedHandle = (socket: Net.Socket): object | undefined => {
+  const handle: unknown = Reflect.get(socket, "_handle")
+  if (!isStreamHandle(handle)) return undefined
+  handle.readStop()
+  // the socket starts it again as it is resumed
+  Reflect.set(handle, "reading", false)
+  return handle
+}
+
+/** The socket of a handle that another process has sent; `undefined` for what is no such handle. */
+export const sentSocket = (sent: unknown, onread: object): Net.Socket | undefined =>
+  isStreamHandle(sent)
+    ? new Net.Socket({ handle: sent, allowHalfOpen: true, pauseOnCreate: true, onread } as object)
+    : undefined
+
 const isServerHandle = (value: unknown): value is ServerHandle => isObject(value) && isFunction(value, "onconnection")
 
 /** The handle of a server that listens. */
@@ -136,8 +165,8 @@ export const readInto = (socket: Net.Socket, memory: Uint8Array): boolean => {
   return true
 }
 
-/** The number of a socket's descriptor; -1 where that is not told. */
-export const descriptorOf = (socket: Net.Socket): number => {
+/** The number of a socket's or server's descriptor; -1 where that is not told. */
+export const descriptorOf = (socket: Net.Socket | Net.Server): number => {
   const handle: unknown = Reflect.get(socket, "_handle")
   const descriptor: unknown = isObject(handle) ? Reflect.get(handle, "fd") : undefined
   return typeof descriptor === "number" ? descriptor : -1

@@ -15,6 +15,7 @@
  *
  * This module is a hot path: all connections share the listeners of socket events.
  */
+import { constVoid } from "effect/Function"
 import type * as Net from "node:net"
 import * as Fifo from "../../domain/memory/Fifo.ts"
 import type { FifoConsumer } from "../../domain/memory/FifoConsumer.ts"
@@ -25,7 +26,7 @@ import type { SocketOption } from "../../domain/net/SocketOption.ts"
 import type { StandstillReason, StandstillTimes } from "../../domain/net/Standstill.ts"
 import type { ListenerOptions } from "../../domain/options/ListenerOptions.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
-import type { ConnectionEnd, SharedConnection } from "../../services/Transport.ts"
+import type { ConnectionEnd, LentSocket, SentConnection, SharedConnection } from "../../services/Transport.ts"
 import * as NodeHandle from "./NodeHandle.ts"
 import * as SocketEnd from "./SocketEnd.ts"
 import * as SocketWatch from "./SocketWatch.ts"
@@ -46,7 +47,7 @@ const nothing = new Uint8Array(0)
 const owner = Symbol("connection")
 
 interface OwnedSocket extends NodeHandle.HandledSocket {
-  [owner]?: TcpConnection
+  [owner]?: TcpConnection | undefined
 }
 
 function onError(this: OwnedSocket, error: Error): void {
@@ -224,6 +225,36 @@ export class TcpConnection implements SharedConnection, SocketEnd.Leaver, Socket
       this.#sendOn(end.tx)
       this.#socket.end()
     })
+  }
+
+  get isSent(): boolean | undefined {
+    if (this.#setup.below !== undefined) return undefined
+    const { destroyed, errored, writableLength } = this.#socket
+    return !this.#closing && !destroyed && errored === null
+      && this.#writing === 0 && this.#earlier === 0 && writableLength === 0
+  }
+
+  lend(): LentSocket | undefined {
+    const socket = this.#socket
+    if (this.#end !== undefined || this.isSent !== true) return undefined
+    // the addresses that were asked for until now are its own, whatever becomes of the peer
+    if (this.#setup.transport !== "unix" && !this.keepAddresses()) return undefined
+    // what events would have told of; to ask for it has the socket read again
+    const buffered: unknown = socket.read()
+    const handle = NodeHandle.stoppedHandle(socket)
+    if (buffered instanceof Uint8Array) {
+      this.#left = this.#left === undefined ? buffered : Buffer.concat([this.#left, buffered])
+    }
+    return handle === undefined ? undefined : { socket: handle, unread: this.#left }
+  }
+
+  letGo(): void {
+    this.#closing = true
+    this.#left = undefined
+    this.onGone = undefined
+    this.#socket[owner] = undefined
+    // its errors are nobody's
+    this.#socket.on("error", constVoid).destroy()
   }
 
   /** Sends the rest of a fifo that this connection leaves. */
@@ -519,4 +550,18 @@ export class TcpConnection implements SharedConnection, SocketEnd.Leaver, Socket
     this.#end = undefined
     end?.closed(this.#closed?.reset, this.#closed?.ended)
   }
+}
+
+/** The connection of a socket that another process has sent, with what was read there (X4). */
+export const ofSent = (
+  sent: unknown,
+  settings: ConnectionSettings,
+  transport: "tcp" | "unix",
+  { about, local, mapped, remote, unread }: SentConnection
+): TcpConnection | undefined => {
+  const socket = NodeHandle.sentSocket(sent, onread)
+  if (socket === undefined) return undefined
+  const connection = new TcpConnection(socket, settings, undefined, { transport, remote, local, mapped, about })
+  connection.suspend(unread)
+  return connection
 }

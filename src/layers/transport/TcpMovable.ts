@@ -11,7 +11,7 @@ import { constVoid } from "effect/Function"
 import * as Net from "node:net"
 import { MessageChannel, type Transferable } from "node:worker_threads"
 import * as Address from "../../domain/net/Address.ts"
-import type { MovableConnection, Moving } from "../../services/Transport.ts"
+import type { LentSocket, MovableConnection, Moving } from "../../services/Transport.ts"
 import * as NodeHandle from "./NodeHandle.ts"
 
 const reset = (handle: NodeHandle.TcpHandle): void => {
@@ -107,6 +107,20 @@ export class TcpMovable implements MovableConnection {
   abort(): void {
     this.onGone = undefined
     this.take()?.destroy()
+  }
+
+  // where TLS ends differs between listeners
+  lend(): LentSocket | undefined {
+    const moving = this.#moving
+    return moving instanceof MovingHandle && moving.isHere && !this.inTls
+      ? { socket: moving.posted, unread: undefined }
+      : undefined
+  }
+
+  letGo(): void {
+    this.onGone = undefined
+    const moving = this.take()
+    if (moving instanceof MovingHandle) moving.posted.close()
   }
 }
 

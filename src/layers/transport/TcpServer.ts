@@ -17,11 +17,11 @@ import * as Net from "node:net"
 import * as Util from "node:util"
 import * as Address from "../../domain/net/Address.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
-import type { Connection, TransportError, TransportListenOptions } from "../../services/Transport.ts"
+import type { Connection, ListeningSocket, TransportError, TransportListenOptions } from "../../services/Transport.ts"
 import * as Descriptors from "../system/Descriptors.ts"
 import * as InetErrors from "./InetErrors.ts"
 import * as NodeHandle from "./NodeHandle.ts"
-import { onread, readByEvents, TcpConnection } from "./TcpConnection.ts"
+import { ofSent, onread, readByEvents, TcpConnection } from "./TcpConnection.ts"
 import { TcpHandshakes, type TcpHandshakesOptions } from "./TcpHandshake.ts"
 import * as TcpMovable from "./TcpMovable.ts"
 
@@ -64,6 +64,18 @@ export const listen = (
     (server) => Effect.sync(() => server.close()),
     { interruptible: true }
   )
+
+/** A server's socket, for a listener whose connections are read in the host. `leave`: see {@link ListeningSocket}. */
+export const socketOf = (
+  server: Net.Server,
+  { listener }: TransportListenOptions,
+  transport: "tcp" | "unix",
+  leave = constVoid
+): ListeningSocket => ({
+  descriptor: NodeHandle.descriptorOf(server),
+  leave,
+  adopt: (socket, sent) => ofSent(socket, listener, transport, sent)
+})
 
 /**
  * Where a server listens, with a name resolved to its address; the endpoint as it was when the scope has closed

@@ -33,6 +33,7 @@ export const make = (options: TcpOptions = {}): TransportOf<TransportEndpointOf<
     immovable: TcpServer.immovable,
     listen: Effect.fnUntraced(function*(endpoint, listen) {
       const server = yield* TcpServer.listen(endpoint, listen)
+      listen.opened?.(TcpServer.socketOf(server, listen, "tcp"))
       if (listen.listener.proxyTrust.length > 0) {
         yield* TcpServer.acceptAfterHandshakes(server, { listen, transport: "tcp", acceptor: undefined })
         options.onReading?.("copy")

@@ -76,6 +76,8 @@ export const make = (
   listen: Effect.fnUntraced(function*(endpoint, listen) {
     if (listen.certificate(undefined) === undefined) return yield* noCertificate(endpoint)
     const server = yield* TcpServer.listen(endpoint, listen)
+    // what is known of a TLS session is in the process that made its handshake
+    listen.opened?.({ ...TcpServer.socketOf(server, listen, "tcp"), adopt: () => undefined })
     // TLS ends in the worker
     if (listen.listener.placement === "transfer") {
       TcpServer.acceptInet(server, listen, "tls")

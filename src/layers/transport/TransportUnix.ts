@@ -28,17 +28,21 @@ type Unix = TransportEndpointOf<"unix">
 const UNNAMED = "unix://"
 
 /** Has the server listen at its path, or on the socket that listens there already. */
-const take = (server: Net.Server, { path }: Unix, { backlog, descriptor, listener }: TransportListenOptions) =>
+const take = (
+  server: Net.Server,
+  { path }: Unix,
+  { backlog, descriptor, listener, ownsFile }: TransportListenOptions
+) =>
   descriptor === undefined
     ? UnixSocketFile.take(server, path, { mode: listener.unixMode, backlog })
-    : UnixSocketFile.adopt(server, path, { descriptor, backlog })
+    : UnixSocketFile.adopt(server, path, { descriptor, backlog, owns: ownsFile === true })
 
 /** What serves Unix sockets. */
 export const make = (options: TcpServer.AcceptOptions = {}): TransportOf<Unix> => {
   return {
     listen: Effect.fnUntraced(function*(endpoint, listen) {
       const server = Net.createServer({ allowHalfOpen: true, pauseOnConnect: true })
-      yield* Effect.acquireRelease(
+      const file = yield* Effect.acquireRelease(
         take(server, endpoint, listen).pipe(
           Effect.onError(() => Effect.sync(() => server.close())),
           Effect.mapError(({ reason }) => UnixErrors.listenFailed(endpoint, reason))
@@ -53,6 +57,7 @@ export const make = (options: TcpServer.AcceptOptions = {}): TransportOf<Unix> =
         "error",
         (error: NodeJS.ErrnoException) => listen.acceptError(InetErrors.acceptError(error.code), error.message)
       )
+      listen.opened?.(TcpServer.socketOf(server, listen, "unix", file.forget))
       const local = Endpoint.format(endpoint)
       const setup: ConnectionSetup = { transport: "unix", local, remote: UNNAMED }
       TcpServer.acceptAll(

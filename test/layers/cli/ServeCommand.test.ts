@@ -13,10 +13,20 @@ import * as Sluice from "../../../src/layers/cli/Sluice.ts"
 import * as CertificatesMemory from "../../../src/layers/stores/CertificatesMemory.ts"
 import * as SessionRulesMemory from "../../../src/layers/stores/SessionRulesMemory.ts"
 import { AttachFailed, Draining } from "../../../src/services/SessionLayer.ts"
+import { Takeover } from "../../../src/services/Takeover.ts"
 import * as Cli from "../../support/Cli.ts"
 import * as FakeSessionLayer from "../../support/FakeSessionLayer.ts"
 import * as TcpClient from "../../support/TcpClient.ts"
 import * as TempDirectory from "../../support/TempDirectory.ts"
+
+/** A host that no other one takes over. */
+const noTakeover = Layer.succeed(Takeover, {
+  upgrade: () => Effect.never,
+  over: Effect.never,
+  up: Effect.void,
+  failed: () => Effect.void,
+  control: () => undefined
+})
 
 const echo = Cli.fixture("echo")
 
@@ -209,7 +219,7 @@ const toldOf = (...args: ReadonlyArray<string>) =>
           return Effect.fail(new AttachFailed({ reason: new Draining() }))
         })
     })
-    const run = Sluice.run(Layer.mergeAll(host, SessionRulesMemory.layer, CertificatesMemory.layer))
+    const run = Sluice.run(Layer.mergeAll(host, SessionRulesMemory.layer, CertificatesMemory.layer, noTakeover))
     assert.strictEqual(yield* run(["serve", ...args, "--control", control]), 1)
     return told
   }).pipe(

@@ -635,7 +635,7 @@ describe("ControlServer: what a host is told to do", () => {
     Effect.gen(function*() {
       const path = yield* newPath
       yield* serveWith(path, {})
-      const large = JSON.stringify({ source: "x".repeat(64 * 1024) })
+      const large = JSON.stringify({ source: "x".repeat(512 * 1024) })
       assert.match(yield* send(path, "POST /v1/denied", large), /^HTTP\/1\.1 413 /)
       assert.match(yield* send(path, "POST /v1/denied", "{"), /^HTTP\/1\.1 400 /)
       assert.match(yield* send(path, "POST /v1/rules", "[]"), /^HTTP\/1\.1 400 /)

@@ -1,0 +1,120 @@
+/**
+ * Takeovers under load: a host is followed by another one, ten times, while 64 clients keep their connections and ask
+ * every 10 ms, and a client process opens 1000 connections a second, each for one request. `takeover.ts [takeovers]
+ * [connections a second]`.
+ *
+ * Goal: no failures, no connection closed by a host, counters that go on. `node bench/takeover.ts`: about 40 s.
+ */
+import * as Fs from "node:fs"
+import * as Http from "node:http"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import * as Timers from "node:timers/promises"
+import type * as Report from "../src/domain/report/Report.ts"
+import * as Bench from "./support/Bench.ts"
+
+const [takeovers = 10, perSecond = 1000] = process.argv.slice(2).map(Number)
+const CONNECTIONS = 64
+const EVERY_MILLIS = 10
+/** Between two takeovers, and at the least for one. */
+const PAUSE_MILLIS = 500
+const SECONDS = takeovers * 3 + 4
+
+interface Result {
+  readonly failures: number
+  /** Milliseconds. */
+  readonly latencies: ReadonlyArray<number>
+}
+
+const directory = Fs.mkdtempSync(Path.join(Os.tmpdir(), "sluice-takeover-"))
+process.on("exit", () => Fs.rmSync(directory, { recursive: true, force: true }))
+const control = Path.join(directory, "control.sock")
+
+/** Asks the host on the control socket. */
+const ask = <A>(method: string, path: string, body?: unknown): Promise<A> =>
+  new Promise((resolve, reject) => {
+    const request = Http.request({ socketPath: control, method, path, agent: false }, (response) => {
+      let text = ""
+      response.setEncoding("utf8").on("data", (part: string) => text += part)
+      response.on("end", () => response.statusCode === 200 ? resolve(JSON.parse(text) as A) : reject(new Error(text)))
+    })
+    request.on("error", reject)
+    request.setHeader("content-type", "application/json")
+    request.end(body === undefined ? undefined : JSON.stringify(body))
+  })
+
+const host = await Bench.start(
+  "support/command.ts",
+  control,
+  "serve",
+  new URL("apps/http-app.ts", import.meta.url).pathname
+)
+// the first connections load code
+await Bench.client<Result>("support/asker.ts", host.port, CONNECTIONS, EVERY_MILLIS, 1)
+
+const begun = performance.now()
+const asker = Bench.startClient<Result>("support/asker.ts", host.port, CONNECTIONS, EVERY_MILLIS, SECONDS)
+const visitor = Bench.startClient<Result>("support/visitor.ts", host.port, perSecond, SECONDS)
+const took: Array<number> = []
+let went = 0
+let last = await ask<Report.HostReport>("GET", "/v1/host")
+const backwards: Array<string> = []
+for (let i = 0; i < takeovers;) {
+  await Timers.setTimeout(PAUSE_MILLIS)
+  const since = performance.now()
+  try {
+    const { connections } = await ask<{ readonly connections: number }>("POST", "/v1/upgrade", {})
+    took.push(performance.now() - since)
+    went += connections
+    i++
+  } catch (error) {
+    // the one before still finishes
+    if (!/has not ended yet/.test(String(error))) throw error
+    continue
+  }
+  const now = await ask<Report.HostReport>("GET", "/v1/host")
+  if (now.ledger.arrivals.arrived < last.ledger.arrivals.arrived) backwards.push(`takeover ${i}`)
+  last = now
+}
+const over = (performance.now() - begun) / 1000
+const [kept, visited] = await Promise.all([asker.result, visitor.result])
+await Timers.setTimeout(1500)
+const end = await ask<Report.HostReport>("GET", "/v1/host")
+process.kill(end.pid, "SIGTERM")
+
+const { claimed, offered, pending, refused, revoked, withdrawn } = end.ledger.offers
+const percentile = (part: number, { latencies }: Result): string => Bench.percentile(latencies, part).toFixed(1)
+console.log(
+  `${took.length} takeovers in ${over.toFixed(0)} s: ${
+    took.map((ms) => ms.toFixed(0)).join(", ")
+  } ms; ${went} connections went over before the hand-over, the others after`
+)
+console.log(
+  `kept-alive: ${kept.latencies.length} requests over ${CONNECTIONS} connections, ${kept.failures} connections failed or were closed (goal: 0)`
+)
+console.log(`  p50 ${percentile(0.5, kept)} ms, p99 ${percentile(0.99, kept)} ms, max ${percentile(1, kept)} ms`)
+console.log(
+  `new: ${visited.latencies.length} connections, ${
+    (visited.latencies.length / SECONDS).toFixed(0)
+  } a second, ${visited.failures} failed (goal: 0)`
+)
+console.log(
+  `  p50 ${percentile(0.5, visited)} ms, p99 ${percentile(0.99, visited)} ms, max ${percentile(1, visited)} ms`
+)
+console.log(
+  `counters: arrived ${end.ledger.arrivals.arrived}, of ${
+    2 * CONNECTIONS + visited.latencies.length + visited.failures
+  } that the clients opened`
+)
+console.log(
+  `  offered ${offered} = claimed ${claimed} + refused ${refused} + revoked ${revoked} + withdrawn ${withdrawn} + pending ${pending}; ${end.imbalances.length} imbalances`
+)
+Bench.expect(kept.failures === 0, "a kept connection failed")
+Bench.expect(visited.failures === 0, "a new connection failed")
+Bench.expect(backwards.length === 0, `the counters went backwards: ${backwards.join(", ")}`)
+Bench.expect(
+  end.ledger.arrivals.arrived === 2 * CONNECTIONS + visited.latencies.length + visited.failures,
+  "connections were counted twice, or not at all"
+)
+Bench.expect(end.imbalances.length === 0, `the ledger does not balance: ${end.imbalances.join("; ")}`)
+process.exit()

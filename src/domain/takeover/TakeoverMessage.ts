@@ -1,0 +1,108 @@
+/**
+ * What the two hosts of a takeover (X4) say to each other, as schemas: a message from another process, which may be of
+ * another version, is decoded before anything is done with it.
+ *
+ * | to | message | sent with a socket |
+ * |---|---|---|
+ * | successor | `SLUICE_TAKEOVER`, {@link Birth}: what it is born with | |
+ * | predecessor | `Ready`: the workers run | |
+ * | successor | `Serve`: counters and rules; accept from now on | |
+ * | predecessor | `Serving`: it accepts, on these listeners | |
+ * | successor | `Connection`: a held connection, or a parked session | yes |
+ * | predecessor | `Taken`, `Declined`: what became of it | |
+ * | successor | `Settle`: that was all so far; be the host | |
+ * | predecessor | `Settled`: it is | |
+ * | successor | `Counters`: as the predecessor drains, and at its end | |
+ * | predecessor | `Failed`: it gives up, and why | |
+ *
+ * Handles are those of the predecessor: two listeners may have been asked for the same endpoint, on any port.
+ */
+import * as Schema from "effect/Schema"
+import { SessionAbout } from "../memory/SessionAbout.ts"
+
+/** The version of these messages. Hosts that do not agree on it take nothing over from each other. */
+export const PROTOCOL = 1
+
+/** The name of the variable that the {@link Birth} of a successor is in. */
+export const VARIABLE = "SLUICE_TAKEOVER"
+
+const Descriptor = Schema.Int.check(Schema.isGreaterThan(2))
+const Id = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+
+/** A listener of the predecessor, and the successor's descriptor of its socket. */
+export const BornListener = Schema.Struct({
+  handle: Schema.NonEmptyString,
+  app: Schema.String,
+  /** The endpoint that the application asked for, and the one that it got; URIs. */
+  requested: Schema.String,
+  bound: Schema.String,
+  /** Whether the file of a Unix socket goes over, too. */
+  ownsFile: Schema.Boolean,
+  descriptor: Descriptor
+})
+export type BornListener = typeof BornListener.Type
+
+export const Birth = Schema.Struct({
+  protocol: Schema.Int,
+  /** The predecessor's process. */
+  pid: Schema.Int,
+  /** Where its control socket is; absolute. */
+  control: Schema.optional(Schema.String),
+  listeners: Schema.Array(BornListener)
+})
+export type Birth = typeof Birth.Type
+
+const Counts = Schema.Record(Schema.String, Schema.Union([Schema.Finite, Schema.Record(Schema.String, Schema.Finite)]))
+
+/**
+ * The counters of a host since it began, those of its own predecessors included. Another version may count other things:
+ * `Ledger.known` takes those that this one counts, too.
+ */
+export const Totals = Schema.Struct({ messages: Counts, offers: Counts, arrivals: Counts })
+
+const rules = {
+  /** As they were added, in the order in which they stand. */
+  rules: Schema.Array(Schema.Record(Schema.String, Schema.Union([Schema.String, Schema.Finite]))),
+  denied: Schema.Array(Schema.String)
+}
+
+export const ToSuccessor = Schema.Union([
+  Schema.TaggedStruct("Serve", { ...rules, totals: Totals }),
+  Schema.TaggedStruct("Connection", {
+    id: Id,
+    listener: Schema.String,
+    remote: Schema.String,
+    local: Schema.String,
+    mapped: Schema.Boolean,
+    about: Schema.optional(SessionAbout),
+    /** Bytes that the predecessor had read and no application has had. */
+    unread: Schema.Uint8ArrayFromBase64,
+    /** What the application has given along. */
+    state: Schema.optional(Schema.Uint8ArrayFromBase64),
+    /** How often its session had moved before. */
+    moves: Id
+  }),
+  Schema.TaggedStruct("Settle", rules),
+  Schema.TaggedStruct("Counters", { totals: Totals })
+])
+export type ToSuccessor = typeof ToSuccessor.Type
+
+export const ToPredecessor = Schema.Union([
+  Schema.TaggedStruct("Ready", {
+    /** Where the successor's control socket waits to be moved to its path; none where it has a path of its own. */
+    control: Schema.optional(Schema.String)
+  }),
+  Schema.TaggedStruct("Serving", { listeners: Schema.Array(Schema.String) }),
+  Schema.TaggedStruct("Taken", { id: Id }),
+  Schema.TaggedStruct("Declined", { id: Id }),
+  Schema.TaggedStruct("Settled", {}),
+  Schema.TaggedStruct("Failed", { detail: Schema.String })
+])
+export type ToPredecessor = typeof ToPredecessor.Type
+
+export const decodeBirth = Schema.decodeUnknownResult(Schema.fromJsonString(Birth))
+export const decodeToSuccessor = Schema.decodeUnknownResult(Schema.toCodecJson(ToSuccessor))
+export const decodeToPredecessor = Schema.decodeUnknownResult(Schema.toCodecJson(ToPredecessor))
+export const encodeBirth = Schema.encodeSync(Schema.fromJsonString(Birth))
+export const encodeToSuccessor = Schema.encodeSync(Schema.toCodecJson(ToSuccessor))
+export const encodeToPredecessor = Schema.encodeSync(Schema.toCodecJson(ToPredecessor))

@@ -1,0 +1,277 @@
+/**
+ * A takeover as the host sees it that goes (X4): it starts its successor, gives it all that it has, and is not the host
+ * any more once the successor has said that it is. Its states, and what each message is an answer to, are in
+ * `TakeoverState`.
+ *
+ * Up to that word, this host closes nothing, and has a descriptor of its own of each socket. So whatever becomes of the
+ * successor before, this host goes on; a connection that was on its way goes on here.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import type * as ChildProcess from "node:child_process"
+import * as TakeoverState from "../../domain/state/TakeoverState.ts"
+import * as TakeoverMessage from "../../domain/takeover/TakeoverMessage.ts"
+import type { SessionRules } from "../../services/SessionRules.ts"
+import type * as Succession from "../../services/Succession.ts"
+import { type TakenOver, TakeoverError } from "../../services/Takeover.ts"
+import * as UnixSocketFile from "../system/UnixSocketFile.ts"
+import { TakeoverChannel } from "./TakeoverChannel.ts"
+
+/** Milliseconds for an answer of the successor, once it is up. */
+const ANSWER_TIME = 10_000
+/** Milliseconds after which connections go over no longer before the successor is the host, but afterwards. */
+const PASSING_TIME = 5_000
+/** Milliseconds between two messages with counters. */
+const COUNTERS_INTERVAL = 1_000
+/** Milliseconds until a process is counted as there whose channel is gone. */
+const EXIT_TIME = 1_000
+
+/** What this side needs of the host. */
+export interface PredecessorHost {
+  readonly succession: Succession.Succession["Service"]
+  readonly rules: SessionRules["Service"]
+  /** Where the control socket is, if there is one. */
+  readonly control: string | undefined
+  /** Milliseconds until the successor's workers must be up. */
+  readonly startTime: number
+  readonly run: (effect: Effect.Effect<void>) => void
+}
+
+const encodeRules = (rules: SessionRules["Service"]) =>
+  Effect.map(Effect.all([rules.list, rules.denied]), ([entries, denied]) => ({
+    rules: entries.map(({ rule }) =>
+      Object.fromEntries(Object.entries(rule).flatMap(([key, value]) => value === undefined ? [] : [[key, value]]))
+    ),
+    denied
+  }))
+
+export class PredecessorSide {
+  readonly result = Deferred.makeUnsafe<TakenOver, TakeoverError>()
+  readonly #host: PredecessorHost
+  readonly #child: ChildProcess.ChildProcess
+  readonly #channel: TakeoverChannel<TakeoverMessage.ToSuccessor, TakeoverMessage.ToPredecessor>
+  #state: TakeoverState.PredecessorState = "STARTING"
+  #born: string | undefined
+  #departures: Succession.DepartureSource | undefined
+  /** The connection that the successor has been sent and has not answered. */
+  #underWay: { readonly id: number; readonly departure: Succession.Departure } | undefined
+  #ids = 0
+  #passed = 0
+  #passingSince = 0
+  #timer: NodeJS.Timeout | undefined
+  #counters: NodeJS.Timeout | undefined
+  #exited = false
+  #failure: TakeoverError | undefined
+  #onIdle: (() => void) | undefined
+
+  constructor(child: ChildProcess.ChildProcess, host: PredecessorHost) {
+    this.#host = host
+    this.#child = child
+    child.once("error", (error) => this.#lose("NotStarted", `a process could not be started: ${error.message}`))
+    child.once("exit", (code, signal) => this.#onExit(code, signal))
+    this.#channel = new TakeoverChannel(child, {
+      encode: TakeoverMessage.encodeToSuccessor,
+      decode: TakeoverMessage.decodeToPredecessor,
+      receive: (message) => this.#receive(message),
+      unread: (why) => this.#lose("Nonsense", `what the successor says can't be read: ${why}`),
+      lost: () => this.#onLost()
+    })
+    this.#within(host.startTime, "its workers were not up")
+  }
+
+  get state(): TakeoverState.PredecessorState {
+    return this.#state
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0
+  }
+
+  /** The only place where the state changes; `false` when this is not what can happen now. */
+  #move(event: TakeoverState.PredecessorEvent): boolean {
+    if (!TakeoverState.predecessor.allows(this.#state, event)) return false
+    this.#state = TakeoverState.predecessor.next(this.#state, event)
+    clearTimeout(this.#timer)
+    return true
+  }
+
+  #within(millis: number, what: string): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.#lose("TooLate", `${what} within ${millis / 1000} s`), millis)
+  }
+
+  // ---- what the successor says
+
+  #receive(message: TakeoverMessage.ToPredecessor): void {
+    if (this.#hear(message)) return
+    this.#lose("Nonsense", `the successor said "${message._tag}" where nobody expects it`)
+  }
+
+  /** Returns whether it may be said now. */
+  #hear(message: TakeoverMessage.ToPredecessor): boolean {
+    switch (message._tag) {
+      case "Ready":
+        if (!this.#move("ready")) return false
+        this.#born = message.control
+        this.#tellRules("Serve")
+        return true
+      case "Serving":
+        if (!this.#move("serving")) return false
+        this.#departures = this.#host.succession.depart(new Set(message.listeners))
+        this.#passingSince = performance.now()
+        this.#sendNext()
+        return true
+      case "Taken":
+      case "Declined":
+        return this.#hearOf(message.id, message._tag === "Taken")
+      case "Settled":
+        if (!this.#move("settled")) return false
+        this.#settle()
+        return true
+      case "Failed":
+        this.#lose("Failed", message.detail)
+        return true
+    }
+  }
+
+  #tellRules(_tag: "Serve" | "Settle"): void {
+    const { rules, run, succession } = this.#host
+    this.#within(ANSWER_TIME, _tag === "Serve" ? "it did not listen" : "it did not become the host")
+    run(Effect.map(encodeRules(rules), (encoded) =>
+      this.#channel.send(
+        _tag === "Serve" ? { _tag, ...encoded, totals: looseOf(succession) } : { _tag, ...encoded }
+      )))
+  }
+
+  #hearOf(id: number, taken: boolean): boolean {
+    const underWay = this.#underWay
+    if (underWay?.id !== id) return false
+    this.#underWay = undefined
+    clearTimeout(this.#timer)
+    if (taken) {
+      this.#passed++
+      underWay.departure.gone()
+    } else underWay.departure.stays()
+    this.#sendNext()
+    return true
+  }
+
+  // ---- what goes over
+
+  #sendNext(): void {
+    if (this.#underWay !== undefined) return
+    const isPassing = this.#state === "PASSING"
+    if (!isPassing && this.#state !== "DRAINING") return
+    const isLate = isPassing && performance.now() - this.#passingSince > PASSING_TIME
+    const departure = isLate ? undefined : this.#departures?.next()
+    if (departure !== undefined) return this.#send(departure)
+    if (isPassing && this.#move("passed")) return this.#tellRules("Settle")
+    this.#onIdle?.()
+  }
+
+  #send(departure: Succession.Departure): void {
+    const { baggage: { about, unread, ...baggage }, listener, socket } = departure
+    const id = this.#ids++
+    this.#underWay = { id, departure }
+    this.#within(ANSWER_TIME, "it did not take a connection")
+    this.#channel.send({
+      _tag: "Connection",
+      id,
+      listener,
+      ...baggage,
+      ...(about === undefined ? {} : { about }),
+      unread: unread ?? new Uint8Array(0)
+    }, socket)
+  }
+
+  /** The successor is the host: all in one turn. */
+  #settle(): void {
+    const { control, succession } = this.#host
+    try {
+      if (control !== undefined && this.#born !== undefined) UnixSocketFile.moveTo(this.#born, control)
+    } catch {
+      // the successor moves it as well, as soon as this host is gone
+    }
+    this.#departures!.onMore = () => this.#sendNext()
+    this.#departures!.settle()
+    const tell = (): void => this.#channel.send({ _tag: "Counters", totals: looseOf(succession) })
+    tell()
+    this.#counters = setInterval(tell, COUNTERS_INTERVAL).unref()
+    Deferred.doneUnsafe(this.result, Effect.succeed({ pid: this.pid, connections: this.#passed }))
+    this.#sendNext()
+  }
+
+  // ---- the end
+
+  #onExit(code: number | null, signal: NodeJS.Signals | null): void {
+    this.#exited = true
+    if (this.#state === "ABANDONED") return this.#over()
+    this.#lose("Gone", `the successor ended ${signal === null ? `with code ${code}` : `by ${signal}`}`)
+  }
+
+  #onLost(): void {
+    // its end is told a moment later, with more to say
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.#lose("Gone", "the successor has closed its channel"), EXIT_TIME)
+  }
+
+  #lose(reason: TakeoverError["reason"], detail: string): void {
+    const wasHost = TakeoverState.hasSettled(this.#state)
+    if (!this.#move("lost")) return
+    this.#channel.close()
+    if (wasHost) return this.#stayAlone()
+    this.#failure = new TakeoverError({ reason, detail })
+    if (this.#exited || this.#child.pid === undefined) return this.#over()
+    // it must not be a host beside this one
+    this.#child.kill("SIGKILL")
+  }
+
+  /** The successor is gone before it was the host: all is as it was. */
+  #over(): void {
+    this.#move("gone")
+    this.#underWay?.departure.stays()
+    this.#underWay = undefined
+    this.#departures?.end()
+    Deferred.doneUnsafe(this.result, Effect.fail(this.#failure!))
+    this.#onIdle?.()
+  }
+
+  /** The successor is gone, or does not speak any more: what is left finishes here. */
+  #stayAlone(): void {
+    clearInterval(this.#counters)
+    // a process that goes on has the connection
+    if (this.#exited) this.#underWay?.departure.stays()
+    else this.#underWay?.departure.gone()
+    this.#underWay = undefined
+    this.#departures?.end()
+    this.#onIdle?.()
+  }
+
+  /** Nobody waits for the successor any more, if it is not the host yet. */
+  abandon(): void {
+    if (!TakeoverState.hasSettled(this.#state)) this.#lose("Gone", "it was given up")
+  }
+
+  /** All that is to go over has gone, or can't, and the successor has the last counts; or there is no successor. */
+  get finish(): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      const end = (): void => {
+        this.#move("drained")
+        this.#child.unref()
+        resume(Effect.void)
+      }
+      this.#onIdle = () => {
+        this.#onIdle = undefined
+        clearInterval(this.#counters)
+        this.#channel.sendLast({ _tag: "Counters", totals: looseOf(this.#host.succession) }, end)
+      }
+      if (this.#state === "DRAINING") this.#sendNext()
+      else if (this.#state !== "ABANDONED") this.#onIdle()
+    })
+  }
+}
+
+const looseOf = ({ totals }: Succession.Succession["Service"]) => {
+  const { arrivals, messages, offers } = totals()
+  return { messages: { ...messages }, offers: { ...offers }, arrivals: { ...arrivals } }
+}

@@ -1,0 +1,158 @@
+/**
+ * Takeover for a host (X4): the host that runs can have another one follow it, and where it was started to follow
+ * another one, it does. The two sides are {@link PredecessorSide} and {@link SuccessorSide}; a host may be the one after
+ * it has been the other.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import * as Layer from "effect/Layer"
+import * as ChildProcess from "node:child_process"
+import * as Path from "node:path"
+import * as TakeoverMessage from "../../domain/takeover/TakeoverMessage.ts"
+import { SessionRules } from "../../services/SessionRules.ts"
+import { Succession } from "../../services/Succession.ts"
+import { type SuccessorCommand, type TakenOver, Takeover, TakeoverError } from "../../services/Takeover.ts"
+import { Inherited } from "../system/InheritedSockets.ts"
+import { PredecessorSide } from "./PredecessorSide.ts"
+import { readBirth, SuccessorSide } from "./SuccessorSide.ts"
+
+/** Milliseconds that a successor has besides the time that the workers have for their start. */
+const START_TIME = 30_000
+/** The number of the first descriptor of a listener in a successor: those before are its streams and the channel. */
+const FIRST_DESCRIPTOR = 4
+
+// as this process was started: what the program changes later is not for its successor
+const own = {
+  node: process.execPath,
+  flags: process.execArgv,
+  args: process.argv.slice(1),
+  directory: process.cwd(),
+  environment: { ...process.env }
+}
+
+const failed = (reason: TakeoverError["reason"], detail: string) => new TakeoverError({ reason, detail })
+
+interface PermissionProcess {
+  readonly permission?: { readonly has: (scope: string) => boolean }
+}
+
+/** What keeps this process from starting another one. */
+const notPermitted = (): boolean => {
+  const { permission } = process as PermissionProcess
+  return permission !== undefined && !permission.has("child")
+}
+
+/** Starts a successor's process, with the descriptors of the listeners in the order in which its birth names them. */
+const spawn = (command: SuccessorCommand, birth: TakeoverMessage.Birth, descriptors: ReadonlyArray<number>) => {
+  const {
+    args = own.args,
+    directory = own.directory,
+    environment = own.environment,
+    flags = own.flags,
+    node = own.node
+  } = command
+  return ChildProcess.spawn(node, [...flags, ...args], {
+    cwd: directory,
+    detached: true,
+    env: { ...environment, [TakeoverMessage.VARIABLE]: TakeoverMessage.encodeBirth(birth) },
+    stdio: ["ignore", "inherit", "inherit", "ipc", ...descriptors],
+    serialization: "json"
+  })
+}
+
+const make = (before: SuccessorSide | undefined) =>
+  Effect.gen(function*() {
+    const succession = yield* Succession
+    const rules = yield* SessionRules
+    const runFork = yield* FiberSet.makeRuntime<never, void, never>()
+    const run = (effect: Effect.Effect<void>): void => void runFork(effect)
+    const over = Deferred.makeUnsafe<TakenOver>()
+    let control: string | undefined
+    let after: PredecessorSide | undefined
+
+    const begin = (command: SuccessorCommand): Effect.Effect<PredecessorSide, TakeoverError> =>
+      Effect.suspend(() => {
+        if (notPermitted()) {
+          return Effect.fail(failed(
+            "NotPermitted",
+            "this host may not start another process; start it with --allow-child-process besides --permission"
+          ))
+        }
+        if (after !== undefined && after.state !== "ENDED") {
+          return Effect.fail(failed("UnderWay", `process ${after.pid} is taking over already`))
+        }
+        if (before !== undefined && before.state !== "ALONE") {
+          return Effect.fail(failed(
+            "UnderWay",
+            `the host before, process ${before.birth.pid}, has not ended yet: it finishes its sessions`
+          ))
+        }
+        const listeners = succession.listeners()
+        const unknown = listeners.find(({ descriptor }) => descriptor < 0)
+        if (unknown !== undefined) {
+          return Effect.fail(failed("NoDescriptor", `this runtime does not tell the descriptor of ${unknown.bound}`))
+        }
+        const birth = {
+          protocol: TakeoverMessage.PROTOCOL,
+          pid: process.pid,
+          ...(control === undefined ? {} : { control }),
+          listeners: listeners.map((listener, index) => ({ ...listener, descriptor: FIRST_DESCRIPTOR + index }))
+        }
+        return Effect.map(
+          Effect.try({
+            try: () => spawn(command, birth, listeners.map(({ descriptor }) => descriptor)),
+            catch: (cause) => failed("NotStarted", cause instanceof Error ? cause.message : String(cause))
+          }),
+          (child) =>
+            after = new PredecessorSide(child, {
+              succession,
+              rules,
+              control,
+              startTime: START_TIME + succession.startTime(),
+              run
+            })
+        )
+      })
+
+    const upgrade = (command: SuccessorCommand = {}): Effect.Effect<TakenOver, TakeoverError> =>
+      Effect.flatMap(begin(command), (side) =>
+        Deferred.await(side.result).pipe(
+          Effect.tap((taken) => Deferred.succeed(over, taken)),
+          Effect.onInterrupt(() => Effect.sync(() => side.abandon()))
+        ))
+
+    // what is under way when the host ends is given up; a host that was taken over tells its last counts
+    yield* Effect.addFinalizer(() =>
+      Effect.suspend(() => {
+        after?.abandon()
+        return after?.finish ?? Effect.void
+      })
+    )
+
+    return Takeover.of({
+      upgrade,
+      over: Deferred.await(over),
+      up: before === undefined ? Effect.void : before.up({ succession, rules, run }),
+      failed: (why) => Effect.sync(() => before?.failed(why)),
+      control: (path) => {
+        control = Path.resolve(path)
+        return before?.control(path)
+      }
+    })
+  })
+
+/**
+ * A host with {@link Takeover}: where its process was started to follow another host, it gets the sockets of that one.
+ */
+export const layer = <Out, E, In>(
+  host: Layer.Layer<Out | Succession | SessionRules, E, In>
+): Layer.Layer<Out | Succession | SessionRules | Takeover, E | TakeoverError, In> =>
+  Layer.unwrap(Effect.map(readBirth, (birth) => {
+    if (birth === undefined) return Layer.provideMerge(Layer.effect(Takeover, make(undefined)), host)
+    const side = new SuccessorSide(birth)
+    return Layer.effect(Takeover, make(side)).pipe(
+      Layer.provideMerge(host),
+      Layer.provide(Layer.succeed(Inherited, side.inherited))
+    )
+  }))
