@@ -96,11 +96,12 @@ const openDen = (beside: string): Step<Den> =>
     Effect.flatMap((path) => Effect.map(attempt(() => Fs.openSync(path, "r")), (handle) => ({ path, handle })))
   )
 
-const closeDen = ({ handle, path }: Den): Effect.Effect<void> =>
-  attempt(() => {
-    Fs.closeSync(handle)
-    Fs.rmSync(path, { recursive: true, force: true })
-  }).pipe(Effect.ignore)
+const removeDen = ({ handle, path }: Den): void => {
+  Fs.closeSync(handle)
+  Fs.rmSync(path, { recursive: true, force: true })
+}
+
+const closeDen = (den: Den): Effect.Effect<void> => Effect.ignore(attempt(() => removeDen(den)))
 
 /** A name in the directory, as short as a socket's address has to be. */
 const inDen = ({ handle, path }: Den, name: string): string => {
@@ -282,7 +283,12 @@ export const wait = (
           Fs.chmodSync(born, options.mode)
           return Fs.lstatSync(born, { bigint: true })
         })
-        const close = (): void => void Result.try(() => Effect.runSync(closeDen(den)))
+        let isThere = true
+        const close = (): void => {
+          if (!isThere) return
+          isThere = false
+          Result.try(() => removeDen(den))
+        }
         const { leave } = owned(file, own)
         return {
           born,

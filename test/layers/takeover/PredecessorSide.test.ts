@@ -55,7 +55,7 @@ describe("a host whose successor fails (X4)", () => {
   ]
 
   it.live(
-    "goes on as if there had been none, whatever it does, and has what was on its way",
+    "X4 goes on as if there had been none, whatever it does, and has what was on its way",
     () =>
       Effect.gen(function*() {
         const { control, port } = yield* Cli.serve([echo, "--workers", "2", "--in-process"])

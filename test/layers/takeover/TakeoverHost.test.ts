@@ -40,7 +40,7 @@ const options = (control: string, ...more: ReadonlyArray<string>) => [
 
 describe("a host that another one follows (X4)", () => {
   it.live(
-    "hands on sockets, sessions that wait, rules, counters and its control socket, and ends",
+    "X4 hands on sockets, sessions that wait, rules, counters and its control socket, and ends",
     () =>
       Effect.gen(function*() {
         const old = yield* CliProcess.serve([echo, "--workers", "1", "--in-process"])
