@@ -152,8 +152,9 @@ describe("socket activation", () => {
         assert.strictEqual(yield* echoed({ path }, "two"), "two")
         assert.strictEqual(yield* echoedDatagram(datagrams, "three"), "three")
         yield* until("ready", () => manager.told().includes("READY=1 STATUS=echo: 1 of 1 worker takes sessions\n"))
-        const health = /health at (http:\S+) /.exec(manager.said())?.[1]
-        const ready = yield* Effect.promise(() => fetch(`${health}/ready`))
+        const healthPort = (): string | undefined => /health at (http:\S+) /.exec(manager.said())?.[1]
+        yield* until("a health port", () => healthPort() !== undefined)
+        const ready = yield* Effect.promise(() => fetch(`${healthPort()}/ready`))
         assert.strictEqual(ready.status, 200)
         assert.deepStrictEqual(yield* Effect.promise(() => ready.json()), {
           ready: true,

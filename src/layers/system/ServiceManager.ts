@@ -29,6 +29,7 @@ import * as Visible from "../../domain/report/Visible.ts"
 
 const PROGRAM = "systemd-notify"
 const VARIABLE = "NOTIFY_SOCKET"
+const WATCHDOG = "WATCHDOG_USEC"
 /**
  * Milliseconds after which the program is ended. It has sent its message by then and waits for the service manager to
  * say that it was read; not every one does.
@@ -117,6 +118,9 @@ export const fromEnvironment = (
   })
 
 const speaker = Effect.fnUntraced(function*(socket: string, environment: NodeJS.ProcessEnv) {
+  if (environment[WATCHDOG] !== undefined) {
+    yield* Effect.logWarning("the service manager's watchdog is not served: take WatchdogSec= out of the unit")
+  }
   const states = yield* Queue.sliding<ServiceState>(WAITING)
   let warned = false
   const warn = ({ detail }: NotTold) =>

@@ -72,12 +72,13 @@ describe("the service manager", () => {
         for (let i = 0; i < 3; i++) tell(ServiceState.Status({ status: String(i) }))
         yield* until("a warning", () => log.lines.length > 0)
         const { environment } = yield* program("exec sleep 60")
-        const stuck = yield* fromEnvironment(environment)
+        const stuck = yield* fromEnvironment({ ...environment, WATCHDOG_USEC: "1000000" })
         for (let i = 0; i < 100; i++) stuck.tell(ServiceState.Status({ status: String(i) }))
       }).pipe(Effect.provide(log.layer), Effect.scoped)
       assert.deepStrictEqual(log.lines, [
         "WARN the service manager is not told of this host's state: there is no program systemd-notify; "
-        + "install systemd's tools; this is said once"
+        + "install systemd's tools; this is said once",
+        "WARN the service manager's watchdog is not served: take WatchdogSec= out of the unit"
       ])
     }))
 
