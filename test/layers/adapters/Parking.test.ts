@@ -71,7 +71,8 @@ it.live(`X1 a kept connection goes on with another worker when its own blocks: $
       } while (answers === blocked && --tries > 0)
       assert.notStrictEqual(answers, blocked, kind)
       const moved = (yield* host.sessions({})).filter(({ moves }) => moves > 0)
-      assert.deepStrictEqual(moved.map(({ moved, moves }) => [moved, moves]), [["late", 1]], kind)
+      // once, or more often where the other worker was late as well
+      assert.deepStrictEqual(moved.map(({ moved }) => moved), ["late"], kind)
       Fs.writeFileSync(file, "")
       while ((yield* host.report).apps[0]!.workers.some(({ congested }) => congested)) yield* Effect.sleep(5)
       // the worker that was blocked has done it no harm
