@@ -87,6 +87,8 @@ export class Takeover extends Context.Service<Takeover, {
    * interruption before that changes nothing.
    */
   readonly upgrade: (command?: SuccessorCommand) => Effect.Effect<TakenOver, TakeoverError>
+  /** Whether this host was started to follow another one. */
+  readonly follows: boolean
   /** Completes when another host has taken over: drain, and end. */
   readonly over: Effect.Effect<TakenOver>
   /** Says that this host serves all that it is to serve. If it is a successor, it takes over then; else nothing happens. */

@@ -5,9 +5,12 @@ import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import * as Url from "node:url"
@@ -143,14 +146,25 @@ export interface Served {
   readonly watches: boolean
 }
 
+/** Milliseconds between two tries for the health port of a host that is followed. */
+const HEALTH_RETRY = 100
+
+/** Starts what is served. The health port is open as long as its scope. */
 const start = Effect.fnUntraced(function*(
   settings: Settings.Resolved<unknown>,
   { extras, url, watches }: Served,
-  control: string
+  control: string,
+  health: Scope.Scope
 ) {
   const sessions = yield* SessionLayer
   yield* Layer.build(ControlServer.layer(control))
-  if (settings.health !== undefined) yield* Layer.build(Health.layer(settings.health))
+  const takeover = yield* Takeover
+  if (settings.health !== undefined) {
+    const open = Layer.build(Health.layer(settings.health)).pipe(Scope.provide(health))
+    // a host before this one has the port until it has been followed
+    const later = open.pipe(Effect.retry(Schedule.spaced(HEALTH_RETRY)), Effect.forkScoped)
+    yield* takeover.follows ? later : open
+  }
   const { pairs } = settings
   const signals = yield* Signals
   const hangup = pairs.length === 0 ? undefined : yield* signals.hangup
@@ -174,7 +188,7 @@ const start = Effect.fnUntraced(function*(
   }
   if (listeners.length === 0) yield* Effect.logInfo(`${application.name} runs and listens on nothing ${where}`)
   if (watch !== undefined) yield* watch.begin(application)
-  yield* (yield* Takeover).up
+  yield* takeover.up
   return application
 })
 
@@ -192,10 +206,11 @@ const serve = Effect.fnUntraced(function*(
   const { sessions } = status
   const signalled = Effect.map(signal, (received) => ({ received }))
   const takeover = yield* Takeover
+  const health = yield* Scope.fork(yield* Effect.scope)
   const taken = Effect.map(takeover.over, ({ pid }) => ({ pid }))
   // a start that was cut short has nothing to drain except what it has so far
   const detached = Effect.flatMap(
-    Effect.provideService(start(settings, served, control), SessionLayer, sessions).pipe(
+    Effect.provideService(start(settings, served, control, health), SessionLayer, sessions).pipe(
       Effect.tap(status.serving),
       Effect.tapError(({ message }) => takeover.failed(message))
     ),
@@ -203,7 +218,10 @@ const serve = Effect.fnUntraced(function*(
   )
   const end = yield* Effect.raceAllFirst([detached, signalled, taken])
   if (typeof end === "string") return yield* Effect.logInfo(end)
-  yield* status.stopping
+  if ("pid" in end) {
+    yield* status.followed(end.pid)
+    yield* Scope.close(health, Exit.void)
+  } else yield* status.stopping
   yield* Effect.logInfo(
     "pid" in end
       ? `process ${end.pid} has taken over: finishing what is left here`

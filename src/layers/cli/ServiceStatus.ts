@@ -4,7 +4,8 @@
  * ```
  * Ready   once its workers run        Status   when that has changed, no more often than every 10 s
  * Reloading … Ready   around reloads, however they were asked for; those at the same time are one
- * Stopping   once, and nothing behind it
+ * Stopping   once, and nothing behind it; or else
+ * Successor  once, and nothing behind it, where another host goes on as the service
  * ```
  */
 import * as Effect from "effect/Effect"
@@ -22,6 +23,8 @@ export interface ServiceStatus {
   readonly sessions: SessionLayer["Service"]
   /** The host serves; looks at how it does until the scope closes. */
   readonly serving: Effect.Effect<void, never, Scope.Scope>
+  /** Another process goes on as this service, and tells of itself. */
+  readonly followed: (pid: number) => Effect.Effect<void>
   /** The host takes nothing new. */
   readonly stopping: Effect.Effect<void>
 }
@@ -31,9 +34,9 @@ export const make: Effect.Effect<ServiceStatus, never, SessionLayer> = Effect.ge
   const manager = yield* ServiceManager
   let told = ""
   let reloads = 0
-  let stopping = false
+  let silent = false
   const tell = (state: ServiceState): void => {
-    if (stopping) return
+    if (silent) return
     told = state.status
     manager.tell(state)
   }
@@ -51,14 +54,17 @@ export const make: Effect.Effect<ServiceStatus, never, SessionLayer> = Effect.ge
       () => host.reload(app, options),
       () => Effect.suspend(() => --reloads === 0 ? ready : Effect.void)
     )
+  const last = (state: ServiceState) =>
+    Effect.sync(() => {
+      tell(state)
+      silent = true
+    })
   return {
     sessions: SessionLayer.of({ ...host, reload }),
     serving: manager.listens
       ? Effect.andThen(ready, Effect.asVoid(Effect.forkScoped(Effect.repeat(look, Schedule.spaced(INTERVAL)))))
       : Effect.void,
-    stopping: Effect.sync(() => {
-      tell(ServiceState.Stopping({ status: Readiness.draining.reason }))
-      stopping = true
-    })
+    followed: (pid) => last(ServiceState.Successor({ pid, status: `process ${pid} has taken over` })),
+    stopping: last(ServiceState.Stopping({ status: Readiness.draining.reason }))
   }
 })

@@ -132,6 +132,7 @@ const make = (before: SuccessorSide | undefined) =>
 
     return Takeover.of({
       upgrade,
+      follows: before !== undefined,
       over: Deferred.await(over),
       up: before === undefined ? Effect.void : before.up({ succession, rules, run }),
       failed: (why) => Effect.sync(() => before?.failed(why)),

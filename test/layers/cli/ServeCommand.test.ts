@@ -22,6 +22,7 @@ import * as TempDirectory from "../../support/TempDirectory.ts"
 /** A host that no other one takes over. */
 const noTakeover = Layer.succeed(Takeover, {
   upgrade: () => Effect.never,
+  follows: false,
   over: Effect.never,
   up: Effect.void,
   failed: () => Effect.void,

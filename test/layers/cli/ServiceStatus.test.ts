@@ -23,7 +23,7 @@ describe("what a service manager hears", () => {
       }
       const take = Effect.as(TestClock.adjust(10_000), heard).pipe(Effect.map((heard) => heard.splice(0)))
       yield* Effect.gen(function*() {
-        const { serving, sessions, stopping } = yield* ServiceStatus.make
+        const { followed, serving, sessions, stopping } = yield* ServiceStatus.make
         yield* serving
         assert.deepStrictEqual(yield* take, ["Ready one"])
         assert.deepStrictEqual(yield* take, [])
@@ -40,10 +40,14 @@ describe("what a service manager hears", () => {
         yield* Fiber.join(both)
         assert.deepStrictEqual(yield* take, ["Ready three"])
         yield* stopping
-        yield* stopping
+        yield* followed(7)
         reason = "four"
         yield* sessions.reload(handle)
         assert.deepStrictEqual(yield* take, ["Stopping draining: nothing new is accepted"])
+        const other = yield* ServiceStatus.make
+        yield* other.followed(7)
+        yield* other.stopping
+        assert.deepStrictEqual(yield* take, ["Successor process 7 has taken over"])
       }).pipe(Effect.provideService(ServiceManager, port), Effect.provide(host))
     }).pipe(Effect.scoped))
 })
