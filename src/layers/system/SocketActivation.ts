@@ -22,7 +22,8 @@ import type { InheritedSocket } from "./InheritedSockets.ts"
 const FIRST = 3
 /** More than a service manager gives; a number beyond is nonsense. */
 const MOST = 1024
-const VARIABLES = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"]
+/** The variables, which are for one process and none that it starts. */
+export const VARIABLES: ReadonlyArray<string> = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"]
 
 const SOCKET = /^socket:\[(\d+)\]$/
 

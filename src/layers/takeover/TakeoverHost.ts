@@ -14,6 +14,7 @@ import { SessionRules } from "../../services/SessionRules.ts"
 import { Succession } from "../../services/Succession.ts"
 import { type SuccessorCommand, type TakenOver, Takeover, TakeoverError } from "../../services/Takeover.ts"
 import { Inherited } from "../system/InheritedSockets.ts"
+import * as SocketActivation from "../system/SocketActivation.ts"
 import { PredecessorSide } from "./PredecessorSide.ts"
 import { readBirth, SuccessorSide } from "./SuccessorSide.ts"
 
@@ -52,10 +53,12 @@ const spawn = (command: SuccessorCommand, birth: TakeoverMessage.Birth, descript
     flags = own.flags,
     node = own.node
   } = command
+  const env: NodeJS.ProcessEnv = { ...environment, [TakeoverMessage.VARIABLE]: TakeoverMessage.encodeBirth(birth) }
+  for (const variable of SocketActivation.VARIABLES) delete env[variable]
   return ChildProcess.spawn(node, [...flags, ...args], {
     cwd: directory,
     detached: true,
-    env: { ...environment, [TakeoverMessage.VARIABLE]: TakeoverMessage.encodeBirth(birth) },
+    env,
     stdio: ["ignore", "inherit", "inherit", "ipc", ...descriptors],
     serialization: "json"
   })
