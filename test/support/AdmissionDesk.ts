@@ -50,6 +50,7 @@ type DeskTicket = Ticket<Connection, DeskWorker, DeskSession>
 export class Desk {
   readonly admission: Admission<Connection, DeskWorker, DeskSession>
   readonly app = { sessions: 0 }
+  readonly #hasKeys: boolean
   now = 0
   /** What has been done since {@link take} was called last: `a>0`, `a held`, `a refused congested`. */
   #log: Array<string> = []
@@ -58,12 +59,15 @@ export class Desk {
   readonly offered = new Map<string, DeskSession>()
   readonly claimed = new Map<string, DeskSession>()
   readonly stale: Array<DeskSession> = []
+  /** Sessions that have moved on, and that the worker they were taken away from has not come past yet. */
+  readonly moved: Array<{ readonly name: string; readonly worker: DeskWorker; readonly late: boolean }> = []
   /** Keys that were asked for. */
   readonly asked: Array<string> = []
 
   constructor(options: Partial<AdmissionOptions> = {}, hasKeys = false) {
     const all = { ...Options.defaults.admission, ...options }
     this.admission = new Admission(all, this.app, hasKeys)
+    this.#hasKeys = hasKeys
   }
 
   take(): ReadonlyArray<string> {
@@ -169,6 +173,46 @@ export class Desk {
     this.admission.passed(session.ticket, this.now)
     session.worker.sessions--
     this.admit()
+  }
+
+  #keyOf({ key }: Connection): string | undefined {
+    return this.#hasKeys ? key : undefined
+  }
+
+  /** A session that its worker has parked goes on to another one that takes it now, if there is one (X1). */
+  moveOn(name: string, late: boolean): boolean {
+    const { connection, worker } = this.claimed.get(name)!
+    const { admission } = this
+    const key = this.#keyOf(connection)
+    const from = admission.seats.member(worker.number)
+    const ticket = admission.onward(connection, key, from === worker ? worker : undefined)
+    if (ticket === undefined) return false
+    this.claimed.delete(name)
+    this.app.sessions--
+    this.moved.push({ name, worker, late })
+    if (late) worker.lag.fellBehind(this.now)
+    this.#log.push(`${name} moves`)
+    this.#follow(admission.movedOn(connection, key, worker.offers, this.now, ticket))
+    return true
+  }
+
+  /** The worker comes past a session that has moved on. */
+  letGo(name: string): void {
+    const at = this.moved.findIndex((session) => session.name === name)
+    const [{ late, worker }] = this.moved.splice(at, 1) as [(typeof this.moved)[number]]
+    worker.sessions--
+    if (late) worker.lag.caughtUp(this.now)
+    this.admit()
+  }
+
+  /** The worker of a session, which it had parked, is gone (X3). */
+  carryOn(name: string): void {
+    const { connection, worker } = this.claimed.get(name)!
+    this.claimed.delete(name)
+    worker.sessions--
+    this.app.sessions--
+    this.#log.push(`${name} goes on`)
+    this.#follow(this.admission.movedOn(connection, this.#keyOf(connection), worker.offers, this.now))
   }
 
   /** A session that was claimed is over. */

@@ -30,6 +30,8 @@ export class ModelWorker {
 
 interface Caller {
   readonly name: string
+  /** A worker had parked its session, and it has moved on. */
+  readonly moved?: boolean | undefined
   readonly key: string | undefined
 }
 
@@ -64,8 +66,10 @@ export class AdmissionModel {
   readonly #heldUntil = new Map<string, number>()
   offers: Array<Offer> = []
   stale: Array<{ readonly name: string; readonly worker: ModelWorker; readonly late: boolean }> = []
-  claimed: Array<{ readonly name: string; readonly worker: ModelWorker }> = []
-  readonly counts = { arrived: 0, claimed: 0, withdrawn: 0, refused: 0 }
+  claimed: Array<{ readonly name: string; readonly key: string | undefined; readonly worker: ModelWorker }> = []
+  /** Sessions that have moved on, and that the worker they were taken away from has not come past yet. */
+  moved: Array<{ readonly name: string; readonly worker: ModelWorker; readonly late: boolean }> = []
+  readonly counts = { arrived: 0, claimed: 0, withdrawn: 0, refused: 0, moved: 0 }
   #log: Array<string> = []
 
   constructor(options: AdmissionOptions, hasKeys: boolean) {
@@ -113,13 +117,17 @@ export class AdmissionModel {
 
   /** Offers the connection to a worker; `false` when none takes it. */
   #place(caller: Caller): boolean {
-    if (this.#limit() !== undefined) return false
-    const worker = this.#ranked(caller).find(({ memory }) => memory === "some")
+    return this.#limit() === undefined && this.#offer(caller, this.#ranked(caller))
+  }
+
+  #offer(caller: Caller, takers: ReadonlyArray<ModelWorker>): boolean {
+    const worker = takers.find(({ memory }) => memory === "some")
     if (worker === undefined) return false
     if (!this.#hasKeys || caller.key === undefined) this.#last = worker.number
-    const { key, name } = caller
+    const { key, moved, name } = caller
     this.offers.push({
       name,
+      moved,
       key,
       worker,
       until: this.now + this.#options.revokeAfter,
@@ -151,13 +159,14 @@ export class AdmissionModel {
 
   #hold(caller: Caller, where: "front" | "back"): void {
     const grows = this.#limit() === undefined && this.#takers().some(({ memory }) => memory === "growing")
-    if (this.#options.policy === "refuse" && !grows) return this.#refuse(caller, this.#whyNobody())
-    const { key, name } = caller
+    const { key, moved, name } = caller
+    if (this.#options.policy === "refuse" && !grows && moved !== true) return this.#refuse(caller, this.#whyNobody())
     const until = this.#heldUntil.get(name) ?? this.now + this.#options.holdTime
     if (until <= this.now) return this.#refuse(caller, "hold-time")
-    if (this.waiting.length >= this.#options.holdMax) return this.#refuse(caller, "hold-full")
+    const held = this.waiting.filter((other) => other.moved !== true).length
+    if (moved !== true && held >= this.#options.holdMax) return this.#refuse(caller, "hold-full")
     this.#heldUntil.set(name, until)
-    const entry = { name, key, until, turn: this.#turns++ }
+    const entry = { name, moved, key, until, turn: this.#turns++ }
     this.waiting = where === "front" ? [entry, ...this.waiting] : [...this.waiting, entry]
     this.#log.push(`${name} held`)
   }
@@ -201,7 +210,7 @@ export class AdmissionModel {
   claim(name: string): void {
     const offer = this.offers.find((offer) => offer.name === name)!
     this.offers = this.offers.filter((other) => other !== offer)
-    this.claimed.push({ name, worker: offer.worker })
+    this.claimed.push({ name, key: offer.key, worker: offer.worker })
     offer.worker.counts.pending--
     offer.worker.counts.claimed++
     this.counts.claimed++
@@ -252,6 +261,49 @@ export class AdmissionModel {
     session!.worker.sessions--
     if (session!.late) session!.worker.late--
     this.admit()
+  }
+
+  #takeAway(name: string): { readonly caller: Caller; readonly worker: ModelWorker } {
+    const session = this.claimed.find((session) => session.name === name)!
+    const { key, worker } = session
+    this.claimed = this.claimed.filter((other) => other !== session)
+    this.appSessions--
+    this.sessions--
+    this.counts.claimed--
+    this.counts.moved++
+    worker.counts.moved++
+    // its time to wait begins anew
+    this.#heldUntil.delete(name)
+    return { caller: { name, key, moved: true }, worker }
+  }
+
+  moveOn(name: string, late: boolean): boolean {
+    const session = this.claimed.find((session) => session.name === name)!
+    const others = () => this.#ranked(session).filter((taker) => taker !== session.worker)
+    if (this.stopped !== undefined || others().length === 0) return false
+    const takers = others()
+    const { caller, worker } = this.#takeAway(name)
+    this.moved.push({ name, worker, late })
+    if (late) worker.late++
+    this.#log.push(`${name} moves`)
+    if (!this.#offer(caller, takers)) this.#hold(caller, "front")
+    return true
+  }
+
+  letGo(name: string): void {
+    const at = this.moved.findIndex((session) => session.name === name)
+    const [session] = this.moved.splice(at, 1)
+    session!.worker.sessions--
+    if (session!.late) session!.worker.late--
+    this.admit()
+  }
+
+  carryOn(name: string): void {
+    const { caller, worker } = this.#takeAway(name)
+    worker.sessions--
+    this.#log.push(`${name} goes on`)
+    if (this.stopped !== undefined) this.#refuse(caller, this.stopped)
+    else if (!this.#place(caller)) this.#hold(caller, "front")
   }
 
   free(name: string): void {

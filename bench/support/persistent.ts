@@ -1,0 +1,119 @@
+/**
+ * A client process: `persistent.ts <port> <connections> <connections a second>`. Each of the kept connections asks every
+ * 10 ms, every second one with a body, and is opened again when it is closed; besides, so many connections a second ask
+ * once. Ends with its stdin, once all that was asked is answered, and prints what it has seen, see {@link Seen}.
+ */
+import * as Net from "node:net"
+
+export interface Seen {
+  /** Requests that were answered, and those whose connection was closed before they were. */
+  readonly answered: number
+  readonly failed: number
+  /** Kept connections that were closed between two requests. */
+  readonly closed: number
+  /** Connections that were reset when all was answered, before the server had ended its side. */
+  readonly late: number
+  /** Connections that could not be opened. */
+  readonly refused: number
+  /** Answers that were not those to the request. */
+  readonly wrong: number
+  /** Milliseconds of the request that waited longest for its answer. */
+  readonly longest: number
+}
+
+const EVERY_MILLIS = 10
+const BODY = Buffer.alloc(20_000, "x")
+
+const [port, connections, perSecond] = process.argv.slice(2).map(Number) as [number, number, number]
+const seen = { answered: 0, failed: 0, closed: 0, late: 0, refused: 0, wrong: 0, longest: 0 }
+let open = 0
+let isOver = false
+
+const head = (length: number, isKept: boolean): string =>
+  `${length === 0 ? "GET" : "POST"} / HTTP/1.1\r\nHost: bench\r\nContent-Length: ${length}\r\n` +
+  `Connection: ${isKept ? "keep-alive" : "close"}\r\n\r\n`
+
+/** The body of the response in `text`, once it is there. */
+const bodyOf = (text: string): string | undefined => {
+  const end = text.indexOf("\r\n\r\n") + 4
+  const length = Number(/content-length: (\d+)/i.exec(text)?.[1])
+  // by chunks, of which there is one
+  const [size, body] = text.slice(end).split("\r\n")
+  if (end < 4) return undefined
+  if (length >= 0) return text.length < end + length ? undefined : text.slice(end)
+  return text.endsWith("0\r\n\r\n") ? body ?? size : undefined
+}
+
+class Connection {
+  readonly #body: Buffer
+  readonly #isKept: boolean
+  readonly #socket: Net.Socket
+  #asked: number | undefined
+  #text = ""
+  #isOpen = false
+  #isDone = false
+
+  constructor(body: Buffer, isKept: boolean) {
+    open++
+    this.#body = body
+    this.#isKept = isKept
+    const socket = this.#socket = Net.connect(port, "127.0.0.1")
+    socket.setNoDelay(true)
+    socket.on("connect", () => {
+      this.#isOpen = true
+      this.#ask()
+    })
+    socket.on("data", (bytes: Buffer) => this.#take(bytes))
+    socket.on("error", () => this.#isDone && seen.late++)
+    socket.on("close", () => this.#closed())
+  }
+
+  #ask(): void {
+    if (this.#isDone || this.#socket.destroyed) return
+    if (isOver) {
+      this.#isDone = true
+      return void this.#socket.end()
+    }
+    this.#asked = performance.now()
+    this.#socket.write(head(this.#body.length, this.#isKept))
+    this.#socket.write(this.#body)
+  }
+
+  #take(bytes: Buffer): void {
+    this.#text += bytes.toString("latin1")
+    const body = bodyOf(this.#text)
+    if (body === undefined || this.#asked === undefined) return
+    seen.answered++
+    if (body !== String(this.#body.length)) seen.wrong++
+    seen.longest = Math.max(seen.longest, performance.now() - this.#asked)
+    this.#asked = undefined
+    this.#text = ""
+    if (this.#isKept) return void setTimeout(() => this.#ask(), EVERY_MILLIS)
+    this.#isDone = true
+    this.#socket.end()
+  }
+
+  #closed(): void {
+    if (!this.#isOpen) seen.refused++
+    else if (this.#asked !== undefined) seen.failed++
+    else if (!this.#isDone) seen.closed++
+    open--
+    if (this.#isKept && !isOver) new Connection(this.#body, true)
+    if (isOver && open === 0) console.log(JSON.stringify(seen))
+  }
+}
+
+const nothing = Buffer.alloc(0)
+for (let i = 0; i < connections; i++) new Connection(i % 2 === 0 ? nothing : BODY, true)
+const began = performance.now()
+let opened = 0
+const visits = setInterval(() => {
+  const due = (performance.now() - began) / 1000 * perSecond
+  for (; opened < due; opened++) new Connection(nothing, false)
+}, 2)
+console.log("ready")
+process.stdin.resume().on("end", () => {
+  isOver = true
+  clearInterval(visits)
+  if (open === 0) console.log(JSON.stringify(seen))
+})
