@@ -26,7 +26,7 @@ const BODY = Buffer.alloc(20_000, "x")
 
 const [port, connections, perSecond] = process.argv.slice(2).map(Number) as [number, number, number]
 const seen = { answered: 0, failed: 0, closed: 0, late: 0, refused: 0, wrong: 0, longest: 0 }
-let open = 0
+const open = new Set<Connection>()
 let isOver = false
 
 const head = (length: number, isKept: boolean): string =>
@@ -54,7 +54,7 @@ class Connection {
   #isDone = false
 
   constructor(body: Buffer, isKept: boolean) {
-    open++
+    open.add(this)
     this.#body = body
     this.#isKept = isKept
     const socket = this.#socket = Net.connect(port, "127.0.0.1")
@@ -97,23 +97,25 @@ class Connection {
     if (!this.#isOpen) seen.refused++
     else if (this.#asked !== undefined) seen.failed++
     else if (!this.#isDone) seen.closed++
-    open--
-    if (this.#isKept && !isOver) new Connection(this.#body, true)
-    if (isOver && open === 0) console.log(JSON.stringify(seen))
+    open.delete(this)
+    if (this.#isKept && !isOver) connect(this.#body, true)
+    if (isOver && open.size === 0) console.log(JSON.stringify(seen))
   }
 }
 
+const connect = (body: Buffer, isKept: boolean): Connection => new Connection(body, isKept)
+
 const nothing = Buffer.alloc(0)
-for (let i = 0; i < connections; i++) new Connection(i % 2 === 0 ? nothing : BODY, true)
+for (let i = 0; i < connections; i++) connect(i % 2 === 0 ? nothing : BODY, true)
 const began = performance.now()
 let opened = 0
 const visits = setInterval(() => {
   const due = (performance.now() - began) / 1000 * perSecond
-  for (; opened < due; opened++) new Connection(nothing, false)
+  for (; opened < due; opened++) connect(nothing, false)
 }, 2)
 console.log("ready")
 process.stdin.resume().on("end", () => {
   isOver = true
   clearInterval(visits)
-  if (open === 0) console.log(JSON.stringify(seen))
+  if (open.size === 0) console.log(JSON.stringify(seen))
 })

@@ -135,13 +135,19 @@ class Caller {
     return this.peer.received().toString() === this.expected
   }
 
+  /** Its session may be another one by now. */
+  goesOn(talk: Talk | undefined): void {
+    if (talk === this.talk) return
+    if (this.talk?.isFresh === false) this.crashes = 0
+    this.talk = talk
+  }
+
   /** Its session's worker is gone, at once. */
   losesWorker(isCrash: boolean): void {
     const { talk } = this
     if (talk === undefined || talk.isOver || !this.isOpen) return
-    if (!talk.isFresh) this.crashes = 0
-    else if (isCrash) this.crashes++
-    if (!talk.isParked || this.crashes === CRASHES) this.isLost = true
+    if (talk.isFresh && isCrash) this.crashes++
+    if (!talk.isParked || (talk.isFresh && this.crashes === CRASHES)) this.isLost = true
     talk.isOver = true
   }
 }
@@ -179,14 +185,14 @@ class Walk {
   }
 
   /** What holds at any moment. */
-  readonly #check = Effect.gen({ self: this }, function*() {
+  readonly check = Effect.gen({ self: this }, function*() {
     const { imbalances, ledger: { arrivals } } = yield* this.#stage.report
     if (imbalances.length > 0) this.#fail(imbalances.join("; "))
     const refused = Object.values(arrivals.refused).reduce((a, b) => a + b, 0)
     if (refused > 0) this.#fail(`${refused} connections were refused`)
     for (const caller of this.#callers) {
       const { hasReset, isLost, peer } = caller
-      caller.talk = this.#talks.get(peer.local) ?? caller.talk
+      caller.goesOn(this.#talks.get(peer.local))
       if (!caller.expected.startsWith(peer.received().toString())) {
         this.#fail(`${peer.local} was answered ${peer.received().toString()}, and must be ${caller.expected}`)
       }
@@ -194,9 +200,9 @@ class Walk {
     }
   })
 
-  readonly #settle = Effect.gen({ self: this }, function*() {
+  readonly settle = Effect.gen({ self: this }, function*() {
     yield* settled
-    yield* this.#check
+    yield* this.check
     for (const { isLost, peer } of this.#callers) {
       if (isLost && !peer.closed) this.#fail(`${peer.local} was in hand, and is not reset`)
     }
@@ -217,7 +223,7 @@ class Walk {
   /** Begins something that may last until other things have been done. */
   #begin(what: "add" | "delete" | "reload" | "restart", effect: Effect.Effect<unknown, unknown>, ends?: number): Step {
     return Effect.gen({ self: this }, function*() {
-      yield* this.#settle
+      yield* this.settle
       if (ends !== undefined) this.#lose(ends, what === "delete" ? "delete" : "restart")
       this.#under = { what, fiber: yield* Effect.forkScoped(effect) }
     })
@@ -312,7 +318,7 @@ class Walk {
       yield* TestClock.adjust(this.#random(8) === 0 ? this.#random(200) : this.#random(12))
     } else {
       // what is in hand is known where nothing is under way
-      yield* this.#settle
+      yield* this.settle
       const workers = (yield* this.#stage.app()).workers.filter(({ state }) => state === "RUNNING")
       const worker = this.#pick(workers)
       const done = worker === undefined
@@ -322,14 +328,14 @@ class Walk {
         kind = done[0]
         this.#log.push(`${kind} ${worker!.mapIndex}`)
         yield* done[1]
-        yield* this.#settle
+        yield* this.settle
       }
     }
     if (kind === undefined) return
     this.kinds.set(kind, (this.kinds.get(kind) ?? 0) + 1)
     this.#log.push(kind)
-    yield* this.#check
-    if (this.#random(3) === 0) yield* this.#settle
+    yield* this.check
+    if (this.#random(3) === 0) yield* this.settle
   })
 
   /** Whoever is left is answered. */
@@ -338,7 +344,7 @@ class Walk {
       for (let number = 0; number < 4; number++) this.#stage.script(number).release()
       for (const { talk } of this.#callers) talk?.answer()
       yield* TestClock.adjust(100)
-      yield* this.#settle
+      yield* this.settle
     }
     if (this.#under !== undefined) this.#fail(`${this.#under.what} does not end`)
     for (const caller of this.#callers) {
@@ -347,7 +353,7 @@ class Walk {
     }
     for (let turns = 0; turns < 50 && this.#callers.some((caller) => !caller.isAnswered); turns++) {
       yield* TestClock.adjust(10)
-      yield* this.#settle
+      yield* this.settle
       for (const { talk } of this.#callers) talk?.answer()
     }
     for (const caller of this.#callers) {
