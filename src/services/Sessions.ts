@@ -376,8 +376,11 @@ export class Sessions extends Context.Service<Sessions, {
   ) => Effect.Effect<Session, ConnectFailed, Scope.Scope>
   /** Completes when the host drains this worker: finish the work in hand, and keep nothing alive. */
   readonly draining: Effect.Effect<void>
-  /** Whether, in a drain, other workers go on with the sessions that are parked here (X1): those need not be ended. */
-  readonly handsOver: Effect.Effect<boolean>
+  /**
+   * Whether, in a drain, others go on with the session when it is parked here, and it need not be ended: other workers
+   * with any (X1), another host with those that do not come over TLS (X4).
+   */
+  readonly handsOver: (session: Session) => Effect.Effect<boolean>
   /** Sessions that are open in this worker. */
   readonly open: Effect.Effect<number>
 }>()("sluice/services/Sessions") {}

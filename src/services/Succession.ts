@@ -6,7 +6,7 @@ import * as Context from "effect/Context"
 import type { SessionAbout } from "../domain/memory/SessionAbout.ts"
 import type * as Ledger from "../domain/state/Ledger.ts"
 
-/** A listener whose socket another process can be given. */
+/** A listener whose socket another process is to be given. */
 export interface HeritableListener {
   /** Its handle, as text. */
   readonly handle: string
@@ -16,6 +16,7 @@ export interface HeritableListener {
   readonly bound: string
   /** Whether the file of a Unix socket is the host's, and not of whoever started it with the socket. */
   readonly ownsFile: boolean
+  /** Negative where its socket can't be handed on: one of UDP has sessions that no other process could serve. */
   readonly descriptor: number
 }
 

@@ -48,7 +48,7 @@ export type TakenOver = typeof TakenOver.Type
  * - `NotOffered`: the program that this host is part of can't be taken over.
  * - `NotPermitted`: this process may not start others (`--permission` without `--allow-child-process`).
  * - `UnderWay`: another takeover is, or the host before this one has not ended yet.
- * - `NoDescriptor`: the runtime does not tell the number of a socket.
+ * - `NoDescriptor`: a socket can't be handed on: it is one of UDP, or the runtime does not tell its number.
  * - `NotStarted`: there was no process.
  * - `Failed`: the successor said why it gave up.
  * - `Gone`: it ended, or its channel did.

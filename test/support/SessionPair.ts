@@ -348,7 +348,7 @@ export const makeNet = (options: {
           (session) => Effect.sync(() => session.close())
         ),
       draining: Deferred.await(draining),
-      handsOver: Effect.succeed(false),
+      handsOver: () => Effect.succeed(false),
       open: Effect.sync(() => accepted.filter((end) => !end.gone).length)
     }
   }

@@ -56,6 +56,11 @@ export const HAS_STATE = 8
 /** The most bytes that a text field may have; longer texts are cut between two characters. */
 export const TEXT_BYTES = 224
 
+/** Who goes on with what a worker parks in a drain: nobody, other workers (X1), or another host, without TLS (X4). */
+export const STAYS = 0
+export const TO_WORKERS = 1
+export const TO_HOST = 2
+
 /** Fields that hold one of a closed list, as a code: its place in the list. */
 const literals = {
   reason: Refusal.Reasons,
@@ -126,7 +131,7 @@ const shapes = {
   // the memory of the segment has been handed over, with its size and how it is divided
   addSegment: [8, { segment: "u32" }],
   deleteSegment: [9, { segment: "u32" }],
-  // the worker is to finish what it has; its application is to stop. 1: other workers go on with what it parks
+  // the worker is to finish what it has; its application is to stop. `moves`: who goes on with what it parks
   drain: [10, { moves: "u32" }],
   stop: [18, {}],
   // the worker is to answer with `probed`, behind everything that it has to say of the messages before

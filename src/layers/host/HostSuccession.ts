@@ -2,6 +2,7 @@
  * What a host offers to a takeover (X4), from its tables: see `Succession`.
  */
 import type * as Effect from "effect/Effect"
+import * as Endpoint from "../../domain/net/Endpoint.ts"
 import * as Notice from "../../domain/report/Notice.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
@@ -29,14 +30,14 @@ const find = (tables: Tables, is: (listener: HostListener) => boolean): HostList
 
 export const make = ({ listeners, notices, run, tables }: SuccessionHost): Succession.Succession["Service"] => ({
   listeners: () =>
-    [...tables.listeners].flatMap(({ app, boundUri, handle, inherited, requestedUri, socket, state }) =>
-      socket === undefined || state !== "BOUND" ? [] : [{
+    [...tables.listeners].flatMap(({ app, boundUri, handle, inherited, requested, requestedUri, socket, state }) =>
+      state !== "BOUND" || !app.options.scope.global || !Endpoint.isTransport(requested) ? [] : [{
         handle: Handle.format(handle),
         app: app.name,
         requested: requestedUri,
         bound: boundUri,
         ownsFile: inherited === undefined || inherited.heirloom?.ownsFile === true,
-        descriptor: socket.descriptor
+        descriptor: socket?.descriptor ?? -1
       }]
     ),
   totals: () => tables.totals,

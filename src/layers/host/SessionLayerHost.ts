@@ -107,7 +107,7 @@ const make = (stack: WorkerStack["Service"]) =>
       yield* goesOver ? listeners.closeAll : listeners.stop
       let longest = 0
       for (const { app, live } of tables.generations()) {
-        if (live !== undefined) tellToDrain(live, goesOver)
+        if (live !== undefined) tellToDrain(live, goesOver ? "host" : "nobody")
         longest = Math.max(longest, app.options.worker.drainTimeout)
       }
       yield* tables.noSessions.await.pipe(Effect.timeoutOption(longest), Effect.asVoid)

@@ -188,7 +188,7 @@ export class Supervisor {
       if (restarts) slot.restarting = true
       slot.move("drain")
       if (slot.role === "current") this.#host.notices.tell(Notice.workerDrains(nameOf(slot), live.sessionCount))
-      tellToDrain(live, !all && this.#hasOthers(app, slot))
+      tellToDrain(live, !all && this.#hasOthers(app, slot) ? "workers" : "nobody")
       const gone = Effect.raceFirst(Deferred.await(slot.stop), Deferred.await(slot.restart))
       return Effect.raceFirst(live.empty.await, gone).pipe(
         Effect.timeoutOption(slot.app.options.worker.drainTimeout),

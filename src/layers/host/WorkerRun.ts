@@ -12,6 +12,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
+import * as Message from "../../domain/memory/Message.ts"
 import { LOOK_INTERVAL } from "../../domain/memory/QueueMemory.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import * as Notice from "../../domain/report/Notice.ts"
@@ -61,12 +62,14 @@ export const nameOf = ({ app, mapIndex }: WorkerSlot): Notice.NoticeWorker => ({
 
 const isCutThrough = ({ connection }: HostSession): boolean => connection._tag === "CutThrough"
 
-/** Tells the worker to finish what it has in hand; `moves`: other workers go on with what it parks (X1). */
-export const tellToDrain = (worker: LiveWorker, moves: boolean): void => {
+const MOVES = { nobody: Message.STAYS, workers: Message.TO_WORKERS, host: Message.TO_HOST } as const
+
+/** Tells the worker to finish what it has in hand, and who goes on with what it parks (X1, X4). */
+export const tellToDrain = (worker: LiveWorker, to: keyof typeof MOVES): void => {
   const { congestion, sessions } = worker
-  worker.handsOver = moves
-  if (moves) { for (const session of sessions) session.moveOn() }
-  congestion.send({ message: { _tag: "drain", moves: Number(moves) } })
+  worker.handsOver = to !== "nobody"
+  if (worker.handsOver) { for (const session of sessions) session.moveOn() }
+  congestion.send({ message: { _tag: "drain", moves: MOVES[to] } })
   for (const session of sessions) session.drain()
 }
 
@@ -195,7 +198,7 @@ export class WorkerRun {
         notices.tell(Notice.workerUp(nameOf(slot), tables.now() - this.#begun, slot.restarts))
       }
       // the worker was started again while the host drains
-      if (tables.draining) tellToDrain(live, false)
+      if (tables.draining) tellToDrain(live, "nobody")
       yield* Deferred.succeed(slot.started, undefined)
       // what the previous start listened on and this one does not; a successor has no seats yet
       if (slot.role === "current") yield* listeners.vacate(slot, true)

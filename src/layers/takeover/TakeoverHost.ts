@@ -94,7 +94,7 @@ const make = (before: SuccessorSide | undefined) =>
         const listeners = succession.listeners()
         const unknown = listeners.find(({ descriptor }) => descriptor < 0)
         if (unknown !== undefined) {
-          return Effect.fail(failed("NoDescriptor", `this runtime does not tell the descriptor of ${unknown.bound}`))
+          return Effect.fail(failed("NoDescriptor", `the socket of ${unknown.bound} can't be handed on`))
         }
         const birth = {
           protocol: TakeoverMessage.PROTOCOL,

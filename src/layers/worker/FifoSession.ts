@@ -47,7 +47,7 @@ export interface FifoMemory {
 export interface FifoOwner {
   readonly outbox: Pick<Outbox, "io" | "control">
   /** In a drain, whether other workers go on with what is parked here (X1). */
-  readonly handsOver: boolean
+  readonly handsOver: (session: FifoSession) => boolean
   /** The session has released its fifos. */
   released(session: FifoSession): void
 }
@@ -248,7 +248,7 @@ export class FifoSession extends AsyncResource implements WorkerSession {
     if (!SessionBlock.park(this.#segment, this.#offset, place)) {
       this.#memory.corrupt(new Fifo.FifoCorrupt("a session that is here is said to be elsewhere"))
     }
-    if (this.#owner.handsOver || this.available > 0) this.tellParked()
+    if (this.#owner.handsOver(this) || this.available > 0) this.tellParked()
   }
 
   /** Parks a session that its application has been given, and has done nothing with so far. */

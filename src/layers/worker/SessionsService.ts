@@ -141,7 +141,7 @@ export const make = Effect.fnUntraced(function*(
     unlisten,
     connect,
     draining: Deferred.await(loop.draining),
-    handsOver: Effect.sync(() => loop.sessions.handsOver),
+    handsOver: (session) => Effect.sync(() => loop.sessions.handsOver(session)),
     open: Effect.sync(() => loop.open)
   })
   return { loop, sessions }

@@ -270,7 +270,7 @@ export class WorkerLoop {
         return
       }
       case "drain":
-        if (message.moves === 1) this.sessions.handOver()
+        if (message.moves !== Message.STAYS) this.sessions.handOver(message.moves)
         return void Deferred.doneUnsafe(this.draining, Exit.void)
       case "stop":
         return this.#place.stop()

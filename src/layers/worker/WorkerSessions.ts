@@ -31,8 +31,8 @@ export class WorkerSessions implements CutThroughOwner, SocketOwner {
   readonly #memory: WorkerMemory
   readonly #links: PeerLinks
   readonly #sessions = new Map<number, WorkerSession>()
-  /** In a drain, whether other workers go on with what is parked here (X1). */
-  handsOver = false
+  /** In a drain, who goes on with what is parked here (X1, X4). */
+  #moves: number = Message.STAYS
   /** The local endpoint of the session that came last. */
   #local = ""
 
@@ -135,10 +135,15 @@ export class WorkerSessions implements CutThroughOwner, SocketOwner {
 
   // ---- how they end
 
-  /** Other workers go on with the sessions that are parked: the host is told of those, and of each one that will be. */
-  handOver(): void {
-    this.handsOver = true
+  /** Others go on with the sessions that are parked: the host is told of those, and of each one that will be. */
+  handOver(moves: number): void {
+    this.#moves = moves
     for (const session of this.#sessions.values()) session.tellParked()
+  }
+
+  /** Whether others go on with the session when it is parked. */
+  handsOver({ about }: Pick<Session, "about">): boolean {
+    return this.#moves === Message.TO_WORKERS || this.#moves === Message.TO_HOST && about.tls === undefined
   }
 
   released(session: FifoSession): void {

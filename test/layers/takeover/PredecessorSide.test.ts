@@ -84,4 +84,12 @@ describe("a host whose successor fails (X4)", () => {
       const { message } = yield* Effect.raceFirst(hangs, hangs)
       assert.match(message, /^no takeover: process \d+ is taking over already$/)
     }), 20_000)
+
+  it.live("X4 is told in one sentence that it listens where nobody can follow", () =>
+    Effect.gen(function*() {
+      const { control } = yield* Cli.serve([echo, "--workers", "1", "--in-process", "--listen", "udp://127.0.0.1:0"])
+      const [reason, message] = yield* failure(control, "exit")
+      assert.strictEqual(reason, "NoDescriptor")
+      assert.match(message, /^no takeover: the socket of udp:\/\/127\.0\.0\.1:\d+ can't be handed on$/)
+    }))
 })

@@ -93,7 +93,7 @@ describe("a host that another one follows (X4)", () => {
         yield* until("the new host ends", () => !isThere(pid))
         assert.strictEqual((yield* old.result).code, 0)
       }),
-    30_000
+    60_000
   )
 
   it.live("X4 may die on the way: the other one serves on its sockets", () =>
@@ -112,5 +112,5 @@ describe("a host that another one follows (X4)", () => {
       const pid = yield* Effect.retry(hostOf(control), { times: 2000 })
       process.kill(pid, "SIGTERM")
       yield* until("the successor ends", () => !isThere(pid))
-    }), 30_000)
+    }), 60_000)
 })

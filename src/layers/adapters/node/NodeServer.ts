@@ -50,7 +50,7 @@ const LOOK_INTERVAL = 1000
 type HttpServer = Http.Server | Https.Server
 
 /** Whether the connection is parked between two requests: `HttpParking` sees to that. */
-const isParking = (connection: Net.Socket): boolean =>
+const isParking = (connection: Net.Socket): connection is SessionDuplex.SessionDuplex =>
   connection instanceof SessionDuplex.SessionDuplex && connection.parks
 
 const isHttp = (server: Net.Server): server is HttpServer =>
@@ -370,14 +370,15 @@ export class NodeServer implements Part {
     })
   }
 
-  /** Whether other workers go on with connections that are parked between two requests (X1). */
-  get #leavesToOthers(): boolean {
-    return this.#draining && this.#state !== "closing" && Effect.runSync(this.#sessions.handsOver)
+  /** Whether another worker, or another host, goes on with the connection once it is parked between two requests (X1). */
+  #isLeft(connection: Net.Socket): boolean {
+    return this.#draining && this.#state !== "closing" && isParking(connection)
+      && Effect.runSync(this.#sessions.handsOver(connection.session))
   }
 
   /** Whether the connection ends with the response that is under way. */
   endsAfter(connection: Net.Socket): boolean {
-    return this.stopping && !(isParking(connection) && this.#leavesToOthers)
+    return this.stopping && !this.#isLeft(connection)
   }
 
   /** Connections are no longer kept alive: see the head of this module. */
@@ -399,11 +400,10 @@ export class NodeServer implements Part {
    */
   closeIdleConnections(): void {
     if (!isHttp(this.server)) return
-    const others = this.#leavesToOthers
     const kept: Array<SharedServer.ServedConnection> = []
     for (const part of this.#shared.served) {
       for (const connection of part.#open) {
-        if (part !== this || SharedServer.isAsking(connection) || others && isParking(connection)) kept.push(connection)
+        if (part !== this || SharedServer.isAsking(connection) || this.#isLeft(connection)) kept.push(connection)
       }
     }
     SharedServer.keeping(kept, () => Http.Server.prototype.closeIdleConnections.call(this.server))
@@ -428,10 +428,9 @@ export class NodeServer implements Part {
     if (this.#looks !== undefined || this.#open.size === 0 || !isHttp(this.server)) return
     this.#looks = setInterval(() => {
       this.closeIdleConnections()
-      const others = this.#leavesToOthers
       const silent = new Set<SharedServer.ServedConnection>()
       for (const connection of this.#open) {
-        if (connection.bytesRead > 0 || others && isParking(connection)) continue
+        if (connection.bytesRead > 0 || this.#isLeft(connection)) continue
         if (this.#silent.has(connection)) connection.destroy()
         else silent.add(connection)
       }
