@@ -3,7 +3,16 @@ import { spawn } from "node:child_process"
 
 const [control = "", ...args] = process.argv.slice(2)
 const main = new URL("../../src/main.ts", import.meta.url).pathname
-const child = spawn(process.execPath, [main, ...args, "--listen", "tcp://127.0.0.1:0", "--workers", "2"], {
+const child = spawn(process.execPath, [
+  main,
+  ...args,
+  "--listen",
+  "tcp://127.0.0.1:0",
+  "--workers",
+  "2",
+  "--backlog",
+  "4096"
+], {
   env: { ...process.env, SLUICE_CONTROL: control, SLUICE_LOG_LEVEL: process.env["LOG"] ?? "warn" },
   stdio: ["ignore", "pipe", "inherit"]
 })

@@ -1,6 +1,7 @@
 /**
  * A client process: `visitor.ts <port> <connections a second> <seconds> [blocks]`. Each connection asks once, reads the
- * whole response and closes. Prints `{ failures, latencies }`, the milliseconds from `connect()` to the last byte. With
+ * whole response and closes. Prints `{ failures, reasons, latencies }`: how many failed, and for which reasons, and the
+ * milliseconds from `connect()` to the last byte. With
  * `blocks`, one connection more in every two seconds asks for `/block`, and counts for nothing but a failure.
  */
 import * as Net from "node:net"
@@ -11,11 +12,12 @@ const BLOCK_EVERY_MILLIS = 2000
 const TIMEOUT_MILLIS = 10_000
 const latencies: Array<number> = []
 let failures = 0
+const reasons: Record<string, number> = {}
 let over = 0
 const wanted = perSecond * seconds + (blocks ? Math.ceil(seconds * 1000 / BLOCK_EVERY_MILLIS) : 0)
 
 const finished = (): void => {
-  if (++over === wanted) console.log(JSON.stringify({ failures, latencies }))
+  if (++over === wanted) console.log(JSON.stringify({ failures, reasons, latencies }))
 }
 
 /** Bytes of the response whose head is in `text`, once it is there. */
@@ -36,10 +38,17 @@ const visit = (path: "/" | "/block"): void => {
     if (path === "/") latencies.push(performance.now() - since)
     socket.end()
   })
-  socket.setTimeout(TIMEOUT_MILLIS, () => socket.destroy())
-  socket.on("error", () => {})
+  let reason = "ended"
+  socket.setTimeout(TIMEOUT_MILLIS, () => {
+    reason = socket.connecting ? "not connected in time" : "no answer in time"
+    socket.destroy()
+  })
+  socket.on("error", (error: NodeJS.ErrnoException) => void (reason = error.code ?? error.message))
   socket.on("close", () => {
-    if (!whole) failures++
+    if (!whole) {
+      failures++
+      reasons[reason] = (reasons[reason] ?? 0) + 1
+    }
     finished()
   })
 }
