@@ -51,6 +51,8 @@ export class HostedHandle {
   getsockname: ((out: object) => number) | undefined
   /** Node sets it. Connections take the way of `NodeServer` instead, which is the same for every kind of connection. */
   onconnection: unknown
+  /** Whether Node has been told that the server listens: once, whichever of its parts is the first to. */
+  isListening = false
 
   /** The handle of a server, if it is one of these. */
   static of(server: Net.Server): HostedHandle | undefined {
@@ -83,6 +85,7 @@ export class HostedHandle {
   // ---- what Node asks for
 
   listen(backlog: number): number {
+    this.isListening = true
     for (const part of this.#parts) {
       const error = part.bind(backlog)
       if (error !== 0) return error

@@ -12,7 +12,11 @@
  * goes idle. A client that has connected and sent nothing yet may just be about to send: its connection has until the
  * second look, one to two seconds. A connection that was upgraded is its owner's to close, and so is one of a server
  * that does not speak HTTP. What `close` does is up to the server: see `SessionHttpServer` for one that ends in the
- * same way.
+ * same way. A connection of HTTP/2 is told to go away, and ends with its last stream.
+ *
+ * In a drain after which other workers go on, no connection is closed because it is idle: its client may be sending the
+ * next request just now. Those that are parked between two requests move (`HttpParking`); the others are answered once
+ * more, with `Connection: close`, until the server's `keepAliveTimeout` or the drain's time is over.
  *
  * Workers may share a server: see `SharedServer`. Listening and stopping are one state machine, and so one class.
  */
@@ -24,6 +28,7 @@ import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Diagnostics from "node:diagnostics_channel"
 import * as Http from "node:http"
+import type * as Http2 from "node:http2"
 import * as Https from "node:https"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
@@ -89,6 +94,7 @@ export class NodeServer implements Part {
   readonly #sessions: Sessions["Service"]
   readonly #shared: SharedServer.SharedServer
   readonly #open = new Set<SharedServer.ServedConnection>()
+  readonly #http2 = new Set<Http2.Http2Session>()
   readonly #order: ListenOrder | undefined
   #handle: HostedHandle | undefined
   #state: "closed" | "opening" | "listening" | "closing" = "closed"
@@ -212,7 +218,7 @@ export class NodeServer implements Part {
       this.#state = "listening"
       this.#settle(listeners)
       // Node says `listening` a tick later
-      if (this.#handle?.parts.size === 1) this.server._listen2(null, -1, -1, 0)
+      if (this.#handle?.isListening === false) this.server._listen2(null, -1, -1, 0)
       this.#serveSoon()
     }
     return listeners.map((listener) => listener.local)
@@ -327,7 +333,15 @@ export class NodeServer implements Part {
   drain(): void {
     if (this.#draining) return
     this.#draining = true
+    for (const session of this.#http2) session.close()
     this.stop()
+  }
+
+  /** A connection has become one of HTTP/2. In a drain, it has the time of one request. */
+  begins(session: Http2.Http2Session): void {
+    this.#http2.add(session)
+    session.once("close", () => this.#http2.delete(session))
+    if (this.#draining) session.once("stream", () => session.close())
   }
 
   /** For the handle: the server is closed. Connections go on. */
@@ -372,8 +386,14 @@ export class NodeServer implements Part {
 
   /** Whether another worker, or another host, goes on with the connection once it is parked between two requests (X1). */
   #isLeft(connection: Net.Socket): boolean {
-    return this.#draining && this.#state !== "closing" && isParking(connection)
-      && Effect.runSync(this.#sessions.handsOver(connection.session))
+    return isParking(connection) && this.#othersGoOn(connection)
+  }
+
+  /** Whether, in a drain, others serve what a connection such as this one would be, whether it can go to them or not. */
+  #othersGoOn(connection: Net.Socket): boolean {
+    if (!this.#draining || this.#state === "closing") return false
+    const session = SessionDuplex.sessionOf(connection)
+    return session !== undefined && Effect.runSync(this.#sessions.handsOver(session))
   }
 
   /** Whether the connection ends with the response that is under way. */
@@ -390,8 +410,13 @@ export class NodeServer implements Part {
         if (response !== undefined) begun(response)
       }
     }
-    this.closeIdleConnections()
+    this.#closeIdle()
     this.#look()
+  }
+
+  /** Closes what is idle, unless others go on. */
+  #closeIdle(): void {
+    this.#closeIdleBut((connection) => this.#othersGoOn(connection))
   }
 
   /**
@@ -399,11 +424,15 @@ export class NodeServer implements Part {
    * nor before it has sent anything; those of other workers are theirs.
    */
   closeIdleConnections(): void {
+    this.#closeIdleBut((connection) => this.#isLeft(connection))
+  }
+
+  #closeIdleBut(isKept: (connection: SharedServer.ServedConnection) => boolean): void {
     if (!isHttp(this.server)) return
     const kept: Array<SharedServer.ServedConnection> = []
     for (const part of this.#shared.served) {
       for (const connection of part.#open) {
-        if (part !== this || SharedServer.isAsking(connection) || this.#isLeft(connection)) kept.push(connection)
+        if (part !== this || SharedServer.isAsking(connection) || isKept(connection)) kept.push(connection)
       }
     }
     SharedServer.keeping(kept, () => Http.Server.prototype.closeIdleConnections.call(this.server))
@@ -419,7 +448,7 @@ export class NodeServer implements Part {
     this.#settling = true
     setImmediate(() => {
       this.#settling = false
-      if (this.stopping) this.closeIdleConnections()
+      if (this.stopping) this.#closeIdle()
     })
   }
 
@@ -427,10 +456,10 @@ export class NodeServer implements Part {
   #look(): void {
     if (this.#looks !== undefined || this.#open.size === 0 || !isHttp(this.server)) return
     this.#looks = setInterval(() => {
-      this.closeIdleConnections()
+      this.#closeIdle()
       const silent = new Set<SharedServer.ServedConnection>()
       for (const connection of this.#open) {
-        if (connection.bytesRead > 0 || this.#isLeft(connection)) continue
+        if (connection.bytesRead > 0 || this.#othersGoOn(connection)) continue
         if (this.#silent.has(connection)) connection.destroy()
         else silent.add(connection)
       }

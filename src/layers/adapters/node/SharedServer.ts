@@ -8,6 +8,7 @@
  */
 import { constVoid } from "effect/Function"
 import type * as Http from "node:http"
+import type * as Http2 from "node:http2"
 import type * as Net from "node:net"
 import * as Tls from "node:tls"
 import * as NodeHandle from "../../transport/NodeHandle.ts"
@@ -50,6 +51,15 @@ export const own = (stream: Net.Socket, owner: NodeServer): ServedConnection => 
   return connection
 }
 
+/** The server has made a session of HTTP/2 over a connection. */
+const began = (session: Http2.Http2Session): void => {
+  for (let socket: Net.Socket | undefined = session.socket; socket !== undefined; socket = NodeHandle.below(socket)) {
+    // what HTTP/2 has for a socket answers when it is asked for a member, and not whether it has one
+    const owner: unknown = Reflect.get(socket, OWNER)
+    if (owner !== undefined) return (owner as NodeServer).begins(session)
+  }
+}
+
 const isOwned = (socket: object | null): socket is ServedConnection => socket !== null && OWNER in socket
 
 /** The owner of the connection that a response goes to; `undefined` for one that a program has brought itself. */
@@ -86,6 +96,8 @@ export const watch = (server: Net.Server): SharedServer => {
   const state: SharedServer = { served: new Set(), attend: undefined }
   shared.set(server, state)
   if (server instanceof Tls.Server) server.prependListener("secureConnection", secured)
+  // an event of servers of HTTP/2 only
+  server.prependListener("session", began)
   return state
 }
 
