@@ -23,7 +23,7 @@ export class ListenerMember implements Member {
   }
   get running(): boolean {
     const { slot } = this.worker
-    return slot.live === this.worker && slot.role === "current" && WorkerState.takesSessions(slot.state)
+    return slot.live === this.worker && WorkerState.takesSessions(slot.state)
   }
   get congested(): boolean {
     return this.worker.congestion.congested()

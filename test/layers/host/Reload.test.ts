@@ -139,7 +139,7 @@ describe("reload", () => {
               if (run.info.restarts === 0) return
               started.push(run.info.worker)
               yield* Effect.sleep(100)
-              if (run.info.worker === 1) return yield* Effect.fail(new Error("no database"))
+              if (run.info.worker === 1 && started.length === 2) return yield* Effect.fail(new Error("no database"))
             })
         }, { workers: 3 })
         const reloading = yield* Effect.forkChild(whyNot(stage.host.reload(handle)))
@@ -158,6 +158,12 @@ describe("reload", () => {
         assert.deepStrictEqual(started, [0, 1])
         const answers = yield* Effect.forEach([1, 2, 3], () => ask(stage, "a"))
         assert.deepStrictEqual(answers.toSorted(), ["0.1:a;", "1.0:a;", "2.0:a;"])
+        // and the next reload takes them all
+        const again = yield* Effect.forkChild(stage.host.reload(handle))
+        yield* settled
+        for (let i = 0; i < 3; i++) yield* Effect.andThen(TestClock.adjust(100), settled)
+        assert.strictEqual((yield* Fiber.join(again)).workers, 3)
+        assert.deepStrictEqual((yield* workers(stage)).map((worker) => worker.slice(0, 3)), ["0.3", "1.2", "2.2"])
       })
   )
 
