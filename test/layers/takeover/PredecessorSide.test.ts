@@ -1,10 +1,12 @@
 /** A host and successors that fail, at each step: real processes, which do what the test tells them. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Net from "node:net"
 import * as ControlClient from "../../../src/layers/control/ControlClient.ts"
 import type { TakeoverError } from "../../../src/services/Takeover.ts"
 import * as Cli from "../../support/Cli.ts"
 import * as TcpClient from "../../support/TcpClient.ts"
+import { settled, until } from "../../support/until.ts"
 
 const echo = Cli.fixture("echo")
 const successor = Cli.fixture("successor")
@@ -72,6 +74,37 @@ describe("a host whose successor fails (X4)", () => {
         assert.deepStrictEqual(report.imbalances, [])
         assert.isFalse(report.draining)
         assert.strictEqual(report.ledger.arrivals.arrived, 1 + cases.length)
+      }),
+    30_000
+  )
+
+  it.live(
+    "X4 reads nothing of a connection that is on its way, and all of it when it comes back",
+    () =>
+      Effect.gen(function*() {
+        const { control, port } = yield* Cli.serve([echo, "--workers", "1", "--in-process"])
+        const waiting = yield* TcpClient.connect(port)
+        const meeting = yield* Effect.acquireRelease(
+          Effect.callback<Net.Server>((resume) => {
+            const server = Net.createServer()
+            server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+          }),
+          (server) => Effect.sync(() => server.close())
+        )
+        const sent = Effect.callback<Net.Socket>((resume) => {
+          meeting.once("connection", (socket) => waiting.write("mean", () => resume(Effect.succeed(socket))))
+        }).pipe(
+          Effect.tap(() => settled),
+          Effect.map((socket) => socket.resume().end())
+        )
+        const { port: at } = meeting.address() as Net.AddressInfo
+        const steps = [READY, "hear:Serve", SERVING, "hear:Connection", `meet:${at}`, "exit"]
+        const [[reason]] = yield* Effect.all([failure(control, ...steps), sent], { concurrency: 2 })
+        assert.strictEqual(reason, "Gone")
+        let answer = ""
+        waiting.on("data", (chunk: Buffer) => void (answer += chunk.toString()))
+        waiting.write("while")
+        yield* until("all comes back", () => answer === "meanwhile")
       }),
     30_000
   )
