@@ -35,8 +35,8 @@ export const AdmissionOptions = Schema.Struct({
     description: "What a listener does with a connection when every worker is congested"
   }),
   /**
-   * The most connections that one listener holds: 0 to 65536; 16384. Each takes some 2 KiB of the host's memory, and a
-   * descriptor.
+   * The most connections that one listener holds, not counting those whose sessions have moved: 0 to 65536; 16384. Each
+   * takes some 2 KiB of the host's memory, and a descriptor.
    */
   holdMax: number({
     unit: "connections",
