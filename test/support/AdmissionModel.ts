@@ -286,7 +286,7 @@ export class AdmissionModel {
     this.moved.push({ name, worker, late })
     if (late) worker.late++
     this.#log.push(`${name} moves`)
-    if (!this.#offer(caller, takers)) this.#hold(caller, "front")
+    if (!this.#offer(caller, takers)) this.#hold(caller, "back")
     return true
   }
 
@@ -303,7 +303,7 @@ export class AdmissionModel {
     worker.sessions--
     this.#log.push(`${name} goes on`)
     if (this.stopped !== undefined) this.#refuse(caller, this.stopped)
-    else if (!this.#place(caller)) this.#hold(caller, "front")
+    else if (!this.#place(caller)) this.#hold(caller, "back")
   }
 
   free(name: string): void {

@@ -200,7 +200,7 @@ export class Admission<C, M extends Member, S> {
    */
   onward(connection: C, key: string | number | undefined, from: M | undefined): Ticket<C, M, S> | undefined {
     if (this.#stopped !== undefined) return undefined
-    const ticket = new Ticket<C, M, S>(connection, true, this.#hash(key), true, true)
+    const ticket = new Ticket<C, M, S>(connection, true, this.#hash(key), false, true)
     ticket.except = from
     const member = this.#find(ticket)
     if (member === undefined) return undefined
@@ -218,7 +218,7 @@ export class Admission<C, M extends Member, S> {
     key: string | number | undefined,
     offers: Ledger.OfferLedger,
     now: number,
-    ticket = new Ticket<C, M, S>(connection, true, this.#hash(key), true, true)
+    ticket = new Ticket<C, M, S>(connection, true, this.#hash(key), false, true)
   ): Ticket<C, M, S> {
     this.#sessions--
     offers.moved++
@@ -259,7 +259,7 @@ export class Admission<C, M extends Member, S> {
   /** The other host does not have it: it arrives here again, or for the first time from another host, and goes first. */
   returns(connection: C, key: string | number | undefined, now: number): Ticket<C, M, S> {
     this.arrivals.arrived++
-    const ticket = new Ticket<C, M, S>(connection, true, this.#hash(key), true, true)
+    const ticket = new Ticket<C, M, S>(connection, true, this.#hash(key), false, true)
     const reason = this.#stopped ?? this.#limit
     if (reason === undefined) this.#place(ticket, now)
     else this.#refuse(ticket, reason)

@@ -30,6 +30,8 @@ const CRASHES = 3
 class Talk {
   readonly run: Run
   readonly session: Session
+  /** The one that its session had with another worker before. */
+  readonly before: Talk | undefined
   #count: number
   #text = ""
   /** It waits with its answer. */
@@ -40,8 +42,9 @@ class Talk {
   /** It has moved on, or is over here. */
   isOver = false
 
-  constructor(session: Session, run: Run) {
+  constructor(session: Session, run: Run, before: Talk | undefined) {
     this.run = run
+    this.before = before
     this.session = session
     this.#count = Number(Buffer.from(session.about.state ?? []).toString())
     session.handler = {
@@ -137,8 +140,10 @@ class Caller {
 
   /** Its session may be another one by now. */
   goesOn(talk: Talk | undefined): void {
-    if (talk === this.talk) return
-    if (this.talk?.isFresh === false) this.crashes = 0
+    for (let one = talk; one !== undefined && one !== this.talk;) {
+      one = one.before
+      if (one?.isFresh === false) this.crashes = 0
+    }
     this.talk = talk
   }
 
@@ -379,7 +384,9 @@ describe("sessions that move", () => {
       (stage) =>
         Effect.gen(function*() {
           const talks = new Map<string, Talk>()
-          const actor = new Actor({ accept: (session, run) => void talks.set(session.remote, new Talk(session, run)) })
+          const actor = new Actor({
+            accept: (session, run) => void talks.set(session.remote, new Talk(session, run, talks.get(session.remote)))
+          })
           const { handle } = yield* stage.attach(actor, {
             workers: 3,
             admission: { holdTime: "5 minutes" },
