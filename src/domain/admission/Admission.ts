@@ -21,7 +21,7 @@
  * next best. In either case, a worker that takes no sessions now is passed over.
  *
  * **Who is first** Held connections are served in the order of their arrival, and nobody overtakes them. A connection
- * whose offer was taken back goes before all of them.
+ * whose offer was taken back goes before all of them; one whose session has moved is like one that arrives.
  *
  * This is on the path of every accept: one object per offer, and no other allocation. All rules of admission are in
  * this file, since each of them takes effect through the others.
