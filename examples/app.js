@@ -8,5 +8,5 @@ createServer(({ url }, response) => {
   if (seconds === undefined) return response.end(`hello from thread ${threadId}`)
   if (threadId !== 1) return response.writeHead(307, { location: url, connection: "close" }).end()
   // the answer goes out first
-  response.end(`thread 1 is blocked for ${seconds} s\n`, () => setImmediate(execSync, `sleep ${seconds}`))
+  response.end(`thread 1 is blocked for ${seconds} s\n`, () => execSync(`sleep ${seconds}`))
 }).listen(process.env.PORT ?? 8080, "127.0.0.1")

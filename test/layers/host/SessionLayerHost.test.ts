@@ -155,7 +155,7 @@ describe("attach", () => {
         [{ worker: { kind: "thread" } }, "UnsupportedConfig", "worker.kind"]
       ] as const
       for (const [options, tag, option] of wrong) {
-        const reason = yield* attachFailure(stage.attach(new Actor(), options as object))
+        const reason = yield* attachFailure(stage.attach(new Actor().module, options as object))
         assert.strictEqual(reason._tag, tag, option)
         assert.strictEqual((reason as { readonly option: string }).option, option)
         assert.isTrue(reason.message.startsWith(`${option}: `), reason.message)

@@ -554,10 +554,9 @@ describe("TransportUdp's sockets", () => {
       const peer = yield* UdpPeer.make("udp://127.0.0.1:1")
       const open = () =>
         (process as unknown as { readonly _getActiveHandles: () => ReadonlyArray<unknown> })._getActiveHandles()
-          .filter((handle) => handle instanceof Dgram.Socket).length
-      // those of tests before
-      yield* until("one socket", () => open() === 1)
+          .filter((handle) => handle instanceof Dgram.Socket)
+      const before = new Set(open())
       yield* Effect.flip(listen(peer.local))
-      yield* until("one socket", () => open() === 1)
+      yield* until("no other socket than before", () => open().every((socket) => before.has(socket)))
     }).pipe(Effect.scoped, Effect.provide(layer())))
 })
