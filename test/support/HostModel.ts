@@ -504,6 +504,9 @@ export class Model {
       if (there.tcp > tcp || there.cut > cut) return false
     }
     for (const arrival of this.arrivals) if (arrival.status === "offered" && arrival.worker === worker) return false
+    for (const connect of this.connects.values()) {
+      if (connect.worker === worker && connect.life === worker.life && this.#isUnderWay(connect, observed)) return false
+    }
     for (const side of this.sides()) {
       if (side.worker !== worker || side.life !== worker.life || side.gone) continue
       if (!this.isOver(side.conn) || !this.#isReleased(side)) return false
@@ -1552,6 +1555,17 @@ export class Model {
   }
 
   // ---- half-open connects
+
+  /**
+   * That its worker's end has cancelled it is no answer: the worker should have waited for one. A blocked worker does
+   * not say that there was one: then the host is asked.
+   */
+  #isUnderWay(connect: Connect, { connects }: Observed): boolean {
+    const { cancelled, conn, half, outcome, worker } = connect
+    if (!half || cancelled || conn !== undefined) return false
+    if (outcome !== undefined && !outcome.startsWith("Cancelled")) return false
+    return !worker.blocked || connects.some((row) => this.#isRow(connect, row))
+  }
 
   #compareHalfOpen({ connects }: Observed, out: Array<string>): void {
     const rows = new Set(connects)

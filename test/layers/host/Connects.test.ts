@@ -8,7 +8,7 @@ import * as TestClock from "effect/testing/TestClock"
 import type { ConnectFailure, Peer } from "../../../src/layers/testing/TransportMemory.ts"
 import { ConnectFailed, type ConnectOptions } from "../../../src/services/Sessions.ts"
 import * as Random from "../../support/random.ts"
-import { Actor, attachRaw, scenario, type Stage } from "../../support/Stage.ts"
+import { Actor, attachRaw, handleOf, scenario, type Stage } from "../../support/Stage.ts"
 import { settled, turn, until } from "../../support/until.ts"
 
 const remote = "tcp://10.0.0.1:443"
@@ -313,6 +313,40 @@ describe("half-open connects", () => {
         second.fail("Reset")
         yield* Effect.flip(Fiber.join(other))
         assert.deepStrictEqual(yield* stage.host.connects, [])
+      })
+  )
+
+  scenario(
+    "W11 W14 a worker that drains waits for them, and no longer than the drain timeout",
+    (stage) =>
+      Effect.gen(function*() {
+        const actor = new Actor()
+        yield* stage.attach(actor, { listen: [], workers: 3, worker: { drainTimeout: 5000 } })
+        const workers = Effect.map(stage.app(), (app) => app.workers)
+        const left = Effect.map(workers, (all) => all.map(({ mapIndex, state }) => `${mapIndex} ${state}`))
+        const listener = stage.network.listen(remote, () => {})
+        const silent = stage.network.listen("tcp://10.0.0.2:443", () => {})
+        listener.hold()
+        silent.hold()
+        const answered = yield* Effect.forkChild(Effect.scoped(actor.run(1).sessions.connect(remote)))
+        yield* halfOpen(stage, actor.run(2).sessions, "tcp://10.0.0.2:443", { timeout: 60_000 })
+        for (const { handle } of (yield* workers).slice(1)) {
+          yield* Effect.forkChild(stage.host.deleteWorker(handleOf(handle), { drain: true }))
+        }
+        yield* settled
+        yield* TestClock.adjust(4998)
+        yield* settled
+        assert.deepStrictEqual(yield* left, ["0 RUNNING", "1 DRAINING", "2 DRAINING"])
+        listener.answer()
+        yield* Fiber.join(answered)
+        yield* TestClock.adjust(1)
+        yield* settled
+        // the session has come to its end with the scope of its connect
+        assert.deepStrictEqual(yield* left, ["0 RUNNING", "2 DRAINING"])
+        yield* TestClock.adjust(1)
+        yield* settled
+        assert.deepStrictEqual(yield* left, ["0 RUNNING"])
+        yield* assertNone(stage)
       })
   )
 
