@@ -382,11 +382,14 @@ export class WallClock {
   }
 }
 
-/** A test on a stage; when it is over the applications are detached, and nothing may be left of them. */
+/**
+ * A test on a stage; when it is over the applications are detached, and nothing may be left of them. `timeout`:
+ * milliseconds that it may take.
+ */
 export const scenario = (
   title: string,
   body: (stage: Stage) => Effect.Effect<void, unknown, Scope.Scope>,
-  wall = new WallClock()
+  { timeout, wall = new WallClock() }: { readonly wall?: WallClock; readonly timeout?: number } = {}
 ): void =>
   it.effect(title, () =>
     Effect.gen(function*() {
@@ -394,4 +397,4 @@ export const scenario = (
       yield* body(stage).pipe(Effect.andThen(assertBalanced(stage)), Effect.ensuring(releaseAll), Effect.scoped)
       yield* settled
       yield* assertNothingLeft(stage)
-    }).pipe(Effect.scoped, Effect.updateService(Clock.Clock, wall.over)))
+    }).pipe(Effect.scoped, Effect.updateService(Clock.Clock, wall.over)), timeout)

@@ -70,6 +70,31 @@ describe("a worker that dies", () => {
   )
 
   crash(
+    "X1 X3 and was blocked takes nothing with it that has moved on, of which it had not heard",
+    2,
+    (stage, actor) =>
+      Effect.gen(function*() {
+        const peer = yield* stage.dialOpen()
+        assert.strictEqual(actor.run(0).accepted.length, 1)
+        for (const worker of [0, 1]) stage.script(worker).block()
+        peer.send("a")
+        yield* settled
+        yield* TestClock.adjust(5)
+        yield* settled
+        // it is on offer to the other one
+        assert.deepStrictEqual((yield* stage.host.sessions({})).map(({ worker }) => worker), [1])
+        stage.script(0).crash()
+        yield* settled
+        assert.isFalse(peer.closed)
+        assert.strictEqual(yield* lost(stage), 0)
+        stage.script(1).release()
+        yield* until("the answer", () => text(peer) === "1:a;")
+        const [session] = yield* stage.host.sessions({})
+        assert.deepStrictEqual([session!.moves, session!.moved], [1, "late"])
+      })
+  )
+
+  crash(
     "X3 leaves requests that it has not come to, with what has come of them",
     2,
     (stage, actor) =>

@@ -45,7 +45,7 @@ const timed = (
       yield* until("an answer", () => text(peer) === "0:a;")
       yield* TestClock.adjust(1000)
       yield* body(stage, peer)
-    }), wall)
+    }), wall === undefined ? {} : { wall })
 
 /** So much time passes, and nothing comes of it; then a millisecond more, and the answer is there. */
 const answeredAfter = (peer: Peer, millis: number, answer: string) =>

@@ -39,7 +39,7 @@ const wall = () => new WallClock()
         yield* pass(100)
         assert.strictEqual((yield* stage.worker(0)).behind.millis, 102)
       }),
-    clock
+    { wall: clock }
   )
 }
 
@@ -67,7 +67,7 @@ const wall = () => new WallClock()
         yield* pass(1)
         assert.isTrue(second.refused)
       }),
-    clock
+    { wall: clock }
   )
 }
 
@@ -95,6 +95,6 @@ const wall = () => new WallClock()
         yield* pass(1)
         assert.strictEqual((yield* Fiber.join(second)).reason._tag, "TimedOut")
       }),
-    clock
+    { wall: clock }
   )
 }
