@@ -224,10 +224,13 @@ export class WorkerLoop {
 
   readonly #sink: Sink = {
     io: (kind, index, generation) => {
+      // what the session's application does now may take long: what was said before goes out first
+      this.#outbox.publish()
       const session = this.sessions.at(index, generation)
       if (session !== undefined) this.sessions.guard(session, kind === Message.Rx ? readable : writable)
     },
     control: (words, start, length) => {
+      this.#outbox.publish()
       const message = Message.decode(words, start, length)
       if (message === undefined) this.#fault("the host sent a message that can't be read")
       else this.#receive(message)

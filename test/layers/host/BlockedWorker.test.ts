@@ -125,4 +125,35 @@ describe("a worker that blocks", () => {
       }).pipe(Effect.scoped),
     30_000
   )
+
+  it.live("X1 on its thread: what it answered in the same turn before goes out first", () =>
+    Effect.gen(function*() {
+      const host = Context.get(yield* Layer.build(Host.layer), SessionLayer)
+      yield* host.attach(
+        { name: "app", workers: 1, listen: ["tcp://127.0.0.1:0"] },
+        AppWorker.fromUrl(new URL("../../fixtures/blocks.ts", import.meta.url))
+      )
+      const { apps } = yield* host.report
+      const port = Number(apps[0]!.listeners[0]!.endpoint.split(":").at(-1))
+      const answers: Array<{ readonly text: string; readonly at: number }> = []
+      const dial = (): Net.Socket =>
+        Net.connect(port, "127.0.0.1").setEncoding("utf8").on("error", () => {})
+          .on("data", (text: string) => answers.push({ text, at: performance.now() }))
+      const [first, second, third] = [dial(), dial(), dial()]
+      yield* until("connections", () => [first, second, third].every(({ connecting }) => !connecting))
+      for (const socket of [first, second, third]) socket.write("1")
+      yield* until("answers", () => answers.length === 3)
+      // while the first one blocks the thread, both others come to its queue
+      first.write("block 300")
+      yield* Effect.sleep(100)
+      second.write("2")
+      yield* Effect.sleep(50)
+      third.write("block 1000")
+      yield* until("all answers", () => answers.length === 6)
+      const [early, late] = answers.slice(4)
+      assert.deepStrictEqual([early!.text, late!.text], ["2", "block 1000"])
+      // both would come after the second block if they went out together
+      assert.isAbove(late!.at - early!.at, 500)
+      for (const socket of [first, second, third]) socket.destroy()
+    }).pipe(Effect.scoped))
 })
