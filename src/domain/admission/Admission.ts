@@ -200,7 +200,7 @@ export class Admission<C, M extends Member, S> {
    */
   onward(connection: C, key: string | number | undefined, from: M | undefined): Ticket<C, M, S> | undefined {
     if (this.#stopped !== undefined) return undefined
-    const ticket = new Ticket<C, M, S>(connection, true, this.#hash(key), false, true)
+    const ticket = this.#nextTurn(connection, key)
     ticket.except = from
     const member = this.#find(ticket)
     if (member === undefined) return undefined
@@ -218,12 +218,9 @@ export class Admission<C, M extends Member, S> {
     key: string | number | undefined,
     offers: Ledger.OfferLedger,
     now: number,
-    ticket = new Ticket<C, M, S>(connection, true, this.#hash(key), false, true)
+    ticket = this.#nextTurn(connection, key)
   ): Ticket<C, M, S> {
-    this.#sessions--
-    offers.moved++
-    this.arrivals.claimed--
-    this.arrivals.moved++
+    this.#takenAway(offers)
     if (this.#stopped !== undefined) this.#refuse(ticket, this.#stopped)
     else if (ticket.state !== "offering") this.#place(ticket, now)
     return ticket
@@ -236,10 +233,7 @@ export class Admission<C, M extends Member, S> {
    * the worker that had parked its session, which has been taken away from it.
    */
   departs(offers: Ledger.OfferLedger): void {
-    this.#sessions--
-    offers.moved++
-    this.arrivals.claimed--
-    this.arrivals.moved++
+    this.#takenAway(offers)
     this.arrivals.arrived--
   }
 
@@ -256,14 +250,27 @@ export class Admission<C, M extends Member, S> {
     return ticket?.state === "held" ? ticket : undefined
   }
 
-  /** The other host does not have it: it arrives here again, or for the first time from another host, and goes first. */
+  /** The other host does not have it: it arrives here again, or for the first time from another host. */
   returns(connection: C, key: string | number | undefined, now: number): Ticket<C, M, S> {
     this.arrivals.arrived++
-    const ticket = new Ticket<C, M, S>(connection, true, this.#hash(key), false, true)
+    const ticket = this.#nextTurn(connection, key)
     const reason = this.#stopped ?? this.#limit
     if (reason === undefined) this.#place(ticket, now)
     else this.#refuse(ticket, reason)
     return ticket
+  }
+
+  /** The turn of a connection whose session was taken away from its worker, or that comes from another host. */
+  #nextTurn(connection: C, key: string | number | undefined): Ticket<C, M, S> {
+    return new Ticket<C, M, S>(connection, true, this.#hash(key), false, true)
+  }
+
+  /** A session has been taken away from its worker, whose offers these are. */
+  #takenAway(offers: Ledger.OfferLedger): void {
+    this.#sessions--
+    offers.moved++
+    this.arrivals.claimed--
+    this.arrivals.moved++
   }
 
   #hash(key: string | number | undefined): number | undefined {

@@ -322,8 +322,7 @@ export class HostListener implements Origin {
     const taken = session.takeAway()
     if (taken === undefined) return
     this.#journeys.move(connection, why, taken.state)
-    const key = this.#keys.any ? this.#keys.of(connection) : undefined
-    this.#follow(this.admission.movedOn(connection, key, slot.offers, this.#host.tables.now()))
+    this.#follow(this.admission.movedOn(connection, this.#keyOf(connection), slot.offers, this.#host.tables.now()))
   }
 
   // ---- a successor (X4)
@@ -385,8 +384,7 @@ export class HostListener implements Origin {
 
   /** A connection that was on its way to the successor goes on here. */
   returns(connection: Arriving): void {
-    const key = this.#keys.any ? this.#keys.of(connection) : undefined
-    this.#follow(this.admission.returns(connection, key, this.#host.tables.now()))
+    this.#follow(this.admission.returns(connection, this.#keyOf(connection), this.#host.tables.now()))
   }
 
   /** A connection of the predecessor's; `state`, `moves`: what its session has got so far. */
@@ -411,7 +409,7 @@ export class HostListener implements Origin {
       departures.addParked(session)
       return "moved"
     }
-    const key = this.#keys.any ? this.#keys.of(connection) : undefined
+    const key = this.#keyOf(connection)
     const ticket = admission.onward(connection, key, this.#memberOf(worker))
     if (ticket === undefined) return "nobody"
     const taken = session.takeAway()
@@ -421,6 +419,11 @@ export class HostListener implements Origin {
     if (session.late) worker.lag.fellBehind(now)
     this.#follow(admission.movedOn(connection, key, worker.slot.offers, now, ticket))
     return "moved"
+  }
+
+  /** The affinity key of a connection that was here before. */
+  #keyOf(connection: Arriving): string | number | undefined {
+    return this.#keys.any ? this.#keys.of(connection) : undefined
   }
 
   /** This start of a worker as a member of the listener, if it has its seat. */
