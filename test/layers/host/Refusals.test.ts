@@ -269,13 +269,15 @@ for (const kind of ["thread", "in-process"] as const) {
 
     onSockets(
       "W16 a datagram of a refused peer is not read",
-      { listen: ["udp://127.0.0.1:0"] },
+      // a worker that is slow to start would be asked about the same offer twice
+      { listen: ["udp://127.0.0.1:0"], admission: { revokeAfter: 10_000 } },
       kind,
-      (uri) =>
+      (uri, host) =>
         Effect.gen(function*() {
           const one = yield* UdpPeer.make(uri)
           one.send("lost")
-          yield* Effect.sleep(20)
+          const refused = () => Effect.runSync(host.report).ledger.arrivals.refused["app-refused"]
+          yield* until("the refusal", () => refused() === 1)
           const other = yield* UdpPeer.make(uri)
           other.send("found")
           yield* until("an answer", () => other.received.length === 1)
