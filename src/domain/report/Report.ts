@@ -299,13 +299,14 @@ const OfWorker = {
 }
 
 /**
- * Why a parked session moves on to another worker: its worker let it wait for `revokeAfter` (`late`), is to stop
- * (`drain`), or has gone by itself (`crash`); or the session came from the host that ran before (`takeover`).
+ * Why a parked session moves on to another worker: its worker let it wait for `revokeAfter` (`late`), is replaced with
+ * its application (`reload`) or alone (`restart`), is deleted (`delete`), or has died or was given up (`crash`); or the
+ * session came from the host that ran before (`takeover`).
  *
  * @category models
  * @since 0.1.0
  */
-export const MoveReason = Schema.Literals(["late", "drain", "crash", "takeover"])
+export const MoveReason = Schema.Literals(["late", "reload", "restart", "delete", "crash", "takeover"])
 export type MoveReason = typeof MoveReason.Type
 
 /**

@@ -64,7 +64,7 @@ export interface Origin {
   /** The worker drains: a session that it has parked goes to another worker that takes it. */
   moveOn(session: SharedSession): void
   /** The worker is gone: a session that it had parked goes on, at once or when a worker takes it. */
-  carryOn(session: SharedSession, why: Report.MoveReason): void
+  carryOn(session: SharedSession): void
   /** A session that waited, or that the worker let wait until it moved on, is over. */
   left(session: SharedSession): void
   /** How a connection's sessions have moved on; `undefined` when they have not. */
@@ -281,7 +281,7 @@ export abstract class HostSession {
   moveOn(): void {}
 
   /** The worker is gone: if it had parked the session, another one may have it (X1). */
-  carryOn(_why: Report.MoveReason): void {}
+  carryOn(): void {}
 
   /**
    * The TLS handshake in the worker has not led to a session; `false` when there was none, or when this was said before.

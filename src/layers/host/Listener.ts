@@ -23,12 +23,10 @@ import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import * as ListenerOptions from "../../domain/options/ListenerOptions.ts"
 import * as Notice from "../../domain/report/Notice.ts"
-import type * as Report from "../../domain/report/Report.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
 import * as ListenerState from "../../domain/state/ListenerState.ts"
 import type * as Refusal from "../../domain/state/Refusal.ts"
-import * as WorkerState from "../../domain/state/WorkerState.ts"
 import type { SessionRules } from "../../services/SessionRules.ts"
 import type { Departure } from "../../services/Succession.ts"
 import type { ListeningSocket } from "../../services/Transport.ts"
@@ -316,8 +314,9 @@ export class HostListener implements Origin {
     this.#alarm.set(this.#parked.next)
   }
 
-  carryOn(session: SharedSession, why: Report.MoveReason): void {
+  carryOn(session: SharedSession): void {
     const { connection, worker: { slot } } = session
+    const why = slot.moveReason
     if (why === "crash" && session.isFresh && this.#journeys.isSuspect(connection)) return
     const taken = session.takeAway()
     if (taken === undefined) return
@@ -400,7 +399,7 @@ export class HostListener implements Origin {
   #moveOn(session: SharedSession): Moved {
     const { admission } = this
     const { connection, worker } = session
-    const why = WorkerState.takesSessions(worker.slot.state) ? "late" : "drain"
+    const why = worker.slot.moveReason
     const now = this.#host.tables.now()
     if (session.unsent > 0) return "unsent"
     const { departures } = this.#host.tables

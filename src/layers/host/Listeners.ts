@@ -12,7 +12,6 @@ import * as Scope from "effect/Scope"
 import type * as Message from "../../domain/memory/Message.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import * as Notice from "../../domain/report/Notice.ts"
-import type * as Report from "../../domain/report/Report.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
 import type * as Refusal from "../../domain/state/Refusal.ts"
@@ -222,7 +221,7 @@ export class Listeners {
   // ---- the end of a worker, of an application, of the host
 
   /** Takes the worker, and its offers with it, from all listeners, for good or until its next start (W12). */
-  leaveAll(worker: LiveWorker, forGood: boolean, why: Report.MoveReason): Effect.Effect<void> {
+  leaveAll(worker: LiveWorker, forGood: boolean): Effect.Effect<void> {
     return Effect.suspend(() => {
       const begun = [...this.#tables.listeners].filter(({ opener, state }) => opener === worker && state === "BINDING")
       // all seats first: an offer that is taken back may go to another listener's worker only if that one stays
@@ -238,7 +237,7 @@ export class Listeners {
             session.origin.takeBack(session)
             // an offer that was taken back leaves nothing here: the worker will never pass it
             if (session.state === "REVOKED") session.pass()
-            session.carryOn(why)
+            session.carryOn()
           }
         })),
         Effect.andThen(Effect.forEach(last, (listener) => this.#close(listener), { discard: true })),

@@ -26,7 +26,7 @@ import type { NoticeLog } from "../log/NoticeLog.ts"
 import type { Applications } from "./Applications.ts"
 import type { Supervisor } from "./Supervisor.ts"
 import type { AttachedApp, Tables } from "./Tables.ts"
-import type { WorkerSlot } from "./Worker.ts"
+import type { LeaveReason, WorkerSlot } from "./Worker.ts"
 import { nameOf } from "./WorkerRun.ts"
 
 /** Whether the worker is going: nothing is to take its place. */
@@ -88,7 +88,7 @@ export class Reloads {
     if (app.reloading) return yield* new Reloading({ app: app.name })
     if (slot.successor !== undefined) return yield* new Reloading({ app: app.name, worker: slot.mapIndex })
     yield* this.#start(app, slot)
-    yield* this.#promote(app, [slot])
+    yield* this.#promote(app, [slot], "restart")
     this.#notices.tell(Notice.workerReplaced(nameOf(slot), slot.live?.sessionCount ?? 0))
   })
 
@@ -113,7 +113,7 @@ export class Reloads {
     for (const slot of slots) {
       if (isGoing(app, slot)) continue
       const replaced = yield* this.#start(app, slot).pipe(
-        Effect.andThen(this.#promote(app, [slot])),
+        Effect.andThen(this.#promote(app, [slot], "reload")),
         Effect.as(true),
         Effect.catchTag("WorkerFailed", (error) => isGoing(app, slot) ? Effect.succeed(false) : Effect.fail(error))
       )
@@ -141,7 +141,7 @@ export class Reloads {
       { concurrency: "unbounded", discard: true }
     ).pipe(Effect.onError(() => dismissAll))
     const ready = slots.filter((slot) => !isGoing(app, slot))
-    yield* this.#promote(app, ready)
+    yield* this.#promote(app, ready, "reload")
     done.replaced = ready.length
   })
 
@@ -151,14 +151,20 @@ export class Reloads {
   }
 
   /** The successors take their places, or, if one of them can't, none does. */
-  #promote(app: AttachedApp, slots: ReadonlyArray<WorkerSlot>): Effect.Effect<void, WorkerFailed | Draining> {
+  #promote(
+    app: AttachedApp,
+    slots: ReadonlyArray<WorkerSlot>,
+    why: LeaveReason
+  ): Effect.Effect<void, WorkerFailed | Draining> {
     return Effect.uninterruptible(Effect.suspend((): Effect.Effect<void, WorkerFailed | Draining> => {
       const each = (step: (slot: WorkerSlot) => Effect.Effect<void>) =>
         Effect.forEach(slots, step, { concurrency: "unbounded", discard: true })
-      let why: WorkerFailed | Draining | undefined = this.#tables.draining ? new Draining() : undefined
-      for (const slot of slots) why ??= this.#workers.whyNotPromote(app, slot)
-      if (why !== undefined) return Effect.andThen(each((slot) => this.#workers.dismiss(app, slot)), Effect.fail(why))
-      return each((slot) => this.#workers.promote(app, slot))
+      let failure: WorkerFailed | Draining | undefined = this.#tables.draining ? new Draining() : undefined
+      for (const slot of slots) failure ??= this.#workers.whyNotPromote(app, slot)
+      if (failure !== undefined) {
+        return Effect.andThen(each((slot) => this.#workers.dismiss(app, slot)), Effect.fail(failure))
+      }
+      return each((slot) => this.#workers.promote(app, slot, why))
     }))
   }
 }

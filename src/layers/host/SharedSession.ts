@@ -15,7 +15,6 @@ import { FifoProducer } from "../../domain/memory/FifoProducer.ts"
 import * as Message from "../../domain/memory/Message.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import type { SocketOption } from "../../domain/net/SocketOption.ts"
-import type * as Report from "../../domain/report/Report.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
 import * as WorkerState from "../../domain/state/WorkerState.ts"
@@ -297,8 +296,8 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
     if (this.isOpen && this.isParked) this.origin.moveOn(this)
   }
 
-  override carryOn(why: Report.MoveReason): void {
-    if (this.isOpen && this.isParked) this.origin.carryOn(this, why)
+  override carryOn(): void {
+    if (this.isOpen && this.isParked) this.origin.carryOn(this)
   }
 
   #unread(): Uint8Array | undefined {

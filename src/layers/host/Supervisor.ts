@@ -26,7 +26,7 @@ import type { Unresponsive } from "../../services/Congestion.ts"
 import { WorkerFailed } from "../../services/SessionLayer.ts"
 import type { WorkerInfo } from "../../services/Sessions.ts"
 import type { AttachedApp } from "./Tables.ts"
-import { WorkerSlot } from "./Worker.ts"
+import { type LeaveReason, WorkerSlot } from "./Worker.ts"
 import { nameOf, type RunHost, tellToDrain, WorkerRun } from "./WorkerRun.ts"
 
 /** The error for callers that wait for a start that will not come. */
@@ -129,7 +129,7 @@ export class Supervisor {
         break
       }
       if (yield* Deferred.isDone(slot.restart)) slot.restart = Deferred.makeUnsafe()
-      slot.restarting = false
+      slot.leaves = "delete"
       slot.restarts++
       slot.move("start")
     }
@@ -185,7 +185,7 @@ export class Supervisor {
     return Effect.suspend(() => {
       const { live } = slot
       if (live === undefined) return Effect.void
-      if (restarts) slot.restarting = true
+      if (restarts) slot.leaves = "restart"
       slot.move("drain")
       if (slot.role === "current") this.#host.notices.tell(Notice.workerDrains(nameOf(slot), live.sessionCount))
       tellToDrain(live, !all && this.#hasOthers(app, slot) ? "workers" : "nobody")
@@ -225,7 +225,8 @@ export class Supervisor {
 
   #stopOne(app: AttachedApp, slot: WorkerSlot): Effect.Effect<void> {
     return Effect.suspend(() => {
-      slot.restarting = false
+      // one that has been replaced goes for that
+      if (slot.role !== "former") slot.leaves = "delete"
       Deferred.doneUnsafe(slot.stop, Exit.void)
       return this.#ended(app, slot)
     })
@@ -311,13 +312,14 @@ export class Supervisor {
    * The successor takes the worker's place: from this turn on it takes offers, and the worker drains. Succeeds when
    * listeners that the successor does not serve are closed; the end of the worker is not waited for.
    */
-  promote(app: AttachedApp, slot: WorkerSlot): Effect.Effect<void> {
+  promote(app: AttachedApp, slot: WorkerSlot, why: LeaveReason): Effect.Effect<void> {
     return Effect.suspend(() => {
       const { successor } = slot
       if (successor === undefined) return Effect.void
       const { listeners, tables } = this.#host
       slot.successor = undefined
       slot.role = "former"
+      slot.leaves = why
       slot.retired = tables.now()
       slot.formers.add(slot)
       successor.role = "current"
@@ -356,7 +358,7 @@ export class Supervisor {
       if (Deferred.isDoneUnsafe(slot.stop) || slot.state === "STOPPED") return Effect.fail(stopped)
       // whoever waits for a start already waits for this one
       if (Deferred.isDoneUnsafe(slot.started)) slot.started = Deferred.makeUnsafe()
-      slot.restarting = true
+      slot.leaves = "restart"
       this.#host.notices.tell(Notice.workerRestarts(nameOf(slot)))
       const running = Deferred.await(slot.started)
       return Effect.andThen(Deferred.succeed(slot.restart, undefined), running)

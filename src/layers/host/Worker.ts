@@ -19,6 +19,7 @@ import * as Fifo from "../../domain/memory/Fifo.ts"
 import * as Inbox from "../../domain/memory/Inbox.ts"
 import type { QueueOutlet } from "../../domain/memory/QueueProducer.ts"
 import type { AppOptions } from "../../domain/options/AppOptions.ts"
+import type * as Report from "../../domain/report/Report.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
 import * as WorkerState from "../../domain/state/WorkerState.ts"
@@ -35,6 +36,9 @@ import { type HostRequests, WorkerReader } from "./WorkerReader.ts"
 
 /** The most edges that are held back before the worker hears of them. */
 const GATHER = 16
+
+/** Why a worker goes that is told to. */
+export type LeaveReason = Extract<Report.MoveReason, "reload" | "restart" | "delete">
 
 /** What a worker's slot knows of its application. */
 export interface SlotApp {
@@ -75,8 +79,8 @@ export class WorkerSlot {
   started = Deferred.makeUnsafe<void, WorkerExit>()
   /** It is being deleted: from here on it can't be found. */
   deleting = false
-  /** Whether its listeners keep its seat when it stops. */
-  restarting = false
+  /** Why it goes, once it is told to. */
+  leaves: LeaveReason = "delete"
   /** Whether any of its starts has succeeded. */
   hasRun = false
   #state: WorkerState.WorkerState = "STARTING"
@@ -123,6 +127,17 @@ export class WorkerSlot {
   /** The only place where the state changes. An event that can't happen in the state is a defect. */
   move(event: WorkerState.WorkerEvent): void {
     this.#state = WorkerState.next(this.#state, event)
+  }
+
+  /** Whether its listeners keep its seat when it stops. */
+  get restarting(): boolean {
+    return this.leaves === "restart"
+  }
+
+  /** Why a session that it has parked moves on, if it does so now. */
+  get moveReason(): Report.MoveReason {
+    if (WorkerState.takesSessions(this.#state)) return "late"
+    return this.#state === "DRAINING" ? this.leaves : "crash"
   }
 
   /** Whether the worker has as many sessions as it may. */

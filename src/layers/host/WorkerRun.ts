@@ -230,8 +230,7 @@ export class WorkerRun {
       })
     )
     const forGood = !WorkerState.comesBack(slot.state) && !slot.restarting
-    const why = slot.state === "DRAINING" ? "drain" : "crash"
-    yield* step("listeners", listeners.leaveAll(live, forGood, why))
+    yield* step("listeners", listeners.leaveAll(live, forGood))
     yield* step("half-open", connects.cancelAll(live))
     yield* step(
       "connects",

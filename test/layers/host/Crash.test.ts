@@ -5,34 +5,9 @@ import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import type { AppOptionsInput } from "../../../src/domain/options/Options.ts"
 import type { Peer } from "../../../src/layers/testing/MemoryPeer.ts"
-import type { Session } from "../../../src/services/Sessions.ts"
-import { Actor, keep, type Run, scenario, type Stage } from "../../support/Stage.ts"
+import { answering, ask, text } from "../../support/Parking.ts"
+import { Actor, keep, scenario, type Stage } from "../../support/Stage.ts"
 import { settled, until } from "../../support/until.ts"
-
-/** Answers each message with the worker's number and the message, and parks the session, with its state, behind it. */
-const answering = (session: Session, run: Run): void => {
-  session.handler = {
-    readable: () => {
-      const message = session.read()
-      if (message === undefined) return
-      const state = session.about.state === undefined ? "" : Buffer.from(session.about.state).toString()
-      session.write(Buffer.from(`${run.info.worker}${state}:${Buffer.from(message).toString()};`))
-      run.edges.push(session.park(Buffer.from(`<${run.info.worker}>`)) ?? "parked")
-    },
-    ended: () => session.close(),
-    closed: (_, reset) => run.edges.push(`closed (${reset})`),
-    moved: () => run.edges.push("moved")
-  }
-}
-
-const text = (peer: Peer): string => peer.received().toString()
-
-const ask = (peer: Peer, message: string, answer: string) =>
-  Effect.gen(function*() {
-    const before = text(peer)
-    peer.send(message)
-    yield* until(`the answer ${answer}`, () => text(peer) === `${before}${answer}`)
-  })
 
 const lost = (stage: Stage) => Effect.map(stage.report, ({ ledger }) => ledger.arrivals.lost)
 
@@ -45,7 +20,7 @@ const crash = (
 ): void =>
   scenario(title, (stage) =>
     Effect.gen(function*() {
-      const actor = new Actor({ accept: answering })
+      const actor = new Actor({ accept: answering({ state: (run) => `<${run.info.worker}>` }) })
       yield* stage.attach(actor, { ...options, workers, worker: { backoffBase: "5 seconds", ...options.worker } })
       yield* body(stage, actor)
     }))

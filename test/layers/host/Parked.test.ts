@@ -3,27 +3,11 @@ import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
-import type { Session } from "../../../src/services/Sessions.ts"
-import { Actor, handleOf, type Run, scenario } from "../../support/Stage.ts"
+import type * as Report from "../../../src/domain/report/Report.ts"
+import type { Session, WorkerInfo } from "../../../src/services/Sessions.ts"
+import { answering, ask, text } from "../../support/Parking.ts"
+import { Actor, handleOf, scenario, type Stage } from "../../support/Stage.ts"
 import { settled, until } from "../../support/until.ts"
-
-/** Answers each message with the worker's number and the message, and parks the session behind it. */
-const answering = (state?: (run: Run) => Uint8Array) => (session: Session, run: Run): void => {
-  session.handler = {
-    readable: () => {
-      const message = session.read()
-      if (message === undefined) return
-      const given = session.about.state === undefined ? "" : Buffer.from(session.about.state).toString()
-      session.write(Buffer.from(`${run.info.worker}${given}:${Buffer.from(message).toString()};`))
-      run.edges.push(session.park(state?.(run)) ?? "parked")
-    },
-    ended: () => session.close(),
-    closed: (_, reset) => run.edges.push(`closed ${reset}`),
-    moved: () => run.edges.push("moved")
-  }
-}
-
-const text = (peer: { readonly received: () => Buffer }): string => peer.received().toString()
 
 describe("parked sessions", () => {
   scenario(
@@ -33,8 +17,7 @@ describe("parked sessions", () => {
         const actor = new Actor({ accept: answering() })
         yield* stage.attach(actor, { workers: 2 })
         const peer = yield* stage.dialOpen()
-        peer.send("a")
-        yield* until("an answer", () => text(peer) === "0:a;")
+        yield* ask(peer, "a", "0:a;")
         stage.script(0).block()
         yield* TestClock.adjust(1000)
         peer.send("b")
@@ -56,8 +39,7 @@ describe("parked sessions", () => {
         yield* until("the worker to let go", () => actor.run(0).edges.at(-1) === "moved")
         yield* settled
         assert.isFalse((yield* stage.worker(0)).congested)
-        peer.send("c")
-        yield* until("an answer", () => text(peer) === "0:a;1:b;1:c;")
+        yield* ask(peer, "c", "1:c;")
         assert.deepStrictEqual((yield* stage.worker(0)).offers.moved, 1)
         assert.deepStrictEqual((yield* stage.listener).arrivals.moved, 1)
       })
@@ -100,11 +82,10 @@ describe("parked sessions", () => {
 
   scenario("X1 what the application gives along is there in the next worker", (stage) =>
     Effect.gen(function*() {
-      const actor = new Actor({ accept: answering((run) => Buffer.from(`<of ${run.info.worker}>`)) })
+      const actor = new Actor({ accept: answering({ state: (run) => `<of ${run.info.worker}>` }) })
       yield* stage.attach(actor, { workers: 3 })
       const peer = yield* stage.dialOpen()
-      peer.send("a")
-      yield* until("an answer", () => text(peer) === "0:a;")
+      yield* ask(peer, "a", "0:a;")
       stage.script(0).block()
       stage.script(1).block()
       peer.send("b")
@@ -114,8 +95,7 @@ describe("parked sessions", () => {
       yield* settled
       yield* TestClock.adjust(5)
       yield* until("an answer", () => text(peer) === "0:a;2<of 0>:b;")
-      peer.send("c")
-      yield* until("an answer", () => text(peer).endsWith("2<of 0>:c;"))
+      yield* ask(peer, "c", "2<of 0>:c;")
     }))
 
   scenario(
@@ -181,6 +161,45 @@ describe("parked sessions", () => {
       })
   )
 
+  type Why = NonNullable<Report.SessionReport["moved"]>
+  type Worker = Parameters<Stage["host"]["deleteWorker"]>[0]
+  const reasons: ReadonlyArray<
+    readonly [Why, string, WorkerInfo["kind"], (stage: Stage, worker: Worker) => Effect.Effect<unknown, unknown>]
+  > = [
+    [
+      "reload",
+      "its application is reloaded",
+      "thread",
+      ({ host }) => Effect.flatMap(host.find("app"), ({ handle }) => host.reload(handle))
+    ],
+    ["restart", "is restarted", "thread", ({ host }, worker) => host.restartWorker(worker)],
+    ["restart", "is restarted, and ended first", "in-process", ({ host }, worker) => host.restartWorker(worker)],
+    ["restart", "is restarted at once", "thread", ({ host }, worker) => host.restartWorker(worker, { drain: false })],
+    ["delete", "is deleted", "thread", ({ host }, worker) => host.deleteWorker(worker)],
+    ["delete", "is deleted at once", "thread", ({ host }, worker) => host.deleteWorker(worker, { drain: false })],
+    ["crash", "crashes", "thread", (stage) => Effect.sync(() => stage.script(1).crash())]
+  ]
+  for (const [why, what, kind, act] of reasons) {
+    scenario(
+      `X1 a session says that it has moved for \`${why}\` when its worker ${what}`,
+      (stage) =>
+        Effect.gen(function*() {
+          yield* stage.attach(new Actor({ accept: answering() }), { workers: 2, worker: { kind } })
+          yield* stage.dialOpen()
+          const peer = yield* stage.dialOpen()
+          yield* ask(peer, "a", "1:a;")
+          const acting = yield* Effect.forkChild(act(stage, handleOf<Worker>((yield* stage.worker(1)).handle)))
+          yield* settled
+          yield* TestClock.adjust(2000)
+          yield* Fiber.join(acting)
+          yield* settled
+          const session = (yield* stage.host.sessions({})).find(({ remote }) => remote === peer.local)
+          assert.deepInclude(session!, { moved: why, moves: 1 })
+          assert.isFalse(peer.closed)
+        })
+    )
+  }
+
   scenario(
     "X3 a crash costs no parked session: they go to other workers, or wait for the next start",
     (stage) =>
@@ -190,8 +209,7 @@ describe("parked sessions", () => {
         const answered = yield* stage.dialOpen()
         const fresh = yield* stage.dialOpen()
         const asking = yield* stage.dialOpen()
-        answered.send("a")
-        yield* until("an answer", () => text(answered) === "0:a;")
+        yield* ask(answered, "a", "0:a;")
         stage.script().block()
         asking.send("asked before")
         yield* settled

@@ -5,26 +5,12 @@ import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import type { Peer } from "../../../src/layers/testing/MemoryPeer.ts"
-import type { Session } from "../../../src/services/Sessions.ts"
-import { Actor, handleOf, type Run, scenario, type Stage, WallClock } from "../../support/Stage.ts"
+import { answering, ask, text } from "../../support/Parking.ts"
+import { Actor, handleOf, scenario, type Stage, WallClock } from "../../support/Stage.ts"
 import { settled, until } from "../../support/until.ts"
 
 /** The time of an offer, in milliseconds; more than the default, so that a time of its own would show. */
 const REVOKE_AFTER = 7
-
-/** Answers what has come with the worker's number, and parks the session. */
-const answering = (session: Session, { info: { worker } }: Run): void => {
-  session.handler = {
-    readable: () => {
-      const bytes = session.read()
-      if (bytes === undefined) return
-      session.write(Buffer.from(`${worker}:${Buffer.from(bytes).toString()};`))
-      session.park()
-    }
-  }
-}
-
-const text = (peer: Peer): string => peer.received().toString()
 
 /** A peer of the first of so many workers, which has been answered once. */
 const timed = (
@@ -35,14 +21,13 @@ const timed = (
 ): void =>
   scenario(title, (stage) =>
     Effect.gen(function*() {
-      yield* stage.attach(new Actor({ accept: answering }), {
+      yield* stage.attach(new Actor({ accept: answering() }), {
         workers,
         admission: { revokeAfter: REVOKE_AFTER },
         queue: { indexQueue: 4, ioRing: 4, controlRing: 4, postponedMessages: 64 }
       })
       const peer = yield* stage.dialOpen()
-      peer.send("a")
-      yield* until("an answer", () => text(peer) === "0:a;")
+      yield* ask(peer, "a", "0:a;")
       yield* TestClock.adjust(1000)
       yield* body(stage, peer)
     }), wall === undefined ? {} : { wall })

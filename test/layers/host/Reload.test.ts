@@ -7,42 +7,21 @@ import * as TestClock from "effect/testing/TestClock"
 import type { AppOptionsInput } from "../../../src/domain/options/Options.ts"
 import type { Peer } from "../../../src/layers/testing/TransportMemory.ts"
 import type { ReloadFailed } from "../../../src/services/SessionLayer.ts"
-import type { Session } from "../../../src/services/Sessions.ts"
-import {
-  accepting,
-  Actor,
-  type Behaviour,
-  endpoint,
-  handleOf,
-  type Run,
-  scenario,
-  type Stage
-} from "../../support/Stage.ts"
+import { answering, ask, text } from "../../support/Parking.ts"
+import { accepting, Actor, type Behaviour, endpoint, handleOf, scenario, type Stage } from "../../support/Stage.ts"
 import { settled, turn, until } from "../../support/until.ts"
 
-/** Answers each message with the worker's number and its start, and parks the session behind it. */
-const answering = (session: Session, run: Run): void => {
-  session.handler = {
-    readable: () => {
-      const message = session.read()
-      if (message === undefined) return
-      session.write(Buffer.from(`${run.info.worker}.${run.info.restarts}:${Buffer.from(message).toString()};`))
-      if (Buffer.from(message).toString() !== "stay") session.park()
-    },
-    ended: () => session.close()
-  }
-}
+/** Answers with the worker's number and its start. */
+const accept = answering({ name: ({ info: { restarts, worker } }) => `${worker}.${restarts}` })
 
 /** Workers that are threads by their options. */
 const attach = (stage: Stage, behaviour: Behaviour = {}, options: AppOptionsInput = {}) => {
-  const actor = new Actor({ accept: answering, ...behaviour })
+  const actor = new Actor({ accept, ...behaviour })
   return Effect.map(
     stage.attach(actor, { ...options, worker: { ...options.worker, kind: "thread" } }),
     ({ handle }) => ({ actor, handle })
   )
 }
-
-const text = (peer: { readonly received: () => Buffer }): string => peer.received().toString()
 
 /** What the workers are: `number.generation state`, and behind it those that drain. */
 const workers = (stage: Stage) =>
@@ -55,7 +34,8 @@ const workers = (stage: Stage) =>
       )
   )
 
-const ask = Effect.fnUntraced(function*(stage: Stage, message: string, uri?: string) {
+/** The answer to a message on a new connection. */
+const askAnew = Effect.fnUntraced(function*(stage: Stage, message: string, uri?: string) {
   const peer = yield* stage.dial(uri)
   peer.send(message)
   yield* until("an answer", () => text(peer) !== "")
@@ -73,26 +53,23 @@ describe("reload", () => {
         const { actor, handle } = yield* attach(stage, {
           start: (run) =>
             Effect.andThen(
-              run.sessions.listen(endpoint, accepting(run, answering)),
+              run.sessions.listen(endpoint, accepting(run, accept)),
               run.info.restarts === 0 ? Effect.void : Effect.andThen(Effect.sync(() => starting++), Effect.sleep(1000))
             )
         })
         const before = yield* stage.app()
         const peer = yield* stage.dialOpen()
-        peer.send("a")
-        yield* until("an answer", () => text(peer) === "0.0:a;")
+        yield* ask(peer, "a", "0.0:a;")
         const reloading = yield* Effect.forkChild(stage.host.reload(handle))
         yield* until("the new start", () => starting === 1)
         // it has listened, and takes nothing: all is as before
-        peer.send("b")
-        yield* until("an answer", () => text(peer).endsWith("0.0:b;"))
-        assert.strictEqual(yield* ask(stage, "new"), "0.0:new;")
+        yield* ask(peer, "b", "0.0:b;")
+        assert.strictEqual(yield* askAnew(stage, "new"), "0.0:new;")
         assert.deepStrictEqual((yield* stage.worker()).successor, { generation: 2, state: "STARTING" })
         yield* TestClock.adjust(1000)
         assert.deepStrictEqual(yield* Fiber.join(reloading), { workers: 1, millis: 1000 })
-        peer.send("c")
-        yield* until("an answer", () => text(peer).endsWith("0.1:c;"))
-        assert.strictEqual(yield* ask(stage, "new"), "0.1:new;")
+        yield* ask(peer, "c", "0.1:c;")
+        assert.strictEqual(yield* askAnew(stage, "new"), "0.1:new;")
         yield* settled
         assert.deepStrictEqual(yield* workers(stage), ["0.2 RUNNING"])
         const after = yield* stage.app()
@@ -110,14 +87,12 @@ describe("reload", () => {
     Effect.gen(function*() {
       const { handle } = yield* attach(stage, {}, { worker: { drainTimeout: 3000 } })
       const peer = yield* stage.dialOpen()
-      peer.send("stay")
-      yield* until("an answer", () => text(peer) === "0.0:stay;")
+      yield* ask(peer, "stay", "0.0:stay;")
       yield* stage.host.reload(handle)
       yield* settled
       assert.deepStrictEqual(yield* workers(stage), ["0.2 RUNNING,1 DRAINING"])
       assert.strictEqual((yield* stage.worker()).formers[0]!.sessions, 1)
-      peer.send("stay")
-      yield* until("an answer", () => text(peer) === "0.0:stay;0.0:stay;")
+      yield* ask(peer, "stay", "0.0:stay;")
       yield* TestClock.adjust(2999)
       yield* settled
       assert.isFalse(peer.closed)
@@ -135,7 +110,7 @@ describe("reload", () => {
         const { handle } = yield* attach(stage, {
           start: (run) =>
             Effect.gen(function*() {
-              yield* run.sessions.listen(endpoint, accepting(run, answering))
+              yield* run.sessions.listen(endpoint, accepting(run, accept))
               if (run.info.restarts === 0) return
               started.push(run.info.worker)
               yield* Effect.sleep(100)
@@ -156,7 +131,7 @@ describe("reload", () => {
         yield* settled
         assert.deepStrictEqual(yield* workers(stage), ["0.2 RUNNING", "1.1 RUNNING", "2.1 RUNNING"])
         assert.deepStrictEqual(started, [0, 1])
-        const answers = yield* Effect.forEach([1, 2, 3], () => ask(stage, "a"))
+        const answers = yield* Effect.forEach([1, 2, 3], () => askAnew(stage, "a"))
         assert.deepStrictEqual(answers.toSorted(), ["0.1:a;", "1.0:a;", "2.0:a;"])
         // and the next reload takes them all
         const again = yield* Effect.forkChild(stage.host.reload(handle))
@@ -175,7 +150,7 @@ describe("reload", () => {
         const { handle } = yield* attach(stage, {
           start: (run) =>
             Effect.gen(function*() {
-              yield* run.sessions.listen(endpoint, accepting(run, answering))
+              yield* run.sessions.listen(endpoint, accepting(run, accept))
               if (run.info.restarts === 0) return
               yield* Effect.sleep(100 * run.info.worker)
               if (fails && run.info.worker === 2) return yield* Effect.fail(new Error("no database"))
@@ -186,7 +161,7 @@ describe("reload", () => {
           yield* settled
           yield* TestClock.adjust(199)
           yield* settled
-          const answers = yield* Effect.forEach([1, 2, 3], () => ask(stage, "a"))
+          const answers = yield* Effect.forEach([1, 2, 3], () => askAnew(stage, "a"))
           assert.deepStrictEqual(answers.toSorted(), ["0.0:a;", "1.0:a;", "2.0:a;"])
           yield* TestClock.adjust(1)
           const exit = yield* Fiber.join(reloading)
@@ -199,7 +174,7 @@ describe("reload", () => {
           )
           fails = false
         }
-        const answers = yield* Effect.forEach([1, 2, 3], () => ask(stage, "a"))
+        const answers = yield* Effect.forEach([1, 2, 3], () => askAnew(stage, "a"))
         assert.deepStrictEqual(answers.toSorted(), ["0.1:a;", "1.1:a;", "2.1:a;"])
       })
   )
@@ -214,16 +189,15 @@ describe("reload", () => {
           start: (run) =>
             Effect.gen(function*() {
               const uris = run.info.restarts === 0 ? [endpoint, local] : [added, local]
-              for (const uri of uris) yield* run.sessions.listen(uri, accepting(run, answering))
+              for (const uri of uris) yield* run.sessions.listen(uri, accepting(run, accept))
               if (run.info.restarts > 0) yield* Effect.sleep(100)
             })
         }, { scope: { global: true, local: true }, worker: { drainTimeout: 100 } })
         const kept = yield* stage.dialOpen()
-        kept.send("stay")
-        yield* until("an answer", () => text(kept) === "0.0:stay;")
+        yield* ask(kept, "stay", "0.0:stay;")
         const reloading = yield* Effect.forkChild(stage.host.reload(handle))
         yield* settled
-        assert.strictEqual(yield* ask(stage, "a"), "0.0:a;")
+        assert.strictEqual(yield* askAnew(stage, "a"), "0.0:a;")
         // bound, and taken up by nobody yet
         const early = yield* stage.dial(added)
         assert.isFalse(early.opened || early.closed)
@@ -237,8 +211,7 @@ describe("reload", () => {
           [`${local} 0`, `${added} 0`]
         )
         // its session goes on without the listener
-        kept.send("stay")
-        yield* until("an answer", () => text(kept) === "0.0:stay;0.0:stay;")
+        yield* ask(kept, "stay", "0.0:stay;")
         yield* TestClock.adjust(100)
         yield* until("the end", () => kept.closed)
       })
@@ -250,7 +223,7 @@ describe("reload", () => {
         start: (run) =>
           Effect.gen(function*() {
             for (const uri of run.info.restarts === 0 ? [endpoint] : [endpoint, "tcp://127.0.0.1:81"]) {
-              yield* run.sessions.listen(uri, accepting(run, answering))
+              yield* run.sessions.listen(uri, accepting(run, accept))
             }
             if (run.info.restarts > 0) return yield* Effect.fail("a bug")
           })
@@ -258,7 +231,7 @@ describe("reload", () => {
       assert.match(yield* whyNot(stage.host.reload(handle)), /a bug.*; the workers of app go on as they were$/)
       yield* settled
       assert.deepStrictEqual(stage.network.listening, [endpoint])
-      assert.strictEqual(yield* ask(stage, "a"), "0.0:a;")
+      assert.strictEqual(yield* askAnew(stage, "a"), "0.0:a;")
     }))
 
   scenario("X2 code that is not ready in time is given up, and the old goes on", (stage) =>
@@ -266,7 +239,7 @@ describe("reload", () => {
       const { handle } = yield* attach(stage, {
         start: (run) =>
           Effect.andThen(
-            run.sessions.listen(endpoint, accepting(run, answering)),
+            run.sessions.listen(endpoint, accepting(run, accept)),
             run.info.restarts === 0 ? Effect.void : Effect.never
           )
       }, { worker: { startTimeout: 500 } })
@@ -276,7 +249,7 @@ describe("reload", () => {
       yield* settled
       yield* TestClock.adjust(2000)
       assert.match(yield* Fiber.join(reloading), /not ready within 500 ms; the workers of app go on as they were$/)
-      assert.strictEqual(yield* ask(stage, "a"), "0.0:a;")
+      assert.strictEqual(yield* askAnew(stage, "a"), "0.0:a;")
       assert.deepStrictEqual(yield* workers(stage), ["0.1 RUNNING"])
     }))
 
@@ -294,8 +267,7 @@ describe("reload", () => {
       }
       assert.deepStrictEqual(yield* workers(stage), ["0.5 RUNNING,3 DRAINING,4 DRAINING"])
       assert.deepStrictEqual(peers.map(({ closed }) => closed), [true, true, false, false])
-      peers[2]!.send("stay")
-      yield* until("an answer", () => text(peers[2]!) === "0.2:stay;0.2:stay;")
+      yield* ask(peers[2]!, "stay", "0.2:stay;")
     }))
 
   scenario(
@@ -306,7 +278,7 @@ describe("reload", () => {
         const { handle } = yield* attach(stage, {
           start: (run) =>
             Effect.gen(function*() {
-              yield* run.sessions.listen(endpoint, accepting(run, answering))
+              yield* run.sessions.listen(endpoint, accepting(run, accept))
               if (run.info.restarts > 0) {
                 restarted++
                 yield* Effect.sleep(1000)
@@ -341,7 +313,7 @@ describe("reload", () => {
         const { handle } = yield* attach(stage, {
           start: (run) =>
             Effect.gen(function*() {
-              yield* run.sessions.listen(endpoint, accepting(run, answering))
+              yield* run.sessions.listen(endpoint, accepting(run, accept))
               if (run.info.restarts === 0 || fails > 0) return
               yield* Effect.sleep(1000)
               fails++
@@ -382,8 +354,7 @@ describe("reload", () => {
       const { actor, handle } = yield* attach(stage)
       const old = stage.script()
       const peer = yield* stage.dialOpen()
-      peer.send("stay")
-      yield* until("an answer", () => text(peer) === "0.0:stay;")
+      yield* ask(peer, "stay", "0.0:stay;")
       yield* stage.host.reload(handle)
       yield* settled
       old.crash()
@@ -473,7 +444,7 @@ describe("reload", () => {
             start: (run) =>
               Effect.andThen(
                 Effect.forEach(Array(3), () => turn, { discard: true }),
-                run.sessions.listen(endpoint, accepting(run, answering))
+                run.sessions.listen(endpoint, accepting(run, accept))
               )
           }, { workers: 2 })
           let finished = false
@@ -489,7 +460,7 @@ describe("reload", () => {
               there.every((worker) => worker.endsWith(" RUNNING")),
               `after ${turns} turns: ${there.join("; ")}`
             )
-            const answers = yield* Effect.forEach([0, 1], () => ask(stage, "a"))
+            const answers = yield* Effect.forEach([0, 1], () => askAnew(stage, "a"))
             assert.deepStrictEqual(answers.map((answer) => answer[0]).toSorted(), ["0", "1"])
           }
         })
@@ -504,7 +475,7 @@ describe("reload", () => {
           const { handle } = yield* attach(stage, {
             start: (run) =>
               Effect.andThen(
-                run.sessions.listen(endpoint, accepting(run, answering)),
+                run.sessions.listen(endpoint, accepting(run, accept)),
                 run.info.restarts === 0 ? Effect.void : Effect.never
               )
           }, { workers: 2 })
@@ -548,8 +519,7 @@ describe("reload", () => {
         const { handle } = yield* attach(stage, {}, { workers: 2, worker: { drainTimeout: 3000 } })
         yield* stage.dialOpen()
         const peer = yield* stage.dialOpen()
-        peer.send("stay")
-        yield* until("an answer", () => text(peer) === "1.0:stay;")
+        yield* ask(peer, "stay", "1.0:stay;")
         yield* stage.host.reload(handle)
         yield* TestClock.adjust(1000)
         const worker = handleOf<Parameters<typeof stage.host.deleteWorker>[0]>((yield* stage.worker(1)).handle)
@@ -577,7 +547,7 @@ describe("reload", () => {
         const { handle } = yield* attach(stage, {
           start: (run) =>
             Effect.gen(function*() {
-              yield* run.sessions.listen(endpoint, accepting(run, answering))
+              yield* run.sessions.listen(endpoint, accepting(run, accept))
               if (run.info.restarts > 0) return
               yield* Effect.forkScoped(
                 Effect.andThen(
@@ -588,7 +558,7 @@ describe("reload", () => {
               yield* Effect.forkScoped(
                 Effect.andThen(
                   run.sessions.draining,
-                  Effect.exit(run.sessions.listen("tcp://127.0.0.1:99", accepting(run, answering)))
+                  Effect.exit(run.sessions.listen("tcp://127.0.0.1:99", accepting(run, accept)))
                 ).pipe(Effect.map((exit) => late = String(Exit.isFailure(exit) && exit.cause)))
               )
             })
