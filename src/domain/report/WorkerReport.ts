@@ -1,0 +1,80 @@
+/**
+ * What a host reports of a worker (W21).
+ */
+import * as Schema from "effect/Schema"
+import { workerStates } from "../state/WorkerState.ts"
+import { MessageCounts, OfferCounts } from "./CountsReport.ts"
+import { Count } from "./ReportFields.ts"
+
+/**
+ * Slots in use, and all slots.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Depth = Schema.Struct({ used: Count, size: Count })
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export const WorkerReport = Schema.Struct({
+  handle: Schema.String,
+  workerIndex: Count,
+  appIndex: Count,
+  /** Number of the worker within its application. */
+  mapIndex: Count,
+  client: Schema.String,
+  kind: Schema.Literals(["thread", "in-process"]),
+  state: Schema.Literals(workerStates),
+  /**
+   * Whether it has fallen behind: messages are postponed, its queue has not had room since the last of them was, or it
+   * let an offer run out and has not passed it yet.
+   */
+  congested: Schema.Boolean,
+  /**
+   * What keeps it from new sessions: nothing (`sessions`: it takes them), that it is `congested`, that it is `full`
+   * (`maxSessionsPerWorker`), that there is no memory for another one (`no-memory`), or that it does not run, or is being
+   * drained (`nothing`). Where several do, the first in this order: `nothing`, `congested`, `full`, `no-memory`.
+   */
+  takes: Schema.Literals(["sessions", "congested", "full", "no-memory", "nothing"]),
+  sessions: Count,
+  restarts: Count,
+  /** Which of its generations serves: 1, and one more with each reload. */
+  generation: Count,
+  /** The one that is to take its place and starts beside it, if there is one. */
+  successor: Schema.NullOr(Schema.Struct({ generation: Count, state: Schema.Literals(workerStates) })),
+  /** The generations that were replaced and have not finished, oldest first. */
+  formers: Schema.Array(Schema.Struct({
+    generation: Count,
+    state: Schema.Literals(workerStates),
+    sessions: Count,
+    /** Time since it was replaced. */
+    ageMillis: Count
+  })),
+  /** Why the worker last went away, if it did. */
+  lastFailure: Schema.NullOr(Schema.String),
+  /** Where in the application that was: a stack with many lines, as the application's thread gave it. */
+  lastFailureStack: Schema.NullOr(Schema.String),
+  queue: Schema.Struct({ index: Depth, io: Depth, control: Depth }),
+  postponed: Schema.Struct({ now: Count, bytes: Count, highest: Count }),
+  /** How often messages were postponed for it; `behind` has the other part of congestion. */
+  timesCongested: Count,
+  /** For how long messages were postponed, in total. */
+  congestedMillis: Schema.Finite,
+  /** Offers taken back that the worker has not passed yet; how often there were any, and for how long in total. */
+  behind: Schema.Struct({ offers: Count, times: Count, millis: Schema.Finite }),
+  /** Time since the worker last took a message from its queue, or since it had none to take. */
+  lastProgressMillis: Schema.Finite,
+  segments: Schema.Struct({ count: Count, bytes: Count, hostBytes: Count, used: Count }),
+  /**
+   * `ample`: fifos are lent what they ask for, `short`: no segment is added for them any more, `none`: there was no
+   * memory for the last session that was to be offered.
+   */
+  memory: Schema.Literals(["ample", "short", "none"]),
+  /** How often there was no memory for a session. */
+  sessionsRefused: Count,
+  messages: MessageCounts,
+  offers: OfferCounts
+})
+export type WorkerReport = typeof WorkerReport.Type
