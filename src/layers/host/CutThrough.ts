@@ -12,7 +12,7 @@
  * and wake each other without the host, over the link between them. The host passes on how the session ends: see
  * {@link CutThroughEnd}. The segment is freed once, on both sides, when both sessions are free.
  */
-import { constUndefined, constVoid } from "effect/Function"
+import { constVoid } from "effect/Function"
 import * as CutThroughSegment from "../../domain/memory/CutThroughSegment.ts"
 import type * as Message from "../../domain/memory/Message.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
@@ -35,6 +35,7 @@ export type Outcome = Failure | undefined
 /** The origin of sessions that belong to connects: they were never on offer. */
 export const connectOrigin: Origin = {
   listener: undefined,
+  moves: undefined,
   claimed: ({ worker }) => worker.fault("the worker claimed a session that it had asked for itself"),
   passed: () => {},
   insecure: () => false,
@@ -43,12 +44,6 @@ export const connectOrigin: Origin = {
   takeBack: () => {},
   giveUp: () => {},
   ended: () => {},
-  // the session of a connect goes to no other worker
-  waits: constVoid,
-  moveOn: constVoid,
-  carryOn: constVoid,
-  left: constVoid,
-  journeyOf: constUndefined,
   lost: () => {},
   sessionFreed: () => {}
 }
@@ -115,7 +110,7 @@ export class CutThrough implements EndOwner {
 
   /** Asks the listener for a session. */
   arrive(listener: HostListener): void {
-    listener.arrive(this.#ends.server)
+    listener.intake.arrive(this.#ends.server)
   }
 
   offerTo(worker: LiveWorker, origin: Origin): HostSession | undefined {

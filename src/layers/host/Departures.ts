@@ -70,22 +70,22 @@ export class Departures implements Succession.DepartureSource {
       this.#sessions.delete(session)
       const { origin } = session
       const listener = origin.listener === undefined ? undefined : this.#tables.listeners.get(origin.listener)
-      const departure = listener?.depart(session)
+      const departure = listener?.succession.depart(session)
       if (departure !== undefined) return departure
       // once more when its bytes have gone out
       if (this.#settled && session.isOpen && session.isParked && session.connection.isSent === false) {
-        listener?.waits(session)
+        listener?.moves.waits(session)
       }
     }
     for (const [connection, listener] of this.#connections) {
       this.#connections.delete(connection)
-      const departure = listener.lend(connection)
+      const departure = listener.succession.lend(connection)
       if (departure !== undefined) return departure
-      listener.returns(connection)
+      listener.succession.returns(connection)
     }
     if (this.#settled) return undefined
     for (const listener of this.#tables.listeners) {
-      const departure = this.#takesFrom(listener.handle) ? listener.departHeld() : undefined
+      const departure = this.#takesFrom(listener.handle) ? listener.succession.departHeld() : undefined
       if (departure !== undefined) return departure
     }
     return undefined
@@ -95,7 +95,7 @@ export class Departures implements Succession.DepartureSource {
     this.#settled = true
     this.#settle()
     this.#gather()
-    for (const listener of this.#tables.listeners) listener.departAllHeld()
+    for (const listener of this.#tables.listeners) listener.succession.departAllHeld()
   }
 
   end(): void {
@@ -105,6 +105,6 @@ export class Departures implements Succession.DepartureSource {
     this.#sessions.clear()
     const left = [...this.#connections]
     this.#connections.clear()
-    for (const [connection, listener] of left) listener.returns(connection)
+    for (const [connection, listener] of left) listener.succession.returns(connection)
   }
 }

@@ -23,8 +23,8 @@ import type * as Refusal from "../../domain/state/Refusal.ts"
 import * as SessionState from "../../domain/state/SessionState.ts"
 import type { Connection } from "../../services/Transport.ts"
 import type { CutThroughEnd } from "./CutThroughEnd.ts"
-import type { Journey } from "./Journeys.ts"
-import type { ListenerTicket } from "./Listener.ts"
+import type { ListenerTicket } from "./Intake.ts"
+import type { Moves } from "./Moves.ts"
 import type { SharedSession } from "./SharedSession.ts"
 import type { LiveWorker } from "./Worker.ts"
 
@@ -35,6 +35,8 @@ export type Arriving = Connection | CutThroughEnd
 export interface Origin {
   /** The listener; `undefined` for a connect. */
   readonly listener: Handle.ListenerHandle | undefined
+  /** How its sessions go on with other workers (X1); `undefined` for a connect, whose session goes to no other one. */
+  readonly moves: Moves | undefined
   /** The worker says that it has claimed the session. */
   claimed(session: HostSession): void
   /** The worker has passed the session's offer, which had been taken back. */
@@ -59,16 +61,6 @@ export interface Origin {
   lost(): void
   /** A session was ended for this reason, by neither its peer nor its application. */
   ended(reason: Ledger.EndReason): void
-  /** The worker has parked the session, and there is something for it that the worker has not been told of (X1). */
-  waits(session: SharedSession): void
-  /** The worker drains: a session that it has parked goes to another worker that takes it. */
-  moveOn(session: SharedSession): void
-  /** The worker is gone: a session that it had parked goes on, at once or when a worker takes it. */
-  carryOn(session: SharedSession): void
-  /** A session that waited, or that the worker let wait until it moved on, is over. */
-  left(session: SharedSession): void
-  /** How a connection's sessions have moved on; `undefined` when they have not. */
-  journeyOf(connection: Arriving): Journey | undefined
   /** A session that the worker had is free. */
   sessionFreed(): void
 }

@@ -61,7 +61,7 @@ export const make = ({ listeners, notices, run, tables }: SuccessionHost): Succe
     const listener = find(tables, ({ inherited }) => inherited?.heirloom !== undefined && inherited.name === wanted)
     const connection = listener?.socket?.adopt(socket, sent)
     if (listener === undefined || connection === undefined) return false
-    listener.adopt(connection, state, moves)
+    listener.succession.adopt(connection, state, moves)
     return true
   }
 })

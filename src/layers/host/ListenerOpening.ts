@@ -166,12 +166,12 @@ export const open = Effect.fnUntraced(function*(
       if (rules.isEmpty) return false
       const verdict = rules.decide("accept", namespace, local, remote)
       if (verdict._tag !== "Deny" || verdict.by !== "source") return false
-      listener.turnAway("source-denied")
+      listener.intake.turnAway("source-denied")
       return true
     },
-    refused: (reason) => listener.turnAway(reason),
+    refused: (reason) => listener.intake.turnAway(reason),
     dropped: (reason) => listener.admission.arrivals.dropped[reason]++,
-    accept: listener.arrive,
+    accept: listener.intake.arrive,
     acceptError: (error, detail) =>
       notices.tell(Notice.acceptFailed({ app: app.name, uri: listener.boundUri }, error, detail))
   }

@@ -118,7 +118,7 @@ export class Listeners {
     }
     listener.join(worker)
     Replies.reply(worker, { _tag: "bound", request, listener: listener.handle, local: listener.boundUri })
-    listener.admit()
+    listener.intake.admit()
   }
 
   // ---- unlisten
@@ -155,10 +155,10 @@ export class Listeners {
     return Effect.suspend(() => {
       const { slot } = worker
       listener.leave(slot, slot.restarting || (slot.state === "STARTING" && listener.wasKeptFor(slot)))
-      if (!listener.isVacant) return Effect.sync(() => listener.takeBackAll(worker))
+      if (!listener.isVacant) return Effect.sync(() => listener.intake.takeBackAll(worker))
       listener.move("close")
       return closeTransports([listener]).pipe(
-        Effect.andThen(Effect.sync(() => listener.takeBackAll(worker))),
+        Effect.andThen(Effect.sync(() => listener.intake.takeBackAll(worker))),
         Effect.andThen(this.#close(listener))
       )
     })
@@ -174,7 +174,7 @@ export class Listeners {
       return closeTransports([listener]).pipe(
         Effect.andThen(Effect.sync(() => {
           for (const worker of workers) {
-            listener.takeBackAll(worker)
+            listener.intake.takeBackAll(worker)
             Replies.reply(worker, { _tag: "unlistened", request: Replies.UNASKED, listener: handle })
           }
         })),
@@ -191,12 +191,12 @@ export class Listeners {
       const wasBound = listener.state !== "BINDING"
       if (listener.state !== "CLOSING") listener.move("close")
       ListenerOpening.leaveLocally(this.#host, listener)
-      listener.stop("no-worker")
+      listener.intake.stop("no-worker")
       // what is claimed or refused later is counted by a listener that no report looks at any more
       Ledger.add(this.#tables.past.arrivals, listener.admission.arrivals)
       return Scope.close(listener.scope, Exit.void).pipe(
         Effect.andThen(Effect.sync(() => {
-          listener.end()
+          listener.intake.end()
           listener.move("closed")
           if (wasBound) {
             this.#host.notices.tell(Notice.listenerClosed({ app: listener.app.name, uri: listener.boundUri }))
@@ -286,7 +286,7 @@ export class Listeners {
       for (const listener of vacant) listener.move("close")
       const takeBack = (from: ReadonlyArray<HostListener>) =>
         Effect.sync(() => {
-          if (worker.live !== undefined) { for (const listener of from) listener.takeBackAll(worker.live) }
+          if (worker.live !== undefined) { for (const listener of from) listener.intake.takeBackAll(worker.live) }
         })
       return takeBack(left.filter(({ isVacant }) => !isVacant)).pipe(
         Effect.andThen(closeTransports(vacant)),
@@ -314,7 +314,7 @@ export class Listeners {
 
   /** Stops listening everywhere; established sessions go on. */
   readonly stop: Effect.Effect<void> = Effect.suspend(() => {
-    for (const listener of this.#tables.listeners) listener.stop("draining")
+    for (const listener of this.#tables.listeners) listener.intake.stop("draining")
     return closeTransports([...this.#tables.listeners])
   })
 }

@@ -261,7 +261,7 @@ export class Reports {
     const { connection, handle, origin, since, worker } = session
     const { local, remote } = connection
     const { listener } = origin
-    const journey = origin.journeyOf(connection)
+    const journey = origin.moves?.journeys.of(connection)
     return {
       handle: Handle.format(handle),
       ...ofWorker(worker.slot),

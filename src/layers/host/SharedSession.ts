@@ -146,7 +146,7 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
     }
     if (this.#other !== undefined) return this.#other.connection.send()
     if (!this.rx.raiseEvent()) return
-    if (this.isParked) this.origin.waits(this)
+    if (this.isParked) this.origin.moves?.waits(this)
     // the worker hears at once of all that is ready in this turn; but where bytes stream, it reads while the host does
     if (this.rx.size < STREAMING) this.worker.gather()
     this.worker.congestion.sendIo(Message.Rx, this.handle, this.isLive)
@@ -165,7 +165,7 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
   override ended(): void {
     if (!this.hearEnd()) return
     this.#other?.connection.end()
-    if (this.isParked) this.origin.waits(this)
+    if (this.isParked) this.origin.moves?.waits(this)
   }
 
   override closed(reset: string | undefined, ended?: Ledger.EndReason): void {
@@ -284,7 +284,7 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
   override onParked(): void {
     const { handsOver, slot } = this.worker
     if (handsOver || !WorkerState.takesSessions(slot.state)) this.moveOn()
-    else if (this.isWaiting) this.origin.waits(this)
+    else if (this.isWaiting) this.origin.moves?.waits(this)
   }
 
   /** Whether it is parked, and nothing but its bytes that nobody has read keeps it here: another host may have it (X4). */
@@ -293,11 +293,11 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
   }
 
   override moveOn(): void {
-    if (this.isOpen && this.isParked) this.origin.moveOn(this)
+    if (this.isOpen && this.isParked) this.origin.moves?.moveOn(this)
   }
 
   override carryOn(): void {
-    if (this.isOpen && this.isParked) this.origin.carryOn(this)
+    if (this.isOpen && this.isParked) this.origin.moves?.carryOn(this)
   }
 
   #unread(): Uint8Array | undefined {
@@ -346,7 +346,7 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
   protected override freeMemory(): void {
     this.worker.hot.delete(this)
     this.worker.starved.delete(this)
-    this.origin.left(this)
+    this.origin.moves?.left(this)
     this.#rx?.free()
     this.blocks.free(this.rings)
     super.freeMemory()

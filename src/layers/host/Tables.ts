@@ -182,7 +182,7 @@ export class Tables {
 
   /** Somebody may take sessions again: held connections get their turn. */
   admit(): void {
-    for (const listener of this.listeners) listener.admit()
+    for (const listener of this.listeners) listener.intake.admit()
   }
 
   /** The first listener of an application: rules that name the application lead to it. */

@@ -1,0 +1,297 @@
+/**
+ * What becomes of the connections of a listener, from their arrival until a worker has claimed them.
+ *
+ * {@link Admission} decides it, and the intake does it: it makes sessions in the memory of workers, offers them and takes
+ * them back, keeps the one timer that admission needs, and tells it what only the host can know.
+ *
+ * ```
+ * transport ── arrive ── rules ── Admission ──┬── offer: a session in the worker's memory ── its queue
+ *                                             ├── hold: the connection waits, unread
+ *                                             └── refuse: the connection is broken
+ * ```
+ */
+import { Admission } from "../../domain/admission/Admission.ts"
+import type { Ticket } from "../../domain/admission/Ticket.ts"
+import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
+import * as ListenerOptions from "../../domain/options/ListenerOptions.ts"
+import * as Notice from "../../domain/report/Notice.ts"
+import type * as Handle from "../../domain/state/Handle.ts"
+import type * as Ledger from "../../domain/state/Ledger.ts"
+import type * as Refusal from "../../domain/state/Refusal.ts"
+import { Alarm } from "./Alarm.ts"
+import { ConnectionKeys } from "./ConnectionKeys.ts"
+import type { Arriving, HostSession, Origin } from "./HostSession.ts"
+import type { HostListener, ListenerHost } from "./Listener.ts"
+import type { ListenerMember } from "./ListenerMember.ts"
+import type { Moves } from "./Moves.ts"
+import type { LiveWorker } from "./Worker.ts"
+
+/** A connection's turn at a listener. */
+export type ListenerTicket = Ticket<Arriving, ListenerMember, HostSession>
+
+export class Intake implements Origin {
+  readonly admission: Admission<Arriving, ListenerMember, HostSession>
+  readonly #listener: HostListener
+  readonly #host: ListenerHost
+  readonly #keys: ConnectionKeys
+  readonly #alarm: Alarm
+
+  constructor(listener: HostListener, host: ListenerHost) {
+    const { app, requestedUri } = listener
+    this.#listener = listener
+    this.#host = host
+    const { affinity } = ListenerOptions.of(app.options, requestedUri)
+    this.#keys = new ConnectionKeys(
+      affinity,
+      (fault) => host.notices.tell(Notice.affinityFault({ app: app.name, uri: listener.boundUri }, fault))
+    )
+    this.admission = new Admission(app.options.admission, app, affinity !== "none")
+    this.#alarm = new Alarm(host.tables.now, host.fork, this.#ring)
+  }
+
+  get listener(): Handle.ListenerHandle {
+    return this.#listener.handle
+  }
+
+  get moves(): Moves {
+    return this.#listener.moves
+  }
+
+  // ---- arrival
+
+  readonly arrive = (connection: Arriving): void => {
+    const { rules, tables } = this.#host
+    const { app } = this.#listener
+    // for a cut-through session the rules were applied to the connect
+    if (rules.isEmpty || connection._tag === "CutThrough") return this.#take(connection)
+    const verdict = rules.decide("accept", app.options.namespace, connection.local, connection.remote)
+    if (verdict._tag === "Deny") {
+      return this.#deny(connection, verdict.by === "source" ? "source-denied" : "rule-denied")
+    }
+    if (verdict._tag === "Allow") return this.#take(connection)
+    const target = tables.listenerOf(verdict.app)
+    if (target === undefined) return this.#deny(connection, "no-listener")
+    if (target.app === app) return this.#take(connection)
+    this.admission.redirected()
+    target.intake.#take(connection)
+  }
+
+  /** Counts a peer that was turned away before it became a connection. */
+  turnAway(reason: Ledger.RefuseReason): void {
+    this.admission.turnedAway(reason)
+  }
+
+  #deny(connection: Arriving, reason: Ledger.RefuseReason): void {
+    this.admission.turnedAway(reason)
+    refuse(connection, reason)
+  }
+
+  #take(connection: Arriving): void {
+    this.follow(this.admission.arrive(connection, this.#host.tables.now()))
+  }
+
+  // ---- what admission decides
+
+  /** Does what the ticket says. */
+  follow(ticket: ListenerTicket): void {
+    const { admission } = this
+    const { connection } = ticket
+    for (;;) {
+      if (this.#listener.succession.takes(ticket)) return
+      switch (ticket.state) {
+        case "asking":
+          admission.keyed(ticket, this.#keys.of(connection), this.#host.tables.now())
+          break
+        case "offering":
+          if (this.#offer(ticket)) return
+          admission.noMemory(ticket, this.#host.tables.now())
+          break
+        case "held":
+          connection.onGone = () => this.#gone(ticket)
+          return this.#alarm.set(this.#next)
+        case "refused":
+          connection.onGone = undefined
+          return refuse(connection, ticket.reason!)
+        default:
+          return
+      }
+    }
+  }
+
+  /** Offers the connection to the worker that was chosen; `false` when there is no memory for a session. */
+  #offer(ticket: ListenerTicket): boolean {
+    const { connection } = ticket
+    const { worker } = ticket.member!
+    const { tables } = this.#host
+    const session = connection._tag === "CutThrough"
+      ? connection.owner.offerTo(worker, this)
+      : tables.createSession(worker, this.#listener.user, this, connection, this.moves.journeys.of(connection)?.state)
+    if (session === undefined) return false
+    connection.onGone = undefined
+    session.ticket = ticket
+    this.admission.offered(ticket, session, session.since)
+    session.offer(this.listener, () => this.passed(session))
+    this.#alarm.set(this.#next)
+    return true
+  }
+
+  #gone(ticket: ListenerTicket): void {
+    ticket.connection.onGone = undefined
+    this.admission.gone(ticket)
+  }
+
+  /** Workers may take more than before: parked sessions that wait, then held connections, get their turn. */
+  admit(): void {
+    this.moves.admit()
+    let ticket: ListenerTicket | undefined
+    do {
+      ticket = this.admission.admit()
+      if (ticket === undefined) return
+      this.follow(ticket)
+      // without memory the first one goes on waiting, and all others behind it
+    } while (ticket.state !== "held")
+  }
+
+  /** Looks at what is due at the time `at`, or before. */
+  wakeAt(at: number): void {
+    this.#alarm.set(at)
+  }
+
+  get #next(): number {
+    return Math.min(this.admission.nextDeadline(), this.moves.next)
+  }
+
+  readonly #ring = (): number => {
+    const { admission } = this
+    const now = this.#host.tables.now()
+    this.moves.handle(now)
+    for (let ticket; (ticket = admission.handle(now)) !== undefined;) {
+      if (ticket.state !== "offered") this.follow(ticket)
+      // unless the worker has claimed it, and its word of the claim has not been read yet
+      else if (ticket.session!.endOffer(SessionBlock.REVOKED)) this.follow(admission.revoked(ticket, now))
+    }
+    return this.#next
+  }
+
+  /** The affinity key of a connection that was here before. */
+  keyOf(connection: Arriving): string | number | undefined {
+    return this.#keys.any ? this.#keys.of(connection) : undefined
+  }
+
+  /** Takes nothing more, and refuses whatever waits. */
+  stop(reason: Ledger.RefuseReason): void {
+    this.admission.stop(reason)
+    this.admit()
+  }
+
+  /** Nothing more will be due. */
+  end(): void {
+    this.#alarm.stop()
+  }
+
+  // ---- what becomes of an offer
+
+  /** The worker has the session. Bytes move from here on. */
+  claimed(session: HostSession): void {
+    const { ticket } = session
+    session.forgetAbout()
+    if (ticket?.state === "offered") this.#claim(session, ticket)
+    else if (ticket?.state !== "claimed") {
+      return session.worker.fault("the worker claimed a session that was not on offer to it")
+    }
+    session.ticket = undefined
+  }
+
+  #claim(session: HostSession, ticket: ListenerTicket): void {
+    session.claimed()
+    this.admission.claimed(ticket)
+    session.open()
+  }
+
+  unmoved(): void {
+    this.admission.insecure("no-descriptors")
+  }
+
+  insecure(session: HostSession, reason: Refusal.HandshakeReason): boolean {
+    if (!session.insecure()) return false
+    this.admission.insecure(reason)
+    return true
+  }
+
+  refused(session: HostSession, detail: string): boolean {
+    const { connection, ticket } = session
+    if (ticket?.state === "offered") {
+      session.ticket = undefined
+      this.admission.refused(ticket)
+      refuse(connection, "app-refused", detail === "" ? `the application at ${connection.local} refuses it` : detail)
+      session.refuse()
+      return true
+    }
+    // the claim was counted before the worker's word of it: it left the listener meanwhile, or has made a handshake
+    const left = ticket?.state === "claimed"
+    if (!left && !session.insecure()) return false
+    session.ticket = undefined
+    this.admission.refusedLate(session.worker.slot.offers)
+    // after a handshake, the worker has the connection, and breaks it
+    if (left) session.drop()
+    return true
+  }
+
+  /** The worker takes no offers here any more: a pending one goes to another worker, unless it has been claimed. */
+  takeBack(session: HostSession): void {
+    const { ticket } = session
+    if (ticket?.state !== "offered" || this.#withdraw(session, ticket)) return
+    // the worker's word of the claim has not been read: count the claim now
+    this.#claim(session, ticket)
+  }
+
+  /** The worker has left: its offers go to others, and its memory manager for this listener is released. */
+  takeBackAll(worker: LiveWorker): void {
+    for (const session of worker.sessions) if (session.origin === this) this.takeBack(session)
+    worker.segments.release(this.#listener.user)
+  }
+
+  #withdraw(session: HostSession, ticket: ListenerTicket): boolean {
+    if (!session.endOffer(SessionBlock.WITHDRAWN)) return false
+    this.follow(this.admission.withdrawn(ticket, this.#host.tables.now()))
+    return true
+  }
+
+  giveUp(session: HostSession): void {
+    const { ticket } = session
+    if (ticket?.state !== "offered" || !session.endOffer(SessionBlock.WITHDRAWN)) return
+    this.admission.gaveUp(ticket)
+    // the session took a place in the limits, which somebody may wait for
+    this.admit()
+  }
+
+  /** The worker has passed an offer that was taken back, or will never see it: the slot is free. */
+  passed(session: HostSession): void {
+    const { ticket } = session
+    if (ticket === undefined) return
+    // a worker that no longer knows the listener passes even an offer that still runs
+    if (ticket.state === "offered") this.#withdraw(session, ticket)
+    if (session.state !== "REVOKED") return
+    this.admission.passed(ticket, this.#host.tables.now())
+    session.pass()
+  }
+
+  lost(): void {
+    this.admission.arrivals.lost++
+  }
+
+  ended(reason: Ledger.EndReason): void {
+    this.admission.arrivals.ended[reason]++
+  }
+
+  sessionFreed(): void {
+    this.admission.freed()
+  }
+}
+
+/** `detail`: why, in a sentence, if there is more to say than the reason says. */
+const refuse = (connection: Arriving, reason: Ledger.RefuseReason, detail?: string): void => {
+  // a peer on this host hears why
+  if (connection._tag === "CutThrough") connection.refuse(reason, detail)
+  else connection.abort()
+}

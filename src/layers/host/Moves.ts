@@ -1,0 +1,123 @@
+/**
+ * The sessions of a listener that leave their workers for others: those that a worker has parked and lets wait, or goes
+ * away from (X1, X3).
+ *
+ * {@link ParkedSessions} says when it is a session's turn, and the session itself whether it is parked. Here it is taken
+ * away from its worker, and its connection goes through the listener's {@link Intake} once more.
+ */
+import type { Arriving } from "./HostSession.ts"
+import type { ListenerTicket } from "./Intake.ts"
+import { Journeys } from "./Journeys.ts"
+import type { HostListener } from "./Listener.ts"
+import { type Moved, ParkedSessions } from "./ParkedSessions.ts"
+import type { SharedSession } from "./SharedSession.ts"
+import type { Tables } from "./Tables.ts"
+
+export class Moves {
+  readonly journeys = new Journeys()
+  readonly #listener: HostListener
+  readonly #tables: Tables
+  readonly #parked: ParkedSessions
+
+  constructor(listener: HostListener, tables: Tables) {
+    this.#listener = listener
+    this.#tables = tables
+    this.#parked = new ParkedSessions(
+      listener.app.options.admission.revokeAfter,
+      (session) => this.#tryToMove(session)
+    )
+  }
+
+  /** When a session's time is over; `Infinity` when none waits. */
+  get next(): number {
+    return this.#parked.next
+  }
+
+  /** Deals with the sessions whose time is over. */
+  handle(now: number): void {
+    this.#parked.handle(now)
+  }
+
+  /** Workers may take more than before: sessions that nobody took have their turn. */
+  admit(): void {
+    this.#parked.admit(this.#tables.now())
+  }
+
+  // ---- what the sessions say
+
+  /** The worker has parked the session, and there is something for it that the worker has not been told of. */
+  waits(session: SharedSession): void {
+    this.#parked.waits(session, this.#tables.now())
+    this.#listener.intake.wakeAt(this.#parked.next)
+  }
+
+  /** The worker drains: a session that it has parked goes to another worker that takes it. */
+  moveOn(session: SharedSession): void {
+    this.#parked.moveOn(session, this.#tables.now())
+    this.#listener.intake.wakeAt(this.#parked.next)
+  }
+
+  /** The worker is gone: a session that it had parked goes on, at once or when a worker takes it. */
+  carryOn(session: SharedSession): void {
+    const { connection, worker: { slot } } = session
+    const why = slot.moveReason
+    if (why === "crash" && session.isFresh && this.journeys.isSuspect(connection)) return
+    const taken = session.takeAway()
+    if (taken === undefined) return
+    const { admission, intake } = this.#listener
+    this.journeys.move(connection, why, taken.state)
+    intake.follow(admission.movedOn(connection, intake.keyOf(connection), slot.offers, this.#tables.now()))
+  }
+
+  /** A session that waited, or that the worker let wait until it moved on, is over. */
+  left(session: SharedSession): void {
+    this.#parked.forget(session)
+    if (session.late) session.worker.lag.caughtUp(this.#tables.now())
+  }
+
+  // ---- to another worker
+
+  /**
+   * Moves a session that its worker has parked on to another worker that takes it now, or to the host's successor. A
+   * worker that has let it wait is behind until it has passed the message of that.
+   */
+  #tryToMove(session: SharedSession): Moved {
+    const { connection, worker } = session
+    if (session.unsent > 0) return "unsent"
+    const { departures } = this.#tables
+    if (departures?.takesParked(this.#listener, session) === true) {
+      if (!session.canDepart) return "unsent"
+      departures.addParked(session)
+      return "moved"
+    }
+    const { admission, intake } = this.#listener
+    const key = intake.keyOf(connection)
+    const ticket = admission.onward(connection, key, this.#listener.memberOf(worker))
+    return ticket === undefined ? "nobody" : this.#move(session, key, ticket)
+  }
+
+  #move(session: SharedSession, key: string | number | undefined, ticket: ListenerTicket): Moved {
+    const { connection, worker: { lag, slot } } = session
+    const why = slot.moveReason
+    const now = this.#tables.now()
+    const taken = session.takeAway()
+    if (taken === undefined) return "taken-up"
+    this.journeys.move(connection, why, taken.state)
+    session.late = why === "late"
+    if (session.late) lag.fellBehind(now)
+    const { admission, intake } = this.#listener
+    intake.follow(admission.movedOn(connection, key, slot.offers, now, ticket))
+    return "moved"
+  }
+
+  /** Takes a parked session away, to be sent to the successor; `undefined` when it is not parked, or can't go now. */
+  takeForSuccessor(session: SharedSession): Arriving | undefined {
+    const { connection, worker: { slot } } = session
+    const taken = session.canDepart ? session.takeAway() : undefined
+    if (taken === undefined) return undefined
+    this.#parked.forget(session)
+    this.journeys.move(connection, "takeover", taken.state)
+    this.#listener.admission.departs(slot.offers)
+    return connection
+  }
+}
