@@ -118,3 +118,6 @@ export const isShown = (state: SessionState): state is ShownState =>
 
 /** Whether a session in this state belongs to its worker: it was claimed or connected, and is not free yet. */
 export const isOpen = (state: SessionState): boolean => isShown(state) && state !== "ACCEPTING"
+
+/** Whether a session in this state goes to another worker when its own has parked it: nobody has given it up. */
+export const canMove = (state: SessionState): boolean => machine.allows(state, "moveOn")

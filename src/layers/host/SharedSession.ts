@@ -17,6 +17,7 @@ import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import type { SocketOption } from "../../domain/net/SocketOption.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
+import * as SessionState from "../../domain/state/SessionState.ts"
 import * as WorkerState from "../../domain/state/WorkerState.ts"
 import type { ConnectionEnd, SharedConnection } from "../../services/Transport.ts"
 import { type AboutPlace, ConnectionSession } from "./ConnectionSession.ts"
@@ -238,6 +239,11 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
     return SessionBlock.isParked(this.segment, this.place.offset)
   }
 
+  /** Whether its worker has parked it, and nobody has given it up: another worker may have it. */
+  get #canMove(): boolean {
+    return SessionState.canMove(this.state) && this.isParked
+  }
+
   /** Whether the worker's application has done nothing with it so far. */
   get isFresh(): boolean {
     return this.isParked && SessionBlock.isFresh(this.segment, this.place.offset)
@@ -248,7 +254,7 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
    * end, or the worker drains.
    */
   get isWaiting(): boolean {
-    if (!this.isOpen || !this.isParked) return false
+    if (!this.#canMove) return false
     const { handsOver, slot } = this.worker
     return this.state === "TRANSPORT_CLOSING" || (this.#rx?.size ?? 0) > 0 || handsOver
       || !WorkerState.takesSessions(slot.state)
@@ -262,10 +268,10 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
   /**
    * Takes a session that the worker has parked away from it, with what was not read and what was not sent. The
    * connection is as it was before it was opened. Returns what the application gives along, by {@link SessionBlock};
-   * `undefined` when the worker has the session in hand, or the connection is gone.
+   * `undefined` when the worker has the session in hand, somebody has given it up, or the connection is gone.
    */
   takeAway(): { readonly state: Uint8Array | undefined } | undefined {
-    if (!this.isOpen || this.isGone || this.#ended || this.#other !== undefined) return undefined
+    if (!SessionState.canMove(this.state) || this.#ended || this.#other !== undefined) return undefined
     if (!SessionBlock.takeAway(this.segment, this.place.offset)) return undefined
     try {
       const state = SessionBlock.stateOf(this.segment, this.place.offset, this.worker.view)
@@ -289,15 +295,15 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
 
   /** Whether it is parked, and nothing but its bytes that nobody has read keeps it here: another host may have it (X4). */
   get canDepart(): boolean {
-    return this.isOpen && this.isParked && this.unsent === 0 && this.connection.isSent === true
+    return this.#canMove && this.unsent === 0 && this.connection.isSent === true
   }
 
   override moveOn(): void {
-    if (this.isOpen && this.isParked) this.origin.moves?.moveOn(this)
+    if (this.#canMove) this.origin.moves?.moveOn(this)
   }
 
   override carryOn(): void {
-    if (this.isOpen && this.isParked) this.origin.moves?.carryOn(this)
+    if (this.#canMove) this.origin.moves?.carryOn(this)
   }
 
   #unread(): Uint8Array | undefined {

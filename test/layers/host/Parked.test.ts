@@ -226,4 +226,40 @@ describe("parked sessions", () => {
         )
       })
   )
+
+  for (const what of ["crashes", "is restarted", "is restarted when it has finished"]) {
+    scenario(
+      `X1 X3 one that the host has closed goes to no other worker, and costs no other session when its worker ${what}`,
+      (stage) =>
+        Effect.gen(function*() {
+          const actor = new Actor({ accept: answering() })
+          yield* stage.attach(actor, { workers: 2 })
+          const closed = yield* stage.dialOpen()
+          const other = yield* stage.dialOpen()
+          const third = yield* stage.dialOpen()
+          yield* ask(third, "a", "0:a;")
+          closed.stop()
+          closed.send("a")
+          yield* settled
+          const row = (yield* stage.host.sessions({})).find(({ remote }) => remote === closed.local)
+          assert.deepInclude(row!, { parked: true, worker: 0 })
+          yield* stage.host.endSession(handleOf(row!.handle), "close")
+          const { handle } = yield* stage.worker(0)
+          if (what === "crashes") stage.script(0).crash()
+          else {
+            const drain = what !== "is restarted"
+            yield* Effect.forkScoped(stage.host.restartWorker(handleOf(handle), { drain }))
+          }
+          yield* settled
+          const [one, two] = yield* Effect.map(stage.host.sessions({}), (rows) =>
+            [other, third].map(({ local }) => rows.find(({ remote }) => remote === local)))
+          assert.deepInclude(one!, { worker: 1, moves: 0 })
+          assert.deepInclude(two!, { worker: 1, moves: 1 })
+          closed.read()
+          yield* until("the rest, and the end", () =>
+            closed.closed)
+          assert.deepStrictEqual([text(closed), closed.broken], ["0:a;", undefined])
+        })
+    )
+  }
 })
