@@ -6,6 +6,7 @@
 export * as SessionRule from "./domain/admission/SessionRule.ts"
 export * as Certificate from "./domain/net/Certificate.ts"
 export * as Endpoint from "./domain/net/Endpoint.ts"
+export * as EndpointSchema from "./domain/net/EndpointSchema.ts"
 export * as ListenerOptions from "./domain/options/ListenerOptions.ts"
 export * as Options from "./domain/options/Options.ts"
 export * as Report from "./domain/report/Report.ts"

@@ -50,6 +50,7 @@ const pure = new Set([
   "effect/Brand",
   "effect/ByteSize",
   "effect/Cause",
+  "effect/Data",
   "effect/Duration",
   "effect/Effect",
   "effect/Formatter",
@@ -131,6 +132,28 @@ describe("the house", () => {
       )
     )
     assert.deepStrictEqual(foreign, [])
+  })
+
+  it("has a worker's thread load no schemas: they take as long to load as all the rest, with each start", () => {
+    const effect = Path.join(root, "../node_modules/effect/dist")
+    const staticImports = /^(?:import|export)\s+(?!type\b)(?:[^"';]*?\sfrom\s+)?"([^"]+)"/gm
+    const targetOf = (name: string, file: string): string | undefined =>
+      name.startsWith(".")
+        ? Path.join(Path.dirname(file), name)
+        : name.startsWith("effect/")
+        ? Path.join(effect, `${name.slice("effect/".length)}.js`)
+        : undefined
+    // each file, and the one that has it loaded first
+    const loaded = new Map([[Path.join(root, "thread.ts"), ""]])
+    for (const file of loaded.keys()) {
+      for (const [, name] of Fs.readFileSync(file, "utf8").matchAll(staticImports)) {
+        const target = targetOf(name!, file)
+        if (target !== undefined && !loaded.has(target)) loaded.set(target, file)
+      }
+    }
+    assert.isAbove(loaded.size, 100)
+    const schemas = [...loaded].filter(([file]) => /\/dist\/(?:internal\/)?schema/i.test(file))
+    assert.deepStrictEqual(schemas.map(([file, by]) => `${by} has ${file} loaded`), [])
   })
 
   it("has one meaning for each exported name", () => {

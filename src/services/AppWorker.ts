@@ -4,9 +4,9 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
-import * as Schema from "effect/Schema"
 import type { Sessions } from "./Sessions.ts"
 
 /**
@@ -39,11 +39,35 @@ export const fromLayer = (layer: Layer.Layer<never, unknown, Sessions>): AppModu
 /**
  * The layers of a worker's stack that can be replaced, each named by the service that it provides.
  *
+ * @category constants
+ * @since 0.1.0
+ */
+export const StackLayers = ["SegmentManager", "Doorbell", "MessageQueue", "Congestion", "AppWorker"] as const
+
+/**
+ * One of {@link StackLayers}.
+ *
  * @category models
  * @since 0.1.0
  */
-export const StackLayer = Schema.Literals(["SegmentManager", "Doorbell", "MessageQueue", "Congestion", "AppWorker"])
-export type StackLayer = typeof StackLayer.Type
+export type StackLayer = typeof StackLayers[number]
+
+/**
+ * How a worker can have come to its end: the reasons of {@link WorkerExit}.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const ExitReasons = [
+  "LayerFailed",
+  "ModuleMissing",
+  "ModuleFailed",
+  "NotAnApp",
+  "StartTimeout",
+  "Crashed",
+  "OutOfMemory",
+  "Exited"
+] as const
 
 /**
  * Why a worker is gone, or has never run.
@@ -51,23 +75,14 @@ export type StackLayer = typeof StackLayer.Type
  * @category errors
  * @since 0.1.0
  */
-export class WorkerExit extends Schema.TaggedError<WorkerExit>()("WorkerExit", {
-  reason: Schema.Literals([
-    "LayerFailed",
-    "ModuleMissing",
-    "ModuleFailed",
-    "NotAnApp",
-    "StartTimeout",
-    "Crashed",
-    "OutOfMemory",
-    "Exited"
-  ]),
-  detail: Schema.String,
+export class WorkerExit extends Data.TaggedError("WorkerExit")<{
+  readonly reason: typeof ExitReasons[number]
+  readonly detail: string
   /** Where the application failed: a stack with many lines, bounded, and written by whoever wrote the application. */
-  trace: Schema.optionalKey(Schema.String),
+  readonly trace?: string
   /** With `LayerFailed`: which layer of the worker's stack could not be built. */
-  layer: Schema.optionalKey(StackLayer)
-}) {
+  readonly layer?: StackLayer
+}> {
   override get message(): string {
     return this.detail
   }

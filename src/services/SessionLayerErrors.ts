@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
-import { StackLayer } from "./AppWorker.ts"
+import { StackLayers } from "./AppWorker.ts"
 import { NoSuchNamespace, WrongSecret } from "./Namespaces.ts"
 
 /**
@@ -64,7 +64,7 @@ export class WorkerFailed extends Schema.TaggedError<WorkerFailed>()("WorkerFail
   /** Where the application failed, as a stack with many lines. */
   trace: Schema.optionalKey(Schema.String),
   /** The layer of the worker's stack that could not be built, if that is the reason. */
-  layer: Schema.optionalKey(StackLayer)
+  layer: Schema.optionalKey(Schema.Literals(StackLayers))
 }) {
   override get message(): string {
     return `worker ${this.worker} did not start: ${this.detail}`

@@ -9,17 +9,17 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { AsyncResource } from "node:async_hooks"
 import type * as Net from "node:net"
 import type { SessionAbout } from "../domain/memory/SessionAbout.ts"
 import type { SocketOption } from "../domain/net/SocketOption.ts"
 import type { AppIndex, ListenerHandle, SessionHandle, WorkerIndex, WorkerMapIndex } from "../domain/state/Handle.ts"
-import * as Refusal from "../domain/state/Refusal.ts"
+import type * as Refusal from "../domain/state/Refusal.ts"
 
 /**
  * The edges of a session. Every function is optional; one that throws ends its session with a reset.
@@ -230,8 +230,8 @@ export interface ConnectOptions {
   readonly timeout?: Duration.Input | undefined
 }
 
-/** A sentence that says what is wrong, and what would be right. */
-const detail = { detail: Schema.String }
+/** Each of the reasons, with a sentence that says what is wrong, and what would be right. */
+type Explained<Reason extends string> = { [Tag in Reason]: { readonly _tag: Tag; readonly detail: string } }[Reason]
 
 const sentenceOf = (reason: { readonly detail: string; readonly why?: string }): string =>
   reason.why !== undefined ? `${reason.why}: ${reason.detail}` : reason.detail
@@ -244,21 +244,10 @@ const sentenceOf = (reason: { readonly detail: string; readonly why?: string }):
  * @category errors
  * @since 0.1.0
  */
-export class ListenFailed extends Schema.TaggedError<ListenFailed>()("ListenFailed", {
-  endpoint: Schema.String,
-  reason: Schema.TaggedUnion({
-    InvalidEndpoint: detail,
-    AlreadyListening: detail,
-    AddressInUse: detail,
-    AddressNotAvailable: detail,
-    PermissionDenied: detail,
-    OutOfScope: detail,
-    NoMemory: detail,
-    NoCertificate: detail,
-    TransportFailed: detail,
-    Detached: detail
-  })
-}) {
+export class ListenFailed extends Data.TaggedError("ListenFailed")<{
+  readonly endpoint: string
+  readonly reason: Explained<Refusal.ListenReason>
+}> {
   /** What is wrong, and what would be right. */
   get detail(): string {
     return sentenceOf(this.reason)
@@ -290,14 +279,10 @@ export const noEndpoint = (): ListenFailed =>
  * @category errors
  * @since 0.1.0
  */
-export class UnlistenFailed extends Schema.TaggedError<UnlistenFailed>()("UnlistenFailed", {
-  listener: Schema.String,
-  reason: Schema.TaggedUnion({
-    NotOwner: detail,
-    NoSuchListener: detail,
-    Detached: detail
-  })
-}) {
+export class UnlistenFailed extends Data.TaggedError("UnlistenFailed")<{
+  readonly listener: string
+  readonly reason: Explained<typeof Refusal.UnlistenReasons[number]>
+}> {
   /** What is wrong. */
   get detail(): string {
     return sentenceOf(this.reason)
@@ -317,25 +302,12 @@ export class UnlistenFailed extends Schema.TaggedError<UnlistenFailed>()("Unlist
  * @category errors
  * @since 0.1.0
  */
-export class ConnectFailed extends Schema.TaggedError<ConnectFailed>()("ConnectFailed", {
-  endpoint: Schema.String,
-  reason: Schema.TaggedUnion({
-    InvalidEndpoint: detail,
-    InvalidSource: detail,
-    OutOfScope: detail,
-    Refused: { why: Schema.Literals(Refusal.Whys), ...detail },
-    ConnectionRefused: detail,
-    AddressInUse: detail,
-    AddressNotAvailable: detail,
-    PermissionDenied: detail,
-    Unreachable: detail,
-    TimedOut: detail,
-    Reset: detail,
-    TlsFailed: detail,
-    TransportFailed: detail,
-    Detached: detail
-  })
-}) {
+export class ConnectFailed extends Data.TaggedError("ConnectFailed")<{
+  readonly endpoint: string
+  readonly reason:
+    | Explained<Refusal.ConnectReason>
+    | { readonly _tag: "Refused"; readonly why: Refusal.Why; readonly detail: string }
+}> {
   /** What is wrong, and what would be right; for a refusal, it begins with the reason why. */
   get detail(): string {
     return sentenceOf(this.reason)

@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 import { isSharedArrayBuffer } from "node:util/types"
 import * as Upstreams from "../../domain/admission/Upstreams.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
+import { EndpointFromString } from "../../domain/net/EndpointSchema.ts"
 import { choice, described, number } from "../../domain/options/OptionFields.ts"
 import * as Options from "../../domain/options/Options.ts"
 import { HOUR, print, SECOND } from "../../domain/options/OptionUnits.ts"
@@ -26,7 +27,7 @@ const isUpstream = (endpoint: Endpoint.Endpoint): boolean =>
  */
 export const ProxyOptions = Schema.Struct({
   /** Endpoints to connect to, 1 to 256. */
-  to: Schema.Array(Endpoint.EndpointFromString).check(
+  to: Schema.Array(EndpointFromString).check(
     Schema.isBetweenLength(1, MOST_UPSTREAMS),
     Schema.makeFilter((endpoints) => endpoints.every(isUpstream))
   ).annotate(described({

@@ -100,7 +100,7 @@ const shapes = {
     // the place of the rings, that of the rx fifo first; of no meaning where the connection moves
     ringsSegment: "u32",
     ringsOffset: "u32",
-    // the place of what else is known of the session, see `SessionAbout`; no bytes when nothing is
+    // the place of what else is known of the session, see `AboutText`; no bytes when nothing is
     aboutSegment: "u32",
     aboutOffset: "u32",
     aboutBytes: "u32",

@@ -24,34 +24,31 @@
  * ```
  *
  * The kinds of endpoint, their text form with everything that can be wrong with it, and which endpoints stand for
- * others are one concept, though a long one: whoever adds a kind has to deal with each of these.
+ * others are one concept, though a long one: whoever adds a kind has to deal with each of these. Their schemas are in
+ * `EndpointSchema`, since workers have no use for them.
  *
  * @since 0.1.0
  */
-import * as Effect from "effect/Effect"
+import * as Data from "effect/Data"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
-import * as SchemaIssue from "effect/SchemaIssue"
-import * as SchemaTransformation from "effect/SchemaTransformation"
 import { isIP, isIPv6 } from "node:net"
 import * as Address from "./Address.ts"
 
 /**
- * Transports, as endpoints name them.
- *
- * @category models
- * @since 0.1.0
- */
-export const TransportName = Schema.Literals(["tcp", "tls", "udp", "unix", "local"])
-export type TransportName = typeof TransportName.Type
-
-/**
- * All transports.
+ * All transports, as endpoints name them.
  *
  * @category constants
  * @since 0.1.0
  */
-export const transports: ReadonlyArray<TransportName> = TransportName.literals
+export const transports = ["tcp", "tls", "udp", "unix", "local"] as const
+
+/**
+ * A transport, as endpoints name it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type TransportName = typeof transports[number]
 
 const LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/i
 const NUMBER_LABEL = /^(?:\d+|0x[0-9a-f]*)$/i
@@ -64,66 +61,60 @@ const isName = (text: string): boolean => {
 }
 
 /**
- * A host: an IPv4 literal, an IPv6 literal (with no brackets) or a name of at most 253 characters.
+ * Whether the text is a host: an IPv4 literal, an IPv6 literal (with no brackets) or a name of at most 253 characters.
  *
- * @category models
+ * @category guards
  * @since 0.1.0
  */
-export const HostName = Schema.String.check(
-  Schema.makeFilter((text) => isIP(text) !== 0 || isName(text), {
-    expected: "an IPv4 address, an IPv6 address or a host name"
-  })
-)
-
-/**
- * A port, 0 to 65535; 0 asks the system for a free one.
- *
- * @category models
- * @since 0.1.0
- */
-export const Port = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65535 }))
+export const isHostName = (text: string): boolean => isIP(text) !== 0 || isName(text)
 
 /**
  * The hosts that stand for every address of this machine, one for each family.
  *
+ * @category constants
+ * @since 0.1.0
+ */
+export const anyHosts = ["0.0.0.0", "::"] as const
+
+/**
+ * One of {@link anyHosts}.
+ *
  * @category models
  * @since 0.1.0
  */
-export const AnyHost = Schema.Literals(["0.0.0.0", "::"])
-export type AnyHost = typeof AnyHost.Type
+export type AnyHost = typeof anyHosts[number]
 
 /**
  * The name of a local endpoint: 1 to 64 letters, digits, `.`, `_` and `-`.
  *
- * @category models
+ * @category constants
  * @since 0.1.0
  */
-export const LocalName = Schema.String.check(
-  Schema.isPattern(/^[a-z0-9._-]{1,64}$/i, { expected: `1 to 64 letters, digits, ".", "_" and "-"` })
-)
-
-/** The most bytes that a Unix socket's path may have: the size of the system's `sun_path`, less the zero at its end. */
-const LONGEST_PATH = 107
-
-const isPath = (text: string): boolean =>
-  text !== "" && !/\p{Cc}/u.test(text) && Buffer.byteLength(text) <= LONGEST_PATH
+export const localName = /^[a-z0-9._-]{1,64}$/i
 
 /**
- * The path of a Unix socket: 1 to 107 bytes without control characters.
+ * The most bytes that a Unix socket's path may have: the size of the system's `sun_path`, less the zero at its end.
  *
- * @category models
+ * @category constants
  * @since 0.1.0
  */
-export const UnixPath = Schema.String.check(
-  Schema.makeFilter(isPath, { expected: `a path of 1 to ${LONGEST_PATH} bytes without control characters` })
-)
+export const LONGEST_PATH = 107
+
+/**
+ * Whether the text is the path of a Unix socket: 1 to 107 bytes without control characters.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isPath = (text: string): boolean =>
+  text !== "" && !/\p{Cc}/u.test(text) && Buffer.byteLength(text) <= LONGEST_PATH
 
 /**
  * Where a listener listens and what a connect goes to.
  *
  * **Details**
  *
- * - `tcp`, `tls`, `udp`: a host and a port: {@link InetEndpoint}.
+ * - `tcp`, `tls`, `udp`: a host and a port, 0 to 65535: {@link InetEndpoint}.
  * - `unix`: a path. A transport can serve these four: {@link TransportEndpoint}.
  * - `anyPort`: every port of every address of a transport; local scope only.
  * - `local`: a name; local scope only.
@@ -131,17 +122,14 @@ export const UnixPath = Schema.String.check(
  * @category models
  * @since 0.1.0
  */
-export const Endpoint = Schema.TaggedUnion({
-  tcp: { host: HostName, port: Port },
-  tls: { host: HostName, port: Port },
-  udp: { host: HostName, port: Port },
-  unix: { path: UnixPath },
-  anyPort: { transport: Schema.Literal("tcp"), host: AnyHost },
-  local: { name: LocalName }
-})
-export type Endpoint = typeof Endpoint.Type
-
-const { tcp, tls, udp, unix } = Endpoint.cases
+export type Endpoint = Data.TaggedEnum<{
+  tcp: { readonly host: string; readonly port: number }
+  tls: { readonly host: string; readonly port: number }
+  udp: { readonly host: string; readonly port: number }
+  unix: { readonly path: string }
+  anyPort: { readonly transport: "tcp"; readonly host: AnyHost }
+  local: { readonly name: string }
+}>
 
 /**
  * An endpoint that has an address and a port. Its tag is the transport.
@@ -149,8 +137,7 @@ const { tcp, tls, udp, unix } = Endpoint.cases
  * @category models
  * @since 0.1.0
  */
-export const InetEndpoint = Schema.Union([tcp, tls, udp])
-export type InetEndpoint = typeof InetEndpoint.Type
+export type InetEndpoint = Extract<Endpoint, { readonly _tag: "tcp" | "tls" | "udp" }>
 
 /**
  * An endpoint that a transport can serve. Its tag is the transport.
@@ -158,8 +145,7 @@ export type InetEndpoint = typeof InetEndpoint.Type
  * @category models
  * @since 0.1.0
  */
-export const TransportEndpoint = Schema.Union([tcp, tls, udp, unix])
-export type TransportEndpoint = typeof TransportEndpoint.Type
+export type TransportEndpoint = Extract<Endpoint, { readonly _tag: "tcp" | "tls" | "udp" | "unix" }>
 
 /**
  * Why a text is not an endpoint.
@@ -177,22 +163,21 @@ export type TransportEndpoint = typeof TransportEndpoint.Type
  * @category errors
  * @since 0.1.0
  */
-export const EndpointErrorReason = Schema.TaggedUnion({
-  UnknownTransport: { transport: Schema.String },
-  MissingTransport: {},
-  UnexpectedPart: { part: Schema.Literals(["userinfo", "path", "query", "fragment"]) },
-  InvalidHost: { host: Schema.String },
-  InvalidPort: { port: Schema.String },
-  InvalidName: { name: Schema.String },
-  InvalidPath: { path: Schema.String },
-  AnyPortOfOneHost: { host: Schema.String },
+export type EndpointErrorReason = Data.TaggedEnum<{
+  UnknownTransport: { readonly transport: string }
+  MissingTransport: {}
+  UnexpectedPart: { readonly part: "userinfo" | "path" | "query" | "fragment" }
+  InvalidHost: { readonly host: string }
+  InvalidPort: { readonly port: string }
+  InvalidName: { readonly name: string }
+  InvalidPath: { readonly path: string }
+  AnyPortOfOneHost: { readonly host: string }
   NoAddress: {}
-})
-export type EndpointErrorReason = typeof EndpointErrorReason.Type
+}>
 
 const known = transports.map((transport) => `${transport}:`).join(", ")
 
-const explain = EndpointErrorReason.match({
+const explain = Data.taggedEnum<EndpointErrorReason>().$match({
   UnknownTransport: ({ transport }) => `there is no transport '${transport}'; use ${known}`,
   MissingTransport: () => `it must start with a transport, for example "tcp://127.0.0.1:8080"`,
   UnexpectedPart: ({ part }) => `an endpoint has no ${part}; leave it out, as in "tcp://127.0.0.1:8080"`,
@@ -230,10 +215,10 @@ const explain = EndpointErrorReason.match({
  * @category errors
  * @since 0.1.0
  */
-export class EndpointError extends Schema.TaggedError<EndpointError>()("EndpointError", {
-  text: Schema.String,
-  reason: EndpointErrorReason
-}) {
+export class EndpointError extends Data.TaggedError("EndpointError")<{
+  readonly text: string
+  readonly reason: EndpointErrorReason
+}> {
   override get message(): string {
     return `endpoint "${this.text}": ${explain(this.reason)}`
   }
@@ -247,7 +232,7 @@ const SCHEME = /^([a-z][a-z0-9+.-]*):(\/\/)?/i
 const BRACKETED = /^\[([^\]]*)\](?::(.*))?$/s
 const PORT = /^(?:0|[1-9]\d{0,4})$/
 
-const isKnown = Schema.is(TransportName)
+const isKnown = (text: string): text is TransportName => transports.some((transport) => transport === text)
 
 const part = (rest: string): "path" | "query" | "fragment" | "userinfo" | undefined => {
   const at = rest.search(/[/?#]/)
@@ -299,7 +284,7 @@ export const parse = (text: string): Result.Result<Endpoint, EndpointError> => {
   const unexpected = part(rest)
   if (unexpected !== undefined) return fail({ _tag: "UnexpectedPart", part: unexpected })
   if (transport === "local") {
-    return isLocalName(rest)
+    return localName.test(rest)
       ? Result.succeed({ _tag: transport, name: rest })
       : fail({ _tag: "InvalidName", name: shorten(rest) })
   }
@@ -353,36 +338,13 @@ export const format = (endpoint: Endpoint): string => {
 }
 
 /**
- * Text on the outside, an endpoint on the inside: for flags, configuration and the control API.
- *
- * **Details**
- *
- * A text that is not an endpoint fails with the message of its {@link EndpointError}.
- *
- * @category codecs
- * @since 0.1.0
- */
-export const EndpointFromString = Schema.String.pipe(
-  Schema.decodeTo(
-    Endpoint,
-    SchemaTransformation.transformEffect({
-      decode: (text: string, options) =>
-        Effect.mapError(
-          Effect.fromResult(parse(text)),
-          (error) => new SchemaIssue.InvalidValue({ message: error.message }, text, options)
-        ),
-      encode: (endpoint: Endpoint) => Effect.succeed(format(endpoint))
-    })
-  )
-)
-
-/**
  * Whether the endpoint has an address and a port.
  *
  * @category guards
  * @since 0.1.0
  */
-export const isInet: (endpoint: Endpoint) => endpoint is InetEndpoint = Endpoint.isAnyOf(["tcp", "tls", "udp"])
+export const isInet = (endpoint: Endpoint): endpoint is InetEndpoint =>
+  endpoint._tag === "tcp" || endpoint._tag === "tls" || endpoint._tag === "udp"
 
 /**
  * Whether a transport can serve the endpoint.
@@ -390,12 +352,8 @@ export const isInet: (endpoint: Endpoint) => endpoint is InetEndpoint = Endpoint
  * @category guards
  * @since 0.1.0
  */
-export const isTransport: (endpoint: Endpoint) => endpoint is TransportEndpoint = Endpoint.isAnyOf([
-  "tcp",
-  "tls",
-  "udp",
-  "unix"
-])
+export const isTransport = (endpoint: Endpoint): endpoint is TransportEndpoint =>
+  isInet(endpoint) || endpoint._tag === "unix"
 
 /**
  * Whether the system chooses the port.
@@ -411,7 +369,7 @@ export const isEphemeral = (endpoint: Endpoint): boolean => isInet(endpoint) && 
  * @category guards
  * @since 0.1.0
  */
-export const isAnyPort = (endpoint: Endpoint): endpoint is typeof Endpoint.cases.anyPort.Type =>
+export const isAnyPort = (endpoint: Endpoint): endpoint is Extract<Endpoint, { readonly _tag: "anyPort" }> =>
   endpoint._tag === "anyPort"
 
 /**
@@ -420,9 +378,7 @@ export const isAnyPort = (endpoint: Endpoint): endpoint is typeof Endpoint.cases
  * @category guards
  * @since 0.1.0
  */
-export const isAnyHost: (host: string) => host is AnyHost = Schema.is(AnyHost)
-
-const isLocalName = Schema.is(LocalName)
+export const isAnyHost = (host: string): host is AnyHost => anyHosts.some((any) => any === host)
 
 /**
  * The endpoints that a proxy of TCP listens on, one for each family.
@@ -430,9 +386,7 @@ const isLocalName = Schema.is(LocalName)
  * @category constants
  * @since 0.1.0
  */
-export const anyPorts: ReadonlyArray<Endpoint> = AnyHost.literals.map((host) =>
-  Endpoint.cases.anyPort.make({ transport: "tcp", host })
-)
+export const anyPorts: ReadonlyArray<Endpoint> = anyHosts.map((host) => ({ _tag: "anyPort", transport: "tcp", host }))
 
 /**
  * The address family that the host is written in; `undefined` for a name, which may have either.

@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import type * as Certificate from "../net/Certificate.ts"
 import * as Endpoint from "../net/Endpoint.ts"
+import { EndpointFromString } from "../net/EndpointSchema.ts"
 import { AdmissionOptions } from "./AdmissionOptions.ts"
 import * as AppConfig from "./AppConfig.ts"
 import { ListenerOptions } from "./ListenerOptions.ts"
@@ -98,7 +99,7 @@ export const AppOptions = Schema.Struct({
   /** Where the application listens and connects: through sockets, among the applications of its host, or both. */
   scope: group(ScopeOptions, ScopeFlags.fields),
   /** Transports for which the application is a proxy: it takes, in local scope, the connections to any port; none. */
-  proxiedTransports: Schema.UniqueArray(Endpoint.TransportName).pipe(
+  proxiedTransports: Schema.UniqueArray(Schema.Literals(Endpoint.transports)).pipe(
     Schema.withDecodingDefaultType(Effect.succeed([]))
   ).annotate(described({
     description: "Transports for which the application is a proxy",
@@ -121,7 +122,7 @@ export const AppOptions = Schema.Struct({
    * Endpoints to serve, such as `"tcp://127.0.0.1:8080"`; none. The application is told of them and listens by
    * itself. `sluice serve` has a default for applications that name no endpoints of their own.
    */
-  listen: Schema.Array(Endpoint.EndpointFromString).pipe(
+  listen: Schema.Array(EndpointFromString).pipe(
     Schema.withDecodingDefaultType(Effect.succeed([]))
   ).annotate(described({
     description: "Endpoints to serve",

@@ -14,7 +14,7 @@ import { Count, OfWorker } from "./ReportFields.ts"
  * @category models
  * @since 0.1.0
  */
-export const SessionTransport = Endpoint.TransportName
+export const SessionTransport = Schema.Literals(Endpoint.transports)
 
 /**
  * How a session came to be; a cut-through session is two of them, one at each end (W16).

@@ -7,11 +7,12 @@
  * used again.
  *
  * Application index, worker index and the application-local worker number are branded apart: a function that takes
- * one of them cannot be given another.
+ * one of them cannot be given another. They are branded by type alone: `Brand.nominal` would have each worker load the
+ * schemas of Effect.
  *
  * @since 0.1.0
  */
-import * as Brand from "effect/Brand"
+import type * as Brand from "effect/Brand"
 
 /**
  * Index of an application in the host's table.
@@ -20,7 +21,7 @@ import * as Brand from "effect/Brand"
  * @since 0.1.0
  */
 export type AppIndex = Brand.Branded<number, "AppIndex">
-export const AppIndex = Brand.nominal<AppIndex>()
+export const AppIndex = (index: number) => index as AppIndex
 
 /**
  * Index of a worker in the host's global pool, over all applications.
@@ -29,7 +30,7 @@ export const AppIndex = Brand.nominal<AppIndex>()
  * @since 0.1.0
  */
 export type WorkerIndex = Brand.Branded<number, "WorkerIndex">
-export const WorkerIndex = Brand.nominal<WorkerIndex>()
+export const WorkerIndex = (index: number) => index as WorkerIndex
 
 /**
  * Number of a worker within its application; 0 is the default worker.
@@ -38,7 +39,7 @@ export const WorkerIndex = Brand.nominal<WorkerIndex>()
  * @since 0.1.0
  */
 export type WorkerMapIndex = Brand.Branded<number, "WorkerMapIndex">
-export const WorkerMapIndex = Brand.nominal<WorkerMapIndex>()
+export const WorkerMapIndex = (index: number) => index as WorkerMapIndex
 
 /**
  * A slot of a {@link Pool} at one generation.

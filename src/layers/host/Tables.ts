@@ -10,8 +10,8 @@ import type * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import { LocalTable } from "../../domain/admission/LocalTable.ts"
+import * as AboutText from "../../domain/memory/AboutText.ts"
 import type * as Fifo from "../../domain/memory/Fifo.ts"
-import * as SessionAbout from "../../domain/memory/SessionAbout.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import * as Readiness from "../../domain/report/Readiness.ts"
 import type * as Report from "../../domain/report/Report.ts"
@@ -125,8 +125,8 @@ export class Tables {
     if (place === undefined) return undefined
     const isMovable = connection._tag === "Movable"
     const hasState = state !== undefined
-    const plain = SessionAbout.encode(connection.about)
-    const text = hasState ? SessionAbout.withState(plain, state) : plain
+    const plain = AboutText.encode(connection.about)
+    const text = hasState ? AboutText.withState(plain, state) : plain
     const textPlace = text === undefined ? undefined : manager.allocate(text.length)
     const about = text === undefined || textPlace === undefined
       ? undefined

@@ -21,8 +21,9 @@ import type { SegmentManager } from "../../services/SegmentManager.ts"
 import { WorkerPlan } from "../../services/WorkerPlan.ts"
 import * as LogStyle from "../log/LogStyle.ts"
 import * as TlsStart from "../transport/TlsStart.ts"
+import { isThreadStatus } from "./ThreadStatus.ts"
 import { WorkerChannel } from "./WorkerChannel.ts"
-import { isThreadStatus, type ThreadData } from "./WorkerPort.ts"
+import type { ThreadData } from "./WorkerPort.ts"
 import * as WorkerStart from "./WorkerStart.ts"
 
 /**

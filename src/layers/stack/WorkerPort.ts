@@ -5,16 +5,14 @@
  * |---|---|---|---|
  * | either side | the worker's port | a ring (`Bells.ofPort`) | the other side sleeps and has something to look at |
  * | the host | the worker's port | {@link Posted} | before the message about it is visible (M5) |
- * | the thread | the thread's own port | {@link ThreadStatus} | it is ready, or why it is not; where it calls `process.exit`; what it loads |
+ * | the thread | the thread's own port | `ThreadStatus` | it is ready, or why it is not; where it calls `process.exit`; what it loads |
  *
  * A port keeps its order, so what belongs to a message is there, or still in the port, when that message is read.
  */
 import type * as LogLevel from "effect/LogLevel"
 import * as Predicate from "effect/Predicate"
-import * as Schema from "effect/Schema"
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads"
 import type { SessionHandle } from "../../domain/state/Handle.ts"
-import { WorkerExit } from "../../services/AppWorker.ts"
 import type { PostedCertificate } from "../../services/Attachment.ts"
 import type { LogStyle } from "../log/LogStyle.ts"
 import type * as WorkerPlace from "../worker/WorkerPlace.ts"
@@ -65,22 +63,6 @@ export interface PostedCertificates {
 
 /** What the host posts, apart from rings. */
 export type Posted = PostedSegment | PostedLink | PostedSockets | PostedCertificates
-
-/** What the thread says of its start. */
-export const ThreadStatus = Schema.Union([
-  Schema.TaggedStruct("Ready", {}),
-  Schema.TaggedStruct("Failed", {
-    reason: WorkerExit.fields.reason,
-    detail: Schema.String,
-    trace: WorkerExit.fields.trace
-  }),
-  Schema.TaggedStruct("Leaving", { trace: Schema.String }),
-  Schema.TaggedStruct("Loaded", { url: Schema.String })
-])
-export type ThreadStatus = typeof ThreadStatus.Type
-
-/** Whether the thread says something of its start; what else an application posts there is not meant for the host. */
-export const isThreadStatus = Schema.is(ThreadStatus)
 
 /** The thread's end of the worker's port: keeps what the host has posted until the worker takes it. */
 export class ThreadInlet {

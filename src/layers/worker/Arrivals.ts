@@ -18,9 +18,9 @@ import { constVoid } from "effect/Function"
 import * as Result from "effect/Result"
 import { AsyncResource } from "node:async_hooks"
 import type * as Net from "node:net"
+import * as AboutText from "../../domain/memory/AboutText.ts"
 import * as Message from "../../domain/memory/Message.ts"
 import type * as Segment from "../../domain/memory/Segment.ts"
-import * as SessionAbout from "../../domain/memory/SessionAbout.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import type * as Handle from "../../domain/state/Handle.ts"
@@ -139,7 +139,7 @@ export class Arrivals {
     if (seat === undefined || segment === undefined || peer === undefined || !this.#claims(segment, 0)) {
       return this.#passed(message.session)
     }
-    if (this.#refuses(seat, message.session, { ...message, about: SessionAbout.nothing }, true)) return
+    if (this.#refuses(seat, message.session, { ...message, about: AboutText.nothing }, true)) return
     const { openCutThrough } = this.#sessions
     const session = seat.runInAsyncScope(openCutThrough, this.#sessions, message, "server", segment, peer, seat.times)
     this.#claimed(message.session)

@@ -13,6 +13,7 @@
  *
  * The other worker is not trusted. Positions and places that make no sense cost this session, and nothing else.
  */
+import * as AboutText from "../../domain/memory/AboutText.ts"
 import * as CutThroughSegment from "../../domain/memory/CutThroughSegment.ts"
 import * as Fifo from "../../domain/memory/Fifo.ts"
 import type { FifoConsumer } from "../../domain/memory/FifoConsumer.ts"
@@ -20,7 +21,6 @@ import type { FifoProducer } from "../../domain/memory/FifoProducer.ts"
 import type * as Inbox from "../../domain/memory/Inbox.ts"
 import type * as Message from "../../domain/memory/Message.ts"
 import type { Segment } from "../../domain/memory/Segment.ts"
-import * as SessionAbout from "../../domain/memory/SessionAbout.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import { type FifoMemory, type FifoOwner, FifoSession } from "./FifoSession.ts"
 import type { SessionTimes } from "./SessionTimes.ts"
@@ -72,7 +72,7 @@ export class CutThroughSession extends FifoSession {
       "cutThroughAccepted" | "cutThroughConnected"
     >
   ) {
-    const about = SessionAbout.nothing
+    const about = AboutText.nothing
     const identity = { handle: session, remote, local, mapped: false, about, times, comes: false }
     super(owner, memory, segment, 0, undefined, identity)
     this.slot = slot

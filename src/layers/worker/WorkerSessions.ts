@@ -1,11 +1,11 @@
 /**
  * The sessions of a worker, by their slots in the host's table: how each kind of session begins, and what its end does.
  */
+import * as AboutText from "../../domain/memory/AboutText.ts"
 import { FifoCorrupt } from "../../domain/memory/Fifo.ts"
 import type * as Inbox from "../../domain/memory/Inbox.ts"
 import * as Message from "../../domain/memory/Message.ts"
 import type * as Segment from "../../domain/memory/Segment.ts"
-import * as SessionAbout from "../../domain/memory/SessionAbout.ts"
 import type * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
@@ -80,7 +80,7 @@ export class WorkerSessions implements CutThroughOwner, SocketOwner {
     const { aboutBytes, aboutOffset, aboutSegment, kind, remote, session } = message
     const comes = message._tag === "accepted"
     const hasState = (kind & Message.HAS_STATE) !== 0
-    const about = SessionAbout.read(this.#memory.view, aboutSegment, aboutOffset, aboutBytes, hasState)
+    const about = AboutText.read(this.#memory.view, aboutSegment, aboutOffset, aboutBytes, hasState)
     const mapped = (kind & Message.MAPPED) !== 0
     return { handle: session, remote, local: this.#local, mapped, about, times, comes }
   }

@@ -4,8 +4,9 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Endpoint from "../../../src/domain/net/Endpoint.ts"
+import * as EndpointSchema from "../../../src/domain/net/EndpointSchema.ts"
 
-const tcp = (host: string, port: number): Endpoint.InetEndpoint => ({ _tag: "tcp", host, port })
+const tcp = (host: string, port: number) => ({ _tag: "tcp" as const, host, port })
 const anyPort = (host: Endpoint.AnyHost): Endpoint.Endpoint => ({ _tag: "anyPort", transport: "tcp", host })
 const local = (name: string): Endpoint.Endpoint => ({ _tag: "local", name })
 const parsed = (text: string) => Result.getOrThrow(Endpoint.parse(text))
@@ -103,15 +104,15 @@ describe("Endpoint", () => {
 
   it.effect.prop(
     "round-trips through its text form, bare and as a codec",
-    { host: hosts, port: Endpoint.Port },
+    { host: hosts, port: EndpointSchema.Port },
     ({ host, port }) =>
       Effect.gen(function*() {
-        const endpoint = yield* Schema.decodeEffect(Endpoint.InetEndpoint)(tcp(host, port))
+        const endpoint = yield* Schema.decodeEffect(EndpointSchema.EndpointValue.cases.tcp)(tcp(host, port))
         const text = Endpoint.format(endpoint)
         assert.strictEqual(text.includes("["), Endpoint.family(endpoint) === 6)
         assert.deepStrictEqual(yield* Effect.fromResult(Endpoint.parse(text)), endpoint)
-        assert.strictEqual(yield* Schema.encodeEffect(Endpoint.EndpointFromString)(endpoint), text)
-        assert.deepStrictEqual(yield* Schema.decodeEffect(Endpoint.EndpointFromString)(text), endpoint)
+        assert.strictEqual(yield* Schema.encodeEffect(EndpointSchema.EndpointFromString)(endpoint), text)
+        assert.deepStrictEqual(yield* Schema.decodeEffect(EndpointSchema.EndpointFromString)(text), endpoint)
       })
   )
 
@@ -122,7 +123,7 @@ describe("Endpoint", () => {
       const result = Endpoint.parse(text)
       if (Result.isFailure(result)) return
       assert.deepStrictEqual(parsed(Endpoint.format(result.success)), result.success)
-      assert.isTrue(Schema.is(Endpoint.Endpoint)(result.success))
+      assert.isTrue(Schema.is(EndpointSchema.EndpointValue)(result.success))
     }))
 
   const known = Endpoint.transports.map((transport) => `${transport}:`).join(", ")
@@ -195,7 +196,7 @@ describe("Endpoint", () => {
 
   it.effect("the codec fails with the message of the error", () =>
     Effect.gen(function*() {
-      const error = yield* Effect.flip(Schema.decodeEffect(Endpoint.EndpointFromString)("quic://h:1"))
+      const error = yield* Effect.flip(Schema.decodeEffect(EndpointSchema.EndpointFromString)("quic://h:1"))
       assert.strictEqual(error.message, refused("quic://h:1").message)
     }))
 

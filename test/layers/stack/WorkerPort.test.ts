@@ -5,6 +5,7 @@ import { MessageChannel, type MessagePort } from "node:worker_threads"
 import * as Segment from "../../../src/domain/memory/Segment.ts"
 import * as Handle from "../../../src/domain/state/Handle.ts"
 import { HandOverPort } from "../../../src/layers/stack/HandOver.ts"
+import { isThreadStatus } from "../../../src/layers/stack/ThreadStatus.ts"
 import * as WorkerPort from "../../../src/layers/stack/WorkerPort.ts"
 
 const open: Array<MessageChannel> = []
@@ -111,8 +112,8 @@ describe("WorkerPort", () => {
 
   it("what an application posts to its parent is no status of its start", () => {
     for (const other of [undefined, "Ready", { _tag: "Done" }, { _tag: "Failed", reason: "Whim", detail: "" }]) {
-      assert.isFalse(WorkerPort.isThreadStatus(other))
+      assert.isFalse(isThreadStatus(other))
     }
-    assert.isTrue(WorkerPort.isThreadStatus({ _tag: "Failed", reason: "NotAnApp", detail: "" }))
+    assert.isTrue(isThreadStatus({ _tag: "Failed", reason: "NotAnApp", detail: "" }))
   })
 })
