@@ -90,6 +90,11 @@ export class FifoProducer {
     return this.#head
   }
 
+  /** The same as the consumer says it now, unchecked: whether it has moved is all that this tells. */
+  get headUnsafe(): number {
+    return Atomics.load(this.#words, this.#consumer + HEAD)
+  }
+
   #corrupt(why: string): FifoCorrupt {
     const error = new FifoCorrupt(why)
     this.#onCorrupt?.(error)

@@ -19,6 +19,8 @@ import type { SharedSession } from "./SharedSession.ts"
 /** A session's turn. Turns are used again: there is one for each request. */
 export class ParkedTurn extends Timed<ParkedTurn> {
   session: SharedSession | undefined
+  /** How far the worker had read when the turn began. */
+  read = 0
 }
 
 /** What became of a try to move a session on. */
@@ -38,13 +40,19 @@ export class ParkedSessions {
     this.#move = move
   }
 
-  /** There is something for the session, which its worker has not been told of before; its time begins to run. */
+  /**
+   * There is something for the session, which its worker has not been told of before; its time begins to run. If the
+   * worker has read nothing since the last turn began, that one stands: more bytes give the first ones no more time.
+   */
   waits(session: SharedSession, now: number): void {
     let { turn } = session
+    const { read } = session
     if (turn === undefined) {
       turn = session.turn = this.#spare.pop() ?? new ParkedTurn()
       turn.session = session
-    } else this.#turns.remove(turn)
+    } else if (turn.read === read) return
+    else this.#turns.remove(turn)
+    turn.read = read
     this.#turns.add(turn, now + this.#revokeAfter)
   }
 

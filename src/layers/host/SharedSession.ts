@@ -260,6 +260,11 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
       || !WorkerState.takesSessions(slot.state)
   }
 
+  /** How far the worker says that it has read: another number each time that it has read something. */
+  get read(): number {
+    return this.#rx?.headUnsafe ?? 0
+  }
+
   /** Bytes that are to be sent. */
   get unsent(): number {
     return this.#tx?.size ?? 0

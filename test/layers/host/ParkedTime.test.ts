@@ -5,12 +5,18 @@ import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import type { Peer } from "../../../src/layers/testing/MemoryPeer.ts"
+import type { Session } from "../../../src/services/Sessions.ts"
 import { answering, ask, text } from "../../support/Parking.ts"
 import { Actor, handleOf, scenario, type Stage, WallClock } from "../../support/Stage.ts"
 import { settled, until } from "../../support/until.ts"
 
 /** The time of an offer, in milliseconds; more than the default, so that a time of its own would show. */
 const REVOKE_AFTER = 7
+
+/** Parks the session, and reads nothing: it is for another worker to go on. */
+const waiting = (session: Session): void => {
+  session.park()
+}
 
 /** A peer of the first of so many workers, which has been answered once. */
 const timed = (
@@ -142,6 +148,73 @@ describe("a request for a parked session", () => {
         yield* answeredAfter(peer, 1, `1:${"b".repeat(REVOKE_AFTER)};`)
       })
   )
+
+  scenario(
+    "X1 bytes that follow put nothing off, while the application waits with what has come",
+    (stage) =>
+      Effect.gen(function*() {
+        const actor = new Actor({ accept: waiting })
+        yield* stage.attach(actor, { workers: 2, admission: { revokeAfter: REVOKE_AFTER } })
+        const peer = yield* stage.dialOpen()
+        for (let millis = 0; millis < REVOKE_AFTER; millis++) {
+          peer.send("b")
+          yield* settled
+          assert.deepStrictEqual(actor.counts(2), [1, 0])
+          yield* TestClock.adjust(millis < REVOKE_AFTER - 1 ? "1 millis" : "999 micros")
+        }
+        yield* settled
+        assert.deepStrictEqual(actor.counts(2), [1, 0])
+        yield* TestClock.adjust("1 micros")
+        yield* until("another worker", () => actor.counts(2)[1] === 1)
+        assert.deepInclude((yield* stage.host.sessions({}))[0]!, { moved: "late", moves: 1, worker: 1 })
+      })
+  )
+
+  timed("X1 taken up just before its time is over, it stays", 2, (stage, peer) =>
+    Effect.gen(function*() {
+      for (let times = 1; times <= 3; times++) {
+        stage.script(0).block()
+        peer.send("b")
+        yield* settled
+        yield* TestClock.adjust(REVOKE_AFTER - 1)
+        yield* TestClock.adjust("999 micros")
+        stage.script(0).release()
+        yield* until("its own worker's answer", () => text(peer) === "0:a;" + "0:b;".repeat(times))
+      }
+      yield* TestClock.adjust(1000)
+      yield* settled
+      assert.strictEqual((yield* stage.worker(0)).offers.moved, 0)
+    }))
+
+  timed("X1 of several peers of a worker, each has its own time", 2, (stage, first) =>
+    Effect.gen(function*() {
+      const peers = [first]
+      while (peers.length < 4) {
+        const peer = yield* stage.dialOpen()
+        peer.send("a")
+        yield* until("an answer", () => text(peer).length > 0)
+        if (text(peer) === "0:a;") peers.push(peer)
+      }
+      yield* TestClock.adjust(1000)
+      stage.script(0).block()
+      for (const peer of peers) {
+        peer.send("b")
+        yield* settled
+        yield* TestClock.adjust(2)
+      }
+      // the first one's time is over with this: 2 ms for each of the four
+      const answered = () => peers.map((peer) => text(peer) === "0:a;1:b;")
+      yield* until("the first", () => answered()[0] === true)
+      for (let over = 1; over < peers.length; over++) {
+        yield* settled
+        assert.deepStrictEqual(answered(), peers.map((_, i) => i < over))
+        yield* TestClock.adjust(over === 1 ? "999 micros" : "1999 micros")
+        yield* settled
+        assert.deepStrictEqual(answered(), peers.map((_, i) => i < over))
+        yield* TestClock.adjust("1 micros")
+        yield* until("the next", () => answered()[over] === true)
+      }
+    }))
 
   const wall = new WallClock()
   timed(
