@@ -4,6 +4,9 @@
  * @since 0.1.0
  */
 export * as SessionRule from "./domain/admission/SessionRule.ts"
+export * as EventFilter from "./domain/events/EventFilter.ts"
+export * as EventText from "./domain/events/EventText.ts"
+export * as HostEvent from "./domain/events/HostEvent.ts"
 export * as Certificate from "./domain/net/Certificate.ts"
 export * as Endpoint from "./domain/net/Endpoint.ts"
 export * as EndpointSchema from "./domain/net/EndpointSchema.ts"

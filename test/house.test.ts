@@ -16,6 +16,7 @@ const rooms: Readonly<Record<string, ReadonlyArray<string>>> = {
   services: [],
   "layers/system": [],
   "layers/log": [],
+  "layers/telemetry": ["layers/log"],
   "layers/transport": ["layers/system"],
   "layers/stores": [],
   "layers/takeover": ["layers/system"],
@@ -26,6 +27,7 @@ const rooms: Readonly<Record<string, ReadonlyArray<string>>> = {
   "layers/host": [
     "layers/system",
     "layers/log",
+    "layers/telemetry",
     "layers/stack",
     "layers/adapters",
     "layers/worker",
@@ -43,7 +45,7 @@ const rooms: Readonly<Record<string, ReadonlyArray<string>>> = {
 const isEntry = (file: string): boolean => !file.includes("/")
 
 /** The rooms of domain in the order in which they may import each other: from those before only. */
-const domain = ["state", "net", "memory", "options", "report", "admission", "takeover"]
+const domain = ["state", "net", "memory", "options", "report", "admission", "events", "takeover"]
 
 /** What domain uses of others: data, and pure functions over it. `Effect` is what the decoders of `Schema` answer with. */
 const pure = new Set([

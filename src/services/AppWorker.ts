@@ -7,6 +7,7 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
+import type { ExitReason } from "../domain/state/WorkerEnd.ts"
 import type { Sessions } from "./Sessions.ts"
 
 /**
@@ -53,30 +54,13 @@ export const StackLayers = ["SegmentManager", "Doorbell", "MessageQueue", "Conge
 export type StackLayer = typeof StackLayers[number]
 
 /**
- * How a worker can have come to its end: the reasons of {@link WorkerExit}.
- *
- * @category constants
- * @since 0.1.0
- */
-export const ExitReasons = [
-  "LayerFailed",
-  "ModuleMissing",
-  "ModuleFailed",
-  "NotAnApp",
-  "StartTimeout",
-  "Crashed",
-  "OutOfMemory",
-  "Exited"
-] as const
-
-/**
  * Why a worker is gone, or has never run.
  *
  * @category errors
  * @since 0.1.0
  */
 export class WorkerExit extends Data.TaggedError("WorkerExit")<{
-  readonly reason: typeof ExitReasons[number]
+  readonly reason: ExitReason
   readonly detail: string
   /** Where the application failed: a stack with many lines, bounded, and written by whoever wrote the application. */
   readonly trace?: string

@@ -7,6 +7,7 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import * as Certificate from "../domain/net/Certificate.ts"
 import type { AppHandle, CertificateHandle } from "../domain/state/Handle.ts"
@@ -80,6 +81,19 @@ export interface CertificateEntry {
 }
 
 /**
+ * A change of an application's certificates.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CertificateChange {
+  readonly kind: "certificate-added" | "certificate-replaced" | "certificate-removed"
+  readonly app: AppHandle
+  readonly certificate: CertificateHandle
+  readonly subject: string
+}
+
+/**
  * @category services
  * @since 0.1.0
  */
@@ -107,6 +121,8 @@ export class Certificates extends Context.Service<Certificates, {
    * miss what comes in between, but never the latest.
    */
   readonly changes: (app: AppHandle) => Stream.Stream<ReadonlyArray<CertificateEntry>, CertificateError>
+  /** Calls `hear` with each change, in the call that makes it, until the scope closes. */
+  readonly observe: (hear: (change: CertificateChange) => void) => Effect.Effect<void, never, Scope.Scope>
   /**
    * The certificate for a handshake: the first added that has the server's name, else the first with a wildcard for it,
    * else the first; `undefined` when there are no certificates. It runs for every handshake, and does not search

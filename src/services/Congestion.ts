@@ -14,6 +14,7 @@ import type * as SubscriptionRef from "effect/SubscriptionRef"
 import type { IoKind, Message } from "../domain/memory/Message.ts"
 import type { SessionHandle } from "../domain/state/Handle.ts"
 import type * as Ledger from "../domain/state/Ledger.ts"
+import { UnresponsiveReasons } from "../domain/state/WorkerEnd.ts"
 import type { Attachment } from "./Attachment.ts"
 
 /**
@@ -51,13 +52,7 @@ export interface Outgoing {
  * @since 0.1.0
  */
 export class Unresponsive extends Schema.TaggedError<Unresponsive>()("Unresponsive", {
-  reason: Schema.Literals([
-    "postponed-messages",
-    "postponed-bytes",
-    "hand-over-failed",
-    "queue-closed",
-    "queue-corrupt"
-  ]),
+  reason: Schema.Literals(UnresponsiveReasons),
   limit: Schema.Int
 }) {
   override get message(): string {

@@ -9,6 +9,8 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type { EventFilter } from "../domain/events/EventFilter.ts"
+import type { ToldEvent } from "../domain/events/HostEvent.ts"
 import type { AppOptionsInput } from "../domain/options/AppOptions.ts"
 import type { Readiness } from "../domain/report/Readiness.ts"
 import type * as Report from "../domain/report/Report.ts"
@@ -132,6 +134,20 @@ export interface AttachExtras {
 }
 
 /**
+ * Which events a reader wants.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface EventsWanted {
+  /** The serial number of the last event that the reader has had; by default it begins with the oldest that is kept. */
+  readonly after?: number | undefined
+  readonly filter?: EventFilter | undefined
+  /** Whether the stream goes on with what comes, which is the default, or ends with what is there. */
+  readonly follow?: boolean | undefined
+}
+
+/**
  * @category services
  * @since 0.1.0
  */
@@ -205,6 +221,11 @@ export class SessionLayer extends Context.Service<SessionLayer, {
   readonly drain: Effect.Effect<void>
   /** Whether a connection that comes now will be served: cheap, for whoever asks often. */
   readonly readiness: Effect.Effect<Readiness>
+  /**
+   * What happens in the host (X5), from the oldest event that is kept on: the last 10,000 are. A reader that is slow costs
+   * the host nothing; what it misses is told by a `gap`.
+   */
+  readonly events: (wanted?: EventsWanted) => Stream.Stream<ToldEvent>
   readonly report: Effect.Effect<Report.HostReport>
   /** All sessions that a filter lets pass (W21). Where there are many, {@link streamSessions} holds fewer at a time. */
   readonly sessions: (filter: Report.SessionFilter) => Effect.Effect<ReadonlyArray<Report.SessionReport>>

@@ -9,6 +9,7 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import {
   InvalidRule,
   type RuleEntry,
@@ -91,6 +92,16 @@ export class NotDenied extends Schema.TaggedError<NotDenied>()("NotDenied", {
 }
 
 /**
+ * A change of the rules or of the deny list.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type RuleChange =
+  | { readonly kind: "rule-added" | "rule-removed"; readonly entry: RuleEntry }
+  | { readonly kind: "source-denied" | "source-allowed"; readonly source: Prefix }
+
+/**
  * @category services
  * @since 0.1.0
  */
@@ -105,6 +116,8 @@ export class SessionRules extends Context.Service<SessionRules, {
   /** Takes exactly this prefix off the deny list. */
   readonly allowSource: (prefix: string) => Effect.Effect<void, NotDenied>
   readonly denied: Effect.Effect<ReadonlyArray<Prefix>>
+  /** Calls `hear` with each change, in the call that makes it, until the scope closes. */
+  readonly observe: (hear: (change: RuleChange) => void) => Effect.Effect<void, never, Scope.Scope>
   /** Whether there are no rules and no denied sources: every session is allowed, and nobody needs to ask. */
   readonly isEmpty: boolean
   /**

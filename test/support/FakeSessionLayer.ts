@@ -1,6 +1,7 @@
 /** A session layer that does what a test says; what it does not say is a defect. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
 import * as Handle from "../../src/domain/state/Handle.ts"
 import { type Application, NoSuchApp, SessionLayer } from "../../src/services/SessionLayer.ts"
 
@@ -21,6 +22,7 @@ export const layer = (does: Partial<Service> = {}): Layer.Layer<SessionLayer> =>
     endSession: unused("endSession"),
     drain: unused("drain")(),
     readiness: unused("readiness")(),
+    events: () => Stream.die(new Error("events was not to be called")),
     report: unused("report")(),
     sessions: unused("sessions"),
     sessionPage: unused("sessionPage"),

@@ -1,8 +1,8 @@
 /**
  * A host in-process over a network in memory, under `TestClock`, with applications and workers that act by a script.
  *
- * {@link scenario} ends every test with the ledger: it must balance, and after the applications are detached nothing
- * may be left.
+ * {@link scenario} ends every test with the ledger: it must balance, after the applications are detached nothing may be
+ * left, and the events must add up to it.
  */
 import { assert, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
@@ -12,6 +12,7 @@ import type * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import * as TestClock from "effect/testing/TestClock"
 import * as Tracer from "effect/Tracer"
 import * as Endpoint from "../../src/domain/net/Endpoint.ts"
 import type { AppOptionsInput } from "../../src/domain/options/Options.ts"
@@ -31,6 +32,7 @@ import { SessionRules } from "../../src/services/SessionRules.ts"
 import { type Session, Sessions, type WorkerInfo } from "../../src/services/Sessions.ts"
 import { Transport } from "../../src/services/Transport.ts"
 import { WorkerPlan } from "../../src/services/WorkerPlan.ts"
+import { assertEventsAddUp } from "./EventSums.ts"
 import * as RawWorker from "./RawWorker.ts"
 import { settled, until } from "./until.ts"
 
@@ -397,4 +399,6 @@ export const scenario = (
       yield* body(stage).pipe(Effect.andThen(assertBalanced(stage)), Effect.ensuring(releaseAll), Effect.scoped)
       yield* settled
       yield* assertNothingLeft(stage)
+      yield* TestClock.adjust(1000)
+      yield* assertEventsAddUp(stage.host)
     }).pipe(Effect.scoped, Effect.updateService(Clock.Clock, wall.over)), timeout)

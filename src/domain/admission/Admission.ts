@@ -33,6 +33,7 @@ import { Deadlines } from "./Deadlines.ts"
 import { Line } from "./Line.ts"
 import { type Member, Seats } from "./Seats.ts"
 import { Ticket } from "./Ticket.ts"
+import type { Witness } from "./Witness.ts"
 
 /**
  * The admission of one listener.
@@ -47,6 +48,7 @@ export class Admission<C, M extends Member, S> {
   readonly #options: AdmissionOptions
   readonly #app: { readonly sessions: number }
   readonly #hasKeys: boolean
+  readonly #witness: Witness<C, M, S> | undefined
   #sessions = 0
   /** Held connections whose sessions have moved: these had their place, and are not counted against `holdMax`. */
   #heldMoved = 0
@@ -57,12 +59,18 @@ export class Admission<C, M extends Member, S> {
 
   /**
    * `app`: the application, whose sessions all its listeners and connects share. `hasKeys`: whether connections have
-   * affinity keys, which are then asked for.
+   * affinity keys, which are then asked for. `witness` hears of what is counted.
    */
-  constructor(options: AdmissionOptions, app: { readonly sessions: number }, hasKeys: boolean) {
+  constructor(
+    options: AdmissionOptions,
+    app: { readonly sessions: number },
+    hasKeys: boolean,
+    witness?: Witness<C, M, S>
+  ) {
     this.#options = options
     this.#app = app
     this.#hasKeys = hasKeys
+    this.#witness = witness
   }
 
   /** Sessions that came from here and are not free, including those that are on offer. */
@@ -85,9 +93,9 @@ export class Admission<C, M extends Member, S> {
   }
 
   /** A connection, or a peer that did not become one, was sent away for a reason that is not decided here. */
-  turnedAway(reason: Ledger.RefuseReason): void {
+  turnedAway(reason: Ledger.RefuseReason, connection?: C): void {
     this.arrivals.arrived++
-    this.arrivals.refused[reason]++
+    this.#countRefused(reason, connection, undefined)
   }
 
   /** A connection arrived that a rule sends to another application's listener, where it also counts as arrived. */
@@ -129,6 +137,7 @@ export class Admission<C, M extends Member, S> {
     this.#endOffer(ticket, "claimed")
     ticket.member!.offers.claimed++
     this.arrivals.claimed++
+    if (ticket.returned || ticket.moved || ticket.heldUntil !== Infinity) this.#witness?.claimedLate(ticket)
   }
 
   /**
@@ -138,7 +147,7 @@ export class Admission<C, M extends Member, S> {
   refused(ticket: Ticket<C, M, S>): void {
     this.#endOffer(ticket, "over")
     ticket.member!.offers.refused++
-    this.arrivals.refused["app-refused"]++
+    this.#countRefused("app-refused", ticket.connection, ticket.session)
   }
 
   /** The offer's time was over, and it was taken back. Returns the connection's next ticket. */
@@ -149,6 +158,7 @@ export class Admission<C, M extends Member, S> {
     ticket.late = true
     lag.fellBehind(now)
     offers.revoked++
+    this.#witness?.revoked(ticket)
     return this.#again(ticket, now)
   }
 
@@ -174,17 +184,17 @@ export class Admission<C, M extends Member, S> {
   }
 
   /** A session that was claimed did not become one: its handshake failed in the worker, or it could not move there. */
-  insecure(reason: Ledger.RefuseReason): void {
+  insecure(reason: Ledger.RefuseReason, session?: S): void {
     this.arrivals.claimed--
-    this.arrivals.refused[reason]++
+    this.#countRefused(reason, undefined, session)
   }
 
   /** A session that was counted as claimed, among these offers, was refused by the worker's application. */
-  refusedLate(offers: Ledger.OfferLedger): void {
+  refusedLate(offers: Ledger.OfferLedger, session?: S): void {
     offers.claimed--
     offers.refused++
     this.arrivals.claimed--
-    this.arrivals.refused["app-refused"]++
+    this.#countRefused("app-refused", undefined, session)
   }
 
   /** A session that was claimed or refused is free. */
@@ -407,6 +417,7 @@ export class Admission<C, M extends Member, S> {
     if (ticket.heldUntil === Infinity) ticket.heldUntil = now + this.#options.holdTime
     ticket.waits = true
     this.arrivals.held++
+    this.#witness?.held(ticket.connection)
     if (ticket.moved) this.#heldMoved++
     if (ticket.returned) this.#line.pushFront(ticket)
     else this.#line.pushBack(ticket)
@@ -437,7 +448,13 @@ export class Admission<C, M extends Member, S> {
   #refuse(ticket: Ticket<C, M, S>, reason: Ledger.RefuseReason): void {
     ticket.state = "refused"
     ticket.reason = reason
+    this.#countRefused(reason, ticket.connection, undefined)
+  }
+
+  /** Every refusal is counted here. */
+  #countRefused(reason: Ledger.RefuseReason, connection: C | undefined, session: S | undefined): void {
     this.arrivals.refused[reason]++
+    this.#witness?.refused(reason, connection, session)
   }
 
   #leaveLine(ticket: Ticket<C, M, S>): void {

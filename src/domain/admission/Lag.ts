@@ -12,17 +12,26 @@ export class Lag {
   times = 0
   #millis = 0
   #since = 0
+  readonly #turned: ((isBehind: boolean) => void) | undefined
+
+  /** `turned` is called when the worker falls behind, and when it has caught up. */
+  constructor(turned?: (isBehind: boolean) => void) {
+    this.#turned = turned
+  }
 
   /** An offer to the worker was taken back, because it had not claimed it in time. */
   fellBehind(now: number): void {
     if (this.offers++ > 0) return
     this.times++
     this.#since = now
+    this.#turned?.(true)
   }
 
   /** The worker has passed such an offer. */
   caughtUp(now: number): void {
-    if (--this.offers === 0) this.#millis += now - this.#since
+    if (--this.offers !== 0) return
+    this.#millis += now - this.#since
+    this.#turned?.(false)
   }
 
   /** How many milliseconds in total it has been behind, up to `now`. */

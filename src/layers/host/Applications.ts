@@ -74,6 +74,8 @@ export class Applications {
   readonly #workers: Supervisor
   readonly #namespaces: Namespaces["Service"]
   readonly #certificates: Certificates["Service"]
+  /** Those whose attach has succeeded. */
+  readonly #attached = new WeakSet<AttachedApp>()
 
   constructor(options: {
     readonly tables: Tables
@@ -175,6 +177,8 @@ export class Applications {
       { concurrency: "unbounded", discard: true }
     )
     yield* this.#assertListening(app)
+    this.#tables.events.record({ kind: "app-attached", app: app.name, workers: app.slots.size })
+    this.#attached.add(app)
     return applicationOf(app)
   })
 
@@ -249,6 +253,7 @@ export class Applications {
             Scope.close(app.namespace, Exit.void)
           )
         )
+        if (this.#attached.has(app)) this.#tables.events.record({ kind: "app-detached", app: app.name })
         yield* Deferred.succeed(app.gone, undefined)
       })
     }).pipe(Effect.uninterruptible)

@@ -93,13 +93,16 @@ export class Departures implements Succession.DepartureSource {
 
   settle(): void {
     this.#settled = true
+    this.#tables.events.record({ kind: "takeover-settled" })
     this.#settle()
     this.#gather()
     for (const listener of this.#tables.listeners) listener.succession.departAllHeld()
   }
 
   end(): void {
+    if (!this.#isOpen) return
     this.#isOpen = false
+    this.#tables.events.record({ kind: this.#settled ? "takeover-ended" : "takeover-abandoned" })
     // all is as it was
     if (!this.#settled) this.#tables.departures = undefined
     this.#sessions.clear()

@@ -58,9 +58,9 @@ export interface Origin {
   /** The peer has given up: what is on offer is taken back, and nobody else gets it. */
   giveUp(session: HostSession): void
   /** A session was reset because its worker had it in hand and is gone (X3). */
-  lost(): void
+  lost(session: HostSession): void
   /** A session was ended for this reason, by neither its peer nor its application. */
-  ended(reason: Ledger.EndReason): void
+  ended(session: HostSession, reason: Ledger.EndReason): void
   /** A session that the worker had is free. */
   sessionFreed(): void
 }
@@ -320,7 +320,7 @@ export abstract class HostSession {
 
   /** Its worker is gone: a session that it had in hand is reset (X3). */
   lose(): void {
-    if (this.isOpen && !this.isGone && !this.leave()) this.origin.lost()
+    if (this.isOpen && !this.isGone && !this.leave()) this.origin.lost(this)
     this.drop()
   }
 

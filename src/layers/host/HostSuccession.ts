@@ -42,17 +42,23 @@ export const make = ({ listeners, notices, run, tables }: SuccessionHost): Succe
     ),
   totals: () => tables.totals,
   startTime: () => Math.max(0, ...[...tables.apps].map(({ options }) => options.worker.startTimeout)),
-  depart: (served) =>
-    tables.departures = new Departures(tables, served, () => {
+  depart: (served) => {
+    tables.events.record({ kind: "takeover-begun" })
+    return tables.departures = new Departures(tables, served, () => {
       tables.draining = true
       for (const { app, boundUri, handle, socket } of tables.listeners) {
         if (served.has(Handle.format(handle))) socket?.leave()
         else if (socket !== undefined) notices.tell(Notice.notTakenOver({ app: app.name, uri: boundUri }))
       }
       run(listeners.closeAll)
-    }),
+    })
+  },
   predecessors: () => tables.predecessors,
-  inherit: (totals: Ledger.LedgerTotals) => void (tables.predecessors = totals),
+  inherit: (totals: Ledger.LedgerTotals) => {
+    if (!tables.follows) tables.events.record({ kind: "takeover-followed" })
+    tables.follows = true
+    tables.predecessors = totals
+  },
   inherited: () =>
     [...tables.listeners].flatMap(({ inherited, socket }) =>
       inherited?.heirloom === undefined || socket === undefined ? [] : [inherited.name]

@@ -1,13 +1,12 @@
 /**
- * Looks at workers and listeners once a second, and tells what has changed since.
+ * Looks at workers and listeners once a second, and logs what has changed since.
  *
- * Congestion, held connections and refusals begin and end on the data plane, as often as peers please. There they are
- * only counted; here the counts are read. So telling them costs nothing for each event, and how often they are told is
- * for the clock to decide.
+ * Congestion and held connections begin and end as often as peers please. Their events say each time; a log wants to know
+ * of spells, and how often these are told is for the clock to decide. What was counted of events that came often is told
+ * here, too, and that the ledger does not balance.
  */
 import * as Notice from "../../domain/report/Notice.ts"
 import { Spell } from "../../domain/report/Spell.ts"
-import * as Ledger from "../../domain/state/Ledger.ts"
 import type { NoticeLog } from "../log/NoticeLog.ts"
 import type { HostListener } from "./Listener.ts"
 import type { Tables } from "./Tables.ts"
@@ -84,7 +83,6 @@ class WorkerWatch {
 class ListenerWatch {
   readonly #listener: HostListener
   readonly #tell: NoticeLog["tell"]
-  readonly #seen = new Ledger.ArrivalLedger()
   readonly #holding = new Spell(Notice.INTERVAL)
 
   constructor(listener: HostListener, tell: NoticeLog["tell"]) {
@@ -95,34 +93,12 @@ class ListenerWatch {
   look(now: number): void {
     const { admission: { arrivals }, app, boundUri } = this.#listener
     const listener: Notice.NoticeListener = { app: app.name, uri: boundUri }
-    this.#count(
-      Ledger.RefuseReasons,
-      arrivals.refused,
-      this.#seen.refused,
-      (reason) => Notice.refused(listener, reason)
-    )
-    this.#count(Ledger.DropReasons, arrivals.dropped, this.#seen.dropped, (reason) => Notice.dropped(listener, reason))
-    this.#count(Ledger.EndReasons, arrivals.ended, this.#seen.ended, (reason) => Notice.ended(listener, reason))
     const lasted = this.#holding.lasted(now)
     switch (this.#holding.look(arrivals.held > 0, now)) {
       case "begin":
         return this.#tell(Notice.held(listener, arrivals.held))
       case "end":
         return this.#tell(Notice.noneHeld(listener, lasted))
-    }
-  }
-
-  /** Tells what has been counted by reason since the last look. */
-  #count<K extends string>(
-    reasons: ReadonlyArray<K>,
-    counts: Readonly<Record<K, number>>,
-    seen: Record<K, number>,
-    notice: (reason: K) => Notice.Notice
-  ): void {
-    for (const reason of reasons) {
-      const more = counts[reason] - seen[reason]
-      if (more > 0) this.#tell(notice(reason), more)
-      seen[reason] = counts[reason]
     }
   }
 }
@@ -132,6 +108,8 @@ export class HostWatch {
   readonly #tell: NoticeLog["tell"]
   readonly #workers = new Map<LiveWorker, WorkerWatch>()
   readonly #listeners = new Map<HostListener, ListenerWatch>()
+  /** What did not balance at the last look. */
+  #imbalances: ReadonlyArray<string> = []
 
   constructor(tables: Tables, { tell }: NoticeLog) {
     this.#tables = tables
@@ -155,5 +133,16 @@ export class HostWatch {
       watch.look(now)
       if (listener.state === "CLOSED") this.#listeners.delete(listener)
     }
+    this.#tables.events.tellCounts()
+    this.#lookAtLedger()
+    this.#tables.settle()
+  }
+
+  #lookAtLedger(): void {
+    const { imbalances } = this.#tables
+    for (const detail of imbalances) {
+      if (!this.#imbalances.includes(detail)) this.#tables.events.record({ kind: "ledger-imbalance", detail })
+    }
+    this.#imbalances = imbalances
   }
 }

@@ -45,7 +45,7 @@ export class Intake implements Origin {
       affinity,
       (fault) => host.notices.tell(Notice.affinityFault({ app: app.name, uri: listener.boundUri }, fault))
     )
-    this.admission = new Admission(app.options.admission, app, affinity !== "none")
+    this.admission = new Admission(app.options.admission, app, affinity !== "none", listener.events)
     this.#alarm = new Alarm(host.tables.now, host.fork, this.#ring)
   }
 
@@ -82,7 +82,7 @@ export class Intake implements Origin {
   }
 
   #deny(connection: Arriving, reason: Ledger.RefuseReason): void {
-    this.admission.turnedAway(reason)
+    this.admission.turnedAway(reason, connection)
     refuse(connection, reason)
   }
 
@@ -208,13 +208,13 @@ export class Intake implements Origin {
     session.open()
   }
 
-  unmoved(): void {
-    this.admission.insecure("no-descriptors")
+  unmoved(session: HostSession): void {
+    this.admission.insecure("no-descriptors", session)
   }
 
   insecure(session: HostSession, reason: Refusal.HandshakeReason): boolean {
     if (!session.insecure()) return false
-    this.admission.insecure(reason)
+    this.admission.insecure(reason, session)
     return true
   }
 
@@ -231,7 +231,7 @@ export class Intake implements Origin {
     const left = ticket?.state === "claimed"
     if (!left && !session.insecure()) return false
     session.ticket = undefined
-    this.admission.refusedLate(session.worker.slot.offers)
+    this.admission.refusedLate(session.worker.slot.offers, session)
     // after a handshake, the worker has the connection, and breaks it
     if (left) session.drop()
     return true
@@ -276,12 +276,12 @@ export class Intake implements Origin {
     session.pass()
   }
 
-  lost(): void {
-    this.admission.arrivals.lost++
+  lost(session: HostSession): void {
+    this.#listener.events.lost(session)
   }
 
-  ended(reason: Ledger.EndReason): void {
-    this.admission.arrivals.ended[reason]++
+  ended(session: HostSession, reason: Ledger.EndReason): void {
+    this.#listener.events.ended(session, reason)
   }
 
   sessionFreed(): void {

@@ -17,6 +17,7 @@ import type { ListeningSocket } from "../../services/Transport.ts"
 import type { NoticeLog } from "../log/NoticeLog.ts"
 import type { InheritedSocket } from "../system/InheritedSockets.ts"
 import { Intake } from "./Intake.ts"
+import { ListenerEvents } from "./ListenerEvents.ts"
 import { ListenerMember } from "./ListenerMember.ts"
 import { ListenerSuccession } from "./ListenerSuccession.ts"
 import { Moves } from "./Moves.ts"
@@ -48,6 +49,8 @@ export class HostListener {
   placement: ListenerOptions.ListenerOptions["placement"] = "shared"
   /** The listener's name as a user of segment managers. */
   readonly user: string
+  /** What is told of its connections. */
+  readonly events: ListenerEvents
   readonly intake: Intake
   readonly moves: Moves
   readonly succession: ListenerSuccession
@@ -72,6 +75,7 @@ export class HostListener {
     this.user = `listener ${Handle.format(handle)}`
     this.scope = Scope.forkUnsafe(host.scope)
     this.transport = Scope.forkUnsafe(this.scope)
+    this.events = new ListenerEvents(this, host.tables)
     this.intake = new Intake(this, host)
     this.moves = new Moves(this, host.tables)
     this.succession = new ListenerSuccession(this, host.tables)

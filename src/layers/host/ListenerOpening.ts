@@ -170,7 +170,7 @@ export const open = Effect.fnUntraced(function*(
       return true
     },
     refused: (reason) => listener.intake.turnAway(reason),
-    dropped: (reason) => listener.admission.arrivals.dropped[reason]++,
+    dropped: (reason) => listener.events.dropped(reason),
     accept: listener.intake.arrive,
     acceptError: (error, detail) =>
       notices.tell(Notice.acceptFailed({ app: app.name, uri: listener.boundUri }, error, detail))

@@ -11,10 +11,9 @@ import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import type * as Message from "../../domain/memory/Message.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
-import * as Notice from "../../domain/report/Notice.ts"
 import * as Handle from "../../domain/state/Handle.ts"
-import * as Ledger from "../../domain/state/Ledger.ts"
 import type * as Refusal from "../../domain/state/Refusal.ts"
+import { atListener } from "./EventSubjects.ts"
 import { HostListener } from "./Listener.ts"
 import * as ListenerOpening from "./ListenerOpening.ts"
 import * as Replies from "./Replies.ts"
@@ -79,9 +78,8 @@ export class Listeners {
         return worker.slot.live === worker ? refuse(failure.reason, failure.detail) : undefined
       }
       listener.move("bind")
-      this.#host.notices.tell(
-        Notice.listenerOpened({ app: listener.app.name, uri: listener.boundUri }, listener.placement)
-      )
+      const { placement } = listener
+      this.#tables.events.record({ kind: "listener-opened", ...atListener(listener), placement })
       yield* Deferred.succeed(listener.settled, undefined)
       this.#bind(worker, listener, message.request)
     })
@@ -192,14 +190,13 @@ export class Listeners {
       if (listener.state !== "CLOSING") listener.move("close")
       ListenerOpening.leaveLocally(this.#host, listener)
       listener.intake.stop("no-worker")
-      // what is claimed or refused later is counted by a listener that no report looks at any more
-      Ledger.add(this.#tables.past.arrivals, listener.admission.arrivals)
+      this.#tables.closed.add(listener)
       return Scope.close(listener.scope, Exit.void).pipe(
         Effect.andThen(Effect.sync(() => {
           listener.intake.end()
           listener.move("closed")
           if (wasBound) {
-            this.#host.notices.tell(Notice.listenerClosed({ app: listener.app.name, uri: listener.boundUri }))
+            this.#tables.events.record({ kind: "listener-closed", ...atListener(listener) })
           }
         })),
         Effect.andThen(Deferred.succeed(listener.settled, undefined)),

@@ -5,6 +5,7 @@
  * {@link ParkedSessions} says when it is a session's turn, and the session itself whether it is parked. Here it is taken
  * away from its worker, and its connection goes through the listener's {@link Intake} once more.
  */
+import type * as Report from "../../domain/report/Report.ts"
 import type { Arriving } from "./HostSession.ts"
 import type { ListenerTicket } from "./Intake.ts"
 import { Journeys } from "./Journeys.ts"
@@ -65,8 +66,14 @@ export class Moves {
     const taken = session.takeAway()
     if (taken === undefined) return
     const { admission, intake } = this.#listener
-    this.journeys.move(connection, why, taken.state)
+    this.#goesOn(session, why, taken.state)
     intake.follow(admission.movedOn(connection, intake.keyOf(connection), slot.offers, this.#tables.now()))
+  }
+
+  /** The session has been taken away from its worker, which admission counts next: its connection goes on. */
+  #goesOn(session: SharedSession, why: Report.MoveReason, state: Uint8Array | undefined): void {
+    this.journeys.move(session.connection, why, state)
+    this.#listener.events.moved(session, why)
   }
 
   /** A session that waited, or that the worker let wait until it moved on, is over. */
@@ -102,7 +109,7 @@ export class Moves {
     const now = this.#tables.now()
     const taken = session.takeAway()
     if (taken === undefined) return "taken-up"
-    this.journeys.move(connection, why, taken.state)
+    this.#goesOn(session, why, taken.state)
     session.late = why === "late"
     if (session.late) lag.fellBehind(now)
     const { admission, intake } = this.#listener
@@ -116,7 +123,7 @@ export class Moves {
     const taken = session.canDepart ? session.takeAway() : undefined
     if (taken === undefined) return undefined
     this.#parked.forget(session)
-    this.journeys.move(connection, "takeover", taken.state)
+    this.#goesOn(session, "takeover", taken.state)
     this.#listener.admission.departs(slot.offers)
     return connection
   }

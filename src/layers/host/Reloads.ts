@@ -11,7 +11,7 @@
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Notice from "../../domain/report/Notice.ts"
+import type { ReplaceReason } from "../../domain/events/HostEvent.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import {
   Draining,
@@ -22,12 +22,10 @@ import {
   RunsInProcess,
   type WorkerFailed
 } from "../../services/SessionLayer.ts"
-import type { NoticeLog } from "../log/NoticeLog.ts"
 import type { Applications } from "./Applications.ts"
 import type { Supervisor } from "./Supervisor.ts"
 import type { AttachedApp, Tables } from "./Tables.ts"
-import type { LeaveReason, WorkerSlot } from "./Worker.ts"
-import { nameOf } from "./WorkerRun.ts"
+import type { WorkerSlot } from "./Worker.ts"
 
 /** Whether the worker is going: nothing is to take its place. */
 const isGoing = (app: AttachedApp, slot: WorkerSlot): boolean =>
@@ -37,13 +35,11 @@ export class Reloads {
   readonly #tables: Tables
   readonly #applications: Applications
   readonly #workers: Supervisor
-  readonly #notices: NoticeLog
 
-  constructor(tables: Tables, applications: Applications, workers: Supervisor, notices: NoticeLog) {
+  constructor(tables: Tables, applications: Applications, workers: Supervisor) {
     this.#tables = tables
     this.#applications = applications
     this.#workers = workers
-    this.#notices = notices
   }
 
   readonly reload = Effect.fn("SessionLayer.reload")({ self: this }, function*(
@@ -63,7 +59,8 @@ export class Reloads {
 
     const begun = this.#tables.now()
     app.reloading = true
-    this.#notices.tell(Notice.reloadBegins(app.name, slots.length, because))
+    const { events } = this.#tables
+    events.record({ kind: "app-reloading", app: app.name, workers: slots.length, because: because ?? null })
     yield* (atOnce ? this.#allAtOnce(app, slots, done) : this.#oneByOne(app, slots, done)).pipe(
       Effect.mapError((reason) => failed(this.#tables.draining ? new Draining() : reason)),
       Effect.ensuring(Effect.sync(() => {
@@ -73,14 +70,21 @@ export class Reloads {
     // with its last worker, an application is gone
     if (app.detaching) return yield* failed(new NoSuchApp({ wanted: Handle.format(handle) }))
     const reloaded: Reloaded = { workers: done.replaced, millis: Math.round(this.#tables.now() - begun) }
-    this.#notices.tell(Notice.reloaded(app.name, reloaded.workers, reloaded.millis, because))
+    events.record({
+      kind: "app-reloaded",
+      app: app.name,
+      workers: reloaded.workers,
+      tookMillis: reloaded.millis,
+      because: because ?? null
+    })
     return reloaded
   }, Effect.tapError((error) => Effect.sync(() => this.#tell(error))))
 
   #tell(error: ReloadFailed): void {
     const { app, message, reason } = error
     if (reason._tag === "NoSuchApp") return
-    this.#notices.tell(Notice.reloadFailed(app, message, reason._tag === "WorkerFailed" ? reason.trace : undefined))
+    const stack = reason._tag === "WorkerFailed" ? reason.trace ?? null : null
+    this.#tables.events.record({ kind: "app-reload-failed", app, detail: message, stack })
   }
 
   /** Starts one worker again. */
@@ -89,7 +93,6 @@ export class Reloads {
     if (slot.successor !== undefined) return yield* new Reloading({ app: app.name, worker: slot.mapIndex })
     yield* this.#start(app, slot)
     yield* this.#promote(app, [slot], "restart")
-    this.#notices.tell(Notice.workerReplaced(nameOf(slot), slot.live?.sessionCount ?? 0))
   })
 
   /** Why the application can't be reloaded now. Nothing has happened yet. */
@@ -154,7 +157,7 @@ export class Reloads {
   #promote(
     app: AttachedApp,
     slots: ReadonlyArray<WorkerSlot>,
-    why: LeaveReason
+    why: ReplaceReason
   ): Effect.Effect<void, WorkerFailed | Draining> {
     return Effect.uninterruptible(Effect.suspend((): Effect.Effect<void, WorkerFailed | Draining> => {
       const each = (step: (slot: WorkerSlot) => Effect.Effect<void>) =>

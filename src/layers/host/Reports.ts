@@ -147,9 +147,8 @@ export class Reports {
   // ---- the host and its applications
 
   readonly #report = Effect.gen({ self: this }, function*() {
-    const { draining, sessionCount } = this.#tables
+    const { draining, imbalances, sessionCount, totals: ledger } = this.#tables
     const uptimeMillis = this.#millisSince(this.#startedAt)
-    const accounts = this.#accounts()
     const apps = yield* Effect.forEach([...this.#tables.apps], (app) => this.#app(app))
     const host: Report.HostReport = {
       pid: process.pid,
@@ -158,24 +157,11 @@ export class Reports {
       draining,
       sessions: sessionCount,
       apps,
-      ...accounts
+      ledger,
+      imbalances
     }
     return host
   })
-
-  /** The ledger of the whole host, and what in it does not balance (M14). */
-  #accounts(): Pick<Report.HostReport, "ledger" | "imbalances"> {
-    const { listeners, totals: ledger, workers } = this.#tables
-    const imbalances: Array<string> = []
-    for (const { app, mapIndex, messages, offers } of workers) {
-      imbalances.push(...Ledger.imbalances(`worker ${mapIndex} of ${app.name}`, { messages, offers }))
-    }
-    for (const { admission: { arrivals }, boundUri } of listeners) {
-      imbalances.push(...Ledger.imbalances(`listener ${boundUri}`, { arrivals }))
-    }
-    imbalances.push(...Ledger.imbalances("host", ledger))
-    return { ledger, imbalances }
-  }
 
   #app(app: AttachedApp): Effect.Effect<Report.AppReport> {
     const { addSegmentSize, firstSegmentSize, memoryLimit, rxFifoSize, txFifoSize } = app.options.segment

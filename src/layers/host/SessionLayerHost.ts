@@ -23,7 +23,8 @@ import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
-import * as Notice from "../../domain/report/Notice.ts"
+import type * as Scope from "effect/Scope"
+import { format as formatRule } from "../../domain/admission/SessionRule.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import { Certificates } from "../../services/Certificates.ts"
 import * as MonotonicTime from "../../services/MonotonicTime.ts"
@@ -35,8 +36,10 @@ import { Transport } from "../../services/Transport.ts"
 import { NoticeLog } from "../log/NoticeLog.ts"
 import { layerDefault, WorkerStack } from "../stack/WorkerStack.ts"
 import { Inherited } from "../system/InheritedSockets.ts"
+import { EventLog } from "../telemetry/EventLog.ts"
 import { Applications } from "./Applications.ts"
 import { Connects } from "./Connects.ts"
+import { ofWorker } from "./EventSubjects.ts"
 import * as HostSuccession from "./HostSuccession.ts"
 import { HostWatch, LOOK_INTERVAL } from "./HostWatch.ts"
 import { Listeners } from "./Listeners.ts"
@@ -48,6 +51,21 @@ import { WorkerOperations } from "./WorkerOperations.ts"
 import type { HostRequests } from "./WorkerReader.ts"
 import { tellToDrain } from "./WorkerRun.ts"
 
+/** Tells of what is set at run time. */
+const observeSettings = (
+  { apps, events }: Tables,
+  rules: SessionRules["Service"],
+  certificates: Certificates["Service"]
+): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.andThen(
+    rules.observe((change) =>
+      "entry" in change
+        ? events.record({ kind: change.kind, rule: change.entry.handle, text: formatRule(change.entry.rule) })
+        : events.record(change)
+    ),
+    certificates.observe(({ app, ...change }) => events.record({ ...change, app: apps.get(app)?.name ?? "" }))
+  )
+
 const make = (stack: WorkerStack["Service"]) =>
   Effect.gen(function*() {
     const transport = yield* Transport
@@ -58,8 +76,10 @@ const make = (stack: WorkerStack["Service"]) =>
     const scope = yield* Effect.scope
     const runFork = yield* FiberSet.makeRuntime<never, void, never>()
     const run = (effect: Effect.Effect<void>): void => void runFork(effect)
-    const tables = new Tables(yield* MonotonicTime.reader)
     const notices = yield* NoticeLog.make
+    const events = yield* EventLog.make(notices)
+    const tables = new Tables(yield* MonotonicTime.reader, events)
+    yield* observeSettings(tables, rules, certificates)
     const watch = new HostWatch(tables, notices)
     yield* Effect.sync(() => watch.look()).pipe(Effect.repeat(Schedule.spaced(LOOK_INTERVAL)), Effect.forkScoped)
     const listeners = new Listeners({
@@ -90,9 +110,9 @@ const make = (stack: WorkerStack["Service"]) =>
       },
       available: () => tables.admit()
     }
-    const workers = new Supervisor({ tables, listeners, connects, requests, certificates, notices, stack }, scope)
+    const workers = new Supervisor({ tables, listeners, connects, requests, certificates, stack }, scope)
     const applications = new Applications({ tables, listeners, workers, namespaces, certificates })
-    const reloads = new Reloads(tables, applications, workers, notices)
+    const reloads = new Reloads(tables, applications, workers)
     const operations = new WorkerOperations(tables, applications, workers, reloads)
 
     const reports = new Reports(tables, connects.cutThroughs, certificates)
@@ -100,7 +120,7 @@ const make = (stack: WorkerStack["Service"]) =>
     const drain = Effect.gen(function*() {
       const begun = tables.now()
       const sessions = tables.sessionCount
-      if (!tables.draining) notices.tell(Notice.drainBegins(sessions))
+      if (!tables.draining) events.record({ kind: "host-draining", sessions })
       tables.draining = true
       // what waits goes to the host that follows, or is served here (X4)
       const goesOver = tables.departures !== undefined
@@ -112,7 +132,8 @@ const make = (stack: WorkerStack["Service"]) =>
       }
       yield* tables.noSessions.await.pipe(Effect.timeoutOption(longest), Effect.asVoid)
       watch.look()
-      notices.tell(Notice.drainEnds(tables.sessionCount, sessions, tables.now() - begun))
+      const left = tables.sessionCount
+      events.record({ kind: "host-drained", sessions, left, tookMillis: tables.now() - begun })
     })
 
     const sessionLayer = SessionLayer.of({
@@ -132,9 +153,14 @@ const make = (stack: WorkerStack["Service"]) =>
         Effect.suspend(() => {
           const session = tables.sessions.get(handle)
           if (session?.isOpen !== true) return Effect.fail(new NoSuchSession({ session: Handle.format(handle) }))
-          return Effect.sync(() => how === "close" ? session.close() : session.abort())
+          return Effect.sync(() => {
+            events.record({ kind: "session-closing", ...ofWorker(session.worker.slot), session: handle, how })
+            if (how === "close") session.close()
+            else session.abort()
+          })
         }),
       drain,
+      events: (wanted) => events.read(wanted),
       readiness: Effect.sync(() => tables.readiness()),
       ...reports.all
     })

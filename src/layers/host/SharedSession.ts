@@ -171,7 +171,7 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
 
   override closed(reset: string | undefined, ended?: Ledger.EndReason): void {
     if (!this.hearClosed(reset)) return
-    if (ended !== undefined) this.origin.ended(ended)
+    if (ended !== undefined) this.origin.ended(this, ended)
     if (this.#other === undefined) return this.tellLast()
     // in order: it has ended both ways, and the other connection has the time of its end to send what is left
     if (reset === undefined) this.#other.connection.close()

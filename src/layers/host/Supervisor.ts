@@ -16,7 +16,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import * as Notice from "../../domain/report/Notice.ts"
+import type { ReplaceReason } from "../../domain/events/HostEvent.ts"
 import * as Thrown from "../../domain/report/Thrown.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
@@ -25,9 +25,10 @@ import { WorkerExit } from "../../services/AppWorker.ts"
 import type { Unresponsive } from "../../services/Congestion.ts"
 import { WorkerFailed } from "../../services/SessionLayer.ts"
 import type { WorkerInfo } from "../../services/Sessions.ts"
+import { ofWorker } from "./EventSubjects.ts"
 import type { AttachedApp } from "./Tables.ts"
-import { type LeaveReason, WorkerSlot } from "./Worker.ts"
-import { nameOf, type RunHost, tellToDrain, WorkerRun } from "./WorkerRun.ts"
+import { WorkerSlot } from "./Worker.ts"
+import { type RunHost, tellToDrain, WorkerRun } from "./WorkerRun.ts"
 
 /** The error for callers that wait for a start that will not come. */
 const stopped = new WorkerExit({ reason: "Exited", detail: "the worker was stopped" })
@@ -76,7 +77,8 @@ export class Supervisor {
 
   /** Runs the worker again and again, until it is told to stop or its first start fails. */
   readonly #supervise = Effect.fnUntraced({ self: this }, function*(app: AttachedApp, slot: WorkerSlot) {
-    const { listeners, notices, tables } = this.#host
+    const { listeners, tables } = this.#host
+    const { events } = tables
     const { backoffBase, backoffMax } = app.options.worker
     let backoff = backoffBase
     for (;;) {
@@ -102,24 +104,18 @@ export class Supervisor {
         const first = !asked && (yield* Deferred.fail(slot.started, exitOf(failure)))
         // a worker that has never run is not tried again
         if (first && !slot.hasRun) break
-        if (slot.role === "former") {
-          notices.tell(Notice.formerGone(nameOf(slot), slot.generation, failure.message, isKnown ? undefined : stack))
-          slot.move("stop")
-          return
-        }
-        slot.move("backOff")
+        const isFormer = slot.role === "former"
         if (tables.now() - since > backoffMax) backoff = backoffBase
-        notices.tell(
-          Notice.workerGone(
-            nameOf(slot),
-            {
-              detail: isKnown ? `${failure.message}, as before` : failure.message,
-              stack: isKnown ? undefined : stack,
-              givenUp: failure._tag === "Unresponsive"
-            },
-            asked ? 0 : backoff
-          )
-        )
+        events.record({
+          kind: "worker-gone",
+          ...ofWorker(slot),
+          reason: failure.reason,
+          detail: isKnown ? `${failure.message}, as before` : failure.message,
+          stack: isKnown ? null : stack ?? null,
+          againMillis: isFormer ? null : asked ? 0 : backoff
+        })
+        slot.move(isFormer ? "stop" : "backOff")
+        if (isFormer) return
         if (!(yield* this.#backOff(slot, backoff))) break
         backoff = Math.min(2 * backoff, backoffMax)
       }
@@ -137,8 +133,10 @@ export class Supervisor {
     yield* listeners.vacate(slot, true)
     yield* Deferred.fail(slot.started, stopped)
     if (!slot.hasRun) return
-    if (slot.role === "current") notices.tell(Notice.workerStopped(nameOf(slot)))
-    if (slot.role === "former") notices.tell(Notice.formerFinished(nameOf(slot), slot.generation))
+    if (slot.role === "current") events.record({ kind: "worker-stopped", ...ofWorker(slot) })
+    if (slot.role === "former" && !slot.cutShort) {
+      events.record({ kind: "worker-former-ended", ...ofWorker(slot), reason: "finished", sessions: 0 })
+    }
   })
 
   /**
@@ -187,7 +185,10 @@ export class Supervisor {
       if (live === undefined) return Effect.void
       if (restarts) slot.leaves = "restart"
       slot.move("drain")
-      if (slot.role === "current") this.#host.notices.tell(Notice.workerDrains(nameOf(slot), live.sessionCount))
+      if (slot.role === "current") {
+        const { events } = this.#host.tables
+        events.record({ kind: "worker-draining", ...ofWorker(slot), sessions: live.sessionCount })
+      }
       tellToDrain(live, !all && this.#hasOthers(app, slot) ? "workers" : "nobody")
       const gone = Effect.raceFirst(Deferred.await(slot.stop), Deferred.await(slot.restart))
       return Effect.raceFirst(live.empty.await, gone).pipe(
@@ -312,7 +313,7 @@ export class Supervisor {
    * The successor takes the worker's place: from this turn on it takes offers, and the worker drains. Succeeds when
    * listeners that the successor does not serve are closed; the end of the worker is not waited for.
    */
-  promote(app: AttachedApp, slot: WorkerSlot, why: LeaveReason): Effect.Effect<void> {
+  promote(app: AttachedApp, slot: WorkerSlot, why: ReplaceReason): Effect.Effect<void> {
     return Effect.suspend(() => {
       const { successor } = slot
       if (successor === undefined) return Effect.void
@@ -325,6 +326,8 @@ export class Supervisor {
       successor.role = "current"
       app.slots.set(slot.mapIndex, successor)
       tables.workers.replace(slot.handle, successor)
+      const sessions = slot.live?.sessionCount ?? 0
+      tables.events.record({ kind: "worker-replaced", ...ofWorker(successor), reason: why, sessions })
       return listeners.promote(slot).pipe(
         Effect.andThen(Effect.sync(() => tables.admit())),
         Effect.andThen(Effect.forkIn(this.#retire(app, slot), this.#scope)),
@@ -340,14 +343,15 @@ export class Supervisor {
 
   /** More generations than there may be: the oldest are not waited for any longer. */
   #endOldest({ app, formers }: WorkerSlot): void {
+    const { events } = this.#host.tables
     const most = app.options.worker.generationsMax - 1
     let over = formers.size - most
     for (const former of formers) {
       if (over-- <= 0) return
       if (!Deferred.doneUnsafe(former.stop, Exit.void)) continue
-      this.#host.notices.tell(
-        Notice.generationEnded(nameOf(former), former.generation, former.live?.sessionCount ?? 0, most)
-      )
+      former.cutShort = true
+      const sessions = former.live?.sessionCount ?? 0
+      events.record({ kind: "worker-former-ended", ...ofWorker(former), reason: "generations", sessions })
     }
   }
 
@@ -359,7 +363,7 @@ export class Supervisor {
       // whoever waits for a start already waits for this one
       if (Deferred.isDoneUnsafe(slot.started)) slot.started = Deferred.makeUnsafe()
       slot.leaves = "restart"
-      this.#host.notices.tell(Notice.workerRestarts(nameOf(slot)))
+      this.#host.tables.events.record({ kind: "worker-restarting", ...ofWorker(slot) })
       const running = Deferred.await(slot.started)
       return Effect.andThen(Deferred.succeed(slot.restart, undefined), running)
     }).pipe(Effect.mapError(startFailed(slot)))

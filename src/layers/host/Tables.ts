@@ -19,6 +19,7 @@ import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
 import type { AppModule } from "../../services/AppWorker.ts"
 import type { Connection } from "../../services/Transport.ts"
+import type { EventLog } from "../telemetry/EventLog.ts"
 import type { AboutPlace, ConnectionSession } from "./ConnectionSession.ts"
 import type { Departures } from "./Departures.ts"
 import type { HostSession, Origin, SessionHome } from "./HostSession.ts"
@@ -55,20 +56,27 @@ export class Tables {
   readonly sessions = new Handle.Pool<Handle.SessionHandle, HostSession>()
   /** Open while no application has a session. */
   readonly noSessions = Latch.makeUnsafe(true)
+  /** Listeners that are closed, as long as they have sessions, of which they go on counting. */
+  readonly closed = new Set<HostListener>()
   /** The counts of workers and listeners that are gone. */
   readonly past: Ledger.LedgerTotals = Ledger.makeTotals()
   /** What hosts before this one have counted (X4). */
   predecessors: Ledger.LedgerTotals = Ledger.makeTotals()
+  /** Whether this host follows another one (X4). */
+  follows = false
   /** What goes over to the host that follows this one, while there is one (X4). */
   departures: Departures | undefined
   /** The host accepts nothing new. */
   draining = false
   /** Milliseconds of `MonotonicTime`. */
   readonly now: () => number
+  /** What happens in the host (X5). */
+  readonly events: EventLog
   readonly #locals = new Map<string, LocalTable<HostListener>>()
 
-  constructor(now: () => number) {
+  constructor(now: () => number, events: EventLog) {
     this.now = now
+    this.events = events
   }
 
   /** The workers, each with all its generations that are there, from an index on. */
@@ -88,7 +96,29 @@ export class Tables {
     add(this.past)
     for (const { messages, offers } of this.workers) add({ messages, offers })
     for (const { admission: { arrivals } } of this.listeners) add({ arrivals })
+    for (const { admission: { arrivals } } of this.closed) add({ arrivals })
     return totals
+  }
+
+  /** What does not balance (M14). */
+  get imbalances(): ReadonlyArray<string> {
+    const imbalances: Array<string> = []
+    for (const { app, mapIndex, messages, offers } of this.workers) {
+      imbalances.push(...Ledger.imbalances(`worker ${mapIndex} of ${app.name}`, { messages, offers }))
+    }
+    for (const { admission: { arrivals }, boundUri } of [...this.listeners, ...this.closed]) {
+      imbalances.push(...Ledger.imbalances(`listener ${boundUri}`, { arrivals }))
+    }
+    return [...imbalances, ...Ledger.imbalances("host", this.totals)]
+  }
+
+  /** Adds up what closed listeners have counted, once they have no sessions. */
+  settle(): void {
+    for (const listener of this.closed) {
+      if (listener.admission.sessions > 0) continue
+      this.closed.delete(listener)
+      Ledger.add(this.past.arrivals, listener.admission.arrivals)
+    }
   }
 
   /** The local table of a namespace. */

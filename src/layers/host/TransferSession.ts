@@ -81,7 +81,7 @@ export class TransferSession extends ConnectionSession implements MovingSubject 
 
   override gone(ended: Ledger.EndReason | undefined): boolean {
     if (!this.#moved) return false
-    if (ended !== undefined) this.origin.ended(ended)
+    if (ended !== undefined) this.origin.ended(this, ended)
     this.free("gone")
     return true
   }

@@ -81,6 +81,8 @@ export class WorkerSlot {
   deleting = false
   /** Why it goes, once it is told to. */
   leaves: LeaveReason = "delete"
+  /** It was replaced, and is ended before it has finished: there are more generations than may drain. */
+  cutShort = false
   /** Whether any of its starts has succeeded. */
   hasRun = false
   #state: WorkerState.WorkerState = "STARTING"
@@ -164,7 +166,7 @@ export class LiveWorker {
   /** Open while the worker has no sessions, and no connects under way. */
   readonly empty = Latch.makeUnsafe(true)
   /** How far behind it is with what listeners have offered it. */
-  readonly lag = new Lag()
+  readonly lag: Lag
   /** Sessions that hold rx memory. */
   readonly hot = new Set<SharedSession>()
   /** Sessions that wait for rx memory. */
@@ -197,9 +199,11 @@ export class LiveWorker {
       readonly congestion: Congestion["Service"]
     },
     host: HostRequests,
-    clock: () => number
+    clock: () => number,
+    behind: (is: boolean) => void
   ) {
     this.slot = slot
+    this.lag = new Lag(behind)
     this.segments = services.segments
     this.queue = services.queue
     this.congestion = services.congestion

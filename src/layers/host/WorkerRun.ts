@@ -15,17 +15,17 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as Message from "../../domain/memory/Message.ts"
 import { LOOK_INTERVAL } from "../../domain/memory/QueueMemory.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
-import * as Notice from "../../domain/report/Notice.ts"
 import * as WorkerState from "../../domain/state/WorkerState.ts"
 import { AppWorker, WorkerExit } from "../../services/AppWorker.ts"
 import type { Certificates } from "../../services/Certificates.ts"
 import { Congestion, type Unresponsive } from "../../services/Congestion.ts"
 import { MessageQueue } from "../../services/MessageQueue.ts"
 import { SegmentManager } from "../../services/SegmentManager.ts"
-import type { NoticeLog } from "../log/NoticeLog.ts"
 import type { StackPlan, WorkerStack } from "../stack/WorkerStack.ts"
 import * as TlsStart from "../transport/TlsStart.ts"
+import { CongestionEvents } from "./CongestionEvents.ts"
 import type { Connects } from "./Connects.ts"
+import { ofWorker } from "./EventSubjects.ts"
 import type { HostSession } from "./HostSession.ts"
 import * as ListenerOpening from "./ListenerOpening.ts"
 import type { Listeners } from "./Listeners.ts"
@@ -43,7 +43,6 @@ export interface RunHost {
   readonly connects: Connects
   readonly requests: HostRequests
   readonly certificates: Certificates["Service"]
-  readonly notices: NoticeLog
   readonly stack: WorkerStack["Service"]
 }
 
@@ -56,9 +55,6 @@ const endpointsOf = (
     ? { endpoints: named.map(Endpoint.format), suggested: false }
     : { endpoints: fallback, suggested: true }
 }
-
-/** The worker, for the log. */
-export const nameOf = ({ app, mapIndex }: WorkerSlot): Notice.NoticeWorker => ({ app: app.name, worker: mapIndex })
 
 const isCutThrough = ({ connection }: HostSession): boolean => connection._tag === "CutThrough"
 
@@ -117,20 +113,21 @@ export class WorkerRun {
         Effect.all([SegmentManager, MessageQueue, Congestion, AppWorker]),
         services
       )
-      const live = new LiveWorker(slot, { segments, queue, congestion }, requests, tables.now)
+      const events = new CongestionEvents(slot, tables)
+      const live = new LiveWorker(slot, { segments, queue, congestion }, requests, tables.now, events.behind)
       yield* connects.admit(live)
       slot.live = live
       yield* Effect.addFinalizer(() => this.#teardown(live))
       yield* queue.doorbell.listen(live.wake)
       live.wake()
-      yield* this.#watch(live)
+      yield* this.#watch(live, events)
       if (TlsStart.startOf(app.options) !== undefined) yield* this.#postCertificates(live)
       return { live, appWorker }
     })
   }
 
   /** What is done for a worker at intervals, while it lives. */
-  #watch(live: LiveWorker): Effect.Effect<void, never, Scope.Scope> {
+  #watch(live: LiveWorker, events: CongestionEvents): Effect.Effect<void, never, Scope.Scope> {
     const { tables } = this.#host
     const every = (millis: number, step: () => void) =>
       Effect.sync(step).pipe(
@@ -142,7 +139,12 @@ export class WorkerRun {
       every(this.#app.options.segment.trimInterval, () => live.trim()),
       every(LOOK_INTERVAL, () => live.look()),
       SubscriptionRef.changes(live.congestion.state).pipe(
-        Stream.runForEach((state) => Effect.sync(() => state._tag === "Clear" && tables.admit())),
+        Stream.runForEach((state) =>
+          Effect.sync(() => {
+            events.congested(state._tag === "Congested")
+            if (state._tag === "Clear") tables.admit()
+          })
+        ),
         Effect.forkScoped
       )
     ], { discard: true })
@@ -175,7 +177,7 @@ export class WorkerRun {
   readonly #serve = Effect.fnUntraced({ self: this }, function*(
     { appWorker, live }: { readonly live: LiveWorker; readonly appWorker: AppWorker["Service"] }
   ) {
-    const { listeners, notices, tables } = this.#host
+    const { listeners, tables } = this.#host
     const slot = this.#slot
     const { startTimeout } = this.#app.options.worker
     const gone = Effect.raceAllFirst([appWorker.exit, live.congestion.unresponsive, live.faulted]).pipe(
@@ -195,7 +197,12 @@ export class WorkerRun {
       slot.move("ready")
       slot.hasRun = true
       if (slot.role !== "successor") {
-        notices.tell(Notice.workerUp(nameOf(slot), tables.now() - this.#begun, slot.restarts))
+        tables.events.record({
+          kind: "worker-up",
+          ...ofWorker(slot),
+          tookMillis: tables.now() - this.#begun,
+          restarts: slot.restarts
+        })
       }
       // the worker was started again while the host drains
       if (tables.draining) tellToDrain(live, "nobody")

@@ -3,7 +3,7 @@
  * schemas, which take longer to load than all the rest of it.
  */
 import * as Schema from "effect/Schema"
-import { ExitReasons } from "../../services/AppWorker.ts"
+import { ExitReasons } from "../../domain/state/WorkerEnd.ts"
 
 export const ThreadStatus = Schema.Union([
   Schema.TaggedStruct("Ready", {}),

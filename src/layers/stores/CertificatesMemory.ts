@@ -17,12 +17,14 @@ import * as ServerName from "../../domain/net/ServerName.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import type { AppHandle, CertificateHandle } from "../../domain/state/Handle.ts"
 import {
+  type CertificateChange,
   type CertificateEntry,
   CertificateError,
   type CertificateRefusal,
   Certificates,
   MAX_PER_APPLICATION
 } from "../../services/Certificates.ts"
+import { Observers } from "./Observers.ts"
 
 /** A place in the table: the store that it belongs to, and the certificate that is in it now. */
 interface CertificatePlace {
@@ -36,11 +38,13 @@ type News = "changed" | "closed"
 class Store {
   /** In the order in which they were added. Handles have another order once some have been removed. */
   readonly #place = new Map<CertificateHandle, CertificatePlace>()
+  readonly app: AppHandle
   readonly news: PubSub.PubSub<News>
   /** Made when it is asked for, since many certificates may be added before. */
   #byName: ServerName.ByServerName<CertificateEntry> | undefined
 
-  constructor(news: PubSub.PubSub<News>) {
+  constructor(app: AppHandle, news: PubSub.PubSub<News>) {
+    this.app = app
     this.news = news
   }
 
@@ -97,6 +101,7 @@ const warn = ({ handle, info }: CertificateEntry): Effect.Effect<void> =>
 const make = Effect.gen(function*() {
   const stores = new Map<AppHandle, Store>()
   const table = new Handle.Pool<CertificateHandle, CertificatePlace>()
+  const { observe, tell } = new Observers<CertificateChange>()
 
   const storeOf = (app: AppHandle): Result.Result<Store, CertificateError> => {
     const store = stores.get(app)
@@ -114,7 +119,7 @@ const make = Effect.gen(function*() {
     Effect.gen(function*() {
       const news = yield* PubSub.sliding<News>({ capacity: 1, replay: 1 })
       if (stores.has(app)) return
-      const store = new Store(news)
+      const store = new Store(app, news)
       stores.set(app, store)
       // kept for later subscribers
       yield* PubSub.publish(news, "changed")
@@ -130,17 +135,21 @@ const make = Effect.gen(function*() {
     })
 
   /** Changes a store and tells of it; no interruption comes in between. */
-  const change = <A>(
-    step: (now: number) => Result.Result<{ readonly store: Store; readonly value: A }, CertificateError>
-  ): Effect.Effect<A, CertificateError> =>
+  const change = (
+    kind: CertificateChange["kind"],
+    step: (now: number) => Result.Result<CertificatePlace, CertificateError>
+  ): Effect.Effect<CertificateEntry, CertificateError> =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.suspend(() => Effect.fromResult(step(now)))).pipe(
-      Effect.tap(({ store }) => PubSub.publish(store.news, "changed")),
-      Effect.map(({ value }) => value),
+      Effect.tap(({ entry: { handle, info }, store: { app, news } }) => {
+        tell({ kind, app, certificate: handle, subject: info.subject })
+        return PubSub.publish(news, "changed")
+      }),
+      Effect.map(({ entry }) => entry),
       Effect.uninterruptible
     )
 
   const add = Effect.fn("Certificates.add")(function*(app: AppHandle, input: unknown) {
-    const entry = yield* change((now) =>
+    const entry = yield* change("certificate-added", (now) =>
       Result.gen(function*() {
         const store = yield* storeOf(app)
         const tooMany: CertificateRefusal = { _tag: "TooMany", limit: MAX_PER_APPLICATION }
@@ -152,33 +161,30 @@ const make = Effect.gen(function*() {
         }))
         if (place === undefined) return yield* refuse(tooMany)
         store.put(place, place.entry)
-        return { store, value: place.entry }
-      })
-    )
+        return place
+      }))
     yield* warn(entry)
     return entry.handle
   })
 
   const replace = Effect.fn("Certificates.replace")(function*(handle: CertificateHandle, input: unknown) {
-    const entry = yield* change((now) =>
+    const entry = yield* change("certificate-replaced", (now) =>
       Result.gen(function*() {
         const place = yield* placeAt(handle)
         const certificate = yield* decode(input, now)
         place.store.put(place, { handle, info: certificate.info, certificate })
-        return { store: place.store, value: place.entry }
-      })
-    )
+        return place
+      }))
     yield* warn(entry)
   })
 
   const remove = Effect.fn("Certificates.remove")((handle: CertificateHandle) =>
-    change(() =>
-      Result.map(placeAt(handle), ({ store }) => {
+    Effect.asVoid(change("certificate-removed", () =>
+      Result.map(placeAt(handle), (place) => {
         table.free(handle)
-        store.drop(handle)
-        return { store, value: undefined }
-      })
-    )
+        place.store.drop(handle)
+        return place
+      })))
   )
 
   const listOf = (store: Store) => Effect.map(Clock.currentTimeMillis, (now) => store.list(now))
@@ -206,6 +212,7 @@ const make = Effect.gen(function*() {
     remove,
     of,
     changes,
+    observe,
     choose: (app, serverName) => stores.get(app)?.choose(serverName)
   })
 })

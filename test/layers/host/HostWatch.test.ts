@@ -143,8 +143,8 @@ describe("a host's log", () => {
         yield* settled
         script(0).block()
         yield* dial
-        yield* advance(5)
         told.take()
+        yield* advance(5)
         for (let i = 0; i < 1000; i++) network.dial(endpoint)
         yield* advance(1000)
         assert.deepStrictEqual(told.having("refused"), [

@@ -9,6 +9,13 @@ import { LogLines } from "../../support/LogLines.ts"
 
 const listener = { app: "shop", uri: "tcp://127.0.0.1:80" }
 
+const refused = (uri: string, reason: string): Notice.Notice => ({
+  level: "Warn",
+  text: `a connection to ${uri} was refused: ${reason}`,
+  app: "shop",
+  kind: `refused ${uri} ${reason}`
+})
+
 const logged = <A, E>(test: (log: NoticeLog, told: LogLines) => Effect.Effect<A, E>) => () => {
   const told = new LogLines()
   return NoticeLog.make.pipe(
@@ -23,11 +30,11 @@ describe("NoticeLog", () => {
     "tells at once what has no kind, with its level, application and worker",
     logged((log, told) =>
       Effect.sync(() => {
-        log.tell(Notice.workerUp({ app: "shop", worker: 2 }, 1234, 0))
-        log.tell(Notice.drainBegins(1))
+        log.tell(Notice.workerClear({ app: "shop", worker: 2 }, 1234))
+        log.tell(Notice.changed("process 7 has taken over"))
         assert.deepStrictEqual(told.take(), [
-          "INFO [shop 2] the worker is up after 1.2 s",
-          "INFO draining: nothing new is accepted, 1 session may finish"
+          "INFO [shop 2] the worker is clear again, after 1.2 s",
+          "INFO by the control socket: process 7 has taken over"
         ])
       })
     )
@@ -37,8 +44,8 @@ describe("NoticeLog", () => {
     "X5 tells the first of a kind, then a count every ten seconds, and then it is a first again",
     logged((log, told) =>
       Effect.gen(function*() {
-        const refused = Notice.refused(listener, "congested")
-        for (let i = 0; i < 100_000; i++) log.tell(refused)
+        const notice = refused(listener.uri, "congested")
+        for (let i = 0; i < 100_000; i++) log.tell(notice)
         assert.deepStrictEqual(told.take(), ["WARN [shop] a connection to tcp://127.0.0.1:80 was refused: congested"])
         yield* TestClock.adjust(9_999)
         assert.deepStrictEqual(told.take(), [])
@@ -46,14 +53,14 @@ describe("NoticeLog", () => {
         assert.deepStrictEqual(told.take(), [
           "WARN [shop] a connection to tcp://127.0.0.1:80 was refused: congested (99999 more in 10 s)"
         ])
-        log.tell(refused, 3)
+        log.tell(notice, 3)
         yield* TestClock.adjust(10_000)
         assert.deepStrictEqual(told.take(), [
           "WARN [shop] a connection to tcp://127.0.0.1:80 was refused: congested (3 more in 10 s)"
         ])
         yield* TestClock.adjust(60_000)
         assert.deepStrictEqual(told.take(), [])
-        log.tell(refused)
+        log.tell(notice)
         assert.strictEqual(told.take().length, 1)
       })
     )
@@ -64,9 +71,9 @@ describe("NoticeLog", () => {
     logged((log, told) =>
       Effect.sync(() => {
         for (let i = 0; i < 3; i++) {
-          log.tell(Notice.refused(listener, "congested"))
-          log.tell(Notice.refused(listener, "hold-full"))
-          log.tell(Notice.refused({ ...listener, uri: "tcp://127.0.0.1:81" }, "congested"))
+          log.tell(refused(listener.uri, "congested"))
+          log.tell(refused(listener.uri, "hold-full"))
+          log.tell(refused("tcp://127.0.0.1:81", "congested"))
         }
         assert.strictEqual(told.take().length, 3)
       })

@@ -1,0 +1,34 @@
+/** Why a worker is gone, as closed lists. */
+
+/** It is gone by itself, or has never run. */
+export const ExitReasons = [
+  /** A layer of its stack could not be built. */
+  "LayerFailed",
+  /** There is no such module. */
+  "ModuleMissing",
+  /** The module, or the layer that it exports, has failed. */
+  "ModuleFailed",
+  /** The module is no application. */
+  "NotAnApp",
+  /** The application was not ready in time. */
+  "StartTimeout",
+  /** Something in it was thrown, or its memory was written over. */
+  "Crashed",
+  "OutOfMemory",
+  /** It ended its thread. */
+  "Exited"
+] as const
+export type ExitReason = typeof ExitReasons[number]
+
+/** The host has given it up. */
+export const UnresponsiveReasons = [
+  /** As many messages, or bytes of them, as allowed wait for room in its queue. */
+  "postponed-messages",
+  "postponed-bytes",
+  /** It could not be given a segment. */
+  "hand-over-failed",
+  /** It has closed its queue, or written nonsense into it. */
+  "queue-closed",
+  "queue-corrupt"
+] as const
+export type UnresponsiveReason = typeof UnresponsiveReasons[number]
