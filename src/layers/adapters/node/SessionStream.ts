@@ -5,8 +5,9 @@
  * **One edge, one turn** Node's libraries count on the ticks that stand between two callbacks of a socket: between
  * bytes and the end that follows them, between a write that is done and the next request. A session's edges come in
  * bunches, and the end of TLS comes as one of its records. So an edge only arranges for a turn of the loop, and a turn
- * does one thing: it finishes a write, or hands on one chunk, or the end. The callbacks of Node that it calls run in the
- * context that they were made in.
+ * does one thing: it finishes a write, or hands on one chunk, or the end. Only a write of native code that is taken at
+ * once is done in the next tick: HTTP/2 neither writes nor ends a session meanwhile. The callbacks of Node that it calls
+ * run in the context that they were made in.
  *
  * **How it works** Bytes stay in the session's fifo until the reader wants them, so a reader that pauses fills the fifo
  * and the peer feels it. A write hands over what the fifo takes; the rest waits, where it is, for the session's
@@ -36,6 +37,7 @@ const { ECANCELED, ENOTCONN } = Os.constants.errno
 let turn: (stream: SessionStream) => void
 let lose: (stream: SessionStream) => void
 let leave: (stream: SessionStream) => void
+let finishTaken: (stream: SessionStream, write: PendingWrite) => void
 let finishClose: (stream: SessionStream, closed: (() => void) | undefined) => void
 
 /** One end of a session's connection as Node shows it; `undefined` where it has no address. */
@@ -57,6 +59,7 @@ export class SessionStream extends JsStream implements SessionHandler {
     turn = (stream) => stream.#turn()
     lose = (stream) => stream.#lose()
     leave = (stream) => void stream.socket?.destroy()
+    finishTaken = (stream, write) => stream.#finishTaken(write)
     finishClose = (stream, closed) => stream.#finishClose(closed)
   }
 
@@ -302,8 +305,14 @@ export class SessionStream extends JsStream implements SessionHandler {
   }
 
   onwrite(request: StreamRequest, buffers: ReadonlyArray<Uint8Array>): number {
-    this.#push(new NativeWrite(this.session, buffers, this, request))
+    const write = new NativeWrite(this.session, buffers, this, request)
+    this.#push(write)
+    if (write.status === 0) process.nextTick(finishTaken, this, write)
     return 0
+  }
+
+  #finishTaken(write: PendingWrite): void {
+    if (!this.#closing && this.#writes[0] === write) this.#finishWrite()
   }
 
   #push(write: PendingWrite): void {
@@ -379,8 +388,8 @@ export class SessionStream extends JsStream implements SessionHandler {
     this.#drop()
     if (this.#breaks) session.abort()
     session.close(session.writable ? this.#unsent() : undefined)
-    // in no context of whoever closes it
-    session.resource.runInAsyncScope(setImmediate, undefined, finishClose, this, closed)
+    // in no context of whoever closes it, and after its immediates, as handles of the system's are closed
+    session.resource.runInAsyncScope(setImmediate, undefined, setImmediate, finishClose, this, closed)
   }
 
   /** Tells whoever still waits, one in a turn, and then whoever closed it. */

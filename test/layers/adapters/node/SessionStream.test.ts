@@ -44,6 +44,26 @@ describe("a session as the handle of a socket", () => {
     assert.deepStrictEqual(handle.heard, ["written 0", "written 0", "ECONNRESET"])
   })
 
+  it("says in the next tick that a write which was taken at once is done", async () => {
+    const { server } = SessionPair.make({})
+    const handle = new Handle(server)
+    handle.onwrite({}, [Buffer.from("the answer")])
+    assert.deepStrictEqual(handle.heard, [])
+    await new Promise<void>((resolve) => process.nextTick(resolve))
+    assert.deepStrictEqual(handle.heard, ["written 0"])
+    for (let turns = 0; turns < 3; turns++) await turn()
+    assert.deepStrictEqual(handle.heard, ["written 0"], "once")
+  })
+
+  it("is closed after the immediates of whoever closes it", async () => {
+    const { server } = SessionPair.make({})
+    const handle = new Handle(server)
+    handle.close(() => handle.heard.push("closed"))
+    setImmediate(() => handle.heard.push("immediate"))
+    for (let turns = 0; turns < 3; turns++) await turn()
+    assert.deepStrictEqual(handle.heard, ["immediate", "closed"])
+  })
+
   it("fails a write of bytes that comes when the connection has broken", async () => {
     const { client, server } = SessionPair.make({})
     const handle = new Handle(server)
