@@ -59,20 +59,20 @@ const begun = performance.now()
 const asker = Bench.startClient<Result>("support/asker.ts", host.port, CONNECTIONS, EVERY_MILLIS, SECONDS)
 const visitor = Bench.startClient<Result>("support/visitor.ts", host.port, perSecond, SECONDS)
 const took: Array<number> = []
-let went = 0
+let left = 0
 let last = await ask<Report.HostReport>("GET", "/v1/host")
 const backwards: Array<string> = []
 for (let i = 0; i < takeovers;) {
   await Timers.setTimeout(PAUSE_MILLIS)
   const since = performance.now()
   try {
-    const { connections } = await ask<{ readonly connections: number }>("POST", "/v1/upgrade", {})
+    const { sessions } = await ask<{ readonly sessions: number }>("POST", "/v1/upgrade", {})
     took.push(performance.now() - since)
-    went += connections
+    left += sessions
     i++
   } catch (error) {
-    // the one before still finishes
-    if (!/has not ended yet/.test(String(error))) throw error
+    // too many of those before still finish
+    if (!/have not ended yet/.test(String(error))) throw error
     continue
   }
   const now = await ask<Report.HostReport>("GET", "/v1/host")
@@ -90,7 +90,7 @@ const percentile = (part: number, { latencies }: Result): string => Bench.percen
 console.log(
   `${took.length} takeovers in ${over.toFixed(0)} s: ${
     took.map((ms) => ms.toFixed(0)).join(", ")
-  } ms; ${went} connections went over before the hand-over, the others after`
+  } ms; the hosts before had ${left} sessions, which went over or finished there`
 )
 console.log(
   `kept-alive: ${kept.latencies.length} requests over ${CONNECTIONS} connections, ${kept.failures} connections failed or were closed (goal: 0)`

@@ -3,14 +3,18 @@
  * another. What the two hosts say to each other is none of its concern.
  */
 import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
 import type { SessionAbout } from "../domain/memory/SessionAbout.ts"
+import type { FormerHost } from "../domain/report/FormerHost.ts"
 import type * as Ledger from "../domain/state/Ledger.ts"
 
-/** A listener whose socket another process is to be given. */
+/** A socket that another process is to be given: a listener's, or one that this process was given and nobody serves. */
 export interface HeritableListener {
-  /** Its handle, as text. */
-  readonly handle: string
+  /** The listener's handle, as text; absent where there is none. */
+  readonly handle?: string | undefined
   readonly app: string
+  /** What a service manager calls the socket, if it has made it. */
+  readonly name?: string | undefined
   /** The endpoint that was asked for, and the one that was given; URIs. */
   readonly requested: string
   readonly bound: string
@@ -42,36 +46,42 @@ export interface Departure {
   readonly socket: object
   /** The successor has it: nothing of it is left here. */
   gone(): void
-  /** The successor does not have it: it goes on here. */
+  /** The successor does not have it, and nobody here goes on with it: it ends, in order. */
   stays(): void
 }
 
-/** The connections that a host has for its successor, which serves some of its listeners. */
+/** The connections that a host has for its successor, which is the host by now and serves some of its listeners. */
 export interface DepartureSource {
   /** The next one; `undefined` when there is none now. */
   next(): Departure | undefined
   /** Called when there may be one again. */
   onMore: (() => void) | undefined
-  /**
-   * The successor is the host from now on: this one accepts nothing more, and whatever would wait here for a worker goes
-   * over, as far as it can.
-   */
-  settle(): void
-  /** Nothing goes over any more. */
+  /** Nothing goes over any more: what has nothing in hand here ends, in order. */
   end(): void
 }
 
 export class Succession extends Context.Service<Succession, {
   readonly listeners: () => ReadonlyArray<HeritableListener>
+  /** Another host is being started, to follow this one; or it has been given up. */
+  readonly record: (event: "begun" | "abandoned") => void
+  /** How many sessions there are. */
+  readonly sessions: () => number
+  /** Completes when the host is to end, and no other one goes on with what it has. */
+  readonly ends: Effect.Effect<void>
   /** All that this host has counted, and its predecessors before it. */
   readonly totals: () => Ledger.LedgerTotals
   /** Milliseconds that the workers have for their start. */
   readonly startTime: () => number
-  /** What goes over to a successor that serves these listeners, by their handles. */
+  /**
+   * A successor is the host from now on, and serves these listeners, by their handles. This host accepts nothing more,
+   * and what would wait here for a worker goes over, as far as it can.
+   */
   readonly depart: (listeners: ReadonlySet<string>) => DepartureSource
-  /** What the predecessors have counted so far; and the same from now on, in place of what was said before. */
+  /** This host and those before it that have not ended yet. */
+  readonly hosts: () => ReadonlyArray<FormerHost>
+  /** What the predecessors have counted so far, and which are still there; both in place of what was said before. */
   readonly predecessors: () => Ledger.LedgerTotals
-  readonly inherit: (totals: Ledger.LedgerTotals) => void
+  readonly inherit: (totals: Ledger.LedgerTotals, hosts: ReadonlyArray<FormerHost>) => void
   /** The listeners that serve sockets of the predecessor, by the predecessor's handles. */
   readonly inherited: () => ReadonlyArray<string>
   /** Takes a connection of the predecessor's listener; `false` when it can't be served here. */

@@ -35,8 +35,8 @@ export type SuccessorCommand = typeof SuccessorCommand.Type
 export const TakenOver = Schema.Struct({
   /** Its process. */
   pid: Schema.Int,
-  /** How many connections went over to it before it was the host. */
-  connections: Schema.Int
+  /** How many sessions the host before it had then: they go over as soon as they can, or finish there. */
+  sessions: Schema.Int
 })
 export type TakenOver = typeof TakenOver.Type
 
@@ -47,7 +47,9 @@ export type TakenOver = typeof TakenOver.Type
  *
  * - `NotOffered`: the program that this host is part of can't be taken over.
  * - `NotPermitted`: this process may not start others (`--permission` without `--allow-child-process`).
- * - `UnderWay`: another takeover is, or the host before this one has not ended yet.
+ * - `UnderWay`: another takeover is, or has been.
+ * - `TooMany`: as many hosts before this one as there may be have not ended yet.
+ * - `Draining`: this host is shutting down.
  * - `NoDescriptor`: a socket can't be handed on: it is one of UDP, or the runtime does not tell its number.
  * - `NotStarted`: there was no process.
  * - `Failed`: the successor said why it gave up.
@@ -63,6 +65,8 @@ export class TakeoverError extends Schema.TaggedError<TakeoverError>()("Takeover
     "NotOffered",
     "NotPermitted",
     "UnderWay",
+    "TooMany",
+    "Draining",
     "NoDescriptor",
     "NotStarted",
     "Failed",

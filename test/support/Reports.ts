@@ -93,6 +93,7 @@ export const host = (changes: Partial<Report.HostReport> = {}): Report.HostRepor
   version: "0.1.0",
   uptimeMillis: 61_000,
   draining: false,
+  formerHosts: [],
   sessions: 0,
   apps: [],
   ledger: {

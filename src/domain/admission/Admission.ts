@@ -254,13 +254,16 @@ export class Admission<C, M extends Member, S> {
     this.arrivals.arrived--
   }
 
-  /** The connection that is held and comes first. */
-  get firstHeld(): Ticket<C, M, S> | undefined {
-    const ticket = this.#line.first
-    return ticket?.state === "held" ? ticket : undefined
+  /** The turns of connections that are held, in their order. One that is given may leave. */
+  *held(): IterableIterator<Ticket<C, M, S>> {
+    for (let ticket = this.#line.first; ticket !== undefined;) {
+      const { behind } = ticket
+      if (ticket.state === "held") yield ticket
+      ticket = behind
+    }
   }
 
-  /** The other host does not have it: it arrives here again, or for the first time from another host. */
+  /** A connection arrives from another host. */
   returns(connection: C, key: string | number | undefined, now: number): Ticket<C, M, S> {
     this.arrivals.arrived++
     const ticket = this.#nextTurn(connection, key)

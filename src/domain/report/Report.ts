@@ -12,10 +12,12 @@
 import * as Schema from "effect/Schema"
 import { AppReport } from "./AppReport.ts"
 import { ArrivalCounts, MessageCounts, OfferCounts } from "./CountsReport.ts"
+import { FormerHost } from "./FormerHost.ts"
 import { Count } from "./ReportFields.ts"
 
 export { AppReport, CertificateReport, Status } from "./AppReport.ts"
 export { ArrivalCounts, MessageCounts, OfferCounts } from "./CountsReport.ts"
+export { FormerHost } from "./FormerHost.ts"
 export { ListenerReport, ListenersReport, Placement, Scope } from "./ListenerReport.ts"
 export {
   ConnectReport,
@@ -52,6 +54,8 @@ export const HostReport = Schema.Struct({
   uptimeMillis: Schema.Finite,
   draining: Schema.Boolean,
   sessions: Count,
+  /** The hosts before this one that have not ended yet, the latest one first. */
+  formerHosts: Schema.Array(FormerHost),
   apps: Schema.Array(AppReport),
   /** Sums over all workers and listeners that there have ever been. */
   ledger: Schema.Struct({ messages: MessageCounts, offers: OfferCounts, arrivals: ArrivalCounts }),

@@ -8,10 +8,10 @@
  * | predecessor | `Ready`: the workers run | |
  * | successor | `Serve`: counters and rules; accept from now on | |
  * | predecessor | `Serving`: it accepts, on these listeners | |
+ * | successor | `Settle`: the rules once more; be the host | |
+ * | predecessor | `Settled`: it is | |
  * | successor | `Connection`: a held connection, or a parked session | yes |
  * | predecessor | `Taken`, `Declined`: what became of it | |
- * | successor | `Settle`: that was all so far; be the host | |
- * | predecessor | `Settled`: it is | |
  * | successor | `Counters`: as the predecessor drains, and at its end | |
  * | predecessor | `Failed`: it gives up, and why | |
  *
@@ -19,6 +19,7 @@
  */
 import * as Schema from "effect/Schema"
 import { SessionAbout } from "../memory/SessionAbout.ts"
+import { FormerHost } from "../report/FormerHost.ts"
 
 /** The version of these messages. Hosts that do not agree on it take nothing over from each other. */
 export const PROTOCOL = 1
@@ -29,10 +30,13 @@ export const VARIABLE = "SLUICE_TAKEOVER"
 const Descriptor = Schema.Int.check(Schema.isGreaterThan(2))
 const Id = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
-/** A listener of the predecessor, and the successor's descriptor of its socket. */
+/** A socket that the predecessor listens on, or has been given and does not serve, and the successor's descriptor of it. */
 export const BornListener = Schema.Struct({
-  handle: Schema.NonEmptyString,
+  /** The predecessor's listener; absent where none has asked for the socket. */
+  handle: Schema.optional(Schema.NonEmptyString),
   app: Schema.String,
+  /** What a service manager calls the socket, if it has made it. */
+  name: Schema.optional(Schema.String),
   /** The endpoint that the application asked for, and the one that it got; URIs. */
   requested: Schema.String,
   bound: Schema.String,
@@ -60,6 +64,12 @@ const Counts = Schema.Record(Schema.String, Schema.Union([Schema.Finite, Schema.
  */
 export const Totals = Schema.Struct({ messages: Counts, offers: Counts, arrivals: Counts })
 
+const counters = {
+  totals: Totals,
+  /** The hosts that the successor comes after, the one that says this first. */
+  hosts: Schema.Array(FormerHost)
+}
+
 const rules = {
   /** As they were added, in the order in which they stand. */
   rules: Schema.Array(Schema.Record(Schema.String, Schema.Union([Schema.String, Schema.Finite]))),
@@ -67,7 +77,7 @@ const rules = {
 }
 
 export const ToSuccessor = Schema.Union([
-  Schema.TaggedStruct("Serve", { ...rules, totals: Totals }),
+  Schema.TaggedStruct("Serve", { ...rules, ...counters }),
   Schema.TaggedStruct("Connection", {
     id: Id,
     listener: Schema.String,
@@ -83,7 +93,7 @@ export const ToSuccessor = Schema.Union([
     moves: Id
   }),
   Schema.TaggedStruct("Settle", rules),
-  Schema.TaggedStruct("Counters", { totals: Totals })
+  Schema.TaggedStruct("Counters", counters)
 ])
 export type ToSuccessor = typeof ToSuccessor.Type
 

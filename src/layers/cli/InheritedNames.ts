@@ -21,7 +21,7 @@ const endpointsOf = (
   const [, tls, name = ""] = match
   const uris = all.filter((socket) => socket.name === name).map(({ endpoint }) => Endpoint.format(endpoint))
   if (uris.length === 0) {
-    const names = [...new Set(all.map(({ name }) => name))].join(", ")
+    const names = [...new Set(all.flatMap(({ name = [] }) => name))].join(", ")
     const reason = [...(names === "" ? [] : [`those that it has are named ${names}`]), ...faults].join("; ")
     return Result.fail(
       `${JSON.stringify(uri)}: this process was started with no such socket: ${reason || "LISTEN_FDS is not set"}`

@@ -211,8 +211,7 @@ const serve = Effect.fnUntraced(function*(
   // a start that was cut short has nothing to drain except what it has so far
   const detached = Effect.flatMap(
     Effect.provideService(start(settings, served, control, health), SessionLayer, sessions).pipe(
-      Effect.tap(status.serving),
-      Effect.tapError(({ message }) => takeover.failed(message))
+      Effect.tap(status.serving)
     ),
     ({ gone, name }) => Effect.as(gone, `${name} is detached: there is nothing left to serve`)
   )
@@ -233,6 +232,8 @@ const serve = Effect.fnUntraced(function*(
       orElse: () => Effect.logWarning("sessions did not end within the drain timeout")
     })
   )
+  // before this process ends, which a service manager would take for the end of the service
+  if ("pid" in end) yield* status.told
 })
 
 const flagOf = ({ description, flag, form, metavar }: Setting.Setting): Flag.Flag<unknown> => {

@@ -25,6 +25,8 @@ export interface ServiceStatus {
   readonly serving: Effect.Effect<void, never, Scope.Scope>
   /** Another process goes on as this service, and tells of itself. */
   readonly followed: (pid: number) => Effect.Effect<void>
+  /** Completes when the service manager has heard all, or can't be told. */
+  readonly told: Effect.Effect<void>
   /** The host takes nothing new. */
   readonly stopping: Effect.Effect<void>
 }
@@ -65,6 +67,7 @@ export const make: Effect.Effect<ServiceStatus, never, SessionLayer> = Effect.ge
       ? Effect.andThen(ready, Effect.asVoid(Effect.forkScoped(Effect.repeat(look, Schedule.spaced(INTERVAL)))))
       : Effect.void,
     followed: (pid) => last(ServiceState.Successor({ pid, status: `process ${pid} has taken over` })),
+    told: manager.told,
     stopping: last(ServiceState.Stopping({ status: Readiness.draining.reason }))
   }
 })

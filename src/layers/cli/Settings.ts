@@ -68,9 +68,11 @@ export interface Resolved<A> {
 /** The name of the application that is served, on its default endpoint, when no module is named. */
 const DEFAULT_NAME = "http"
 
-/** Where a host listens that is told nothing of it: on the sockets that it was started with, if there are any. */
-export const listenDefault = ({ all }: InheritedSockets): ReadonlyArray<string> =>
-  all.length === 0 ? [DEFAULT_LISTEN] : all.map(({ endpoint }) => Endpoint.format(endpoint))
+/** Where a host listens that is told nothing of it: on the sockets of a service manager, if there are any. */
+export const listenDefault = ({ all }: InheritedSockets): ReadonlyArray<string> => {
+  const named = all.filter(({ name }) => name !== undefined)
+  return named.length === 0 ? [DEFAULT_LISTEN] : named.map(({ endpoint }) => Endpoint.format(endpoint))
+}
 
 const serve: Program<undefined> = {
   settings,

@@ -138,6 +138,14 @@ const section = (app: Report.AppReport, look: Look): Array<string> => {
   ]
 }
 
+/** The hosts before this one that have not ended yet. */
+const formerHosts = ({ formerHosts }: Report.HostReport): Array<string> =>
+  formerHosts.map(({ endsWithinMillis, pid, sessions }) =>
+    `process ${pid}, a host before this one, has ${plural(sessions, "session")} left and ends within ${
+      time(endsWithinMillis)
+    }`
+  )
+
 const host = (report: Report.HostReport): string =>
   [
     `host ${report.version}`,
@@ -160,6 +168,7 @@ export const format = (report: Report.HostReport, look: Look): string => {
   return sections([
     ...(look.verbose ? [[host(report)]] : report.draining ? [["the host is draining"]] : []),
     ...apps,
+    ...(report.formerHosts.length === 0 ? [] : [formerHosts(report)]),
     ...(wrong.length === 0 ? [] : [wrong])
   ])
 }

@@ -16,10 +16,13 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
 import { version } from "../../domain/report/Version.ts"
 import * as Visible from "../../domain/report/Visible.ts"
 import { WorkerFailed } from "../../services/SessionLayer.ts"
 import * as LogStyle from "../log/LogStyle.ts"
+import * as Descent from "../system/Descent.ts"
+import { Inherited } from "../system/InheritedSockets.ts"
 import * as AppCommand from "./AppCommand.ts"
 import * as Complaint from "./Complaint.ts"
 import * as DenyCommand from "./DenyCommand.ts"
@@ -91,6 +94,12 @@ const traceOf = (error: Told): string | undefined => {
 
 const shown = (stack: string): string => Visible.lines(stack).map((line) => `  ${line}`).join("\n")
 
+/** If a running host has started this process, to be followed by it, that host hears why it is not. */
+const tellHost = (why: string): Effect.Effect<void> =>
+  Effect.map(Inherited, ({ descent }) => {
+    if (Result.isSuccess(descent) && descent.success !== undefined) Descent.fail(descent.success, why)
+  })
+
 /** Says what went wrong, if that has not been done, and gives the exit code for it. */
 const conclude = (exit: Exit.Exit<void, Told | CliError.CliError>): Effect.Effect<number> => {
   if (Exit.isSuccess(exit)) return Effect.succeed(0)
@@ -100,7 +109,8 @@ const conclude = (exit: Exit.Exit<void, Told | CliError.CliError>): Effect.Effec
   const { error } = failure
   if ("errors" in error) return Effect.succeed(error.errors.length === 0 ? 0 : USAGE)
   const stack = traceOf(error)
-  const sentence = say(Complaint.ofOperation(error))
+  const why = Complaint.ofOperation(error)
+  const sentence = Effect.andThen(tellHost(why), say(why))
   return Effect.as(
     stack === undefined ? sentence : Effect.andThen(sentence, Console.error(shown(stack))),
     USAGE_ERRORS.includes(error._tag) ? USAGE : FAILURE

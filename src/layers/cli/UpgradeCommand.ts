@@ -9,12 +9,17 @@ import { plural } from "./Words.ts"
 
 /** Asks the host on the socket at `path` to start its successor with the command, and says who has taken over. */
 export const ask = Effect.fnUntraced(function*(path: string, command: SuccessorCommand) {
-  const { connections, pid } = yield* ControlClient.ask(
+  const { pid, sessions } = yield* ControlClient.ask(
     path,
     (client) => client.host.upgrade({ payload: command }),
     { patient: true }
   )
-  yield* Console.log(`process ${pid} has taken over, with ${plural(connections, "connection")}`)
+  const left = sessions === 0
+    ? ""
+    : `; the host before had ${plural(sessions, "session")}, which ${sessions === 1 ? "goes" : "go"} over or ${
+      sessions === 1 ? "finishes" : "finish"
+    } there`
+  yield* Console.log(`process ${pid} has taken over${left}`)
 })
 
 export const command = Command.make(

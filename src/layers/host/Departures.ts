@@ -1,50 +1,44 @@
 /**
- * The connections of a host that go over to its successor (X4): what is held, and what is parked, one after another.
+ * The connections of a host that go over to its successor (X4), which is the host by now: what waits for a worker, and
+ * what is parked, one after another.
  *
- * A session stays its worker's until its turn has come: it may have a request meanwhile, and then it goes when that has
- * been answered. Before {@link Departures.settle}, there is one round; afterwards, each session that is parked, and each
- * connection that would wait for a worker, joins the queue, and what can't go is served here.
+ * A session stays its worker's until its turn has come: it may have a request meanwhile, and then it joins the queue again
+ * when that has been answered.
  */
 import * as Handle from "../../domain/state/Handle.ts"
 import type * as Succession from "../../services/Succession.ts"
 import type { Arriving } from "./HostSession.ts"
 import type { HostListener } from "./Listener.ts"
-import { SharedSession } from "./SharedSession.ts"
-import type { Tables } from "./Tables.ts"
+import type { SharedSession } from "./SharedSession.ts"
 
 export class Departures implements Succession.DepartureSource {
   onMore: (() => void) | undefined
-  readonly #tables: Tables
   readonly #served: ReadonlySet<string>
-  readonly #sessions = new Set<SharedSession>()
-  /** Connections that no worker has, and their listeners. */
+  readonly #onEnd: () => void
+  readonly #sessions = new Map<SharedSession, HostListener>()
+  /** Connections that no worker has. */
   readonly #connections = new Map<Arriving, HostListener>()
-  readonly #settle: () => void
   #isOpen = true
-  #settled = false
 
-  /** `served`: handles of the listeners that the successor serves; `settle`: stops accepting. */
-  constructor(tables: Tables, served: ReadonlySet<string>, settle: () => void) {
-    this.#tables = tables
+  /** `served`: handles of the listeners that the successor serves; `onEnd`: from now on, nobody goes on with anything. */
+  constructor(served: ReadonlySet<string>, onEnd: () => void) {
     this.#served = served
-    this.#settle = settle
-    this.#gather()
+    this.#onEnd = onEnd
   }
 
-  #gather(): void {
-    for (const session of this.#tables.sessions) {
-      if (session instanceof SharedSession && this.#takesFrom(session.origin.listener)) this.#sessions.add(session)
-    }
+  /** Whether there is a successor to go to. */
+  get isOpen(): boolean {
+    return this.#isOpen
   }
 
-  #takesFrom(listener: Handle.ListenerHandle | undefined): boolean {
-    return listener !== undefined && this.#isOpen && this.#served.has(Handle.format(listener))
+  /** Whether the successor goes on with what comes at the listener. */
+  serves(listener: HostListener): boolean {
+    return this.#isOpen && this.#served.has(Handle.format(listener.handle))
   }
 
   /** Whether what would wait for a worker at the listener goes over instead. */
   takes(listener: HostListener, connection: Arriving): boolean {
-    return this.#settled && this.#takesFrom(listener.handle) && connection._tag !== "CutThrough"
-      && connection.lend?.() !== undefined
+    return this.serves(listener) && connection._tag !== "CutThrough" && connection.lend?.() !== undefined
   }
 
   /** A connection that no worker has, and that {@link takes} goes for. */
@@ -55,59 +49,39 @@ export class Departures implements Succession.DepartureSource {
 
   /** Whether a session that is parked goes over, now or when all that it has written has gone out. */
   takesParked(listener: HostListener, { connection }: SharedSession): boolean {
-    return this.#settled && this.#takesFrom(listener.handle) && connection.isSent !== undefined
+    return this.serves(listener) && connection.isSent !== undefined
   }
 
   /** A session that its worker has parked, and that {@link takesParked} goes for. */
-  addParked(session: SharedSession): void {
-    this.#sessions.add(session)
+  addParked(listener: HostListener, session: SharedSession): void {
+    this.#sessions.set(session, listener)
     this.onMore?.()
   }
 
   next(): Succession.Departure | undefined {
-    if (!this.#isOpen) return undefined
-    for (const session of this.#sessions) {
+    for (const [session, listener] of this.#sessions) {
       this.#sessions.delete(session)
-      const { origin } = session
-      const listener = origin.listener === undefined ? undefined : this.#tables.listeners.get(origin.listener)
-      const departure = listener?.succession.depart(session)
+      const departure = listener.succession.depart(session)
       if (departure !== undefined) return departure
       // once more when its bytes have gone out
-      if (this.#settled && session.isOpen && session.isParked && session.connection.isSent === false) {
-        listener?.moves.waits(session)
-      }
+      if (session.isOpen && session.isParked && session.connection.isSent === false) listener.moves.waits(session)
     }
     for (const [connection, listener] of this.#connections) {
       this.#connections.delete(connection)
       const departure = listener.succession.lend(connection)
       if (departure !== undefined) return departure
-      listener.succession.returns(connection)
-    }
-    if (this.#settled) return undefined
-    for (const listener of this.#tables.listeners) {
-      const departure = this.#takesFrom(listener.handle) ? listener.succession.departHeld() : undefined
-      if (departure !== undefined) return departure
+      listener.succession.forsakes(connection)
     }
     return undefined
-  }
-
-  settle(): void {
-    this.#settled = true
-    this.#tables.events.record({ kind: "takeover-settled" })
-    this.#settle()
-    this.#gather()
-    for (const listener of this.#tables.listeners) listener.succession.departAllHeld()
   }
 
   end(): void {
     if (!this.#isOpen) return
     this.#isOpen = false
-    this.#tables.events.record({ kind: this.#settled ? "takeover-ended" : "takeover-abandoned" })
-    // all is as it was
-    if (!this.#settled) this.#tables.departures = undefined
     this.#sessions.clear()
     const left = [...this.#connections]
     this.#connections.clear()
-    for (const [connection, listener] of left) listener.succession.returns(connection)
+    for (const [connection, listener] of left) listener.succession.forsakes(connection)
+    this.#onEnd()
   }
 }

@@ -16,6 +16,7 @@ import * as Refusal from "../../domain/state/Refusal.ts"
 import type { Certificates } from "../../services/Certificates.ts"
 import type { Transport, TransportError, TransportListenOptions } from "../../services/Transport.ts"
 import type { Heirloom, InheritedSocket, InheritedSockets } from "../system/InheritedSockets.ts"
+import type { ListenGate } from "../system/ListenGate.ts"
 import type { HostListener, ListenerHost } from "./Listener.ts"
 import type { SlotApp } from "./Worker.ts"
 
@@ -99,7 +100,9 @@ const TAKEN = "the socket that this process was started with has its listener, o
 
 /** Says of a socket that could not be served which one it is. */
 const of = ({ descriptor, name }: InheritedSocket): string =>
-  ` (descriptor ${descriptor}, ${JSON.stringify(name)}, which this process was started with)`
+  ` (descriptor ${descriptor}, ${
+    name === undefined ? "" : `${JSON.stringify(name)}, `
+  }which this process was started with)`
 
 /** Says where to ask for a socket that has the same port on another address, such as `[::]` for `0.0.0.0`. */
 const elsewhere = ({ free }: InheritedSockets, requested: Endpoint.TransportEndpoint, reason: string): string => {
@@ -110,12 +113,21 @@ const elsewhere = ({ free }: InheritedSockets, requested: Endpoint.TransportEndp
     : `; this process was started with a socket at ${Endpoint.format(other.endpoint)}: ask for that address`
 }
 
+/** Where a listener listens that is asked for there: on the port that the host before got, whatever is served on it now. */
+const boundOf = (requested: Endpoint.TransportEndpoint, heirloom: Heirloom | undefined): Endpoint.TransportEndpoint => {
+  const bound = heirloom?.bound
+  return bound !== undefined && Endpoint.isInet(bound) && Endpoint.isInet(requested)
+    ? { ...requested, host: bound.host, port: bound.port }
+    : requested
+}
+
 /** The listener has its endpoint, and waits behind the gate for the word to listen there (X4). */
 const later = (
   { inherited }: OpeningHost,
   listener: HostListener,
   socket: InheritedSocket,
-  { bound, gate }: Heirloom,
+  gate: ListenGate<TransportError>,
+  bound: Endpoint.TransportEndpoint,
   listen: Effect.Effect<void, TransportError>
 ): Effect.Effect<void> => {
   listener.bound = bound
@@ -175,9 +187,10 @@ export const open = Effect.fnUntraced(function*(
     acceptError: (error, detail) =>
       notices.tell(Notice.acceptFailed({ app: app.name, uri: listener.boundUri }, error, detail))
   }
-  const listen = transport.listen(heirloom?.bound ?? requested, options).pipe(Scope.provide(listener.transport))
-  if (inherited !== undefined && heirloom?.gate.isOpen === false) {
-    yield* later(host, listener, inherited, heirloom, Effect.asVoid(listen))
+  const endpoint = boundOf(requested, heirloom)
+  const listen = transport.listen(endpoint, options).pipe(Scope.provide(listener.transport))
+  if (inherited?.gate?.isOpen === false) {
+    yield* later(host, listener, inherited, inherited.gate, endpoint, Effect.asVoid(listen))
     return isEphemeral ? enterLocally(host, listener, listener.bound) : undefined
   }
   const bound = yield* Effect.result(listen)

@@ -28,26 +28,13 @@ export class ListenerSuccession {
     const connection = this.#listener.moves.takeForSuccessor(session)
     if (connection === undefined) return undefined
     const departure = this.lend(connection)
-    if (departure === undefined) this.returns(connection)
+    if (departure === undefined) this.forsakes(connection)
     return departure
   }
 
-  /** The same with the first connection that waits for a worker. */
-  departHeld(): Departure | undefined {
-    const { admission } = this.#listener
-    const ticket = admission.firstHeld
-    if (ticket === undefined) return undefined
-    const departure = this.lend(ticket.connection)
-    if (departure === undefined) return undefined
-    ticket.connection.onGone = undefined
-    admission.leaves(ticket)
-    return departure
-  }
-
-  /** All connections that wait for a worker go over, as far as they can. */
-  departAllHeld(): void {
-    const { admission } = this.#listener
-    for (let ticket = admission.firstHeld; ticket !== undefined && this.takes(ticket);) ticket = admission.firstHeld
+  /** The connections that wait for a worker go over, as far as they can. */
+  departHeld(): void {
+    for (const ticket of this.#listener.admission.held()) this.takes(ticket)
   }
 
   /** Whether the connection, which no worker has, is the successor's from now on. */
@@ -82,21 +69,25 @@ export class ListenerSuccession {
       },
       socket: lent.socket,
       gone: () => connection.letGo?.(),
-      stays: () => this.returns(connection)
+      stays: () => this.forsakes(connection)
     }
   }
 
-  /** A connection that was on its way to the successor goes on here. */
-  returns(connection: Arriving): void {
-    const { admission, intake } = this.#listener
-    intake.follow(admission.returns(connection, intake.keyOf(connection), this.#tables.now()))
+  /** A connection that was to go to the successor, which does not have it: nobody goes on with it. */
+  forsakes(connection: Arriving): void {
+    this.#listener.admission.turnedAway("draining")
+    if (connection._tag === "CutThrough") return connection.refuse("draining")
+    // its socket is nowhere else, so its peer reads an end
+    if (connection.letGo === undefined) connection.abort()
+    else connection.letGo()
   }
 
   // ---- from the predecessor
 
   /** A connection of the predecessor's; `state`, `moves`: what its session has got so far. */
   adopt(connection: Arriving, state: Uint8Array | undefined, moves: number): void {
-    this.#listener.moves.journeys.set(connection, { moves: moves + 1, crashes: 0, why: "takeover", state })
-    this.returns(connection)
+    const { admission, intake, moves: { journeys } } = this.#listener
+    journeys.set(connection, { moves: moves + 1, crashes: 0, why: "takeover", state })
+    intake.follow(admission.returns(connection, intake.keyOf(connection), this.#tables.now()))
   }
 }

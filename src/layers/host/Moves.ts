@@ -94,13 +94,17 @@ export class Moves {
     const { departures } = this.#tables
     if (departures?.takesParked(this.#listener, session) === true) {
       if (!session.canDepart) return "unsent"
-      departures.addParked(session)
+      departures.addParked(this.#listener, session)
       return "moved"
     }
     const { admission, intake } = this.#listener
     const key = intake.keyOf(connection)
     const ticket = admission.onward(connection, key, this.#listener.memberOf(worker))
-    return ticket === undefined ? "nobody" : this.#move(session, key, ticket)
+    if (ticket !== undefined) return this.#move(session, key, ticket)
+    // this host has been followed, and its successor does not go on with it either
+    if (departures === undefined || !session.isIdle) return "nobody"
+    session.close()
+    return "moved"
   }
 
   #move(session: SharedSession, key: string | number | undefined, ticket: ListenerTicket): Moved {

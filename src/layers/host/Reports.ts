@@ -147,7 +147,7 @@ export class Reports {
   // ---- the host and its applications
 
   readonly #report = Effect.gen({ self: this }, function*() {
-    const { draining, imbalances, sessionCount, totals: ledger } = this.#tables
+    const { draining, formerHosts, imbalances, sessionCount, totals: ledger } = this.#tables
     const uptimeMillis = this.#millisSince(this.#startedAt)
     const apps = yield* Effect.forEach([...this.#tables.apps], (app) => this.#app(app))
     const host: Report.HostReport = {
@@ -156,6 +156,7 @@ export class Reports {
       uptimeMillis,
       draining,
       sessions: sessionCount,
+      formerHosts,
       apps,
       ledger,
       imbalances

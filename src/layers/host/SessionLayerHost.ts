@@ -19,6 +19,7 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
@@ -122,15 +123,20 @@ const make = (stack: WorkerStack["Service"]) =>
       const sessions = tables.sessionCount
       if (!tables.draining) events.record({ kind: "host-draining", sessions })
       tables.draining = true
+      const { drainTime } = tables
+      tables.endsAt ??= begun + drainTime
       // what waits goes to the host that follows, or is served here (X4)
-      const goesOver = tables.departures !== undefined
+      const goesOver = tables.departures?.isOpen === true
+      if (tables.departures === undefined) yield* Deferred.succeed(tables.ends, undefined)
       yield* goesOver ? listeners.closeAll : listeners.stop
-      let longest = 0
-      for (const { app, live } of tables.generations()) {
+      for (const { live } of tables.generations()) {
         if (live !== undefined) tellToDrain(live, goesOver ? "host" : "nobody")
-        longest = Math.max(longest, app.options.worker.drainTimeout)
       }
-      yield* tables.noSessions.await.pipe(Effect.timeoutOption(longest), Effect.asVoid)
+      // what a host before this one still has goes over by way of this one, and so do its counts
+      const finished = goesOver
+        ? Effect.andThen(tables.noSessions.await, tables.noFormerHosts.await)
+        : tables.noSessions.await
+      yield* finished.pipe(Effect.timeoutOption(drainTime), Effect.asVoid)
       watch.look()
       const left = tables.sessionCount
       events.record({ kind: "host-drained", sessions, left, tookMillis: tables.now() - begun })
@@ -164,7 +170,7 @@ const make = (stack: WorkerStack["Service"]) =>
       readiness: Effect.sync(() => tables.readiness()),
       ...reports.all
     })
-    const succession = HostSuccession.make({ tables, listeners, notices, run })
+    const succession = HostSuccession.make({ tables, listeners, sockets: inherited, notices, run })
     return Context.make(SessionLayer, sessionLayer).pipe(Context.add(Succession, succession))
   })
 

@@ -265,6 +265,12 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
     return this.#rx?.headUnsafe ?? 0
   }
 
+  /** Whether its worker has parked it, and there is nothing for its application, which has had it. */
+  get isIdle(): boolean {
+    return this.isOpen && this.isParked && !this.isFresh && (this.#rx?.size ?? 0) === 0
+      && this.state !== "TRANSPORT_CLOSING"
+  }
+
   /** Bytes that are to be sent. */
   get unsent(): number {
     return this.#tx?.size ?? 0

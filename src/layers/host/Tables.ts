@@ -4,7 +4,7 @@
  *
  * Plain data. The modules around it act on it, and `Reports` reports on it.
  */
-import type * as Deferred from "effect/Deferred"
+import * as Deferred from "effect/Deferred"
 import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
@@ -64,10 +64,17 @@ export class Tables {
   predecessors: Ledger.LedgerTotals = Ledger.makeTotals()
   /** Whether this host follows another one (X4). */
   follows = false
-  /** What goes over to the host that follows this one, while there is one (X4). */
+  /** Those of them that have not ended yet; and a latch that is open while there are none. */
+  formerHosts: ReadonlyArray<Report.FormerHost> = []
+  readonly noFormerHosts = Latch.makeUnsafe(true)
+  /** What goes over to the host that follows this one, once there is one (X4). */
   departures: Departures | undefined
+  /** Done when the host is to end, and no other one goes on with what it has. */
+  readonly ends = Deferred.makeUnsafe<void>()
   /** The host accepts nothing new. */
   draining = false
+  /** When it ends, whatever it has then: in milliseconds of {@link now}, once it has begun to finish. */
+  endsAt: number | undefined
   /** Milliseconds of `MonotonicTime`. */
   readonly now: () => number
   /** What happens in the host (X5). */
@@ -77,6 +84,14 @@ export class Tables {
   constructor(now: () => number, events: EventLog) {
     this.now = now
     this.events = events
+  }
+
+  /** Milliseconds that the host has to finish what it has in hand. */
+  get drainTime(): number {
+    if (this.endsAt !== undefined) return this.endsAt - this.now()
+    let longest = 0
+    for (const { app } of this.generations()) longest = Math.max(longest, app.options.worker.drainTimeout)
+    return longest
   }
 
   /** The workers, each with all its generations that are there, from an index on. */

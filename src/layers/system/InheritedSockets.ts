@@ -15,33 +15,37 @@
  * socket gives it back.
  */
 import * as Context from "effect/Context"
+import * as Result from "effect/Result"
 import * as Path from "node:path"
 import * as Address from "../../domain/net/Address.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import type { TransportError } from "../../services/Transport.ts"
+import * as Descent from "./Descent.ts"
 import type { ListenGate } from "./ListenGate.ts"
 import * as SocketActivation from "./SocketActivation.ts"
 
 /** A socket that listens, or for UDP is bound, as the process starts. */
 export interface InheritedSocket {
-  /** What people know it by; several may have one name. */
-  readonly name: string
+  /** What people know it by, if a service manager has made it; several may have one name. */
+  readonly name?: string | undefined
   readonly descriptor: number
   /** The endpoint that has to be asked for to get it: where it listens, or where its listener was asked to listen. */
   readonly endpoint: Endpoint.TransportEndpoint
+  /** Before it is open, nobody is to touch the socket: the host that runs has it. */
+  readonly gate?: ListenGate<TransportError> | undefined
   /** What the host that ran here before knew of its listener; absent for a socket of anybody else. */
   readonly heirloom?: Heirloom | undefined
 }
 
 /** A listener's socket that the host before has handed on (X4). */
 export interface Heirloom {
+  /** The handle of that listener, as text. */
+  readonly handle: string
   /** The application that had the listener: several may have asked for any port. */
   readonly app: string
   readonly bound: Endpoint.TransportEndpoint
   /** Whether the file of a Unix socket is the listener's, and goes with it. */
   readonly ownsFile: boolean
-  /** Before it is open, the listener is not to touch the socket. */
-  readonly gate: ListenGate<TransportError>
 }
 
 /** The text by which sockets and endpoints are compared. */
@@ -55,10 +59,17 @@ export class InheritedSockets {
   readonly all: ReadonlyArray<InheritedSocket>
   /** Sentences about what this process was started with and no listener can have. */
   readonly faults: ReadonlyArray<string>
+  /** What else this process was born with, if a host has started it; or why that can't be read. */
+  readonly descent: Result.Result<Descent.Descent | undefined, string>
 
-  constructor(sockets: ReadonlyArray<InheritedSocket>, faults: ReadonlyArray<string> = []) {
+  constructor(
+    sockets: ReadonlyArray<InheritedSocket>,
+    faults: ReadonlyArray<string> = [],
+    descent: Result.Result<Descent.Descent | undefined, string> = Result.succeed(undefined)
+  ) {
     this.all = sockets
     this.faults = faults
+    this.descent = descent
     this.#free = new Set(sockets)
   }
 
@@ -97,7 +108,11 @@ export class InheritedSockets {
 /** The sockets that this process was started with, unless a program says which they are. */
 export const Inherited = Context.Reference<InheritedSockets>("sluice/system/InheritedSockets", {
   defaultValue: () => {
+    const descent = Descent.read(process.env, process)
+    if (Result.isSuccess(descent) && descent.success !== undefined) {
+      return new InheritedSockets(Descent.socketsOf(descent.success), [], descent)
+    }
     const { faults, sockets } = SocketActivation.read(process.env, process.pid)
-    return new InheritedSockets(sockets, faults)
+    return new InheritedSockets(sockets, faults, descent)
   }
 })

@@ -2,9 +2,11 @@
  * A gate before the listeners of a host that is to follow another one (X4): what they do with their sockets waits until
  * it is opened. A listener that comes later finds it open.
  */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 
 export class ListenGate<E> {
+  readonly #opened = Deferred.makeUnsafe<void, E>()
   #waiting: Set<Effect.Effect<void, E>> | undefined = new Set()
 
   get isOpen(): boolean {
@@ -21,10 +23,16 @@ export class ListenGate<E> {
     return this.#waiting?.delete(listen) === true
   }
 
-  /** Opens the gate, and does what waits, in order. Fails with the first failure; the gate is open nevertheless. */
+  /**
+   * Opens the gate, and does what waits, in order; or waits until that has been done. Fails with the first failure; the
+   * gate is open nevertheless.
+   */
   readonly open: Effect.Effect<void, E> = Effect.suspend(() => {
-    const waiting = this.#waiting ?? []
+    const waiting = this.#waiting
+    if (waiting === undefined) return Deferred.await(this.#opened)
     this.#waiting = undefined
-    return Effect.forEach(waiting, (listen) => listen, { discard: true })
+    return Effect.forEach(waiting, (listen) => listen, { discard: true }).pipe(
+      Effect.onExit((exit) => Deferred.done(this.#opened, exit))
+    )
   })
 }

@@ -12,7 +12,8 @@
  *
  * Each has a status, the sentence that `systemctl status` shows. The program is run for one state after the other, so
  * their order stays, and nobody waits for it: `tell` only puts the state in line. A line of {@link WAITING} drops the
- * oldest. What is in line when the host ends is not said, since then the service manager sees the end itself.
+ * oldest. What is in line when the host ends is not said, since then the service manager sees the end itself. Only a host
+ * that has been followed waits until it has said so (`told`): its end would be taken for that of the service.
  *
  * Where there is a service manager, it says so by `NOTIFY_SOCKET`. The variable is taken out of the environment, or a
  * program that a worker starts could speak for the service.
@@ -20,6 +21,7 @@
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import { execFile } from "node:child_process"
@@ -66,11 +68,13 @@ export interface ServiceManagerPort {
   readonly listens: boolean
   /** Never waits, and never fails. */
   readonly tell: (state: ServiceState) => void
+  /** Completes when nothing is in line any more. */
+  readonly told: Effect.Effect<void>
 }
 
 /** The service manager of this process; nobody, unless a program says otherwise. */
 export const ServiceManager = Context.Reference<ServiceManagerPort>("sluice/system/ServiceManager", {
-  defaultValue: () => ({ listens: false, tell: () => {} })
+  defaultValue: () => ({ listens: false, tell: () => {}, told: Effect.void })
 })
 
 class NotTold extends Data.TaggedError("NotTold")<{ readonly detail: string }> {}
@@ -129,10 +133,20 @@ const speaker = Effect.fnUntraced(function*(socket: string, environment: NodeJS.
       warned = true
       return Effect.logWarning(`the service manager is not told of this host's state: ${detail}; this is said once`)
     })
+  const silence = Latch.makeUnsafe(true)
   yield* Queue.take(states).pipe(
     Effect.flatMap((state) => say(socket, environment, state).pipe(Effect.catch(warn))),
+    Effect.tap(() =>
+      Effect.sync(() => {
+        if (Queue.sizeUnsafe(states) === 0) silence.openUnsafe()
+      })
+    ),
     Effect.forever,
     Effect.forkScoped
   )
-  return { listens: true, tell: (state: ServiceState) => void Queue.offerUnsafe(states, state) }
+  const tell = (state: ServiceState): void => {
+    silence.closeUnsafe()
+    Queue.offerUnsafe(states, state)
+  }
+  return { listens: true, tell, told: silence.await }
 })

@@ -8,23 +8,31 @@
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import type * as ChildProcess from "node:child_process"
 import * as TakeoverState from "../../domain/state/TakeoverState.ts"
 import * as TakeoverMessage from "../../domain/takeover/TakeoverMessage.ts"
 import type { SessionRules } from "../../services/SessionRules.ts"
 import type * as Succession from "../../services/Succession.ts"
 import { type TakenOver, TakeoverError } from "../../services/Takeover.ts"
+import type { ChannelPort } from "../system/Descent.ts"
 import * as UnixSocketFile from "../system/UnixSocketFile.ts"
 import { TakeoverChannel } from "./TakeoverChannel.ts"
 
 /** Milliseconds for an answer of the successor, once it is up. */
 const ANSWER_TIME = 10_000
-/** Milliseconds after which connections go over no longer before the successor is the host, but afterwards. */
-const PASSING_TIME = 5_000
 /** Milliseconds between two messages with counters. */
 const COUNTERS_INTERVAL = 1_000
-/** Milliseconds until a process is counted as there whose channel is gone. */
+/** Milliseconds between the end of a process and that of its channel, or the other way round, at the most. */
 const EXIT_TIME = 1_000
+
+/** The successor's process, and the channel to it. */
+export interface SuccessorProcess extends ChannelPort {
+  /** Absent for a process that could not be started. */
+  readonly pid?: number | undefined
+  once(event: "error", listener: (error: Error) => void): unknown
+  once(event: "exit", listener: (code: number | null, signal: NodeJS.Signals | null) => void): unknown
+  kill(signal: NodeJS.Signals): unknown
+  unref(): void
+}
 
 /** What this side needs of the host. */
 export interface PredecessorHost {
@@ -48,23 +56,22 @@ const encodeRules = (rules: SessionRules["Service"]) =>
 export class PredecessorSide {
   readonly result = Deferred.makeUnsafe<TakenOver, TakeoverError>()
   readonly #host: PredecessorHost
-  readonly #child: ChildProcess.ChildProcess
+  readonly #child: SuccessorProcess
   readonly #channel: TakeoverChannel<TakeoverMessage.ToSuccessor, TakeoverMessage.ToPredecessor>
   #state: TakeoverState.PredecessorState = "STARTING"
   #born: string | undefined
+  #served: ReadonlySet<string> = new Set()
   #departures: Succession.DepartureSource | undefined
   /** The connection that the successor has been sent and has not answered. */
   #underWay: { readonly id: number; readonly departure: Succession.Departure } | undefined
   #ids = 0
-  #passed = 0
-  #passingSince = 0
   #timer: NodeJS.Timeout | undefined
   #counters: NodeJS.Timeout | undefined
   #exited = false
   #failure: TakeoverError | undefined
   #onIdle: (() => void) | undefined
 
-  constructor(child: ChildProcess.ChildProcess, host: PredecessorHost) {
+  constructor(child: SuccessorProcess, host: PredecessorHost) {
     this.#host = host
     this.#child = child
     child.once("error", (error) => this.#lose("NotStarted", `a process could not be started: ${error.message}`))
@@ -76,6 +83,7 @@ export class PredecessorSide {
       unread: (why) => this.#lose("Nonsense", `what the successor says can't be read: ${why}`),
       lost: () => this.#onLost()
     })
+    host.succession.record("begun")
     this.#within(host.startTime, "its workers were not up")
   }
 
@@ -117,9 +125,8 @@ export class PredecessorSide {
         return true
       case "Serving":
         if (!this.#move("serving")) return false
-        this.#departures = this.#host.succession.depart(new Set(message.listeners))
-        this.#passingSince = performance.now()
-        this.#sendNext()
+        this.#served = new Set(message.listeners)
+        this.#tellRules("Settle")
         return true
       case "Taken":
       case "Declined":
@@ -139,7 +146,7 @@ export class PredecessorSide {
     this.#within(ANSWER_TIME, _tag === "Serve" ? "it did not listen" : "it did not become the host")
     run(Effect.map(encodeRules(rules), (encoded) =>
       this.#channel.send(
-        _tag === "Serve" ? { _tag, ...encoded, totals: looseOf(succession) } : { _tag, ...encoded }
+        _tag === "Serve" ? { _tag, ...encoded, ...countersOf(succession) } : { _tag, ...encoded }
       )))
   }
 
@@ -147,11 +154,9 @@ export class PredecessorSide {
     const underWay = this.#underWay
     if (underWay?.id !== id) return false
     this.#underWay = undefined
-    clearTimeout(this.#timer)
-    if (taken) {
-      this.#passed++
-      underWay.departure.gone()
-    } else underWay.departure.stays()
+    if (!this.#exited) clearTimeout(this.#timer)
+    if (taken) underWay.departure.gone()
+    else underWay.departure.stays()
     this.#sendNext()
     return true
   }
@@ -159,13 +164,9 @@ export class PredecessorSide {
   // ---- what goes over
 
   #sendNext(): void {
-    if (this.#underWay !== undefined) return
-    const isPassing = this.#state === "PASSING"
-    if (!isPassing && this.#state !== "DRAINING") return
-    const isLate = isPassing && performance.now() - this.#passingSince > PASSING_TIME
-    const departure = isLate ? undefined : this.#departures?.next()
+    if (this.#underWay !== undefined || this.#exited || this.#state !== "DRAINING") return
+    const departure = this.#departures?.next()
     if (departure !== undefined) return this.#send(departure)
-    if (isPassing && this.#move("passed")) return this.#tellRules("Settle")
     this.#onIdle?.()
   }
 
@@ -192,12 +193,13 @@ export class PredecessorSide {
     } catch {
       // the successor moves it as well, as soon as this host is gone
     }
-    this.#departures!.onMore = () => this.#sendNext()
-    this.#departures!.settle()
-    const tell = (): void => this.#channel.send({ _tag: "Counters", totals: looseOf(succession) })
+    const sessions = succession.sessions()
+    this.#departures = succession.depart(this.#served)
+    this.#departures.onMore = () => this.#sendNext()
+    const tell = (): void => this.#channel.send({ _tag: "Counters", ...countersOf(succession) })
     tell()
     this.#counters = setInterval(tell, COUNTERS_INTERVAL).unref()
-    Deferred.doneUnsafe(this.result, Effect.succeed({ pid: this.pid, connections: this.#passed }))
+    Deferred.doneUnsafe(this.result, Effect.succeed({ pid: this.pid, sessions }))
     this.#sendNext()
   }
 
@@ -206,13 +208,20 @@ export class PredecessorSide {
   #onExit(code: number | null, signal: NodeJS.Signals | null): void {
     this.#exited = true
     if (this.#state === "ABANDONED") return this.#over()
-    this.#lose("Gone", `the successor ended ${signal === null ? `with code ${code}` : `by ${signal}`}`)
+    const lose = (): void =>
+      this.#lose("Gone", `the successor ended ${signal === null ? `with code ${code}` : `by ${signal}`}`)
+    if (this.#state !== "DRAINING" || !this.#channel.isOpen) return lose()
+    // whose the connection is that was on its way, the last words in the channel may say
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(lose, EXIT_TIME)
   }
 
   #onLost(): void {
+    const lose = (): void => this.#lose("Gone", "the successor has closed its channel")
+    if (this.#exited) return lose()
     // its end is told a moment later, with more to say
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#lose("Gone", "the successor has closed its channel"), EXIT_TIME)
+    this.#timer = setTimeout(lose, EXIT_TIME)
   }
 
   #lose(reason: TakeoverError["reason"], detail: string): void {
@@ -229,14 +238,12 @@ export class PredecessorSide {
   /** The successor is gone before it was the host: all is as it was. */
   #over(): void {
     this.#move("gone")
-    this.#underWay?.departure.stays()
-    this.#underWay = undefined
-    this.#departures?.end()
+    this.#host.succession.record("abandoned")
     Deferred.doneUnsafe(this.result, Effect.fail(this.#failure!))
     this.#onIdle?.()
   }
 
-  /** The successor is gone, or does not speak any more: what is left finishes here. */
+  /** The successor is gone, or does not speak any more: what is in hand finishes here. */
   #stayAlone(): void {
     clearInterval(this.#counters)
     // a process that goes on has the connection
@@ -247,9 +254,9 @@ export class PredecessorSide {
     this.#onIdle?.()
   }
 
-  /** Nobody waits for the successor any more, if it is not the host yet. */
-  abandon(): void {
-    if (!TakeoverState.hasSettled(this.#state)) this.#lose("Gone", "it was given up")
+  /** The successor is given up, if it is not the host yet. */
+  abandon({ detail, reason }: TakeoverError): void {
+    if (!TakeoverState.hasSettled(this.#state)) this.#lose(reason, detail)
   }
 
   /** All that is to go over has gone, or can't, and the successor has the last counts; or there is no successor. */
@@ -257,13 +264,14 @@ export class PredecessorSide {
     return Effect.callback<void>((resume) => {
       const end = (): void => {
         this.#move("drained")
+        this.#departures?.end()
         this.#child.unref()
         resume(Effect.void)
       }
       this.#onIdle = () => {
         this.#onIdle = undefined
         clearInterval(this.#counters)
-        this.#channel.sendLast({ _tag: "Counters", totals: looseOf(this.#host.succession) }, end)
+        this.#channel.sendLast({ _tag: "Counters", ...countersOf(this.#host.succession) }, end)
       }
       if (this.#state === "DRAINING") this.#sendNext()
       else if (this.#state !== "ABANDONED") this.#onIdle()
@@ -271,7 +279,8 @@ export class PredecessorSide {
   }
 }
 
-const looseOf = ({ totals }: Succession.Succession["Service"]) => {
+/** What has been counted, and the hosts that are still there: this one, and those before it. */
+const countersOf = ({ hosts, totals }: Succession.Succession["Service"]) => {
   const { arrivals, messages, offers } = totals()
-  return { messages: { ...messages }, offers: { ...offers }, arrivals: { ...arrivals } }
+  return { totals: { messages: { ...messages }, offers: { ...offers }, arrivals: { ...arrivals } }, hosts: hosts() }
 }

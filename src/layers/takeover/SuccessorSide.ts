@@ -8,17 +8,15 @@ import * as Result from "effect/Result"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import type { RuleInput } from "../../domain/admission/SessionRule.ts"
-import * as Endpoint from "../../domain/net/Endpoint.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
 import * as TakeoverState from "../../domain/state/TakeoverState.ts"
 import * as TakeoverMessage from "../../domain/takeover/TakeoverMessage.ts"
 import type { SessionRules } from "../../services/SessionRules.ts"
 import type * as Succession from "../../services/Succession.ts"
 import { type ControlHandOver, TakeoverError } from "../../services/Takeover.ts"
-import type { TransportError } from "../../services/Transport.ts"
-import { InheritedSockets } from "../system/InheritedSockets.ts"
-import { ListenGate } from "../system/ListenGate.ts"
-import { type ChannelPort, TakeoverChannel } from "./TakeoverChannel.ts"
+import type { Descent } from "../system/Descent.ts"
+import type { InheritedSockets } from "../system/InheritedSockets.ts"
+import { TakeoverChannel } from "./TakeoverChannel.ts"
 
 /** What this side needs of the host, once there is one. */
 export interface SuccessorHost {
@@ -26,24 +24,6 @@ export interface SuccessorHost {
   readonly rules: SessionRules["Service"]
   readonly run: (effect: Effect.Effect<void>) => void
 }
-
-/** What a successor is born with, from its environment; the variable is gone afterwards. `undefined` for other hosts. */
-export const readBirth: Effect.Effect<TakeoverMessage.Birth | undefined, TakeoverError> = Effect.suspend(() => {
-  const text = process.env[TakeoverMessage.VARIABLE]
-  delete process.env[TakeoverMessage.VARIABLE]
-  if (text === undefined) return Effect.succeed(undefined)
-  const wrong = (detail: string) => Effect.fail(new TakeoverError({ reason: "Nonsense", detail }))
-  if (process.send === undefined) {
-    return wrong(`${TakeoverMessage.VARIABLE} is for processes that a running host has started; unset it`)
-  }
-  const birth = TakeoverMessage.decodeBirth(text)
-  if (Result.isFailure(birth)) return wrong(`what ${TakeoverMessage.VARIABLE} says can't be read`)
-  return birth.success.protocol === TakeoverMessage.PROTOCOL
-    ? Effect.succeed(birth.success)
-    : wrong(
-      `the running host speaks version ${birth.success.protocol} of the takeover, and this one ${TakeoverMessage.PROTOCOL}`
-    )
-})
 
 /** Makes the rules and the deny list those of the predecessor, and leaves what is so already. */
 const applyRules = Effect.fnUntraced(function*(
@@ -63,9 +43,9 @@ const applyRules = Effect.fnUntraced(function*(
 })
 
 export class SuccessorSide {
-  readonly inherited: InheritedSockets
   readonly birth: TakeoverMessage.Birth
-  readonly #gate = new ListenGate<TransportError>()
+  readonly #inherited: InheritedSockets
+  readonly #gate: Descent["gate"]
   readonly #channel: TakeoverChannel<TakeoverMessage.ToPredecessor, TakeoverMessage.ToSuccessor>
   /** Done when this is the host. */
   readonly #isHost = Deferred.makeUnsafe<void, TakeoverError>()
@@ -73,18 +53,10 @@ export class SuccessorSide {
   #host: SuccessorHost | undefined
   #control: Parameters<ControlHandOver["waits"]>[0] | undefined
 
-  constructor(birth: TakeoverMessage.Birth, port: ChannelPort = process) {
+  constructor(inherited: InheritedSockets, { birth, gate, port }: Descent) {
     this.birth = birth
-    this.inherited = new InheritedSockets(
-      birth.listeners.flatMap(({ app, bound, descriptor, handle, ownsFile, requested }) => {
-        const asked = Endpoint.parse(requested)
-        const got = Endpoint.parse(bound)
-        if (Result.isFailure(asked) || !Endpoint.isTransport(asked.success)) return []
-        if (Result.isFailure(got) || !Endpoint.isTransport(got.success)) return []
-        const heirloom = { app, bound: got.success, ownsFile, gate: this.#gate }
-        return [{ name: handle, descriptor, endpoint: asked.success, heirloom }]
-      })
-    )
+    this.#inherited = inherited
+    this.#gate = gate
     this.#channel = new TakeoverChannel(port, {
       encode: TakeoverMessage.encodeToPredecessor,
       decode: TakeoverMessage.decodeToSuccessor,
@@ -117,10 +89,7 @@ export class SuccessorSide {
       this.#host = host
       if (!this.#move("up")) return Deferred.await(this.#isHost)
       if (this.#state === "ALONE") this.#goOnAlone(host)
-      else {this.#channel.send({
-          _tag: "Ready",
-          ...(this.#control === undefined ? {} : { control: this.#control.born })
-        })}
+      else this.#channel.send({ _tag: "Ready", control: this.#control?.born })
       return Deferred.await(this.#isHost)
     })
   }
@@ -143,7 +112,7 @@ export class SuccessorSide {
     switch (message._tag) {
       case "Serve":
         if (!this.#move("serve")) return false
-        host.succession.inherit(Ledger.known(message.totals))
+        host.succession.inherit(Ledger.known(message.totals), message.hosts)
         this.#step(
           host,
           Effect.andThen(applyRules(host.rules, message), this.#gate.open),
@@ -151,7 +120,7 @@ export class SuccessorSide {
         )
         return true
       case "Connection": {
-        if (this.#state !== "SERVING" && this.#state !== "SETTLED") return false
+        if (this.#state !== "SETTLED") return false
         const { _tag, id, listener, ...baggage } = message
         const taken = host.succession.adopt(listener, socket, {
           ...baggage,
@@ -173,7 +142,7 @@ export class SuccessorSide {
         return true
       case "Counters":
         if (this.#state !== "SETTLED") return false
-        host.succession.inherit(Ledger.known(message.totals))
+        host.succession.inherit(Ledger.known(message.totals), message.hosts)
         return true
     }
   }
@@ -193,7 +162,7 @@ export class SuccessorSide {
 
   /** The sockets that no listener here has asked for. */
   #closeUnserved(): void {
-    for (const { descriptor } of this.inherited.takeFree()) Result.try(() => Fs.closeSync(descriptor))
+    for (const { descriptor } of this.#inherited.takeFree()) Result.try(() => Fs.closeSync(descriptor))
   }
 
   // ---- without a predecessor
@@ -204,12 +173,12 @@ export class SuccessorSide {
     if (!this.#move("lost") || host === undefined) return
     if (before === "SETTLED") this.#control?.settle()
     else if (this.#state === "ALONE") return this.#goOnAlone(host)
-    host.succession.inherit(Ledger.closed(host.succession.predecessors()))
+    host.succession.inherit(Ledger.closed(host.succession.predecessors()), [])
   }
 
   #goOnAlone(host: SuccessorHost): void {
-    host.succession.inherit(Ledger.closed(host.succession.predecessors()))
-    this.#step(host, this.#gate.isOpen ? Effect.void : this.#gate.open, () => {
+    host.succession.inherit(Ledger.closed(host.succession.predecessors()), [])
+    this.#step(host, this.#gate.open, () => {
       this.#control?.settle()
       this.#closeUnserved()
       Deferred.doneUnsafe(this.#isHost, Effect.void)

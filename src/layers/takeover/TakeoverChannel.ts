@@ -4,22 +4,7 @@
  */
 import * as Result from "effect/Result"
 import type * as ChildProcess from "node:child_process"
-
-/** What both ends of a channel have in common. */
-export interface ChannelPort {
-  readonly connected: boolean
-  readonly send?: (
-    message: object,
-    socket: ChildProcess.SendHandle | undefined,
-    options: object,
-    done: (error: Error | null) => void
-  ) => boolean
-  readonly disconnect?: () => void
-  on(event: "message", listener: (message: unknown, socket: unknown) => void): unknown
-  on(event: "disconnect", listener: () => void): unknown
-  off(event: "message", listener: (message: unknown, socket: unknown) => void): unknown
-  off(event: "disconnect", listener: () => void): unknown
-}
+import type { ChannelPort } from "../system/Descent.ts"
 
 /** How messages are written and read; and what becomes of them. */
 export interface ChannelEnd<Out, In extends { readonly _tag: string }> {
@@ -39,6 +24,10 @@ export class TakeoverChannel<Out, In extends { readonly _tag: string }> {
   readonly #port: ChannelPort
   readonly #end: ChannelEnd<Out, In>
   #isOpen = true
+
+  get isOpen(): boolean {
+    return this.#isOpen
+  }
 
   constructor(port: ChannelPort, end: ChannelEnd<Out, In>) {
     this.#port = port

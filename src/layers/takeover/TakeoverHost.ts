@@ -8,7 +8,11 @@ import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import * as ChildProcess from "node:child_process"
+import * as Fs from "node:fs"
 import * as Path from "node:path"
+import type { FormerHost } from "../../domain/report/FormerHost.ts"
+import * as Thrown from "../../domain/report/Thrown.ts"
+import * as TakeoverState from "../../domain/state/TakeoverState.ts"
 import * as TakeoverMessage from "../../domain/takeover/TakeoverMessage.ts"
 import { SessionRules } from "../../services/SessionRules.ts"
 import { Succession } from "../../services/Succession.ts"
@@ -16,8 +20,10 @@ import { type SuccessorCommand, type TakenOver, Takeover, TakeoverError } from "
 import { Inherited } from "../system/InheritedSockets.ts"
 import * as SocketActivation from "../system/SocketActivation.ts"
 import { PredecessorSide } from "./PredecessorSide.ts"
-import { readBirth, SuccessorSide } from "./SuccessorSide.ts"
+import { SuccessorSide } from "./SuccessorSide.ts"
 
+/** The most hosts that are there at once: the one that serves, and those before it that have not ended yet. */
+const MOST_HOSTS = 4
 /** Milliseconds that a successor has besides the time that the workers have for their start. */
 const START_TIME = 30_000
 /** The number of the first descriptor of a listener in a successor: those before are its streams and the channel. */
@@ -33,6 +39,19 @@ const own = {
 }
 
 const failed = (reason: TakeoverError["reason"], detail: string) => new TakeoverError({ reason, detail })
+
+const shuttingDown = failed("Draining", "this host is shutting down")
+
+/** Why another host can't follow before one of these has ended. */
+const tooMany = (hosts: ReadonlyArray<FormerHost>): TakeoverError | undefined => {
+  if (hosts.length < MOST_HOSTS - 1) return undefined
+  const each = hosts.map(({ endsWithinMillis, pid, sessions }) =>
+    `process ${pid} has ${sessions} ${sessions === 1 ? "session" : "sessions"} left and ends within ${
+      Math.ceil(endsWithinMillis / 1000)
+    } s`
+  )
+  return failed("TooMany", `${hosts.length} hosts before this one have not ended yet: ${each.join(", ")}`)
+}
 
 interface PermissionProcess {
   readonly permission?: { readonly has: (scope: string) => boolean }
@@ -71,8 +90,23 @@ const make = (before: SuccessorSide | undefined) =>
     const runFork = yield* FiberSet.makeRuntime<never, void, never>()
     const run = (effect: Effect.Effect<void>): void => void runFork(effect)
     const over = Deferred.makeUnsafe<TakenOver>()
+    let ends = false
     let control: string | undefined
     let after: PredecessorSide | undefined
+
+    const underWay = (): TakeoverError | undefined => {
+      if (ends) return shuttingDown
+      if (after !== undefined && TakeoverState.hasSettled(after.state)) {
+        return failed("UnderWay", `process ${after.pid} has taken over from this one, process ${process.pid}`)
+      }
+      if (after !== undefined && after.state !== "ENDED") {
+        return failed("UnderWay", `process ${after.pid} is taking over already`)
+      }
+      const comes = before !== undefined && before.state !== "SETTLED" && before.state !== "ALONE"
+      return comes
+        ? failed("UnderWay", `this host, process ${process.pid}, is taking over itself`)
+        : undefined
+    }
 
     const begin = (command: SuccessorCommand): Effect.Effect<PredecessorSide, TakeoverError> =>
       Effect.suspend(() => {
@@ -82,14 +116,11 @@ const make = (before: SuccessorSide | undefined) =>
             "this host may not start another process; start it with --allow-child-process besides --permission"
           ))
         }
-        if (after !== undefined && after.state !== "ENDED") {
-          return Effect.fail(failed("UnderWay", `process ${after.pid} is taking over already`))
-        }
-        if (before !== undefined && before.state !== "ALONE") {
-          return Effect.fail(failed(
-            "UnderWay",
-            `the host before, process ${before.birth.pid}, has not ended yet: it finishes its sessions`
-          ))
+        const refused = underWay() ?? tooMany(succession.hosts().slice(1))
+        if (refused !== undefined) return Effect.fail(refused)
+        const { directory = own.directory } = command
+        if (!Fs.existsSync(directory)) {
+          return Effect.fail(failed("NotStarted", `the directory to run in is not there any more: ${directory}`))
         }
         const listeners = succession.listeners()
         const unknown = listeners.find(({ descriptor }) => descriptor < 0)
@@ -105,7 +136,7 @@ const make = (before: SuccessorSide | undefined) =>
         return Effect.map(
           Effect.try({
             try: () => spawn(command, birth, listeners.map(({ descriptor }) => descriptor)),
-            catch: (cause) => failed("NotStarted", cause instanceof Error ? cause.message : String(cause))
+            catch: (cause) => failed("NotStarted", Thrown.sentenceOf(cause))
           }),
           (child) =>
             after = new PredecessorSide(child, {
@@ -122,13 +153,21 @@ const make = (before: SuccessorSide | undefined) =>
       Effect.flatMap(begin(command), (side) =>
         Deferred.await(side.result).pipe(
           Effect.tap((taken) => Deferred.succeed(over, taken)),
-          Effect.onInterrupt(() => Effect.sync(() => side.abandon()))
+          Effect.onInterrupt(() => Effect.sync(() => side.abandon(failed("Gone", "it was given up"))))
         ))
 
-    // what is under way when the host ends is given up; a host that was taken over tells its last counts
+    // a host that is to end is not followed
+    yield* succession.ends.pipe(
+      Effect.andThen(Effect.sync(() => {
+        ends = true
+        after?.abandon(shuttingDown)
+      })),
+      Effect.forkScoped
+    )
+    // what is under way when the host is gone is given up; a host that was taken over tells its last counts
     yield* Effect.addFinalizer(() =>
       Effect.suspend(() => {
-        after?.abandon()
+        after?.abandon(shuttingDown)
         return after?.finish ?? Effect.void
       })
     )
@@ -152,11 +191,12 @@ const make = (before: SuccessorSide | undefined) =>
 export const layer = <Out, E, In>(
   host: Layer.Layer<Out | Succession | SessionRules, E, In>
 ): Layer.Layer<Out | Succession | SessionRules | Takeover, E | TakeoverError, In> =>
-  Layer.unwrap(Effect.map(readBirth, (birth) => {
-    if (birth === undefined) return Layer.provideMerge(Layer.effect(Takeover, make(undefined)), host)
-    const side = new SuccessorSide(birth)
-    return Layer.effect(Takeover, make(side)).pipe(
-      Layer.provideMerge(host),
-      Layer.provide(Layer.succeed(Inherited, side.inherited))
+  Layer.unwrap(Effect.gen(function*() {
+    const inherited = yield* Inherited
+    const descent = yield* Effect.mapError(
+      Effect.fromResult(inherited.descent),
+      (detail) => new TakeoverError({ reason: "Nonsense", detail })
     )
+    const side = descent === undefined ? undefined : new SuccessorSide(inherited, descent)
+    return Layer.provideMerge(Layer.effect(Takeover, make(side)), host)
   }))

@@ -68,6 +68,11 @@ export const sentSocket = (sent: unknown, onread: object): Net.Socket | undefine
     ? new Net.Socket({ handle: sent, allowHalfOpen: true, pauseOnCreate: true, onread } as object)
     : undefined
 
+/** Closes a socket that another process has sent and that nobody here wants; that process still has it. */
+export const closeSent = (sent: unknown): void => {
+  if (isStreamHandle(sent)) sent.close()
+}
+
 const isServerHandle = (value: unknown): value is ServerHandle => isObject(value) && isFunction(value, "onconnection")
 
 /** The handle of a server that listens. */

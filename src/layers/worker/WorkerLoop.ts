@@ -273,7 +273,7 @@ export class WorkerLoop {
         return
       }
       case "drain":
-        if (message.moves !== Message.STAYS) this.sessions.handOver(message.moves)
+        this.sessions.handOver(message.moves)
         return void Deferred.doneUnsafe(this.draining, Exit.void)
       case "stop":
         return this.#place.stop()

@@ -135,9 +135,10 @@ export class WorkerSessions implements CutThroughOwner, SocketOwner {
 
   // ---- how they end
 
-  /** Others go on with the sessions that are parked: the host is told of those, and of each one that will be. */
+  /** Who goes on with the sessions that are parked: the host is told of those, and of each one that will be. */
   handOver(moves: number): void {
     this.#moves = moves
+    if (moves === Message.STAYS) return
     for (const session of this.#sessions.values()) session.tellParked()
   }
 

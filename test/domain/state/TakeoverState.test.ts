@@ -7,11 +7,10 @@ describe("the states of a takeover (X4)", () => {
     StateMachines.promises(
       TakeoverState.predecessor,
       TakeoverState.predecessorStates,
-      ["ready", "serving", "passed", "settled", "drained", "lost", "gone"],
+      ["ready", "serving", "settled", "drained", "lost", "gone"],
       {
         STARTING: "ready -> HANDING, lost -> ABANDONED",
-        HANDING: "serving -> PASSING, lost -> ABANDONED",
-        PASSING: "passed -> SETTLING, lost -> ABANDONED",
+        HANDING: "serving -> SETTLING, lost -> ABANDONED",
         SETTLING: "settled -> DRAINING, lost -> ABANDONED",
         DRAINING: "drained -> ENDED, lost -> ALONE",
         ALONE: "drained -> ENDED",

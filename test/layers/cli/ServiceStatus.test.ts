@@ -19,7 +19,8 @@ describe("what a service manager hears", () => {
       })
       const port = {
         listens: true,
-        tell: (state: ServiceState) => void heard.push(`${state._tag} ${state.status}`)
+        tell: (state: ServiceState) => void heard.push(`${state._tag} ${state.status}`),
+        told: Effect.void
       }
       const take = Effect.as(TestClock.adjust(10_000), heard).pipe(Effect.map((heard) => heard.splice(0)))
       yield* Effect.gen(function*() {

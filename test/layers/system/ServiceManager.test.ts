@@ -44,12 +44,12 @@ describe("the service manager", () => {
   it.live("is told one state after the other, over a socket that no other program is told of", () =>
     Effect.gen(function*() {
       const { environment, said } = yield* program("sleep 0.0$#; echo \"$NOTIFY_SOCKET $*\" >> \"$SAID\"")
-      const { listens, tell } = yield* fromEnvironment(environment)
+      const { listens, tell, told } = yield* fromEnvironment(environment)
       assert.isTrue(listens)
       assert.notProperty(environment, "NOTIFY_SOCKET")
       tell(ServiceState.Ready({ status: "serving" }))
       tell(ServiceState.Stopping({ status: "bye" }))
-      yield* until("both", () => said().length === 2)
+      yield* told
       assert.deepStrictEqual(said(), [
         "/run/notify READY=1 STATUS=serving",
         "/run/notify STOPPING=1 STATUS=bye"
@@ -95,11 +95,11 @@ describe("the service manager", () => {
         yield* until("a socket", () => Fs.existsSync(socket))
         const { tell } = yield* fromEnvironment({ ...process.env, NOTIFY_SOCKET: socket })
         tell(ServiceState.Ready({ status: "app: 2 of 2 workers take sessions" }))
-        yield* until(
-          "a message",
-          () => Fs.existsSync(heard) && /STATUS=.*sessions/.test(Fs.readFileSync(heard, "utf8"))
-        )
-        assert.match(Fs.readFileSync(heard, "utf8"), /^READY=1\nSTATUS=app: 2 of 2 workers take sessions/)
+        const hears = (what: RegExp) =>
+          until(String(what), () => Fs.existsSync(heard) && what.test(Fs.readFileSync(heard, "utf8")))
+        yield* hears(/^READY=1\nSTATUS=app: 2 of 2 workers take sessions/)
+        tell(ServiceState.Successor({ pid: process.pid, status: "followed" }))
+        yield* hears(new RegExp(`MAINPID=${process.pid}\\nSTATUS=followed`))
       }).pipe(Effect.scoped)
   )
 })

@@ -1,12 +1,12 @@
 /** A host and successors that fail, at each step: real processes, which do what the test tells them. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Net from "node:net"
 import * as ControlClient from "../../../src/layers/control/ControlClient.ts"
 import type { TakeoverError } from "../../../src/services/Takeover.ts"
 import * as Cli from "../../support/Cli.ts"
 import * as TcpClient from "../../support/TcpClient.ts"
-import { settled, until } from "../../support/until.ts"
 
 const echo = Cli.fixture("echo")
 const successor = Cli.fixture("successor")
@@ -28,40 +28,30 @@ const failure = Effect.fnUntraced(function*(control: string, ...steps: ReadonlyA
 
 const READY = "say:{\"_tag\":\"Ready\"}"
 const SERVING = "say:{\"_tag\":\"Serving\",\"listeners\":[\"0.0\"]}"
+const SETTLED = "say:{\"_tag\":\"Settled\"}"
 
 describe("a host whose successor fails (X4)", () => {
   const cases: ReadonlyArray<{ readonly steps: ReadonlyArray<string>; readonly is: readonly [string, RegExp] }> = [
     { steps: ["exit"], is: ["Gone", /^no takeover: the successor ended with code 3$/] },
     { steps: [READY, "hear:Serve", "exit"], is: ["Gone", /ended with code 3$/] },
-    { steps: [READY, "hear:Serve", SERVING, "hear:Connection", "exit"], is: ["Gone", /ended with code 3$/] },
-    {
-      steps: [
-        READY,
-        "hear:Serve",
-        SERVING,
-        "hear:Connection",
-        "say:{\"_tag\":\"Declined\",\"id\":0}",
-        "hear:Settle",
-        "exit"
-      ],
-      is: ["Gone", /ended with code 3$/]
-    },
+    { steps: [READY, "hear:Serve", SERVING, "exit"], is: ["Gone", /ended with code 3$/] },
+    { steps: [READY, "hear:Serve", SERVING, "hear:Settle", "exit"], is: ["Gone", /ended with code 3$/] },
+    { steps: [READY, "hear:Serve", SERVING, "hear:Settle", "kill"], is: ["Gone", /ended by SIGKILL$/] },
     { steps: ["say:{\"_tag\":\"Failed\",\"detail\":\"no luck\"}", "hang"], is: ["Failed", /^no takeover: no luck$/] },
     { steps: ["close", "hang"], is: ["Gone", /closed its channel$/] },
-    { steps: ["say:{\"_tag\":\"Settled\"}", "hang"], is: ["Nonsense", /said "Settled" where nobody expects it$/] },
+    { steps: [SETTLED, "hang"], is: ["Nonsense", /said "Settled" where nobody expects it$/] },
     { steps: ["say:[1]", "hang"], is: ["Nonsense", /can't be read: /] },
     {
-      steps: [READY, "hear:Serve", SERVING, "hear:Connection", "say:{\"_tag\":\"Taken\",\"id\":5}", "hang"],
+      steps: [READY, "hear:Serve", SERVING, "hear:Settle", "say:{\"_tag\":\"Taken\",\"id\":0}", "hang"],
       is: ["Nonsense", /said "Taken" where nobody expects it$/]
     }
   ]
 
   it.live(
-    "X4 goes on as if there had been none, whatever it does, and has what was on its way",
+    "X4 goes on as if there had been none, whatever it does before it is the host",
     () =>
       Effect.gen(function*() {
         const { control, port } = yield* Cli.serve([echo, "--workers", "2", "--in-process"])
-        // parked from its claim on: it is what goes over
         const waiting = yield* TcpClient.connect(port)
         for (const { is: [reason, says], steps } of cases) {
           const [failed, message] = yield* failure(control, ...steps)
@@ -79,11 +69,49 @@ describe("a host whose successor fails (X4)", () => {
   )
 
   it.live(
-    "X4 reads nothing of a connection that is on its way, and all of it when it comes back",
+    "X4 finishes alone what it has, once the successor is the host and dies, and ends what is on its way",
     () =>
       Effect.gen(function*() {
-        const { control, port } = yield* Cli.serve([echo, "--workers", "1", "--in-process"])
-        const waiting = yield* TcpClient.connect(port)
+        const host = yield* Cli.serve([echo, "--workers", "1", "--in-process"])
+        const { control, port } = host
+        const first = yield* TcpClient.connect(port)
+        const second = yield* TcpClient.connect(port)
+        const busy = yield* TcpClient.connect(port)
+        yield* TcpClient.echoed(busy, "in hand")
+        const steps = [READY, "hear:Serve", SERVING, "hear:Settle", SETTLED, "hear:Connection", "kill"]
+        assert.strictEqual((yield* upgrade(control, ...steps)).sessions, 3)
+        assert.strictEqual(yield* TcpClient.endOf(first), "closed")
+        yield* TcpClient.echoed(second, "with the old one")
+        yield* TcpClient.echoed(busy, "with the old one")
+        second.end()
+        busy.end()
+        assert.strictEqual((yield* host.result).code, 0)
+      }),
+    20_000
+  )
+
+  it.live(
+    "X4 does not send a connection again that its successor does not want, and ends it",
+    () =>
+      Effect.gen(function*() {
+        const host = yield* Cli.serve([echo, "--workers", "1", "--in-process"])
+        const waiting = yield* TcpClient.connect(host.port)
+        const steps = [READY, "hear:Serve", SERVING, "hear:Settle", SETTLED, "hear:Connection"]
+        yield* upgrade(host.control, ...steps, "say:{\"_tag\":\"Declined\",\"id\":0}", "hear:Connection", "hang")
+        assert.strictEqual(yield* TcpClient.endOf(waiting), "closed")
+        assert.strictEqual((yield* host.result).code, 0)
+      }),
+    20_000
+  )
+
+  it.live(
+    "X4 is told in one sentence that it is shutting down, before and while the successor comes up",
+    () =>
+      Effect.gen(function*() {
+        const host = yield* Cli.serve([echo, "--workers", "1", "--in-process"])
+        const { control, port } = host
+        const busy = yield* TcpClient.connect(port)
+        yield* TcpClient.echoed(busy, "in hand")
         const meeting = yield* Effect.acquireRelease(
           Effect.callback<Net.Server>((resume) => {
             const server = Net.createServer()
@@ -91,22 +119,20 @@ describe("a host whose successor fails (X4)", () => {
           }),
           (server) => Effect.sync(() => server.close())
         )
-        const sent = Effect.callback<Net.Socket>((resume) => {
-          meeting.once("connection", (socket) => waiting.write("mean", () => resume(Effect.succeed(socket))))
-        }).pipe(
-          Effect.tap(() => settled),
-          Effect.map((socket) => socket.resume().end())
-        )
         const { port: at } = meeting.address() as Net.AddressInfo
-        const steps = [READY, "hear:Serve", SERVING, "hear:Connection", `meet:${at}`, "exit"]
-        const [[reason]] = yield* Effect.all([failure(control, ...steps), sent], { concurrency: 2 })
-        assert.strictEqual(reason, "Gone")
-        let answer = ""
-        waiting.on("data", (chunk: Buffer) => void (answer += chunk.toString()))
-        waiting.write("while")
-        yield* until("all comes back", () => answer === "meanwhile")
+        const comes = yield* Effect.forkChild(failure(control, READY, "hear:Serve", `meet:${at}`))
+        const socket = yield* Effect.callback<Net.Socket>((resume) => {
+          meeting.once("connection", (socket) => resume(Effect.succeed(socket.on("error", () => {}))))
+        })
+        yield* host.kill("SIGTERM")
+        for (const [reason, message] of [yield* Fiber.join(comes), yield* failure(control, "exit")]) {
+          assert.deepStrictEqual([reason, message], ["Draining", "no takeover: this host is shutting down"])
+        }
+        socket.destroy()
+        busy.end()
+        assert.strictEqual((yield* host.result).code, 0)
       }),
-    30_000
+    20_000
   )
 
   it.live("X4 is told in one sentence that another takeover is under way", () =>

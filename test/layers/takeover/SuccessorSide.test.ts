@@ -2,13 +2,19 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Result from "effect/Result"
 import { EventEmitter } from "node:events"
+import type * as Report from "../../../src/domain/report/Report.ts"
 import * as Ledger from "../../../src/domain/state/Ledger.ts"
 import * as TakeoverMessage from "../../../src/domain/takeover/TakeoverMessage.ts"
 import * as SessionRulesMemory from "../../../src/layers/stores/SessionRulesMemory.ts"
+import * as Descent from "../../../src/layers/system/Descent.ts"
+import { InheritedSockets } from "../../../src/layers/system/InheritedSockets.ts"
+import { ListenGate } from "../../../src/layers/system/ListenGate.ts"
 import * as SuccessorSide from "../../../src/layers/takeover/SuccessorSide.ts"
 import { SessionRules } from "../../../src/services/SessionRules.ts"
 import type * as Succession from "../../../src/services/Succession.ts"
+import type { TransportError } from "../../../src/services/Transport.ts"
 import { settled } from "../../support/until.ts"
 
 class Port extends EventEmitter {
@@ -32,6 +38,7 @@ class Port extends EventEmitter {
 }
 
 const birth: TakeoverMessage.Birth = { protocol: TakeoverMessage.PROTOCOL, pid: 1, listeners: [] }
+const former: Report.FormerHost = { pid: 1, sessions: 2, endsWithinMillis: 3000 }
 
 const counted = (arrived: number): Ledger.LedgerTotals => {
   const totals = Ledger.makeTotals()
@@ -51,7 +58,8 @@ const serve = {
   _tag: "Serve" as const,
   rules: [rule],
   denied: ["198.51.100.0/24"],
-  totals: loose(counted(5))
+  totals: loose(counted(5)),
+  hosts: [former]
 }
 
 const say = (port: Port, message: TakeoverMessage.ToSuccessor): void =>
@@ -60,15 +68,23 @@ const say = (port: Port, message: TakeoverMessage.ToSuccessor): void =>
 const make = Effect.gen(function*() {
   const rules = yield* SessionRules
   const port = new Port()
-  const side = new SuccessorSide.SuccessorSide(birth, port)
-  const host = { totals: Ledger.makeTotals() }
+  const descent = { birth, port, gate: new ListenGate<TransportError>() }
+  const side = new SuccessorSide.SuccessorSide(new InheritedSockets([]), descent)
+  const host: { totals: Ledger.LedgerTotals; hosts: ReadonlyArray<Report.FormerHost> } = {
+    totals: Ledger.makeTotals(),
+    hosts: []
+  }
   const succession: Succession.Succession["Service"] = {
     listeners: () => [],
+    record: () => {},
+    sessions: () => 0,
+    ends: Effect.never,
+    hosts: () => host.hosts,
     totals: () => host.totals,
     startTime: () => 0,
     depart: () => assert.fail("it has no successor itself"),
     predecessors: () => host.totals,
-    inherit: (totals) => void (host.totals = totals),
+    inherit: (totals, hosts) => void Object.assign(host, { totals, hosts }),
     inherited: () => ["0.0"],
     adopt: () => false
   }
@@ -93,11 +109,13 @@ describe("a host that follows another one (X4)", () => {
       assert.deepStrictEqual(yield* rules.list, [])
       assert.deepStrictEqual((yield* rules.denied).map(String), ["203.0.113.0/24"])
       assert.strictEqual(side.state, "SETTLED")
-      say(port, { _tag: "Counters", totals: loose(counted(9)) })
+      say(port, { _tag: "Counters", totals: loose(counted(9)), hosts: [former] })
       assert.deepInclude(host.totals.arrivals, { arrived: 9, held: 1 })
+      assert.deepStrictEqual(host.hosts, [former])
       // what it had under way came to nothing
       port.disconnect()
       assert.deepInclude(host.totals.arrivals, { arrived: 9, held: 0, withdrawn: 1 })
+      assert.deepStrictEqual(host.hosts, [])
       assert.strictEqual(side.state, "ALONE")
     }))
 
@@ -127,15 +145,23 @@ describe("a host that follows another one (X4)", () => {
       }))
   }
 
-  it.live("X4 says in one sentence what is wrong with what it is born with", () =>
-    Effect.gen(function*() {
-      process.env[TakeoverMessage.VARIABLE] = "{"
-      const { message } = yield* Effect.flip(SuccessorSide.readBirth)
-      assert.match(
-        message,
-        /^no takeover: (?:SLUICE_TAKEOVER is for processes|what SLUICE_TAKEOVER says can't be read)/
-      )
-      assert.isUndefined(process.env[TakeoverMessage.VARIABLE])
-      assert.isUndefined(yield* SuccessorSide.readBirth)
-    }))
+  it("X4 says in one sentence what is wrong with what it is born with", () => {
+    const [port, wrong] = [new Port(), new Port()]
+    Object.assign(wrong, { send: undefined })
+    const read = (text: string, from: Port) => {
+      const environment = { [TakeoverMessage.VARIABLE]: text }
+      const descent = Descent.read(environment, from)
+      assert.deepStrictEqual(environment, {} as typeof environment)
+      return Result.merge(descent)
+    }
+    assert.strictEqual(read("{", port), "what SLUICE_TAKEOVER says can't be read")
+    assert.match(
+      String(read("{", wrong)),
+      /^SLUICE_TAKEOVER is for processes that a running host has started; unset it$/
+    )
+    const later = TakeoverMessage.encodeBirth({ ...birth, protocol: 99 })
+    assert.match(String(read(later, port)), /^the running host speaks version 99 of the takeover, and this one \d+$/)
+    assert.deepInclude(read(TakeoverMessage.encodeBirth(birth), port), { birth, port })
+    assert.isUndefined(Result.getOrThrow(Descent.read({}, port)))
+  })
 })

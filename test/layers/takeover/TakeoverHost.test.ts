@@ -1,10 +1,15 @@
 /** Takeovers between two hosts, each a process of its own as the `sluice` command starts it. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import * as Fs from "node:fs"
+import * as Net from "node:net"
+import * as Path from "node:path"
 import * as ControlClient from "../../../src/layers/control/ControlClient.ts"
 import * as Cli from "../../support/Cli.ts"
 import * as CliProcess from "../../support/CliProcess.ts"
 import * as TcpClient from "../../support/TcpClient.ts"
+import * as TempDirectory from "../../support/TempDirectory.ts"
 import { until } from "../../support/until.ts"
 
 const echo = CliProcess.fixture("echo")
@@ -27,6 +32,31 @@ const hostOf = (control: string) =>
       })
   )
 
+/** A service manager that writes down what it is told, by the program that tells it. */
+const serviceManager = Effect.map(TempDirectory.make, (directory) => {
+  const told = Path.join(directory, "told")
+  const program = `#!/bin/sh\necho "$*" >> "${told}"\n`
+  Fs.writeFileSync(Path.join(directory, "systemd-notify"), program, { mode: 0o755 })
+  return {
+    env: { PATH: `${directory}:${process.env["PATH"]}`, NOTIFY_SOCKET: Path.join(directory, "nobody") },
+    told: () => Fs.existsSync(told) ? Fs.readFileSync(told, "utf8") : ""
+  }
+})
+
+const freePort = Effect.callback<number>((resume) => {
+  const server = Net.createServer().listen(0, "127.0.0.1", () => {
+    const { port } = server.address() as Net.AddressInfo
+    server.close(() => resume(Effect.succeed(port)))
+  })
+})
+
+/** Waits until the health port says so. */
+const ready = (address: string, reason: string) =>
+  Effect.tryPromise(() => fetch(`http://${address}/ready`).then((response) => response.json())).pipe(
+    Effect.flatMap((body) => Effect.try(() => assert.deepStrictEqual(body, { ready: true, reason }))),
+    Effect.retry({ schedule: Schedule.spaced(10), times: 2000 })
+  )
+
 const options = (control: string, ...more: ReadonlyArray<string>) => [
   "serve",
   echo,
@@ -43,7 +73,9 @@ describe("a host that another one follows (X4)", () => {
     "X4 hands on sockets, sessions that wait, rules, counters and its control socket, and ends",
     () =>
       Effect.gen(function*() {
-        const old = yield* CliProcess.serve([echo, "--workers", "1", "--in-process"])
+        const { env, told } = yield* serviceManager
+        const health = ["--health", `127.0.0.1:${yield* freePort}`]
+        const old = yield* CliProcess.serve([echo, "--workers", "1", "--in-process", ...health], { env })
         const { control, port } = old
         const before = yield* ControlClient.report(control)
         const waiting = yield* TcpClient.connect(port)
@@ -63,35 +95,63 @@ describe("a host that another one follows (X4)", () => {
         Cli.saysWhy(broken, { code: 1, says: /^sluice: no takeover: .*the moon is in the wrong phase/ })
         assert.strictEqual((yield* ControlClient.report(control)).pid, before.pid)
 
-        const taken = yield* CliProcess.run(options(control, "--workers", "2", "--takeover"))
-        const pid = yield* hostOf(control)
-        assert.deepInclude(taken, { code: 0, stdout: `process ${pid} has taken over, with 1 connection\n` })
-        assert.notStrictEqual(pid, before.pid)
+        // the second one, with other options
+        // its directory is there as long as the hosts are, which run in it
+        const asks = yield* CliProcess.start(options(control, "--workers", "2", "--takeover", ...health), { env })
+        const taken = yield* asks.result
+        const second = yield* hostOf(control)
+        assert.deepInclude(taken, {
+          code: 0,
+          stdout: `process ${second} has taken over; the host before had 2 sessions, which go over or finish there\n`
+        })
+        assert.notStrictEqual(second, before.pid)
+        yield* until("the service manager", () => told().includes(`MAINPID=${second} `))
+        yield* ready(health[1]!, "echo: 2 of 2 workers take sessions")
 
         yield* TcpClient.echoed(waiting, "with the new host")
         yield* TcpClient.echoed(busy, "finishes with the old one")
         yield* Effect.scoped(Effect.flatMap(TcpClient.connect(port), (socket) => TcpClient.echoed(socket, "a new one")))
         // what the old one counts reaches the new one each second
         const report = yield* Effect.repeat(ControlClient.report(control), {
-          until: ({ ledger }) => ledger.arrivals.arrived === 3
+          until: ({ formerHosts, ledger }) => ledger.arrivals.arrived === 3 && formerHosts[0]?.sessions === 1
         })
         assert.strictEqual(report.apps[0]!.workers.length, 2)
         assert.deepStrictEqual(report.imbalances, [])
         assert.match(yield* Cli.prints(control, "rules", "list"), /192\.0\.2\.0\/24/)
         assert.match(yield* Cli.prints(control, "deny", "list"), /198\.51\.100\.0\/24/)
 
-        // not before the old one has ended
-        const { message } = yield* Effect.flip(
-          ControlClient.ask(control, (client) => client.host.upgrade({ payload: {} }))
+        // the third one, while the first one still has a session
+        const again = yield* CliProcess.run(["upgrade", "--control", control])
+        const third = yield* hostOf(control)
+        assert.deepInclude(again, {
+          code: 0,
+          stdout: `process ${third} has taken over; the host before had 1 session, which goes over or finishes there\n`
+        })
+        assert.notStrictEqual(third, second)
+        const both = yield* Effect.repeat(ControlClient.report(control), {
+          until: ({ formerHosts, ledger }) => ledger.arrivals.arrived === 3 && formerHosts.length === 2
+        })
+        assert.deepStrictEqual(both.formerHosts.map(({ pid }) => pid), [second, before.pid])
+        assert.match(
+          yield* Cli.prints(control, "show", "app"),
+          new RegExp(`process ${before.pid}, a host before this one, has 1 session left and ends within \\S+ s`)
         )
-        assert.match(message, /^no takeover: the host before, process \d+, has not ended yet/)
+        yield* ready(health[1]!, "echo: 2 of 2 workers take sessions")
+        yield* TcpClient.echoed(waiting, "with the second one")
+        waiting.end()
+        yield* TcpClient.echoed(busy, "with the first one")
         busy.end()
-        yield* until("the old host ends", () => !isThere(before.pid))
-        assert.strictEqual((yield* ControlClient.report(control)).ledger.arrivals.arrived, 3)
-        waiting.destroy()
-        process.kill(pid, "SIGTERM")
-        yield* until("the new host ends", () => !isThere(pid))
+        yield* until("the first host ends", () => !isThere(before.pid))
+        yield* until("the second host ends", () => !isThere(second))
+        const end = yield* Effect.repeat(ControlClient.report(control), {
+          until: ({ formerHosts }) => formerHosts.length === 0
+        })
+        assert.strictEqual(end.ledger.arrivals.arrived, 3)
+        assert.deepStrictEqual(end.imbalances, [])
+        process.kill(third, "SIGTERM")
+        yield* until("the third host ends", () => !isThere(third))
         assert.strictEqual((yield* old.result).code, 0)
+        assert.match(told(), new RegExp(`MAINPID=${third} `))
       }),
     60_000
   )
