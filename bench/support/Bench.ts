@@ -61,14 +61,18 @@ const nextLine = (server: Server, word: string, ask: () => void): Promise<string
     let text = ""
     const onData = (chunk: Buffer): void => {
       text += chunk.toString()
-      const rest = new RegExp(`^${word} (.*)\n`, "m").exec(text)?.[1]
-      if (rest === undefined) return
+      const found = new RegExp(`^${word}(?: (.*))?\n`, "m").exec(text)
+      if (found === null) return
       server.process.stdout!.off("data", onData)
-      resolve(rest)
+      resolve(found[1] ?? "")
     }
     server.process.stdout!.on("data", onData)
     ask()
   })
+
+/** Writes a line to the server, and returns the line that it answers with, behind the word with which that begins. */
+export const ask = (server: Server, line: string, word: string): Promise<string> =>
+  nextLine(server, word, () => server.process.stdin!.write(`${line}\n`))
 
 /** What a host started with `support/host.ts` says of itself. */
 export const report = async (host: Server): Promise<Report.HostReport> =>

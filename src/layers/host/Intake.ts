@@ -18,6 +18,7 @@ import * as Notice from "../../domain/report/Notice.ts"
 import type * as Handle from "../../domain/state/Handle.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
 import type * as Refusal from "../../domain/state/Refusal.ts"
+import { TurnShare } from "../system/PerTurn.ts"
 import { Alarm } from "./Alarm.ts"
 import { ConnectionKeys } from "./ConnectionKeys.ts"
 import type { Arriving, HostSession, Origin } from "./HostSession.ts"
@@ -35,6 +36,8 @@ export class Intake implements Origin {
   readonly #host: ListenerHost
   readonly #keys: ConnectionKeys
   readonly #alarm: Alarm
+  /** Of the connections that are held, some have their turn in one of the loop's. */
+  readonly #share = new TurnShare(() => this.admit())
 
   constructor(listener: HostListener, host: ListenerHost) {
     const { app, requestedUri } = listener
@@ -143,13 +146,13 @@ export class Intake implements Origin {
   /** Workers may take more than before: parked sessions that wait, then held connections, get their turn. */
   admit(): void {
     this.moves.admit()
-    let ticket: ListenerTicket | undefined
-    do {
-      ticket = this.admission.admit()
+    while (this.admission.arrivals.held > 0 && this.#share.take()) {
+      const ticket = this.admission.admit()
       if (ticket === undefined) return
       this.follow(ticket)
       // without memory the first one goes on waiting, and all others behind it
-    } while (ticket.state !== "held")
+      if (ticket.state === "held") return
+    }
   }
 
   /** Looks at what is due at the time `at`, or before. */
@@ -180,8 +183,9 @@ export class Intake implements Origin {
 
   /** Takes nothing more, and refuses whatever waits. */
   stop(reason: Ledger.RefuseReason): void {
-    this.admission.stop(reason)
-    this.admit()
+    const { admission } = this
+    admission.stop(reason)
+    for (let ticket; (ticket = admission.admit()) !== undefined;) this.follow(ticket)
   }
 
   /** Nothing more will be due. */

@@ -13,6 +13,7 @@ import type * as Message from "../../domain/memory/Message.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import type * as Refusal from "../../domain/state/Refusal.ts"
+import * as PerTurn from "../system/PerTurn.ts"
 import { atListener } from "./EventSubjects.ts"
 import { HostListener } from "./Listener.ts"
 import * as ListenerOpening from "./ListenerOpening.ts"
@@ -229,13 +230,11 @@ export class Listeners {
         last.push(listener)
       }
       return closeTransports(last).pipe(
-        Effect.andThen(Effect.sync(() => {
-          for (const session of worker.sessions) {
-            session.origin.takeBack(session)
-            // an offer that was taken back leaves nothing here: the worker will never pass it
-            if (session.state === "REVOKED") session.pass()
-            session.carryOn()
-          }
+        Effect.andThen(PerTurn.forEach(worker.sessions, (session) => {
+          session.origin.takeBack(session)
+          // an offer that was taken back leaves nothing here: the worker will never pass it
+          if (session.state === "REVOKED") session.pass()
+          session.carryOn()
         })),
         Effect.andThen(Effect.forEach(last, (listener) => this.#close(listener), { discard: true })),
         Effect.andThen(Effect.forEach(begun, (listener) => this.#giveUp(listener), { discard: true }))

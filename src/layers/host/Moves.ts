@@ -25,6 +25,8 @@ export class Moves {
     this.#tables = tables
     this.#parked = new ParkedSessions(
       listener.app.options.admission.revokeAfter,
+      tables.now,
+      (at) => listener.intake.wakeAt(at),
       (session) => this.#tryToMove(session)
     )
   }
@@ -41,21 +43,19 @@ export class Moves {
 
   /** Workers may take more than before: sessions that nobody took have their turn. */
   admit(): void {
-    this.#parked.admit(this.#tables.now())
+    this.#parked.admit()
   }
 
   // ---- what the sessions say
 
   /** The worker has parked the session, and there is something for it that the worker has not been told of. */
   waits(session: SharedSession): void {
-    this.#parked.waits(session, this.#tables.now())
-    this.#listener.intake.wakeAt(this.#parked.next)
+    this.#parked.waits(session)
   }
 
   /** The worker drains: a session that it has parked goes to another worker that takes it. */
   moveOn(session: SharedSession): void {
-    this.#parked.moveOn(session, this.#tables.now())
-    this.#listener.intake.wakeAt(this.#parked.next)
+    this.#parked.moveOn(session)
   }
 
   /** The worker is gone: a session that it had parked goes on, at once or when a worker takes it. */
@@ -90,6 +90,8 @@ export class Moves {
    */
   #tryToMove(session: SharedSession): Moved {
     const { connection, worker } = session
+    // a worker that is gone is being taken apart, and its sessions go on then
+    if (worker.slot.moveReason === "crash") return "taken-up"
     if (session.unsent > 0) return "unsent"
     const { departures } = this.#tables
     if (departures?.takesParked(this.#listener, session) === true) {
@@ -111,6 +113,9 @@ export class Moves {
     const { connection, worker: { lag, slot } } = session
     const why = slot.moveReason
     const now = this.#tables.now()
+    // many may move in one turn: each worker hears of them together
+    session.worker.gather()
+    ticket.member?.worker.gather()
     const taken = session.takeAway()
     if (taken === undefined) return "taken-up"
     this.#goesOn(session, why, taken.state)

@@ -14,6 +14,7 @@
  * The first half of this module is a hot path: with each request of a kept-alive connection a session waits.
  */
 import { Deadlines, Timed } from "../../domain/admission/Deadlines.ts"
+import { TurnShare } from "../system/PerTurn.ts"
 import type { SharedSession } from "./SharedSession.ts"
 
 /** A session's turn. Turns are used again: there is one for each request. */
@@ -29,14 +30,27 @@ export type Moved = "moved" | "taken-up" | "nobody" | "unsent"
 export class ParkedSessions {
   readonly #turns = new Deadlines<ParkedTurn>()
   readonly #spare: Array<ParkedTurn> = []
-  /** Sessions whose time is over and that no other worker takes. */
-  readonly #left = new Set<SharedSession>()
+  /** Sessions that are to go as soon as another worker takes them, in that order. */
+  readonly #going = new Set<SharedSession>()
+  readonly #share = new TurnShare(() => this.admit())
   readonly #revokeAfter: number
+  readonly #now: () => number
+  readonly #wakeAt: (at: number) => void
   readonly #move: (session: SharedSession) => Moved
 
-  /** `revokeAfter` in milliseconds; `move` takes a session away from its worker, if another one takes it. */
-  constructor(revokeAfter: number, move: (session: SharedSession) => Moved) {
+  /**
+   * `revokeAfter` in milliseconds, `now` in those of `MonotonicTime`. `wakeAt`: {@link handle} is to be called at that
+   * time, or before. `move` takes a session away from its worker, if another one takes it.
+   */
+  constructor(
+    revokeAfter: number,
+    now: () => number,
+    wakeAt: (at: number) => void,
+    move: (session: SharedSession) => Moved
+  ) {
     this.#revokeAfter = revokeAfter
+    this.#now = now
+    this.#wakeAt = wakeAt
     this.#move = move
   }
 
@@ -44,7 +58,7 @@ export class ParkedSessions {
    * There is something for the session, which its worker has not been told of before; its time begins to run. If the
    * worker has read nothing since the last turn began, that one stands: more bytes give the first ones no more time.
    */
-  waits(session: SharedSession, now: number): void {
+  waits(session: SharedSession): void {
     let { turn } = session
     const { read } = session
     if (turn === undefined) {
@@ -53,7 +67,8 @@ export class ParkedSessions {
     } else if (turn.read === read) return
     else this.#turns.remove(turn)
     turn.read = read
-    this.#turns.add(turn, now + this.#revokeAfter)
+    this.#turns.add(turn, this.#now() + this.#revokeAfter)
+    this.#wakeAt(this.#turns.next)
   }
 
   /** When a session's time is over; `Infinity` when none waits. */
@@ -66,36 +81,43 @@ export class ParkedSessions {
     for (let turn; (turn = this.#turns.take(now)) !== undefined;) {
       const session = turn.session!
       this.#end(session, turn)
-      if (session.isWaiting) this.#try(session, now)
+      if (session.isWaiting) this.#go(session)
     }
   }
 
   /** The session's worker drains: it is to move on as soon as another worker takes it, whether bytes wait or not. */
-  moveOn(session: SharedSession, now: number): void {
+  moveOn(session: SharedSession): void {
     this.forget(session)
-    this.#try(session, now)
+    this.#go(session)
   }
 
-  #try(session: SharedSession, now: number): void {
+  /** It goes in this turn of the loop, or in one of the next. */
+  #go(session: SharedSession): void {
+    if (this.#share.take()) this.#try(session)
+    else this.#going.add(session)
+  }
+
+  #try(session: SharedSession): void {
     const moved = this.#move(session)
-    if (moved === "nobody") this.#left.add(session)
-    else if (moved === "unsent") this.waits(session, now)
+    if (moved === "nobody") this.#going.add(session)
+    else if (moved === "unsent") this.waits(session)
   }
 
-  /** A worker may take sessions again. */
-  admit(now: number): void {
-    for (const session of this.#left) {
-      this.#left.delete(session)
-      if (session.isWaiting) this.#try(session, now)
+  /** A worker may take sessions again: some of them go in this turn of the loop, the others in the next ones. */
+  admit(): void {
+    for (const session of this.#going) {
+      if (!this.#share.take()) return
+      this.#going.delete(session)
+      if (session.isWaiting) this.#try(session)
       // nobody took this one, and so nobody takes the others
-      if (this.#left.has(session)) return
+      if (this.#going.has(session)) return
     }
   }
 
   /** The session is over, or has moved on. */
   forget(session: SharedSession): void {
     const { turn } = session
-    this.#left.delete(session)
+    this.#going.delete(session)
     if (turn === undefined) return
     this.#turns.remove(turn)
     this.#end(session, turn)

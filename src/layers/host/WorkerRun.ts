@@ -22,6 +22,7 @@ import { Congestion, type Unresponsive } from "../../services/Congestion.ts"
 import { MessageQueue } from "../../services/MessageQueue.ts"
 import { SegmentManager } from "../../services/SegmentManager.ts"
 import type { StackPlan, WorkerStack } from "../stack/WorkerStack.ts"
+import * as PerTurn from "../system/PerTurn.ts"
 import * as TlsStart from "../transport/TlsStart.ts"
 import { CongestionEvents } from "./CongestionEvents.ts"
 import type { Connects } from "./Connects.ts"
@@ -224,8 +225,8 @@ export class WorkerRun {
     const step = <A>(name: string, effect: Effect.Effect<A>) =>
       Effect.withSpan(effect, `SessionLayer.teardown/${name}`, { attributes: { worker: slot.index } })
     const drop = (which: (session: HostSession) => boolean) =>
-      Effect.sync(() => {
-        for (const session of live.sessions) if (which(session)) session.drop()
+      PerTurn.forEach(live.sessions, (session) => {
+        if (which(session)) session.drop()
       })
 
     yield* step(
@@ -248,8 +249,8 @@ export class WorkerRun {
     )
     yield* step(
       "sessions",
-      Effect.sync(() => {
-        for (const session of live.sessions) if (!isCutThrough(session)) session.lose()
+      PerTurn.forEach(live.sessions, (session) => {
+        if (!isCutThrough(session)) session.lose()
       })
     )
     yield* step("local-listeners", listeners.vacate(slot, forGood))

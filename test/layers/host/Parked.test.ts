@@ -4,10 +4,11 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
 import type * as Report from "../../../src/domain/report/Report.ts"
+import * as PerTurn from "../../../src/layers/system/PerTurn.ts"
 import type { Session, WorkerInfo } from "../../../src/services/Sessions.ts"
 import { answering, ask, text } from "../../support/Parking.ts"
 import { Actor, handleOf, scenario, type Stage } from "../../support/Stage.ts"
-import { settled, until } from "../../support/until.ts"
+import { settled, turn, until } from "../../support/until.ts"
 
 describe("parked sessions", () => {
   scenario(
@@ -196,6 +197,29 @@ describe("parked sessions", () => {
           const session = (yield* stage.host.sessions({})).find(({ remote }) => remote === peer.local)
           assert.deepInclude(session!, { moved: why, moves: 1 })
           assert.isFalse(peer.closed)
+        })
+    )
+  }
+
+  for (const what of ["is deleted", "crashes"] as const) {
+    scenario(
+      `X1 X3 a worker that ${what} with many parked sessions keeps no turn of the host for itself`,
+      (stage) =>
+        Effect.gen(function*() {
+          const peers = 100
+          yield* stage.attach(new Actor({ accept: answering() }), { workers: 2 })
+          for (let i = 0; i < 2 * peers; i++) yield* stage.dialOpen()
+          const worker = handleOf<Worker>((yield* stage.worker(1)).handle)
+          if (what === "crashes") stage.script(1).crash()
+          else yield* Effect.forkScoped(stage.host.deleteWorker(worker))
+          for (let before = 0; before < peers;) {
+            yield* turn
+            const { moved } = (yield* stage.listener).arrivals
+            // the host may have had two turns in this one
+            assert.isAtMost(moved - before, 2 * PerTurn.PER_TURN)
+            before = moved
+          }
+          yield* until("all to be there", () => Effect.runSync(stage.worker(0)).sessions === 2 * peers)
         })
     )
   }

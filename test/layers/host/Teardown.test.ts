@@ -407,6 +407,8 @@ describe("nothing leaks", () => {
         const mine = (yield* stage.host.sessions({ worker: handle! })).length
         assert.isAbove(mine, 700)
         stage.script(0).crash()
+        // a few of them in each turn of the loop
+        yield* until("its end", () => Effect.runSync(stage.worker(0)).state === "BACKOFF")
         yield* settled
         assert.deepStrictEqual(yield* stage.host.sessions({ worker: handle! }), [])
         assert.strictEqual(silent.waiting, 0)
