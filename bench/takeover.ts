@@ -8,12 +8,12 @@
  * which are reported as "not connected in time".
  */
 import * as Fs from "node:fs"
-import * as Http from "node:http"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import * as Timers from "node:timers/promises"
 import type * as Report from "../src/domain/report/Report.ts"
 import * as Bench from "./support/Bench.ts"
+import * as Control from "./support/Control.ts"
 
 const [takeovers = 10, perSecond = 1000] = process.argv.slice(2).map(Number)
 const CONNECTIONS = 64
@@ -34,17 +34,7 @@ process.on("exit", () => Fs.rmSync(directory, { recursive: true, force: true }))
 const control = Path.join(directory, "control.sock")
 
 /** Asks the host on the control socket. */
-const ask = <A>(method: string, path: string, body?: unknown): Promise<A> =>
-  new Promise((resolve, reject) => {
-    const request = Http.request({ socketPath: control, method, path, agent: false }, (response) => {
-      let text = ""
-      response.setEncoding("utf8").on("data", (part: string) => text += part)
-      response.on("end", () => response.statusCode === 200 ? resolve(JSON.parse(text) as A) : reject(new Error(text)))
-    })
-    request.on("error", reject)
-    request.setHeader("content-type", "application/json")
-    request.end(body === undefined ? undefined : JSON.stringify(body))
-  })
+const ask = <A>(method: string, path: string, body?: unknown) => Control.ask<A>(control, method, path, body)
 
 const host = await Bench.start(
   "support/command.ts",

@@ -7,6 +7,7 @@ import type * as Effect from "effect/Effect"
 import type { SessionAbout } from "../domain/memory/SessionAbout.ts"
 import type { FormerHost } from "../domain/report/FormerHost.ts"
 import type * as Ledger from "../domain/state/Ledger.ts"
+import type { SharedDatagrams } from "./Transport.ts"
 
 /** A socket that another process is to be given: a listener's, or one that this process was given and nobody serves. */
 export interface HeritableListener {
@@ -20,7 +21,7 @@ export interface HeritableListener {
   readonly bound: string
   /** Whether the file of a Unix socket is the host's, and not of whoever started it with the socket. */
   readonly ownsFile: boolean
-  /** Negative where its socket can't be handed on: one of UDP has sessions that no other process could serve. */
+  /** Negative where its socket can't be handed on. */
   readonly descriptor: number
 }
 
@@ -42,8 +43,8 @@ export interface Baggage {
 export interface Departure {
   readonly listener: string
   readonly baggage: Baggage
-  /** What is sent to the other process. */
-  readonly socket: object
+  /** What is sent to the other process; over UDP, that has the listener's socket already. */
+  readonly socket: object | undefined
   /** The successor has it: nothing of it is left here. */
   gone(): void
   /** The successor does not have it, and nobody here goes on with it: it ends, in order. */
@@ -56,6 +57,8 @@ export interface DepartureSource {
   next(): Departure | undefined
   /** Called when there may be one again. */
   onMore: (() => void) | undefined
+  /** Sockets of UDP that the successor reads from now on, for the sessions here, too; by their listeners. */
+  readonly datagrams: ReadonlyMap<string, SharedDatagrams>
   /** Nothing goes over any more: what has nothing in hand here ends, in order. */
   end(): void
 }
@@ -84,6 +87,8 @@ export class Succession extends Context.Service<Succession, {
   readonly inherit: (totals: Ledger.LedgerTotals, hosts: ReadonlyArray<FormerHost>) => void
   /** The listeners that serve sockets of the predecessor, by the predecessor's handles. */
   readonly inherited: () => ReadonlyArray<string>
+  /** The socket of UDP that the predecessor's listener had. */
+  readonly datagrams: (listener: string) => SharedDatagrams | undefined
   /** Takes a connection of the predecessor's listener; `false` when it can't be served here. */
   readonly adopt: (listener: string, socket: unknown, baggage: Baggage) => boolean
 }>()("sluice/services/Succession") {}

@@ -50,7 +50,7 @@ export type TakenOver = typeof TakenOver.Type
  * - `UnderWay`: another takeover is, or has been.
  * - `TooMany`: as many hosts before this one as there may be have not ended yet.
  * - `Draining`: this host is shutting down.
- * - `NoDescriptor`: a socket can't be handed on: it is one of UDP, or the runtime does not tell its number.
+ * - `NoDescriptor`: a socket can't be handed on: the runtime does not tell its number.
  * - `NotStarted`: there was no process.
  * - `Failed`: the successor said why it gave up.
  * - `Gone`: it ended, or its channel did.

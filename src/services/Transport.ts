@@ -19,6 +19,7 @@ import type { ListenerOptions } from "../domain/options/ListenerOptions.ts"
 import type { TlsClientOptions } from "../domain/options/TlsClientOptions.ts"
 import type * as Ledger from "../domain/state/Ledger.ts"
 import * as Refusal from "../domain/state/Refusal.ts"
+import type { DatagramRelay, RelayedDatagram } from "../domain/takeover/DatagramRelay.ts"
 import type { CertificateEntry } from "./Certificates.ts"
 
 /**
@@ -81,6 +82,8 @@ interface AnyConnection {
    * are still to be sent. The connection is as it was. Absent where none of a transport's connections can go.
    */
   lend?(): LentSocket | undefined
+  /** It is on its way to another process: what comes for it from now on is for that one. Absent where nothing can come. */
+  setOff?(): void
   /** Another process has the connection: it ends here, and its peer notices nothing. */
   letGo?(): void
   /** Endpoint URIs of the peer and of this end. */
@@ -101,7 +104,8 @@ interface AnyConnection {
  * @since 0.1.0
  */
 export interface LentSocket {
-  readonly socket: object
+  /** Absent over UDP, where the other process has the listener's socket already. */
+  readonly socket: object | undefined
   readonly unread: Uint8Array | undefined
 }
 
@@ -128,10 +132,45 @@ export interface SentConnection {
 export interface ListeningSocket {
   /** The number of its descriptor; negative where the runtime does not tell it. */
   readonly descriptor: number
-  /** Another process goes on with it: the file of a Unix socket stays when the listener closes. */
+  /**
+   * Another process goes on with it: the file of a Unix socket stays when the listener closes, and a socket of UDP is read
+   * no more.
+   */
   leave(): void
-  /** The connection of a socket that another process has accepted and sent; `undefined` when it can't be served. */
+  /**
+   * The connection of a socket that another process has accepted and sent; over UDP, there is none, and the connection
+   * is one of the listener's own. `undefined` when it can't be served.
+   */
   adopt(socket: unknown, sent: SentConnection): Connection | undefined
+  /** Where it is a socket of UDP. */
+  readonly datagrams?: SharedDatagrams | undefined
+}
+
+/**
+ * A socket of UDP that two processes have (X4). One of them reads it, for the sessions of both: it gives the other one what
+ * comes for the sessions there.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SharedDatagrams {
+  /** The peers whose sessions are here, or in a process that they are relayed to, by address and port. */
+  readonly peers: Iterable<string>
+  /** Called when what comes from a peer is no longer its session's: that one is over, or is another process's. */
+  onOver: ((peer: string) => void) | undefined
+  /** What another process has read from a peer; `false` when there is no session that it is for, here or further on. */
+  receive(peer: string, bytes: Uint8Array): boolean
+  /** Called with what is for no session here, and was to be relayed: another process reads the socket. */
+  onBack: ((datagram: RelayedDatagram) => void) | undefined
+  /** Reads from now on, where it has waited for that; not when another process reads it by now. */
+  read(): void
+  /** No other process reads it any more: this one does again. */
+  takeBack(): void
+  /**
+   * Has what comes from these peers go to their sessions in another process, by way of `send`, until these are over. In a
+   * call to `send`, nothing may be said to the relay.
+   */
+  relay(peers: ReadonlyArray<string>, send: (batch: ReadonlyArray<RelayedDatagram>) => void): DatagramRelay
 }
 
 /**
@@ -163,6 +202,11 @@ export interface SharedConnection extends AnyConnection {
   send(): void
   /** The worker is to finish what it has. A connection that its peer never ends, as over UDP, ends once it is idle. */
   drain(): void
+  /**
+   * The worker stops, whatever it still has. Where connections have no end of their own, as over UDP, what comes from the
+   * peer from now on begins another one.
+   */
+  stop?(): void
   /** Sets an option of the socket, where it is one of TCP. */
   setOption(option: SocketOption): void
   /** Half-close: the peer reads an end after the last byte of the tx fifo. */
@@ -232,6 +276,8 @@ export interface TransportListenOptions {
   readonly descriptor?: number | undefined
   /** Whether the file of a Unix socket that this process was started with is the listener's own, and goes with it. */
   readonly ownsFile?: boolean | undefined
+  /** Whether a socket of UDP is read only when {@link SharedDatagrams.read} is called: another process reads it now. */
+  readonly waitsToRead?: boolean | undefined
   /** Called when the listener has its socket, which may be passed on to another process. */
   readonly opened?: ((socket: ListeningSocket) => void) | undefined
   /** How many connections the kernel keeps until they are accepted. */

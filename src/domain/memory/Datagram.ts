@@ -20,6 +20,20 @@ export const writeLength = (header: Uint8Array, length: number): Uint8Array => {
 }
 
 /**
+ * Lays datagrams one after the other, as {@link split} finds them.
+ */
+export const join = (datagrams: ReadonlyArray<Uint8Array>): Uint8Array => {
+  const bytes = new Uint8Array(datagrams.reduce((sum, { length }) => sum + HEADER + length, 0))
+  let at = 0
+  for (const datagram of datagrams) {
+    writeLength(bytes.subarray(at, at + HEADER), datagram.length)
+    bytes.set(datagram, at + HEADER)
+    at += HEADER + datagram.length
+  }
+  return bytes
+}
+
+/**
  * The datagrams that lie in `bytes`, one after the other; what is not a whole one is left out.
  */
 export const split = (bytes: Uint8Array): Array<Uint8Array> => {

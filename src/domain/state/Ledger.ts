@@ -87,7 +87,9 @@ export const DropReasons = [
   /** An application wrote more than a datagram of its transport can hold. */
   "too-large",
   /** The system did not send it. */
-  "not-sent"
+  "not-sent",
+  /** The host before has its session, and took no more, or was gone (X4). */
+  "not-relayed"
 ] as const
 /**
  * @category models

@@ -10,8 +10,13 @@
  * | predecessor | `Serving`: it accepts, on these listeners | |
  * | successor | `Settle`: the rules once more; be the host | |
  * | predecessor | `Settled`: it is | |
- * | successor | `Connection`: a held connection, or a parked session | yes |
+ * | successor | `Peers`, `Read`: whose sessions stay here over UDP; read from now on | |
+ * | successor | `Connection`: a held connection, or a parked session | yes, but for UDP |
  * | predecessor | `Taken`, `Declined`: what became of it | |
+ * | predecessor | `Datagrams`: for the sessions over UDP that stay | |
+ * | successor | `Relayed`: they have had them, but for some that were over | |
+ * | successor | `Over`: sessions that are | |
+ * | successor | `Back`: datagrams that were taken, and whose sessions were over | |
  * | successor | `Counters`: as the predecessor drains, and at its end | |
  * | predecessor | `Failed`: it gives up, and why | |
  *
@@ -22,7 +27,7 @@ import { SessionAbout } from "../memory/SessionAbout.ts"
 import { FormerHost } from "../report/FormerHost.ts"
 
 /** The version of these messages. Hosts that do not agree on it take nothing over from each other. */
-export const PROTOCOL = 1
+export const PROTOCOL = 2
 
 /** The name of the variable that the {@link Birth} of a successor is in. */
 export const VARIABLE = "SLUICE_TAKEOVER"
@@ -76,6 +81,15 @@ const rules = {
   denied: Schema.Array(Schema.String)
 }
 
+const peers = {
+  listener: Schema.String,
+  /** Their addresses and ports, as the listener's socket names them. */
+  peers: Schema.Array(Schema.String)
+}
+
+/** One of each of the peers, laid one after the other as in a fifo. */
+const datagrams = { ...peers, bytes: Schema.Uint8ArrayFromBase64 }
+
 export const ToSuccessor = Schema.Union([
   Schema.TaggedStruct("Serve", { ...rules, ...counters }),
   Schema.TaggedStruct("Connection", {
@@ -93,6 +107,12 @@ export const ToSuccessor = Schema.Union([
     moves: Id
   }),
   Schema.TaggedStruct("Settle", rules),
+  Schema.TaggedStruct("Peers", peers),
+  Schema.TaggedStruct("Read", {}),
+  Schema.TaggedStruct("Over", peers),
+  /** The places of those that are missed, in the batch. */
+  Schema.TaggedStruct("Relayed", { listener: Schema.String, missed: Schema.Array(Id) }),
+  Schema.TaggedStruct("Back", datagrams),
   Schema.TaggedStruct("Counters", counters)
 ])
 export type ToSuccessor = typeof ToSuccessor.Type
@@ -106,6 +126,7 @@ export const ToPredecessor = Schema.Union([
   Schema.TaggedStruct("Taken", { id: Id }),
   Schema.TaggedStruct("Declined", { id: Id }),
   Schema.TaggedStruct("Settled", {}),
+  Schema.TaggedStruct("Datagrams", datagrams),
   Schema.TaggedStruct("Failed", { detail: Schema.String })
 ])
 export type ToPredecessor = typeof ToPredecessor.Type

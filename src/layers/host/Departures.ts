@@ -7,12 +7,14 @@
  */
 import * as Handle from "../../domain/state/Handle.ts"
 import type * as Succession from "../../services/Succession.ts"
+import type { SharedDatagrams } from "../../services/Transport.ts"
 import type { Arriving } from "./HostSession.ts"
 import type { HostListener } from "./Listener.ts"
 import type { SharedSession } from "./SharedSession.ts"
 
 export class Departures implements Succession.DepartureSource {
   onMore: (() => void) | undefined
+  readonly datagrams = new Map<string, SharedDatagrams>()
   readonly #served: ReadonlySet<string>
   readonly #onEnd: () => void
   readonly #sessions = new Map<SharedSession, HostListener>()

@@ -269,6 +269,9 @@ export abstract class HostSession {
   /** The worker is to finish what it has in hand. */
   drain(): void {}
 
+  /** The worker stops, whatever it still has in hand. */
+  stop(): void {}
+
   /** The worker drains, and others go on: if it has parked the session, another one may have it (X1). */
   moveOn(): void {}
 

@@ -27,9 +27,9 @@ export interface SuccessionHost {
   readonly run: (effect: Effect.Effect<void>) => void
 }
 
-/** A listener by a name that it has. */
-const find = (tables: Tables, is: (listener: HostListener) => boolean): HostListener | undefined => {
-  for (const listener of tables.listeners) if (is(listener)) return listener
+/** The listener that serves the socket of a listener of the predecessor. */
+const ofPredecessor = (tables: Tables, wanted: string): HostListener | undefined => {
+  for (const listener of tables.listeners) if (listener.inherited?.heirloom?.handle === wanted) return listener
   return undefined
 }
 
@@ -78,6 +78,7 @@ export const make = (
       const { app, boundUri, socket } = listener
       if (departures.serves(listener)) {
         socket?.leave()
+        if (socket?.datagrams !== undefined) departures.datagrams.set(Handle.format(listener.handle), socket.datagrams)
         listener.succession.departHeld()
       } else {
         if (socket !== undefined) notices.tell(Notice.notTakenOver({ app: app.name, uri: boundUri }))
@@ -104,8 +105,9 @@ export const make = (
     [...tables.listeners].flatMap(({ inherited, socket }) =>
       inherited?.heirloom === undefined || socket === undefined ? [] : [inherited.heirloom.handle]
     ),
+  datagrams: (wanted) => ofPredecessor(tables, wanted)?.socket?.datagrams,
   adopt: (wanted, socket, { moves, state, ...sent }) => {
-    const listener = find(tables, ({ inherited }) => inherited?.heirloom?.handle === wanted)
+    const listener = ofPredecessor(tables, wanted)
     const connection = listener?.socket?.adopt(socket, sent)
     if (listener === undefined || connection === undefined) {
       NodeHandle.closeSent(socket)

@@ -169,7 +169,11 @@ export const open = Effect.fnUntraced(function*(
   const options: TransportListenOptions = {
     descriptor: inherited?.descriptor,
     ownsFile: heirloom?.ownsFile === true,
-    opened: (socket) => void (listener.socket = socket),
+    waitsToRead: heirloom !== undefined,
+    opened: (socket) => {
+      listener.socket = socket
+      heirloom?.reading.pass(() => socket.datagrams?.read())
+    },
     backlog: message.backlog === 0 ? admission.backlog : message.backlog,
     ipv6Only: (message.flags & Message.IPV6_ONLY) !== 0,
     listener: { ...asked, placement: listener.placement },

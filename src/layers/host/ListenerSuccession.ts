@@ -54,6 +54,7 @@ export class ListenerSuccession {
     if (connection._tag === "CutThrough") return undefined
     const lent = connection.lend?.()
     if (lent === undefined) return undefined
+    connection.setOff?.()
     const { about, local, mapped, remote } = connection
     const journey = this.#listener.moves.journeys.of(connection)
     return {

@@ -210,6 +210,10 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd {
     this.connection.drain()
   }
 
+  override stop(): void {
+    this.connection.stop?.()
+  }
+
   // when a session is given up, so is the one that it is joined with
 
   override close(): void {

@@ -215,6 +215,7 @@ export class WorkerRun {
     }
     slot.move("drain")
     live.congestion.send({ message: { _tag: "stop" } })
+    for (const session of live.sessions) session.stop()
     yield* appWorker.exit.pipe(Effect.timeoutOption(STOP_TIMEOUT), Effect.ignore)
   })
 

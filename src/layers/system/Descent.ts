@@ -35,6 +35,8 @@ export interface Descent {
   readonly port: ChannelPort
   /** Before it is open, nobody here is to touch the sockets. */
   readonly gate: ListenGate<TransportError>
+  /** Before it is open, the running host reads its sockets of UDP, and nobody here is to. */
+  readonly reading: ListenGate<never>
 }
 
 /** What a process was born with, by its environment, from which it is removed; or why that can't be read. */
@@ -52,7 +54,12 @@ export const read = (
   if (Result.isFailure(birth)) return Result.fail(`what ${TakeoverMessage.VARIABLE} says can't be read`)
   const { protocol } = birth.success
   return protocol === TakeoverMessage.PROTOCOL
-    ? Result.succeed({ birth: birth.success, port, gate: new ListenGate<TransportError>() })
+    ? Result.succeed({
+      birth: birth.success,
+      port,
+      gate: new ListenGate<TransportError>(),
+      reading: new ListenGate<never>()
+    })
     : Result.fail(
       `the running host speaks version ${protocol} of the takeover, and this one ${TakeoverMessage.PROTOCOL}`
     )
@@ -65,12 +72,12 @@ export const fail = ({ port }: Descent, detail: string): void => {
 }
 
 /** The sockets that come with it. */
-export const socketsOf = ({ birth, gate }: Descent): ReadonlyArray<InheritedSocket> =>
+export const socketsOf = ({ birth, gate, reading }: Descent): ReadonlyArray<InheritedSocket> =>
   birth.listeners.flatMap(({ app, bound, descriptor, handle, name, ownsFile, requested }) => {
     const asked = Endpoint.parse(requested)
     const got = Endpoint.parse(bound)
     if (Result.isFailure(asked) || !Endpoint.isTransport(asked.success)) return []
     if (Result.isFailure(got) || !Endpoint.isTransport(got.success)) return []
-    const heirloom = handle === undefined ? undefined : { handle, app, bound: got.success, ownsFile }
+    const heirloom = handle === undefined ? undefined : { handle, app, bound: got.success, ownsFile, reading }
     return [{ name, descriptor, endpoint: asked.success, gate, heirloom }]
   })

@@ -46,6 +46,8 @@ export interface Heirloom {
   readonly bound: Endpoint.TransportEndpoint
   /** Whether the file of a Unix socket is the listener's, and goes with it. */
   readonly ownsFile: boolean
+  /** Before it is open, a socket of UDP is not to be read. */
+  readonly reading: ListenGate<never>
 }
 
 /** The text by which sockets and endpoints are compared. */

@@ -18,6 +18,12 @@ export class ListenGate<E> {
     this.#waiting?.add(listen)
   }
 
+  /** Does something that can't fail as the gate opens, or at once where it is open. */
+  pass(step: () => void): void {
+    if (this.isOpen) step()
+    else this.wait(Effect.sync(step))
+  }
+
   /** Does it no more; `false` when it has been done, or begun. */
   withdraw(listen: Effect.Effect<void, E>): boolean {
     return this.#waiting?.delete(listen) === true

@@ -15,6 +15,7 @@ import type * as Succession from "../../services/Succession.ts"
 import { type TakenOver, TakeoverError } from "../../services/Takeover.ts"
 import type { ChannelPort } from "../system/Descent.ts"
 import * as UnixSocketFile from "../system/UnixSocketFile.ts"
+import { KeptDatagrams } from "./KeptDatagrams.ts"
 import { TakeoverChannel } from "./TakeoverChannel.ts"
 
 /** Milliseconds for an answer of the successor, once it is up. */
@@ -62,6 +63,7 @@ export class PredecessorSide {
   #born: string | undefined
   #served: ReadonlySet<string> = new Set()
   #departures: Succession.DepartureSource | undefined
+  #kept: KeptDatagrams | undefined
   /** The connection that the successor has been sent and has not answered. */
   #underWay: { readonly id: number; readonly departure: Succession.Departure } | undefined
   #ids = 0
@@ -135,6 +137,8 @@ export class PredecessorSide {
         if (!this.#move("settled")) return false
         this.#settle()
         return true
+      case "Datagrams":
+        return this.#state === "DRAINING" && this.#kept?.take(message) === true
       case "Failed":
         this.#lose("Failed", message.detail)
         return true
@@ -195,6 +199,7 @@ export class PredecessorSide {
     }
     const sessions = succession.sessions()
     this.#departures = succession.depart(this.#served)
+    this.#kept = new KeptDatagrams(this.#departures.datagrams, (message) => this.#channel.send(message))
     this.#departures.onMore = () => this.#sendNext()
     const tell = (): void => this.#channel.send({ _tag: "Counters", ...countersOf(succession) })
     tell()
@@ -247,8 +252,10 @@ export class PredecessorSide {
   #stayAlone(): void {
     clearInterval(this.#counters)
     // a process that goes on has the connection
-    if (this.#exited) this.#underWay?.departure.stays()
-    else this.#underWay?.departure.gone()
+    if (this.#exited) {
+      this.#underWay?.departure.stays()
+      this.#kept?.takeBack()
+    } else this.#underWay?.departure.gone()
     this.#underWay = undefined
     this.#departures?.end()
     this.#onIdle?.()

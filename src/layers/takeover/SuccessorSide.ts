@@ -16,6 +16,7 @@ import type * as Succession from "../../services/Succession.ts"
 import { type ControlHandOver, TakeoverError } from "../../services/Takeover.ts"
 import type { Descent } from "../system/Descent.ts"
 import type { InheritedSockets } from "../system/InheritedSockets.ts"
+import { DatagramRelays } from "./DatagramRelays.ts"
 import { TakeoverChannel } from "./TakeoverChannel.ts"
 
 /** What this side needs of the host, once there is one. */
@@ -46,6 +47,8 @@ export class SuccessorSide {
   readonly birth: TakeoverMessage.Birth
   readonly #inherited: InheritedSockets
   readonly #gate: Descent["gate"]
+  readonly #reading: Descent["reading"]
+  readonly #relays = new DatagramRelays((message) => this.#channel.send(message))
   readonly #channel: TakeoverChannel<TakeoverMessage.ToPredecessor, TakeoverMessage.ToSuccessor>
   /** Done when this is the host. */
   readonly #isHost = Deferred.makeUnsafe<void, TakeoverError>()
@@ -53,10 +56,11 @@ export class SuccessorSide {
   #host: SuccessorHost | undefined
   #control: Parameters<ControlHandOver["waits"]>[0] | undefined
 
-  constructor(inherited: InheritedSockets, { birth, gate, port }: Descent) {
+  constructor(inherited: InheritedSockets, { birth, gate, port, reading }: Descent) {
     this.birth = birth
     this.#inherited = inherited
     this.#gate = gate
+    this.#reading = reading
     this.#channel = new TakeoverChannel(port, {
       encode: TakeoverMessage.encodeToPredecessor,
       decode: TakeoverMessage.decodeToSuccessor,
@@ -140,6 +144,15 @@ export class SuccessorSide {
           Deferred.doneUnsafe(this.#isHost, Effect.void)
         })
         return true
+      case "Peers":
+      case "Over":
+      case "Relayed":
+      case "Back":
+        return this.#state === "SETTLED" && this.#relays.hear(message, host.succession.datagrams(message.listener))
+      case "Read":
+        if (this.#state !== "SETTLED") return false
+        host.run(this.#reading.open)
+        return true
       case "Counters":
         if (this.#state !== "SETTLED") return false
         host.succession.inherit(Ledger.known(message.totals), message.hosts)
@@ -171,14 +184,17 @@ export class SuccessorSide {
     const host = this.#host
     const before = this.#state
     if (!this.#move("lost") || host === undefined) return
-    if (before === "SETTLED") this.#control?.settle()
-    else if (this.#state === "ALONE") return this.#goOnAlone(host)
+    this.#relays.lost()
+    if (before === "SETTLED") {
+      this.#control?.settle()
+      host.run(this.#reading.open)
+    } else if (this.#state === "ALONE") return this.#goOnAlone(host)
     host.succession.inherit(Ledger.closed(host.succession.predecessors()), [])
   }
 
   #goOnAlone(host: SuccessorHost): void {
     host.succession.inherit(Ledger.closed(host.succession.predecessors()), [])
-    this.#step(host, this.#gate.open, () => {
+    this.#step(host, Effect.andThen(this.#gate.open, this.#reading.open), () => {
       this.#control?.settle()
       this.#closeUnserved()
       Deferred.doneUnsafe(this.#isHost, Effect.void)

@@ -1,10 +1,11 @@
 /**
- * The parts of Node's sockets that are used here and are not public: the handles below servers, connections and TLS
- * sockets.
+ * The parts of Node's sockets that are used here and are not public: the handles below servers, connections, TLS
+ * sockets and sockets of UDP.
  *
  * Every use first asks whether the runtime has the handle, and each has another way where it hasn't: connections are
  * taken as sockets, read by `data` events, asked for their addresses as sockets, and moved as sockets.
  */
+import type * as Dgram from "node:dgram"
 import * as Net from "node:net"
 import type { Duplex } from "node:stream"
 import type { SocketOption } from "../../domain/net/SocketOption.ts"
@@ -175,6 +176,36 @@ export const descriptorOf = (socket: Net.Socket | Net.Server): number => {
   const handle: unknown = Reflect.get(socket, "_handle")
   const descriptor: unknown = isObject(handle) ? Reflect.get(handle, "fd") : undefined
   return typeof descriptor === "number" ? descriptor : -1
+}
+
+/** The handle of a socket of UDP that is bound. */
+interface DatagramHandle {
+  readonly recvStart: () => number
+  readonly recvStop: () => number
+}
+
+const isDatagramHandle = (value: unknown): value is DatagramHandle =>
+  isObject(value) && ["recvStart", "recvStop"].every((name) => isFunction(value, name))
+
+/** A socket of UDP has its handle in its state, which stands under a symbol of Node's. */
+const datagramHandle = (socket: Dgram.Socket): DatagramHandle | undefined => {
+  const symbol = Object.getOwnPropertySymbols(socket).find(({ description }) => description === "state symbol")
+  const state: unknown = symbol === undefined ? undefined : Reflect.get(socket, symbol)
+  const handle: unknown = isObject(state) ? Reflect.get(state, "handle") : undefined
+  return isDatagramHandle(handle) ? handle : undefined
+}
+
+/** The number of the descriptor of a socket of UDP; -1 where that is not told, or its reading can't be stopped. */
+export const datagramDescriptorOf = (socket: Dgram.Socket): number => {
+  const handle = datagramHandle(socket)
+  const descriptor: unknown = handle === undefined ? undefined : Reflect.get(handle, "fd")
+  return typeof descriptor === "number" ? descriptor : -1
+}
+
+/** Has a socket of UDP read, or read nothing: what comes waits in the system then. `false` where that can't be told it. */
+export const setReading = (socket: Dgram.Socket, reads: boolean): boolean => {
+  const handle = datagramHandle(socket)
+  return handle !== undefined && (reads ? handle.recvStart() : handle.recvStop()) === 0
 }
 
 /** The socket below a TLS socket: an event of the server gives only the one above. */

@@ -26,6 +26,7 @@ import type {
   TransportOf
 } from "../../services/Transport.ts"
 import * as InetErrors from "./InetErrors.ts"
+import * as NodeHandle from "./NodeHandle.ts"
 import { UdpConnection } from "./UdpConnection.ts"
 import { UdpSocket } from "./UdpSocket.ts"
 
@@ -82,8 +83,15 @@ const step = (
 
 const bind = (
   socket: Dgram.Socket,
-  where: { readonly address: string; readonly port: number } | { readonly fd: number }
-) => step(socket, (done) => socket.bind({ ...where, exclusive: true }, () => done()))
+  where: { readonly address: string; readonly port: number } | { readonly fd: number },
+  waitsToRead = false
+) =>
+  step(socket, (done) => {
+    if (waitsToRead && !NodeHandle.setReading(socket, false)) return done(SystemError.make("EINVAL", "recvStop"))
+    socket.bind({ ...where, exclusive: true }, () => done())
+    // the socket of a descriptor reads from this call on
+    if (waitsToRead) NodeHandle.setReading(socket, false)
+  })
 
 /** What serves UDP endpoints. */
 export const make = ({ lookup = systemLookup }: UdpOptions = {}): TransportOf<Udp> => {
@@ -94,7 +102,7 @@ export const make = ({ lookup = systemLookup }: UdpOptions = {}): TransportOf<Ud
     const socket = openSocket(address, listen.ipv6Only)
     const { descriptor } = listen
     const where = descriptor === undefined ? { address, port: endpoint.port } : { fd: descriptor }
-    yield* bind(socket, where).pipe(Effect.onError(() => Effect.sync(() => socket.close())))
+    yield* bind(socket, where, listen.waitsToRead).pipe(Effect.onError(() => Effect.sync(() => socket.close())))
     const at = socket.address()
     const local = uri(at.address, at.port)
     const served = new UdpSocket(socket, () => bound.delete(local))

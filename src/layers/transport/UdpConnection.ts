@@ -14,7 +14,7 @@ import * as Address from "../../domain/net/Address.ts"
 import * as ConnectionLoss from "../../domain/net/ConnectionLoss.ts"
 import type { ListenerOptions } from "../../domain/options/ListenerOptions.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
-import type { ConnectionEnd, SharedConnection } from "../../services/Transport.ts"
+import type { ConnectionEnd, LentSocket, SharedConnection } from "../../services/Transport.ts"
 import type { UdpSocket } from "./UdpSocket.ts"
 
 /** The most bytes of waiting datagrams in all sessions of a socket. */
@@ -52,8 +52,11 @@ export class UdpConnection implements SharedConnection {
   #length: number | undefined
   /** Nothing more comes: it was idle for too long. */
   #idle = false
+  /** Its time is over, and nothing has come or gone since. */
+  #quiet = false
   #ending = false
   #closing = false
+  #isAway = false
   #timer: NodeJS.Timeout | undefined
   #closed: { readonly reset: string | undefined } | undefined
 
@@ -84,13 +87,14 @@ export class UdpConnection implements SharedConnection {
   open(end: ConnectionEnd): void {
     this.#end = end
     if (this.#closed !== undefined) return queueMicrotask(() => this.#sayClosed())
-    this.#timer = setTimeout(() => this.#onIdle(), this.#settings.udpIdleTimeout)
+    this.#timer = setTimeout(() => this.#onTime(), this.#settings.udpIdleTimeout)
     this.resume()
   }
 
   suspend(unread: Uint8Array | undefined): void {
     this.#guard(() => this.#pump())
     this.#end = undefined
+    this.#quiet = false
     clearTimeout(this.#timer)
     this.#timer = undefined
     // the next session has its own time, and is told of its end
@@ -104,6 +108,27 @@ export class UdpConnection implements SharedConnection {
   leave(): void {
     this.#guard(() => this.#pump())
     this.#end = undefined
+    this.#finish(undefined)
+  }
+
+  // ---- to another process, which has the socket, too, and reads it
+
+  get isSent(): boolean | undefined {
+    const isOver = this.#closing || this.#ending || this.#idle || this.#closed !== undefined
+    return !isOver && this.#socket.isLeft ? true : undefined
+  }
+
+  lend(): LentSocket | undefined {
+    if (this.#end !== undefined || this.isSent !== true) return undefined
+    return { socket: undefined, unread: this.#waiting.length === 0 ? undefined : Datagram.join(this.#waiting) }
+  }
+
+  setOff(): void {
+    this.#isAway = true
+  }
+
+  letGo(): void {
+    this.onGone = undefined
     this.#finish(undefined)
   }
 
@@ -126,9 +151,15 @@ export class UdpConnection implements SharedConnection {
 
   // ---- from the socket to the rx fifo
 
-  receive(bytes: Uint8Array): void {
-    if (this.#closing) return
-    this.#timer?.refresh()
+  /** Takes a datagram; `false` when the session is on its way to another process. */
+  receive(bytes: Uint8Array): boolean {
+    if (this.#isAway) return false
+    if (!this.#closing) this.#receive(bytes)
+    return true
+  }
+
+  #receive(bytes: Uint8Array): void {
+    this.#stir()
     const end = this.#end
     if (end === undefined || this.#waiting.length > 0) return this.#wait(bytes)
     this.#guard(() => {
@@ -199,7 +230,26 @@ export class UdpConnection implements SharedConnection {
   drain(): void {
     if (this.#timer === undefined || this.#idle || this.#closed !== undefined) return
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#onIdle(), Math.min(this.#settings.udpIdleTimeout, DRAIN_IDLE))
+    this.#timer = setTimeout(() => this.#onTime(), Math.min(this.#settings.udpIdleTimeout, DRAIN_IDLE))
+  }
+
+  // no end of it tells the peer; what is in the fifo may still be answered
+  stop(): void {
+    this.#socket.forget(this)
+  }
+
+  /** Its time is over. If this process stood still meanwhile, what has come is read first. */
+  #onTime(): void {
+    this.#quiet = true
+    setImmediate(() => {
+      if (this.#quiet && this.#end !== undefined && this.#closed === undefined) this.#onIdle()
+    })
+  }
+
+  /** Something has come or gone. */
+  #stir(): void {
+    this.#quiet = false
+    this.#timer?.refresh()
   }
 
   /** Nothing has come or gone for a while: the first time that is the peer's end, the second time the connection's. */
@@ -253,7 +303,7 @@ export class UdpConnection implements SharedConnection {
   /** Sends the next datagram of the fifo, and returns what the fifo's `drop` returns. */
   #sendOne(tx: FifoConsumer, length: number): boolean {
     this.#length = undefined
-    this.#timer?.refresh()
+    this.#stir()
     if (length <= Datagram.LARGEST_UDP) {
       // a copy: the system may take its time, and so the fifo is free at once
       const bytes = new Uint8Array(length)
@@ -303,7 +353,7 @@ export class UdpConnection implements SharedConnection {
     this.#closed = { reset }
     clearTimeout(this.#timer)
     this.#discard()
-    this.#socket.leave(this)
+    this.#socket.exit(this)
     queueMicrotask(() => {
       this.onGone?.()
       this.onGone = undefined

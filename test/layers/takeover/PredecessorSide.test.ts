@@ -7,6 +7,8 @@ import * as ControlClient from "../../../src/layers/control/ControlClient.ts"
 import type { TakeoverError } from "../../../src/services/Takeover.ts"
 import * as Cli from "../../support/Cli.ts"
 import * as TcpClient from "../../support/TcpClient.ts"
+import * as UdpPeer from "../../support/UdpPeer.ts"
+import { until } from "../../support/until.ts"
 
 const echo = Cli.fixture("echo")
 const successor = Cli.fixture("successor")
@@ -144,11 +146,43 @@ describe("a host whose successor fails (X4)", () => {
       assert.match(message, /^no takeover: process \d+ is taking over already$/)
     }), 20_000)
 
-  it.live("X4 is told in one sentence that it listens where nobody can follow", () =>
-    Effect.gen(function*() {
-      const { control } = yield* Cli.serve([echo, "--workers", "1", "--in-process", "--listen", "udp://127.0.0.1:0"])
-      const [reason, message] = yield* failure(control, "exit")
-      assert.strictEqual(reason, "NoDescriptor")
-      assert.match(message, /^no takeover: the socket of udp:\/\/127\.0\.0\.1:\d+ can't be handed on$/)
-    }))
+  describe("and that listens on UDP", () => {
+    const listening = Effect.gen(function*() {
+      const args = [Cli.fixture("datagrams"), "--workers", "1", "--in-process", "--listen", "udp://127.0.0.1:0"]
+      const { control } = yield* Cli.serve(args)
+      const { apps } = yield* ControlClient.report(control)
+      const { endpoint, handle } = apps[0]!.listeners.find(({ endpoint }) => endpoint.startsWith("udp:"))!
+      const peer = yield* UdpPeer.make(endpoint)
+      const answers = () => peer.received.map(String).filter((text) => text !== "kept")
+      const serving = `say:{"_tag":"Serving","listeners":["${handle}"]}`
+      return { control, peer, answers, steps: [READY, "hear:Serve", serving, "hear:Settle"] }
+    })
+
+    it.live("X4 reads all along, if its successor fails", () =>
+      Effect.gen(function*() {
+        const { answers, control, peer, steps } = yield* listening
+        peer.send("one")
+        peer.send("count")
+        yield* until("an answer", () => answers().length === 1)
+        const [reason] = yield* failure(control, ...steps, "exit")
+        assert.strictEqual(reason, "Gone")
+        peer.send("count")
+        yield* until("another one", () => answers().length === 2)
+        assert.deepStrictEqual(answers(), ["1", "1"])
+        assert.deepStrictEqual((yield* ControlClient.report(control)).imbalances, [])
+      }), 20_000)
+
+    it.live("X4 reads again, for the sessions that it has, if its successor is gone", () =>
+      Effect.gen(function*() {
+        const { answers, control, peer, steps } = yield* listening
+        peer.send("keep")
+        peer.send("one")
+        peer.send("count")
+        yield* until("an answer", () => answers().length === 1)
+        yield* upgrade(control, ...steps, SETTLED, "hear:Peers", "hear:Read", "exit")
+        peer.send("count")
+        yield* until("another one", () => answers().length === 2)
+        assert.deepStrictEqual(answers(), ["1", "1"])
+      }), 20_000)
+  })
 })

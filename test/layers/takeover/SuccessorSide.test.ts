@@ -68,7 +68,7 @@ const say = (port: Port, message: TakeoverMessage.ToSuccessor): void =>
 const make = Effect.gen(function*() {
   const rules = yield* SessionRules
   const port = new Port()
-  const descent = { birth, port, gate: new ListenGate<TransportError>() }
+  const descent = { birth, port, gate: new ListenGate<TransportError>(), reading: new ListenGate<never>() }
   const side = new SuccessorSide.SuccessorSide(new InheritedSockets([]), descent)
   const host: { totals: Ledger.LedgerTotals; hosts: ReadonlyArray<Report.FormerHost> } = {
     totals: Ledger.makeTotals(),
@@ -86,6 +86,7 @@ const make = Effect.gen(function*() {
     predecessors: () => host.totals,
     inherit: (totals, hosts) => void Object.assign(host, { totals, hosts }),
     inherited: () => ["0.0"],
+    datagrams: () => undefined,
     adopt: () => false
   }
   const run = (effect: Effect.Effect<void>): void => void Effect.runFork(effect)

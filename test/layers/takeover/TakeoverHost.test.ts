@@ -10,6 +10,7 @@ import * as Cli from "../../support/Cli.ts"
 import * as CliProcess from "../../support/CliProcess.ts"
 import * as TcpClient from "../../support/TcpClient.ts"
 import * as TempDirectory from "../../support/TempDirectory.ts"
+import * as UdpPeer from "../../support/UdpPeer.ts"
 import { until } from "../../support/until.ts"
 
 const echo = CliProcess.fixture("echo")
@@ -152,6 +153,53 @@ describe("a host that another one follows (X4)", () => {
         yield* until("the third host ends", () => !isThere(third))
         assert.strictEqual((yield* old.result).code, 0)
         assert.match(told(), new RegExp(`MAINPID=${third} `))
+      }),
+    60_000
+  )
+
+  it.live(
+    "X4 hands on what it listens on over UDP, and its sessions there: parked at once, others as they end",
+    () =>
+      Effect.gen(function*() {
+        const udp = ["--listen", "udp://127.0.0.1:0"]
+        const app = CliProcess.fixture("datagrams")
+        const old = yield* CliProcess.serve([app, "--workers", "1", "--in-process", ...udp])
+        const { control } = old
+        const { apps, pid: before } = yield* ControlClient.report(control)
+        const { endpoint } = apps[0]!.listeners.find(({ endpoint }) => endpoint.startsWith("udp:"))!
+        const [kept, parked, late] = yield* Effect.all([
+          UdpPeer.make(endpoint),
+          UdpPeer.make(endpoint),
+          UdpPeer.make(endpoint)
+        ])
+        const answers = (peer: UdpPeer.UdpPeer) => peer.received.map(String).filter((text) => text !== "kept")
+        const asked = (peer: UdpPeer.UdpPeer, word: string) =>
+          Effect.suspend(() => {
+            const count = answers(peer).length
+            peer.send(word)
+            return Effect.as(until(`an answer to ${word}`, () => answers(peer).length > count), undefined)
+          }).pipe(Effect.map(() => answers(peer).at(-1)!))
+        kept.send("keep")
+        assert.strictEqual(yield* asked(kept, "who"), String(before))
+        for (const word of ["one", "two", "park"]) parked.send(word)
+        assert.strictEqual(yield* asked(parked, "count"), "2")
+
+        const command = ["serve", app, "--in-process", "--listen", "tcp://127.0.0.1:0", ...udp, "--control", control]
+        assert.strictEqual((yield* CliProcess.run([...command, "--workers", "1", "--takeover"])).code, 0)
+        const pid = yield* hostOf(control)
+        assert.notStrictEqual(pid, before)
+        assert.strictEqual(yield* asked(late, "who"), String(pid))
+        assert.strictEqual(yield* asked(parked, "who"), String(pid))
+        assert.strictEqual(yield* asked(parked, "count"), "2")
+        assert.strictEqual(yield* asked(kept, "who"), String(before))
+        kept.send("close")
+        yield* until("the old host ends", () => !isThere(before))
+        assert.strictEqual(yield* asked(kept, "who"), String(pid))
+        const { imbalances, ledger } = yield* ControlClient.report(control)
+        assert.deepStrictEqual(imbalances, [])
+        assert.strictEqual(ledger.arrivals.arrived, 4)
+        process.kill(pid, "SIGTERM")
+        yield* until("the new host ends", () => !isThere(pid))
       }),
     60_000
   )
