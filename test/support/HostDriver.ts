@@ -33,6 +33,10 @@ import type { Random } from "./random.ts"
 const KiB = 1024
 /** Operations that a failure shows. */
 const SHOWN = 25
+/** Bytes that are given along with parked sessions: none, some, as many as may be, too many. */
+const STATES = [0, 100, 100, 600, 4096, 5000]
+/** Characters of an operation that a failure shows. */
+const LINE = 200
 /** Settlings after which what differs stays so. */
 const PATIENCE = 5
 /** Bytes of each fifo. */
@@ -120,7 +124,7 @@ export class Driver {
 
   #say(what: string): void {
     this.#digest.update(`${this.#step} ${this.model.now} ${what}\n`)
-    this.#log.push(`${this.#step}, at ${this.model.now} ms: ${what}`)
+    this.#log.push(`${this.#step}, at ${this.model.now} ms: ${what}`.slice(0, LINE))
     if (this.#log.length > SHOWN) this.#log.shift()
   }
 
@@ -667,7 +671,7 @@ export class Driver {
     if (side === undefined) return undefined
     const { conn } = side
     const bytes = 1 + this.#random(this.#random(4) === 0 ? 6000 : 200)
-    const base = side === conn.near ? conn.fromNear : conn.toNear
+    const base = (side === conn.near ? conn.fromNear : conn.toNear) + side.before.written
     side.life.tell({ do: "write", session: side.handle!, bytes, base })
     return `${side.worker.name} writes ${bytes} to ${side.handle}`
   })
@@ -677,7 +681,7 @@ export class Driver {
     if (side === undefined) return undefined
     const { conn } = side
     const bytes = this.#random(2) === 0 ? 1 + this.#random(3000) : 100_000
-    const base = side === conn.near ? conn.toNear : conn.fromNear
+    const base = (side === conn.near ? conn.toNear : conn.fromNear) + side.before.read
     side.life.tell({ do: "read", session: side.handle!, bytes, base })
     return `${side.worker.name} reads ${bytes} from ${side.handle}`
   })
@@ -686,9 +690,63 @@ export class Driver {
     const side = this.#side(({ ended, given }) => !ended && !given)
     if (side === undefined) return undefined
     const how = (["end", "end", "close", "abort"] as const)[this.#random(4)]!
-    if (how === "end") side.ended = true
     side.life.tell({ do: how, session: side.handle! })
     return `${side.worker.name} ${how}s ${side.handle}`
+  })
+
+  readonly park: Op = Effect.sync(() => {
+    const side = this.#side(({ conn, given }) => !given && (conn.kind === "accepted" || this.#random(20) === 0))
+    if (side === undefined) return undefined
+    const bytes = this.#pick(STATES)!
+    this.#park(side, bytes)
+    return `${side.worker.name} parks ${side.handle}, with ${bytes} bytes`
+  })
+
+  /** Something comes for a session that is parked: its time begins to run. */
+  readonly parkedGets: Op = Effect.sync(() => {
+    const conn = this.#pick(
+      this.model.conns,
+      ({ far, near }) => near.parked && far?.closed === false && !far.sentReset && !far.sentEnd
+    )
+    if (conn === undefined) return undefined
+    const ends = this.#random(8) === 0
+    if (ends) conn.far!.end()
+    else conn.far!.send(1 + this.#random(300), conn.toNear)
+    return `the far end of ${conn.near.handle}, which is parked, ${ends ? "ends" : "sends"}`
+  })
+
+  #park({ conn, handle, life }: Side, bytes: number): void {
+    const state = `${conn.tag}.${this.#id()};`.repeat(bytes).slice(0, bytes)
+    life.tell({ do: "park", session: handle!, state })
+  }
+
+  /** What has moved on is used by its worker, which has not heard of that: nothing comes of it. */
+  readonly ghostActs: Op = Effect.sync(() => {
+    const side = this.#pick(this.model.ghosts, ({ life, worker }) => worker.live && worker.life === life)
+    if (side === undefined) return undefined
+    const { handle, life, worker } = side
+    const session = handle!
+    const how = (["write", "read", "end", "close", "abort", "park"] as const)[this.#random(6)]!
+    switch (how) {
+      case "write":
+      case "read":
+        life.tell({ do: how, session, bytes: 100, base: 0 })
+        break
+      case "park":
+        this.#park(side, 100)
+        break
+      default:
+        life.tell({ do: how, session })
+    }
+    return `${worker.name} ${how}s ${handle}, which has moved on`
+  })
+
+  readonly leaveFresh: Op = Effect.sync(() => {
+    const worker = this.#pick(this.model.workers(), ({ life, live }) => live && life !== undefined)
+    if (worker === undefined) return undefined
+    const offers = 1 + this.#random(3)
+    worker.life!.tell({ do: "leaveFresh", offers })
+    return `${worker.name} does nothing with ${offers}`
   })
 
   readonly hostEnds: Op = Effect.gen({ self: this }, function*() {
@@ -720,6 +778,7 @@ export class Driver {
         end.end()
         return `the far end of ${where} ends`
       case 1:
+        if (conn?.near.parked === true && this.#random(3) > 0) return undefined
         end.reset()
         return `the far end of ${where} resets`
       case 2:
@@ -835,6 +894,8 @@ export class Driver {
     return Effect.gen({ self: this }, function*() {
       const workers = [...this.model.workers()]
       const listeners = [...this.model.listeners]
+      // what a worker has parked, and what it has in hand, is to be known before it goes
+      this.#hear()
       this.#step++
       // what was foretold held for one thing alone
       if (!this.#clean) this.#checks = []
@@ -911,10 +972,14 @@ export const usual = (driver: Driver): { readonly light: Weights; readonly heavy
     dial: [14, driver.dial],
     write: [12, driver.write],
     read: [12, driver.read],
-    far: [22, driver.farActs],
-    end: [10, driver.endSide],
-    block: [3, driver.block],
-    release: [2, driver.release],
+    far: [18, driver.farActs],
+    end: [6, driver.endSide],
+    park: [16, driver.park],
+    parkedGets: [14, driver.parkedGets],
+    fresh: [6, driver.leaveFresh],
+    ghost: [8, driver.ghostActs],
+    block: [5, driver.block],
+    release: [3, driver.release],
     refuse: [2, driver.refuse],
     cancel: [3, driver.cancel]
   },

@@ -5,9 +5,14 @@
  * from them: from the {@link Far} end, and from the words of the {@link Puppet}s. Which worker gets a connection is the
  * host's to choose: the model looks at what it chose and says whether it may. All the rest it says beforehand.
  *
+ * A session that its worker has parked moves on when something has waited for it long enough, or its worker goes (X1, X3):
+ * its connection is then an {@link Arrival} once more, with the bytes that were not read, and what was given along. The
+ * host chooses to whom it goes; that it may, and when it must, the model says.
+ *
  * {@link Model.differences} compares the model with what the host tells of itself where things have settled, and
  * {@link Model.commit} takes the choices over.
  */
+import { RINGS_BYTES } from "../../src/domain/memory/SessionBlock.ts"
 import type * as Report from "../../src/domain/report/Report.ts"
 import * as Handle from "../../src/domain/state/Handle.ts"
 import type * as Ledger from "../../src/domain/state/Ledger.ts"
@@ -104,6 +109,8 @@ export class Worker {
   /** When a backoff, a drain, or the patience with one that does not stop is over. */
   until = Infinity
   purpose: Purpose | undefined
+  /** It drains, and other workers go on with what it parks (X1). */
+  handsOver = false
   /** Settling before which it was told to finish, or to stop. */
   toldAt = -1
   /** It was told to stop, and does not hear. */
@@ -115,7 +122,7 @@ export class Worker {
   /** Settling before which it was released: it looks at its queue in any case. */
   releasedAt = -1
   restarts = 0
-  /** Offers that were taken back and that it has not come past: all of them, those of them that were late. */
+  /** Offers and parked sessions that were taken back and that it has not come past: all of them, the late ones. */
   stale = { tcp: 0, cut: 0 }
   late = 0
   /** As the host said it last. */
@@ -192,9 +199,12 @@ export class Arrival {
   heldUntil = Infinity
   /** The start of a worker whose application has refused it. */
   refuser: Life | undefined
+  /** The connection whose session a worker had parked, and which goes on (X1). */
+  readonly onward: Conn | undefined
 
-  constructor(listener: Listener, from: Far | Connect) {
+  constructor(listener: Listener, from: Far | Connect, onward?: Conn) {
     this.listener = listener
+    this.onward = onward
     this.far = from instanceof Connect ? undefined : from
     this.connect = from instanceof Connect ? from : undefined
     this.remote = from instanceof Connect ? from.worker.address : from.local
@@ -235,8 +245,26 @@ export class Side {
   readonly life: Life
   readonly conn: Conn
   handle: string | undefined
+  /** Bytes in total, and those of them that the workers before have written and read. */
   written = 0
   read = 0
+  readonly before: { readonly written: number; readonly read: number }
+  /** It may be taken away (X1); nothing has been done with it so far. */
+  parked = false
+  fresh = false
+  /** A write was cut short. */
+  cutShort = false
+  /** The settling in which it was parked. */
+  parkedAt = -1
+  /**
+   * When it is to go on with another worker, if something waits for it then that has not been read; how much had been
+   * read when that time began; and whether it must, or the host alone knows whether its time has begun.
+   */
+  waitsUntil = Infinity
+  turnRead = 0
+  must = false
+  /** It has gone on with another worker. */
+  moved = false
   ended = false
   /** Given up by its application, or by the host on somebody's word. */
   given = false
@@ -258,11 +286,14 @@ export class Side {
   /** The host has it no more. */
   gone = false
 
-  constructor(worker: Worker, life: Life, conn: Conn, handle: string | undefined) {
+  constructor(worker: Worker, life: Life, conn: Conn, handle: string | undefined, before?: Side) {
     this.worker = worker
     this.life = life
     this.conn = conn
     this.handle = handle
+    this.before = { written: before?.written ?? 0, read: before?.read ?? 0 }
+    this.written = this.before.written
+    this.read = this.before.read
   }
 
   get isGiven(): boolean {
@@ -287,6 +318,12 @@ export class Conn {
   txEnded = false
   /** The client could not have it, or had given up: the server was told. */
   turnedDown = false
+  /** How often it has gone on with another worker; what it takes along; crashes since something was done with it. */
+  moves = 0
+  state = ""
+  crashes = 0
+  /** It is between two workers. */
+  onward: Arrival | undefined
 
   constructor(tag: number, kind: Conn["kind"], about: {
     readonly local: string
@@ -321,6 +358,8 @@ export class Conn {
   }
 
   get done(): boolean {
+    // one that was on its way to another worker, and has found none
+    if (this.onward !== undefined) return !this.onward.pending
     return this.over && this.sides.every(({ gone }) => gone) && (this.far === undefined || this.far.closed)
   }
 }
@@ -340,6 +379,9 @@ interface StartListens {
   readonly reason: string | undefined
 }
 
+/** As many workers may go away, one after the other, with a session that none of them has done anything with. */
+const CRASHES = 3
+
 /** Milliseconds that the host waits for a worker which was told to stop. */
 const STOP_TIMEOUT = 2000
 
@@ -358,6 +400,16 @@ const count = <A>(items: Iterable<A>, holds: (item: A) => boolean): number => {
   return n
 }
 
+/** What was taken back from a worker, and what of it was late. */
+interface Left {
+  tcp: number
+  cut: number
+  late: number
+}
+
+/** The most bytes that may be given along with a parked session. */
+const MOST_STATE = 4096
+
 /** What the model has of a connection that comes in: which listener takes it, or why none does. */
 export type Judged = Listener | Ledger.RefuseReason
 
@@ -371,8 +423,10 @@ export class Model {
   deniedSource = false
   /** Far ends of the host's connects that no connection is known of. */
   readonly strays = new Set<Far>()
-  /** Connections that have arrived at listeners, and those that workers have claimed or refused, in total. */
-  readonly total = { arrived: 0, claimed: 0, refused: 0 }
+  /** Connections that have arrived at listeners, those that workers have claimed or refused, and moves, in total. */
+  readonly total = { arrived: 0, claimed: 0, refused: 0, moved: 0 }
+  /** Sides of connections that have gone on, whose workers have not heard of that. */
+  readonly ghosts = new Set<Side>()
   /** What can't be, whatever the host says. */
   readonly violations: Array<string> = []
   now = 0
@@ -381,7 +435,11 @@ export class Model {
   #tags = 0
   readonly #byHandle = new Map<string, Side>()
   /** Whose a start of a worker is, and in which settling it ended. */
-  readonly #owners = new Map<number, { readonly worker: Worker; endedAt: number | undefined }>()
+  readonly #owners = new Map<number, { readonly worker: Worker; endedAt: number | undefined; crashed?: boolean }>()
+  /** Parked sessions that were taken away from workers in this settling. */
+  #taken: Array<{ readonly worker: Worker; readonly late: boolean }> = []
+  /** Moves of which the host may have kept no count: their listeners have closed. */
+  #uncounted = 0
   readonly #handles = new Set<string>()
   readonly #commits: Array<() => void> = []
   /** What starts of workers have said of where they listen: there, or why not. */
@@ -438,8 +496,8 @@ export class Model {
     return worker
   }
 
-  /** All that belonged to a start of a worker is gone. */
-  endLife(worker: Worker): void {
+  /** All that belonged to a start of a worker is gone, but for what it had parked. */
+  endLife(worker: Worker, crashed = false): void {
     for (const side of this.sides()) if (side.worker === worker && side.life === worker.life) side.dropped = true
     for (const connect of this.connects.values()) {
       if (connect.worker === worker && connect.life === worker.life) connect.cancelled = true
@@ -448,13 +506,14 @@ export class Model {
       if (app === worker.app && members.has(worker.number)) members.set(worker.number, false)
     }
     const owner = worker.life && this.#owners.get(worker.life.id)
-    if (owner !== undefined) owner.endedAt = this.epoch
+    if (owner !== undefined) Object.assign(owner, { endedAt: this.epoch, crashed })
     worker.blocked = false
+    worker.handsOver = false
     worker.forget()
   }
 
   crash(worker: Worker): void {
-    this.endLife(worker)
+    this.endLife(worker, true)
     const waits = this.#waitsForOthers(worker)
     if (worker.state === "DRAINING" && !waits) return this.stop(worker)
     worker.state = "BACKOFF"
@@ -477,6 +536,7 @@ export class Model {
     worker.state = "DRAINING"
     worker.toldAt = this.epoch
     worker.until = this.now + worker.app.spec.drainTimeout
+    worker.handsOver = [...worker.app.workers.values()].some((other) => other !== worker && other.state === "RUNNING")
   }
 
   /**
@@ -775,9 +835,10 @@ export class Model {
     const { spec } = listener.app
     const limit = this.#limit(listener)
     if (limit !== undefined) return limit
-    const waiting = listener.dead
-      + count(this.arrivals, (arrival) => arrival.listener === listener && arrival.status === "held")
-    if (waiting === 0 && this.#takers(listener, cutThrough).length > 0) return "placed"
+    const held = [...this.arrivals].filter((arrival) => arrival.listener === listener && arrival.status === "held")
+    // those that have moved had their place
+    const waiting = listener.dead + count(held, ({ onward }) => onward === undefined)
+    if (listener.dead + held.length === 0 && this.#takers(listener, cutThrough).length > 0) return "placed"
     if (spec.policy === "refuse" && !this.#waitsForMemory(listener)) return this.#whyNobody(listener)
     return waiting >= spec.holdMax ? "hold-full" : "held"
   }
@@ -834,6 +895,7 @@ export class Model {
     for (const worker of this.workers()) sooner(worker.until)
     for (const arrival of this.arrivals) if (arrival.pending) sooner(arrival.until)
     for (const connect of this.connects.values()) if (connect.half) sooner(connect.until)
+    for (const { near } of this.conns) if (!near.gone) sooner(near.waitsUntil)
     return next
   }
 
@@ -856,28 +918,126 @@ export class Model {
         return
       }
       case "wrote":
-        return this.#with(life, word.session, (side) => void (side.written = word.bytes))
+        return this.#with(life, word.session, (side) => {
+          if (word.taken < 0) return
+          this.#inHand(side)
+          side.written = side.before.written + word.bytes
+          side.cutShort ||= word.short
+        })
       case "read":
         return this.#with(life, word.session, (side) => {
-          side.read = word.bytes
+          const read = side.before.read + word.bytes
+          if (read > side.read) this.#inHand(side)
+          side.read = read
           if (!word.right) this.violations.push(`session ${word.session} has read what was not sent to it`)
         })
       case "gaveUp":
         return this.#with(life, word.session, (side) => {
+          this.#inHand(side)
           if (side.given) return
           side.given = true
           side.givenAt = this.epoch
           // a peer in the same memory never learns what was not read: it is told of a reset
           if (word.how === "abort" || (side.conn.kind === "cut" && word.unread > 0)) side.aborted = true
         })
+      case "end":
+        return this.#with(life, word.session, (side) => {
+          this.#inHand(side)
+          side.ended = true
+        })
+      case "parked":
+        return this.#with(life, word.session, (side) => this.#parked(side, word))
+      case "moved":
+      case "away":
+        return this.#with(life, word.session, (side) => {
+          if (!side.moved) this.#moveOn(side)
+          if (word.say === "moved") this.#forget(side)
+        })
       case "ended":
-        return
+        return this.#with(life, word.session, (side) => this.#inHand(side))
       case "closed":
         return this.#with(life, word.session, (side) => {
           if (side.closed !== undefined) this.violations.push(`session ${word.session} was closed twice`)
           side.closed = { reset: word.reset }
         })
     }
+  }
+
+  /** Something is done with it: it stays with its worker. */
+  #inHand(side: Side): void {
+    if (side.moved) this.violations.push(`session ${side.handle} has moved on, and ${side.worker.name} goes on with it`)
+    side.parked = side.fresh = false
+  }
+
+  #parked(side: Side, { refusal, session, state }: Extract<Word, { readonly say: "parked" }>): void {
+    const { conn } = side
+    const may = ((): boolean => {
+      switch (refusal) {
+        case undefined:
+          return conn.kind === "accepted" && !side.ended && !side.given && state.length <= MOST_STATE
+        case "unread":
+          return conn.far === undefined || conn.far.sent > side.read
+        case "state-too-large":
+          return state.length > MOST_STATE
+        case "not-accepted":
+          return conn.kind !== "accepted"
+        case "unsent":
+          return side.cutShort
+        default:
+          return true
+      }
+    })()
+    if (!may) this.violations.push(`session ${session} is parked: ${refusal ?? "yes"}`)
+    if (refusal !== undefined) return
+    this.#inHand(side)
+    side.parked = true
+    side.parkedAt = this.epoch
+    conn.state = state
+    conn.crashes = 0
+  }
+
+  /**
+   * A session that its worker had parked is not there any more, and its connection goes on as one that arrives: because
+   * something has waited for its time, or its worker is going, or is gone.
+   */
+  #moveOn(side: Side): Arrival | undefined {
+    const { conn, handle, life, worker } = side
+    const owner = this.#owners.get(life.id)
+    const gone = owner?.endedAt !== undefined
+    const late = !gone && worker.state === "RUNNING"
+    if (!side.parked || conn.listener === undefined) {
+      this.violations.push(`session ${handle} of ${worker.name} has moved on, and was in hand`)
+      return undefined
+    }
+    if (late && side.waitsUntil > this.now && !side.told) {
+      this.violations.push(`session ${handle} of ${worker.name} has moved on at ${this.now}: ${side.waitsUntil}`)
+    }
+    side.moved = side.gone = true
+    if (!gone) {
+      this.ghosts.add(side)
+      this.#taken.push({ worker, late })
+    }
+    conn.moves++
+    if (owner?.crashed === true) conn.crashes++
+    if (conn.listener.open) this.total.moved++
+    else this.#uncounted++
+    const arrival = new Arrival(conn.listener, conn.far!, conn)
+    conn.onward = arrival
+    this.arrivals.add(arrival)
+    return arrival
+  }
+
+  /** Nothing is said of it any more. */
+  #forget(side: Side): void {
+    this.ghosts.delete(side)
+    if (side.handle !== undefined) this.#byHandle.delete(side.handle)
+  }
+
+  /** Whether its connection goes on without it when its worker is gone, or when there is something for it. */
+  #mayMove({ conn, fresh, hostGiven, given, life, moved, parked }: Side): boolean {
+    if (!parked || moved || given || hostGiven || conn.over || conn.kind !== "accepted") return false
+    const suspect = fresh && conn.crashes >= CRASHES - 1
+    return !(suspect && this.#owners.get(life.id)?.crashed === true)
   }
 
   #started(life: Life, id: number, bound: StartListens["bound"], reason: string | undefined): void {
@@ -907,7 +1067,7 @@ export class Model {
   #sideOf(life: Life, conn: Conn): Side | undefined {
     const owner = this.#owners.get(life.id)
     if (owner === undefined || (owner.endedAt ?? this.epoch) !== this.epoch) return undefined
-    const side = new Side(owner.worker, life, conn, undefined)
+    const side = new Side(owner.worker, life, conn, undefined, conn.onward && conn.near)
     side.dropped = owner.endedAt !== undefined
     return side
   }
@@ -919,6 +1079,13 @@ export class Model {
       if ((one.pending || one.status === "gone") && one.remote === remote && one.local === local) arrival = one
     }
     const owner = this.#owners.get(life.id)
+    if (arrival === undefined) {
+      for (const conn of this.conns) {
+        if (conn.remote === remote && conn.local === local && this.#mayMove(conn.near)) {
+          arrival = this.#moveOn(conn.near)
+        }
+      }
+    }
     if (arrival === undefined || owner === undefined) {
       this.violations.push(`${life.app}/${life.worker} was offered a session from ${remote}, which is not there`)
       return undefined
@@ -951,7 +1118,7 @@ export class Model {
     arrival.status = "claimed"
     listener.claimed++
     this.total.claimed++
-    const conn = new Conn(++this.#tags, given.cutThrough ? "cut" : "accepted", {
+    const conn = arrival.onward ?? new Conn(++this.#tags, given.cutThrough ? "cut" : "accepted", {
       local: given.local,
       remote: given.remote,
       listener,
@@ -963,7 +1130,13 @@ export class Model {
       this.violations.push(`${given.session} was given to a start of ${worker.name} that is over`)
       return
     }
+    if (given.state !== conn.state) {
+      this.violations.push(`${given.session} was given "${given.state}" along, and it must be "${conn.state}"`)
+    }
     conn.near = near
+    conn.onward = undefined
+    near.parked = near.fresh = given.fresh
+    near.parkedAt = this.epoch
     this.#enter(conn.near, given.session)
     this.conns.add(conn)
     if (connect !== undefined) connect.conn = conn
@@ -1062,6 +1235,8 @@ export class Model {
     for (const commit of this.#commits) commit()
     this.#commits.length = 0
     this.#left = new Map()
+    this.#taken = []
+    for (const side of this.ghosts) if (side.life !== side.worker.life) this.#forget(side)
     for (const worker of this.workers()) worker.wasCongested = worker.congested
     this.epoch++
     for (const arrival of this.arrivals) if (!arrival.pending) this.arrivals.delete(arrival)
@@ -1071,7 +1246,7 @@ export class Model {
     for (const conn of this.conns) {
       if (!conn.done) continue
       this.conns.delete(conn)
-      for (const { handle } of conn.sides) if (handle !== undefined) this.#byHandle.delete(handle)
+      for (const side of conn.sides) if (!this.ghosts.has(side)) this.#forget(side)
     }
     for (const listener of this.listeners) if (!listener.open) this.listeners.delete(listener)
     for (const far of this.strays) if (far.closed) this.strays.delete(far)
@@ -1123,8 +1298,10 @@ export class Model {
     const dead = new Map<Listener, number>()
     const add = (to: Map<Listener, number>, listener: Listener): void =>
       void to.set(listener, (to.get(listener) ?? 0) + 1)
-    const left = new Map<Worker, { tcp: number; cut: number; late: number }>()
+    const left = new Map<Worker, Left>()
     const waiting: Array<readonly [Arrival, string]> = []
+    this.#adoptMoves(rows)
+    for (const { late, worker } of this.#taken) this.#leaves(worker, "tcp", late, left)
 
     for (const arrival of this.arrivals) {
       if (arrival.status === "refused") this.#checkRefused(arrival, out)
@@ -1154,12 +1331,12 @@ export class Model {
         }
         if (!again) {
           const until = this.now + listener.app.spec.revokeAfter
-          if (status === "offered") this.#leaves(arrival, left)
+          if (status === "offered") this.#leavesOffer(arrival, left)
           this.#later(() => Object.assign(arrival, { status: "offered", worker, until }))
         }
         continue
       }
-      if (status === "offered") this.#leaves(arrival, left)
+      if (status === "offered") this.#leavesOffer(arrival, left)
       const waits = connect === undefined
         ? !far!.closed
         : connects.some((row) => row.scope === "local" && this.#isRow(connect, row))
@@ -1207,7 +1384,7 @@ export class Model {
 
   /** Workers and listeners between which there is no memory yet. */
   #lacking = new Set<string>()
-  #left = new Map<Worker, { tcp: number; cut: number; late: number }>()
+  #left = new Map<Worker, Left>()
   #counts = {
     held: new Map<Listener, number>(),
     offered: new Map<Listener, number>(),
@@ -1219,18 +1396,68 @@ export class Model {
   }
 
   /** An offer that its worker has not come past has left it. */
-  #leaves({ connect, until, worker }: Arrival, left: Map<Worker, { tcp: number; cut: number; late: number }>): void {
-    if (worker === undefined || !worker.blocked) return
-    let counts = left.get(worker)
-    if (counts === undefined) left.set(worker, counts = { tcp: 0, cut: 0, late: 0 })
-    counts[connect === undefined ? "tcp" : "cut"]++
-    if (until <= this.now) counts.late++
+  #leavesOffer({ connect, until, worker }: Arrival, left: Map<Worker, Left>): void {
+    if (worker !== undefined) this.#leaves(worker, connect === undefined ? "tcp" : "cut", until <= this.now, left)
   }
 
-  #checkHeld({ connect, heldUntil, listener, status }: Arrival, what: string, out: Array<string>): void {
+  #leaves(worker: Worker, kind: "tcp" | "cut", late: boolean, left: Map<Worker, Left>): void {
+    if (!worker.blocked) return
+    let counts = left.get(worker)
+    if (counts === undefined) left.set(worker, counts = { tcp: 0, cut: 0, late: 0 })
+    counts[kind]++
+    if (late) counts.late++
+  }
+
+  /** Parked sessions that are not there any more have moved on. */
+  #adoptMoves(rows: Set<Report.SessionReport>): void {
+    const handles = new Set([...rows].map(({ handle }) => handle))
+    for (const conn of this.conns) {
+      const { dropped, handle, worker } = conn.near
+      if (conn.onward !== undefined || handles.has(handle!) || !this.#mayMove(conn.near)) continue
+      // whether one that was broken meanwhile had moved before, its worker knows
+      if (conn.far!.sentReset && !dropped && !worker.blocked) continue
+      this.#moveOn(conn.near)
+    }
+  }
+
+  /** Whether a parked session waits longer than it may. */
+  #checkParked({ far, listener, moves, near }: Conn, row: Report.SessionReport, out: Array<string>): void {
+    const { worker } = near
+    const what = `session ${near.handle} of ${worker.name}`
+    if (row.parked !== near.parked) out.push(`${what} is ${row.parked ? "" : "not "}parked`)
+    if (row.moves !== moves) out.push(`${what} has moved ${row.moves} times, and must have ${moves} times`)
+    const begin = (must: boolean): void => {
+      const waitsUntil = this.now + listener!.app.spec.revokeAfter
+      const { read: turnRead } = near
+      this.#later(() => void Object.assign(near, { waitsUntil, turnRead, must }))
+    }
+    const unread = (row.rx?.used ?? 0) > 0
+    const told = row.state === "TRANSPORT_CLOSING"
+    const isWaiting = near.parked && !near.isGiven && (unread || told)
+    const due = near.waitsUntil <= this.now
+    const hands = near.parked && !near.isGiven && worker.state === "DRAINING" && worker.handsOver
+    if (!hands && (!isWaiting || !due)) {
+      // something new, of which the worker has not taken anything
+      const ends = told && !near.told && near.parkedAt < this.epoch
+      const isNew = near.waitsUntil === Infinity || near.turnRead !== near.read
+      if (isWaiting && isNew) begin(unread || ends)
+      else if (due) this.#later(() => void (near.waitsUntil = Infinity))
+      return
+    }
+    // what was written goes out first
+    if (near.written > far!.received) {
+      if (due || near.waitsUntil === Infinity) begin(near.must)
+      return
+    }
+    if (!listener!.open || !(hands || near.must)) return
+    const free = this.#takers(listener!).filter((other) => other !== worker)
+    if (free.length > 0) out.push(`${what} waits, parked, while ${free.map(({ name }) => name).join()} may have it`)
+  }
+
+  #checkHeld({ connect, heldUntil, listener, onward, status }: Arrival, what: string, out: Array<string>): void {
     if (!listener.open) out.push(`${what} waits at a listener that is closed`)
     const lacking = this.#members(listener).some((worker) => this.#lacks(worker, listener))
-    if (listener.app.spec.policy === "refuse" && status !== "held" && !lacking) {
+    if (listener.app.spec.policy === "refuse" && status !== "held" && !lacking && onward === undefined) {
       out.push(`${what} waits, where nobody may`)
     }
     if (heldUntil <= this.now) out.push(`${what} waits longer than it may`)
@@ -1251,8 +1478,9 @@ export class Model {
   }
 
   /** It is neither with a worker nor waiting: whether there was a reason. */
-  #checkGone({ connect, far, heldUntil, listener, status, until }: Arrival, what: string, out: Array<string>): void {
-    if (status === "new" || !listener.open) return
+  #checkGone(arrival: Arrival, what: string, out: Array<string>): void {
+    const { connect, far, heldUntil, listener, onward, status, until } = arrival
+    if ((status === "new" && onward === undefined) || !listener.open) return
     if (far?.sentReset === true || connect?.cancelled === true || Math.min(until, heldUntil) <= this.now) return
     if (connect !== undefined && (connect.until <= this.now || connect.worker.blocked)) return
     // an offer that came back finds the queue full, or nobody who may wait
@@ -1302,6 +1530,7 @@ export class Model {
   }
 
   #compareConn(conn: Conn, rows: Set<Report.SessionReport>, out: Array<string>): void {
+    if (conn.onward !== undefined) return
     if (conn.kind === "cut" && conn.client === undefined) this.#findClient(conn, rows)
     for (const side of conn.sides) this.#unmute(side, out)
     const over = this.isOver(conn)
@@ -1400,6 +1629,7 @@ export class Model {
       return
     }
     const kind = conn.kind !== "cut" ? conn.kind : side === conn.near ? "cut-through server" : "cut-through client"
+    if (conn.kind === "accepted" && !over) this.#checkParked(conn, row, out)
     const server = side === conn.near && conn.kind !== "connected"
     const [local, remote] = side === conn.near ? [conn.local, conn.remote] : [conn.remote, conn.local]
     const mine = `${kind} ${worker.app.spec.name} ${worker.handle} ${
@@ -1469,11 +1699,16 @@ export class Model {
   }
 
   #compareTotal({ ledger }: Report.HostReport, out: Array<string>): void {
-    const { arrived, claimed, refused } = ledger.arrivals
+    const { arrived, moved, refused } = ledger.arrivals
+    // a claim that was followed by a move is none any more
+    const claimed = ledger.arrivals.claimed + moved
+    if (moved > this.total.moved + this.#uncounted || moved < this.total.moved) {
+      out.push(`${moved} sessions have moved on, and it must be ${this.total.moved}`)
+    }
     const theirs = `${arrived} connections arrived, ${claimed} were claimed, and ${refused["app-refused"]} refused`
     const unread = this.#unread(claimed - this.total.claimed)
     const total = {
-      arrived: this.total.arrived,
+      ...this.total,
       claimed: this.total.claimed + unread,
       refused: this.total.refused - unread
     }
@@ -1535,9 +1770,10 @@ export class Model {
       const held = at(this.#counts.held)
       const dead = at(this.#counts.dead)
       const unknown = arrivals.held - held
+      const claims = arrivals.claimed + arrivals.moved
       const theirs =
-        `${arrivals.arrived} arrived, ${arrivals.claimed} claimed, ${arrivals.redirected} redirected, ${arrivals.offered} offered, ${row.sessions} sessions`
-      const claimed = listener.claimed + this.#unread(arrivals.claimed - listener.claimed, listener)
+        `${arrivals.arrived} arrived, ${claims} claimed, ${arrivals.redirected} redirected, ${arrivals.offered} offered, ${row.sessions} sessions`
+      const claimed = listener.claimed + this.#unread(claims - listener.claimed, listener)
       this.#later(() => void (listener.claimed = claimed))
       const mine = `${listener.arrived} arrived, ${claimed} claimed, ${listener.redirected} redirected, `
         + `${at(this.#counts.offered)} offered, ${count(sessions, ({ listener }) => listener === row.handle)} sessions`
@@ -1546,7 +1782,13 @@ export class Model {
           `${what}: ${theirs}, ${arrivals.held} held, and must be ${mine}, ${held} held and at most ${dead} that are gone`
         )
       }
-      if (arrivals.held > listener.app.spec.holdMax) out.push(`${what}: ${arrivals.held} held, which is too many`)
+      const moved = count(
+        this.arrivals,
+        (arrival) => arrival.listener === listener && arrival.onward !== undefined && arrival.pending
+      )
+      if (arrivals.held - moved > listener.app.spec.holdMax) {
+        out.push(`${what}: ${arrivals.held} held, which is too many`)
+      }
       listener.dead = unknown
     }
     for (const { app, requested } of rows.values()) {
@@ -1639,7 +1881,8 @@ export class Model {
     for (const row of segments) {
       if (row.workerHandle !== handle) continue
       if (row.kind === "local") cut += row.count
-      for (const block of row.blocks) if (block.size === 256) tcp += block.count
+      // each session has one such block, and nothing else has: not what is known of it, nor a fifo that has grown
+      for (const block of row.blocks) if (block.size === RINGS_BYTES) tcp += block.count
     }
     return { tcp, cut }
   }

@@ -10,6 +10,7 @@ import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
 import * as Scope from "effect/Scope"
 import * as Handle from "../../src/domain/state/Handle.ts"
+import type * as Refusal from "../../src/domain/state/Refusal.ts"
 import type { ConnectFailed, ListenFailed, UnlistenFailed } from "../../src/services/Sessions.ts"
 import type { Session, SessionOffer, Sessions } from "../../src/services/Sessions.ts"
 import * as Pattern from "./pattern.ts"
@@ -24,8 +25,12 @@ export type Command =
   | { readonly do: "write"; readonly session: string; readonly bytes: number; readonly base: number }
   | { readonly do: "read"; readonly session: string; readonly bytes: number; readonly base: number }
   | { readonly do: "end" | "close" | "abort"; readonly session: string }
+  /** It parks the session, and gives this along. */
+  | { readonly do: "park"; readonly session: string; readonly state: string }
   /** It refuses so many of the sessions that it is offered next. */
   | { readonly do: "refuse"; readonly offers: number }
+  /** It does nothing with so many of the sessions that it is given next. */
+  | { readonly do: "leaveFresh"; readonly offers: number }
   | { readonly do: "block" | "die" }
 
 /** Why it refuses. */
@@ -39,6 +44,9 @@ export interface Given {
   readonly cutThrough: boolean
   /** Its slot in the worker's inbox, where it has one. */
   readonly slot: number | undefined
+  /** What another worker has given along, and whether nothing has been done with the session: it is parked then. */
+  readonly state: string
+  readonly fresh: boolean
 }
 
 export type Word =
@@ -48,19 +56,38 @@ export type Word =
   | { readonly say: "accepted" } & Given
   | { readonly say: "refused"; readonly remote: string; readonly local: string }
   | { readonly say: "connected"; readonly id: number } & Given
-  /** Bytes written, or read, in total. */
-  | { readonly say: "wrote"; readonly session: string; readonly bytes: number }
+  /** Bytes written, or read, in total, by this worker. */
+  | {
+    readonly say: "wrote"
+    readonly session: string
+    readonly bytes: number
+    readonly taken: number
+    readonly short: boolean
+  }
   | { readonly say: "read"; readonly session: string; readonly bytes: number; readonly right: boolean }
   /** It is given up with so many bytes unread. */
   | { readonly say: "gaveUp"; readonly session: string; readonly how: "close" | "abort"; readonly unread: number }
-  | { readonly say: "ended"; readonly session: string }
+  | {
+    readonly say: "parked"
+    readonly session: string
+    readonly state: string
+    readonly refusal: Refusal.ParkRefusal | undefined
+  }
+  /** It has moved on: heard from the host, or found when something was to be done with it. */
+  | { readonly say: "moved" | "away"; readonly session: string }
+  /** It has ended its side; the other side has. */
+  | { readonly say: "end" | "ended"; readonly session: string }
   | { readonly say: "closed"; readonly session: string; readonly reset: string | undefined }
 
 interface Held {
   readonly session: Session
   written: number
   read: number
+  /** It was found to have moved on. */
+  away: boolean
 }
+
+const nothing = new Uint8Array(0)
 
 export class Puppet {
   readonly sessions: Sessions["Service"]
@@ -70,6 +97,8 @@ export class Puppet {
   readonly #connects = new Map<number, { readonly interruptUnsafe: () => void }>()
   /** Offers that it will refuse. */
   #refusing = 0
+  /** Sessions that it will do nothing with. */
+  #leaving = 0
   /** Never closed: what it has got ends with the worker, or when it is told to end it. */
   readonly #scope = Scope.makeUnsafe()
 
@@ -84,7 +113,9 @@ export class Puppet {
   }
 
   readonly #accept = (session: Session): void => {
-    this.#say({ say: "accepted", ...this.#take(session) })
+    const fresh = this.#leaving > 0 && !session.cutThrough
+    if (fresh) this.#leaving--
+    this.#say({ say: "accepted", ...this.#take(session, fresh) })
   }
 
   readonly #refuse = ({ local, remote }: SessionOffer): string | undefined => {
@@ -94,19 +125,24 @@ export class Puppet {
     return SENTENCE
   }
 
-  #take(session: Session): Given {
-    keep(session)
+  #take(session: Session, fresh = false): Given {
+    if (!fresh) keep(session)
     const name = Handle.format(session.handle)
-    this.held.set(name, { session, written: 0, read: 0 })
+    this.held.set(name, { session, written: 0, read: 0, away: false })
     const closed = (reset: string | undefined): void => this.#say({ say: "closed", session: name, reset })
     session.handler = {
       ended: () => this.#say({ say: "ended", session: name }),
-      closed: (_, reset) => closed(reset)
+      closed: (_, reset) => closed(reset),
+      moved: () => {
+        this.held.delete(name)
+        this.#say({ say: "moved", session: name })
+      }
     }
     // it may be gone before anybody could listen to it
     if (session.closed) queueMicrotask(() => closed(session.reset))
-    const { cutThrough, local, remote } = session
-    return { session: name, remote, local, cutThrough, slot: (session as { readonly slot?: number }).slot }
+    const { about, cutThrough, local, remote } = session
+    const { slot } = session as { readonly slot?: number }
+    return { session: name, remote, local, cutThrough, slot, state: Buffer.from(about.state ?? []).toString(), fresh }
   }
 
   #failed(id: number) {
@@ -157,6 +193,9 @@ export class Puppet {
       case "refuse":
         this.#refusing = command.offers
         return
+      case "leaveFresh":
+        this.#leaving = command.offers
+        return
       case "block":
       case "die":
         return
@@ -170,26 +209,41 @@ export class Puppet {
     const held = this.held.get(name)
     if (held === undefined) return
     const { session } = held
+    // whatever is done with a session takes it up, if it can: what can still be written to, and takes nothing, is away
+    const isOpen = !held.away && session.writable
+    if (isOpen && command.do !== "park" && command.do !== "read" && session.write(nothing) < 0) held.away = true
+    const unread = session.available
     switch (command.do) {
       case "write": {
         const taken = session.write(Pattern.at(command.base + held.written, command.bytes))
         if (taken > 0) held.written += taken
-        return this.#say({ say: "wrote", session: name, bytes: held.written })
+        this.#say({ say: "wrote", session: name, bytes: held.written, taken, short: taken < command.bytes })
+        break
       }
       case "read": {
-        const bytes = session.read(command.bytes) ?? new Uint8Array(0)
+        const bytes = session.read(command.bytes) ?? nothing
+        if (unread > 0 && bytes.length === 0) held.away = true
         const right = Pattern.isAt(bytes, command.base + held.read)
         held.read += bytes.length
-        return this.#say({ say: "read", session: name, bytes: held.read, right })
+        this.#say({ say: "read", session: name, bytes: held.read, right })
+        break
+      }
+      case "park": {
+        const refusal = session.park(Buffer.from(command.state))
+        if (isOpen && !session.writable) held.away = true
+        this.#say({ say: "parked", session: name, state: command.state, refusal })
+        break
       }
       case "end":
-        return session.end()
+        session.end()
+        if (!held.away) this.#say({ say: "end", session: name })
+        break
       case "close":
-      case "abort": {
-        this.#say({ say: "gaveUp", session: name, how: command.do, unread: session.available })
-        return session[command.do]()
-      }
+      case "abort":
+        if (!held.away) this.#say({ say: "gaveUp", session: name, how: command.do, unread })
+        session[command.do]()
     }
+    if (held.away) this.#say({ say: "away", session: name })
   }
 }
 

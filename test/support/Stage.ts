@@ -257,12 +257,17 @@ const key = (worker: number, app: string): string => `${app}/${worker}`
 const make = Effect.gen(function*() {
   const network = new TransportMemory.Network()
   const listens = new SlowListens()
-  const scripts = new Map<string, AppWorkerScripted.Script>()
+  const scripts = new Map<string, Array<AppWorkerScripted.Script>>()
   const raws = new Map<string, RawWorker.RawWorker>()
+  const starts = (worker = 0, app = "app"): Array<AppWorkerScripted.Script> => {
+    let all = scripts.get(key(worker, app))
+    if (all === undefined) scripts.set(key(worker, app), all = [])
+    return all
+  }
   const script = (worker = 0, app = "app"): AppWorkerScripted.Script => {
-    let script = scripts.get(key(worker, app))
-    if (script === undefined) scripts.set(key(worker, app), script = new AppWorkerScripted.Script())
-    return script
+    const all = starts(worker, app)
+    if (all.length === 0) all.push(new AppWorkerScripted.Script())
+    return all.at(-1)!
   }
   const raw = (worker = 0, app = "app"): RawWorker.RawWorker => {
     let raw = raws.get(key(worker, app))
@@ -272,7 +277,7 @@ const make = Effect.gen(function*() {
   const appWorker = Layer.unwrap(Effect.map(WorkerPlan, ({ info: { app, kind, worker }, module }) => {
     const scripted = raws.get(key(worker, app))
     // generations of a worker may be there at the same time: each has a script of its own
-    if (kind === "thread") scripts.set(key(worker, app), new AppWorkerScripted.Script())
+    if (kind === "thread") starts(worker, app).push(new AppWorkerScripted.Script())
     const run = scripted === undefined ? AppWorkerScripted.layer(script(worker, app)) : RawWorker.layer(scripted)
     return AppWorkerInProcess.layerWith((options) => run({ ...options, module: Actor.moduleOf(module) }))
   }))
@@ -315,7 +320,7 @@ const make = Effect.gen(function*() {
     dialOpen: (uri) => Effect.flatMap(dial(uri), (peer) => Effect.as(until("a claim", () => peer.opened), peer))
   }
   const releaseAll = Effect.sync(() => {
-    for (const script of scripts.values()) {
+    for (const script of [...scripts.values()].flat()) {
       script.unmute()
       script.slow(0)
       script.release()

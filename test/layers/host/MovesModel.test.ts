@@ -1,6 +1,7 @@
 /**
  * Parked sessions, as a peer sees them, over random steps: workers block, crash, are drained, restarted, deleted, added
- * and reloaded, whatever the peers are at. Each message of a peer is answered once, in order, by whichever worker, with
+ * and reloaded, with code that starts and code that does not, whatever the peers are at. Any generation of a worker may
+ * be blocked, before, during and after that; their queues are short, and a worker has no room for all sessions. Each message of a peer is answered once, in order, by whichever worker, with
  * a count that goes along with the session; what a worker had in hand when it was gone is reset, and nothing else is.
  * After every step the ledger balances.
  *
@@ -17,18 +18,21 @@ import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import * as Handle from "../../../src/domain/state/Handle.ts"
+import type { Script } from "../../../src/layers/testing/AppWorkerScripted.ts"
 import type { Peer } from "../../../src/layers/testing/MemoryPeer.ts"
 import type { Session } from "../../../src/services/Sessions.ts"
 import * as Long from "../../support/long.ts"
 import * as Random from "../../support/random.ts"
-import { Actor, handleOf, type Run, scenario, type Stage } from "../../support/Stage.ts"
+import { accepting, Actor, handleOf, type Run, scenario, type Stage } from "../../support/Stage.ts"
 import { settled } from "../../support/until.ts"
 
 /** Steps of a run, of which there are two with different seeds; `SLUICE_TEST_STEPS` says otherwise. */
-const STEPS = Number(process.env["SLUICE_TEST_STEPS"] ?? Long.steps({ short: 250, long: 1500 }))
+const STEPS = Number(process.env["SLUICE_TEST_STEPS"] ?? Long.steps({ short: 400, long: 2500 }))
 /** Milliseconds that a run may take: a step takes 2 on a machine that is not busy. */
 const TIMEOUT = 30_000 + 30 * STEPS
 const PEERS = 16
+/** The most sessions of a worker: two workers, and there are never fewer, have room for all. */
+const MOST = PEERS / 2
 /** Messages: one is answered at once, the other when it is said. */
 const QUICK = "m;"
 const SLOW = "s;"
@@ -166,25 +170,80 @@ class Caller {
   }
 }
 
+/** What is done to workers, and may last. */
+const operations = [
+  "restart",
+  "restart at once",
+  "delete",
+  "delete at once",
+  "add",
+  "reload",
+  "reload at once",
+  "reload, which fails",
+  "reload at once, which fails"
+] as const
+
+/** The starts of workers that are there, by age, with their scripts. */
+class Starts {
+  readonly #scripts = new Map<Run, Script>()
+  readonly #random: Random.Random
+  /** Whether they take their time, and whether the next one fails. */
+  areSlow = false
+  fails = false
+
+  constructor(random: Random.Random) {
+    this.#random = random
+  }
+
+  /** The start is there until its scope closes. */
+  begin(run: Run, script: Script): Effect.Effect<void, Error, Scope.Scope> {
+    return Effect.suspend(() => {
+      this.#scripts.set(run, script)
+      const { fails } = this
+      this.fails = false
+      return Effect.addFinalizer(() => Effect.sync(() => this.#scripts.delete(run))).pipe(
+        Effect.andThen(this.areSlow && this.#random(2) === 0 ? Effect.sleep(this.#random(20)) : Effect.void),
+        Effect.andThen(fails ? Effect.fail(new Error("the new code does not start")) : Effect.void)
+      )
+    })
+  }
+
+  of(worker: number): ReadonlyArray<readonly [Run, Script]> {
+    return [...this.#scripts].filter(([{ info }]) => info.worker === worker)
+  }
+
+  has(run: Run): boolean {
+    return this.#scripts.has(run)
+  }
+}
+
 type Step = Effect.Effect<void, unknown, Scope.Scope>
 
 class Walk {
   readonly kinds = new Map<string, number>()
   readonly #stage: Stage
-  readonly #actor: Actor
   readonly #app: Handle.AppHandle
   readonly #random: Random.Random
   readonly #talks: Map<string, Talk>
+  readonly #starts: Starts
   readonly #log: Array<string> = []
   #callers: Array<Caller> = []
-  readonly #blocked = new Set<number>()
+  /** Starts of workers, which may be gone. */
+  readonly #blocked = new Map<Run, Script>()
+  #deck: Array<typeof operations[number]> = []
   /** What is done to workers and has not come to its end. */
   #under: { readonly what: string; readonly fiber: Fiber.Fiber<unknown, unknown> } | undefined
   #lost = 0
 
-  constructor(stage: Stage, actor: Actor, app: Handle.AppHandle, random: Random.Random, talks: Map<string, Talk>) {
+  constructor(
+    stage: Stage,
+    app: Handle.AppHandle,
+    random: Random.Random,
+    talks: Map<string, Talk>,
+    starts: Starts
+  ) {
+    this.#starts = starts
     this.#stage = stage
-    this.#actor = actor
     this.#app = app
     this.#random = random
     this.#talks = talks
@@ -224,14 +283,11 @@ class Walk {
     this.#lost += this.#callers.filter(({ isLost }) => isLost).length
     if (lost !== this.#lost) this.#fail(`${lost} sessions were lost, and it must be ${this.#lost}`)
     this.#callers = this.#callers.filter(({ peer }) => !peer.closed)
-    const { workers } = yield* this.#stage.app()
-    for (const { mapIndex, state } of workers) if (state !== "RUNNING") this.#blocked.delete(mapIndex)
-    if (this.#under?.fiber.pollUnsafe() !== undefined) {
-      yield* Fiber.join(this.#under.fiber)
-      this.#under = undefined
-      this.#blocked.clear()
-      for (const { mapIndex } of workers) this.#stage.script(mapIndex).release()
-    }
+    for (const run of this.#blocked.keys()) if (!this.#starts.has(run)) this.#blocked.delete(run)
+    if (this.#under?.fiber.pollUnsafe() === undefined) return
+    yield* Fiber.join(this.#under.fiber)
+    this.#under = undefined
+    this.#starts.fails = false
   })
 
   /** Begins something that may last until other things have been done. */
@@ -244,19 +300,18 @@ class Walk {
   }
 
   /**
-   * The latest start of a worker is gone, at once; what starts before it have in hand goes on, unless all are. A worker
+   * The latest start of a worker is gone, at once; what starts before it have in hand goes on, unless all are. A start
    * that is blocked has not heard which sessions have moved on: those are not lost, and only the host knows of them.
    */
   #lose(worker: number, why: "crash" | "restart" | "delete"): Step {
     return Effect.gen({ self: this }, function*() {
-      const latest = this.#actor.run(worker)
+      const latest = this.#starts.of(worker).at(-1)?.[0]
       const there = new Set((yield* this.#stage.host.sessions({})).map(({ handle }) => handle))
       for (const caller of this.#callers) {
         const { talk } = caller
         if (talk === undefined) continue
         const isGone = talk.run === latest || (why === "delete" && talk.run.info.worker === worker)
-        const isThere = !this.#blocked.has(worker) || there.has(Handle.format(talk.session.handle))
-        if (isGone && isThere) caller.losesWorker(why === "crash")
+        if (isGone && there.has(Handle.format(talk.session.handle))) caller.losesWorker(why === "crash")
       }
     })
   }
@@ -286,45 +341,104 @@ class Walk {
       caller.half = message
       return "send a half"
     }
-    peer.send(half === undefined ? message : ";")
+    if (half !== undefined) this.#sendRest(caller)
+    else {
+      peer.send(message)
+      caller.sent++
+    }
+    return message === SLOW ? "send a slow one" : "send"
+  }
+
+  #sendRest(caller: Caller): void {
+    caller.peer.send(";")
     caller.half = undefined
     caller.sent++
-    return message === SLOW ? "send a slow one" : "send"
   }
 
   /** Something that happens to a worker. */
   #workerStep(number: number, handle: Handle.WorkerHandle, workers: number): readonly [string, Step] | undefined {
-    const { host } = this.#stage
-    const script = this.#stage.script(number)
-    const roll = this.#random(20)
-    if (roll < 5 && this.#under === undefined) {
+    const starts = this.#starts.of(number)
+    const roll = this.#random(this.#under === undefined ? 20 : 12)
+    if (roll < 5) {
+      const [run, script] = this.#pick(starts)!
       script.block()
-      this.#blocked.add(number)
-      return ["block", Effect.void]
+      this.#blocked.set(run, script)
+      return [this.#under === undefined ? "block" : "block meanwhile", Effect.void]
     }
-    if (roll < 10 && this.#blocked.delete(number)) return ["release", Effect.sync(() => script.release())]
-    if (this.#under !== undefined) return undefined
+    if (roll < 12) {
+      const [run, script] = this.#pick([...this.#blocked]) ?? []
+      if (run !== undefined) this.#blocked.delete(run)
+      return script === undefined ? undefined : ["release", Effect.sync(() => script.release())]
+    }
     if (roll < 14) {
-      return ["crash", Effect.andThen(this.#lose(number, "crash"), Effect.sync(() => script.crash()))]
+      return ["crash", Effect.andThen(this.#lose(number, "crash"), Effect.sync(() => starts.at(-1)![1].crash()))]
     }
-    // a script is that of a worker's latest start: one before it would be blocked for ever
-    for (const blocked of this.#blocked) this.#stage.script(blocked).release()
-    this.#blocked.clear()
-    const drain = this.#random(2) === 0
-    const how = drain ? "" : " at once"
-    if (roll < 16) {
-      return [
-        `restart${how}`,
-        this.#begin("restart", host.restartWorker(handle, { drain }), drain ? undefined : number)
-      ]
+    // dealt like cards, so that a short run has them all
+    if (this.#deck.length === 0) this.#deck = [...operations]
+    const [operation] = this.#deck.splice(this.#random(this.#deck.length), 1)
+    const done = this.#operation(operation!, number, handle, workers)
+    if (done === undefined) this.#deck.push(operation!)
+    return done && [operation!, done]
+  }
+
+  #operation(
+    operation: typeof operations[number],
+    number: number,
+    handle: Handle.WorkerHandle,
+    workers: number
+  ): Step | undefined {
+    const { host } = this.#stage
+    const atOnce = operation.includes("at once")
+    switch (operation) {
+      case "restart":
+        return this.#begin("restart", host.restartWorker(handle))
+      case "restart at once":
+        return Effect.andThen(
+          this.#releaseAll(number),
+          this.#begin("restart", host.restartWorker(handle, { drain: false }), number)
+        )
+      case "delete":
+        if (number === 0 || workers < 3) return undefined
+        return this.#begin("delete", host.deleteWorker(handle))
+      case "delete at once":
+        if (number === 0 || workers < 3) return undefined
+        return Effect.andThen(
+          this.#releaseAll(number),
+          this.#begin("delete", host.deleteWorker(handle, { drain: false }), number)
+        )
+      case "add":
+        return workers > 3 ? undefined : this.#begin("add", host.addWorker(this.#app, { kind: "thread" }))
+      case "reload":
+      case "reload at once":
+        return this.#begin("reload", host.reload(this.#app, { atOnce }))
+      case "reload, which fails":
+      case "reload at once, which fails":
+        return Effect.andThen(
+          Effect.sync(() => void (this.#starts.fails = true)),
+          this.#begin("reload", this.#failingReload(atOnce))
+        )
     }
-    if (roll === 16 && number > 0 && workers > 2) {
-      return [`delete${how}`, this.#begin("delete", host.deleteWorker(handle, { drain }), drain ? undefined : number)]
-    }
-    if (roll === 17 && workers < 4) return ["add", this.#begin("add", host.addWorker(this.#app, { kind: "thread" }))]
-    if (roll < 18) return undefined
-    const atOnce = this.#random(2) === 0
-    return [`reload${atOnce ? " at once" : ""}`, this.#begin("reload", host.reload(this.#app, { atOnce }))]
+  }
+
+  /** A start that does not look is waited for, and what it has in hand is reset only then. */
+  #releaseAll(number: number): Step {
+    return Effect.sync(() => {
+      for (const [run, script] of this.#starts.of(number)) {
+        script.release()
+        this.#blocked.delete(run)
+      }
+    })
+  }
+
+  /** The start that fails may be another one, of a worker that has crashed: then the new code is as good as the old. */
+  #failingReload(atOnce: boolean): Effect.Effect<unknown, unknown> {
+    return this.#stage.host.reload(this.#app, { atOnce }).pipe(
+      Effect.catchTag("ReloadFailed", (error) => {
+        if (error.reason._tag !== "WorkerFailed") return Effect.fail(error)
+        if (this.#starts.fails) this.#fail("a reload has failed, and no start has")
+        return Effect.void
+      })
+    )
   }
 
   readonly step: Step = Effect.gen({ self: this }, function*() {
@@ -362,15 +476,17 @@ class Walk {
 
   /** Whoever is left is answered. */
   readonly end: Step = Effect.gen({ self: this }, function*() {
+    // a session with a part of a message is in hand, and a drain waits for it
+    for (const caller of this.#callers) if (caller.half !== undefined) this.#sendRest(caller)
     for (let turns = 0; turns < 20; turns++) {
-      for (let number = 0; number < 4; number++) this.#stage.script(number).release()
+      for (const script of this.#blocked.values()) script.release()
       for (const { talk } of this.#callers) talk?.answer()
       yield* TestClock.adjust(100)
       yield* this.settle
     }
     if (this.#under !== undefined) this.#fail(`${this.#under.what} does not end`)
     for (const caller of this.#callers) {
-      caller.peer.send(caller.half === undefined ? QUICK : ";")
+      caller.peer.send(QUICK)
       caller.sent++
     }
     for (let turns = 0; turns < 50 && this.#callers.some((caller) => !caller.isAnswered); turns++) {
@@ -401,21 +517,32 @@ describe("sessions that move", () => {
       (stage) =>
         Effect.gen(function*() {
           const talks = new Map<string, Talk>()
+          const random = Random.make(seed)
+          const starts = new Starts(random)
+          const accept = (session: Session, run: Run): void =>
+            void talks.set(session.remote, new Talk(session, run, talks.get(session.remote)))
           const actor = new Actor({
-            accept: (session, run) => void talks.set(session.remote, new Talk(session, run, talks.get(session.remote)))
+            start: (run) =>
+              Effect.andThen(
+                starts.begin(run, stage.script(run.info.worker)),
+                Effect.forEach(run.sessions.endpoints, (uri) => run.sessions.listen(uri, accepting(run, accept)))
+              )
           })
           const { handle } = yield* stage.attach(actor, {
             workers: 3,
-            admission: { holdTime: "5 minutes" },
+            admission: { holdTime: "5 minutes", maxSessionsPerWorker: MOST },
+            queue: { indexQueue: 16, ioRing: 16, controlRing: 8 },
             worker: {
               kind: "thread",
               backoffBase: "20 millis",
               backoffMax: "50 millis",
+              startTimeout: "10 minutes",
               drainTimeout: "1 hour",
               generationsMax: 64
             }
           })
-          const walk = new Walk(stage, actor, handle, Random.make(seed), talks)
+          const walk = new Walk(stage, handle, random, talks, starts)
+          starts.areSlow = true
           for (let i = 0; i < STEPS; i++) yield* walk.step
           yield* walk.end
           for (const [kind, count] of walk.kinds) kinds.set(kind, (kinds.get(kind) ?? 0) + count)
@@ -435,15 +562,10 @@ describe("sessions that move", () => {
       "answer",
       "time",
       "block",
+      "block meanwhile",
       "release",
       "crash",
-      "restart",
-      "restart at once",
-      "delete",
-      "delete at once",
-      "add",
-      "reload",
-      "reload at once"
+      ...operations
     ])
   })
 })
