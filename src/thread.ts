@@ -21,7 +21,7 @@ import { NoticeLog } from "./layers/log/NoticeLog.ts"
 import * as AppFailure from "./layers/stack/AppFailure.ts"
 import * as Bells from "./layers/stack/Bells.ts"
 import type { ThreadStatus } from "./layers/stack/ThreadStatus.ts"
-import { type ThreadData, ThreadInlet } from "./layers/stack/WorkerPort.ts"
+import * as WorkerPort from "./layers/stack/WorkerPort.ts"
 import * as TcpMovable from "./layers/transport/TcpMovable.ts"
 import { ListenNow } from "./layers/worker/ListenNow.ts"
 import * as SessionsService from "./layers/worker/SessionsService.ts"
@@ -29,12 +29,12 @@ import type { ReceivedLink } from "./layers/worker/WorkerPlace.ts"
 import { WorkerExit } from "./services/AppWorker.ts"
 import { Sessions } from "./services/Sessions.ts"
 
-const { isMain, log, port, start, tellsLoaded, tickets, url } = workerData as ThreadData
+const { isMain, log, port, start, tellsLoaded, tickets, url } = workerData as WorkerPort.ThreadData
 
 /** The longest time, in microseconds, that a worker with cut-through sessions looks for an answer before it sleeps. */
 const SPIN = 40
 
-const inlet = new ThreadInlet(port)
+const inlet = new WorkerPort.ThreadInlet(port)
 
 const receiveLink = (number: number, wake: () => void): ReceivedLink | undefined => {
   const handed = inlet.link(number)
@@ -90,6 +90,7 @@ const run = Effect.gen(function*() {
     receiveLink,
     receiveCertificates: () => inlet.certificates(),
     receiveSocket: (session) => TcpMovable.socketOf(inlet.socket(session)),
+    returnSocket: (session, returned) => WorkerPort.giveBack(port, session, returned),
     tls: start.tls === undefined ? undefined : new (yield* loadTls).WorkerTls(start.tls),
     spin: SPIN,
     every,

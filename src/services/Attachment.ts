@@ -1,6 +1,6 @@
 /**
  * What goes to a worker along with a message: memory, links to other workers, sockets and certificates can't be written
- * into a queue. They are handed over before the message about them is visible (M5).
+ * into a queue. They are handed over before the message about them is visible (M5). Sockets come back in the same way.
  *
  * @since 0.1.0
  */
@@ -78,7 +78,21 @@ export interface MovingSubject {
 }
 
 /**
- * How attachments get to the worker. Only `Congestion` uses it.
+ * The socket of a session that a worker gives back to the host (X1): nothing that was read from it or written to it is
+ * left in the worker.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ReturnedSocket {
+  /** The handle, as it was posted. */
+  readonly socket: object
+  /** What the application gives along; `undefined` where it has done nothing with the session. */
+  readonly state: Uint8Array | undefined
+}
+
+/**
+ * How attachments get to the worker, and sockets back to the host. Only `Congestion` hands over.
  *
  * @category services
  * @since 0.1.0
@@ -88,4 +102,9 @@ export class HandOver extends Context.Service<HandOver, {
   readonly give: (attachment: Attachment) => boolean
   /** Called before messages become visible, where attachments are sent together; absent where each is sent at once. */
   readonly flush: (() => void) | undefined
+  /**
+   * The socket of a session that the worker has given back, once; `undefined` when it has not. It is there before the
+   * worker's word of it can be read, and also when the worker is gone.
+   */
+  readonly takeBack: (session: SessionHandle) => ReturnedSocket | undefined
 }>()("sluice/services/HandOver") {}

@@ -227,6 +227,13 @@ export interface MovableConnection extends AnyConnection {
   readonly inTls: boolean
   /** Takes the socket out of the connection, once; `undefined` when the connection has been broken. */
   take(): Moving | undefined
+  /**
+   * The worker has given the socket back, as it was posted: the connection is as it was before {@link take}, and its
+   * options are those of its listener again. `false` when that is no socket, or its bytes are those of a TLS session.
+   */
+  comeBack(socket: object): boolean
+  /** Ends the connection in order; nothing is left to be sent. */
+  close(): void
 }
 
 /**

@@ -358,6 +358,7 @@ export const make = Effect.fnUntraced(
         doorbell: workerSide,
         receive: (segment) => worker.handedSegments.get(segment),
         receiveSocket: () => undefined,
+        returnSocket: () => false,
         receiveCertificates: () => [],
         tls: undefined,
         receiveLink: (number, wake) => {

@@ -207,7 +207,7 @@ export const make = Effect.fnUntraced(function*(
         ? SegmentManagerMemory.layerShared(segment, geometry)
         : SegmentManagerMemory.layerPrivate(segment, geometry)
     ),
-    Layer.provide(Layer.succeed(HandOver, { give: handOver, flush: undefined })),
+    Layer.provide(Layer.succeed(HandOver, { give: handOver, flush: undefined, takeBack: () => undefined })),
     Layer.provide(Layer.succeed(Doorbell, form === "thread" ? Bells.ofPort(port1) : hostSide)),
     Layer.buildWithScope(scope)
   )

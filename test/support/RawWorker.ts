@@ -16,6 +16,7 @@ import * as SessionBlock from "../../src/domain/memory/SessionBlock.ts"
 import * as Handle from "../../src/domain/state/Handle.ts"
 import type * as AppWorkerInProcess from "../../src/layers/stack/AppWorkerInProcess.ts"
 import { AppWorker, WorkerExit } from "../../src/services/AppWorker.ts"
+import type { ReturnedSocket } from "../../src/services/Attachment.ts"
 
 export interface Heard {
   readonly kind: number
@@ -114,6 +115,11 @@ export class RawWorker {
   /** Claims the offer, without telling the host. */
   take({ offset, segment }: Offered): boolean {
     return SessionBlock.endOffer(this.segments.get(segment)!, offset, SessionBlock.CLAIMED)
+  }
+
+  /** Gives a socket back to the host, without a word. */
+  giveBack(session: Handle.SessionHandle, returned: ReturnedSocket): void {
+    this.#options!.place.returnSocket(session, returned)
   }
 
   /** Claims the offer and says so. */

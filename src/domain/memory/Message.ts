@@ -27,7 +27,10 @@ export const Drained = 6
  * whether the worker has ended it, and why: see {@link endCode}.
  */
 export const Gone = 7
-/** IO event to the host: the session is parked (X1), and the worker drains, or there were bytes for it before. */
+/**
+ * IO event to the host: the session is parked (X1), and the worker drains, or there were bytes for it before. Of a
+ * connection that had moved to the worker: its socket has been given back, and is there.
+ */
 export const Parked = 8
 
 export type IoKind =

@@ -23,3 +23,19 @@ export type SocketOption =
 
 /** The options, in the order of their codes in messages. */
 export const names = ["NoDelay", "KeepAlive", "TypeOfService"] as const satisfies ReadonlyArray<SocketOption["_tag"]>
+
+/**
+ * What the connections of a listener begin with, whatever applications have set before: `keepAlive` is in milliseconds,
+ * 0 for no probes.
+ */
+export const initial = (keepAlive: number): ReadonlyArray<SocketOption> => [
+  { _tag: "NoDelay", enable: true },
+  {
+    _tag: "KeepAlive",
+    enable: keepAlive > 0,
+    delay: Math.max(1, Math.round(keepAlive / 1000)),
+    interval: 0,
+    count: 0
+  },
+  { _tag: "TypeOfService", value: 0 }
+]

@@ -31,6 +31,18 @@ import type { LiveWorker } from "./Worker.ts"
 /** What comes to a listener: a connection of a transport, or the server's end of a cut-through connect. */
 export type Arriving = Connection | CutThroughEnd
 
+/** A session whose connection may go on with another worker (X1). */
+export interface ParkingSession extends HostSession {
+  readonly connection: Connection
+  /** Whether the worker's application has done nothing with it so far. */
+  readonly isFresh: boolean
+  /**
+   * Takes the connection away from the worker, as it was before it was opened. Returns what the application gives along,
+   * `undefined` for what came along with the session; or `undefined` when it stays.
+   */
+  takeAway(): { readonly state: Uint8Array | undefined } | undefined
+}
+
 /** Where a session comes from: a listener, or a connect of the session's own worker. */
 export interface Origin {
   /** The listener; `undefined` for a connect. */
@@ -290,7 +302,10 @@ export abstract class HostSession {
     return false
   }
 
-  /** The worker says that it has parked the session, and either drains, or there is something to read (X1). */
+  /**
+   * The worker says that it has parked the session, and either drains, or there is something to read; or that it has
+   * given the session's socket back (X1).
+   */
   onParked(): void {}
 
   /** Whether its worker has parked it (X1). */

@@ -6,7 +6,7 @@
  * away from its worker, and its connection goes through the listener's {@link Intake} once more.
  */
 import type * as Report from "../../domain/report/Report.ts"
-import type { Arriving } from "./HostSession.ts"
+import type { Arriving, ParkingSession } from "./HostSession.ts"
 import type { ListenerTicket } from "./Intake.ts"
 import { Journeys } from "./Journeys.ts"
 import type { HostListener } from "./Listener.ts"
@@ -58,8 +58,11 @@ export class Moves {
     this.#parked.moveOn(session)
   }
 
-  /** The worker is gone: a session that it had parked goes on, at once or when a worker takes it. */
-  carryOn(session: SharedSession): void {
+  /**
+   * The worker is gone, or has given the session's socket back: a session that it had parked goes on, at once or when a
+   * worker takes it.
+   */
+  carryOn(session: ParkingSession): void {
     const { connection, worker: { slot } } = session
     const why = slot.moveReason
     if (why === "crash" && session.isFresh && this.journeys.isSuspect(connection)) return
@@ -71,7 +74,7 @@ export class Moves {
   }
 
   /** The session has been taken away from its worker, which admission counts next: its connection goes on. */
-  #goesOn(session: SharedSession, why: Report.MoveReason, state: Uint8Array | undefined): void {
+  #goesOn(session: ParkingSession, why: Report.MoveReason, state: Uint8Array | undefined): void {
     this.journeys.move(session.connection, why, state)
     this.#listener.events.moved(session, why)
   }

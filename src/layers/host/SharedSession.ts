@@ -21,7 +21,7 @@ import * as SessionState from "../../domain/state/SessionState.ts"
 import * as WorkerState from "../../domain/state/WorkerState.ts"
 import type { ConnectionEnd, SharedConnection } from "../../services/Transport.ts"
 import { type AboutPlace, ConnectionSession } from "./ConnectionSession.ts"
-import type { HostSession, KindReport, SessionHome } from "./HostSession.ts"
+import type { HostSession, KindReport, ParkingSession, SessionHome } from "./HostSession.ts"
 import type { ParkedTurn } from "./ParkedSessions.ts"
 
 /** With this many bytes in the rx fifo, the worker is told at once. */
@@ -39,7 +39,7 @@ export const splice = (one: HostSession, other: HostSession): string | undefined
   return undefined
 }
 
-export class SharedSession extends ConnectionSession implements ConnectionEnd {
+export class SharedSession extends ConnectionSession implements ConnectionEnd, ParkingSession {
   readonly connection: SharedConnection
   // numbers and no object: there may be many sessions
   readonly #ringsSegment: number

@@ -24,6 +24,7 @@ import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
 import * as WorkerState from "../../domain/state/WorkerState.ts"
 import { WorkerExit } from "../../services/AppWorker.ts"
+import type { HandOver } from "../../services/Attachment.ts"
 import type { Congestion } from "../../services/Congestion.ts"
 import type { MessageQueue } from "../../services/MessageQueue.ts"
 import type { SegmentManager } from "../../services/SegmentManager.ts"
@@ -154,6 +155,7 @@ export class LiveWorker {
   readonly segments: SegmentManager["Service"]
   readonly queue: MessageQueue["Service"]
   readonly congestion: Congestion["Service"]
+  readonly handOver: Pick<HandOver["Service"], "takeBack">
   /** The segments and links that the worker is given to keep. */
   readonly announcements: Announcements
   readonly sessions = new Set<HostSession>()
@@ -197,6 +199,7 @@ export class LiveWorker {
       readonly segments: SegmentManager["Service"]
       readonly queue: MessageQueue["Service"]
       readonly congestion: Congestion["Service"]
+      readonly handOver: Pick<HandOver["Service"], "takeBack">
     },
     host: HostRequests,
     clock: () => number,
@@ -207,6 +210,7 @@ export class LiveWorker {
     this.segments = services.segments
     this.queue = services.queue
     this.congestion = services.congestion
+    this.handOver = services.handOver
     this.announcements = new Announcements(services.congestion)
     this.#host = host
     this.#clock = clock

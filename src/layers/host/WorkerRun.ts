@@ -17,6 +17,7 @@ import { LOOK_INTERVAL } from "../../domain/memory/QueueMemory.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import * as WorkerState from "../../domain/state/WorkerState.ts"
 import { AppWorker, WorkerExit } from "../../services/AppWorker.ts"
+import { HandOver } from "../../services/Attachment.ts"
 import type { Certificates } from "../../services/Certificates.ts"
 import { Congestion, type Unresponsive } from "../../services/Congestion.ts"
 import { MessageQueue } from "../../services/MessageQueue.ts"
@@ -110,12 +111,12 @@ export class WorkerRun {
           restarts: slot.restarts
         }
       })
-      const [segments, queue, congestion, appWorker] = yield* Effect.provide(
-        Effect.all([SegmentManager, MessageQueue, Congestion, AppWorker]),
+      const [segments, queue, congestion, handOver, appWorker] = yield* Effect.provide(
+        Effect.all([SegmentManager, MessageQueue, Congestion, HandOver, AppWorker]),
         services
       )
       const events = new CongestionEvents(slot, tables)
-      const live = new LiveWorker(slot, { segments, queue, congestion }, requests, tables.now, events.behind)
+      const live = new LiveWorker(slot, { segments, queue, congestion, handOver }, requests, tables.now, events.behind)
       yield* connects.admit(live)
       slot.live = live
       yield* Effect.addFinalizer(() => this.#teardown(live))

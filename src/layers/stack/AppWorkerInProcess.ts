@@ -37,7 +37,10 @@ export interface InProcessOptions {
   readonly start: WorkerPlace.WorkerStart
   readonly module: AppModule
   readonly place:
-    & Pick<WorkerPlace.WorkerPlace, "doorbell" | "receive" | "pace" | "looks" | "receiveCertificates" | "receiveSocket">
+    & Pick<
+      WorkerPlace.WorkerPlace,
+      "doorbell" | "receive" | "pace" | "looks" | "receiveCertificates" | "receiveSocket" | "returnSocket"
+    >
     & {
       /** A link that the host has handed over. */
       readonly link: (number: number) => Pick<Link, "inbox" | "bell"> | undefined
@@ -142,7 +145,8 @@ export const layerWith = (
         receive: handedOver.segment,
         link: handedOver.link,
         receiveCertificates: handedOver.certificates,
-        receiveSocket: (session) => handedOver.socket(session)?.take()
+        receiveSocket: (session) => handedOver.socket(session)?.take(),
+        returnSocket: handedOver.giveBack
       }
     })
   }))

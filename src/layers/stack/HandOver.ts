@@ -1,13 +1,22 @@
 /**
- * Hands over to a worker what goes with its messages: over the port of a thread, or within the host's process.
+ * Hands over to a worker what goes with its messages: over the port of a thread, or within the host's process. Sockets
+ * come back on the same way.
  */
 import { MessagePort, type Transferable } from "node:worker_threads"
 import type * as Segment from "../../domain/memory/Segment.ts"
 import type { SessionHandle } from "../../domain/state/Handle.ts"
-import type { Attachment, HandOver, Link, MovingSubject, PostedCertificate } from "../../services/Attachment.ts"
+import type {
+  Attachment,
+  HandOver,
+  Link,
+  MovingSubject,
+  PostedCertificate,
+  ReturnedSocket
+} from "../../services/Attachment.ts"
 import type { Moving } from "../../services/Transport.ts"
+import * as NodeHandle from "../transport/NodeHandle.ts"
 import * as Bells from "./Bells.ts"
-import type { Posted, PostedSockets } from "./WorkerPort.ts"
+import { HostInlet, type Posted, type PostedSockets } from "./WorkerPort.ts"
 
 type HandOverShape = HandOver["Service"]
 
@@ -17,12 +26,22 @@ type HandOverShape = HandOver["Service"]
  */
 export class HandOverPort implements HandOverShape {
   readonly #port: MessagePort
+  readonly #inlet: HostInlet
   #sessions: Array<SessionHandle> = []
   #moving: Array<Moving> = []
   #subjects: Array<MovingSubject | undefined> = []
 
   constructor(port: MessagePort) {
     this.#port = port
+    this.#inlet = new HostInlet(port)
+  }
+
+  readonly takeBack = (session: SessionHandle): ReturnedSocket | undefined => this.#inlet.socket(session)
+
+  /** The worker is gone, and all that it has given back has been taken. */
+  close(): void {
+    this.#port.close()
+    this.#inlet.close()
   }
 
   readonly give = (attachment: Attachment): boolean => {
@@ -118,6 +137,7 @@ export class HandOverInProcess implements HandOverShape {
   readonly #segments = new Map<number, Segment.Segment>()
   readonly #links = new Map<number, Link>()
   readonly #sockets = new Map<SessionHandle, Moving>()
+  readonly #back = new Map<SessionHandle, ReturnedSocket>()
   #certificates: ReadonlyArray<PostedCertificate> = []
   readonly flush: undefined
 
@@ -126,6 +146,14 @@ export class HandOverInProcess implements HandOverShape {
     else if (attachment._tag === "Link") this.#links.set(attachment.link.number, attachment.link)
     else if (attachment._tag === "Certificates") this.#certificates = attachment.certificates
     else this.#sockets.set(attachment.session, attachment.socket)
+    return true
+  }
+
+  readonly takeBack = (session: SessionHandle): ReturnedSocket | undefined => taken(this.#back, session)
+
+  /** The worker gives a socket back. */
+  readonly giveBack = (session: SessionHandle, returned: ReturnedSocket): boolean => {
+    this.#back.set(session, returned)
     return true
   }
 
@@ -145,6 +173,7 @@ export class HandOverInProcess implements HandOverShape {
   close(): void {
     for (const { bell } of this.#links.values()) Bells.closeLink(bell)
     for (const socket of this.#sockets.values()) socket.destroy()
+    for (const { socket } of this.#back.values()) if (NodeHandle.isTcpHandle(socket)) socket.close()
   }
 }
 

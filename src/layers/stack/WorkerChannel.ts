@@ -45,11 +45,12 @@ export class WorkerChannel extends Context.Service<WorkerChannel, {
 
 const thread = Effect.gen(function*() {
   const { port1, port2 } = new MessageChannel()
+  const handOver = new HandOverPort(port1)
   // the thread's exit is seen by its worker's layer
-  yield* Effect.addFinalizer(() => Effect.sync(() => port1.close()))
+  yield* Effect.addFinalizer(() => Effect.sync(() => handOver.close()))
   return WorkerChannel.of({
     doorbell: Bells.ofPort(port1),
-    handOver: new HandOverPort(port1),
+    handOver,
     worker: { place: "thread", port: port2 }
   })
 })

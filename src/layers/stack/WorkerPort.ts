@@ -5,16 +5,18 @@
  * |---|---|---|---|
  * | either side | the worker's port | a ring (`Bells.ofPort`) | the other side sleeps and has something to look at |
  * | the host | the worker's port | {@link Posted} | before the message about it is visible (M5) |
+ * | the thread | the worker's port | {@link PostedBack} | before its word of it is visible (X1) |
  * | the thread | the thread's own port | `ThreadStatus` | it is ready, or why it is not; where it calls `process.exit`; what it loads |
  *
  * A port keeps its order, so what belongs to a message is there, or still in the port, when that message is read.
  */
 import type * as LogLevel from "effect/LogLevel"
 import * as Predicate from "effect/Predicate"
-import { type MessagePort, receiveMessageOnPort } from "node:worker_threads"
+import { type MessagePort, receiveMessageOnPort, type Transferable } from "node:worker_threads"
 import type { SessionHandle } from "../../domain/state/Handle.ts"
-import type { PostedCertificate } from "../../services/Attachment.ts"
+import type { PostedCertificate, ReturnedSocket } from "../../services/Attachment.ts"
 import type { LogStyle } from "../log/LogStyle.ts"
+import * as NodeHandle from "../transport/NodeHandle.ts"
 import type * as WorkerPlace from "../worker/WorkerPlace.ts"
 
 /** What the thread finds in `workerData`. */
@@ -64,41 +66,64 @@ export interface PostedCertificates {
 /** What the host posts, apart from rings. */
 export type Posted = PostedSegment | PostedLink | PostedSockets | PostedCertificates
 
-/** The thread's end of the worker's port: keeps what the host has posted until the worker takes it. */
-export class ThreadInlet {
+/** The socket of a session that the thread gives back. */
+export interface PostedBack extends ReturnedSocket {
+  readonly _tag: "Back"
+  readonly session: SessionHandle
+}
+
+/**
+ * One end of a port: keeps what comes until it is asked for. What was posted before a message became visible is here when
+ * the message is read, or still in the port.
+ */
+abstract class Inlet {
   readonly #port: MessagePort
+
+  constructor(port: MessagePort) {
+    this.#port = port
+    port.on("message", (message: unknown) => this.keep(message))
+  }
+
+  /** Keeps what is meant for this inlet; a ring may be dropped, since whoever takes something is awake. */
+  protected abstract keep(message: unknown): void
+
+  protected take<K, A>(kept: Map<K, A>, key: K): A | undefined {
+    for (let next; !kept.has(key) && (next = receiveMessageOnPort(this.#port)) !== undefined;) this.keep(next.message)
+    const taken = kept.get(key)
+    kept.delete(key)
+    return taken
+  }
+}
+
+/** The thread's end of the worker's port. */
+export class ThreadInlet extends Inlet {
   readonly #segments = new Map<number, PostedSegment>()
   readonly #links = new Map<number, PostedLink>()
   readonly #sockets = new Map<SessionHandle, object>()
   /** The latest certificates, as number 0. */
   readonly #certificates = new Map<0, ReadonlyArray<PostedCertificate>>()
 
-  constructor(port: MessagePort) {
-    this.#port = port
-    port.on("message", this.#keep)
-  }
-
   /** The memory of a segment, once. */
   segment(number: number): PostedSegment | undefined {
-    return this.#take(this.#segments, number)
+    return this.take(this.#segments, number)
   }
 
   /** The end of a link, once. */
   link(number: number): PostedLink | undefined {
-    return this.#take(this.#links, number)
+    return this.take(this.#links, number)
   }
 
   /** The socket of a session, once. */
   socket(session: SessionHandle): object | undefined {
-    return this.#take(this.#sockets, session)
+    return this.take(this.#sockets, session)
   }
 
   /** The certificates that were posted last; `undefined` when they have been taken. */
   certificates(): ReadonlyArray<PostedCertificate> | undefined {
-    return this.#take(this.#certificates, 0)
+    return this.take(this.#certificates, 0)
   }
 
-  readonly #keep = (message: unknown): void => {
+  protected override keep(message: unknown): void {
     if (!isPosted(message)) return
     switch (message._tag) {
       case "Segment":
@@ -111,14 +136,32 @@ export class ThreadInlet {
         for (const [i, session] of message.sessions.entries()) this.#sockets.set(session, message.sockets[i]!)
     }
   }
+}
 
-  /** What was posted before a message became visible is here when the message is read, or still in the port. */
-  #take<K, A>(kept: Map<K, A>, key: K): A | undefined {
-    for (let next; !kept.has(key) && (next = receiveMessageOnPort(this.#port)) !== undefined;) this.#keep(next.message)
-    const taken = kept.get(key)
-    kept.delete(key)
-    return taken
+/** The host's end of a worker's port. */
+export class HostInlet extends Inlet {
+  readonly #back = new Map<SessionHandle, ReturnedSocket>()
+
+  /** The socket of a session that the thread has given back, once. */
+  socket(session: SessionHandle): ReturnedSocket | undefined {
+    return this.take(this.#back, session)
   }
+
+  /** Nobody takes what is still here. */
+  close(): void {
+    for (const { socket } of this.#back.values()) if (NodeHandle.isTcpHandle(socket)) socket.close()
+  }
+
+  protected override keep(message: unknown): void {
+    if (isPostedBack(message)) this.#back.set(message.session, { socket: message.socket, state: message.state })
+  }
+}
+
+/** Posts a socket to the host; `false` when it is still here, for want of a descriptor for its copy. */
+export const giveBack = (port: MessagePort, session: SessionHandle, { socket, state }: ReturnedSocket): boolean => {
+  const transferred: Array<object> = [socket]
+  port.postMessage({ _tag: "Back", session, socket, state } satisfies PostedBack, transferred as Array<Transferable>)
+  return !NodeHandle.isHere(socket)
 }
 
 const tags: ReadonlySet<unknown> = new Set<Posted["_tag"]>(["Segment", "Link", "Sockets", "Certificates"])
@@ -126,3 +169,11 @@ const tags: ReadonlySet<unknown> = new Set<Posted["_tag"]>(["Segment", "Link", "
 /** Told by the tag alone: only the host has the other end of the port. */
 const isPosted = (message: unknown): message is Posted =>
   Predicate.hasProperty(message, "_tag") && tags.has(message._tag)
+
+/** The host looks at what it gets: the application's code runs on the thread, too. */
+const isPostedBack = (message: unknown): message is PostedBack =>
+  Predicate.hasProperty(message, "_tag") && message._tag === "Back"
+  && Predicate.hasProperty(message, "session") && typeof message.session === "number"
+  && Predicate.hasProperty(message, "socket") && Predicate.isObject(message.socket)
+  && Predicate.hasProperty(message, "state")
+  && (message.state === undefined || message.state instanceof Uint8Array)

@@ -39,7 +39,7 @@ import * as WorkerChannel from "./WorkerChannel.ts"
  * @category models
  * @since 0.1.0
  */
-export type WorkerServices = SegmentManager | MessageQueue | Congestion | AppWorker
+export type WorkerServices = SegmentManager | MessageQueue | Congestion | AppWorker | HandOver
 
 /**
  * What the host says of a worker that is to start. The stack decides where it runs.

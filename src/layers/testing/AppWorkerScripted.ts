@@ -273,13 +273,14 @@ export const layer = (script: Script) => (options: AppWorkerInProcess.InProcessO
             return Effect.logError("an application's session handler threw", error)
           }))
       })
-      const { doorbell, link, receive, receiveCertificates, receiveSocket } = options.place
+      const { doorbell, link, receive, receiveCertificates, receiveSocket, returnSocket } = options.place
       const scripted: AppWorkerInProcess.InProcessOptions = {
         ...options,
         place: {
           receive,
           receiveCertificates,
           receiveSocket,
+          returnSocket,
           doorbell: script.doorbell(doorbell),
           pace: script.pace,
           looks: script.looks,

@@ -19,8 +19,12 @@ export interface TcpHandle {
   readonly getpeername: (out: object) => number
   readonly getsockname: (out: object) => number
   readonly setNoDelay: (enable: boolean) => number
-  /** The time before the first probe is in seconds. */
-  readonly setKeepAlive: (enable: boolean, initialDelay: number) => number
+  /** Times are in seconds. */
+  readonly setKeepAlive: (enable: boolean, initialDelay: number, interval?: number, count?: number) => number
+  /** Not in every Node. */
+  readonly setTypeOfService?: (value: number) => number
+  readonly readStart: () => number
+  readonly readStop: () => number
   readonly reset: (done: () => void) => number
   readonly close: () => void
 }
@@ -36,9 +40,36 @@ const isObject = (value: unknown): value is object => typeof value === "object" 
 
 export const isTcpHandle = (value: unknown): value is TcpHandle =>
   isObject(value)
-  && ["getpeername", "getsockname", "setNoDelay", "setKeepAlive", "reset", "close"].every((name) =>
-    isFunction(value, name)
-  )
+  && ["getpeername", "getsockname", "setNoDelay", "setKeepAlive", "readStart", "readStop", "reset", "close"].every((
+    name
+  ) => isFunction(value, name))
+
+/** Whether a handle is still on this thread: one that was posted to another one is not. */
+export const isHere = (handle: object): boolean => isTcpHandle(handle) && handle.fd >= 0
+
+/** Whether a socket's handle can go to another thread: where the socket is one of TCP and nothing stands above it. */
+export const canLeave = (socket: Net.Socket): boolean => isTcpHandle(Reflect.get(socket, "_handle"))
+
+/**
+ * Has a socket's handle leave it, once `take` has got the handle: nothing is read by then, and what the peer has sent
+ * waits in the system. Where `take` leaves the handle here, the socket goes on. Otherwise the socket closes, in order and
+ * with nothing said to the peer. To be called where nothing that was read or written is left in the socket.
+ */
+export const leave = (socket: Net.Socket, take: (handle: TcpHandle) => boolean): boolean => {
+  const handle: unknown = Reflect.get(socket, "_handle")
+  if (!isTcpHandle(handle)) return false
+  const isReading = Reflect.get(handle, "reading") === true
+  handle.readStop()
+  Reflect.set(handle, "reading", false)
+  if (!take(handle)) {
+    Reflect.set(handle, "reading", isReading)
+    if (isReading) handle.readStart()
+    return false
+  }
+  Reflect.set(socket, "_handle", null)
+  socket.destroy()
+  return true
+}
 
 /** The handle of a connection of any kind, as another process sends it. */
 interface StreamHandle {
@@ -152,6 +183,20 @@ export const setOption = (socket: Net.Socket & OptionSocket, option: SocketOptio
       } catch {
         return
       }
+  }
+}
+
+/** The same of a handle that has no socket. */
+export const setHandleOption = (handle: TcpHandle, option: SocketOption): void => {
+  switch (option._tag) {
+    case "NoDelay":
+      return void handle.setNoDelay(option.enable)
+    case "KeepAlive": {
+      const { count, delay, enable, interval } = option
+      return void handle.setKeepAlive(enable, delay, interval || undefined, count || undefined)
+    }
+    case "TypeOfService":
+      return void handle.setTypeOfService?.(option.value)
   }
 }
 

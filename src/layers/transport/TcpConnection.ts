@@ -22,7 +22,7 @@ import type { FifoConsumer } from "../../domain/memory/FifoConsumer.ts"
 import type { SessionAbout } from "../../domain/memory/SessionAbout.ts"
 import * as Address from "../../domain/net/Address.ts"
 import * as ConnectionLoss from "../../domain/net/ConnectionLoss.ts"
-import type { SocketOption } from "../../domain/net/SocketOption.ts"
+import * as SocketOption from "../../domain/net/SocketOption.ts"
 import type { StandstillReason, StandstillTimes } from "../../domain/net/Standstill.ts"
 import type { ListenerOptions } from "../../domain/options/ListenerOptions.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
@@ -99,10 +99,10 @@ export interface ConnectionSetup {
 }
 
 /** The options of a listener that its connections use. A connect may stand still. */
-export type ConnectionSettings = Pick<ListenerOptions, "closeTimeout"> & StandstillTimes
+export type ConnectionSettings = Pick<ListenerOptions, "closeTimeout" | "keepAlive"> & StandstillTimes
 
-/** What holds for connects too. */
-export const ofConnect = ({ closeTimeout }: ListenerOptions): ConnectionSettings => ({ closeTimeout })
+/** What holds for connects too: nothing probes their peers. */
+export const ofConnect = ({ closeTimeout }: ListenerOptions): ConnectionSettings => ({ closeTimeout, keepAlive: 0 })
 
 const PLAIN: ConnectionSetup = { transport: "tcp" }
 
@@ -132,6 +132,8 @@ export class TcpConnection implements SharedConnection, SocketEnd.Leaver, Socket
   #earlier = 0
   #ending = false
   #closing = false
+  /** Whether an application has set an option of the socket. */
+  #optionsSet = false
   /** Set by {@link close}: what comes in is dropped, for a bounded time. */
   #farewell: SocketEnd.Farewell | undefined
   /** Set while it is a session's, where it may not be idle for ever. */
@@ -213,6 +215,7 @@ export class TcpConnection implements SharedConnection, SocketEnd.Leaver, Socket
     this.#watch = undefined
     this.#paused = true
     this.#socket.pause()
+    if (this.#optionsSet) this.resetOptions()
     if (unread !== undefined) this.#left = this.#left === undefined ? unread : Buffer.concat([unread, this.#left])
     if (end !== undefined) this.#sendOn(end.tx)
   }
@@ -470,8 +473,16 @@ export class TcpConnection implements SharedConnection, SocketEnd.Leaver, Socket
   // the peer of a stream ends it
   drain(): void {}
 
-  setOption(option: SocketOption): void {
-    if (this.#setup.transport !== "unix") NodeHandle.setOption(this.#setup.below ?? this.#socket, option)
+  setOption(option: SocketOption.SocketOption): void {
+    if (this.#setup.transport === "unix") return
+    this.#optionsSet = true
+    NodeHandle.setOption(this.#setup.below ?? this.#socket, option)
+  }
+
+  /** What an application has set is nothing to the one that comes after it. */
+  resetOptions(): void {
+    for (const option of SocketOption.initial(this.#settings.keepAlive)) this.setOption(option)
+    this.#optionsSet = false
   }
 
   // a stream has no datagrams to drop
@@ -563,5 +574,7 @@ export const ofSent = (
   if (socket === undefined) return undefined
   const connection = new TcpConnection(socket, settings, undefined, { transport, remote, local, mapped, about })
   connection.suspend(unread)
+  // as its listener here has it, not the one of the other host
+  connection.resetOptions()
   return connection
 }

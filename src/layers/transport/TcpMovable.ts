@@ -1,5 +1,6 @@
 /**
- * TCP connections that are to move to the thread of the worker that claims them. Nothing is read from them here.
+ * TCP connections that are to move to the thread of the worker that claims them. Nothing is read from them here. They may
+ * come back, as handles, and move to another one.
  *
  * A connection that came from its listener's handle stays a handle: a socket is made of it only where it arrives, which
  * halves the cost of the move. Where the runtime does not give connections as handles, or refuses to post one, it is a
@@ -11,6 +12,7 @@ import { constVoid } from "effect/Function"
 import * as Net from "node:net"
 import { MessageChannel, type Transferable } from "node:worker_threads"
 import * as Address from "../../domain/net/Address.ts"
+import * as SocketOption from "../../domain/net/SocketOption.ts"
 import type { LentSocket, MovableConnection, Moving } from "../../services/Transport.ts"
 import * as NodeHandle from "./NodeHandle.ts"
 
@@ -76,10 +78,18 @@ export class TcpMovable implements MovableConnection {
   readonly remote: string
   readonly local: string
   readonly mapped: boolean
+  /** Milliseconds of the listener's option; 0, no probes. */
+  readonly #keepAlive: number
   #moving: Moving | undefined
 
-  constructor(accepted: NodeHandle.TcpHandle | Net.Socket, transport: "tcp" | "tls", local?: string) {
+  constructor(
+    accepted: NodeHandle.TcpHandle | Net.Socket,
+    transport: "tcp" | "tls",
+    keepAlive: number,
+    local?: string
+  ) {
     this.inTls = transport === "tls"
+    this.#keepAlive = keepAlive
     if (accepted instanceof Net.Socket) {
       const { localAddress, localPort, remoteAddress, remotePort } = accepted.setNoDelay(true)
       this.remote = Address.uri(transport, remoteAddress, remotePort)
@@ -102,6 +112,19 @@ export class TcpMovable implements MovableConnection {
     const moving = this.#moving
     this.#moving = undefined
     return moving
+  }
+
+  comeBack(socket: object): boolean {
+    if (this.inTls || this.#moving !== undefined) return false
+    if (!NodeHandle.isTcpHandle(socket) || !NodeHandle.isHere(socket)) return false
+    for (const option of SocketOption.initial(this.#keepAlive)) NodeHandle.setHandleOption(socket, option)
+    this.#moving = new MovingHandle(socket)
+    return true
+  }
+
+  close(): void {
+    this.onGone = undefined
+    this.take()?.take().destroy()
   }
 
   abort(): void {

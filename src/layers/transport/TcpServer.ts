@@ -177,7 +177,7 @@ export const acceptInet = (
   acceptAll(server, listen, options, (accepted) => {
     probe(accepted, listen.listener.keepAlive)
     return moves
-      ? new TcpMovable.TcpMovable(accepted, transport, localUri)
+      ? new TcpMovable.TcpMovable(accepted, transport, listen.listener.keepAlive, localUri)
       : new TcpConnection(readable(accepted), listen.listener, local)
   })
 }

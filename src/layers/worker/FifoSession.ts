@@ -48,6 +48,8 @@ export interface FifoOwner {
   readonly outbox: Pick<Outbox, "io" | "control">
   /** In a drain, whether other workers go on with what is parked here (X1). */
   readonly handsOver: (session: FifoSession) => boolean
+  /** The session is parked, and its application was told of bytes: {@link FifoSession.keepTold} follows, turns later. */
+  told(session: FifoSession): void
   /** The session has released its fifos. */
   released(session: FifoSession): void
 }
@@ -119,6 +121,10 @@ export class FifoSession extends AsyncResource implements WorkerSession {
   #end: End | undefined
   /** Set while the host may take it away (X1). */
   #parked: Parked | undefined
+  /** Whether its application was told of bytes while it is parked. */
+  #told = false
+  /** Bytes that the application knows of and has left in the fifo. */
+  #left = 0
 
   /** `rings` is where its fifos' rings are, if {@link makeTx} takes one of them. */
   constructor(
@@ -205,6 +211,11 @@ export class FifoSession extends AsyncResource implements WorkerSession {
   }
 
   get available(): number {
+    return this.#left = this.#waiting
+  }
+
+  /** The same, asked by nobody. */
+  get #waiting(): number {
     return this.#end?.away === true ? 0 : this.rx?.size ?? 0
   }
 
@@ -222,7 +233,8 @@ export class FifoSession extends AsyncResource implements WorkerSession {
   park(state?: Uint8Array): Refusal.ParkRefusal | undefined {
     const refusal = this.#mayNotPark(state)
     if (refusal !== undefined) return refusal
-    if (this.available > 0) return "unread"
+    // what has come since the application last looked is the next message
+    if (this.#left > 0) return "unread"
     const place = state === undefined || state.length === 0 ? undefined : this.#putAside(state)
     if (place === "no-memory") return place
     if (!this.#inHand()) {
@@ -233,22 +245,20 @@ export class FifoSession extends AsyncResource implements WorkerSession {
     return undefined
   }
 
-  /**
-   * Parks the session for an application that has read nothing of what waits to be read, if there is anything: then the
-   * host is told, since bytes that came before were not announced as those of a parked session.
-   */
+  /** Parks the session for code that knows of what waits to be read, has read nothing of it, and comes back to it. */
   parkUnread(): void {
     if (this.#mayNotPark(undefined) === undefined && this.#inHand()) this.#park(undefined)
   }
 
   #park(place: SessionBlock.StatePlace | undefined): void {
-    // what comes from here on is announced; what has come before, the host is told of
+    // what comes from here on is announced; what has come before, the host is told of: it was not announced as that of a
+    // parked session
     this.#rxEnd?.clearEvent()
     this.#parked = place === undefined ? PARKED : { state: place }
     if (!SessionBlock.park(this.#segment, this.#offset, place)) {
       this.#memory.corrupt(new Fifo.FifoCorrupt("a session that is here is said to be elsewhere"))
     }
-    if (this.#owner.handsOver(this) || this.available > 0) this.tellParked()
+    if (this.#owner.handsOver(this) || this.#waiting > 0) this.tellParked()
   }
 
   /** Parks a session that its application has been given, and has done nothing with so far. */
@@ -293,8 +303,17 @@ export class FifoSession extends AsyncResource implements WorkerSession {
     return false
   }
 
+  /**
+   * Takes up a session that is parked, and whose application was told of bytes and has left them where they are: it has
+   * come to them, and does not want them yet. Another worker would not want them either.
+   */
+  keepTold(): void {
+    if (this.#told) this.#inHand()
+  }
+
   #unpark({ state }: Parked): void {
     this.#parked = undefined
+    this.#told = false
     if (state !== undefined) this.#memory.blocks.free(state)
   }
 
@@ -324,6 +343,7 @@ export class FifoSession extends AsyncResource implements WorkerSession {
   drop(length: number): void {
     const { rx } = this
     if (rx === undefined || !this.#inHand()) return
+    this.#left = Math.max(0, this.#left - length)
     if (rx.drop(length)) this.tellRoom()
     if (this.#end?.gone === true) this.#release()
   }
@@ -333,7 +353,7 @@ export class FifoSession extends AsyncResource implements WorkerSession {
     const { rx } = this
     const first = rx?.peek(max)
     if (rx === undefined || first === undefined) return undefined
-    const size = Math.min(rx.size, max)
+    const size = Math.min(this.#left, max)
     const bytes = Buffer.allocUnsafe(size)
     if (first.length === size) {
       bytes.set(first)
@@ -341,6 +361,7 @@ export class FifoSession extends AsyncResource implements WorkerSession {
       return bytes
     }
     const read = rx.read(bytes)
+    this.#left -= read.bytes
     if (read.tell) this.tellRoom()
     if (this.#end?.gone === true) this.#release()
     // a worker at the other end may take bytes back: memory that was never written must not be seen
@@ -502,7 +523,13 @@ export class FifoSession extends AsyncResource implements WorkerSession {
     const { rx } = this
     if (rx === undefined) return
     rx.clearEvent()
-    if (this.#end?.givenUp !== true) this.handler?.readable?.(this)
+    if (this.#end?.givenUp === true) return
+    this.#left = this.#waiting
+    if (this.#parked !== undefined) {
+      this.#told = true
+      this.#owner.told(this)
+    }
+    this.handler?.readable?.(this)
   }
 
   /** The host, or memory that has come free, says that a write can go on. */
@@ -570,7 +597,7 @@ export class FifoSession extends AsyncResource implements WorkerSession {
 
   #release(): void {
     const end = this.#ending
-    const wanted = !end.givenUp && this.reset === undefined && this.available > 0
+    const wanted = !end.givenUp && this.reset === undefined && this.#waiting > 0
     if (wanted || end.released) return
     this.#writing?.tx.free()
     this.#letGo()
@@ -587,6 +614,7 @@ export class FifoSession extends AsyncResource implements WorkerSession {
   /** The host is gone, or has given this worker up: nothing can be sent or freed any more. */
   onDetached(): void {
     const told = this.#end?.gone === true
+    this.#told = false
     // the host offers what was parked to other workers first
     const moved = this.#parked !== undefined && SessionBlock.isTakenAway(this.#segment, this.#offset)
     this.#dropRest()

@@ -5,6 +5,11 @@
  * the bound of an rx fifo, the stream is paused, and the peer's window closes. A write takes as many bytes as there is
  * room for below the bound of a tx fifo. The host hears of one thing only: that the connection is gone.
  *
+ * **Parked (X1)** The host can't take a socket away from the worker that has it. So nothing happens to a session that is
+ * parked until the worker drains, and others go on: then the worker gives the socket back, by the way that it came. What
+ * the peer sends from that moment on waits in the system. A socket stays while anything that was read from it or is to
+ * be written to it is here, and for good where TLS ends in this worker.
+ *
  * The stream begins to flow when the application has been given the session, unless it has taken the stream by then
  * (see {@link SocketSession.takeSocket}): code that is written for sockets works on the socket itself.
  *
@@ -16,12 +21,14 @@ import { constVoid } from "effect/Function"
 import { AsyncResource } from "node:async_hooks"
 import * as Net from "node:net"
 import type { SessionAbout } from "../../domain/memory/SessionAbout.ts"
+import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import * as ConnectionLoss from "../../domain/net/ConnectionLoss.ts"
 import type { SocketOption } from "../../domain/net/SocketOption.ts"
 import type { StandstillReason } from "../../domain/net/Standstill.ts"
 import type * as Handle from "../../domain/state/Handle.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
 import type * as Refusal from "../../domain/state/Refusal.ts"
+import type { ReturnedSocket } from "../../services/Attachment.ts"
 import type { SessionHandler } from "../../services/Sessions.ts"
 import * as NodeHandle from "../transport/NodeHandle.ts"
 import * as SocketEnd from "../transport/SocketEnd.ts"
@@ -39,6 +46,10 @@ export interface SocketOwner {
   readonly txFifoSize: number
   /** Runs an edge of the application; one that throws costs its session. */
   readonly guard: (session: SocketSession, edge: (session: SocketSession) => void) => void
+  /** In a drain, whether other workers go on with what is parked here (X1). */
+  readonly handsOver: (session: SocketSession) => boolean
+  /** Gives the session's socket back to the host, and forgets the session; `false` when the socket stays here. */
+  readonly giveBack: (session: SocketSession, returned: ReturnedSocket) => boolean
   /** The connection is gone; the reason if it was ended here, by neither its peer nor the application. */
   readonly gone: (session: SocketSession, ended: Ledger.EndReason | undefined) => void
 }
@@ -70,6 +81,18 @@ const sayReadable = (session: SocketSession): void => session.handler?.readable?
 const sayWritable = (session: SocketSession): void => session.handler?.writable?.(session)
 const sayEnded = (session: SocketSession): void => session.handler?.ended?.(session)
 const sayClosed = (session: SocketSession): void => session.handler?.closed?.(session, session.reset)
+const sayMoved = (session: SocketSession): void => {
+  const { handler } = session
+  if (handler?.moved !== undefined) handler.moved(session)
+  else handler?.closed?.(session, undefined)
+}
+const tellParked = (session: SocketSession): void => session.tellParked()
+
+/** A session that is parked: what its application gives along, `undefined` where it has done nothing with it so far. */
+type Parked = Pick<ReturnedSocket, "state">
+
+const FRESH: Parked = { state: undefined }
+const PARKED: Parked = { state: new Uint8Array(0) }
 
 export class SocketSession implements WorkerSession, SocketEnd.Leaver, SocketWatch.Watched {
   readonly handle: Handle.SessionHandle
@@ -93,6 +116,9 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver, SocketWat
   #available = 0
   #flowing = false
   #taken = false
+  #parked: Parked | undefined = FRESH
+  /** The socket could not be given back, and that is not tried again. */
+  #stays = false
   /** `end`, `close` or `abort` was called. */
   #txEnded = false
   #givenUp = false
@@ -117,6 +143,7 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver, SocketWat
   ) {
     this.#owner = owner_
     this.#below = below
+    this.#stays = below !== undefined
     this.#times = times
     this.#stream = stream
     this.handle = handle
@@ -139,6 +166,8 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver, SocketWat
     // a stream of TLS may have ended before this session listened
     if (this.#stream.readableEnded) queueMicrotask(() => this.onEnd())
     this.#stream.resume()
+    // the worker drains already
+    this.tellParked()
   }
 
   get rxBound(): number {
@@ -184,11 +213,13 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver, SocketWat
   peek(max = Infinity): Uint8Array | undefined {
     const first = this.#chunks[0]
     if (first === undefined || max <= 0) return undefined
+    this.#parked = undefined
     const end = Math.min(first.length, this.#read + max)
     return this.#read === 0 && end === first.length ? first : first.subarray(this.#read, end)
   }
 
   drop(length: number): void {
+    this.#parked = undefined
     const bytes = Math.min(length, this.#available)
     const wasFull = this.#available >= this.rxBound
     this.#available -= bytes
@@ -237,6 +268,7 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver, SocketWat
 
   write(bytes: Uint8Array, from = 0): number {
     if (!this.#takesWrites) return -1
+    this.#parked = undefined
     const left = bytes.length - from
     const taken = Math.min(left, this.#room)
     if (taken > 0) this.#send(bytes, from, taken)
@@ -246,6 +278,7 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver, SocketWat
 
   writeWhole(parts: ReadonlyArray<Uint8Array>): number {
     if (!this.#takesWrites) return -1
+    this.#parked = undefined
     let length = 0
     for (const part of parts) length += part.length
     if (length > this.txBound) throw new RangeError(`${length} bytes never fit whole into a fifo of ${this.txBound}`)
@@ -268,6 +301,8 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver, SocketWat
 
   /** Never called within the call that wrote. */
   #written(): void {
+    // what was still to be sent when it was parked
+    this.tellParked()
     if (this.#awaited === 0 || this.#room < this.#awaited) return
     this.#awaited = 0
     if (this.writable) this.#owner.guard(this, sayWritable)
@@ -277,6 +312,7 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver, SocketWat
 
   end(): void {
     if (this.#txEnded || this.#taken) return
+    this.#parked = undefined
     this.#txEnded = true
     if (!this.#gone) this.#stream.end()
   }
@@ -340,6 +376,7 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver, SocketWat
   }
 
   #giveUp(): void {
+    this.#parked = undefined
     this.#givenUp = true
     this.#txEnded = true
     this.#forget()
@@ -366,6 +403,7 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver, SocketWat
   }
 
   onClose(): void {
+    if (this.#gone) return
     const stream = this.#stream
     const whole = this.#error === undefined && stream.readableEnded && stream.writableFinished
     if (!whole) {
@@ -417,11 +455,49 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver, SocketWat
   onWritable(): void {}
   onCleanup(): void {}
   onMigrated(): void {}
-  tellParked(): void {}
   look(): void {}
 
-  park(): Refusal.ParkRefusal {
-    return "not-accepted"
+  // ---- parked (X1)
+
+  park(state?: Uint8Array): Refusal.ParkRefusal | undefined {
+    const stream = this.#stream
+    if (this.#below !== undefined) return "not-accepted"
+    if (!this.writable || this.ended || !stream.writable || !stream.readable) return "ended"
+    if (this.#available > 0 || stream.readableLength > 0) return "unread"
+    if (this.#awaited > 0 || (this.#taken && stream.writableLength > 0)) return "unsent"
+    if (state !== undefined && state.length > SessionBlock.STATE_BYTES) return "state-too-large"
+    this.#parked = state === undefined || state.length === 0 ? PARKED : { state: new Uint8Array(state) }
+    // never within the call of the application
+    if (this.#owner.handsOver(this)) setImmediate(tellParked, this)
+    return undefined
+  }
+
+  /** Gives the socket back if the session is parked, the worker drains and others go on. */
+  tellParked(): void {
+    if (this.#parked !== undefined) this.giveBack(this.#parked)
+  }
+
+  /** Whether the socket can be given back, once nothing of it is left here. */
+  get isReturnable(): boolean {
+    return !this.#stays && this.#stream instanceof Net.Socket && NodeHandle.canLeave(this.#stream)
+  }
+
+  /** The same, for an application that has told otherwise that the session is parked; `false` when the socket stays. */
+  giveBack(parked: Parked): boolean {
+    const stream = this.#stream
+    if (!(stream instanceof Net.Socket) || !this.isReturnable || this.closed || this.ended || this.#txEnded) {
+      return false
+    }
+    if (!this.#owner.handsOver(this) || !stream.readable || !stream.writable) return false
+    if (this.#available > 0 || stream.readableLength > 0 || stream.writableLength > 0) return false
+    const left = NodeHandle.leave(stream, (socket) => this.#owner.giveBack(this, { socket, state: parked.state }))
+    this.#stays = true
+    if (!left) return false
+    // the stream closes as one that has ended
+    this.#gone = true
+    this.#watch?.stop()
+    if (!this.#taken) this.#owner.guard(this, sayMoved)
+    return true
   }
 
   takeSocket(): Net.Socket | undefined {
@@ -430,6 +506,7 @@ export class SocketSession implements WorkerSession, SocketEnd.Leaver, SocketWat
     if (this.#taken) return stream
     if (this.closed || this.ended || this.#txEnded || stream.destroyed) return undefined
     this.#taken = true
+    this.#parked = undefined
     if (this.#flowing) {
       stream.off("data", onData)
       stream.off("end", onEnd)

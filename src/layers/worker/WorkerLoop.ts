@@ -86,7 +86,7 @@ export class WorkerLoop {
       ({ message }) => this.#fault(`session memory is corrupt: ${message}`)
     )
     this.#links = new PeerLinks(start.inbox, place.receiveLink)
-    this.sessions = new WorkerSessions(this.#outbox, this.#memory, this.#links, guard, start.times)
+    this.sessions = new WorkerSessions(this.#outbox, this.#memory, this.#links, place, guard, start.times)
     this.arrivals = new Arrivals(place, this.sessions, this.#memory, this.#links)
     this.requests = new Requests(this.#outbox)
     this.#peerSpin = new Spin(place.spin)

@@ -7,7 +7,7 @@ import type * as Net from "node:net"
 import type * as Mq from "../../domain/memory/QueueMemory.ts"
 import type { Soon } from "../../domain/memory/ReadLoop.ts"
 import type * as Handle from "../../domain/state/Handle.ts"
-import type { PostedCertificate } from "../../services/Attachment.ts"
+import type { PostedCertificate, ReturnedSocket } from "../../services/Attachment.ts"
 import type { DoorbellShape } from "../../services/Doorbell.ts"
 import type { WorkerInfo } from "../../services/Sessions.ts"
 import type { TlsStart } from "../transport/TlsStart.ts"
@@ -57,6 +57,8 @@ export interface WorkerPlace {
   readonly receiveLink: (link: number, wake: () => void) => ReceivedLink | undefined
   /** The socket of a session that the host has handed over. */
   readonly receiveSocket: (session: Handle.SessionHandle) => Net.Socket | undefined
+  /** Gives the socket of a session back to the host; `false` when it stays here. */
+  readonly returnSocket: (session: Handle.SessionHandle, returned: ReturnedSocket) => boolean
   /** The application's certificates, as the host last handed them over; `undefined` when there are no newer ones. */
   readonly receiveCertificates: () => ReadonlyArray<PostedCertificate> | undefined
   /** Ends TLS, in a worker that may have to. */

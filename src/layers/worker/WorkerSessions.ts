@@ -9,6 +9,7 @@ import type * as Segment from "../../domain/memory/Segment.ts"
 import type * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
+import type { ReturnedSocket } from "../../services/Attachment.ts"
 import type { Session } from "../../services/Sessions.ts"
 import { type CutThroughOwner, CutThroughSession } from "./CutThroughSession.ts"
 import { FifoSession } from "./FifoSession.ts"
@@ -17,6 +18,7 @@ import type { PeerLinks } from "./PeerLinks.ts"
 import type { SessionTimes, TimesStart } from "./SessionTimes.ts"
 import { type SocketOwner, SocketSession, type SocketStream } from "./SocketSession.ts"
 import type { WorkerMemory } from "./WorkerMemory.ts"
+import type { WorkerPlace } from "./WorkerPlace.ts"
 import type { Guard, SessionIdentity, WorkerSession } from "./WorkerSession.ts"
 
 /** The reply by which a connect becomes a session. */
@@ -30,16 +32,28 @@ export class WorkerSessions implements CutThroughOwner, SocketOwner {
   readonly times: TimesStart
   readonly #memory: WorkerMemory
   readonly #links: PeerLinks
+  readonly #returnSocket: WorkerPlace["returnSocket"]
   readonly #sessions = new Map<number, WorkerSession>()
+  /** Parked sessions that were told of bytes in this turn of the loop, and in the one before. */
+  #told: Array<FifoSession> = []
+  #toldBefore: Array<FifoSession> = []
   /** In a drain, who goes on with what is parked here (X1, X4). */
   #moves: number = Message.STAYS
   /** The local endpoint of the session that came last. */
   #local = ""
 
-  constructor(outbox: Outbox, memory: WorkerMemory, links: PeerLinks, guard: Guard, times: TimesStart) {
+  constructor(
+    outbox: Outbox,
+    memory: WorkerMemory,
+    links: PeerLinks,
+    { returnSocket }: Pick<WorkerPlace, "returnSocket">,
+    guard: Guard,
+    times: TimesStart
+  ) {
     this.times = times
     this.outbox = outbox
     this.guard = guard
+    this.#returnSocket = returnSocket
     this.#memory = memory
     this.#links = links
   }
@@ -147,6 +161,24 @@ export class WorkerSessions implements CutThroughOwner, SocketOwner {
     return this.#moves === Message.TO_WORKERS || this.#moves === Message.TO_HOST && about.tls === undefined
   }
 
+  told(session: FifoSession): void {
+    this.#told.push(session)
+    if (this.#told.length + this.#toldBefore.length === 1) setImmediate(this.#keepTold)
+  }
+
+  /**
+   * What was told of bytes has had a whole turn of the loop for them, unless something blocks the loop: then the host takes
+   * them away meanwhile.
+   */
+  readonly #keepTold = (): void => {
+    const before = this.#toldBefore
+    for (const session of before) session.keepTold()
+    before.length = 0
+    this.#toldBefore = this.#told
+    this.#told = before
+    if (this.#toldBefore.length > 0) setImmediate(this.#keepTold)
+  }
+
   released(session: FifoSession): void {
     this.#sessions.delete(Handle.index(session.handle))
     this.#memory.forget(session)
@@ -159,6 +191,13 @@ export class WorkerSessions implements CutThroughOwner, SocketOwner {
   gone({ handle }: SocketSession, ended: Ledger.EndReason | undefined): void {
     this.#sessions.delete(Handle.index(handle))
     this.outbox.io(Message.Gone, handle, Message.endCode(ended))
+  }
+
+  giveBack({ handle }: SocketSession, returned: ReturnedSocket): boolean {
+    if (!this.#returnSocket(handle, returned)) return false
+    this.#sessions.delete(Handle.index(handle))
+    this.outbox.io(Message.Parked, handle)
+    return true
   }
 
   /** Ends all of them: the host is gone, or has given this worker up. */

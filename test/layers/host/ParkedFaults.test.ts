@@ -52,7 +52,8 @@ describe("what may not be parked", () => {
         const said: Array<Refusal.ParkRefusal | undefined> = []
         said.push(session.park(Buffer.from("kept")))
         said.push(session.park(new Uint8Array(SessionBlock.STATE_BYTES + 1)))
-        // bytes that nobody has read: the session stays parked
+        // bytes that nobody has read: the session stays parked, and its worker does not come to them
+        stage.script(0).block()
         peer.send("a")
         yield* until("bytes", () => session.available === 1)
         said.push(session.park(Buffer.from("not kept")))
@@ -63,7 +64,9 @@ describe("what may not be parked", () => {
         const moved = actor.run(1).accepted[0]!
         yield* until("its bytes", () => moved.available === 1)
         assert.strictEqual(Buffer.from(moved.about.state!).toString(), "kept")
-        assert.deepStrictEqual([session.park(), session.closed, session.available], ["ended", true, 0])
+        stage.script(0).release()
+        yield* until("its worker to hear of it", () => session.closed)
+        assert.deepStrictEqual([session.park(), session.available], ["ended", 0])
       })
   )
 
@@ -88,7 +91,78 @@ describe("what may not be parked", () => {
   )
 
   scenario(
-    "X1 a session whose next bytes have come before it is parked, and were not read, does not wait for them",
+    "X1 bytes that have come since its application last looked don't keep a session from being parked",
+    (stage) =>
+      Effect.gen(function*() {
+        const actor = new Actor({ accept: keeping })
+        yield* stage.attach(actor, { workers: 2 })
+        const peer = yield* stage.dialOpen()
+        const session = actor.run(0).accepted[0]!
+        peer.send("a")
+        yield* until("bytes", () => session.available === 1)
+        assert.strictEqual(Buffer.from(session.read()!).toString(), "a")
+        assert.strictEqual(session.write(Buffer.from("answer")), 6)
+        yield* settled
+        // while its worker is busy, the next message comes
+        stage.script(0).block()
+        peer.send("b")
+        yield* settled
+        assert.isUndefined(session.park(Buffer.from("a")))
+        yield* settled
+        yield* TestClock.adjust("4999 micros")
+        yield* settled
+        assert.deepStrictEqual(actor.counts(2), [1, 0])
+        yield* TestClock.adjust("1 micros")
+        yield* until("the session to move", () => actor.run(1).accepted.length === 1)
+        const moved = actor.run(1).accepted[0]!
+        yield* until("its bytes", () => moved.available === 1)
+        assert.strictEqual(Buffer.from(moved.about.state!).toString(), "a")
+        assert.strictEqual(peer.received().toString(), "answer")
+      })
+  )
+
+  scenario(
+    "X1 a session that is parked with bytes of the next message hears of them from its own worker, too",
+    (stage) =>
+      Effect.gen(function*() {
+        const actor = new Actor({ accept: keeping })
+        yield* stage.attach(actor, { workers: 1 })
+        const peer = yield* stage.dialOpen()
+        const session = actor.run(0).accepted[0]!
+        session.write(Buffer.from("answer"))
+        stage.script(0).block()
+        peer.send("b")
+        yield* settled
+        assert.isUndefined(session.park())
+        stage.script(0).release()
+        yield* until("the edge", () => actor.run(0).edges.includes("readable"))
+        assert.strictEqual(Buffer.from(session.read()!).toString(), "b")
+      })
+  )
+
+  scenario(
+    "X1 bytes that its application was told of and leaves are no reason for a session to go to another worker",
+    (stage) =>
+      Effect.gen(function*() {
+        const actor = new Actor({ accept: keeping })
+        yield* stage.attach(actor, { workers: 2 })
+        const peer = yield* stage.dialOpen()
+        const session = actor.run(0).accepted[0]!
+        // it waits for something else before it reads
+        peer.send("a")
+        yield* until("the edge", () => actor.run(0).edges.includes("readable"))
+        yield* settled
+        yield* TestClock.adjust(1000)
+        yield* settled
+        assert.deepStrictEqual(actor.counts(2), [1, 0])
+        assert.strictEqual(session.park(), "unread")
+        assert.strictEqual(Buffer.from(session.read()!).toString(), "a")
+        assert.isUndefined(session.park())
+      })
+  )
+
+  scenario(
+    "X1 a session that is parked for code which comes back to its next bytes does not wait for them",
     (stage) =>
       Effect.gen(function*() {
         const actor = new Actor({ accept: keeping })

@@ -80,6 +80,8 @@ const movable = (inTls: boolean): MovableConnection => {
       socket = undefined
       return taken && { posted: taken, take: () => taken, isHere: false, destroy: () => taken.destroy() }
     },
+    comeBack: () => false,
+    close: () => socket?.destroy(),
     abort: () => {
       socket?.destroy()
       socket = undefined
@@ -131,6 +133,7 @@ type Word =
   | "refused"
   | "claimed"
   | "passed"
+  | "parked"
   | "release"
   | "joined with itself"
   | "Tx, Drained, an option and end"
@@ -142,6 +145,7 @@ const say: Record<Word, (open: Open) => void> = {
   refused: ({ raw, session }) => raw.send({ _tag: "refused", session, detail: "no" }),
   claimed: ({ raw, session }) => raw.sendIo(Message.Claimed, session),
   passed: ({ raw, session }) => raw.sendIo(Message.Passed, session),
+  parked: ({ raw, session }) => raw.sendIo(Message.Parked, session),
   release: ({ raw, session }) => raw.send({ _tag: "release", session }),
   "joined with itself": ({ raw, session }) => raw.send({ _tag: "splice", session, other: session }),
   "Tx, Drained, an option and end": ({ raw, session }) => {
@@ -163,6 +167,7 @@ const NOT_ON_OFFER = /claimed a session that was not on offer to it/
 const NOT_REFUSABLE = /refused a session that was not on offer to it/
 const OWN = /claimed a session that it had asked for itself/
 const OPEN = /released session \d\.0 while it was open/
+const NOT_BACK = /said that it gave session \d\.0 back, and it has not/
 const ITSELF = /joined session \d\.0 with itself/
 
 /** What comes of a word: a fault, the session's end, or nothing. */
@@ -170,6 +175,8 @@ type Fate = RegExp | "its end" | "nothing"
 
 const always = {
   passed: "nothing",
+  // of one that is not, it means nothing
+  parked: "nothing",
   release: OPEN,
   "joined with itself": ITSELF,
   "gone for a reason that there isn't": UNKNOWN,
@@ -179,8 +186,22 @@ const always = {
 const fates: Record<Kind, Record<Word, Fate>> = {
   accepted: { ...always, gone: GIVEN_NONE, insecure: NO_HANDSHAKE, refused: NOT_REFUSABLE, claimed: NOT_ON_OFFER },
   connected: { ...always, gone: GIVEN_NONE, insecure: NO_HANDSHAKE, refused: NOT_REFUSABLE, claimed: OWN },
-  transfer: { ...always, gone: "its end", insecure: NO_HANDSHAKE, refused: NOT_REFUSABLE, claimed: NOT_ON_OFFER },
-  "transfer in TLS": { ...always, gone: "its end", insecure: "nothing", refused: "nothing", claimed: NOT_ON_OFFER },
+  transfer: {
+    ...always,
+    parked: NOT_BACK,
+    gone: "its end",
+    insecure: NO_HANDSHAKE,
+    refused: NOT_REFUSABLE,
+    claimed: NOT_ON_OFFER
+  },
+  "transfer in TLS": {
+    ...always,
+    parked: NOT_BACK,
+    gone: "its end",
+    insecure: "nothing",
+    refused: "nothing",
+    claimed: NOT_ON_OFFER
+  },
   "cut-through server": {
     ...always,
     gone: GIVEN_NONE,

@@ -391,7 +391,7 @@ describe("sockets between threads", () => {
       const before = HalfOpen.sockets()
       const server = Net.createServer({ pauseOnConnect: true, allowHalfOpen: true })
       const arrived: Array<TcpMovable.TcpMovable> = []
-      server.on("connection", (socket) => arrived.push(new TcpMovable.TcpMovable(socket, "tcp")))
+      server.on("connection", (socket) => arrived.push(new TcpMovable.TcpMovable(socket, "tcp", 0)))
       yield* Effect.promise(() => new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve)))
       const peer = new Peer((server.address() as Net.AddressInfo).port)
       yield* until("the connection", () => arrived.length === 1)

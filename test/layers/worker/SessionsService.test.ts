@@ -54,6 +54,7 @@ const make = Effect.gen(function*() {
     doorbell: workerSide,
     receive: () => undefined,
     receiveSocket: () => undefined,
+    returnSocket: () => false,
     receiveCertificates: () => [],
     receiveLink: () => undefined,
     tls: undefined,

@@ -7,21 +7,34 @@
  * is given something to call; where it can't be given that, no session is parked. A connection that was upgraded, or
  * made a tunnel by `CONNECT`, has begun a message that never ends, and stays.
  *
+ * **A socket that has moved to this worker** is not parked: its worker gives it back to the host in a drain, when Node
+ * says that it is idle, with nothing of a next request in its parser.
+ *
  * **In the next worker** To Node, a connection that has moved there is a new one, which has to send a request in
  * `headersTimeout`. If it had requests before, it is a kept-alive connection, and has no longer than `keepAliveTimeout`
  * either.
  *
  * Hot path: per request no object and no closure is made here.
  */
+import { constVoid } from "effect/Function"
 import * as DiagnosticsChannel from "node:diagnostics_channel"
 import type * as Http from "node:http"
 import type * as Net from "node:net"
+import type { Session } from "../../../services/Sessions.ts"
+import { SocketSession } from "../../worker/SocketSession.ts"
 import { SessionDuplex } from "./SessionDuplex.ts"
+
+const AWAITED = Symbol("awaited")
+
+/** A socket that waits for its first request in this worker, after others elsewhere, has its timeout from then on. */
+interface MovedSocket extends Net.Socket {
+  [AWAITED]?: number | undefined
+}
 
 /** A socket's HTTP parser, as far as it is used: its callbacks are at numbers that its class knows. */
 interface Parser {
   readonly constructor: { readonly kOnMessageBegin?: unknown }
-  readonly socket?: unknown
+  readonly socket?: MovedSocket | null
   [callback: number]: unknown
 }
 
@@ -32,15 +45,17 @@ const isParser = (value: unknown): value is Parser => typeof value === "object" 
 
 function onMessageBegin(this: Parser): void {
   const { socket } = this
+  if (socket == null) return
   // the parser of a connection that is over serves another one later, which may be a socket of the system's
-  if (!(socket instanceof SessionDuplex)) return
-  socket.requests++
-  if (socket.awaited !== undefined) begun(socket, socket.awaited)
+  if (socket instanceof SessionDuplex) socket.requests++
+  begun(socket)
 }
 
 /** The first request after a move: from here on, the time between two requests is Node's to look after. */
-const begun = (socket: SessionDuplex, timeout: number): void => {
-  socket.awaited = undefined
+const begun = (socket: MovedSocket): void => {
+  const timeout = socket[AWAITED]
+  if (timeout === undefined) return
+  socket[AWAITED] = undefined
   socket.setTimeout(timeout)
 }
 
@@ -69,13 +84,17 @@ let subscribed = false
  * From now on the session is parked whenever it has no request in hand, if that can be known; to be called once the
  * server has the socket.
  */
-export const watch = (socket: SessionDuplex, server: Times): void => {
+export const watch = (socket: Net.Socket, session: Session, server: Times): void => {
+  const hasMoved = session.about.state !== undefined
+  // a socket of the system's tells of nothing but its first request after a move
+  if (!(socket instanceof SessionDuplex || hasMoved)) return
   const parser: unknown = Reflect.get(socket, "parser")
   const begin = isParser(parser) ? parser.constructor.kOnMessageBegin : undefined
   if (!isParser(parser) || typeof begin !== "number" || !Object.hasOwn(parser, begin)) return
   parser[begin] = onMessageBegin
+  if (hasMoved) goOn(socket, server)
+  if (!(socket instanceof SessionDuplex)) return
   socket.parks = true
-  if (socket.session.about.state !== undefined) goOn(socket, server)
   if (subscribed) return
   subscribed = true
   DiagnosticsChannel.subscribe("http.server.response.finish", onEnded)
@@ -88,12 +107,26 @@ const SOONER = 0.9
  * The connection had requests in another worker: it is idle, as it would be after a response. It is closed, in order,
  * before Node would answer that no request has come in time.
  */
-const goOn = (socket: SessionDuplex, server: Times): void => {
+const goOn = (socket: MovedSocket, server: Times): void => {
   const { headersTimeout, keepAliveTimeout, keepAliveTimeoutBuffer, timeout } = server
   const idle = keepAliveTimeout > 0 ? keepAliveTimeout + keepAliveTimeoutBuffer : Infinity
   const silent = headersTimeout > 0 ? SOONER * headersTimeout : Infinity
   const millis = Math.min(idle, silent)
   if (millis === Infinity) return
-  socket.awaited = timeout
+  socket[AWAITED] = timeout
   socket.setTimeout(millis)
+}
+
+const nothing = new Uint8Array(0)
+
+/** Whether the socket has moved to this worker and can go back: HTTP is what reads from it, and nothing in between. */
+export const isReturnable = (socket: Net.Socket, session: Session): boolean =>
+  session instanceof SocketSession && session.isReturnable && isParser(Reflect.get(socket, "parser"))
+
+/** Gives a socket that Node says is idle back to the host, if it can go there. */
+export const giveBack = (socket: Net.Socket, session: Session | undefined): void => {
+  if (!(session instanceof SocketSession)) return
+  // a parser that reads from the handle itself leaves it for whoever else listens
+  socket.on("data", constVoid).off("data", constVoid)
+  session.giveBack({ state: socket.bytesRead === 0 ? undefined : nothing })
 }

@@ -54,9 +54,9 @@ const LOOK_INTERVAL = 1000
 /** Servers whose connections can be idle. */
 type HttpServer = Http.Server | Https.Server
 
-/** Whether the connection is parked between two requests: `HttpParking` sees to that. */
-const isParking = (connection: Net.Socket): connection is SessionDuplex.SessionDuplex =>
-  connection instanceof SessionDuplex.SessionDuplex && connection.parks
+/** Whether the connection is parked between two requests, or its socket can go back: `HttpParking` sees to that. */
+const isParking = (connection: Net.Socket, session: Session): boolean =>
+  connection instanceof SessionDuplex.SessionDuplex ? connection.parks : HttpParking.isReturnable(connection, session)
 
 const isHttp = (server: Net.Server): server is HttpServer =>
   server instanceof Http.Server || server instanceof Https.Server
@@ -310,7 +310,7 @@ export class NodeServer implements Part {
     // a server that would do the handshake itself is given what it has after one
     const isSecure = session.about.tls !== undefined && server instanceof Tls.Server
     this.#say(isSecure ? "secureConnection" : "connection", connection)
-    if (isHttp(server) && connection instanceof SessionDuplex.SessionDuplex) HttpParking.watch(connection, server)
+    if (isHttp(server)) HttpParking.watch(connection, session, server)
     if (served.hasSubscribers) served.publish({ socket: connection })
   }
 
@@ -384,9 +384,10 @@ export class NodeServer implements Part {
     })
   }
 
-  /** Whether another worker, or another host, goes on with the connection once it is parked between two requests (X1). */
+  /** Whether another worker, or another host, goes on with the connection once it is between two requests (X1). */
   #isLeft(connection: Net.Socket): boolean {
-    return isParking(connection) && this.#othersGoOn(connection)
+    const session = SessionDuplex.sessionOf(connection)
+    return session !== undefined && isParking(connection, session) && this.#othersGoOn(connection)
   }
 
   /** Whether, in a drain, others serve what a connection such as this one would be, whether it can go to them or not. */
@@ -414,9 +415,16 @@ export class NodeServer implements Part {
     this.#look()
   }
 
-  /** Closes what is idle, unless others go on. */
+  /** Closes what is idle, unless others go on: then sockets go back to the host. */
   #closeIdle(): void {
-    this.#closeIdleBut((connection) => this.#othersGoOn(connection))
+    const idle = this.#closeIdleBut((connection) => this.#othersGoOn(connection))
+    if (this.#draining) { for (const connection of idle) this.#giveBack(connection) }
+  }
+
+  /** One that is idle, or has sent nothing yet. */
+  #giveBack(connection: SharedServer.ServedConnection): void {
+    if (!this.#isLeft(connection) || SharedServer.responseOf(connection) !== undefined) return
+    HttpParking.giveBack(connection, SessionDuplex.sessionOf(connection))
   }
 
   /**
@@ -427,15 +435,21 @@ export class NodeServer implements Part {
     this.#closeIdleBut((connection) => this.#isLeft(connection))
   }
 
-  #closeIdleBut(isKept: (connection: SharedServer.ServedConnection) => boolean): void {
-    if (!isHttp(this.server)) return
+  /** Returns those of this worker's that are idle and were kept. */
+  #closeIdleBut(
+    isKept: (connection: SharedServer.ServedConnection) => boolean
+  ): ReadonlyArray<SharedServer.ServedConnection> {
+    if (!isHttp(this.server)) return []
     const kept: Array<SharedServer.ServedConnection> = []
     for (const part of this.#shared.served) {
       for (const connection of part.#open) {
         if (part !== this || SharedServer.isAsking(connection) || isKept(connection)) kept.push(connection)
       }
     }
-    SharedServer.keeping(kept, () => Http.Server.prototype.closeIdleConnections.call(this.server))
+    const spared = SharedServer.keeping(kept, () => Http.Server.prototype.closeIdleConnections.call(this.server))
+    // what has sent nothing yet is idle to some releases of Node, and to others not
+    const silent = [...this.#open].filter(({ bytesRead, destroyed }) => bytesRead === 0 && !destroyed)
+    return [...new Set([...spared, ...silent])].filter((connection) => this.#open.has(connection))
   }
 
   destroyConnections(): void {

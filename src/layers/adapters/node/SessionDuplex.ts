@@ -61,8 +61,6 @@ export class SessionDuplex extends JsStream.Socket {
   /** Whether an HTTP server has it, and it is parked between two requests; requests that are in hand: `HttpParking`. */
   parks = false
   requests = 0
-  /** Set while it waits for its first request in this worker, after others elsewhere: its timeout from then on. */
-  awaited: number | undefined
 
   constructor(session: Session, options?: SessionDuplexOptions) {
     const handle = new SessionStream(session)

@@ -124,12 +124,20 @@ export const attend = (server: Net.Server, state: SharedServer): (response: Http
   return state.attend = begun
 }
 
-/** Does something that would destroy connections, and keeps these from it. */
-export const keeping = (connections: ReadonlyArray<ServedConnection>, act: () => void): void => {
-  // one whose program has its own `destroy` is left to it; Node knows the TLS socket above a connection only
-  const kept = connections.map((connection) => connection[ABOVE] ?? connection)
-    .filter((connection) => !Object.hasOwn(connection, "destroy"))
-  for (const connection of kept) Object.assign(connection, { destroy: () => connection })
+/** Does something that would destroy connections, and keeps these from it; returns those that it would have destroyed. */
+export const keeping = (
+  connections: ReadonlyArray<ServedConnection>,
+  act: () => void
+): ReadonlyArray<ServedConnection> => {
+  const spared: Array<ServedConnection> = []
+  const kept: Array<Net.Socket> = []
+  for (const connection of connections) {
+    // Node knows the TLS socket above a connection only; one whose program has its own `destroy` is left to it
+    const known = connection[ABOVE] ?? connection
+    if (Object.hasOwn(known, "destroy")) continue
+    kept.push(Object.assign(known, { destroy: () => (spared.push(connection), known) }))
+  }
   act()
   for (const connection of kept) Reflect.deleteProperty(connection, "destroy")
+  return spared
 }
