@@ -139,7 +139,10 @@ export interface Session extends SessionOffer {
    * When bytes come for it and this worker does not take it up in the time that an offer has (`revokeAfter`), or when
    * this worker is to stop or dies, it goes to another worker as a new session, with the bytes and with a copy of `state`,
    * which is `about.state` there; here, {@link SessionHandler.moved} is called. A session that was just accepted is parked
-   * until something is done with it. One that is parked already is parked anew, with the `state` of this call.
+   * until something is done with it. One that is parked already is parked anew, with the `state` of this call. Bytes of the
+   * next message may have come: they stay where they are, and `readable` follows. An application that is told of bytes and
+   * leaves them where they are keeps the session; another worker would not want them either. A session whose socket has
+   * moved to this worker goes to another one only when this worker is to stop.
    *
    * Returns `undefined`, or why the session is not parked; then nothing has changed, and a session that was parked still
    * is. `Refusal.ParkRefusals` says what the reasons mean.

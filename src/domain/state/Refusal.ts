@@ -169,7 +169,10 @@ export type HandshakeReason = typeof HandshakeReasons[number]
 export const ParkRefusals = [
   /** It is over, one of its sides has ended, it is joined with another one, or it has gone on to another worker. */
   "ended",
-  /** There are bytes that have come and were not read. */
+  /**
+   * The application has seen bytes and has left them unread: it was told of them, or has looked, and not read or dropped
+   * them. Bytes that have come since it last looked don't count.
+   */
   "unread",
   /** A write was cut short, and the application has not gone on with it. */
   "unsent",
@@ -177,7 +180,7 @@ export const ParkRefusals = [
   "state-too-large",
   /** There is no memory for what is to be given along. */
   "no-memory",
-  /** This worker has asked for it by a connect, its peer is another worker, or its socket has moved here. */
+  /** This worker has asked for it by a connect, its peer is another worker, or its TLS ends in this worker. */
   "not-accepted"
 ] as const
 export type ParkRefusal = typeof ParkRefusals[number]

@@ -45,7 +45,7 @@ const isParser = (value: unknown): value is Parser => typeof value === "object" 
 
 function onMessageBegin(this: Parser): void {
   const { socket } = this
-  if (socket == null) return
+  if (socket === null || socket === undefined) return
   // the parser of a connection that is over serves another one later, which may be a socket of the system's
   if (socket instanceof SessionDuplex) socket.requests++
   begun(socket)
