@@ -1,7 +1,22 @@
-/** A host as a process of its own, for benchmarks: `host.ts <app module> <workers> [options as JSON]`. */
+/**
+ * A host as a process of its own, for benchmarks: `host.ts <app module> <workers> [options as JSON]`. At the line `lost`
+ * on its standard input it tells which sessions it has lost with their workers, see {@link Lost}; at any other, its report.
+ */
 import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import * as Readline from "node:readline"
 import * as Host from "../../src/layers/Host.ts"
 import { SessionLayer } from "../../src/services/SessionLayer.ts"
+
+/** A session; in a flood several, without their peers, that the host has counted together. */
+export interface Lost {
+  readonly count: number
+  /** The peer's end of the connection, as a URI. */
+  readonly peer?: string | undefined
+  /** Milliseconds since the epoch. */
+  readonly time: number
+  readonly worker: number
+}
 
 const [module, workers, options] = process.argv.slice(2)
 
@@ -16,11 +31,22 @@ const program = Effect.gen(function*() {
   }, { _tag: "Url", url: new URL(`../${module}`, import.meta.url).href })
   const { apps } = yield* layer.report
   console.log(`port ${apps[0]!.listeners[0]!.endpoint.split(":").at(-1)}`)
-  const run = Effect.runForkWith(yield* Effect.context<never>())
-  process.stdin.on(
-    "data",
-    () => run(Effect.map(layer.report, (report) => console.log(`report ${JSON.stringify(report)}`)))
+  const lost: Array<Lost> = []
+  yield* layer.events({ filter: { kinds: ["session-lost"] } }).pipe(
+    Stream.runForEach((event) =>
+      Effect.sync(() => {
+        if (event.kind !== "session-lost") throw new Error("events are missing")
+        const { count, peer, time, worker } = event
+        lost.push({ count, peer, time, worker })
+      })
+    ),
+    Effect.forkScoped
   )
+  const run = Effect.runForkWith(yield* Effect.context<never>())
+  Readline.createInterface(process.stdin).on("line", (line) => {
+    if (line === "lost") console.log(`lost ${JSON.stringify(lost)}`)
+    else run(Effect.map(layer.report, (report) => console.log(`report ${JSON.stringify(report)}`)))
+  })
   yield* Effect.callback<void>((resume) => void process.once("SIGTERM", () => resume(Effect.void)))
 }).pipe(Effect.scoped, Effect.provide(Host.layer))
 

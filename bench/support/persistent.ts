@@ -1,9 +1,19 @@
 /**
- * A client process: `persistent.ts <port> <connections> <connections a second>`. Each of the kept connections asks every
- * 10 ms, every second one with a body, and is opened again when it is closed; besides, so many connections a second ask
- * once. Ends with its stdin, once all that was asked is answered, and prints what it has seen, see {@link Seen}.
+ * A client process: `persistent.ts <port> <connections> <connections a second>`. Each of the kept connections asks 100 ms
+ * after its last answer, every second one with a body of 16 KiB in two parts, and is opened again when it is closed;
+ * besides, so many connections a second ask once. Ends with its stdin, once all that was asked is answered, and prints
+ * what it has seen, see {@link Seen}.
  */
 import * as Net from "node:net"
+
+/** A connection that was ended by the server, before or after all was answered. */
+export interface Ended {
+  /** Its local port. */
+  readonly port: number
+  /** Milliseconds since the epoch. */
+  readonly time: number
+  readonly when: "asking" | "between two requests" | "behind the last request"
+}
 
 export interface Seen {
   /** Requests that were answered, and those whose connection was closed before they were. */
@@ -19,13 +29,19 @@ export interface Seen {
   readonly wrong: number
   /** Milliseconds of the request that waited longest for its answer. */
   readonly longest: number
+  /** Of these `failed`, `closed` and `late`, each one. */
+  readonly ended: ReadonlyArray<Ended>
 }
 
-const EVERY_MILLIS = 10
-const BODY = Buffer.alloc(20_000, "x")
+const EVERY_MILLIS = 100
+const BODY = Buffer.alloc(16 * 1024, "x")
+/** Between the two parts of a body. */
+const PAUSE_MILLIS = 5
 
 const [port, connections, perSecond] = process.argv.slice(2).map(Number) as [number, number, number]
 const seen = { answered: 0, failed: 0, closed: 0, late: 0, refused: 0, wrong: 0, longest: 0 }
+const ended: Array<Ended> = []
+const tell = (): void => console.log(JSON.stringify({ ...seen, ended }))
 const open = new Set<Connection>()
 let isOver = false
 
@@ -50,7 +66,8 @@ class Connection {
   readonly #socket: Net.Socket
   #asked: number | undefined
   #text = ""
-  #isOpen = false
+  /** The local port, once it is open. */
+  #port: number | undefined
   #isDone = false
 
   constructor(body: Buffer, isKept: boolean) {
@@ -60,11 +77,15 @@ class Connection {
     const socket = this.#socket = Net.connect(port, "127.0.0.1")
     socket.setNoDelay(true)
     socket.on("connect", () => {
-      this.#isOpen = true
+      this.#port = socket.localPort
       this.#ask()
     })
     socket.on("data", (bytes: Buffer) => this.#take(bytes))
-    socket.on("error", () => this.#isDone && seen.late++)
+    socket.on("error", () => {
+      if (!this.#isDone) return
+      seen.late++
+      this.#ended("behind the last request")
+    })
     socket.on("close", () => this.#closed())
   }
 
@@ -76,7 +97,13 @@ class Connection {
     }
     this.#asked = performance.now()
     this.#socket.write(head(this.#body.length, this.#isKept))
-    this.#socket.write(this.#body)
+    const half = this.#body.length / 2
+    this.#socket.write(this.#body.subarray(0, half))
+    if (half > 0) setTimeout(() => this.#socket.write(this.#body.subarray(half)), PAUSE_MILLIS)
+  }
+
+  #ended(when: Ended["when"]): void {
+    if (this.#port !== undefined) ended.push({ port: this.#port, time: Date.now(), when })
   }
 
   #take(bytes: Buffer): void {
@@ -94,12 +121,17 @@ class Connection {
   }
 
   #closed(): void {
-    if (!this.#isOpen) seen.refused++
-    else if (this.#asked !== undefined) seen.failed++
-    else if (!this.#isDone) seen.closed++
+    if (this.#port === undefined) seen.refused++
+    else if (this.#asked !== undefined) {
+      seen.failed++
+      this.#ended("asking")
+    } else if (!this.#isDone) {
+      seen.closed++
+      this.#ended("between two requests")
+    }
     open.delete(this)
     if (this.#isKept && !isOver) connect(this.#body, true)
-    if (isOver && open.size === 0) console.log(JSON.stringify(seen))
+    if (isOver && open.size === 0) tell()
   }
 }
 
@@ -117,5 +149,5 @@ console.log("ready")
 process.stdin.resume().on("end", () => {
   isOver = true
   clearInterval(visits)
-  if (open.size === 0) console.log(JSON.stringify(seen))
+  if (open.size === 0) tell()
 })
