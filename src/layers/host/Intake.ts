@@ -210,6 +210,7 @@ export class Intake implements Origin {
     session.claimed()
     this.admission.claimed(ticket)
     session.open()
+    this.moves.claimed()
   }
 
   unmoved(session: HostSession): void {

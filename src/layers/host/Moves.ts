@@ -14,6 +14,13 @@ import { type Moved, ParkedSessions } from "./ParkedSessions.ts"
 import type { SharedSession } from "./SharedSession.ts"
 import type { Tables } from "./Tables.ts"
 
+/**
+ * The most offers that a worker may have before it for another idle session to come. A worker that has just started is
+ * slow: its first sessions take it half a millisecond each, in which nothing else is done, and everything that comes
+ * behind them waits.
+ */
+const OFFERS_BEFORE_IDLE = 4
+
 export class Moves {
   readonly journeys = new Journeys()
   readonly #listener: HostListener
@@ -44,6 +51,11 @@ export class Moves {
   /** Workers may take more than before: sessions that nobody took have their turn. */
   admit(): void {
     this.#parked.admit()
+  }
+
+  /** A worker has claimed a session: idle ones that let others go first have their turn. */
+  claimed(): void {
+    this.#parked.claimed()
   }
 
   // ---- what the sessions say
@@ -105,7 +117,10 @@ export class Moves {
     const { admission, intake } = this.#listener
     const key = intake.keyOf(connection)
     const ticket = admission.onward(connection, key, this.#listener.memberOf(worker))
-    if (ticket !== undefined) return this.#move(session, key, ticket)
+    if (ticket !== undefined) {
+      const { pending } = ticket.member!.offers
+      return pending >= OFFERS_BEFORE_IDLE && session.isIdle ? "later" : this.#move(session, key, ticket)
+    }
     // this host has been followed, and its successor does not go on with it either
     if (departures === undefined || !session.isIdle) return "nobody"
     session.close()

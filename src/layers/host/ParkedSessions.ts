@@ -24,14 +24,16 @@ export class ParkedTurn extends Timed<ParkedTurn> {
   read = 0
 }
 
-/** What became of a try to move a session on. */
-export type Moved = "moved" | "taken-up" | "nobody" | "unsent"
+/** What became of a try to move a session on. `later`: it has time, and the worker that would take it has others to take. */
+export type Moved = "moved" | "taken-up" | "nobody" | "unsent" | "later"
 
 export class ParkedSessions {
   readonly #turns = new Deadlines<ParkedTurn>()
   readonly #spare: Array<ParkedTurn> = []
   /** Sessions that are to go as soon as another worker takes them, in that order. */
   readonly #going = new Set<SharedSession>()
+  /** Those of them for which nothing has come. They let the others go first. */
+  readonly #idle = new Set<SharedSession>()
   readonly #share = new TurnShare(() => this.admit())
   readonly #revokeAfter: number
   readonly #now: () => number
@@ -81,6 +83,7 @@ export class ParkedSessions {
     for (let turn; (turn = this.#turns.take(now)) !== undefined;) {
       const session = turn.session!
       this.#end(session, turn)
+      this.#idle.delete(session)
       if (session.isWaiting) this.#go(session)
     }
   }
@@ -100,24 +103,37 @@ export class ParkedSessions {
   #try(session: SharedSession): void {
     const moved = this.#move(session)
     if (moved === "nobody") this.#going.add(session)
+    else if (moved === "later") this.#idle.add(session)
     else if (moved === "unsent") this.waits(session)
   }
 
   /** A worker may take sessions again: some of them go in this turn of the loop, the others in the next ones. */
   admit(): void {
-    for (const session of this.#going) {
-      if (!this.#share.take()) return
-      this.#going.delete(session)
+    if (this.#admit(this.#going)) this.#admit(this.#idle)
+  }
+
+  /** The sessions in their order, until there is none; `false` when one can't go now. */
+  #admit(sessions: Set<SharedSession>): boolean {
+    for (const session of sessions) {
+      if (!this.#share.take()) return false
+      sessions.delete(session)
       if (session.isWaiting) this.#try(session)
       // nobody took this one, and so nobody takes the others
-      if (this.#going.has(session)) return
+      if (this.#going.has(session) || this.#idle.has(session)) return false
     }
+    return true
+  }
+
+  /** A worker has claimed a session: those that have time may go on. */
+  claimed(): void {
+    if (this.#idle.size > 0) this.admit()
   }
 
   /** The session is over, or has moved on. */
   forget(session: SharedSession): void {
     const { turn } = session
     this.#going.delete(session)
+    this.#idle.delete(session)
     if (turn === undefined) return
     this.#turns.remove(turn)
     this.#end(session, turn)

@@ -225,6 +225,31 @@ describe("parked sessions", () => {
   }
 
   scenario(
+    "X1 of the sessions for which nothing has come, a worker is given more only as it claims those before",
+    (stage) =>
+      Effect.gen(function*() {
+        yield* stage.attach(new Actor({ accept: answering() }), {
+          workers: 2,
+          admission: { revokeAfter: "10 seconds" }
+        })
+        const peers = yield* Effect.forEach(Array(24), () => stage.dialOpen())
+        for (const peer of peers) {
+          peer.send("a")
+          yield* until("its answer", () => text(peer) !== "")
+        }
+        stage.script(0).block()
+        yield* Effect.forkScoped(stage.host.deleteWorker(handleOf<Worker>((yield* stage.worker(1)).handle)))
+        const { arrivals: before } = yield* stage.listener
+        yield* until("its first sessions", () => Effect.runSync(stage.listener).arrivals.moved > before.moved)
+        yield* settled
+        assert.strictEqual((yield* stage.listener).arrivals.moved - before.moved, 4)
+        stage.script(0).release()
+        yield* until("all to be there", () => Effect.runSync(stage.worker(0)).sessions === peers.length)
+        for (const peer of peers) yield* ask(peer, "b", "0:b;")
+      })
+  )
+
+  scenario(
     "X3 a crash costs no parked session: they go to other workers, or wait for the next start",
     (stage) =>
       Effect.gen(function*() {
