@@ -18,6 +18,7 @@
  * | `GET /v1/listeners`, `DELETE …/:listener` | reports listeners, page by page; closes one |
  * | `GET`, `POST /v1/rules`, `DELETE …/:rule` | session rules |
  * | `GET`, `POST`, `DELETE /v1/denied` | denied sources |
+ * | `GET /v1/events` | what happens in the host, as server-sent events |
  *
  * `GET /live` and `GET /ready` are answered besides (`Health`).
  *
@@ -33,6 +34,7 @@ import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import * as OpenApi from "effect/http-api/OpenApi"
 import * as Schema from "effect/Schema"
 import { Rule, type RuleHandle } from "../domain/admission/SessionRule.ts"
+import { ToldEvent } from "../domain/events/HostEvent.ts"
 import * as Report from "../domain/report/Report.ts"
 import type { ListenerHandle, SessionHandle, WorkerHandle } from "../domain/state/Handle.ts"
 import * as HandleText from "../domain/state/HandleText.ts"
@@ -231,6 +233,44 @@ export class DeniedGroup extends HttpApiGroup.make("denied")
   .prefix("/v1")
 {}
 
+/**
+ * Events were asked for in a way that makes no sense; `detail` says in a sentence what is wrong.
+ */
+export class InvalidEvents extends Schema.TaggedError<InvalidEvents>()("InvalidEvents", { detail: Schema.String }) {
+  override get message(): string {
+    return this.detail
+  }
+}
+
+/**
+ * Which events to read: `kind` has kinds and what kinds are about, with commas between them; `app` is a name or an index.
+ * `after`: the serial number of the last event that the reader has had, for which the header `Last-Event-ID` stands, too.
+ * With `follow=false` the answer ends with what is there.
+ */
+export const EventsQuery = Schema.Struct({
+  app: Schema.optional(Schema.String),
+  worker: Report.SessionFilter.fields.worker,
+  kind: Schema.optional(Schema.String),
+  after: Schema.optional(Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))),
+  follow: Schema.optional(Schema.Boolean)
+})
+export type EventsQuery = typeof EventsQuery.Type
+
+/**
+ * Each event has its serial number as `id`, and its JSON as `data`. A comment comes at least every three seconds.
+ */
+export class EventGroup extends HttpApiGroup.make("events")
+  .add(
+    HttpApiEndpoint.get("read", "/events", {
+      query: EventsQuery,
+      headers: { "last-event-id": Schema.optional(Schema.String) },
+      success: HttpApiSchema.StreamSse({ data: ToldEvent }),
+      error: [InvalidEvents.pipe(HttpApiSchema.status(400)), NoSuchApp.pipe(NOT_FOUND)]
+    })
+  )
+  .prefix("/v1")
+{}
+
 export class ControlApi extends HttpApi.make("sluice")
   .add(HostGroup)
   .add(AppGroup)
@@ -239,6 +279,7 @@ export class ControlApi extends HttpApi.make("sluice")
   .add(ListenerGroup)
   .add(RuleGroup)
   .add(DeniedGroup)
+  .add(EventGroup)
   .annotateMerge(OpenApi.annotations({ title: "Sluice control API", version: "1" }))
 {}
 

@@ -18,6 +18,7 @@ import * as Endpoint from "../../src/domain/net/Endpoint.ts"
 import type { AppOptionsInput } from "../../src/domain/options/Options.ts"
 import type * as Report from "../../src/domain/report/Report.ts"
 import * as Handle from "../../src/domain/state/Handle.ts"
+import type * as Ledger from "../../src/domain/state/Ledger.ts"
 import * as Host from "../../src/layers/Host.ts"
 import * as SessionLayerHost from "../../src/layers/host/SessionLayerHost.ts"
 import * as AppWorkerInProcess from "../../src/layers/stack/AppWorkerInProcess.ts"
@@ -30,6 +31,7 @@ import { Namespaces } from "../../src/services/Namespaces.ts"
 import { type Application, type AttachFailed, SessionLayer } from "../../src/services/SessionLayer.ts"
 import { SessionRules } from "../../src/services/SessionRules.ts"
 import { type Session, Sessions, type WorkerInfo } from "../../src/services/Sessions.ts"
+import { Succession } from "../../src/services/Succession.ts"
 import { Transport } from "../../src/services/Transport.ts"
 import { WorkerPlan } from "../../src/services/WorkerPlan.ts"
 import { assertEventsAddUp } from "./EventSums.ts"
@@ -136,6 +138,8 @@ export const echoing = (session: Session): void => {
 /** Listens that the transport takes its time for. */
 export class SlowListens {
   readonly #held = new Map<string, { readonly latch: Latch.Latch; waiting: number }>()
+  /** What the host has asked for with its latest listen: a test may say what the transport would. */
+  latest: Parameters<Transport["Service"]["listen"]>[1] | undefined
 
   /** Listens on the endpoint are not answered from now on. */
   hold(uri: string = endpoint): void {
@@ -162,6 +166,7 @@ export class SlowListens {
       ...transport,
       listen: (endpoint, options) =>
         Effect.suspend(() => {
+          this.latest = options
           const held = this.#held.get(Endpoint.format(endpoint))
           if (held === undefined) return transport.listen(endpoint, options)
           held.waiting++
@@ -225,6 +230,9 @@ export interface Stage {
   readonly rules: SessionRules["Service"]
   readonly namespaces: Namespaces["Service"]
   readonly certificates: Certificates["Service"]
+  readonly succession: Succession["Service"]
+  /** What is counted of a worker's messages: a test may falsify it, and has to put it right. */
+  readonly messages: (worker?: number) => Ledger.MessageLedger
   /** The script of a worker, from before its start on; of a thread by its options, the script of its latest start. */
   readonly script: (worker?: number, app?: string) => AppWorkerScripted.Script
   /** Makes a worker a raw one; before it is started. */
@@ -264,6 +272,7 @@ const make = Effect.gen(function*() {
     if (all === undefined) scripts.set(key(worker, app), all = [])
     return all
   }
+  const ledgers = new Map<string, Ledger.MessageLedger>()
   const script = (worker = 0, app = "app"): AppWorkerScripted.Script => {
     const all = starts(worker, app)
     if (all.length === 0) all.push(new AppWorkerScripted.Script())
@@ -274,7 +283,8 @@ const make = Effect.gen(function*() {
     if (raw === undefined) raws.set(key(worker, app), raw = new RawWorker.RawWorker())
     return raw
   }
-  const appWorker = Layer.unwrap(Effect.map(WorkerPlan, ({ info: { app, kind, worker }, module }) => {
+  const appWorker = Layer.unwrap(Effect.map(WorkerPlan, ({ info: { app, kind, worker }, ledger, module }) => {
+    ledgers.set(key(worker, app), ledger)
     const scripted = raws.get(key(worker, app))
     // generations of a worker may be there at the same time: each has a script of its own
     if (kind === "thread") starts(worker, app).push(new AppWorkerScripted.Script())
@@ -305,6 +315,8 @@ const make = Effect.gen(function*() {
     rules,
     namespaces,
     certificates,
+    succession: Context.get(services, Succession),
+    messages: (worker = 0) => ledgers.get(key(worker, "app"))!,
     script,
     raw,
     attach: (actor, options) =>

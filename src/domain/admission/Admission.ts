@@ -156,9 +156,9 @@ export class Admission<C, M extends Member, S> {
     this.#endOffer(ticket, "over")
     this.#sessions--
     ticket.late = true
-    lag.fellBehind(now)
     offers.revoked++
     this.#witness?.revoked(ticket)
+    lag.fellBehind(now)
     return this.#again(ticket, now)
   }
 

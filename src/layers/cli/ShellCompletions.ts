@@ -7,6 +7,8 @@ import * as GlobalFlag from "effect/cli/GlobalFlag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { eventSubjects } from "../../domain/events/EventFilter.ts"
+import { eventKinds } from "../../domain/events/HostEvent.ts"
 import * as ProxyCommand from "./ProxyCommand.ts"
 import * as Setting from "./Setting.ts"
 
@@ -20,6 +22,7 @@ const typeOf = (metavar: string): Completions.FlagType | undefined => {
 
 const types: ReadonlyMap<string, Completions.FlagType> = new Map([
   ["config", FILE],
+  ["kind", { _tag: "Choice", values: [...eventSubjects, ...eventKinds] }],
   ...[...Setting.settings, ...ProxyCommand.own].flatMap(({ flag, form, metavar }) => {
     const type = form === "switch" ? undefined : typeOf(metavar)
     return flag === undefined || type === undefined ? [] : [[flag, type] as const]

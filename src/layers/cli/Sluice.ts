@@ -26,6 +26,7 @@ import { Inherited } from "../system/InheritedSockets.ts"
 import * as AppCommand from "./AppCommand.ts"
 import * as Complaint from "./Complaint.ts"
 import * as DenyCommand from "./DenyCommand.ts"
+import * as EventsCommand from "./EventsCommand.ts"
 import * as HelpText from "./HelpText.ts"
 import * as ListenerCommand from "./ListenerCommand.ts"
 import * as ProxyCommand from "./ProxyCommand.ts"
@@ -55,6 +56,8 @@ const commandWith = (host: ServeCommand.HostLayer) =>
       ServeCommand.make({ host, defaultApp: appUrl("http") }),
       ProxyCommand.make({ host, app: appUrl("proxy/proxy") }),
       ShowCommand.command,
+      EventsCommand.command,
+      EventsCommand.why,
       ReloadCommand.command,
       UpgradeCommand.command,
       AppCommand.command,
@@ -78,7 +81,7 @@ const presenter: CliOutput.Presenter = {
 }
 
 /** The errors that tell of a command which was called or configured wrongly. */
-const USAGE_ERRORS: ReadonlyArray<string> = ["InvalidSettings", "NoModule"]
+const USAGE_ERRORS: ReadonlyArray<string> = ["InvalidSettings", "NoModule", "InvalidEvents"]
 
 /** An error of a command: its message is for whoever called the command. */
 interface Told {

@@ -10,14 +10,29 @@ export const printable = (text: string): string => text.replace(OBEYED, " ").tri
 /** As {@link printable}; a dash for nothing. */
 export const orNone = (text: string | null): string => text === null || text === "" ? "-" : printable(text)
 
-/** JSON for people and programs, in which nothing is left that a terminal would obey. */
-export const json = (value: unknown): string =>
-  JSON.stringify(value, undefined, 2).split("\n").map((line) =>
-    line.replace(
-      OBEYED,
-      (run) => Array.from(run, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`).join("")
-    )
-  ).join("\n")
+/** The words of a text in lines of this width; a longer word has a line of its own. */
+export const folded = (text: string, width: number): ReadonlyArray<string> => {
+  const lines: Array<string> = []
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1)
+    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`
+    else lines.push(word)
+  }
+  return lines
+}
+
+/** JSON on one line, in which nothing is left that a terminal would obey. */
+const escaped = (line: string): string =>
+  line.replace(
+    OBEYED,
+    (run) => Array.from(run, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`).join("")
+  )
+
+/** JSON for people and programs. */
+export const json = (value: unknown): string => JSON.stringify(value, undefined, 2).split("\n").map(escaped).join("\n")
+
+/** The same on one line. */
+export const jsonLine = (value: unknown): string => escaped(JSON.stringify(value))
 
 /** The address of an endpoint URI. */
 export const address = (uri: string): string => printable(uri.replace(/^[a-z]+:\/\/(?=.)/, ""))
@@ -48,6 +63,10 @@ export const percent = (value: number): string => `${oneDecimal(value)} %`
 /** A date and a time of day, in UTC: `2027-03-01 12:30`. */
 export const moment = (millis: number): string =>
   Math.abs(millis) <= 8.64e15 ? new Date(millis).toISOString().slice(0, -8).replace("T", " ") : "-"
+
+/** A time of day with milliseconds, in UTC: `12:30:05.250`. */
+export const clock = (millis: number): string =>
+  Math.abs(millis) <= 8.64e15 ? new Date(millis).toISOString().slice(11, -1) : "-"
 
 /** A number of things: `1 session`, `2 sessions`. */
 export const plural = (count: number, one: string): string => `${count} ${one}${count === 1 ? "" : "s"}`

@@ -11,6 +11,7 @@
  *   bounded.
  * - Lists are answered in pages, and the host makes one page or other report in a turn of its loop, however many ask:
  *   whoever looks does not keep the loop from moving bytes. No answer is large, so a slow peer holds little memory.
+ * - A reader of events that takes nothing is cut off like any other, and can go on where it was (`EventsGroup`).
  * - An operation that waits for sessions to end, such as deleting a worker, goes on when the connection that asked for
  *   it is lost: nobody loses sessions by losing a terminal. It ends when the server closes.
  * - Each change that is asked for and made has a line in the log.
@@ -33,7 +34,7 @@ import { format as formatRule, type RuleHandle, type RuleInput } from "../../dom
 import * as Notice from "../../domain/report/Notice.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import { ControlApi, ControlError, sessionLimit } from "../../services/ControlApi.ts"
-import { type Application, NoSuchApp, NoSuchWorker, SessionLayer } from "../../services/SessionLayer.ts"
+import { NoSuchApp, NoSuchWorker, SessionLayer } from "../../services/SessionLayer.ts"
 import { SessionRules } from "../../services/SessionRules.ts"
 import { Takeover, TakeoverError } from "../../services/Takeover.ts"
 import * as NoticeLog from "../log/NoticeLog.ts"
@@ -41,6 +42,8 @@ import { turns } from "../system/Turns.ts"
 import * as UnixSocketFile from "../system/UnixSocketFile.ts"
 import { BoundedServer } from "./BoundedServer.ts"
 import * as ControlPath from "./ControlPath.ts"
+import * as EventsGroup from "./EventsGroup.ts"
+import { find } from "./FindApp.ts"
 import * as Health from "./Health.ts"
 
 /** Milliseconds without a byte in either direction. */
@@ -156,17 +159,6 @@ const hostGroup = HttpApiBuilder.group(
       .handle("queues", ({ query }) => host.queuePage(query))
   })
 )
-
-const INDEX = /^(?:0|[1-9]\d{0,7})$/
-
-/** The application with this name, or else the one with this index. */
-const find = (host: SessionLayer["Service"], wanted: string): Effect.Effect<Application, NoSuchApp> =>
-  host.find(wanted).pipe(
-    Effect.catchTag(
-      "NoSuchApp",
-      (error) => INDEX.test(wanted) ? host.find(Handle.AppIndex(Number(wanted))) : Effect.fail(error)
-    )
-  )
 
 const appGroup = HttpApiBuilder.group(
   ControlApi,
@@ -371,7 +363,16 @@ const paced = Effect.map(SessionLayer, (host) => {
   })
 })
 
-const groups = Layer.mergeAll(hostGroup, appGroup, workerGroup, sessionGroup, listenerGroup, ruleGroup, deniedGroup)
+const groups = Layer.mergeAll(
+  hostGroup,
+  appGroup,
+  workerGroup,
+  sessionGroup,
+  listenerGroup,
+  ruleGroup,
+  deniedGroup,
+  EventsGroup.layer
+)
   .pipe(
     Layer.provide(Layer.effect(SessionLayer, paced))
   )

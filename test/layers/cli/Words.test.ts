@@ -60,4 +60,9 @@ describe("Words", () => {
       "-"
     ])
   })
+
+  it("folds a text into lines, and leaves long words whole", () => {
+    assert.deepStrictEqual(Words.folded("a bb ccc dddddd e", 5), ["a bb", "ccc", "dddddd", "e"])
+    assert.deepStrictEqual(Words.folded("a bb ccc", Infinity), ["a bb ccc"])
+  })
 })
