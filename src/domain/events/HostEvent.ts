@@ -100,7 +100,7 @@ export const FormerReason = Schema.Literals(["finished", "generations"])
 export type FormerReason = typeof FormerReason.Type
 
 /**
- * Every event there is. What each means is in `docs/events.md`.
+ * Every event there is. What each means is in `docs/production.md`.
  *
  * @category models
  * @since 0.1.0

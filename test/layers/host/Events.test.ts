@@ -51,10 +51,9 @@ const certificates: Body = (stage) =>
 
 const takeover: Body = ({ succession }) =>
   Effect.gen(function*() {
+    succession.record("begun")
+    succession.record("abandoned")
     succession.depart(new Set()).end()
-    const source = succession.depart(new Set())
-    source.settle()
-    source.end()
     yield* settled
   })
 
@@ -138,7 +137,7 @@ const bodies: { readonly [K in EventKind]: Body } = {
   "takeover-abandoned": takeover,
   "takeover-settled": takeover,
   "takeover-ended": takeover,
-  "takeover-followed": ({ succession }) => Effect.sync(() => succession.inherit(Ledger.makeTotals())),
+  "takeover-followed": ({ succession }) => Effect.sync(() => succession.inherit(Ledger.makeTotals(), [])),
   "ledger-imbalance": (stage) =>
     Effect.gen(function*() {
       yield* stage.attach(new Actor())
