@@ -34,6 +34,8 @@ export interface Baggage {
   readonly about: SessionAbout | undefined
   /** Bytes that were read, and that no application has had. */
   readonly unread: Uint8Array | undefined
+  /** Whether more that comes before anything else is on its way: see `LentSocket`. */
+  readonly isBehind?: boolean | undefined
   /** What the application has given along, and how often the session had moved before. */
   readonly state: Uint8Array | undefined
   readonly moves: number

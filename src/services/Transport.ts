@@ -107,6 +107,8 @@ export interface LentSocket {
   /** Absent over UDP, where the other process has the listener's socket already. */
   readonly socket: object | undefined
   readonly unread: Uint8Array | undefined
+  /** Whether more of what comes before anything that is still to be read is on its way back, over UDP. */
+  readonly isBehind?: boolean | undefined
 }
 
 /**
@@ -121,6 +123,8 @@ export interface SentConnection {
   readonly mapped: boolean
   readonly about: SessionAbout | undefined
   readonly unread: Uint8Array | undefined
+  /** As that process said: see {@link LentSocket}. */
+  readonly isBehind?: boolean | undefined
 }
 
 /**

@@ -64,6 +64,10 @@ export class DatagramRelay {
     return this.#peers.size
   }
 
+  has(peer: string): boolean {
+    return this.#peers.has(peer)
+  }
+
   get peers(): Iterable<string> {
     return this.#peers.keys()
   }
@@ -117,10 +121,12 @@ export class DatagramRelay {
     return true
   }
 
-  /** Datagrams that the other host has taken, and whose sessions were over: they come before any that it has not. */
+  /**
+   * Datagrams that the other host has taken to pass them on, and whose sessions were over: they are older than any that it
+   * has not. More may follow until it says so of their peers.
+   */
   back(datagrams: ReadonlyArray<RelayedDatagram>): void {
     for (const datagram of datagrams) this.#end.here(datagram)
-    this.over(datagrams.map(({ peer }) => peer))
   }
 
   /** The sessions of these peers are over there, or are here now. */

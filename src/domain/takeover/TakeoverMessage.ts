@@ -13,6 +13,7 @@
  * | successor | `Peers`, `Read`: whose sessions stay here over UDP; read from now on | |
  * | successor | `Connection`: a held connection, or a parked session | yes, but for UDP |
  * | predecessor | `Taken`, `Declined`: what became of it | |
+ * | predecessor | `Followed`: another host is the host | |
  * | predecessor | `Datagrams`: for the sessions over UDP that stay | |
  * | successor | `Relayed`: they have had them, but for some that were over | |
  * | successor | `Over`: sessions that are | |
@@ -101,6 +102,8 @@ export const ToSuccessor = Schema.Union([
     about: Schema.optional(SessionAbout),
     /** Bytes that the predecessor had read and no application has had. */
     unread: Schema.Uint8ArrayFromBase64,
+    /** Over UDP: whether older datagrams come by `Back`, and then `Over`. */
+    isBehind: Schema.optional(Schema.Boolean),
     /** What the application has given along. */
     state: Schema.optional(Schema.Uint8ArrayFromBase64),
     /** How often its session had moved before. */
@@ -127,6 +130,7 @@ export const ToPredecessor = Schema.Union([
   Schema.TaggedStruct("Declined", { id: Id }),
   Schema.TaggedStruct("Settled", {}),
   Schema.TaggedStruct("Datagrams", datagrams),
+  Schema.TaggedStruct("Followed", {}),
   Schema.TaggedStruct("Failed", { detail: Schema.String })
 ])
 export type ToPredecessor = typeof ToPredecessor.Type

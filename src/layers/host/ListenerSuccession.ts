@@ -65,6 +65,7 @@ export class ListenerSuccession {
         mapped,
         about,
         unread: lent.unread,
+        isBehind: lent.isBehind,
         state: journey?.state,
         moves: Math.max(0, (journey?.moves ?? 0) - 1)
       },

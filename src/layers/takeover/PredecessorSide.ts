@@ -44,6 +44,8 @@ export interface PredecessorHost {
   /** Milliseconds until the successor's workers must be up. */
   readonly startTime: number
   readonly run: (effect: Effect.Effect<void>) => void
+  /** Called as the successor is the host. */
+  readonly settled: () => void
 }
 
 const encodeRules = (rules: SessionRules["Service"]) =>
@@ -64,6 +66,8 @@ export class PredecessorSide {
   #served: ReadonlySet<string> = new Set()
   #departures: Succession.DepartureSource | undefined
   #kept: KeptDatagrams | undefined
+  /** Whether the successor is the one that reads sockets of UDP. */
+  #readsOn = true
   /** The connection that the successor has been sent and has not answered. */
   #underWay: { readonly id: number; readonly departure: Succession.Departure } | undefined
   #ids = 0
@@ -139,6 +143,9 @@ export class PredecessorSide {
         return true
       case "Datagrams":
         return this.#state === "DRAINING" && this.#kept?.take(message) === true
+      case "Followed":
+        this.#readsOn = false
+        return this.#state === "DRAINING"
       case "Failed":
         this.#lose("Failed", message.detail)
         return true
@@ -191,7 +198,7 @@ export class PredecessorSide {
 
   /** The successor is the host: all in one turn. */
   #settle(): void {
-    const { control, succession } = this.#host
+    const { control, settled, succession } = this.#host
     try {
       if (control !== undefined && this.#born !== undefined) UnixSocketFile.moveTo(this.#born, control)
     } catch {
@@ -201,6 +208,7 @@ export class PredecessorSide {
     this.#departures = succession.depart(this.#served)
     this.#kept = new KeptDatagrams(this.#departures.datagrams, (message) => this.#channel.send(message))
     this.#departures.onMore = () => this.#sendNext()
+    settled()
     const tell = (): void => this.#channel.send({ _tag: "Counters", ...countersOf(succession) })
     tell()
     this.#counters = setInterval(tell, COUNTERS_INTERVAL).unref()
@@ -254,7 +262,7 @@ export class PredecessorSide {
     // a process that goes on has the connection
     if (this.#exited) {
       this.#underWay?.departure.stays()
-      this.#kept?.takeBack()
+      if (this.#readsOn) this.#kept?.takeBack()
     } else this.#underWay?.departure.gone()
     this.#underWay = undefined
     this.#departures?.end()

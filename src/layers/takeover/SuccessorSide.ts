@@ -98,6 +98,11 @@ export class SuccessorSide {
     })
   }
 
+  /** Another host follows this one: what the predecessor still has is no longer read here. */
+  followed(): void {
+    if (this.#state === "SETTLED") this.#channel.send({ _tag: "Followed" })
+  }
+
   /** This host does not come up. */
   failed(detail: string): void {
     if (this.#state !== "SETTLED" && this.#state !== "ALONE") this.#channel.send({ _tag: "Failed", detail })

@@ -144,7 +144,8 @@ const make = (before: SuccessorSide | undefined) =>
               rules,
               control,
               startTime: START_TIME + succession.startTime(),
-              run
+              run,
+              settled: () => before?.followed()
             })
         )
       })

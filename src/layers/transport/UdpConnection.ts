@@ -120,7 +120,8 @@ export class UdpConnection implements SharedConnection {
 
   lend(): LentSocket | undefined {
     if (this.#end !== undefined || this.isSent !== true) return undefined
-    return { socket: undefined, unread: this.#waiting.length === 0 ? undefined : Datagram.join(this.#waiting) }
+    const unread = this.#waiting.length === 0 ? undefined : Datagram.join(this.#waiting)
+    return { socket: undefined, unread, isBehind: this.#socket.relays(this.key) }
   }
 
   setOff(): void {

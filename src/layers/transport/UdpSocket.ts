@@ -89,7 +89,7 @@ export class UdpSocket implements ListeningSocket, SharedDatagrams {
   forget(connection: UdpConnection): void {
     if (this.#peers.get(connection.key) !== connection) return
     this.#peers.delete(connection.key)
-    this.onOver?.(connection.key)
+    if (!this.relays(connection.key)) this.onOver?.(connection.key)
   }
 
   /** The session is over. */
@@ -153,6 +153,11 @@ export class UdpSocket implements ListeningSocket, SharedDatagrams {
     return this.#relay === undefined ? this.#peers.keys() : new Set([...this.#peers.keys(), ...this.#relay.peers])
   }
 
+  /** Whether a peer's datagrams are, or may still come back from, another process's. */
+  relays(peer: string): boolean {
+    return this.#relay?.has(peer) === true
+  }
+
   /** Whether another process reads it. */
   get isLeft(): boolean {
     return this.#isLeft
@@ -177,7 +182,7 @@ export class UdpSocket implements ListeningSocket, SharedDatagrams {
     return this.#relay?.take(peer, bytes) === true || this.#peers.get(peer)?.receive(bytes) === true
   }
 
-  adopt(_socket: unknown, { mapped, remote, unread }: SentConnection): Connection | undefined {
+  adopt(_socket: unknown, { isBehind, mapped, remote, unread }: SentConnection): Connection | undefined {
     const peer = Address.hostPort(remote)
     if (peer === undefined || isIP(peer.host) === 0 || this.#settings === undefined) return undefined
     const { port } = peer
@@ -187,7 +192,7 @@ export class UdpSocket implements ListeningSocket, SharedDatagrams {
     const connection = new UdpConnection(this, key, remote, address, port, this.#settings)
     connection.suspend(unread)
     this.enter(connection, key)
-    this.#relay?.over([key])
+    if (isBehind !== true) this.#relay?.over([key])
     return connection
   }
 

@@ -100,10 +100,12 @@ describe("datagrams for the sessions of the host before (X4)", () => {
     take("a2")
     // a1 was taken by the one before, and then its session was over; a2 waits here until b1 has been answered
     relay.back([{ peer: "a", bytes: bytesOf("1") }])
+    relay.over(["a"])
     assert.deepStrictEqual([here, over, batches.length], [["a1", "a2"], ["a"], 2])
     take("b2", "b3")
     relay.answered([])
     relay.back([{ peer: "b", bytes: bytesOf("1") }])
+    relay.over(["b"])
     assert.deepStrictEqual([here, over], [["a1", "a2", "b1"], ["a"]])
     relay.answered([0, 1])
     assert.deepStrictEqual([here, over], [["a1", "a2", "b1", "b2", "b3"], ["a", "b"]])

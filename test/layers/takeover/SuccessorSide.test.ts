@@ -110,6 +110,8 @@ describe("a host that follows another one (X4)", () => {
       assert.deepStrictEqual(yield* rules.list, [])
       assert.deepStrictEqual((yield* rules.denied).map(String), ["203.0.113.0/24"])
       assert.strictEqual(side.state, "SETTLED")
+      side.followed()
+      assert.strictEqual(port.tags.at(-1), "Followed")
       say(port, { _tag: "Counters", totals: loose(counted(9)), hosts: [former] })
       assert.deepInclude(host.totals.arrivals, { arrived: 9, held: 1 })
       assert.deepStrictEqual(host.hosts, [former])
