@@ -8,7 +8,8 @@ import * as Endpoint from "../../domain/net/Endpoint.ts"
 import * as SystemError from "../../domain/net/SystemError.ts"
 import type { SharedConnection, TransportError } from "../../services/Transport.ts"
 import * as InetErrors from "./InetErrors.ts"
-import type { onread, TcpConnection } from "./TcpConnection.ts"
+import type { onread } from "./SocketEvents.ts"
+import type { TcpConnection } from "./TcpConnection.ts"
 
 /**
  * Milliseconds for each address of a name but the last, which has as long as the system gives it. Node gives an attempt

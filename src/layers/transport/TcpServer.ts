@@ -21,7 +21,8 @@ import type { Connection, ListeningSocket, TransportError, TransportListenOption
 import * as Descriptors from "../system/Descriptors.ts"
 import * as InetErrors from "./InetErrors.ts"
 import * as NodeHandle from "./NodeHandle.ts"
-import { ofSent, onread, readByEvents, TcpConnection } from "./TcpConnection.ts"
+import { onread, readByEvents } from "./SocketEvents.ts"
+import { ofSent, TcpConnection } from "./TcpConnection.ts"
 import { TcpHandshakes, type TcpHandshakesOptions } from "./TcpHandshake.ts"
 import * as TcpMovable from "./TcpMovable.ts"
 

@@ -23,8 +23,10 @@ import {
   type TransportListenOptions,
   type TransportOf
 } from "../../services/Transport.ts"
+import { ofConnect } from "./ConnectionSetup.ts"
 import * as InetErrors from "./InetErrors.ts"
-import { ofConnect, readByEvents, TcpConnection } from "./TcpConnection.ts"
+import { readByEvents } from "./SocketEvents.ts"
+import { TcpConnection } from "./TcpConnection.ts"
 import * as TcpDial from "./TcpDial.ts"
 import * as TcpServer from "./TcpServer.ts"
 import * as TlsContexts from "./TlsContexts.ts"

@@ -18,8 +18,10 @@ import {
   type TransportOf
 } from "../../services/Transport.ts"
 import * as UnixSocketFile from "../system/UnixSocketFile.ts"
+import { type ConnectionSetup, ofConnect } from "./ConnectionSetup.ts"
 import * as InetErrors from "./InetErrors.ts"
-import { type ConnectionSetup, ofConnect, onread, TcpConnection } from "./TcpConnection.ts"
+import { onread } from "./SocketEvents.ts"
+import { TcpConnection } from "./TcpConnection.ts"
 import * as TcpServer from "./TcpServer.ts"
 import * as UnixErrors from "./UnixErrors.ts"
 
