@@ -186,7 +186,16 @@ export const setOption = (socket: Net.Socket & OptionSocket, option: SocketOptio
   }
 }
 
-/** The same of a handle that has no socket. */
+/**
+ * Has a socket over a new handle treated as its listener says; `keepAlive` is in milliseconds, 0 for no probes. The socket
+ * is told, and not its handle: Node leaves out what a socket has been set to already, as far as the socket knows.
+ */
+export const begin = (socket: Net.Socket, keepAlive: number): void => {
+  socket.setNoDelay(true)
+  if (keepAlive > 0) socket.setKeepAlive(true, Math.max(1, Math.round(keepAlive / MILLIS)) * MILLIS)
+}
+
+/** Sets an option of a handle that has no socket. */
 export const setHandleOption = (handle: TcpHandle, option: SocketOption): void => {
   switch (option._tag) {
     case "NoDelay":

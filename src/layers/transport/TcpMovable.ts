@@ -91,7 +91,7 @@ export class TcpMovable implements MovableConnection {
     this.inTls = transport === "tls"
     this.#keepAlive = keepAlive
     if (accepted instanceof Net.Socket) {
-      const { localAddress, localPort, remoteAddress, remotePort } = accepted.setNoDelay(true)
+      const { localAddress, localPort, remoteAddress, remotePort } = accepted
       this.remote = Address.uri(transport, remoteAddress, remotePort)
       this.mapped = Address.isMapped(remoteAddress)
       this.local = local ?? Address.uri(transport, localAddress, localPort)
@@ -104,7 +104,6 @@ export class TcpMovable implements MovableConnection {
     this.mapped = Address.isMapped(out.address)
     if (local === undefined) accepted.getsockname(out)
     this.local = local ?? Address.uri(transport, out.address, out.port)
-    accepted.setNoDelay(true)
     this.#moving = new MovingHandle(accepted)
   }
 

@@ -43,7 +43,7 @@ export const listen = (
 ): Effect.Effect<Net.Server, TransportError, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.callback<Net.Server, TransportError>((resume) => {
-      // these are for connections that Node makes sockets of; see `probe` for the others
+      // these are for connections that Node makes sockets of
       const probes = { keepAlive: keepAlive > 0, keepAliveInitialDelay: keepAlive }
       const server = Net.createServer({ allowHalfOpen: true, pauseOnConnect: true, ...probes })
       const onError = (error: NodeJS.ErrnoException) => resume(Effect.fail(InetErrors.listenFailed(endpoint, error)))
@@ -155,13 +155,6 @@ export const acceptAll = (
   onReading?.("onread")
 }
 
-/** Has the system probe the peer of a connection that has stood still for `keepAlive` milliseconds. */
-const probe = (accepted: Accepted, keepAlive: number): void => {
-  if (keepAlive > 0 && !(accepted instanceof Net.Socket)) {
-    accepted.setKeepAlive(true, Math.max(1, Math.round(keepAlive / 1000)))
-  }
-}
-
 /** Takes the connections of a server of TCP: their bytes are read here, or they move. */
 export const acceptInet = (
   server: Net.Server,
@@ -176,9 +169,11 @@ export const acceptInet = (
   const localUri = local === undefined ? undefined : Address.unpack(transport, local)
   const moves = listen.listener.placement === "transfer"
   acceptAll(server, listen, options, (accepted) => {
-    probe(accepted, listen.listener.keepAlive)
-    return moves
-      ? new TcpMovable.TcpMovable(accepted, transport, listen.listener.keepAlive, localUri)
-      : new TcpConnection(readable(accepted), listen.listener, local)
+    const { listener } = listen
+    // a worker settles the options of a socket that has come to it
+    if (moves) return new TcpMovable.TcpMovable(accepted, transport, listener.keepAlive, localUri)
+    const socket = readable(accepted)
+    NodeHandle.begin(socket, listener.keepAlive)
+    return new TcpConnection(socket, listener, local)
   })
 }

@@ -200,6 +200,7 @@ export class Arrivals {
 
   #arrived(socket: Net.Socket, moving: Moving): void {
     NodeHandle.adopt(socket)
+    NodeHandle.begin(socket, moving.seat.times.keepAlive)
     if (moving.inTls) return this.#secure(socket, moving)
     this.#start(this.#sessions.openSocket(moving.identity, socket), moving.seat)
   }

@@ -4,7 +4,10 @@
 import type * as ListenerOptions from "../../domain/options/ListenerOptions.ts"
 
 /** All in milliseconds. */
-export type SessionTimes = Pick<ListenerOptions.ListenerOptions, "closeTimeout" | "idleTimeout" | "stallTimeout">
+export type SessionTimes = Pick<
+  ListenerOptions.ListenerOptions,
+  "closeTimeout" | "idleTimeout" | "keepAlive" | "stallTimeout"
+>
 
 /** What a worker is started with; it can be posted. */
 export interface TimesStart {
@@ -13,11 +16,9 @@ export interface TimesStart {
   readonly listeners: Readonly<Record<string, SessionTimes>>
 }
 
-const timesOf = ({ closeTimeout, idleTimeout, stallTimeout }: ListenerOptions.ListenerOptions): SessionTimes => ({
-  closeTimeout,
-  idleTimeout,
-  stallTimeout
-})
+const timesOf = (
+  { closeTimeout, idleTimeout, keepAlive, stallTimeout }: ListenerOptions.ListenerOptions
+): SessionTimes => ({ closeTimeout, idleTimeout, keepAlive, stallTimeout })
 
 export const startOf = (
   app: {

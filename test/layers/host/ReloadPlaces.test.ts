@@ -132,67 +132,73 @@ class Client2 extends Client {
 }
 
 describe("reload with threads", () => {
-  it.live("X1 X2 no request fails where sockets are with workers, over TLS, and over HTTP/2", () =>
-    Effect.gen(function*() {
-      const directory = yield* TempDirectory.make
-      const write = (name: string, content: string) =>
-        Effect.sync(() => Fs.writeFileSync(Path.join(directory, name), content))
-      yield* write("http.mjs", program("http"))
-      yield* write("http2.mjs", program("http2"))
-      yield* write("version.mjs", "export const version = 1")
-      const host = Context.get(yield* Layer.build(Host.layer), SessionLayer)
-      const certificates = [Pem.pair("named")]
-      const attach = Effect.fnUntraced(function*(module: string, options: AppOptionsInput) {
-        const url = Url.pathToFileURL(Path.join(directory, module))
-        const { handle } = yield* host.attach({ workers: 1, certificates, ...options }, AppWorker.fromUrl(url))
-        const { listeners } = (yield* host.report).apps.find(({ name }) => name === options.name)!
-        const urlOf = (scheme: "tcp" | "tls") => {
-          const { endpoint } = listeners.find(({ endpoint }) => endpoint.startsWith(scheme))!
-          return new URL(endpoint.replace(scheme, scheme === "tls" ? "https" : "http"))
-        }
-        return { handle, urlOf }
-      })
-      const [moving, shared, http2] = yield* Effect.all([
-        attach("http.mjs", {
-          name: "moving",
-          listen: ["tcp://127.0.0.1:0", "tls://127.0.0.1:0"],
-          listener: { placement: "transfer" }
-        }),
-        attach("http.mjs", { name: "shared", listen: ["tls://127.0.0.1:0"] }),
-        attach("http2.mjs", { name: "http2", listen: ["tcp://127.0.0.1:0"] })
-      ], { concurrency: "unbounded" })
-      const clients = yield* Effect.acquireRelease(
-        Effect.sync(() => ({
-          moved: new Client1(moving.urlOf("tcp")),
-          "in TLS that ends in the worker": new Client1(moving.urlOf("tls")),
-          "in TLS that ends in the host": new Client1(shared.urlOf("tls")),
-          "of HTTP/2": new Client2(http2.urlOf("tcp"))
-        })),
-        (clients) => Effect.promise(() => Promise.all(Object.values(clients).map((client) => client.end())))
-      )
-      const all = Object.entries(clients)
-      const failed = () => all.flatMap(([name, { failed }]) => failed === undefined ? [] : [`${name}: ${failed}`])
-      const answered = (version: string) =>
-        until(
-          `answers of ${version}`,
-          () => failed().length > 0 || all.every(([, client]) => client.version === version)
+  it.live(
+    "X1 X2 no request fails where sockets are with workers, over TLS, and over HTTP/2",
+    () =>
+      Effect.gen(function*() {
+        const directory = yield* TempDirectory.make
+        const write = (name: string, content: string) =>
+          Effect.sync(() => Fs.writeFileSync(Path.join(directory, name), content))
+        yield* write("http.mjs", program("http"))
+        yield* write("http2.mjs", program("http2"))
+        yield* write("version.mjs", "export const version = 1")
+        const host = Context.get(yield* Layer.build(Host.layer), SessionLayer)
+        const certificates = [Pem.pair("named")]
+        const attach = Effect.fnUntraced(function*(module: string, options: AppOptionsInput) {
+          const url = Url.pathToFileURL(Path.join(directory, module))
+          const { handle } = yield* host.attach({ workers: 1, certificates, ...options }, AppWorker.fromUrl(url))
+          const { listeners } = (yield* host.report).apps.find(({ name }) => name === options.name)!
+          const urlOf = (scheme: "tcp" | "tls") => {
+            const { endpoint } = listeners.find(({ endpoint }) => endpoint.startsWith(scheme))!
+            return new URL(endpoint.replace(scheme, scheme === "tls" ? "https" : "http"))
+          }
+          return { handle, urlOf }
+        })
+        const [moving, shared, http2] = yield* Effect.all([
+          attach("http.mjs", {
+            name: "moving",
+            listen: ["tcp://127.0.0.1:0", "tls://127.0.0.1:0"],
+            listener: { placement: "transfer" }
+          }),
+          attach("http.mjs", { name: "shared", listen: ["tls://127.0.0.1:0"] }),
+          attach("http2.mjs", { name: "http2", listen: ["tcp://127.0.0.1:0"] })
+        ], { concurrency: "unbounded" })
+        const clients = yield* Effect.acquireRelease(
+          Effect.sync(() => ({
+            moved: new Client1(moving.urlOf("tcp")),
+            "in TLS that ends in the worker": new Client1(moving.urlOf("tls")),
+            "in TLS that ends in the host": new Client1(shared.urlOf("tls")),
+            "of HTTP/2": new Client2(http2.urlOf("tcp"))
+          })),
+          (clients) => Effect.promise(() => Promise.all(Object.values(clients).map((client) => client.end())))
         )
-      yield* answered("1")
-      yield* write("version.mjs", "export const version = 2")
-      yield* Effect.forEach([moving, shared, http2], ({ handle }) => host.reload(handle), {
-        concurrency: "unbounded",
-        discard: true
-      })
-      yield* answered("2")
-      assert.deepStrictEqual(failed(), [])
-      assert.deepStrictEqual(all.map(([name, { connections }]) => [name, connections]), [
-        ["moved", 1],
-        ["in TLS that ends in the worker", 2],
-        ["in TLS that ends in the host", 1],
-        ["of HTTP/2", 2]
-      ])
-      const [session] = (yield* host.sessions({})).filter(({ transport, app }) => app === "moving" && transport === "tcp")
-      assert.deepInclude(session, { placement: "transfer", moves: 1, moved: "reload" })
-      assert.deepStrictEqual((yield* host.report).imbalances, [])
-    }).pipe(Effect.scoped), 30_000)
+        const all = Object.entries(clients)
+        const failed = () => all.flatMap(([name, { failed }]) => failed === undefined ? [] : [`${name}: ${failed}`])
+        const answered = (version: string) =>
+          until(
+            `answers of ${version}`,
+            () => failed().length > 0 || all.every(([, client]) => client.version === version)
+          )
+        yield* answered("1")
+        yield* write("version.mjs", "export const version = 2")
+        yield* Effect.forEach([moving, shared, http2], ({ handle }) => host.reload(handle), {
+          concurrency: "unbounded",
+          discard: true
+        })
+        yield* answered("2")
+        assert.deepStrictEqual(failed(), [])
+        assert.deepStrictEqual(all.map(([name, { connections }]) => [name, connections]), [
+          ["moved", 1],
+          ["in TLS that ends in the worker", 2],
+          ["in TLS that ends in the host", 1],
+          ["of HTTP/2", 2]
+        ])
+        const [session] = (yield* host.sessions({})).filter(({ transport, app }) =>
+          app === "moving" && transport === "tcp"
+        )
+        assert.deepInclude(session, { placement: "transfer", moves: 1, moved: "reload" })
+        assert.deepStrictEqual((yield* host.report).imbalances, [])
+      }).pipe(Effect.scoped),
+    30_000
+  )
 })

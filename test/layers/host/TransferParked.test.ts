@@ -64,6 +64,8 @@ const scenario = (
           listener: { placement: "transfer" },
           workers: 2,
           ...options,
+          // a busy machine: no offer runs out meanwhile
+          admission: { revokeAfter: "1 second", ...options.admission },
           worker: { kind: "in-process", drainTimeout: "20 seconds", ...options.worker }
         }, actor.module)
         const app = () => Effect.runSync(host.report).apps[0]!
@@ -228,3 +230,60 @@ describe("a parked session whose socket has moved to its worker", () => {
     }
   )
 })
+
+/** What is set at the system's sockets from now on, as name and first argument. */
+const spying = Effect.gen(function*() {
+  const set: Array<readonly [name: string, value: unknown]> = []
+  const server = Net.createServer().listen(0)
+  const sockets: object = Object.getPrototypeOf(Reflect.get(server, "_handle"))
+  yield* Effect.acquireRelease(
+    Effect.sync(() => {
+      server.close()
+      const names = ["setNoDelay", "setKeepAlive", "setTypeOfService"]
+      const own = names.map((name) => [name, Reflect.get(sockets, name)] as const)
+      for (const [name, method] of own) {
+        Reflect.set(sockets, name, function(this: object, ...args: ReadonlyArray<unknown>) {
+          set.push([name, args[0]])
+          return Reflect.apply(method, this, args)
+        })
+      }
+      return own
+    }),
+    (own) => Effect.sync(() => own.forEach(([name, method]) => Reflect.set(sockets, name, method)))
+  )
+  return set
+})
+
+for (const placement of ["shared", "transfer"] as const) {
+  describe(`a session of placement ${placement} that moves on`, () => {
+    scenario(
+      "X1 leaves behind what its application has set at its socket",
+      ({ actor, open, restart }) =>
+        Effect.gen(function*() {
+          const set = yield* spying
+          const [peer] = yield* open
+          yield* Parking.ask(peer, "a", "0.:a;")
+          const mine = [["setNoDelay", false], ["setKeepAlive", true], ["setTypeOfService", 16]]
+          yield* until("the options", () =>
+            mine.every(([name, value]) => set.some(([n, v]) => n === name && v === value)))
+          set.splice(0)
+          yield* restart(0)
+          yield* until("the session to move", () =>
+            actor.run(1).accepted.length === 1)
+          assert.includeDeepMembers(set, [["setNoDelay", true], ["setKeepAlive", false], ["setTypeOfService", 0]])
+          assert.notDeepInclude(set, ["setNoDelay", false])
+        }),
+      {
+        listener: { placement },
+        accept: (session, run) => {
+          if (run.info.worker === 0) {
+            session.setOption({ _tag: "NoDelay", enable: false })
+            session.setOption({ _tag: "KeepAlive", enable: true, delay: 600, interval: 0, count: 0 })
+            session.setOption({ _tag: "TypeOfService", value: 16 })
+          }
+          counting(session, run)
+        }
+      }
+    )
+  })
+}
