@@ -6,9 +6,13 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Net from "node:net"
+import * as AboutText from "../../../src/domain/memory/AboutText.ts"
 import type { AppOptionsInput } from "../../../src/domain/options/Options.ts"
+import * as Options from "../../../src/domain/options/Options.ts"
 import type * as Report from "../../../src/domain/report/Report.ts"
+import * as Handle from "../../../src/domain/state/Handle.ts"
 import * as Host from "../../../src/layers/Host.ts"
+import { SocketSession } from "../../../src/layers/worker/SocketSession.ts"
 import { SessionLayer } from "../../../src/services/SessionLayer.ts"
 import type { Session } from "../../../src/services/Sessions.ts"
 import * as Parking from "../../support/Parking.ts"
@@ -229,6 +233,60 @@ describe("a parked session whose socket has moved to its worker", () => {
       }
     }
   )
+})
+
+describe("a socket for whose way back there is no descriptor", () => {
+  it.live("X1 stays with its worker, is read from again, and is not tried again", () =>
+    Effect.gen(function*() {
+      const accepted: Array<Net.Socket> = []
+      const server = yield* Effect.acquireRelease(
+        Effect.sync(() =>
+          Net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => accepted.push(socket))
+            .listen(0)
+        ),
+        (server) => Effect.sync(() => server.close())
+      )
+      const peer = new Peer((server.address() as Net.AddressInfo).port)
+      yield* until("a socket", () => accepted.length === 1)
+      let times = 0
+      const session = new SocketSession(
+        {
+          rxFifoSize: 4096,
+          txFifoSize: 4096,
+          guard: (session, edge) => edge(session),
+          handsOver: () => true,
+          giveBack: () => {
+            times++
+            return false
+          },
+          gone: () => {}
+        },
+        accepted[0]!,
+        {
+          handle: Handle.make(0, 0),
+          remote: "tcp://127.0.0.1:1",
+          local: "tcp://127.0.0.1:2",
+          mapped: false,
+          about: AboutText.nothing,
+          times: Options.defaults.listener,
+          comes: true
+        }
+      )
+      assert.isTrue(session.isReturnable)
+      session.start()
+      assert.deepStrictEqual([times, session.isReturnable], [1, false])
+      for (const bytes of [1, 2]) {
+        peer.send("a")
+        yield* until("bytes", () => session.available === bytes)
+      }
+      session.drop(2)
+      assert.isUndefined(session.park())
+      yield* settled
+      assert.deepStrictEqual([times, session.closed], [1, false])
+      session.close()
+      yield* until("the end", () => peer.ended)
+      peer.socket.destroy()
+    }).pipe(Effect.scoped))
 })
 
 /** What is set at the system's sockets from now on, as name and first argument. */
