@@ -254,6 +254,8 @@ export class Side {
   fresh = false
   /** A write was cut short. */
   cutShort = false
+  /** Its application was told of bytes, and will be found to have left them: it is in hand then. */
+  kept = false
   /** The settling in which it was parked. */
   parkedAt = -1
   /**
@@ -945,6 +947,8 @@ export class Model {
           this.#inHand(side)
           side.ended = true
         })
+      case "readable":
+        return this.#with(life, word.session, (side) => void (side.kept = side.parked))
       case "parked":
         return this.#with(life, word.session, (side) => this.#parked(side, word))
       case "moved":
@@ -966,7 +970,7 @@ export class Model {
   /** Something is done with it: it stays with its worker. */
   #inHand(side: Side): void {
     if (side.moved) this.violations.push(`session ${side.handle} has moved on, and ${side.worker.name} goes on with it`)
-    side.parked = side.fresh = false
+    side.parked = side.fresh = side.kept = false
   }
 
   #parked(side: Side, { refusal, session, state }: Extract<Word, { readonly say: "parked" }>): void {
@@ -1414,6 +1418,12 @@ export class Model {
     for (const conn of this.conns) {
       const { dropped, handle, worker } = conn.near
       if (conn.onward !== undefined || handles.has(handle!) || !this.#mayMove(conn.near)) continue
+      if (conn.near.kept && dropped && conn.far!.closed) {
+        // it was in hand already, or has moved on to nobody
+        this.#inHand(conn.near)
+        this.#uncounted++
+        continue
+      }
       // whether one that was broken meanwhile had moved before, its worker knows
       if (conn.far!.sentReset && !dropped && !worker.blocked) continue
       this.#moveOn(conn.near)
@@ -1424,7 +1434,8 @@ export class Model {
   #checkParked({ far, listener, moves, near }: Conn, row: Report.SessionReport, out: Array<string>): void {
     const { worker } = near
     const what = `session ${near.handle} of ${worker.name}`
-    if (row.parked !== near.parked) out.push(`${what} is ${row.parked ? "" : "not "}parked`)
+    if (near.kept && !row.parked) this.#inHand(near)
+    if (row.parked !== near.parked || near.kept) out.push(`${what} is ${row.parked ? "" : "not "}parked`)
     if (row.moves !== moves) out.push(`${what} has moved ${row.moves} times, and must have ${moves} times`)
     const begin = (must: boolean): void => {
       const waitsUntil = this.now + listener!.app.spec.revokeAfter

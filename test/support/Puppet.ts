@@ -75,8 +75,8 @@ export type Word =
   }
   /** It has moved on: heard from the host, or found when something was to be done with it. */
   | { readonly say: "moved" | "away"; readonly session: string }
-  /** It has ended its side; the other side has. */
-  | { readonly say: "end" | "ended"; readonly session: string }
+  /** It is told of bytes; it has ended its side; the other side has. */
+  | { readonly say: "readable" | "end" | "ended"; readonly session: string }
   | { readonly say: "closed"; readonly session: string; readonly reset: string | undefined }
 
 interface Held {
@@ -131,6 +131,7 @@ export class Puppet {
     this.held.set(name, { session, written: 0, read: 0, away: false })
     const closed = (reset: string | undefined): void => this.#say({ say: "closed", session: name, reset })
     session.handler = {
+      readable: () => this.#say({ say: "readable", session: name }),
       ended: () => this.#say({ say: "ended", session: name }),
       closed: (_, reset) => closed(reset),
       moved: () => {
@@ -212,7 +213,8 @@ export class Puppet {
     // whatever is done with a session takes it up, if it can: what can still be written to, and takes nothing, is away
     const isOpen = !held.away && session.writable
     if (isOpen && command.do !== "park" && command.do !== "read" && session.write(nothing) < 0) held.away = true
-    const unread = session.available
+    // what has come since the last look, parking leaves for the next message
+    const unread = command.do === "park" ? 0 : session.available
     switch (command.do) {
       case "write": {
         const taken = session.write(Pattern.at(command.base + held.written, command.bytes))

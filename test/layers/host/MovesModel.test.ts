@@ -227,6 +227,7 @@ class Walk {
   readonly #talks: Map<string, Talk>
   readonly #starts: Starts
   readonly #log: Array<string> = []
+  #steps = 0
   #callers: Array<Caller> = []
   /** Starts of workers, which may be gone. */
   readonly #blocked = new Map<Run, Script>()
@@ -254,7 +255,7 @@ class Walk {
   }
 
   #fail(what: string): never {
-    throw new Error([what, ...this.#log.slice(-25)].join("\n  "))
+    throw new Error([`step ${this.#steps}: ${what}`, ...this.#log.slice(-25)].join("\n  "))
   }
 
   /** What holds at any moment. */
@@ -442,6 +443,7 @@ class Walk {
   }
 
   readonly step: Step = Effect.gen({ self: this }, function*() {
+    this.#steps++
     const roll = this.#random(10)
     let kind: string | undefined
     if (roll < 5) kind = this.#peerStep()
