@@ -1,8 +1,9 @@
 /** Applications that park their sessions behind each message, and what their peers see of it. */
 import * as Effect from "effect/Effect"
+import type { AppOptionsInput } from "../../src/domain/options/Options.ts"
 import type { Peer } from "../../src/layers/testing/MemoryPeer.ts"
 import type { Session } from "../../src/services/Sessions.ts"
-import type { Run } from "./Stage.ts"
+import { Actor, type Run, type Stage } from "./Stage.ts"
 import { until } from "./until.ts"
 
 interface Answering {
@@ -43,3 +44,18 @@ export const ask = (peer: Pick<Peer, "received" | "send">, message: string, answ
     peer.send(message)
     return until(`the answer ${answer}`, () => text(peer) === whole)
   })
+
+/**
+ * A session that worker 0 has accepted, and its peer: the opening of most scenarios. Two workers, unless the options say
+ * otherwise.
+ */
+export const opened = Effect.fnUntraced(function*(
+  stage: Stage,
+  accept: (session: Session, run: Run) => void,
+  options: AppOptionsInput = {}
+) {
+  const actor = new Actor({ accept })
+  yield* stage.attach(actor, { workers: 2, ...options })
+  const peer = yield* stage.dialOpen()
+  return { actor, peer, session: actor.run(0).accepted[0]! }
+})

@@ -6,7 +6,7 @@ import * as TestClock from "effect/testing/TestClock"
 import type * as Report from "../../../src/domain/report/Report.ts"
 import * as PerTurn from "../../../src/layers/system/PerTurn.ts"
 import type { Session, WorkerInfo } from "../../../src/services/Sessions.ts"
-import { answering, ask, text } from "../../support/Parking.ts"
+import { answering, ask, opened, text } from "../../support/Parking.ts"
 import { Actor, handleOf, scenario, type Stage } from "../../support/Stage.ts"
 import { settled, turn, until } from "../../support/until.ts"
 
@@ -15,9 +15,7 @@ describe("parked sessions", () => {
     "X1 bytes for a parked session go to another worker after exactly the time of an offer",
     (stage) =>
       Effect.gen(function*() {
-        const actor = new Actor({ accept: answering() })
-        yield* stage.attach(actor, { workers: 2 })
-        const peer = yield* stage.dialOpen()
+        const { actor, peer } = yield* opened(stage, answering())
         yield* ask(peer, "a", "0:a;")
         stage.script(0).block()
         yield* TestClock.adjust(1000)
@@ -48,9 +46,7 @@ describe("parked sessions", () => {
 
   scenario("X1 a worker that takes its session up in time keeps it", (stage) =>
     Effect.gen(function*() {
-      const actor = new Actor({ accept: answering() })
-      yield* stage.attach(actor, { workers: 2 })
-      const peer = yield* stage.dialOpen()
+      const { actor, peer } = yield* opened(stage, answering())
       for (let i = 1; i <= 5; i++) {
         stage.script(0).block()
         peer.send("a")
@@ -67,9 +63,7 @@ describe("parked sessions", () => {
     "X1 a session that was just claimed moves with its first bytes, and its worker sees no error",
     (stage) =>
       Effect.gen(function*() {
-        const actor = new Actor({ accept: answering() })
-        yield* stage.attach(actor, { workers: 2 })
-        const peer = yield* stage.dialOpen()
+        const { actor, peer } = yield* opened(stage, answering())
         stage.script(0).block()
         peer.send("first")
         yield* settled
@@ -103,9 +97,7 @@ describe("parked sessions", () => {
     "X1 where no other worker takes it, the session stays, and moves once one does",
     (stage) =>
       Effect.gen(function*() {
-        const actor = new Actor({ accept: answering() })
-        yield* stage.attach(actor, { workers: 2 })
-        const peer = yield* stage.dialOpen()
+        const { actor, peer } = yield* opened(stage, answering())
         stage.script(0).block()
         stage.script(1).block()
         const other = yield* stage.dial()

@@ -8,6 +8,7 @@ import * as SessionBlock from "../../../src/domain/memory/SessionBlock.ts"
 import type * as Refusal from "../../../src/domain/state/Refusal.ts"
 import { FifoSession } from "../../../src/layers/worker/FifoSession.ts"
 import type { Session } from "../../../src/services/Sessions.ts"
+import { opened } from "../../support/Parking.ts"
 import type { RawWorker } from "../../support/RawWorker.ts"
 import { inMemory, quiet } from "../../support/Scribble.ts"
 import { Actor, attachRaw, endpoint, handleOf, optionsOf, type Run, scenario, type Stage } from "../../support/Stage.ts"
@@ -45,10 +46,7 @@ describe("what may not be parked", () => {
     "X1 a session with bytes to read, or with too much to give along, stays as it is",
     (stage) =>
       Effect.gen(function*() {
-        const actor = new Actor({ accept: keeping })
-        yield* stage.attach(actor, { workers: 2 })
-        const peer = yield* stage.dialOpen()
-        const session = actor.run(0).accepted[0]!
+        const { actor, peer, session } = yield* opened(stage, keeping)
         const said: Array<Refusal.ParkRefusal | undefined> = []
         said.push(session.park(Buffer.from("kept")))
         said.push(session.park(new Uint8Array(SessionBlock.STATE_BYTES + 1)))
@@ -74,10 +72,7 @@ describe("what may not be parked", () => {
     "X1 a session with bytes to read that was not parked is not, and what comes is not lost",
     (stage) =>
       Effect.gen(function*() {
-        const actor = new Actor({ accept: keeping })
-        yield* stage.attach(actor, { workers: 2 })
-        const peer = yield* stage.dialOpen()
-        const session = actor.run(0).accepted[0]!
+        const { actor, peer, session } = yield* opened(stage, keeping)
         assert.strictEqual(session.write(Buffer.from("hello")), 5)
         peer.send("a")
         yield* until("bytes", () => session.available === 1)
@@ -94,10 +89,7 @@ describe("what may not be parked", () => {
     "X1 bytes that have come since its application last looked don't keep a session from being parked",
     (stage) =>
       Effect.gen(function*() {
-        const actor = new Actor({ accept: keeping })
-        yield* stage.attach(actor, { workers: 2 })
-        const peer = yield* stage.dialOpen()
-        const session = actor.run(0).accepted[0]!
+        const { actor, peer, session } = yield* opened(stage, keeping)
         peer.send("a")
         yield* until("bytes", () => session.available === 1)
         assert.strictEqual(Buffer.from(session.read()!).toString(), "a")
@@ -144,10 +136,7 @@ describe("what may not be parked", () => {
     "X1 bytes that its application was told of and leaves are no reason for a session to go to another worker",
     (stage) =>
       Effect.gen(function*() {
-        const actor = new Actor({ accept: keeping })
-        yield* stage.attach(actor, { workers: 2 })
-        const peer = yield* stage.dialOpen()
-        const session = actor.run(0).accepted[0]!
+        const { actor, peer, session } = yield* opened(stage, keeping)
         // it waits for something else before it reads
         peer.send("a")
         yield* until("the edge", () => actor.run(0).edges.includes("readable"))
@@ -165,10 +154,7 @@ describe("what may not be parked", () => {
     "X1 a session that is parked for code which comes back to its next bytes does not wait for them",
     (stage) =>
       Effect.gen(function*() {
-        const actor = new Actor({ accept: keeping })
-        yield* stage.attach(actor, { workers: 2 })
-        const peer = yield* stage.dialOpen()
-        const session = actor.run(0).accepted[0]!
+        const { actor, peer, session } = yield* opened(stage, keeping)
         assert.strictEqual(session.write(Buffer.from("answer")), 6)
         peer.send("a")
         yield* until("bytes", () => session.available === 1)
@@ -192,10 +178,7 @@ describe("what may not be parked", () => {
     "X1 a session that is parked again goes on with what was given along last, of which all that fits",
     (stage) =>
       Effect.gen(function*() {
-        const actor = new Actor({ accept: keeping })
-        yield* stage.attach(actor, { workers: 2 })
-        const peer = yield* stage.dialOpen()
-        const session = actor.run(0).accepted[0]!
+        const { actor, peer, session } = yield* opened(stage, keeping)
         const largest = "x".repeat(SessionBlock.STATE_BYTES)
         for (const state of ["a", "bc", "", largest]) assert.isUndefined(session.park(Buffer.from(state)))
         assert.deepStrictEqual(yield* movesWith(stage, actor, peer), { given: largest, read: "x" })
@@ -204,11 +187,8 @@ describe("what may not be parked", () => {
 
   scenario("X1 a session whose write waits for room is not parked", (stage) =>
     Effect.gen(function*() {
-      const actor = new Actor({ accept: keeping })
-      yield* stage.attach(actor, { segment: { txFifoSize: "4KiB" } })
-      const peer = yield* stage.dialOpen()
+      const { peer, session } = yield* opened(stage, keeping, { workers: 1, segment: { txFifoSize: "4KiB" } })
       peer.stop()
-      const session = actor.run(0).accepted[0]!
       for (let taken = 4096; taken === 4096;) {
         taken = session.write(new Uint8Array(4096))
         yield* settled
