@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import { enableCompileCache } from "node:module"
 import * as Path from "node:path"
 import { type Application, SessionLayer } from "../../services/SessionLayer.ts"
 import { WatchedFiles } from "./WatchedFiles.ts"
@@ -42,17 +43,29 @@ const follow = Effect.fnUntraced(function*({ handle }: Application, files: Watch
   )
 })
 
+/**
+ * Has Node keep what it compiles, in its usual directory or the one that the environment names: with each reload, new
+ * threads load the same modules again, but for the few that have changed. They find the directory in the environment.
+ */
+const keepCompiled = Effect.sync(() => {
+  const { directory } = enableCompileCache()
+  if (directory !== undefined) process.env["NODE_COMPILE_CACHE"] ??= directory
+})
+
 /** What watches the files of an application that is to be attached, and follows it once it is. */
 export interface Watch {
   readonly loaded: (url: string) => void
   readonly begin: (application: Application) => Effect.Effect<void, never, Scope.Scope | SessionLayer>
 }
 
-export const make: Effect.Effect<Watch, never, Scope.Scope> = Effect.map(WatchedFiles.make, (files) => ({
-  loaded: files.add,
-  begin: (application) =>
-    Effect.logInfo(`watching ${plural(files.size, "file")} of ${application.name}`).pipe(
-      Effect.andThen(Effect.forkScoped(follow(application, files))),
-      Effect.asVoid
-    )
-}))
+export const make: Effect.Effect<Watch, never, Scope.Scope> = Effect.andThen(
+  keepCompiled,
+  Effect.map(WatchedFiles.make, (files): Watch => ({
+    loaded: files.add,
+    begin: (application) =>
+      Effect.logInfo(`watching ${plural(files.size, "file")} of ${application.name}`).pipe(
+        Effect.andThen(Effect.forkScoped(follow(application, files))),
+        Effect.asVoid
+      )
+  }))
+)

@@ -61,6 +61,9 @@ describe("serve --watch", () => {
         yield* printed("stderr", /ERROR \[app\] .*Cannot find module '\.\/more\.cjs'/)
         yield* write("more.cjs", "exports.more = 'three'")
         yield* answers("three")
+        yield* write("more.cjs", "exports.more = String(require('node:module').getCompileCacheDir() !== undefined)")
+        // what has not changed is not compiled again
+        yield* answers("true")
         assert.strictEqual(sockets.size, 1)
       }).pipe(Effect.scoped),
     30_000
