@@ -24,7 +24,7 @@ import type * as Handle from "../../domain/state/Handle.ts"
 import type * as Refusal from "../../domain/state/Refusal.ts"
 import type { Session, SessionHandler } from "../../services/Sessions.ts"
 import type { Outbox } from "./Outbox.ts"
-import * as RestMemory from "./RestMemory.ts"
+import { SessionRest } from "./SessionRest.ts"
 import type { SessionTimes } from "./SessionTimes.ts"
 import type { SessionIdentity, WorkerSession } from "./WorkerSession.ts"
 
@@ -54,15 +54,19 @@ export interface FifoOwner {
   released(session: FifoSession): void
 }
 
-/** A session that is parked (X1), and where what its application gives along is. */
+/** A session that is parked (X1). */
 interface Parked {
+  /** Where what its application gives along is. */
   readonly state: SessionBlock.StatePlace | undefined
+  /** Whether its application was told of bytes since. */
+  readonly isTold: boolean
 }
 
-const PARKED: Parked = { state: undefined }
+const PARKED: Parked = { state: undefined, isTold: false }
+const TOLD: Parked = { state: undefined, isTold: true }
 
 /** Its application is being given it and has done nothing with it so far: it is to be parked, and is not parked yet. */
-const FRESH: Parked = { state: undefined }
+const FRESH: Parked = { state: undefined, isTold: false }
 
 /** How writing goes, once there has been any. */
 class Writing {
@@ -90,10 +94,8 @@ class End {
   /** The host has taken it away, after it was parked. */
   away = false
   released = false
-  /** What is still to be written before the session is closed, its copy, and when that has taken too long. */
-  rest: Array<Uint8Array> | undefined
-  kept: Uint8Array | undefined
-  restTimer: NodeJS.Timeout | undefined
+  /** What is still to be written before the session is closed. */
+  rest: SessionRest | undefined
 }
 
 /** There may be many sessions, most of them idle: what only some of them need is not a field of each. */
@@ -121,8 +123,6 @@ export class FifoSession extends AsyncResource implements WorkerSession {
   #end: End | undefined
   /** Set while the host may take it away (X1). */
   #parked: Parked | undefined
-  /** Whether its application was told of bytes while it is parked. */
-  #told = false
   /** Bytes that the application knows of and has left in the fifo. */
   #left = 0
 
@@ -214,7 +214,7 @@ export class FifoSession extends AsyncResource implements WorkerSession {
     return this.#left = this.#waiting
   }
 
-  /** The same, asked by nobody. */
+  /** The same, without the application's knowing. */
   get #waiting(): number {
     return this.#end?.away === true ? 0 : this.rx?.size ?? 0
   }
@@ -254,7 +254,7 @@ export class FifoSession extends AsyncResource implements WorkerSession {
     // what comes from here on is announced; what has come before, the host is told of: it was not announced as that of a
     // parked session
     this.#rxEnd?.clearEvent()
-    this.#parked = place === undefined ? PARKED : { state: place }
+    this.#parked = place === undefined ? PARKED : { state: place, isTold: false }
     if (!SessionBlock.park(this.#segment, this.#offset, place)) {
       this.#memory.corrupt(new Fifo.FifoCorrupt("a session that is here is said to be elsewhere"))
     }
@@ -308,12 +308,11 @@ export class FifoSession extends AsyncResource implements WorkerSession {
    * come to them, and does not want them yet. Another worker would not want them either.
    */
   keepTold(): void {
-    if (this.#told) this.#inHand()
+    if (this.#parked?.isTold === true) this.#inHand()
   }
 
   #unpark({ state }: Parked): void {
     this.#parked = undefined
-    this.#told = false
     if (state !== undefined) this.#memory.blocks.free(state)
   }
 
@@ -446,20 +445,14 @@ export class FifoSession extends AsyncResource implements WorkerSession {
     if (tx === undefined) return this.#giveUp("close")
     end.givenUp = true
     end.ended = true
-    end.rest = [...rest]
+    end.rest = new SessionRest(rest)
     this.sendRest()
-    if (end.rest !== undefined) this.#keepRest(end, tx, end.rest)
-  }
-
-  /** What there is no room for goes out later, if there is memory for it until then. */
-  #keepRest(end: End, tx: FifoProducer, rest: ReadonlyArray<Uint8Array>): void {
-    const kept = end.kept = RestMemory.copy(rest)
-    if (kept === undefined) return this.#giveUp("close")
-    end.rest = [kept]
-    end.restTimer = setTimeout(
-      () => this.#giveUp("abort"),
-      ClosingTime.toSend(this.#times.closeTimeout, tx.size + kept.length)
-    ).unref()
+    // what there is no room for goes out later, if there is memory for it until then
+    const isKept = end.rest?.keep(
+      (bytes) => ClosingTime.toSend(this.#times.closeTimeout, tx.size + bytes),
+      () => this.#giveUp("abort")
+    )
+    if (isKept === false) this.#giveUp("close")
   }
 
   /** Writes what is left as far as there is room, and gives the session up when all of it is written. */
@@ -467,21 +460,13 @@ export class FifoSession extends AsyncResource implements WorkerSession {
     const rest = this.#end?.rest
     const { tx } = this
     if (rest === undefined || tx === undefined) return
-    for (let first; (first = rest[0]) !== undefined; rest.shift()) {
-      const taken = this.#enqueue(tx, first, 0)
-      if (taken === first.length) continue
-      rest[0] = first.subarray(taken)
-      return
-    }
-    this.#giveUp("close")
+    if (rest.send((bytes) => this.#enqueue(tx, bytes, 0))) this.#giveUp("close")
   }
 
   #dropRest(): void {
     const end = this.#end
     if (end?.rest === undefined) return
-    clearTimeout(end.restTimer)
-    if (end.kept !== undefined) RestMemory.free(end.kept)
-    end.kept = undefined
+    end.rest.drop()
     end.rest = undefined
   }
 
@@ -524,9 +509,10 @@ export class FifoSession extends AsyncResource implements WorkerSession {
     if (rx === undefined) return
     rx.clearEvent()
     if (this.#end?.givenUp === true) return
-    this.#left = this.#waiting
+    this.#left = this.available
     if (this.#parked !== undefined) {
-      this.#told = true
+      const { state } = this.#parked
+      this.#parked = state === undefined ? TOLD : { state, isTold: true }
       this.#owner.told(this)
     }
     this.handler?.readable?.(this)
@@ -597,7 +583,7 @@ export class FifoSession extends AsyncResource implements WorkerSession {
 
   #release(): void {
     const end = this.#ending
-    const wanted = !end.givenUp && this.reset === undefined && this.#waiting > 0
+    const wanted = !end.givenUp && this.reset === undefined && this.available > 0
     if (wanted || end.released) return
     this.#writing?.tx.free()
     this.#letGo()
@@ -614,9 +600,9 @@ export class FifoSession extends AsyncResource implements WorkerSession {
   /** The host is gone, or has given this worker up: nothing can be sent or freed any more. */
   onDetached(): void {
     const told = this.#end?.gone === true
-    this.#told = false
     // the host offers what was parked to other workers first
     const moved = this.#parked !== undefined && SessionBlock.isTakenAway(this.#segment, this.#offset)
+    this.#parked = undefined
     this.#dropRest()
     this.#ending.gone = true
     this.#letGo()
