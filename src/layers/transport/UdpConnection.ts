@@ -5,6 +5,8 @@
  * to `udpPending` of them in a session, and up to 16 MiB in all sessions of a socket. Datagrams beyond that are dropped
  * and counted.
  *
+ * Both directions, the times and the ways out are one class, long as it is: each of them may be the end of the others.
+ *
  * This module is a hot path. What a worker writes is copied before it is sent, so its fifo is free at once.
  */
 import * as Datagram from "../../domain/memory/Datagram.ts"
@@ -92,8 +94,9 @@ export class UdpConnection implements SharedConnection {
   }
 
   suspend(unread: Uint8Array | undefined): void {
-    this.#guard(() => this.#pump())
+    this.#guard(() => this.#pump(true))
     this.#end = undefined
+    this.#length = undefined
     this.#quiet = false
     clearTimeout(this.#timer)
     this.#timer = undefined
@@ -106,7 +109,7 @@ export class UdpConnection implements SharedConnection {
   }
 
   leave(): void {
-    this.#guard(() => this.#pump())
+    this.#guard(() => this.#pump(true))
     this.#end = undefined
     this.#finish(undefined)
   }
@@ -273,7 +276,8 @@ export class UdpConnection implements SharedConnection {
     })
   }
 
-  #pump(): void {
+  /** Sends what is in the fifo, as far as it is this session's turn; `isLast`: all of it, since the fifo goes. */
+  #pump(isLast = false): void {
     let tell = false
     while (this.#end !== undefined && this.#closed === undefined) {
       const { tx } = this.#end
@@ -294,7 +298,7 @@ export class UdpConnection implements SharedConnection {
         this.#sentAll()
         break
       }
-      if (this.#socket.isBlocked(this)) break
+      if (!isLast && this.#socket.isBlocked(this)) break
       tell = this.#sendOne(tx, length) || tell
     }
     // outside the call that wrote, as every event is

@@ -177,6 +177,25 @@ describe("a socket of UDP that two processes have (X4)", () => {
       sharedOf(adopted).abort()
     }), hasIPv6)
 
+  test("X1 all that a session has written goes out when it moves on, and nothing of it is taken for the next one's", () =>
+    Effect.gen(function*() {
+      const { connections, dropped, local } = yield* listen()
+      const peer = yield* UdpPeer.make(local)
+      peer.send("1")
+      yield* until("a session", () => connections.length === 1)
+      const connection = connections[0]!
+      const app = new AppEnd(connection, 64 * KiB).open()
+      // more than a socket gives the system at once
+      const texts = Array.from({ length: 150 }, (_, number) => `answer ${number}`)
+      app.write(Datagram.join(texts.map((text) => Buffer.from(text))))
+      connection.suspend(undefined)
+      const moved = new AppEnd(connection, 64 * KiB).open()
+      moved.write(Datagram.join([Buffer.from("moved")]))
+      yield* until("all answers", () => peer.received.length === 151)
+      assert.deepStrictEqual(peer.received.map(String), [...texts, "moved"])
+      assert.deepStrictEqual(dropped, [])
+    }))
+
   test("what comes from a peer whose session's worker stops begins another session", () =>
     Effect.gen(function*() {
       const { connections, local } = yield* listen()
