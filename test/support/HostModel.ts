@@ -1446,7 +1446,9 @@ export class Model {
     const told = row.state === "TRANSPORT_CLOSING"
     const isWaiting = near.parked && !near.isGiven && (unread || told)
     const due = near.waitsUntil <= this.now
-    const hands = near.parked && !near.isGiven && worker.state === "DRAINING" && worker.handsOver
+    // a worker that does not look at its queue has not heard that what it parks from now on is to go to others
+    const asked = !worker.blocked || near.parkedAt < worker.toldAt
+    const hands = near.parked && !near.isGiven && worker.state === "DRAINING" && worker.handsOver && asked
     if (!hands && (!isWaiting || !due)) {
       // something new, of which the worker has not taken anything
       const ends = told && !near.told && near.parkedAt < this.epoch
