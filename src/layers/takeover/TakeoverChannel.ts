@@ -17,6 +17,8 @@ export interface ChannelEnd<Out, In extends { readonly _tag: string }> {
   readonly lost: () => void
 }
 
+/** Milliseconds between a message that could not be sent and the channel's end, at the most. */
+const END_TIME = 1_000
 /** The most characters of a reason that are shown. */
 const SHOWN = 200
 
@@ -68,8 +70,9 @@ export class TakeoverChannel<Out, In extends { readonly _tag: string }> {
     this.#end.unread(decoded.failure.message.replaceAll(/\s+/g, " ").slice(0, SHOWN))
   }
 
+  /** The other process reads no more; what it has said before is still to be read, and then the channel says its end. */
   readonly #onSent = (error: Error | null): void => {
-    if (error !== null) this.#onLost()
+    if (error !== null) setTimeout(this.#onLost, END_TIME).unref()
   }
 
   readonly #onLost = (): void => {
