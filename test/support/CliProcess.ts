@@ -27,11 +27,20 @@ export interface Running extends CliOutput.Running<Result> {
 export { fixture } from "./CliOutput.ts"
 
 /** Nothing of the machine's own settings and hosts gets into a test. */
-const environment = (directory: string, options: Options): NodeJS.ProcessEnv => ({
+export const environment = (directory: string, options: Options = {}): NodeJS.ProcessEnv => ({
   ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(SLUICE|VITEST|NODE_OPTIONS)/.test(name))),
   ...CliOutput.environment(directory),
   ...options.env
 })
+
+/** Whether there is a process of this number. */
+export const isThere = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
 
 /** Starts the command; it is killed when the scope closes. */
 export const start = Effect.fnUntraced(function*(

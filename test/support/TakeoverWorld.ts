@@ -133,6 +133,7 @@ export class TakeoverWorld {
       rules,
       control: undefined,
       startTime: 5000,
+      settled: () => {},
       run
     })
     const birth = { protocol: TakeoverMessage.PROTOCOL, pid: 1, listeners: [] }

@@ -7,18 +7,20 @@
  */
 import * as Result from "effect/Result"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
-import type { InheritedSockets } from "../system/InheritedSockets.ts"
+import { InheritedSockets } from "../system/InheritedSockets.ts"
 
 const SCHEME = /^(?:(tls)\+)?fd:\/\/(.*)$/is
 
 /** The endpoints that a text stands for, itself unless it names sockets; or what is wrong with it. */
 const endpointsOf = (
-  { all, faults }: InheritedSockets,
+  sockets: InheritedSockets,
   uri: string
 ): Result.Result<ReadonlyArray<string>, string> => {
+  const { all, faults } = sockets
   const match = SCHEME.exec(uri)
   if (match === null) return Result.succeed([uri])
   const [, tls, name = ""] = match
+  if (sockets === InheritedSockets.elsewhere) return Result.succeed([`${tls ?? "tcp"}://127.0.0.1:0`])
   const uris = all.filter((socket) => socket.name === name).map(({ endpoint }) => Endpoint.format(endpoint))
   if (uris.length === 0) {
     const names = [...new Set(all.flatMap(({ name = [] }) => name))].join(", ")

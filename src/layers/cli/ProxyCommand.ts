@@ -53,7 +53,10 @@ export const make = (env: { readonly host: ServeCommand.HostLayer; readonly app:
       settings: ServeCommand.flagsOf(program.settings)
     },
     Effect.fnUntraced(function*(input) {
-      const settings = yield* Settings.resolveProgram(program, input.settings, Option.getOrUndefined(input.config))
+      const settings = yield* ServeCommand.resolving(
+        input.takeover,
+        Settings.resolveProgram(program, input.settings, Option.getOrUndefined(input.config))
+      )
       if (input.takeover) return yield* ServeCommand.takeOver(settings)
       const config = ProxyConfig.make(settings.own, settings.decoded.admission.connectTimeout)
       const upstreams = ProxyConfig.upstreamsOf(config, 0)

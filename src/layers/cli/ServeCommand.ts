@@ -28,7 +28,7 @@ import * as Health from "../control/Health.ts"
 import * as LogStyle from "../log/LogStyle.ts"
 import * as NoticeLog from "../log/NoticeLog.ts"
 import * as Descriptors from "../system/Descriptors.ts"
-import { Inherited } from "../system/InheritedSockets.ts"
+import { Inherited, InheritedSockets } from "../system/InheritedSockets.ts"
 import { fromEnvironment, ServiceManager } from "../system/ServiceManager.ts"
 import * as Complaint from "./Complaint.ts"
 import { invalid } from "./Given.ts"
@@ -277,6 +277,10 @@ export const takeoverFlag = Flag.Boolean("takeover").pipe(
   Flag.withDefault(false)
 )
 
+/** Resolves settings; those of a host that is to take over may name sockets that the running one has. */
+export const resolving = <A, E, R>(takesOver: boolean, settings: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  takesOver ? Effect.provideService(settings, Inherited, InheritedSockets.elsewhere) : settings
+
 /** Asks the running host to be followed by one that is started as this command was. */
 export const takeOver = Effect.fnUntraced(function*({ control }: Settings.Resolved<unknown>) {
   const [program = "", ...args] = process.argv.slice(1)
@@ -339,7 +343,7 @@ export const make = (
     },
     Effect.fnUntraced(function*(input) {
       const given = { ...input.settings, app: Option.getOrUndefined(input.app) }
-      const settings = yield* Settings.resolve(given, Option.getOrUndefined(input.config))
+      const settings = yield* resolving(input.takeover, Settings.resolve(given, Option.getOrUndefined(input.config)))
       const url = settings.app === undefined ? env.defaultApp.href : yield* moduleUrl(settings.app)
       if (input.takeover) return yield* takeOver(settings)
       const listen = settings.decoded.scope.global ? Settings.listenDefault(yield* Inherited) : []

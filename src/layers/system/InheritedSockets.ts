@@ -57,6 +57,8 @@ const placeOf = (endpoint: Endpoint.TransportEndpoint): string =>
     : `${endpoint._tag === "udp" ? "udp" : "tcp"} ${Address.canonical(endpoint.host)} ${endpoint.port}`
 
 export class InheritedSockets {
+  /** Those of another process, which this one can't know, and whose names are as good as any. */
+  static readonly elsewhere: InheritedSockets = new InheritedSockets([])
   readonly #free: Set<InheritedSocket>
   readonly all: ReadonlyArray<InheritedSocket>
   /** Sentences about what this process was started with and no listener can have. */
@@ -94,10 +96,10 @@ export class InheritedSockets {
     return socket ?? (there.length === 0 || Endpoint.isEphemeral(endpoint) ? undefined : "taken")
   }
 
-  /** Takes all that no listener has asked for. */
+  /** Takes all that no listener has asked for, but for those of a service manager: there, connections wait. */
   takeFree(): ReadonlyArray<InheritedSocket> {
-    const free = this.free
-    this.#free.clear()
+    const free = this.free.filter(({ name }) => name === undefined)
+    for (const socket of free) this.#free.delete(socket)
     return free
   }
 

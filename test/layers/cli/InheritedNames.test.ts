@@ -48,6 +48,15 @@ describe("names of inherited sockets", () => {
     })
   })
 
+  it("are as good as any where another process has the sockets", () => {
+    const listen = ["fd://web", "tls+fd://https", "tcp://127.0.0.1:1"]
+    assert.deepStrictEqual(expand(listen, InheritedSockets.elsewhere), [
+      "tcp://127.0.0.1:0",
+      "tls://127.0.0.1:0",
+      "tcp://127.0.0.1:1"
+    ])
+  })
+
   it("are refused with what would be right", () => {
     assert.strictEqual(
       expand(["fd://wbe"]),

@@ -15,13 +15,7 @@ import { until } from "../../support/until.ts"
 
 const echo = CliProcess.fixture("echo")
 
-const isThere = (pid: number): boolean => {
-  try {
-    return process.kill(pid, 0)
-  } catch {
-    return false
-  }
-}
+const { isThere } = CliProcess
 
 /** The process that is the host there now, which the scope's end kills if it still is: nobody here has started it. */
 const hostOf = (control: string) =>
