@@ -2,7 +2,7 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import type { HostEvent, ToldEvent } from "../../src/domain/events/HostEvent.ts"
+import type { ToldEvent } from "../../src/domain/events/HostEvent.ts"
 import type * as Report from "../../src/domain/report/Report.ts"
 import * as Ledger from "../../src/domain/state/Ledger.ts"
 import type { SessionLayer } from "../../src/services/SessionLayer.ts"
@@ -26,38 +26,61 @@ const counted = ({ arrivals, offers }: Report.HostReport["ledger"]) => ({
 
 type Counted = ReturnType<typeof counted>
 
-const sumsOf = (events: ReadonlyArray<ToldEvent>): Counted => {
-  const { arrivals } = Ledger.makeTotals()
-  const sums = { moved: 0, lost: 0, revoked: 0 }
-  const add = (event: HostEvent): void => {
+/** What has been told so far, added up. */
+class Sums {
+  readonly #arrivals = Ledger.makeTotals().arrivals
+  #moved = 0
+  #lost = 0
+  #revoked = 0
+
+  add(event: ToldEvent): void {
     switch (event.kind) {
+      case "gap":
+        return assert.fail(`${event.missed} events were missed`)
       case "session-refused":
-        arrivals.refused[event.reason] += event.count
+        this.#arrivals.refused[event.reason] += event.count
         return
       case "session-ended":
-        arrivals.ended[event.reason] += event.count
+        this.#arrivals.ended[event.reason] += event.count
         return
       case "datagram-dropped":
-        arrivals.dropped[event.reason] += event.count
+        this.#arrivals.dropped[event.reason] += event.count
         return
       case "session-moved":
-        sums.moved += event.count
+        this.#moved += event.count
         return
       case "session-lost":
-        sums.lost += event.count
+        this.#lost += event.count
         return
       case "offer-revoked":
-        sums.revoked += event.count
+        this.#revoked += event.count
     }
   }
-  for (const event of events) if (event.kind !== "gap") add(event)
-  const { dropped, ended, refused } = arrivals
-  return { ...sums, movedOffers: sums.moved, refused, ended, dropped }
+
+  get counts(): Counted {
+    const { dropped, ended, refused } = this.#arrivals
+    const moved = this.#moved
+    return { refused, ended, dropped, moved, movedOffers: moved, lost: this.#lost, revoked: this.#revoked }
+  }
 }
 
+type Host = Pick<SessionLayer["Service"], "events" | "report">
+
+const assertEqual = (host: Host, sums: Sums): Effect.Effect<void> =>
+  Effect.map(host.report, ({ ledger }) => assert.deepStrictEqual(sums.counts, counted(ledger)))
+
 /** To be called when all counts have been told, which takes a second, and while all events are kept. */
-export const assertEventsAddUp = Effect.fnUntraced(function*(host: Pick<SessionLayer["Service"], "events" | "report">) {
-  const events = yield* eventsOf(host)
-  const { ledger } = yield* host.report
-  assert.deepStrictEqual(sumsOf(events), counted(ledger))
+export const assertEventsAddUp = Effect.fnUntraced(function*(host: Host) {
+  const sums = new Sums()
+  for (const event of yield* eventsOf(host)) sums.add(event)
+  yield* assertEqual(host, sums)
+})
+
+/**
+ * Hears of all events of a new host, of more than are kept, too. `addUp` is to be run when all counts have been told.
+ */
+export const follow = Effect.fnUntraced(function*(host: Host) {
+  const sums = new Sums()
+  yield* Effect.forkScoped(Stream.runForEach(host.events({ after: 0 }), (event) => Effect.sync(() => sums.add(event))))
+  return { addUp: assertEqual(host, sums) }
 })

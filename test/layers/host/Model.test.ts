@@ -1,7 +1,8 @@
 /**
  * The application model against a plain one: applications, workers, listeners, connects, sessions and their bytes in
  * random order, with workers that block, crash and restart, sessions that are parked and move on, and rules that come and
- * go. At every step the ledger must balance, and what the host tells of itself must be what the model says.
+ * go. At every step the ledger must balance, and what the host tells of itself must be what the model says. In the end,
+ * its events must add up to the ledger.
  *
  * New code, and what peers see of all this, is in `MovesModel.test.ts`. A run of 100,000 steps, to be done after changes
  * to how sessions move, takes some minutes:
@@ -13,6 +14,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as TestClock from "effect/testing/TestClock"
+import * as EventSums from "../../support/EventSums.ts"
 import * as Driver from "../../support/HostDriver.ts"
 import * as Worlds from "../../support/HostWorlds.ts"
 import * as Long from "../../support/long.ts"
@@ -31,9 +33,14 @@ const kinds = { all: new Set<string>(), done: new Set<string>() }
 const run = (seed: number, steps: number) =>
   Worlds.scoped(Effect.gen(function*() {
     const world = yield* Worlds.memory
+    const events = yield* EventSums.follow(world.host)
     const driver = new Driver.Driver(world, Random.make(seed), seed)
     const weights = Driver.usual(driver)
     yield* driver.run(steps, () => weights)
+    // the last counts are told
+    yield* world.pass(1000)
+    yield* world.settled
+    yield* events.addUp
     for (const kind of Object.keys({ ...weights.light, ...weights.heavy })) kinds.all.add(kind)
     for (const kind of Object.keys(driver.tally.steps)) kinds.done.add(kind)
     return driver.digest()
