@@ -12,11 +12,6 @@ import type { Ended, Seen } from "./support/persistent.ts"
 
 const [DEATHS = 100, PER_SECOND = 500] = process.argv.slice(2).map(Number)
 const WORKERS = 4
-/**
- * A port is used again. What the host tells and what the client sees are no further apart than this, in milliseconds; on
- * a machine that is busy, a client may be late.
- */
-const APART = 20_000
 /** The most connections that are printed. */
 const SHOWN = 20
 
@@ -43,8 +38,8 @@ const report = await Bench.report(host)
 const lost = JSON.parse(await Bench.ask(host, "lost", "lost")) as ReadonlyArray<Lost>
 await Bench.stop(host)
 
-const near = (one: { readonly time: number }, other: { readonly time: number }): boolean =>
-  Math.abs(one.time - other.time) < APART
+/** A port is used again: what the client sees, maybe late, comes after what the host tells. Both have the same clock. */
+const isBefore = (event: Lost, ended: Ended): boolean => event.time < ended.time + 2000
 const [single, together] = [
   lost.filter(({ peer }) => peer !== undefined),
   lost.filter(({ peer }) => peer === undefined)
@@ -56,12 +51,12 @@ const counted = together.map((event) => ({ ...event }))
 /** Takes what accounts for the end of a connection: a session that the host has told of, or counted. */
 const accountFor = (ended: Ended): "told" | "counted" | "not in hand" => {
   const there = left.get(ended.port) ?? []
-  const at = there.findIndex((event) => near(event, ended))
+  const at = there.findIndex((event) => isBefore(event, ended))
   if (at >= 0) {
     there.splice(at, 1)
     return "told"
   }
-  const among = counted.find((event) => event.count > 0 && near(event, ended))
+  const among = counted.find((event) => event.count > 0 && isBefore(event, ended))
   if (among === undefined) return "not in hand"
   among.count--
   return "counted"
