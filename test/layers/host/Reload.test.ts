@@ -383,6 +383,32 @@ describe("reload", () => {
     }))
 
   scenario(
+    "X2 a worker that is blocked holds nothing up: not the reload, nor the request that waits for it",
+    (stage) =>
+      Effect.gen(function*() {
+        const { handle } = yield* attach(stage, {}, { admission: { revokeAfter: 5000 } })
+        const [waiting, idle, inHand] = [yield* stage.dialOpen(), yield* stage.dialOpen(), yield* stage.dialOpen()]
+        yield* ask(waiting, "a", "0.0:a;")
+        yield* ask(idle, "a", "0.0:a;")
+        yield* ask(inHand, "stay", "0.0:stay;")
+        stage.script().block()
+        waiting.send("b")
+        inHand.send("b")
+        yield* settled
+        assert.strictEqual(text(waiting), "0.0:a;")
+        // no time passes for all of this
+        assert.deepStrictEqual(yield* stage.host.reload(handle), { workers: 1, millis: 0 })
+        yield* until("the answer to the request", () => text(waiting) === "0.0:a;0.1:b;")
+        yield* ask(idle, "b", "0.1:b;")
+        assert.strictEqual(yield* askAnew(stage, "new"), "0.1:new;")
+        yield* settled
+        assert.deepStrictEqual(yield* workers(stage), ["0.2 RUNNING,1 DRAINING"])
+        assert.strictEqual(text(inHand), "0.0:stay;")
+        assert.isFalse(inHand.closed)
+      })
+  )
+
+  scenario(
     "X2 it is refused in one sentence: a reload at the same time, no such application, a host that drains",
     (stage) =>
       Effect.gen(function*() {
