@@ -303,12 +303,17 @@ export class FifoSession extends AsyncResource implements WorkerSession {
     return false
   }
 
+  /** Whether it is parked, and its application was told of bytes and has done nothing with them so far. */
+  get isTold(): boolean {
+    return this.#parked?.isTold === true
+  }
+
   /**
    * Takes up a session that is parked, and whose application was told of bytes and has left them where they are: it has
    * come to them, and does not want them yet. Another worker would not want them either.
    */
   keepTold(): void {
-    if (this.#parked?.isTold === true) this.#inHand()
+    if (this.isTold) this.#inHand()
   }
 
   #unpark({ state }: Parked): void {
@@ -513,9 +518,9 @@ export class FifoSession extends AsyncResource implements WorkerSession {
     if (this.#parked !== undefined) {
       const { state } = this.#parked
       this.#parked = state === undefined ? TOLD : { state, isTold: true }
-      this.#owner.told(this)
     }
     this.handler?.readable?.(this)
+    if (this.isTold) this.#owner.told(this)
   }
 
   /** The host, or memory that has come free, says that a write can go on. */

@@ -35,8 +35,8 @@ export class WorkerSessions implements CutThroughOwner, SocketOwner {
   readonly #returnSocket: WorkerPlace["returnSocket"]
   readonly #sessions = new Map<number, WorkerSession>()
   /** Parked sessions that were told of bytes in this turn of the loop, and in the one before. */
-  #told: Array<FifoSession> = []
-  #toldBefore: Array<FifoSession> = []
+  readonly #told: Array<FifoSession> = []
+  readonly #toldBefore: Array<FifoSession> = []
   /** In a drain, who goes on with what is parked here (X1, X4). */
   #moves: number = Message.STAYS
   /** The local endpoint of the session that came last. */
@@ -174,9 +174,10 @@ export class WorkerSessions implements CutThroughOwner, SocketOwner {
     const before = this.#toldBefore
     for (const session of before) session.keepTold()
     before.length = 0
-    this.#toldBefore = this.#told
-    this.#told = before
-    if (this.#toldBefore.length > 0) setImmediate(this.#keepTold)
+    // most have been dealt with by now, and the loop may go to sleep
+    for (const session of this.#told) if (session.isTold) before.push(session)
+    this.#told.length = 0
+    if (before.length > 0) setImmediate(this.#keepTold)
   }
 
   released(session: FifoSession): void {
