@@ -49,7 +49,8 @@ it.effect("a worker that is blocked for 3 seconds delays one request, by 5 ms", 
       revoked: 1,
       withdrawn: 0,
       pending: 0,
-      moved: 0
+      moved: 0,
+      unclaimed: 0
     })
     assert.deepStrictEqual(imbalances, [])
   }).pipe(Effect.scoped, Effect.provide(HostScripted.layer)))

@@ -23,14 +23,17 @@ import type { DatagramRelay, RelayedDatagram } from "../domain/takeover/Datagram
 import type { CertificateEntry } from "./Certificates.ts"
 
 /**
- * What the transport reports about a connection. Never called from inside a call to the connection.
+ * What the transport reports about a connection. Never called from inside a call to the connection, but for `sent`, which
+ * only counts.
  *
  * @category models
  * @since 0.1.0
  */
 export interface ConnectionEvents {
-  /** Bytes were put into the rx fifo. */
-  received(): void
+  /** Bytes were put into the rx fifo. `bytes`: how many have come from the peer, which no session was told of. */
+  received(bytes: number): void
+  /** Bytes of the tx fifo are on their way to the peer: how many, at least one. */
+  sent(bytes: number): void
   /** Bytes were taken from the tx fifo, and its producer was waiting for that. */
   room(): void
   /** There is no memory for the rx fifo: call {@link SharedConnection.resume} when there may be some again. */

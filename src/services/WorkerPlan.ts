@@ -5,6 +5,7 @@
  */
 import * as Context from "effect/Context"
 import type { AppOptions } from "../domain/options/AppOptions.ts"
+import type { Histogram } from "../domain/state/Histogram.ts"
 import type * as Ledger from "../domain/state/Ledger.ts"
 import type { AppModule } from "./AppWorker.ts"
 import type { WorkerInfo } from "./Sessions.ts"
@@ -29,4 +30,6 @@ export class WorkerPlan extends Context.Service<WorkerPlan, {
   readonly loaded?: ((url: string) => void) | undefined
   /** Counts the worker's messages; it outlives the stack, so the counts add up over the worker's starts. */
   readonly ledger: Ledger.MessageLedger
+  /** Counts for how long messages are postponed; it outlives the stack, too. */
+  readonly ages?: Histogram | undefined
 }>()("sluice/services/WorkerPlan") {}

@@ -9,6 +9,7 @@ import type { Ticket } from "../../src/domain/admission/Ticket.ts"
 import type { AdmissionOptions } from "../../src/domain/options/AdmissionOptions.ts"
 import * as Options from "../../src/domain/options/Options.ts"
 import * as Ledger from "../../src/domain/state/Ledger.ts"
+import { WorkerTimes } from "../../src/domain/state/Times.ts"
 
 /** A worker: plain data that a test changes. */
 export class DeskWorker implements Member {
@@ -20,6 +21,7 @@ export class DeskWorker implements Member {
   memory: "some" | "none" | "growing" = "some"
   readonly lag = new Lag()
   readonly offers: Ledger.OfferLedger
+  readonly times = new WorkerTimes()
 
   constructor(number: number, offers = new Ledger.OfferLedger()) {
     this.number = number
@@ -123,7 +125,7 @@ export class Desk {
     const session = this.offered.get(name)!
     this.offered.delete(name)
     this.claimed.set(name, session)
-    this.admission.claimed(session.ticket)
+    this.admission.claimed(session.ticket, this.now)
     this.#log.push(`${name} claimed`)
   }
 
@@ -229,7 +231,7 @@ export class Desk {
   go(name: string): void {
     const ticket = this.held.get(name)!
     this.held.delete(name)
-    this.admission.gone(ticket)
+    this.admission.gone(ticket, this.now)
   }
 
   /** The peer gives up while it is on offer. */
@@ -248,7 +250,7 @@ export class Desk {
   }
 
   stop(reason: Ledger.RefuseReason): void {
-    this.admission.stop(reason)
+    this.admission.stop(reason, this.now)
     this.admit()
   }
 }

@@ -37,6 +37,8 @@ export class AppEnd implements ConnectionEvents {
   over: { readonly reset: string | undefined } | undefined
   endedFor: Ledger.EndReason | undefined
   error: Fifo.FifoCorrupt | undefined
+  /** Bytes, as the connection has counted them. */
+  readonly counted = { received: 0, sent: 0 }
   onReceived: (() => void) | undefined
   onRoom: (() => void) | undefined
   #calling = false
@@ -80,7 +82,8 @@ export class AppEnd implements ConnectionEvents {
       connection.open({
         rx: this.#rxHost,
         tx: this.#txHost,
-        received: () => this.received(),
+        received: (bytes) => this.received(bytes),
+        sent: (bytes) => this.sent(bytes),
         room: () => this.room(),
         starved: () => this.starved(),
         ended: () => this.ended(),
@@ -123,9 +126,13 @@ export class AppEnd implements ConnectionEvents {
     if (this.said.at(-1) !== word) this.said.push(word)
   }
 
-  received(): void {
+  received(bytes: number): void {
+    this.counted.received += bytes
     this.#say("received")
     this.onReceived?.()
+  }
+  sent(bytes: number): void {
+    this.counted.sent += bytes
   }
   room(): void {
     this.#say("room")

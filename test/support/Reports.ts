@@ -1,6 +1,9 @@
 /** Reports of hosts that do not exist. */
 import type * as Report from "../../src/domain/report/Report.ts"
+import * as TimesReport from "../../src/domain/report/TimesReport.ts"
+import { Histogram } from "../../src/domain/state/Histogram.ts"
 import * as Ledger from "../../src/domain/state/Ledger.ts"
+import { ListenerTimes, WorkerTimes } from "../../src/domain/state/Times.ts"
 
 const KiB = 1024
 const MiB = 1024 * KiB
@@ -35,8 +38,16 @@ export const worker = (changes: Partial<Report.WorkerReport> = {}): Report.Worke
   sessionsRefused: 0,
   messages: copy(new Ledger.MessageLedger()),
   offers: copy(new Ledger.OfferLedger()),
+  ...TimesReport.ofWorker(new WorkerTimes()),
   ...changes
 })
+
+/** The histogram of some times. */
+export const histogram = (...millis: ReadonlyArray<number>): Report.HistogramReport => {
+  const histogram = new Histogram()
+  for (const time of millis) histogram.record(time)
+  return TimesReport.ofHistogram(histogram)
+}
 
 export const listener = (
   changes: Partial<Omit<Report.ListenerReport, "arrivals">> & {
@@ -65,6 +76,7 @@ export const listener = (
       refused: { ...arrivals.refused, ...refused },
       ended: { ...arrivals.ended, ...ended }
     },
+    ...TimesReport.ofListener(new ListenerTimes()),
     ...rest
   }
 }
@@ -120,6 +132,8 @@ export const session = (changes: Partial<Report.SessionReport> = {}): Report.Ses
   ageMillis: 1500,
   rx: { used: 0, size: 64 * KiB, memory: 0 },
   tx: { used: 100, size: 64 * KiB, memory: 4 * KiB },
+  bytesIn: 1000,
+  bytesOut: 2000,
   parked: false,
   moves: 0,
   moved: null,

@@ -28,6 +28,7 @@
  */
 import type { AdmissionOptions } from "../options/AdmissionOptions.ts"
 import * as Ledger from "../state/Ledger.ts"
+import { ListenerTimes } from "../state/Times.ts"
 import * as Affinity from "./Affinity.ts"
 import { Deadlines } from "./Deadlines.ts"
 import { Line } from "./Line.ts"
@@ -45,6 +46,8 @@ export class Admission<C, M extends Member, S> {
   readonly seats = new Seats<M>()
   /** What has become of the connections (M14). */
   readonly arrivals = new Ledger.ArrivalLedger()
+  /** How long that took. */
+  readonly times = new ListenerTimes()
   readonly #options: AdmissionOptions
   readonly #app: { readonly sessions: number }
   readonly #hasKeys: boolean
@@ -56,6 +59,7 @@ export class Admission<C, M extends Member, S> {
   readonly #holds = new Deadlines<Ticket<C, M, S>>()
   readonly #line = new Line<Ticket<C, M, S>>()
   #stopped: Ledger.RefuseReason | undefined
+  #stoppedAt = 0
 
   /**
    * `app`: the application, whose sessions all its listeners and connects share. `hasKeys`: whether connections have
@@ -119,10 +123,11 @@ export class Admission<C, M extends Member, S> {
   /** Answers `offering`: there is a session, and it is on offer from now on. Called before the worker is told. */
   offered(ticket: Ticket<C, M, S>, session: S, now: number): void {
     const member = ticket.member!
-    if (ticket.waits) this.#leaveLine(ticket)
+    if (ticket.waits) this.#leaveLine(ticket, now)
     if (ticket.key === undefined) this.seats.turn(member.number)
     ticket.state = "offered"
     ticket.session = session
+    ticket.since = now
     this.#sessions++
     member.offers.offered++
     member.offers.pending++
@@ -133,10 +138,14 @@ export class Admission<C, M extends Member, S> {
   // ---- the end of an offer
 
   /** The worker has claimed the session. */
-  claimed(ticket: Ticket<C, M, S>): void {
+  claimed(ticket: Ticket<C, M, S>, now: number): void {
+    const { offers, times } = ticket.member!
     this.#endOffer(ticket, "claimed")
-    ticket.member!.offers.claimed++
+    offers.claimed++
     this.arrivals.claimed++
+    const delay = now - ticket.since
+    times.claim.record(delay)
+    this.times.claim.record(delay)
     if (ticket.returned || ticket.moved || ticket.heldUntil !== Infinity) this.#witness?.claimedLate(ticket)
   }
 
@@ -186,14 +195,17 @@ export class Admission<C, M extends Member, S> {
   /** A session that was claimed did not become one: its handshake failed in the worker, or it could not move there. */
   insecure(reason: Ledger.RefuseReason, session?: S): void {
     this.arrivals.claimed--
+    this.arrivals.unclaimed++
     this.#countRefused(reason, undefined, session)
   }
 
   /** A session that was counted as claimed, among these offers, was refused by the worker's application. */
   refusedLate(offers: Ledger.OfferLedger, session?: S): void {
     offers.claimed--
+    offers.unclaimed++
     offers.refused++
     this.arrivals.claimed--
+    this.arrivals.unclaimed++
     this.#countRefused("app-refused", undefined, session)
   }
 
@@ -248,8 +260,8 @@ export class Admission<C, M extends Member, S> {
   }
 
   /** The same, for a connection that no worker has: its turn here is over. */
-  leaves(ticket: Ticket<C, M, S>): void {
-    if (ticket.waits) this.#leaveLine(ticket)
+  leaves(ticket: Ticket<C, M, S>, now: number): void {
+    if (ticket.waits) this.#leaveLine(ticket, now)
     ticket.state = "over"
     this.arrivals.arrived--
   }
@@ -293,8 +305,8 @@ export class Admission<C, M extends Member, S> {
   // ---- those that wait
 
   /** The peer of a held connection is gone. */
-  gone(ticket: Ticket<C, M, S>): void {
-    this.#leaveLine(ticket)
+  gone(ticket: Ticket<C, M, S>, now: number): void {
+    this.#leaveLine(ticket, now)
     ticket.state = "over"
     this.arrivals.withdrawn++
   }
@@ -309,7 +321,7 @@ export class Admission<C, M extends Member, S> {
     // a ticket that is not held is just being placed
     if (ticket?.state !== "held") return undefined
     if (this.#stopped !== undefined) {
-      this.#leaveLine(ticket)
+      this.#leaveLine(ticket, this.#stoppedAt)
       this.#refuse(ticket, this.#stopped)
     } else this.#place(ticket, 0)
     return ticket.waits && ticket.state === "held" ? undefined : ticket
@@ -327,7 +339,7 @@ export class Admission<C, M extends Member, S> {
     if (offers < holds) return this.#offers.take(now)
     const ticket = this.#holds.take(now)
     if (ticket === undefined) return undefined
-    this.#leaveLine(ticket)
+    this.#leaveLine(ticket, now)
     this.#refuse(ticket, "hold-time")
     return ticket
   }
@@ -338,8 +350,10 @@ export class Admission<C, M extends Member, S> {
   }
 
   /** From now on everything that arrives, waits or comes back is refused for this reason. The first reason stands. */
-  stop(reason: Ledger.RefuseReason): void {
-    this.#stopped ??= reason
+  stop(reason: Ledger.RefuseReason, now: number): void {
+    if (this.#stopped !== undefined) return
+    this.#stopped = reason
+    this.#stoppedAt = now
   }
 
   // ---- decisions
@@ -419,6 +433,7 @@ export class Admission<C, M extends Member, S> {
     }
     if (ticket.heldUntil === Infinity) ticket.heldUntil = now + this.#options.holdTime
     ticket.waits = true
+    ticket.since = now
     this.arrivals.held++
     this.#witness?.held(ticket.connection)
     if (ticket.moved) this.#heldMoved++
@@ -460,8 +475,9 @@ export class Admission<C, M extends Member, S> {
     this.#witness?.refused(reason, connection, session)
   }
 
-  #leaveLine(ticket: Ticket<C, M, S>): void {
+  #leaveLine(ticket: Ticket<C, M, S>, now: number): void {
     ticket.waits = false
+    this.times.hold.record(now - ticket.since)
     this.#line.remove(ticket)
     this.#holds.remove(ticket)
     this.arrivals.held--

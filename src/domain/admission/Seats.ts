@@ -3,6 +3,7 @@
  * given a session, whoever has come or gone since; after the highest comes the lowest.
  */
 import type * as Ledger from "../state/Ledger.ts"
+import type { WorkerTimes } from "../state/Times.ts"
 import type { Lag } from "./Lag.ts"
 
 /** A worker as a listener sees it. Its properties are read when something is decided. */
@@ -21,6 +22,8 @@ export interface Member {
   readonly lag: Lag
   /** Where its offers are counted. */
   readonly offers: Ledger.OfferLedger
+  /** Where it is counted how long its claims take. */
+  readonly times: WorkerTimes
 }
 
 /**

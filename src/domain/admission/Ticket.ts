@@ -50,6 +50,8 @@ export class Ticket<C, M, S> extends Timed<Ticket<C, M, S>> implements Waiting<T
   heldUntil = Infinity
   /** Whether the ticket stands in line. */
   waits = false
+  /** Since when it does, or since when it is on offer, in milliseconds of `MonotonicTime`. */
+  since = Infinity
   ahead: Ticket<C, M, S> | undefined = undefined
   behind: Ticket<C, M, S> | undefined = undefined
   /** How many seats the rotor has looked at for the ticket. */

@@ -29,7 +29,9 @@ export const OfferCounts = Schema.Struct({
   withdrawn: Count,
   pending: Count,
   /** Of those that were claimed: parked, and then moved on to another worker. */
-  moved: Count
+  moved: Count,
+  /** How often a claim was counted, and then became a refusal. */
+  unclaimed: Count
 })
 
 /**
@@ -46,6 +48,8 @@ export const ArrivalCounts = Schema.Struct({
   offered: Count,
   /** How often a session was moved on to another worker. */
   moved: Count,
+  /** How often a claim was counted, and then became a refusal: claimed, moved and unclaimed are all claims. */
+  unclaimed: Count,
   /** Sessions that were reset because their worker had them in hand when it went away. */
   lost: Count,
   refused: countsOf(RefuseReasons),

@@ -4,6 +4,7 @@
 import * as Schema from "effect/Schema"
 import { ArrivalCounts } from "./CountsReport.ts"
 import { Count, nextPage } from "./ReportFields.ts"
+import { ListenerTimesReport, traffic } from "./TimesReport.ts"
 
 /**
  * Where an application listens and connects: within its namespace, with the transport, or both (W17).
@@ -42,7 +43,9 @@ export const ListenerReport = Schema.Struct({
   /** Which segment manager of each running worker the sessions come from (W7). */
   managers: Schema.Array(Schema.Struct({ worker: Count, manager: Count })),
   sessions: Count,
-  arrivals: ArrivalCounts
+  arrivals: ArrivalCounts,
+  times: ListenerTimesReport,
+  ...traffic
 })
 export type ListenerReport = typeof ListenerReport.Type
 

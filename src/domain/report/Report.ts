@@ -42,6 +42,7 @@ export {
   SessionTransport,
   WorkerFilter
 } from "./SessionReport.ts"
+export { HistogramReport, ListenerTimesReport, WorkerTimesReport } from "./TimesReport.ts"
 export { Depth, WorkerReport } from "./WorkerReport.ts"
 
 /**

@@ -68,6 +68,9 @@ export const SessionReport = Schema.Struct({
   /** To the application, and from it; null where the host does not see the bytes: cut-through, and `transfer`. */
   rx: Schema.NullOr(FifoReport),
   tx: Schema.NullOr(FifoReport),
+  /** Bytes from its peer and to it, since its present worker has had it; null where the host does not see them. */
+  bytesIn: Schema.NullOr(Count),
+  bytesOut: Schema.NullOr(Count),
   /** How many of its datagrams were dropped. */
   dropped: Count
 })

@@ -5,6 +5,7 @@ import * as Schema from "effect/Schema"
 import { workerStates } from "../state/WorkerState.ts"
 import { MessageCounts, OfferCounts } from "./CountsReport.ts"
 import { Count } from "./ReportFields.ts"
+import { traffic, WorkerTimesReport } from "./TimesReport.ts"
 
 /**
  * Slots in use, and all slots.
@@ -75,6 +76,8 @@ export const WorkerReport = Schema.Struct({
   /** How often there was no memory for a session. */
   sessionsRefused: Count,
   messages: MessageCounts,
-  offers: OfferCounts
+  offers: OfferCounts,
+  times: WorkerTimesReport,
+  ...traffic
 })
 export type WorkerReport = typeof WorkerReport.Type

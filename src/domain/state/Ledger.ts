@@ -156,6 +156,8 @@ export class OfferLedger {
   pending = 0
   /** Of those that were claimed: parked, and then moved on to another worker (X1). */
   moved = 0
+  /** How often a claim was counted, and then became a refusal. */
+  unclaimed = 0
 }
 
 /**
@@ -177,6 +179,11 @@ export class ArrivalLedger {
   offered = 0
   /** How often a session was moved on to another worker (X1): it is then held or on offer again. */
   moved = 0
+  /**
+   * How often a claim was counted, and then became a refusal: the handshake in the worker failed, or the application did
+   * not want the session after it. Claims as such, which only go up: claimed + moved + unclaimed.
+   */
+  unclaimed = 0
   /** Sessions, claimed before, that were reset because their worker had them in hand when it went away (X3). */
   lost = 0
   readonly refused = counts(RefuseReasons)

@@ -8,7 +8,7 @@ import type * as Report from "../../domain/report/Report.ts"
 import * as Visible from "../../domain/report/Visible.ts"
 import * as ShowListeners from "./ShowListeners.ts"
 import { type Column, details, indented, type Look, sections, table, within } from "./Table.ts"
-import { moment, orNone, plural, printable, size, time } from "./Words.ts"
+import { moment, orNone, plural, printable, size, time, times } from "./Words.ts"
 
 const appColumns: ReadonlyArray<Column<Report.AppReport>> = [
   { head: "App", cell: (app) => `${app.index}` },
@@ -81,6 +81,11 @@ const workerDetails = (worker: Report.WorkerReport): Array<string> => {
       `${offers.offered}, of them ${offers.claimed} claimed, ${offers.refused} refused, ${offers.revoked} revoked, ` +
       `${offers.withdrawn} withdrawn; ${offers.moved} moved on`
     ],
+    ["claim", times(worker.times.claim)],
+    ["answer", times(worker.times.answer)],
+    ["session", times(worker.times.length)],
+    ["postponed for", times(worker.times.postponed)],
+    ["bytes", `${size(worker.bytesIn)} in, ${size(worker.bytesOut)} out`],
     ["last progress", `${time(worker.lastProgressMillis)} ago`],
     ["restarts", `${worker.restarts}${generation}${failure}`],
     [

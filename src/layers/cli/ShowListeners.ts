@@ -1,7 +1,7 @@
 /** What `show listeners` prints, and the listeners of an application in `show app` (W21). */
 import type * as Report from "../../domain/report/Report.ts"
 import { blocks, type Column, endpointColumn, indented, type Look, widthOf, within, wrapped } from "./Table.ts"
-import { orNone, printable, ranges } from "./Words.ts"
+import { orNone, printable, ranges, size, time, times } from "./Words.ts"
 
 /** What was counted by reason, as far as there was any. */
 const counted = (counts: Readonly<Record<string, number>>): ReadonlyArray<readonly [string, number]> =>
@@ -17,6 +17,10 @@ const sum = (counts: ReadonlyArray<readonly [string, number]>) => `${counts.redu
 
 /** Scopes in one word. */
 export const scope = (scopes: Report.ListenerReport["scopes"]): string => scopes.length > 1 ? "both" : scopes[0] ?? "-"
+
+/** How long claims have taken, in brief. */
+const claims = ({ times: { claim } }: Report.ListenerReport): ReadonlyArray<string> =>
+  claim.count === 0 ? [] : [`claim p50 ${time(claim.p50Millis)}`, `p99 ${time(claim.p99Millis)}`]
 
 const place: ReadonlyArray<Column<Report.ListenerReport>> = [
   { head: "Listener", cell: (listener) => listener.handle },
@@ -45,6 +49,12 @@ const more: ReadonlyArray<Column<Report.ListenerReport>> = [
   { head: "Redirected", cell: ({ arrivals }) => `${arrivals.redirected}`, right: true },
   { head: "Dropped", cell: (listener) => sum(drops(listener)), right: true },
   { head: "Ended", cell: (listener) => sum(ends(listener)), right: true },
+  { head: "In", cell: ({ bytesIn }) => size(bytesIn), right: true },
+  { head: "Out", cell: ({ bytesOut }) => size(bytesOut), right: true },
+  { head: "Claim", cell: (listener) => times(listener.times.claim) },
+  { head: "Hold", cell: (listener) => times(listener.times.hold) },
+  { head: "Answer", cell: (listener) => times(listener.times.answer) },
+  { head: "Session", cell: (listener) => times(listener.times.length) },
   { head: "Client", cell: (listener) => orNone(listener.client) },
   { head: "Requested", cell: (listener) => printable(listener.requested) },
   {
@@ -56,14 +66,15 @@ const more: ReadonlyArray<Column<Report.ListenerReport>> = [
 const lines = (
   columns: ReadonlyArray<Column<Report.ListenerReport>>,
   listeners: ReadonlyArray<Report.ListenerReport>,
-  look: Look
+  look: Look,
+  brief: (listener: Report.ListenerReport) => ReadonlyArray<string>
 ): Array<string> => {
   if (listeners.length === 0) return ["no active listeners"]
   const reasons = (listener: Report.ListenerReport) => {
     const refused = refusals(listener).map(([reason, count]) => `${reason} ${count}`)
     const dropped = drops(listener).map(([reason, count]) => `datagrams ${reason} ${count}`)
     const ended = ends(listener).map(([reason, count]) => `ended ${reason} ${count}`)
-    return indented(wrapped([...refused, ...dropped, ...ended], widthOf(within(look))))
+    return indented(wrapped([...brief(listener), ...refused, ...dropped, ...ended], widthOf(within(look))))
   }
   const [[head = "", ...rows] = [], ...others] = blocks(columns, listeners, look)
   return [
@@ -75,10 +86,12 @@ const lines = (
 
 /** The lines for the listeners of one application; under each, why it refused connections. */
 export const ofApp = (listeners: ReadonlyArray<Report.ListenerReport>, look: Look): Array<string> =>
-  lines([...place, ...use], listeners, look)
+  lines([...place, ...use], listeners, look, () => [])
 
-/** The text of `show listeners`. */
+/** The text of `show listeners`; in the plain form, how long claims take is below each, before why it refused. */
 export const format = (
   listeners: ReadonlyArray<Report.ListenerReport>,
   look: Look
-): string => lines([...place, ...owner, ...use, ...(look.verbose ? more : [])], listeners, look).join("\n")
+): string =>
+  lines([...place, ...owner, ...use, ...(look.verbose ? more : [])], listeners, look, look.verbose ? () => [] : claims)
+    .join("\n")

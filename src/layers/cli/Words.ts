@@ -57,6 +57,17 @@ export const time = (millis: number): string => {
   return pair(Math.floor(minutes / 60), 24, "d", "h")
 }
 
+/** Times in a few words: `p50 0.2 ms, p99 4.8 ms, longest 12 ms, 81 times`. */
+export const times = ({ count, maxMillis, p50Millis, p99Millis }: {
+  readonly count: number
+  readonly maxMillis: number
+  readonly p50Millis: number
+  readonly p99Millis: number
+}): string =>
+  count === 0
+    ? "-"
+    : `p50 ${time(p50Millis)}, p99 ${time(p99Millis)}, longest ${time(maxMillis)}, ${plural(count, "time")}`
+
 /** A share as a person reads it: `0 %`, `12.5 %`. */
 export const percent = (value: number): string => `${oneDecimal(value)} %`
 

@@ -34,6 +34,7 @@ export type Outcome = Failure | undefined
 
 /** The origin of sessions that belong to connects: they were never on offer. */
 export const connectOrigin: Origin = {
+  times: undefined,
   listener: undefined,
   moves: undefined,
   claimed: ({ worker }) => worker.fault("the worker claimed a session that it had asked for itself"),

@@ -131,6 +131,8 @@ export class CutThroughHostSession extends HostSession {
       placement: "shared",
       rx: null,
       tx: null,
+      bytesIn: null,
+      bytesOut: null,
       dropped: 0,
       parked: false
     }

@@ -21,6 +21,7 @@ import type * as Handle from "../../domain/state/Handle.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
 import type * as Refusal from "../../domain/state/Refusal.ts"
 import * as SessionState from "../../domain/state/SessionState.ts"
+import type { SessionSums } from "../../domain/state/Times.ts"
 import type { Connection } from "../../services/Transport.ts"
 import type { CutThroughEnd } from "./CutThroughEnd.ts"
 import type { ListenerTicket } from "./Intake.ts"
@@ -47,6 +48,8 @@ export interface ParkingSession extends HostSession {
 export interface Origin {
   /** The listener; `undefined` for a connect. */
   readonly listener: Handle.ListenerHandle | undefined
+  /** Where its sessions' times and bytes are counted, besides with their workers; `undefined` for a connect. */
+  readonly times: SessionSums | undefined
   /** How its sessions go on with other workers (X1); `undefined` for a connect, whose session goes to no other one. */
   readonly moves: Moves | undefined
   /** The worker says that it has claimed the session. */
@@ -87,7 +90,10 @@ export interface SessionHome {
 }
 
 /** What a report says of a session that depends on its kind. */
-export type KindReport = Pick<Report.SessionReport, "kind" | "placement" | "parked" | "rx" | "tx" | "dropped">
+export type KindReport = Pick<
+  Report.SessionReport,
+  "kind" | "placement" | "parked" | "rx" | "tx" | "bytesIn" | "bytesOut" | "dropped"
+>
 
 export abstract class HostSession {
   readonly handle: Handle.SessionHandle
@@ -102,6 +108,8 @@ export abstract class HostSession {
   #state: SessionState.SessionState = "CREATED"
   #liveCheck: (() => boolean) | undefined
   #counted = true
+  /** Since when the worker has had it, in milliseconds of `MonotonicTime`. */
+  #begun = Infinity
   /** The worker has been told the last thing there is to say. */
   #told = false
 
@@ -184,8 +192,14 @@ export abstract class HostSession {
   }
 
   /** The worker has claimed the offer. */
-  claimed(): void {
+  claimed(now: number): void {
     this.move("claim")
+    this.#begun = now
+  }
+
+  /** Milliseconds for which the worker has had it; negative while it has not. */
+  protected get age(): number {
+    return this.worker.now() - this.#begun
   }
 
   /** The worker's application does not want what was on offer: nothing here or there is left of it. */
@@ -197,6 +211,7 @@ export abstract class HostSession {
   connected(message: Message.Of<"connected" | "cutThroughConnected">): void {
     SessionBlock.endOffer(this.segment, this.place.offset, SessionBlock.CLAIMED)
     this.move("connected")
+    this.#begun = this.since
     this.worker.congestion.send({ message, live: this.isLive, cleanUp: () => this.drop() })
   }
 
@@ -368,7 +383,14 @@ export abstract class HostSession {
   protected uncount(): boolean {
     if (!this.#counted) return false
     this.#counted = false
+    if (this.#begun !== Infinity) this.#countLength()
     this.worker.sessionLeft()
     return true
+  }
+
+  #countLength(): void {
+    const { age } = this
+    this.worker.slot.times.length.record(age)
+    this.origin.times?.length.record(age)
   }
 }

@@ -18,6 +18,7 @@ import * as Notice from "../../domain/report/Notice.ts"
 import type * as Handle from "../../domain/state/Handle.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
 import type * as Refusal from "../../domain/state/Refusal.ts"
+import type { ListenerTimes } from "../../domain/state/Times.ts"
 import { TurnShare } from "../system/PerTurn.ts"
 import { Alarm } from "./Alarm.ts"
 import { ConnectionKeys } from "./ConnectionKeys.ts"
@@ -54,6 +55,10 @@ export class Intake implements Origin {
 
   get listener(): Handle.ListenerHandle {
     return this.#listener.handle
+  }
+
+  get times(): ListenerTimes {
+    return this.admission.times
   }
 
   get moves(): Moves {
@@ -140,7 +145,7 @@ export class Intake implements Origin {
 
   #gone(ticket: ListenerTicket): void {
     ticket.connection.onGone = undefined
-    this.admission.gone(ticket)
+    this.admission.gone(ticket, this.#host.tables.now())
   }
 
   /** Workers may take more than before: parked sessions that wait, then held connections, get their turn. */
@@ -184,7 +189,7 @@ export class Intake implements Origin {
   /** Takes nothing more, and refuses whatever waits. */
   stop(reason: Ledger.RefuseReason): void {
     const { admission } = this
-    admission.stop(reason)
+    admission.stop(reason, this.#host.tables.now())
     for (let ticket; (ticket = admission.admit()) !== undefined;) this.follow(ticket)
   }
 
@@ -207,8 +212,9 @@ export class Intake implements Origin {
   }
 
   #claim(session: HostSession, ticket: ListenerTicket): void {
-    session.claimed()
-    this.admission.claimed(ticket)
+    const now = this.#host.tables.now()
+    session.claimed(now)
+    this.admission.claimed(ticket, now)
     session.open()
     this.moves.claimed()
   }

@@ -4,6 +4,7 @@
 import type { Lag } from "../../domain/admission/Lag.ts"
 import type { Member } from "../../domain/admission/Seats.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
+import type { WorkerTimes } from "../../domain/state/Times.ts"
 import * as WorkerState from "../../domain/state/WorkerState.ts"
 import type { LiveWorker } from "./Worker.ts"
 
@@ -39,5 +40,8 @@ export class ListenerMember implements Member {
   }
   get offers(): Ledger.OfferLedger {
     return this.worker.slot.offers
+  }
+  get times(): WorkerTimes {
+    return this.worker.slot.times
   }
 }

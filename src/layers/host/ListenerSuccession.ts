@@ -44,7 +44,7 @@ export class ListenerSuccession {
     if (departures === undefined || state !== "asking" && state !== "offering" && state !== "held") return false
     if (!departures.takes(this.#listener, connection)) return false
     connection.onGone = undefined
-    this.#listener.admission.leaves(ticket)
+    this.#listener.admission.leaves(ticket, this.#tables.now())
     departures.add(this.#listener, connection)
     return true
   }

@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import type * as Report from "../../domain/report/Report.ts"
 import * as SessionFilter from "../../domain/report/SessionFilter.ts"
+import * as TimesReport from "../../domain/report/TimesReport.ts"
 import { version } from "../../domain/report/Version.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
@@ -40,7 +41,8 @@ const listenerReport = (listener: HostListener): Report.ListenerReport => {
       return manager === undefined ? [] : [{ worker: number, manager: manager.index }]
     }),
     sessions: admission.sessions,
-    arrivals: Ledger.add(new Ledger.ArrivalLedger(), admission.arrivals)
+    arrivals: Ledger.add(new Ledger.ArrivalLedger(), admission.arrivals),
+    ...TimesReport.ofListener(admission.times)
   }
 }
 

@@ -46,6 +46,9 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd, P
   readonly #ringsOffset: number
   #rx: FifoProducer | undefined
   #tx: FifoConsumer | undefined
+  /** Bytes from the peer, and to it. */
+  #bytesIn = 0
+  #bytesOut = 0
   #hot = false
   #received = false
   /** The worker has ended its side. */
@@ -129,6 +132,8 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd, P
       parked: this.isParked,
       rx: { used: used(this.#rx), size: rxFifoSize, memory: this.#rx?.memory ?? 0 },
       tx: { used: used(this.#tx), size: txFifoSize, memory: this.#tx?.memory ?? 0 },
+      bytesIn: this.#bytesIn,
+      bytesOut: this.#bytesOut,
       dropped
     }
   }
@@ -139,8 +144,11 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd, P
 
   // ---- what the connection says
 
-  received(): void {
+  received(bytes: number): void {
     this.#received = true
+    this.#bytesIn += bytes
+    this.worker.slot.times.bytesIn += bytes
+    if (this.origin.times !== undefined) this.origin.times.bytesIn += bytes
     if (!this.#hot) {
       this.#hot = true
       this.worker.hot.add(this)
@@ -151,6 +159,19 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd, P
     // the worker hears at once of all that is ready in this turn; but where bytes stream, it reads while the host does
     if (this.rx.size < STREAMING) this.worker.gather()
     this.worker.congestion.sendIo(Message.Rx, this.handle, this.isLive)
+  }
+
+  sent(bytes: number): void {
+    const ofWorker = this.worker.slot.times
+    const ofListener = this.origin.times
+    if (this.#bytesOut === 0) {
+      const { age } = this
+      ofWorker.answer.record(age)
+      ofListener?.answer.record(age)
+    }
+    this.#bytesOut += bytes
+    ofWorker.bytesOut += bytes
+    if (ofListener !== undefined) ofListener.bytesOut += bytes
   }
 
   room(): void {

@@ -52,6 +52,8 @@ export class TransferSession extends ConnectionSession implements MovingSubject,
       parked: false,
       rx: null,
       tx: null,
+      bytesIn: null,
+      bytesOut: null,
       dropped: 0
     }
   }

@@ -22,6 +22,7 @@ import type { AppOptions } from "../../domain/options/AppOptions.ts"
 import type * as Report from "../../domain/report/Report.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
+import { WorkerTimes } from "../../domain/state/Times.ts"
 import * as WorkerState from "../../domain/state/WorkerState.ts"
 import { WorkerExit } from "../../services/AppWorker.ts"
 import type { HandOver } from "../../services/Attachment.ts"
@@ -64,6 +65,7 @@ export class WorkerSlot {
   /** The same for all generations, so that counts add up. */
   readonly messages: Ledger.MessageLedger
   readonly offers: Ledger.OfferLedger
+  readonly times: WorkerTimes
   /** The generations before the current one that have not finished, oldest first; the same for all generations. */
   readonly formers: Set<WorkerSlot>
   /** Whether it has the worker's place, is to have it, or had it. */
@@ -107,6 +109,7 @@ export class WorkerSlot {
     this.generation = (predecessor?.generation ?? 0) + 1
     this.messages = predecessor?.messages ?? new Ledger.MessageLedger()
     this.offers = predecessor?.offers ?? new Ledger.OfferLedger()
+    this.times = predecessor?.times ?? new WorkerTimes()
     this.formers = predecessor?.formers ?? new Set()
     this.role = predecessor === undefined ? "current" : "successor"
     this.restarts = predecessor === undefined ? 0 : predecessor.restarts + 1
@@ -176,7 +179,8 @@ export class LiveWorker {
   /** Opens for a moment whenever memory has become free, for whatever waits for some. */
   readonly memory = Latch.makeUnsafe(false)
   readonly #host: HostRequests
-  readonly #clock: () => number
+  /** Milliseconds of `MonotonicTime`. */
+  readonly now: () => number
   readonly #fault = Deferred.makeUnsafe<never, WorkerExit>()
   readonly #over = Latch.makeUnsafe(false)
   /** The bytes of a segment of the worker. */
@@ -202,7 +206,7 @@ export class LiveWorker {
       readonly handOver: Pick<HandOver["Service"], "takeBack">
     },
     host: HostRequests,
-    clock: () => number,
+    now: () => number,
     behind: (is: boolean) => void
   ) {
     this.slot = slot
@@ -213,8 +217,8 @@ export class LiveWorker {
     this.handOver = services.handOver
     this.announcements = new Announcements(services.congestion)
     this.#host = host
-    this.#clock = clock
-    this.#progress = clock()
+    this.now = now
+    this.#progress = now()
     this.#reader = new WorkerReader(this, host)
     this.segments.connect({
       announce: (segment) =>
@@ -255,7 +259,7 @@ export class LiveWorker {
 
   /** Milliseconds, in total, in which the worker was behind with an offer. */
   get behindMillis(): number {
-    return this.lag.millis(this.#clock())
+    return this.lag.millis(this.now())
   }
 
   /** Milliseconds since the worker last took a message, or had none to take. */
@@ -264,9 +268,9 @@ export class LiveWorker {
     const position = (toWorker.position - toWorker.depth) | 0
     if (position !== this.#position || toWorker.depth === 0) {
       this.#position = position
-      this.#progress = this.#clock()
+      this.#progress = this.now()
     }
-    return this.#clock() - this.#progress
+    return this.now() - this.#progress
   }
 
   /**

@@ -3,6 +3,7 @@
  */
 import type { QueueOutlet } from "../../domain/memory/QueueProducer.ts"
 import type * as Report from "../../domain/report/Report.ts"
+import * as TimesReport from "../../domain/report/TimesReport.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
 import * as WorkerState from "../../domain/state/WorkerState.ts"
@@ -83,7 +84,8 @@ export const workerReport = (slot: WorkerSlot, now: number): Report.WorkerReport
     memory: segments?.memory ?? "ample",
     sessionsRefused: segments?.sessionsRefused ?? 0,
     messages: Ledger.add(new Ledger.MessageLedger(), slot.messages),
-    offers: Ledger.add(new Ledger.OfferLedger(), slot.offers)
+    offers: Ledger.add(new Ledger.OfferLedger(), slot.offers),
+    ...TimesReport.ofWorker(slot.times)
   }
 }
 

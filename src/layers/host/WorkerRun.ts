@@ -102,6 +102,7 @@ export class WorkerRun {
         module: app.module,
         loaded: app.loaded,
         ledger: slot.messages,
+        ages: slot.times.postponed,
         info: {
           app: app.name,
           appIndex: app.index,

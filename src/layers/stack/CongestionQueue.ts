@@ -27,10 +27,12 @@ import * as Message from "../../domain/memory/Message.ts"
 import * as Mq from "../../domain/memory/QueueMemory.ts"
 import type { QueueOptions } from "../../domain/options/QueueOptions.ts"
 import type * as Handle from "../../domain/state/Handle.ts"
+import type { Histogram } from "../../domain/state/Histogram.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
 import { HandOver } from "../../services/Attachment.ts"
 import { Congestion, type Outgoing, type Sent, Unresponsive } from "../../services/Congestion.ts"
 import { MessageQueue } from "../../services/MessageQueue.ts"
+import * as MonotonicTime from "../../services/MonotonicTime.ts"
 import { WorkerPlan } from "../../services/WorkerPlan.ts"
 import { CongestionFlag } from "./CongestionFlag.ts"
 import { type Postponed, PostponedMessages } from "./PostponedMessages.ts"
@@ -48,6 +50,8 @@ export interface CongestionOptions {
   readonly queue: Pick<QueueOptions, "retryInterval" | "batch" | "postponedMessages" | "postponedBytes">
   /** The ledger to count in. */
   readonly ledger: Ledger.MessageLedger
+  /** Counts for how long messages are postponed, whatever becomes of them then. */
+  readonly ages?: Histogram | undefined
 }
 
 /** Bytes of an IO event. */
@@ -64,6 +68,8 @@ class CongestionQueue implements CongestionShape {
   readonly #options: CongestionOptions["queue"]
   readonly #flag: CongestionFlag
   readonly #postponed: PostponedMessages
+  readonly #ages: Histogram | undefined
+  readonly #now: () => number
   readonly #unresponsive = Deferred.makeUnsafe<never, Unresponsive>()
   readonly #roomMade = Latch.makeUnsafe(false)
   readonly #words = new Int32Array(Mq.CONTROL_WORDS)
@@ -75,11 +81,14 @@ class CongestionQueue implements CongestionShape {
   #wantsRoom = false
 
   constructor(
-    { ledger, queue: options }: CongestionOptions,
+    { ages, ledger, queue: options }: CongestionOptions,
     queue: QueueEntrance,
     flag: CongestionFlag,
-    postponed: PostponedMessages
+    postponed: PostponedMessages,
+    now: () => number
   ) {
+    this.#ages = ages
+    this.#now = now
     this.ledger = ledger
     this.state = flag.state
     this.#queue = queue
@@ -106,7 +115,8 @@ class CongestionQueue implements CongestionShape {
       if (result === "handed-over") kept = undefined
     }
     const words = this.#words.slice(0, length)
-    return this.#postpone({ _tag: "Control", words, attachment: kept, live, cleanUp, bytes: 4 * length })
+    const since = this.#now()
+    return this.#postpone({ _tag: "Control", words, attachment: kept, live, cleanUp, bytes: 4 * length, since })
   }
 
   readonly sendIo = (kind: Message.IoKind, session: Handle.SessionHandle, live: () => boolean): Sent => {
@@ -119,7 +129,7 @@ class CongestionQueue implements CongestionShape {
       if (result === Mq.Enqueued) return this.#delivered()
       if (result === Mq.Closed || result === Mq.Corrupt) return this.#releaseUnusable(result, undefined)
     }
-    return this.#postpone({ _tag: "Io", kind, session, live, bytes: IO_BYTES })
+    return this.#postpone({ _tag: "Io", kind, session, live, bytes: IO_BYTES, since: this.#now() })
   }
 
   #delivered(): Sent {
@@ -232,6 +242,7 @@ class CongestionQueue implements CongestionShape {
 
   #dropHead(entry: Postponed): void {
     this.#postponed.drop(entry)
+    this.#ages?.record(this.#now() - entry.since)
     this.ledger.postponed--
   }
 
@@ -306,7 +317,8 @@ const make = Effect.fnUntraced(function*(options: CongestionOptions) {
     options,
     new QueueEntrance(yield* MessageQueue, yield* HandOver),
     yield* CongestionFlag.make,
-    yield* PostponedMessages.make(options.queue)
+    yield* PostponedMessages.make(options.queue),
+    yield* MonotonicTime.reader
   )
   yield* congestion.deliver.pipe(
     Effect.catchCauseIf(
@@ -340,5 +352,5 @@ export const layerFrom = (options: CongestionOptions): Layer.Layer<Congestion, n
  */
 export const layer: Layer.Layer<Congestion, never, MessageQueue | HandOver | WorkerPlan> = Layer.effect(
   Congestion,
-  Effect.flatMap(WorkerPlan, ({ app, ledger }) => make({ queue: app.queue, ledger }))
+  Effect.flatMap(WorkerPlan, ({ ages, app, ledger }) => make({ queue: app.queue, ledger, ages }))
 )

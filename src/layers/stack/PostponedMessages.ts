@@ -18,6 +18,8 @@ export interface PostponedIo {
   readonly session: SessionHandle
   readonly live: () => boolean
   readonly bytes: number
+  /** When it was postponed, in milliseconds of `MonotonicTime`. */
+  readonly since: number
 }
 
 /** A control message. */
@@ -26,6 +28,7 @@ export interface PostponedControl extends Pick<Outgoing, "live" | "cleanUp"> {
   /** The message as it goes into the queue: a copy, whatever the sender does with the original afterwards (M3). */
   readonly words: Int32Array
   readonly bytes: number
+  readonly since: number
   /** Cleared once it has been handed over: if the message is tried again, nothing is handed over twice. */
   attachment: Outgoing["attachment"]
 }

@@ -17,6 +17,7 @@ export const PEER_RESET = "the peer reset the connection"
 
 const noEvents: ConnectionEvents = {
   received() {},
+  sent() {},
   room() {},
   starved() {},
   ended() {},
@@ -42,6 +43,8 @@ export class MemoryConnection implements SharedConnection {
   #events = noEvents
   /** The rx fifo has no room, or there is no memory for it. */
   #paused = false
+  /** How many of the bytes that come next an earlier session was told of. */
+  #known = 0
   #ending = false
   #closing = false
   #aborted = false
@@ -104,7 +107,10 @@ export class MemoryConnection implements SharedConnection {
     // the next session is told again
     this.#rxEnded = false
     this.#peer.opened = false
-    if (unread !== undefined) this.#peer.putBack(unread)
+    if (unread !== undefined) {
+      this.#peer.putBack(unread)
+      this.#known += unread.length
+    }
     this.#takeAll()
     this.#end = undefined
   }
@@ -118,7 +124,10 @@ export class MemoryConnection implements SharedConnection {
 
   #takeAll(): void {
     const tx = this.#tx
-    for (let bytes; (bytes = tx?.peek()) !== undefined; tx?.drop(bytes.length)) this.#peer.take(bytes)
+    for (let bytes; (bytes = tx?.peek()) !== undefined; tx?.drop(bytes.length)) {
+      this.#peer.take(bytes)
+      this.#events.sent(bytes.length)
+    }
   }
 
   resume(): void {
@@ -195,13 +204,18 @@ export class MemoryConnection implements SharedConnection {
 
   #fill(rx: FifoProducer): void {
     const peer = this.#peer
+    const before = peer.takenBytes
     let moved = false
     while (!this.#paused && peer.unsent > 0) {
       moved = peer.fill(rx) || moved
       if (peer.unsent === 0) break
       this.#paused = rx.wait() === "consumer"
     }
-    if (moved) this.#events.received()
+    if (!moved) return
+    const bytes = peer.takenBytes - before
+    const known = Math.min(this.#known, bytes)
+    this.#known -= known
+    this.#events.received(bytes - known)
   }
 
   #transmit(): void {
@@ -209,6 +223,7 @@ export class MemoryConnection implements SharedConnection {
     let room = false
     for (let bytes; peer.window > 0 && (bytes = this.#tx?.peek(peer.window)) !== undefined;) {
       peer.take(bytes)
+      this.#events.sent(bytes.length)
       room = this.#tx!.drop(bytes.length) || room
     }
     if (room) this.#events.room()

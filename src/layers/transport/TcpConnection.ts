@@ -100,7 +100,7 @@ export class TcpConnection extends TcpReading
     this.#watch = undefined
     this.stopReading(unread)
     if (this.#optionsSet) this.resetOptions()
-    if (session !== undefined) this.sendRest(session.tx)
+    if (session !== undefined) this.sendRest(session)
   }
 
   leave(): void {
@@ -108,7 +108,7 @@ export class TcpConnection extends TcpReading
     this.session = undefined
     if (session === undefined || this.socket.destroyed) return
     this.guard(() => {
-      this.sendRest(session.tx)
+      this.sendRest(session)
       this.socket.end()
     })
   }

@@ -23,6 +23,8 @@ export abstract class TcpReading extends TcpWriting {
   protected farewell: SocketEnd.Farewell | undefined
   /** Where the armed read goes, when it goes straight into the fifo. */
   #armed: Uint8Array | undefined
+  /** How many of the bytes that come next were counted before they were put back. */
+  #known = 0
   #large = false
   /** What was read and has not found room yet. */
   protected left: Uint8Array | undefined
@@ -100,7 +102,7 @@ export abstract class TcpReading extends TcpWriting {
         this.#armed = undefined
         session.rx.commit(bytes)
       } else this.#take(session, scratch, bytes)
-      session.received()
+      session.received(bytes)
       this.#pauseIfFull(session)
     } catch (error) {
       this.broken(error)
@@ -116,12 +118,17 @@ export abstract class TcpReading extends TcpWriting {
         return
       }
       this.#take(session, bytes, bytes.length)
-      session.received()
+      const known = Math.min(this.#known, bytes.length)
+      this.#known -= known
+      session.received(bytes.length - known)
       this.#pauseIfFull(session)
       if (!this.#paused) return
       this.socket.pause()
       // back to the socket: it announces its end once it has no bytes, and what is left would come after that
-      if (this.left !== undefined) this.socket.unshift(this.left)
+      if (this.left !== undefined) {
+        this.socket.unshift(this.left)
+        this.#known += this.left.length
+      }
       this.left = undefined
     })
   }
@@ -145,7 +152,7 @@ export abstract class TcpReading extends TcpWriting {
       if (left === undefined) continue
       this.#take(session, left, left.length)
       // the reader that made room may have read all there was, and does not look again by itself
-      session.received()
+      session.received(0)
     }
     this.#paused = false
   }
@@ -167,7 +174,7 @@ export abstract class TcpReading extends TcpWriting {
       this.left = undefined
       if (left !== undefined) {
         this.#take(session, left, left.length)
-        session.received()
+        session.received(0)
       }
       this.#pauseIfFull(session)
       if (!this.#paused) this.#flow()

@@ -8,7 +8,6 @@
  * This module is a hot path.
  */
 import * as Fifo from "../../domain/memory/Fifo.ts"
-import type { FifoConsumer } from "../../domain/memory/FifoConsumer.ts"
 import type { ConnectionEnd } from "../../services/Transport.ts"
 import type { ConnectionSetup } from "./ConnectionSetup.ts"
 import type * as NodeHandle from "./NodeHandle.ts"
@@ -102,6 +101,7 @@ export abstract class TcpWriting {
         socket.write(last)
         if (rest !== undefined) socket.uncork()
         if (socket.writableLength === 0) {
+          session.sent(length)
           // outside the call that wrote, as every event is
           if (session.tx.drop(length)) queueMicrotask(() => this.session?.room())
           continue
@@ -121,7 +121,9 @@ export abstract class TcpWriting {
     this.#writing = 0
     if (error || this.socket.destroyed) return
     this.guard(() => {
-      if (this.session?.tx.drop(written) === true) this.session.room()
+      const { session } = this
+      session?.sent(written)
+      if (session?.tx.drop(written) === true) session.room()
       this.#pump()
     })
   }
@@ -132,12 +134,13 @@ export abstract class TcpWriting {
   }
 
   /** Sends the rest of the fifo of a session that leaves the connection. */
-  protected sendRest(tx: FifoConsumer): void {
+  protected sendRest(session: ConnectionEnd): void {
     const writing = this.#writing
     this.#writing = 0
     if (writing > 0) this.#earlier++
-    const rest = Buffer.allocUnsafe(tx.size)
-    const { bytes } = tx.read(rest)
+    const rest = Buffer.allocUnsafe(session.tx.size)
+    const { bytes } = session.tx.read(rest)
+    if (bytes > 0) session.sent(bytes)
     if (bytes > writing) this.socket.write(rest.subarray(writing, bytes))
   }
 }

@@ -11,7 +11,6 @@
  */
 import * as Datagram from "../../domain/memory/Datagram.ts"
 import * as Fifo from "../../domain/memory/Fifo.ts"
-import type { FifoConsumer } from "../../domain/memory/FifoConsumer.ts"
 import * as Address from "../../domain/net/Address.ts"
 import * as ConnectionLoss from "../../domain/net/ConnectionLoss.ts"
 import type { ListenerOptions } from "../../domain/options/ListenerOptions.ts"
@@ -49,6 +48,8 @@ export class UdpConnection implements SharedConnection {
   #end: ConnectionEnd | undefined
   /** What has come and is not in the rx fifo yet. */
   #waiting: Array<Uint8Array> = []
+  /** How many of the first of them an earlier session was told of. */
+  #known = 0
   #resuming = false
   /** Length of the datagram that is being read from the tx fifo, in bytes, once its header has been read. */
   #length: number | undefined
@@ -104,6 +105,7 @@ export class UdpConnection implements SharedConnection {
     this.#idle = false
     if (unread === undefined) return
     const datagrams = Datagram.split(unread)
+    this.#known += datagrams.length
     this.#waiting.unshift(...datagrams)
     for (const { length } of datagrams) this.#socket.waiting += length
   }
@@ -167,7 +169,7 @@ export class UdpConnection implements SharedConnection {
     const end = this.#end
     if (end === undefined || this.#waiting.length > 0) return this.#wait(bytes)
     this.#guard(() => {
-      if (this.#put(end, bytes)) return end.received()
+      if (this.#put(end, bytes)) return end.received(bytes.length)
       this.#wait(bytes)
       this.#flush(end)
     })
@@ -196,7 +198,8 @@ export class UdpConnection implements SharedConnection {
   /** Puts what waits into the fifo, as far as there is room; {@link resume} is called when there is more. */
   #flush(end: ConnectionEnd): void {
     const { rx } = end
-    let received = false
+    let any = false
+    let received = 0
     for (let bytes = this.#waiting[0]; bytes !== undefined; bytes = this.#waiting[0]) {
       const length = Datagram.HEADER + bytes.length
       const wait = length > rx.bound ? "ready" : rx.waitWhole(length)
@@ -205,9 +208,11 @@ export class UdpConnection implements SharedConnection {
       this.#waiting.shift()
       this.#socket.waiting -= bytes.length
       this.#put(end, bytes)
-      received = true
+      any = true
+      if (this.#known > 0) this.#known--
+      else received += bytes.length
     }
-    if (received) end.received()
+    if (any) end.received(received)
   }
 
   resume(): void {
@@ -226,6 +231,7 @@ export class UdpConnection implements SharedConnection {
       if (reason !== undefined) this.#drop(reason)
     }
     this.#waiting = []
+    this.#known = 0
   }
 
   // those of a socket that all sessions of the listener share are not one session's to set
@@ -299,14 +305,15 @@ export class UdpConnection implements SharedConnection {
         break
       }
       if (!isLast && this.#socket.isBlocked(this)) break
-      tell = this.#sendOne(tx, length) || tell
+      tell = this.#sendOne(this.#end, length) || tell
     }
     // outside the call that wrote, as every event is
     if (tell) queueMicrotask(() => this.#end?.room())
   }
 
   /** Sends the next datagram of the fifo, and returns what the fifo's `drop` returns. */
-  #sendOne(tx: FifoConsumer, length: number): boolean {
+  #sendOne(end: ConnectionEnd, length: number): boolean {
+    const { tx } = end
     this.#length = undefined
     this.#stir()
     if (length <= Datagram.LARGEST_UDP) {
@@ -314,6 +321,7 @@ export class UdpConnection implements SharedConnection {
       const bytes = new Uint8Array(length)
       const read = tx.read(bytes)
       if (read.bytes < length) throw new Fifo.FifoCorrupt(TAKEN_BACK)
+      if (length > 0) end.sent(length)
       this.#socket.send(bytes, this)
       return read.tell
     }

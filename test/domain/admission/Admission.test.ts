@@ -489,6 +489,7 @@ describe("what is counted", () => {
       arrived: 6,
       claimed: 0,
       moved: 0,
+      unclaimed: 1,
       lost: 0,
       withdrawn: 1,
       redirected: 1,
@@ -501,8 +502,8 @@ describe("what is counted", () => {
     const { "hold-full": full, "rule-denied": denied, "tls-failed": failed } = arrivals.refused
     assert.deepStrictEqual([full, denied, failed], [1, 1, 1])
     assert.deepStrictEqual(workers.map(({ offers }) => ({ ...offers })), [
-      { offered: 1, claimed: 0, refused: 0, revoked: 1, withdrawn: 0, pending: 0, moved: 0 },
-      { offered: 2, claimed: 1, refused: 0, revoked: 0, withdrawn: 1, pending: 0, moved: 0 }
+      { offered: 1, claimed: 0, refused: 0, revoked: 1, withdrawn: 0, pending: 0, moved: 0, unclaimed: 0 },
+      { offered: 2, claimed: 1, refused: 0, revoked: 0, withdrawn: 1, pending: 0, moved: 0, unclaimed: 0 }
     ])
     assert.strictEqual(desk.admission.sessions, 1)
   })

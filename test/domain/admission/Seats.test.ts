@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Lag } from "../../../src/domain/admission/Lag.ts"
 import { Seats } from "../../../src/domain/admission/Seats.ts"
 import * as Ledger from "../../../src/domain/state/Ledger.ts"
+import { WorkerTimes } from "../../../src/domain/state/Times.ts"
 
 const member = (name: string) => ({
   name,
@@ -12,7 +13,8 @@ const member = (name: string) => ({
   sessions: 0,
   growing: false,
   lag: new Lag(),
-  offers: new Ledger.OfferLedger()
+  offers: new Ledger.OfferLedger(),
+  times: new WorkerTimes()
 })
 
 const make = (...names: ReadonlyArray<string>) => {

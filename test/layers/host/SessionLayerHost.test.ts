@@ -300,7 +300,8 @@ describe("listeners", () => {
         revoked: 0,
         withdrawn: 1,
         pending: 0,
-        moved: 0
+        moved: 0,
+        unclaimed: 0
       })
     }))
 
@@ -1201,7 +1202,8 @@ describe("offers", () => {
           revoked: 1,
           withdrawn: 0,
           pending: 0,
-          moved: 0
+          moved: 0,
+          unclaimed: 0
         })
         // the blocked worker is offered nothing more: nobody else waits
         yield* dialMany(stage, 5)

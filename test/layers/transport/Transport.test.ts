@@ -473,6 +473,7 @@ const suite = (name: string, makeWorld: () => World): void => {
         yield* until("all bytes", () => collected.length() === bytes.length && peer.receivedBytes === bytes.length)
         assertBytes(collected.bytes(), bytes)
         assertBytes(peer.received(), bytes)
+        assert.deepStrictEqual(app.counted, { received: bytes.length, sent: bytes.length })
         peer.end()
         app.call((connection) => connection.end())
         yield* until("the end of all", () => app.over !== undefined)
