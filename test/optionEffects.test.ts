@@ -177,6 +177,7 @@ const effects: Readonly<Record<string, Shown>> = {
     "activation",
     "connections wait while a service is away, and nobody hears that it was; the manager is told"
   ],
+  "sluice.metrics": ["layers/cli/Metrics", "X5 answers on the port that it is given, and says where"],
   "sluice.logFormat": ["layers/log/LogStyle", "has the format and the level of the command, and its worker"],
   "sluice.logLevel": ["layers/log/LogStyle", "has the format and the level of the command, and its worker"],
   "sluice.tlsCert": ["layers/cli/ServeTls", "curl gets an answer, and none over plain HTTP"],

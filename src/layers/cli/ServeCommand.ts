@@ -25,6 +25,8 @@ import { Takeover, type TakeoverError } from "../../services/Takeover.ts"
 import * as ControlPath from "../control/ControlPath.ts"
 import * as ControlServer from "../control/ControlServer.ts"
 import * as Health from "../control/Health.ts"
+import type { OwnPortError } from "../control/OwnPort.ts"
+import * as Scrape from "../control/Scrape.ts"
 import * as LogStyle from "../log/LogStyle.ts"
 import * as NoticeLog from "../log/NoticeLog.ts"
 import * as Descriptors from "../system/Descriptors.ts"
@@ -146,25 +148,29 @@ export interface Served {
   readonly watches: boolean
 }
 
-/** Milliseconds between two tries for the health port of a host that is followed. */
-const HEALTH_RETRY = 100
+/** Milliseconds between two tries for a port of a host that is followed. */
+const PORT_RETRY = 100
 
-/** Starts what is served. The health port is open as long as its scope. */
+/** Opens a port of the host's own, for as long as the scope. */
+const openPort = Effect.fnUntraced(function*(port: Layer.Layer<never, OwnPortError, SessionLayer>, scope: Scope.Scope) {
+  const open = Layer.build(port).pipe(Scope.provide(scope))
+  // a host before this one has the port until it has been followed
+  const later = open.pipe(Effect.retry(Schedule.spaced(PORT_RETRY)), Effect.forkScoped)
+  yield* (yield* Takeover).follows ? later : open
+})
+
+/** Starts what is served. The ports for health and metrics are open as long as their scope. */
 const start = Effect.fnUntraced(function*(
   settings: Settings.Resolved<unknown>,
   { extras, url, watches }: Served,
   control: string,
-  health: Scope.Scope
+  ports: Scope.Scope
 ) {
   const sessions = yield* SessionLayer
   yield* Layer.build(ControlServer.layer(control))
   const takeover = yield* Takeover
-  if (settings.health !== undefined) {
-    const open = Layer.build(Health.layer(settings.health)).pipe(Scope.provide(health))
-    // a host before this one has the port until it has been followed
-    const later = open.pipe(Effect.retry(Schedule.spaced(HEALTH_RETRY)), Effect.forkScoped)
-    yield* takeover.follows ? later : open
-  }
+  if (settings.health !== undefined) yield* openPort(Health.layer(settings.health), ports)
+  if (settings.metrics !== undefined) yield* openPort(Scrape.layer(settings.metrics), ports)
   const { pairs } = settings
   const signals = yield* Signals
   const hangup = pairs.length === 0 ? undefined : yield* signals.hangup
@@ -206,11 +212,11 @@ const serve = Effect.fnUntraced(function*(
   const { sessions } = status
   const signalled = Effect.map(signal, (received) => ({ received }))
   const takeover = yield* Takeover
-  const health = yield* Scope.fork(yield* Effect.scope)
+  const ports = yield* Scope.fork(yield* Effect.scope)
   const taken = Effect.map(takeover.over, ({ pid }) => ({ pid }))
   // a start that was cut short has nothing to drain except what it has so far
   const detached = Effect.flatMap(
-    Effect.provideService(start(settings, served, control, health), SessionLayer, sessions).pipe(
+    Effect.provideService(start(settings, served, control, ports), SessionLayer, sessions).pipe(
       Effect.tap(status.serving)
     ),
     ({ gone, name }) => Effect.as(gone, `${name} is detached: there is nothing left to serve`)
@@ -219,7 +225,7 @@ const serve = Effect.fnUntraced(function*(
   if (typeof end === "string") return yield* Effect.logInfo(end)
   if ("pid" in end) {
     yield* status.followed(end.pid)
-    yield* Scope.close(health, Exit.void)
+    yield* Scope.close(ports, Exit.void)
   } else yield* status.stopping
   yield* Effect.logInfo(
     "pid" in end

@@ -136,6 +136,12 @@ export const hostSettings: ReadonlyArray<Setting> = [
     "host:port",
     "Where GET /live and GET /ready are answered for a supervisor, besides the control socket; default: nowhere"
   ),
+  ownSetting(
+    "metrics",
+    "text",
+    "host:port",
+    "Where GET /metrics is answered for Prometheus, besides the control socket; default: nowhere"
+  ),
   ...logSettings,
   ownSetting(
     "tlsCert",

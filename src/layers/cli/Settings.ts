@@ -57,6 +57,8 @@ export interface Resolved<A> {
   readonly control: string | undefined
   /** Where a supervisor is answered, besides the control socket. */
   readonly health: HostPort | undefined
+  /** Where a Prometheus is answered, besides the control socket. */
+  readonly metrics: HostPort | undefined
   /** What is logged, and how. */
   readonly log: LogOptions
   /** The files of the certificates in the options, in the same order. */
@@ -81,7 +83,20 @@ const serve: Program<undefined> = {
 }
 
 /** Settings that are not options, and that are read here. */
-const common = ["app", "control", "health", "logFormat", "logLevel", "tlsCert", "tlsKey", "clientCa", "serverCa"]
+const common = [
+  "app",
+  "control",
+  "health",
+  "metrics",
+  "logFormat",
+  "logLevel",
+  "tlsCert",
+  "tlsKey",
+  "clientCa",
+  "serverCa"
+]
+
+const isSame = (one: HostPort, other: HostPort): boolean => one.host === other.host && one.port === other.port
 
 const decodeLog = Options.decode(LogOptions)
 
@@ -127,6 +142,12 @@ export const resolveProgram = Effect.fnUntraced(function*<A>(
   const app = take(path(given.get("app")))
   const control = take(path(given.get("control")))
   const health = take(hostPort(given.get("health")))
+  const metrics = take(hostPort(given.get("metrics")))
+  if (health !== undefined && metrics !== undefined && metrics.port !== 0 && isSame(health, metrics)) {
+    problems.push(
+      `${given.get("metrics")?.source}: ${metrics.host}:${metrics.port} is the health port; choose another port`
+    )
+  }
   const log = take(logOf(given))
   yield* Environment.warnOfOthers([CONFIG_VARIABLE, VARIABLE, ...settings.flatMap(({ variable }) => variable ?? [])])
     .pipe(
@@ -167,7 +188,7 @@ export const resolveProgram = Effect.fnUntraced(function*<A>(
   const decoded = Options.decodeApp(input)
   if (Result.isSuccess(decoded) && Result.isSuccess(own)) {
     const options = input as Options.AppOptionsInput
-    return { options, decoded: decoded.success, app, control, health, log, pairs, own: own.success }
+    return { options, decoded: decoded.success, app, control, health, metrics, log, pairs, own: own.success }
   }
   const failures = [Result.getFailure(own), Result.getFailure(decoded)].flatMap((failure) => Option.toArray(failure))
   return yield* invalid(...failures.flatMap(explain))

@@ -45,6 +45,7 @@ import * as ControlPath from "./ControlPath.ts"
 import * as EventsGroup from "./EventsGroup.ts"
 import { find } from "./FindApp.ts"
 import * as Health from "./Health.ts"
+import * as Scrape from "./Scrape.ts"
 
 /** Milliseconds without a byte in either direction. */
 const IDLE_TIMEOUT = 10_000
@@ -377,6 +378,8 @@ const groups = Layer.mergeAll(
     Layer.provide(Layer.effect(SessionLayer, paced))
   )
 
+const api = HttpApiBuilder.layer(ControlApi).pipe(Layer.provide(groups))
+
 /**
  * Serves the control API on the socket at `path` until the scope closes; the socket's file is removed then.
  *
@@ -390,7 +393,7 @@ export const layer = (
   path: string,
   { idleTimeout = IDLE_TIMEOUT }: { readonly idleTimeout?: number } = {}
 ): Layer.Layer<never, ControlError, SessionLayer | SessionRules> =>
-  HttpRouter.serve(Layer.merge(HttpApiBuilder.layer(ControlApi).pipe(Layer.provide(groups)), Health.routes), {
+  HttpRouter.serve(Layer.mergeAll(api, Health.routes, Scrape.routes), {
     disableLogger: true,
     disableListenLog: true
   }).pipe(

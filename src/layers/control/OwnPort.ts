@@ -1,0 +1,86 @@
+/**
+ * A port of its own for what is asked of a host by HTTP by whoever can reach it: health, metrics.
+ *
+ * It is open from before the first worker starts until the last session has ended. Each connection gets one answer, and
+ * nobody keeps others out: the oldest of too many connections gives way, and a peer that is slow, or sends too much, is
+ * cut off in bounded time.
+ */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as Effect from "effect/Effect"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServer from "effect/http/HttpServer"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import type { HostPort } from "../../domain/net/Address.ts"
+import * as SystemError from "../../domain/net/SystemError.ts"
+import * as Thrown from "../../domain/report/Thrown.ts"
+import { BoundedServer } from "./BoundedServer.ts"
+
+const HEAD_BYTES = 4 * 1024
+/** Milliseconds without a byte in either direction. */
+const IDLE_TIMEOUT = 2000
+/** Milliseconds for answers under way when the port closes. */
+const GRACE = 100
+
+/** The port could not be opened. */
+export class OwnPortError extends Schema.TaggedError<OwnPortError>()("OwnPortError", {
+  /** What is answered there. */
+  what: Schema.String,
+  host: Schema.String,
+  port: Schema.Int,
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `${this.what} port ${this.host}:${this.port}: ${this.detail}`
+  }
+}
+
+const detailOf = (cause: unknown): string => {
+  switch (SystemError.kindOf(cause)) {
+    case "AddressInUse":
+      return "another program listens there; choose another port"
+    case "AddressNotAvailable":
+      return "this machine has no such address; use one that it has, or 0.0.0.0 for all of them"
+    case "PermissionDenied":
+      return "permission denied; choose a port above 1023"
+    default:
+      return Thrown.sentenceOf(cause)
+  }
+}
+
+/** What is answered, for the log and for complaints: its name, and the paths. */
+export interface OwnPortContent {
+  readonly what: string
+  readonly paths: ReadonlyArray<string>
+}
+
+/** The server of the port; one answer for each connection, and the newest ones are answered first. */
+const server = ({ host, port }: HostPort, { paths, what }: OwnPortContent) =>
+  Layer.effect(
+    HttpServer.HttpServer,
+    Effect.gen(function*() {
+      const node = yield* Effect.acquireRelease(
+        Effect.sync(() => new BoundedServer({ headBytes: HEAD_BYTES, idleTimeout: IDLE_TIMEOUT })),
+        (node) => Effect.sync(() => node.close())
+      )
+      node.maxRequestsPerSocket = 1
+      node.preferNewest()
+      const http = yield* NodeHttpServer.make(() => node, { host, port, gracefulShutdownTimeout: GRACE }).pipe(
+        Effect.mapError(({ cause }) => new OwnPortError({ what, host, port, detail: detailOf(cause) }))
+      )
+      yield* Effect.addFinalizer(() => Effect.sync(() => node.closeAllConnections()))
+      yield* Effect.logInfo(`${what} at ${HttpServer.formatAddress(http.address)} (${paths.join(", ")})`)
+      return http
+    })
+  )
+
+/** Answers by these routes until the scope closes; port 0 asks the system for a free one. */
+export const layer = <R>(
+  at: HostPort,
+  content: OwnPortContent,
+  routes: Layer.Layer<never, never, HttpRouter.HttpRouter | R>
+) =>
+  HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(
+    Layer.provide(server(at, content)),
+    Layer.provide(NodeHttpServer.layerHttpServices)
+  )

@@ -1,0 +1,112 @@
+/** What metrics say is what the ledger has counted (X5, M14), whatever has happened. */
+import { assert, describe } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as TestClock from "effect/testing/TestClock"
+import * as MetricsText from "../../../src/domain/report/MetricsText.ts"
+import type * as Report from "../../../src/domain/report/Report.ts"
+import * as Exposition from "../../support/Exposition.ts"
+import { answering, ask, text } from "../../support/Parking.ts"
+import { Actor, scenario } from "../../support/Stage.ts"
+import { settled, until } from "../../support/until.ts"
+
+/** Every count of the ledger, and the metric that tells it: of the host, and of its workers or listeners. */
+const compare = (report: Report.HostReport): void => {
+  const all = Exposition.parse(MetricsText.format(report))
+  const { arrivals, messages, offers } = report.ledger
+  const same = (name: string, labels: Readonly<Record<string, string>>, count: number): void => {
+    for (const scope of ["sluice_host_", "sluice_"]) {
+      assert.strictEqual(
+        Exposition.sum(all, `${scope}${name}`, labels),
+        count,
+        `${scope}${name} ${JSON.stringify(labels)}`
+      )
+    }
+  }
+  same("connections_total", { result: "claimed" }, arrivals.claimed + arrivals.moved + arrivals.unclaimed)
+  for (const result of ["withdrawn", "redirected"] as const) same("connections_total", { result }, arrivals[result])
+  for (const [reason, count] of Object.entries(arrivals.refused)) {
+    same("connections_total", { result: "refused", reason }, count)
+  }
+  const { claimed, offered, pending, refused, revoked, withdrawn } = offers
+  same("offers_total", { result: "claimed" }, claimed + offers.unclaimed)
+  for (const [result, count] of Object.entries({ offered, refused, revoked, withdrawn })) {
+    same("offers_total", { result }, count)
+  }
+  for (const result of ["sent", "delivered"] as const) same("messages_total", { result }, messages[result])
+  for (const [reason, count] of Object.entries(messages.released)) {
+    same("messages_total", { result: "released", reason }, count)
+  }
+  same("sessions_moved_total", {}, arrivals.moved)
+  same("sessions_lost_total", {}, arrivals.lost)
+  for (const [reason, count] of Object.entries(arrivals.ended)) same("sessions_ended_total", { reason }, count)
+  for (const [reason, count] of Object.entries(arrivals.dropped)) same("datagrams_dropped_total", { reason }, count)
+  // what is under way
+  const sum = (name: string) => Exposition.sum(all, name)
+  assert.deepStrictEqual(
+    [sum("sluice_held"), sum("sluice_on_offer"), sum("sluice_postponed_messages"), sum("sluice_imbalances")],
+    [arrivals.held, arrivals.offered, messages.postponed, 0]
+  )
+  assert.strictEqual(pending, arrivals.offered)
+  // each claim has a time
+  const claims = claimed + offers.unclaimed
+  assert.deepStrictEqual([sum("sluice_claim_seconds_count"), sum("sluice_listener_claim_seconds_count")], [
+    claims,
+    claims
+  ])
+}
+
+describe("metrics and the ledger", () => {
+  scenario(
+    "X5 M14 are the same after refusals, holds, revocations, moves, a crash and a reload",
+    (stage) =>
+      Effect.gen(function*() {
+        const { handle } = yield* stage.attach(new Actor({ accept: answering() }), {
+          workers: 2,
+          worker: { kind: "thread" },
+          admission: { revokeAfter: 5, holdMax: 2, holdTime: 100, maxSessionsPerWorker: 8 }
+        })
+        const peers = yield* Effect.forEach(Array(4), () => stage.dialOpen())
+        for (const [at, peer] of peers.entries()) yield* ask(peer, "a", `${at % 2}:a;`)
+        compare(yield* stage.report)
+
+        // a request passes a blocked worker; new ones are revoked, held, refused, and one gives up
+        stage.script(0).block()
+        peers[0]!.send("b")
+        yield* settled
+        yield* TestClock.adjust(5)
+        yield* until("the answer", () => text(peers[0]!) === "0:a;1:b;")
+        stage.script(1).block()
+        const waiting = yield* Effect.forEach(Array(5), () => stage.dial())
+        yield* settled
+        yield* TestClock.adjust(5)
+        compare(yield* stage.report)
+        waiting[0]!.reset()
+        yield* settled
+        yield* TestClock.adjust(100)
+        yield* settled
+        stage.script(0).release()
+        stage.script(1).release()
+        yield* settled
+        const refused = (yield* stage.report).ledger.arrivals
+        assert.isAbove(refused.refused["hold-full"], 0)
+        assert.isAbove(refused.refused["hold-time"], 0)
+        compare(yield* stage.report)
+
+        // a worker is gone with a session in hand; what it had parked goes on
+        yield* ask(peers[2]!, "stay", text(peers[2]!) === "" ? "" : `${text(peers[2]!)[0]}:stay;`)
+        const number = Number(text(peers[2]!)[0])
+        stage.script(number).crash()
+        yield* until("the end", () => peers[2]!.broken !== undefined)
+        yield* TestClock.adjust(1000)
+        yield* settled
+        compare(yield* stage.report)
+        yield* stage.host.reload(handle)
+        yield* settled
+        const after = yield* stage.report
+        assert.isAbove(after.ledger.arrivals.lost, 0)
+        assert.isAbove(after.ledger.arrivals.moved, 1)
+        assert.isAbove(after.ledger.offers.revoked, 0)
+        compare(after)
+      })
+  )
+})
