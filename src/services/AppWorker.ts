@@ -86,6 +86,41 @@ export class WorkerExit extends Data.TaggedError("WorkerExit")<{
 }
 
 /**
+ * What a worker's thread uses.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ThreadUse {
+  /** For how long its loop was busy, and for how long it waited, since it began. */
+  readonly activeMillis: number
+  readonly idleMillis: number
+  /** Which part of the time it was busy between the last two looks: from 0 to 1. */
+  readonly utilization: number
+  /** Processor time of the thread, in the program and in the system. */
+  readonly cpuUserMillis: number
+  readonly cpuSystemMillis: number
+  /** Bytes of its heap that are in use, and that it may have. */
+  readonly heapUsed: number
+  readonly heapLimit: number
+  /** How old the last four are. */
+  readonly ageMillis: number
+}
+
+/**
+ * Reads what a worker's thread uses, without its help.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface WorkerMeter {
+  /** Asks for what takes a while to know; to be called at intervals. */
+  look(): void
+  /** What is known; `undefined` while nothing is. */
+  readonly use: ThreadUse | undefined
+}
+
+/**
  * @category services
  * @since 0.1.0
  */
@@ -94,4 +129,6 @@ export class AppWorker extends Context.Service<AppWorker, {
   readonly ready: Effect.Effect<void, WorkerExit>
   /** Fails when the worker is gone, whether it was asked to stop or not. */
   readonly exit: Effect.Effect<never, WorkerExit>
+  /** What its thread uses; absent for a worker that has no thread of its own. */
+  readonly meter?: WorkerMeter | undefined
 }>()("sluice/services/AppWorker") {}

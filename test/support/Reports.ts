@@ -38,6 +38,7 @@ export const worker = (changes: Partial<Report.WorkerReport> = {}): Report.Worke
   sessionsRefused: 0,
   messages: copy(new Ledger.MessageLedger()),
   offers: copy(new Ledger.OfferLedger()),
+  thread: null,
   ...TimesReport.ofWorker(new WorkerTimes()),
   ...changes
 })

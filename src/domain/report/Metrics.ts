@@ -2,7 +2,7 @@
  * What a host measures of itself, as metrics with names, units and labels: all of it is read from one report, so a scrape
  * costs the data plane nothing.
  *
- * - Names begin with `sluice_` and end in their unit; what only goes up ends in `_total`. Times are in seconds.
+ * - Names begin with `sluice_`, or as OpenTelemetry's conventions have it, and end in their unit; what only goes up ends in `_total`. Times are in seconds.
  * - `app` is an application's name, `worker` a worker's number within it, `listener` the endpoint where it listens. There is
  *   no label by session or address, so there are as many series as were configured.
  * - Series of workers and listeners end with these. Those that begin with `sluice_host_` are sums over all that there have
@@ -52,6 +52,11 @@ const ofWorkers =
     apps.flatMap(({ name, workers }) =>
       workers.flatMap((worker) => of(worker, { app: name, worker: String(worker.mapIndex) }))
     )
+
+type ThreadReport = NonNullable<WorkerReport["thread"]>
+
+const ofThreads = (of: (thread: ThreadReport, labels: Labels) => ReadonlyArray<Sample>) =>
+  ofWorkers(({ thread }, labels) => thread === null ? [] : of(thread, labels))
 
 const ofListeners =
   <V>(of: (listener: ListenerReport, labels: Labels) => ReadonlyArray<Sample<V>>) =>
@@ -257,6 +262,39 @@ const ofEachWorker: ReadonlyArray<HostMetric> = [
     "sluice_bytes_total",
     "Bytes from peers and to them, where the host sees them",
     ofWorkers(({ bytesIn, bytesOut }, of) => each({ in: bytesIn, out: bytesOut }, "direction", of)),
+    "By"
+  ),
+  gauge(
+    "nodejs_eventloop_utilization",
+    "Which part of the last half second the loop of the worker's thread was busy",
+    ofThreads(({ utilization }, of) => [[of, utilization]])
+  ),
+  counter(
+    "nodejs_eventloop_time_seconds_total",
+    "Time for which the loop of the worker's thread was busy, and for which it waited",
+    ofThreads(({ activeMillis, idleMillis }, of) =>
+      each({ active: seconds(activeMillis), idle: seconds(idleMillis) }, "state", of)
+    ),
+    "s"
+  ),
+  counter(
+    "sluice_worker_cpu_seconds_total",
+    "Processor time of the worker's thread",
+    ofThreads(({ cpuSystemMillis, cpuUserMillis }, of) =>
+      each({ user: seconds(cpuUserMillis), system: seconds(cpuSystemMillis) }, "mode", of)
+    ),
+    "s"
+  ),
+  gauge(
+    "v8js_memory_heap_used_bytes",
+    "Bytes of the heap of the worker's thread that are in use",
+    ofThreads(({ heapUsed }, of) => [[of, heapUsed]]),
+    "By"
+  ),
+  gauge(
+    "v8js_memory_heap_limit_bytes",
+    "Bytes that the heap of the worker's thread may have",
+    ofThreads(({ heapLimit }, of) => [[of, heapLimit]]),
     "By"
   ),
   histogram("sluice_claim_seconds", CLAIM, worker(({ times }) => times.claim)),

@@ -16,6 +16,27 @@ import { traffic, WorkerTimesReport } from "./TimesReport.ts"
 export const Depth = Schema.Struct({ used: Count, size: Count })
 
 /**
+ * What a worker's thread uses, read from outside. It does not matter whether the thread is blocked.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const ThreadReport = Schema.Struct({
+  /** For how long its loop was busy, and for how long it waited, since the worker's present start. */
+  activeMillis: Schema.Finite,
+  idleMillis: Schema.Finite,
+  /** Which part of the last half second its loop was busy: from 0 to 1. */
+  utilization: Schema.Finite,
+  /** Processor time, in the program and in the system; bytes of the heap in use, and that it may have. */
+  cpuUserMillis: Schema.Finite,
+  cpuSystemMillis: Schema.Finite,
+  heapUsed: Count,
+  heapLimit: Count,
+  /** How old the last four are: more than a second while the thread is in a native call. */
+  ageMillis: Schema.Finite
+})
+
+/**
  * @category models
  * @since 0.1.0
  */
@@ -77,6 +98,8 @@ export const WorkerReport = Schema.Struct({
   sessionsRefused: Count,
   messages: MessageCounts,
   offers: OfferCounts,
+  /** What its thread uses, as far as that is known; null for a worker that has no thread of its own. */
+  thread: Schema.NullOr(ThreadReport),
   times: WorkerTimesReport,
   ...traffic
 })

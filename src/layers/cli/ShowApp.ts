@@ -8,7 +8,7 @@ import type * as Report from "../../domain/report/Report.ts"
 import * as Visible from "../../domain/report/Visible.ts"
 import * as ShowListeners from "./ShowListeners.ts"
 import { type Column, details, indented, type Look, sections, table, within } from "./Table.ts"
-import { moment, orNone, plural, printable, size, time, times } from "./Words.ts"
+import { moment, orNone, percent, plural, printable, size, time, times } from "./Words.ts"
 
 const appColumns: ReadonlyArray<Column<Report.AppReport>> = [
   { head: "App", cell: (app) => `${app.index}` },
@@ -61,7 +61,7 @@ const statusColumns = (status: Report.Status): ReadonlyArray<Column<Report.Statu
   }))
 
 const workerDetails = (worker: Report.WorkerReport): Array<string> => {
-  const { offers, postponed, queue, segments } = worker
+  const { offers, postponed, queue, segments, thread } = worker
   const depth = (name: string, { size, used }: { readonly used: number; readonly size: number }) =>
     `${name} ${used}/${size}`
   const generation = worker.generation === 1 ? "" : `, generation ${worker.generation}`
@@ -86,6 +86,13 @@ const workerDetails = (worker: Report.WorkerReport): Array<string> => {
     ["session", times(worker.times.length)],
     ["postponed for", times(worker.times.postponed)],
     ["bytes", `${size(worker.bytesIn)} in, ${size(worker.bytesOut)} out`],
+    ...(thread === null ? [] : [
+      [
+        "thread",
+        `loop ${percent(100 * thread.utilization)} busy, heap ${size(thread.heapUsed)} of ${size(thread.heapLimit)}, ` +
+        `processor ${time(thread.cpuUserMillis + thread.cpuSystemMillis)}`
+      ] as const
+    ]),
     ["last progress", `${time(worker.lastProgressMillis)} ago`],
     ["restarts", `${worker.restarts}${generation}${failure}`],
     [

@@ -24,7 +24,7 @@ import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
 import { WorkerTimes } from "../../domain/state/Times.ts"
 import * as WorkerState from "../../domain/state/WorkerState.ts"
-import { WorkerExit } from "../../services/AppWorker.ts"
+import { WorkerExit, type WorkerMeter } from "../../services/AppWorker.ts"
 import type { HandOver } from "../../services/Attachment.ts"
 import type { Congestion } from "../../services/Congestion.ts"
 import type { MessageQueue } from "../../services/MessageQueue.ts"
@@ -158,6 +158,8 @@ export class LiveWorker {
   readonly segments: SegmentManager["Service"]
   readonly queue: MessageQueue["Service"]
   readonly congestion: Congestion["Service"]
+  /** What its thread uses; `undefined` where it has none of its own. */
+  readonly meter: WorkerMeter | undefined
   readonly handOver: Pick<HandOver["Service"], "takeBack">
   /** The segments and links that the worker is given to keep. */
   readonly announcements: Announcements
@@ -203,6 +205,7 @@ export class LiveWorker {
       readonly segments: SegmentManager["Service"]
       readonly queue: MessageQueue["Service"]
       readonly congestion: Congestion["Service"]
+      readonly meter: WorkerMeter | undefined
       readonly handOver: Pick<HandOver["Service"], "takeBack">
     },
     host: HostRequests,
@@ -214,6 +217,7 @@ export class LiveWorker {
     this.segments = services.segments
     this.queue = services.queue
     this.congestion = services.congestion
+    this.meter = services.meter
     this.handOver = services.handOver
     this.announcements = new Announcements(services.congestion)
     this.#host = host
@@ -334,6 +338,7 @@ export class LiveWorker {
   look(): void {
     this.#reader.look()
     this.segments.look()
+    this.meter?.look()
     // so that a report can tell how long the worker has stood still
     void this.sinceProgress
     const isRead = this.queue.toWorker.depth === 0 && !this.congestion.congested()

@@ -85,6 +85,7 @@ export const workerReport = (slot: WorkerSlot, now: number): Report.WorkerReport
     sessionsRefused: segments?.sessionsRefused ?? 0,
     messages: Ledger.add(new Ledger.MessageLedger(), slot.messages),
     offers: Ledger.add(new Ledger.OfferLedger(), slot.offers),
+    thread: live?.meter?.use ?? null,
     ...TimesReport.ofWorker(slot.times)
   }
 }

@@ -117,7 +117,13 @@ export class WorkerRun {
         services
       )
       const events = new CongestionEvents(slot, tables)
-      const live = new LiveWorker(slot, { segments, queue, congestion, handOver }, requests, tables.now, events.behind)
+      const live = new LiveWorker(
+        slot,
+        { segments, queue, congestion, handOver, meter: appWorker.meter },
+        requests,
+        tables.now,
+        events.behind
+      )
       yield* connects.admit(live)
       slot.live = live
       yield* Effect.addFinalizer(() => this.#teardown(live))

@@ -17,10 +17,12 @@ import * as SystemError from "../../domain/net/SystemError.ts"
 import * as Thrown from "../../domain/report/Thrown.ts"
 import { AppWorker, WorkerExit } from "../../services/AppWorker.ts"
 import type { MessageQueue } from "../../services/MessageQueue.ts"
+import * as MonotonicTime from "../../services/MonotonicTime.ts"
 import type { SegmentManager } from "../../services/SegmentManager.ts"
 import { WorkerPlan } from "../../services/WorkerPlan.ts"
 import * as LogStyle from "../log/LogStyle.ts"
 import * as TlsStart from "../transport/TlsStart.ts"
+import { ThreadMeter } from "./ThreadMeter.ts"
 import { isThreadStatus } from "./ThreadStatus.ts"
 import { WorkerChannel } from "./WorkerChannel.ts"
 import type { ThreadData } from "./WorkerPort.ts"
@@ -81,7 +83,7 @@ export const layer: Layer.Layer<AppWorker, WorkerExit, WorkerPlan | WorkerChanne
         Deferred.doneUnsafe(ready, Effect.fail(error))
         Deferred.doneUnsafe(exit, Effect.fail(error))
       }
-      yield* Effect.acquireRelease(
+      const thread = yield* Effect.acquireRelease(
         Effect.sync(() => {
           const thread = new Worker(bootstrap, {
             name: `${app}-${worker}`,
@@ -123,6 +125,7 @@ export const layer: Layer.Layer<AppWorker, WorkerExit, WorkerPlan | WorkerChanne
         }),
         (thread) => Effect.promise(() => thread.terminate())
       )
-      return AppWorker.of({ ready: Deferred.await(ready), exit: Deferred.await(exit) })
+      const meter = new ThreadMeter(thread, yield* MonotonicTime.reader)
+      return AppWorker.of({ ready: Deferred.await(ready), exit: Deferred.await(exit), meter })
     })
   )

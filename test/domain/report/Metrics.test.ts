@@ -18,7 +18,21 @@ const report = Reports.host({
       Reports.worker({
         times: { ...Reports.worker().times, claim: Reports.histogram(0.1, 0.11, 4.9, 5, 5.1, 60_000) }
       }),
-      Reports.worker({ handle: "1.0", mapIndex: 1, generation: 2 })
+      Reports.worker({
+        handle: "1.0",
+        mapIndex: 1,
+        generation: 2,
+        thread: {
+          activeMillis: 1500,
+          idleMillis: 500,
+          utilization: 0.75,
+          cpuUserMillis: 1200,
+          cpuSystemMillis: 100,
+          heapUsed: 5_000_000,
+          heapLimit: 50_000_000,
+          ageMillis: 12
+        }
+      })
     ]
   })]
 })
@@ -29,7 +43,7 @@ describe("metrics", () => {
   it("X5 have names that say what they are, in which unit, and one meaning each", () => {
     assert.strictEqual(new Set(Metrics.all.map(({ name }) => name)).size, Metrics.all.length)
     for (const { help, kind, name, unit } of Metrics.all) {
-      assert.match(name, /^sluice_[a-z]+(?:_[a-z]+)*$/)
+      assert.match(name, /^(?:sluice|nodejs|v8js)_[a-z]+(?:_[a-z]+)*$/)
       assert.strictEqual(name.endsWith("_total"), kind === "counter", name)
       if (unit !== undefined) assert.match(name, unit === "s" ? /_seconds(?:_total)?$/ : /_bytes(?:_total)?$/)
       assert.match(help, /^[A-Z].*[^.]$/)
@@ -40,7 +54,20 @@ describe("metrics", () => {
     const keys = series.map(({ labels, name }) => `${name} ${JSON.stringify(labels)}`)
     assert.strictEqual(new Set(keys).size, keys.length)
     const labels = new Set(series.flatMap(({ labels }) => Object.keys(labels)))
-    const known = ["version", "app", "worker", "listener", "result", "reason", "direction", "ring", "kind", "le"]
+    const known = [
+      "version",
+      "app",
+      "worker",
+      "listener",
+      "result",
+      "reason",
+      "direction",
+      "ring",
+      "kind",
+      "state",
+      "mode",
+      "le"
+    ]
     assert.sameMembers([...labels], known)
   })
 
@@ -84,7 +111,7 @@ describe("metrics", () => {
       )
     )
     const dashboard = docs("grafana.json")
-    const asked = dashboard.match(/sluice_\w+/g) ?? []
+    const asked = dashboard.match(/(?:sluice|nodejs|v8js)_\w+/g) ?? []
     assert.isAbove(asked.length, 15)
     assert.deepStrictEqual(asked.filter((name) => !names.has(name)), [])
     assert.isArray(JSON.parse(dashboard).panels)

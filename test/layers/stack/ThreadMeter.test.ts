@@ -1,0 +1,41 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { Worker } from "node:worker_threads"
+import { ThreadMeter } from "../../../src/layers/stack/ThreadMeter.ts"
+import { until } from "../../support/until.ts"
+
+const metered = (program: string) =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => new Worker(program, { eval: true, execArgv: [] })),
+      (thread) => Effect.promise(() => thread.terminate())
+    ),
+    (thread) => ({ thread, meter: new ThreadMeter(thread, () => performance.now()) })
+  )
+
+describe("the meter of a thread", () => {
+  it.live("X6 tells heap, processor time and a loop that is busy of a thread that never comes back to its loop", () =>
+    Effect.gen(function*() {
+      const { meter } = yield* metered("for (;;) {}")
+      assert.isUndefined(meter.use)
+      yield* until("what it uses", () => (meter.look(), meter.use !== undefined))
+      const first = meter.use!
+      assert.isAbove(first.heapUsed, 100_000)
+      assert.isAbove(first.heapLimit, first.heapUsed)
+      yield* until("more processor time", () => (meter.look(), meter.use!.cpuUserMillis > first.cpuUserMillis))
+      yield* until("a busy loop", () => meter.use!.activeMillis > first.activeMillis)
+      assert.strictEqual(meter.use!.idleMillis, first.idleMillis)
+    }).pipe(Effect.scoped))
+
+  it.live("X6 tells of a loop that waits, and says nothing more once the thread is gone", () =>
+    Effect.gen(function*() {
+      const { meter, thread } = yield* metered("setInterval(() => {}, 1000)")
+      yield* until("what it uses", () => (meter.look(), meter.use !== undefined))
+      yield* until("a loop that waits", () => (meter.look(), meter.use!.idleMillis > 0 && meter.use!.utilization < 1))
+      yield* Effect.promise(() => thread.terminate())
+      const { heapUsed } = meter.use!
+      meter.look()
+      yield* until("it to grow old", () => meter.use!.ageMillis > 0)
+      assert.strictEqual(meter.use!.heapUsed, heapUsed)
+    }).pipe(Effect.scoped))
+})
