@@ -3,15 +3,18 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Net from "node:net"
+import * as Path from "node:path"
 import * as ControlClient from "../../../src/layers/control/ControlClient.ts"
 import type { TakeoverError } from "../../../src/services/Takeover.ts"
 import * as Cli from "../../support/Cli.ts"
+import { root } from "../../support/serving.ts"
 import * as TcpClient from "../../support/TcpClient.ts"
 import * as UdpPeer from "../../support/UdpPeer.ts"
 import { until } from "../../support/until.ts"
 
 const echo = Cli.fixture("echo")
 const successor = Cli.fixture("successor")
+const main = Path.join(root, "src/main.ts")
 
 const upgrade = (control: string, ...steps: ReadonlyArray<string>) =>
   ControlClient.ask(
@@ -136,6 +139,34 @@ describe("a host whose successor fails (X4)", () => {
       }),
     20_000
   )
+
+  it.live("X4 hears in the successor's own words why that one does not come up", () =>
+    Effect.gen(function*() {
+      const other = yield* Cli.serve([echo, "--workers", "1", "--in-process"])
+      const host = yield* Cli.serve([echo, "--workers", "1", "--in-process"])
+      const third = yield* Cli.serve([echo, "--workers", "1", "--in-process"])
+      const fails = (control: string, app: string, ...options: ReadonlyArray<string>) => {
+        const args = [main, "serve", app, "--control", control, ...options] as const
+        return Effect.flip(ControlClient.ask(
+          control,
+          (client) => client.host.upgrade({ payload: { flags: [], args } }),
+          { patient: true }
+        ))
+      }
+      const taken = ["--in-process", "--workers", "1", "--listen", `tcp://127.0.0.1:${other.port}`]
+      const [module, options, port] = yield* Effect.all([
+        fails(third.control, Cli.fixture("throws"), "--in-process", "--workers", "1"),
+        fails(host.control, echo, "--workers", "banana"),
+        fails(other.control, echo, ...taken, "--listen", `tcp://127.0.0.1:${host.port}`)
+      ], { concurrency: 3 })
+      assert.match(module.message, /^no takeover: .*the moon is in the wrong phase/)
+      assert.strictEqual(
+        options.message,
+        "no takeover: --workers: got \"banana\"; it must be a whole number from 1 to 256"
+      )
+      assert.match(port.message, /^no takeover: can't listen on tcp:\S+: another program listens there/)
+      for (const { port } of [host, other, third]) yield* TcpClient.echoed(yield* TcpClient.connect(port), "goes on")
+    }), 30_000)
 
   it.live("X4 is told in one sentence that another takeover is under way", () =>
     Effect.gen(function*() {

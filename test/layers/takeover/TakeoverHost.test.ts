@@ -2,12 +2,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
+import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Path from "node:path"
 import * as ControlClient from "../../../src/layers/control/ControlClient.ts"
 import * as Cli from "../../support/Cli.ts"
 import * as CliProcess from "../../support/CliProcess.ts"
+import { isInstalled } from "../../support/programs.ts"
+import { root } from "../../support/serving.ts"
 import * as TcpClient from "../../support/TcpClient.ts"
 import * as TempDirectory from "../../support/TempDirectory.ts"
 import * as UdpPeer from "../../support/UdpPeer.ts"
@@ -79,17 +82,6 @@ describe("a host that another one follows (X4)", () => {
         yield* Cli.prints(control, "rules", "add", "--action", "deny", "--remote", "192.0.2.0/24")
         yield* Cli.prints(control, "deny", "add", "198.51.100.0/24")
 
-        // code that does not start changes nothing
-        const broken = yield* CliProcess.run([
-          "serve",
-          CliProcess.fixture("throws"),
-          "--takeover",
-          "--control",
-          control
-        ])
-        Cli.saysWhy(broken, { code: 1, says: /^sluice: no takeover: .*the moon is in the wrong phase/ })
-        assert.strictEqual((yield* ControlClient.report(control)).pid, before.pid)
-
         // the second one, with other options
         // its directory is there as long as the hosts are, which run in it
         const asks = yield* CliProcess.start(options(control, "--workers", "2", "--takeover", ...health), { env })
@@ -116,7 +108,7 @@ describe("a host that another one follows (X4)", () => {
         assert.match(yield* Cli.prints(control, "deny", "list"), /198\.51\.100\.0\/24/)
 
         // the third one, while the first one still has a session
-        const again = yield* CliProcess.run(["upgrade", "--control", control])
+        const again = yield* Cli.run(["upgrade", "--control", control])
         const third = yield* hostOf(control)
         assert.deepInclude(again, {
           code: 0,
@@ -148,7 +140,7 @@ describe("a host that another one follows (X4)", () => {
         assert.strictEqual((yield* old.result).code, 0)
         assert.match(told(), new RegExp(`MAINPID=${third} `))
       }),
-    60_000
+    90_000
   )
 
   it.live(
@@ -195,7 +187,52 @@ describe("a host that another one follows (X4)", () => {
         process.kill(pid, "SIGTERM")
         yield* until("the new host ends", () => !isThere(pid))
       }),
-    60_000
+    90_000
+  )
+
+  it.live.runIf(isInstalled("systemd-socket-activate"))(
+    "X4 hands on the sockets of systemd, with their names",
+    () =>
+      Effect.gen(function*() {
+        const directory = yield* TempDirectory.make
+        const control = Path.join(directory, "control.sock")
+        const port = yield* freePort
+        const main = Path.join(root, "src/main.ts")
+        const serve = ["serve", echo, "--in-process", "--workers", "1", "--listen", "fd://http", "--control", control]
+        const child = yield* Effect.acquireRelease(
+          Effect.sync(() => {
+            const socket = ["-l", `127.0.0.1:${port}`, "--fdname=http"]
+            return ChildProcess.spawn("systemd-socket-activate", [...socket, process.execPath, main, ...serve], {
+              env: CliProcess.environment(directory),
+              stdio: "ignore"
+            })
+          }),
+          (child) => Effect.sync(() => child.kill("SIGKILL"))
+        )
+        const connects = Effect.callback<string>((resume) => {
+          const socket = Net.connect(port, "127.0.0.1", () => socket.write("hello"))
+          socket.on("error", (error) => resume(Effect.succeed(error.message)))
+          socket.on("data", (answer) => {
+            socket.destroy()
+            resume(Effect.succeed(answer.toString()))
+          })
+        })
+        // it begins with the first connection, once its program is there
+        yield* Effect.repeat(connects, {
+          schedule: Schedule.spaced(20),
+          until: (answer) => answer === "hello"
+        })
+        assert.strictEqual((yield* ControlClient.report(control)).pid, child.pid)
+        const { stdout } = yield* Cli.run(["upgrade", "--control", control])
+        const second = yield* hostOf(control)
+        assert.strictEqual(stdout, `process ${second} has taken over\n`)
+        assert.notStrictEqual(second, child.pid)
+        yield* until("the first host ends", () => child.exitCode !== null)
+        assert.strictEqual(yield* connects, "hello")
+        process.kill(second, "SIGTERM")
+        yield* until("the second host ends", () => !isThere(second))
+      }).pipe(Effect.scoped),
+    90_000
   )
 
   it.live("X4 may die on the way: the other one serves on its sockets", () =>
@@ -214,5 +251,5 @@ describe("a host that another one follows (X4)", () => {
       const pid = yield* Effect.retry(hostOf(control), { times: 2000 })
       process.kill(pid, "SIGTERM")
       yield* until("the successor ends", () => !isThere(pid))
-    }), 60_000)
+    }), 90_000)
 })
