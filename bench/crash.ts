@@ -39,7 +39,7 @@ const lost = JSON.parse(await Bench.ask(host, "lost", "lost")) as ReadonlyArray<
 await Bench.stop(host)
 
 /** A port is used again: what the client sees, maybe late, comes after what the host tells. Both have the same clock. */
-const isBefore = (event: Lost, ended: Ended): boolean => event.time < ended.time + 2000
+const isBefore = (event: Lost, ended: Ended): boolean => event.time - event.withinMillis < ended.time + 1000
 const [single, together] = [
   lost.filter(({ peer }) => peer !== undefined),
   lost.filter(({ peer }) => peer === undefined)

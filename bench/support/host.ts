@@ -13,8 +13,9 @@ export interface Lost {
   readonly count: number
   /** The peer's end of the connection, as a URI. */
   readonly peer?: string | undefined
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch; and how long before that the first of those that were counted was lost. */
   readonly time: number
+  readonly withinMillis: number
   readonly worker: number
 }
 
@@ -36,8 +37,8 @@ const program = Effect.gen(function*() {
     Stream.runForEach((event) =>
       Effect.sync(() => {
         if (event.kind !== "session-lost") throw new Error("events are missing")
-        const { count, peer, time, worker } = event
-        lost.push({ count, peer, time, worker })
+        const { count, peer, time, withinMillis, worker } = event
+        lost.push({ count, peer, time, withinMillis, worker })
       })
     ),
     Effect.forkScoped
