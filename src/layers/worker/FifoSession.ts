@@ -515,7 +515,8 @@ export class FifoSession extends AsyncResource implements WorkerSession {
     rx.clearEvent()
     if (this.#end?.givenUp === true) return
     this.#left = this.available
-    if (this.#parked !== undefined) {
+    // what this tells of may have been read, and the session parked again: then nothing is left that it could keep
+    if (this.#parked !== undefined && this.#left > 0) {
       const { state } = this.#parked
       this.#parked = state === undefined ? TOLD : { state, isTold: true }
     }

@@ -27,7 +27,7 @@ import { accepting, Actor, handleOf, type Run, scenario, type Stage } from "../.
 import { settled } from "../../support/until.ts"
 
 /** Steps of a run, of which there are two with different seeds; `SLUICE_TEST_STEPS` says otherwise. */
-const STEPS = Number(process.env["SLUICE_TEST_STEPS"] ?? Long.steps({ short: 400, long: 2500 }))
+const STEPS = Number(process.env["SLUICE_TEST_STEPS"] ?? Long.steps({ short: 700, long: 2500 }))
 /** Milliseconds that a run may take: a step takes 2 on a machine that is not busy. */
 const TIMEOUT = 30_000 + 30 * STEPS
 const PEERS = 16
