@@ -70,16 +70,17 @@ const lines = (
   brief: (listener: Report.ListenerReport) => ReadonlyArray<string>
 ): Array<string> => {
   if (listeners.length === 0) return ["no active listeners"]
-  const reasons = (listener: Report.ListenerReport) => {
+  const below = (listener: Report.ListenerReport) => {
     const refused = refusals(listener).map(([reason, count]) => `${reason} ${count}`)
     const dropped = drops(listener).map(([reason, count]) => `datagrams ${reason} ${count}`)
     const ended = ends(listener).map(([reason, count]) => `ended ${reason} ${count}`)
-    return indented(wrapped([...brief(listener), ...refused, ...dropped, ...ended], widthOf(within(look))))
+    const width = widthOf(within(look))
+    return indented([...wrapped([...refused, ...dropped, ...ended], width), ...wrapped(brief(listener), width)])
   }
   const [[head = "", ...rows] = [], ...others] = blocks(columns, listeners, look)
   return [
     head,
-    ...rows.flatMap((row, index) => [row, ...reasons(listeners[index]!)]),
+    ...rows.flatMap((row, index) => [row, ...below(listeners[index]!)]),
     ...others.flatMap((block) => ["", ...block])
   ]
 }
@@ -88,7 +89,7 @@ const lines = (
 export const ofApp = (listeners: ReadonlyArray<Report.ListenerReport>, look: Look): Array<string> =>
   lines([...place, ...use], listeners, look, () => [])
 
-/** The text of `show listeners`; in the plain form, how long claims take is below each, before why it refused. */
+/** The text of `show listeners`; in the plain form, how long claims take is below each, and why it refused connections. */
 export const format = (
   listeners: ReadonlyArray<Report.ListenerReport>,
   look: Look
