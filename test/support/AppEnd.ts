@@ -12,6 +12,7 @@ import * as SessionBlock from "../../src/domain/memory/SessionBlock.ts"
 import type * as Ledger from "../../src/domain/state/Ledger.ts"
 import type { Connection, ConnectionEvents, SharedConnection } from "../../src/services/Transport.ts"
 
+/** Bytes for a session's blocks, unless a test says otherwise. */
 const MEMORY = 4 << 20
 
 /** The connection, which must be of the kind whose bytes go through fifos. */
@@ -43,10 +44,10 @@ export class AppEnd implements ConnectionEvents {
   onRoom: (() => void) | undefined
   #calling = false
 
-  constructor(connection: SharedConnection, bound: number) {
+  constructor(connection: SharedConnection, bound: number, memory = MEMORY) {
     this.connection = connection
-    const segment = Segment.make(0, new ArrayBuffer(MEMORY), MEMORY)
-    const arena = new Arena(0, MEMORY)
+    const segment = Segment.make(0, new ArrayBuffer(memory), memory)
+    const arena = new Arena(0, memory)
     const blocks: Fifo.Blocks = {
       allocate: (bytes) => {
         if (this.refuse) return undefined

@@ -28,6 +28,8 @@ import { turn } from "../../support/until.ts"
 const LISTENER = "0.0"
 const PORTS = [1, 2, 3, 4, 5]
 const MOST_HOSTS = 4
+/** Bytes of a session's memory: there are hundreds of sessions, in a process that other tests have filled. */
+const MEMORY = 64 << 10
 
 /** What the system has for the socket, and what sessions have got, by the ports of their peers. */
 interface Desk {
@@ -65,7 +67,7 @@ class Host {
 
   #open(connection: Connection): void {
     const shared = sharedOf(connection)
-    this.sessions.set(shared, new AppEnd(shared, 16 << 10).open())
+    this.sessions.set(shared, new AppEnd(shared, 16 << 10, MEMORY).open())
   }
 
   leave(): void {
