@@ -65,6 +65,10 @@ const effects: Readonly<Record<string, Shown>> = {
     "a worker that keeps crashing is started again after longer and longer waits, up to the bound"
   ),
   "worker.drainTimeout": host("a drain is bounded by the drain timeout"),
+  "worker.handOver": [
+    "layers/host/Reload",
+    "X2 a start that has been replaced keeps its sessions for `handOver`; the next one begins after twice that"
+  ],
   "worker.generationsMax": ["layers/host/Reload", "X2 generations are bounded: the oldest ends, whatever it has"],
   "worker.heapLimitMiB": [
     "layers/host/Threads",

@@ -65,6 +65,18 @@ export const WorkerOptions = Schema.Struct({
     description: "Most generations of a worker that run at once after reloads, the one that serves included"
   }),
   /**
+   * Time for which a start that has been replaced keeps its sessions, while its successor gets new ones only: 0 to 1 min;
+   * 300 ms. A reload waits twice as long before the next worker's start, while the sessions go over (X2).
+   */
+  handOver: number({
+    unit: "milliseconds",
+    min: 0,
+    max: MINUTE,
+    default: 300,
+    description:
+      "Time for which a start that has been replaced keeps its sessions, while its successor gets new ones only"
+  }),
+  /**
    * The largest heap that one worker thread may have, in MiB: 16 to 1048576; without it, what Node chooses. It
    * becomes `resourceLimits.maxOldGenerationSizeMb` of the thread.
    */

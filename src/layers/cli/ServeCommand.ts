@@ -176,7 +176,10 @@ const start = Effect.fnUntraced(function*(
   const hangup = pairs.length === 0 ? undefined : yield* signals.hangup
   const reloads = yield* signals.reload
   const watch = watches ? yield* Watch.make : undefined
-  const { options } = settings
+  // who has saved a file waits for the new code, also where a connection is kept
+  const options = watches
+    ? { ...settings.options, worker: { handOver: 0, ...settings.options.worker } }
+    : settings.options
   const application = yield* sessions.attach(options, { _tag: "Url", url }, { ...extras, loaded: watch?.loaded }).pipe(
     Effect.mapError((error) => new NotAttached({ detail: Complaint.ofAttach(error, settings.decoded) }))
   )

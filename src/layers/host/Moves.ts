@@ -14,13 +14,6 @@ import { type Moved, ParkedSessions } from "./ParkedSessions.ts"
 import type { SharedSession } from "./SharedSession.ts"
 import type { Tables } from "./Tables.ts"
 
-/**
- * The most offers that a worker may have before it for another idle session to come. A worker that has just started is
- * slow: its first sessions take it half a millisecond each, in which nothing else is done, and everything that comes
- * behind them waits.
- */
-const OFFERS_BEFORE_IDLE = 4
-
 export class Moves {
   readonly journeys = new Journeys()
   readonly #listener: HostListener
@@ -118,8 +111,9 @@ export class Moves {
     const key = intake.keyOf(connection)
     const ticket = admission.onward(connection, key, this.#listener.memberOf(worker))
     if (ticket !== undefined) {
-      const { pending } = ticket.member!.offers
-      return pending >= OFFERS_BEFORE_IDLE && session.isIdle ? "later" : this.#move(session, key, ticket)
+      // of idle ones, a worker gets one at a time: they have time, and what comes behind them has not
+      const isBusy = ticket.member!.offers.pending > 0
+      return isBusy && session.isIdle ? "later" : this.#move(session, key, ticket)
     }
     // this host has been followed, and its successor does not go on with it either
     if (departures === undefined || !session.isIdle) return "nobody"

@@ -2,8 +2,8 @@
  * Reload (X2): new code takes the place of old code, and no peer notices.
  *
  * ```
- * one at a time   start 0' ─ promote 0' ─ start 1' ─ promote 1' ─ …     the first that fails ends it
- * at once         start 0', 1', … ─ all are ready ─ promote all         if one fails, none takes a place
+ * one at a time   start 0' ─ promote 0' ─ hand over ─ start 1' ─ promote 1' ─ …     the first that fails ends it
+ * at once         start 0', 1', … ─ all are ready ─ promote all                     if one fails, none takes a place
  * ```
  *
  * `Supervisor` starts a worker's successor and gives it the worker's place. Here it is decided for which workers and in
@@ -113,7 +113,10 @@ export class Reloads {
     slots: ReadonlyArray<WorkerSlot>,
     done: { replaced: number }
   ) {
+    const { handOver } = app.options.worker
     for (const slot of slots) {
+      // the one before warms up with new sessions, and then gets those that its former start has parked
+      if (done.replaced > 0 && handOver > 0) yield* Effect.sleep(2 * handOver)
       if (isGoing(app, slot)) continue
       const replaced = yield* this.#start(app, slot).pipe(
         Effect.andThen(this.#promote(app, [slot], "reload")),

@@ -336,9 +336,14 @@ export class Supervisor {
     }).pipe(Effect.uninterruptible)
   }
 
-  /** Lets a generation that has lost its place finish, and ends it. */
+  /**
+   * Lets a generation that has lost its place finish, and ends it. What it has comes to others once they have begun: code
+   * that has just been loaded is slow, and with new sessions and all of the old ones at once, each would wait for it.
+   */
   #retire(app: AttachedApp, slot: WorkerSlot): Effect.Effect<void> {
-    return Effect.andThen(this.drain(app, slot), this.stop(app, slot))
+    const { handOver } = app.options.worker
+    const waits = handOver === 0 ? Effect.void : Effect.raceFirst(Deferred.await(slot.stop), Effect.sleep(handOver))
+    return waits.pipe(Effect.andThen(this.drain(app, slot)), Effect.andThen(this.stop(app, slot)))
   }
 
   /** More generations than there may be: the oldest are not waited for any longer. */

@@ -28,7 +28,7 @@ const attachThreads = (stage: Stage, options: AppOptionsInput = {}, fails: () =>
     start: (run) =>
       fails() ? Effect.die(new Error("no such luck")) : run.sessions.listen(endpoint, accepting(run, accept))
   })
-  return stage.attach(actor, { ...options, worker: { ...options.worker, kind: "thread" } })
+  return stage.attach(actor, { ...options, worker: { handOver: 0, ...options.worker, kind: "thread" } })
 }
 
 const workerHandle = (stage: Stage) => Effect.map(stage.worker(), ({ handle }) => handleOf<never>(handle))

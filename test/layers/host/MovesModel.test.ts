@@ -540,7 +540,8 @@ describe("sessions that move", () => {
               backoffMax: "50 millis",
               startTimeout: "10 minutes",
               drainTimeout: "1 hour",
-              generationsMax: 64
+              generationsMax: 64,
+              handOver: 0
             }
           })
           const walk = new Walk(stage, handle, random, talks, starts)
