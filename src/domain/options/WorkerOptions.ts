@@ -66,7 +66,7 @@ export const WorkerOptions = Schema.Struct({
   }),
   /**
    * Time for which a start that has been replaced keeps its sessions, while its successor gets new ones only: 0 to 1 min;
-   * 300 ms. A reload waits twice as long before the next worker's start, while the sessions go over (X2).
+   * 300 ms. A reload waits twice as long before the next worker's start, while the sessions go over.
    */
   handOver: number({
     unit: "milliseconds",

@@ -62,7 +62,7 @@ describe("metrics and the ledger", () => {
       Effect.gen(function*() {
         const { handle } = yield* stage.attach(new Actor({ accept: answering() }), {
           workers: 2,
-          worker: { kind: "thread" },
+          worker: { handOver: 0, kind: "thread" },
           admission: { revokeAfter: 5, holdMax: 2, holdTime: 100, maxSessionsPerWorker: 8 }
         })
         const peers = yield* Effect.forEach(Array(4), () => stage.dialOpen())
