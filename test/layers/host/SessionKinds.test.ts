@@ -3,22 +3,17 @@
  * costs the worker its life, and one that comes at a bad time costs nothing.
  */
 import { assert, describe, it } from "@effect/vitest"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Net from "node:net"
 import * as Message from "../../../src/domain/memory/Message.ts"
 import * as SocketOption from "../../../src/domain/net/SocketOption.ts"
 import type * as Handle from "../../../src/domain/state/Handle.ts"
-import * as Host from "../../../src/layers/Host.ts"
-import * as SessionLayerHost from "../../../src/layers/host/SessionLayerHost.ts"
-import * as AppWorkerInProcess from "../../../src/layers/stack/AppWorkerInProcess.ts"
-import * as WorkerStack from "../../../src/layers/stack/WorkerStack.ts"
-import { SessionLayer } from "../../../src/services/SessionLayer.ts"
-import { type MovableConnection, Transport } from "../../../src/services/Transport.ts"
-import * as RawWorker from "../../support/RawWorker.ts"
-import { Actor, attachRaw, endpoint, optionsOf, scenario, type Stage } from "../../support/Stage.ts"
+import type { SessionLayer } from "../../../src/services/SessionLayer.ts"
+import type { MovableConnection } from "../../../src/services/Transport.ts"
+import * as MovingHost from "../../support/MovingHost.ts"
+import type * as RawWorker from "../../support/RawWorker.ts"
+import { attachRaw, endpoint, scenario, type Stage } from "../../support/Stage.ts"
 import { settled, until } from "../../support/until.ts"
 
 const remote = "tcp://10.0.0.1:443"
@@ -92,36 +87,8 @@ const movable = (inTls: boolean): MovableConnection => {
 /** On a host of its own, over a transport whose connections move. */
 const moved = (inTls: boolean) =>
   Effect.fnUntraced(function*() {
-    const raw = new RawWorker.RawWorker()
-    let accept: (connection: MovableConnection) => void = () => {}
-    const transport = Layer.succeed(Transport, {
-      listen: (endpoint, options) =>
-        Effect.sync(() => {
-          accept = options.accept
-          return endpoint
-        }),
-      immovable: () => undefined,
-      connect: () => Effect.never
-    })
-    const services = yield* Layer.build(
-      SessionLayerHost.layerStack.pipe(
-        Layer.provide(
-          WorkerStack.layerInProcess({ appWorker: AppWorkerInProcess.layerWith(RawWorker.layer(raw)) })
-        ),
-        Layer.provide(transport),
-        Layer.provideMerge(Host.layerSettings)
-      )
-    )
-    const host = Context.get(services, SessionLayer)
-    yield* host.attach(optionsOf({ listener: { placement: "transfer" } }), new Actor().module)
-    raw.send({ _tag: "listen", request: 1, endpoint, backlog: 0, flags: 0 })
-    yield* until("bound", () => raw.all("bound").length === 1)
-    accept(movable(inTls))
-    yield* until("the offer", () => raw.all("accepted").length === 1)
-    const [offer] = raw.all("accepted")
-    raw.claim(offer!)
-    yield* until("the socket", () => raw.all("moved").length === 1)
-    return { host, app: "app", raw, session: offer!.session }
+    const { host, raw, serve } = yield* MovingHost.make(movable(inTls))
+    return { host, app: "app", raw, session: yield* serve }
   })
 
 type Kind = "accepted" | "connected" | "transfer" | "transfer in TLS" | "cut-through server" | "cut-through client"

@@ -1,20 +1,15 @@
 /** X1: what becomes of a socket that a worker gives back when something goes wrong on the way. */
 import { assert, describe, it } from "@effect/vitest"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Net from "node:net"
 import * as Message from "../../../src/domain/memory/Message.ts"
 import type * as Handle from "../../../src/domain/state/Handle.ts"
-import * as Host from "../../../src/layers/Host.ts"
-import * as SessionLayerHost from "../../../src/layers/host/SessionLayerHost.ts"
-import * as AppWorkerInProcess from "../../../src/layers/stack/AppWorkerInProcess.ts"
-import * as WorkerStack from "../../../src/layers/stack/WorkerStack.ts"
-import { SessionLayer } from "../../../src/services/SessionLayer.ts"
-import { type MovableConnection, Transport } from "../../../src/services/Transport.ts"
-import * as RawWorker from "../../support/RawWorker.ts"
-import { Actor, endpoint, handleOf, optionsOf } from "../../support/Stage.ts"
+import type { SessionLayer } from "../../../src/services/SessionLayer.ts"
+import type { MovableConnection } from "../../../src/services/Transport.ts"
+import * as MovingHost from "../../support/MovingHost.ts"
+import type * as RawWorker from "../../support/RawWorker.ts"
+import { endpoint, handleOf } from "../../support/Stage.ts"
 import { settled, until } from "../../support/until.ts"
 
 /** What comes back of the connection, which has no socket of the system's. */
@@ -58,42 +53,8 @@ interface Stage {
 const scenario = (title: string, body: (stage: Stage) => Effect.Effect<void, unknown, Scope.Scope>): void =>
   it.effect(title, () =>
     Effect.gen(function*() {
-      const raw = new RawWorker.RawWorker()
       const connection = new Moving()
-      let accept: ((connection: MovableConnection) => void) | undefined
-      const transport = Layer.succeed(Transport, {
-        listen: (endpoint, options) =>
-          Effect.sync(() => {
-            accept = options.accept
-            return endpoint
-          }),
-        immovable: () => undefined,
-        connect: () => Effect.never
-      })
-      const services = yield* Layer.build(
-        SessionLayerHost.layerStack.pipe(
-          Layer.provide(
-            WorkerStack.layerInProcess({ appWorker: AppWorkerInProcess.layerWith(RawWorker.layer(raw)) })
-          ),
-          Layer.provide(transport),
-          Layer.provideMerge(Host.layerSettings)
-        )
-      )
-      const host = Context.get(services, SessionLayer)
-      yield* host.attach(
-        optionsOf({ listener: { placement: "transfer" }, admission: { holdTime: "5 minutes" } }),
-        new Actor().module
-      )
-      const serve = Effect.gen(function*() {
-        raw.send({ _tag: "listen", request: 1, endpoint, backlog: 0, flags: 0 })
-        yield* until("bound", () => raw.all("bound").length === 1)
-        accept!(connection)
-        yield* until("the offer", () => raw.all("accepted").length === 1)
-        const [offer] = raw.all("accepted")
-        raw.claim(offer!)
-        yield* until("the socket", () => raw.all("moved").length === 1)
-        return offer!.session
-      })
+      const { host, raw, serve } = yield* MovingHost.make(connection, { admission: { holdTime: "5 minutes" } })
       yield* body({ host, raw, connection, serve })
       assert.deepStrictEqual((yield* host.report).imbalances, [])
     }).pipe(Effect.scoped))
