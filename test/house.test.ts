@@ -45,7 +45,7 @@ const rooms: Readonly<Record<string, ReadonlyArray<string>>> = {
 const isEntry = (file: string): boolean => !file.includes("/")
 
 /** The rooms of domain in the order in which they may import each other: from those before only. */
-const domain = ["state", "net", "memory", "options", "report", "admission", "events", "takeover"]
+const domain = ["state", "net", "memory", "options", "report", "admission", "events", "overview", "takeover"]
 
 /** What domain uses of others: data, and pure functions over it. `Effect` is what the decoders of `Schema` answer with. */
 const pure = new Set([

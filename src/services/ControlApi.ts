@@ -7,6 +7,7 @@
  * | request | what |
  * |---|---|
  * | `GET /v1/host` | the whole report |
+ * | `GET /v1/overview` | what one look shows |
  * | `POST /v1/upgrade` | has another host take over |
  * | `GET /v1/connects`, `/locals`, `/segments`, `/queues` | what is behind the other tables of `show`, page by page |
  * | `GET`, `DELETE /v1/apps/:app` | reports an application, detaches it; by its name or its index |
@@ -35,6 +36,7 @@ import * as OpenApi from "effect/http-api/OpenApi"
 import * as Schema from "effect/Schema"
 import { Rule, type RuleHandle } from "../domain/admission/SessionRule.ts"
 import { ToldEvent } from "../domain/events/HostEvent.ts"
+import { Overview } from "../domain/overview/Overview.ts"
 import * as Report from "../domain/report/Report.ts"
 import type { ListenerHandle, SessionHandle, WorkerHandle } from "../domain/state/Handle.ts"
 import * as HandleText from "../domain/state/HandleText.ts"
@@ -64,6 +66,7 @@ const listPage = Report.ListPage.fields
 export class HostGroup extends HttpApiGroup.make("host")
   .add(
     HttpApiEndpoint.get("report", "/host", { success: Report.HostReport }),
+    HttpApiEndpoint.get("overview", "/overview", { success: Overview }),
     HttpApiEndpoint.post("upgrade", "/upgrade", {
       payload: SuccessorCommand,
       success: TakenOver,

@@ -12,6 +12,7 @@ import * as Stream from "effect/Stream"
 import type { EventFilter } from "../domain/events/EventFilter.ts"
 import type { ToldEvent } from "../domain/events/HostEvent.ts"
 import type { AppOptionsInput } from "../domain/options/AppOptions.ts"
+import type { Overview } from "../domain/overview/Overview.ts"
 import type { Readiness } from "../domain/report/Readiness.ts"
 import type * as Report from "../domain/report/Report.ts"
 import type {
@@ -226,6 +227,8 @@ export class SessionLayer extends Context.Service<SessionLayer, {
    * the host nothing; what it misses is told by a `gap`.
    */
   readonly events: (wanted?: EventsWanted) => Stream.Stream<ToldEvent>
+  /** What one look shows: is all well, and if not, why. Its cost does not grow with the number of sessions. */
+  readonly overview: Effect.Effect<Overview>
   readonly report: Effect.Effect<Report.HostReport>
   /** All sessions that a filter lets pass (W21). Where there are many, {@link streamSessions} holds fewer at a time. */
   readonly sessions: (filter: Report.SessionFilter) => Effect.Effect<ReadonlyArray<Report.SessionReport>>

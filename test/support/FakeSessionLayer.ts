@@ -23,6 +23,7 @@ export const layer = (does: Partial<Service> = {}): Layer.Layer<SessionLayer> =>
     drain: unused("drain")(),
     readiness: unused("readiness")(),
     events: () => Stream.die(new Error("events was not to be called")),
+    overview: unused("overview")(),
     report: unused("report")(),
     sessions: unused("sessions"),
     sessionPage: unused("sessionPage"),

@@ -32,6 +32,7 @@ import { ListenerTimes } from "../state/Times.ts"
 import * as Affinity from "./Affinity.ts"
 import { Deadlines } from "./Deadlines.ts"
 import { Line } from "./Line.ts"
+import { Marks } from "./Marks.ts"
 import { type Member, Seats } from "./Seats.ts"
 import { Ticket } from "./Ticket.ts"
 import type { Witness } from "./Witness.ts"
@@ -48,6 +49,8 @@ export class Admission<C, M extends Member, S> {
   readonly arrivals = new Ledger.ArrivalLedger()
   /** How long that took. */
   readonly times = new ListenerTimes()
+  /** How often it was offered, and how much it was at most. */
+  readonly marks = new Marks()
   readonly #options: AdmissionOptions
   readonly #app: { readonly sessions: number }
   readonly #hasKeys: boolean
@@ -128,7 +131,7 @@ export class Admission<C, M extends Member, S> {
     ticket.state = "offered"
     ticket.session = session
     ticket.since = now
-    this.#sessions++
+    this.marks.offered(++this.#sessions)
     member.offers.offered++
     member.offers.pending++
     this.arrivals.offered++
@@ -166,6 +169,7 @@ export class Admission<C, M extends Member, S> {
     this.#sessions--
     ticket.late = true
     offers.revoked++
+    this.marks.revoked++
     this.#witness?.revoked(ticket)
     lag.fellBehind(now)
     return this.#again(ticket, now)
@@ -434,7 +438,7 @@ export class Admission<C, M extends Member, S> {
     if (ticket.heldUntil === Infinity) ticket.heldUntil = now + this.#options.holdTime
     ticket.waits = true
     ticket.since = now
-    this.arrivals.held++
+    this.marks.held(++this.arrivals.held)
     this.#witness?.held(ticket.connection)
     if (ticket.moved) this.#heldMoved++
     if (ticket.returned) this.#line.pushFront(ticket)

@@ -34,6 +34,11 @@ export class Lag {
     this.#turned?.(false)
   }
 
+  /** For how many milliseconds it has been behind now; 0 when it is not. */
+  lasting(now: number): number {
+    return this.offers > 0 ? now - this.#since : 0
+  }
+
   /** How many milliseconds in total it has been behind, up to `now`. */
   millis(now: number): number {
     return this.offers > 0 ? this.#millis + now - this.#since : this.#millis

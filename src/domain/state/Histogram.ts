@@ -69,6 +69,23 @@ export class Histogram {
     return this
   }
 
+  /** What it has counted so far. */
+  copy(): Histogram {
+    return new Histogram().add(this)
+  }
+
+  /** What was counted since it was `earlier`. The longest of these is known as its bucket's end is. */
+  since(earlier: Histogram): Histogram {
+    const since = new Histogram()
+    since.#count = this.#count - earlier.#count
+    since.#sum = this.#sum - earlier.#sum
+    for (let at = 0; at < this.#counts.length; at++) {
+      const count = since.#counts[at] = this.#counts[at]! - earlier.#counts[at]!
+      if (count > 0) since.#max = Math.min(ends[at] ?? Infinity, this.#max)
+    }
+    return since
+  }
+
   /**
    * A time in milliseconds that this share of the times, from 0 to 1, does not exceed: the end of the bucket where the
    * last of them is, or the longest of all times where that is less; 0 while there is none.

@@ -55,6 +55,7 @@ const hostGroup = HttpApiBuilder.group(
     const run = yield* makeRun
     return handlers
       .handle("report", () => host.report)
+      .handle("overview", () => host.overview)
       .handle("upgrade", ({ payload, request }) =>
         run(
           request,
@@ -263,6 +264,7 @@ const paced = Effect.map(SessionLayer, (host) => {
   return SessionLayer.of({
     ...host,
     report: inTurn(host.report),
+    overview: inTurn(host.overview),
     sessionPage: (filter, page) => inTurn(host.sessionPage(filter, page)),
     connectPage: (page) => inTurn(host.connectPage(page)),
     localPage: (page) => inTurn(host.localPage(page)),

@@ -221,6 +221,7 @@ export class Applications {
           loaded,
           namespace,
           sessions: 0,
+          sessionsHighest: 0,
           slots: new Map(),
           supervisors: new Map(),
           gone,

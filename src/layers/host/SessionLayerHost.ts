@@ -44,6 +44,7 @@ import { ofWorker } from "./EventSubjects.ts"
 import * as HostSuccession from "./HostSuccession.ts"
 import { HostWatch, LOOK_INTERVAL } from "./HostWatch.ts"
 import { Listeners } from "./Listeners.ts"
+import { Overviews } from "./Overviews.ts"
 import { Reloads } from "./Reloads.ts"
 import { Reports } from "./Reports.ts"
 import { Supervisor } from "./Supervisor.ts"
@@ -82,7 +83,12 @@ const make = (stack: WorkerStack["Service"]) =>
     const tables = new Tables(yield* MonotonicTime.reader, events)
     yield* observeSettings(tables, rules, certificates)
     const watch = new HostWatch(tables, notices)
-    yield* Effect.sync(() => watch.look()).pipe(Effect.repeat(Schedule.spaced(LOOK_INTERVAL)), Effect.forkScoped)
+    const overviews = new Overviews(tables)
+    const look = Effect.sync(() => {
+      watch.look()
+      overviews.look()
+    })
+    yield* look.pipe(Effect.repeat(Schedule.spaced(LOOK_INTERVAL)), Effect.forkScoped)
     const listeners = new Listeners({
       tables,
       transport,
@@ -168,6 +174,7 @@ const make = (stack: WorkerStack["Service"]) =>
       drain,
       events: (wanted) => events.read(wanted),
       readiness: Effect.sync(() => tables.readiness()),
+      overview: overviews.overview,
       ...reports.all
     })
     const succession = HostSuccession.make({ tables, listeners, sockets: inherited, notices, run })

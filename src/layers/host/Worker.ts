@@ -49,8 +49,9 @@ export interface SlotApp {
   readonly name: string
   readonly client: string
   readonly options: AppOptions
-  /** Sessions of all its workers, not counting offers that were taken back. */
+  /** Sessions of all its workers, not counting offers that were taken back; and the most that there were. */
   sessions: number
+  sessionsHighest: number
 }
 
 /** A worker over all its starts, from one replacement to the next. */
@@ -93,6 +94,8 @@ export class WorkerSlot {
   /** Why it last went away by itself, and where in the application that began. */
   lastFailure: { readonly detail: string; readonly stack: string | undefined } | undefined
   live: LiveWorker | undefined
+  /** The most sessions that one start of this generation had at one time. */
+  sessionsHighest = 0
 
   constructor(
     handle: Handle.WorkerHandle,
@@ -278,6 +281,14 @@ export class LiveWorker {
   }
 
   /**
+   * For how many milliseconds the worker has been behind now: since it let an offer run out, or since it last took a
+   * message while some wait; 0 when it is not.
+   */
+  get behind(): number {
+    return Math.max(this.lag.lasting(this.now()), this.queue.toWorker.depth === 0 ? 0 : this.sinceProgress)
+  }
+
+  /**
    * Holds back what is sent in this turn of the loop, so that all of it becomes visible, and rings, together. Meant for
    * the edges of connections, many of which are ready in one turn.
    */
@@ -387,8 +398,10 @@ export class LiveWorker {
   /** A session of this worker begins. */
   enter(session: HostSession): void {
     this.sessions.add(session)
+    const { slot } = this
     this.#sessionCount++
-    this.slot.app.sessions++
+    slot.sessionsHighest = Math.max(slot.sessionsHighest, this.#sessionCount)
+    slot.app.sessionsHighest = Math.max(slot.app.sessionsHighest, ++slot.app.sessions)
     this.empty.closeUnsafe()
   }
 

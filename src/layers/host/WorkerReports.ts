@@ -18,7 +18,7 @@ export const ofWorker = ({ app, handle, mapIndex }: WorkerSlot) => ({
 })
 
 /** What keeps a worker from new sessions, or that it takes them. */
-const takesOf = (slot: WorkerSlot): Report.WorkerReport["takes"] => {
+export const takesOf = (slot: WorkerSlot): Report.WorkerReport["takes"] => {
   const { live } = slot
   if (live === undefined || !WorkerState.takesSessions(slot.state)) return "nothing"
   if (live.congested) return "congested"

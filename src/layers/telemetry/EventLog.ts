@@ -143,6 +143,17 @@ export class EventLog {
 
   // ---- reading
 
+  /** The latest events, the newest first; up to `count`. */
+  latest(count: number): ReadonlyArray<HostEvent> {
+    const latest: Array<HostEvent> = []
+    for (let serial = this.#ring.newest; latest.length < count; serial--) {
+      const event = this.#ring.get(serial)
+      if (event === undefined) break
+      latest.push(event)
+    }
+    return latest
+  }
+
   /**
    * The events from the one after `after` on, or from the oldest that is kept, and then those that come, unless only what
    * is there is wanted. What the reader has missed is told by a `gap`.

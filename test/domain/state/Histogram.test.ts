@@ -61,4 +61,18 @@ describe("a histogram", () => {
     assert.deepStrictEqual(facts(both), facts(all))
     assert.approximately(both.sum, all.sum, 1e-6 * all.sum)
   })
+
+  it.prop("tells what was counted since a copy was made", { some: times, others: times }, ({ others, some }) => {
+    const histogram = of(some)
+    const earlier = histogram.copy()
+    for (const time of others) histogram.record(time)
+    const since = histogram.since(earlier)
+    const expected = of(others)
+    assert.deepStrictEqual(since.buckets, expected.buckets)
+    assert.strictEqual(since.count, expected.count)
+    assert.approximately(since.sum, expected.sum, 1e-6 * histogram.sum)
+    assert.isAtLeast(since.max, expected.max)
+    assert.isAtMost(since.max, 1.1429 * expected.max)
+    assert.strictEqual(earlier.count, some.length)
+  })
 })

@@ -34,6 +34,7 @@ import {
 } from "../../../src/services/SessionLayer.ts"
 import * as FakeSessionLayer from "../../support/FakeSessionLayer.ts"
 import { LogLines } from "../../support/LogLines.ts"
+import * as Overviews from "../../support/Overviews.ts"
 import * as Random from "../../support/random.ts"
 import * as Reports from "../../support/Reports.ts"
 import * as TempDirectory from "../../support/TempDirectory.ts"
@@ -289,6 +290,14 @@ const worker = Handle.make<Handle.WorkerHandle>(3, 1)
 const http = FakeSessionLayer.application(0, "http")
 
 describe("ControlServer: what a host tells of", () => {
+  it.live("W21 answers with what one look at the host shows", () =>
+    Effect.gen(function*() {
+      const path = yield* newPath
+      const overview = Overviews.overview({ refused: { recent: { congested: 2 }, all: { congested: 3 } } })
+      yield* serveWith(path, { overview: Effect.succeed(overview) })
+      assert.deepStrictEqual(yield* ControlClient.ask(path, (client) => client.host.overview()), overview)
+    }))
+
   it.live("W21 answers with connects, locals, segments, queues and listeners as they are", () =>
     Effect.gen(function*() {
       const path = yield* newPath
