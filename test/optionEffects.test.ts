@@ -104,6 +104,22 @@ const effects: Readonly<Record<string, Shown>> = {
   "listener.maxHandshakes": tls("more than may be are refused at once, and room is made by each that ends"),
   "listener.proxyTrust": tls("are not read from peers that are not trusted: what they say is the application's"),
   "listener.affinity": ["layers/host/Affinity", "by source: those of one address go to one worker"],
+  "listener.sourceSessions": [
+    "layers/host/SourceLimits",
+    "X7 a source has as many sessions at a listener as it may, those that wait included; others notice nothing"
+  ],
+  "listener.sourceRate": [
+    "layers/host/SourceLimits",
+    "X7 a source connects as often as it may in a second, and those that are refused do not count"
+  ],
+  "listener.sourcePrefixIpv4": [
+    "layers/host/SourceLimits",
+    "X7 addresses that share their leading bits are one source"
+  ],
+  "listener.sourcePrefixIpv6": [
+    "layers/host/SourceLimits",
+    "X7 addresses that share their leading bits are one source"
+  ],
   "listener.closeTimeout": [
     "layers/transport/Transport",
     "one whose peer takes a byte now and then is reset when the time for what is left is over"

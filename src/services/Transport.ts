@@ -302,8 +302,11 @@ export interface TransportListenOptions {
   readonly listener: ListenerOptions
   /** The certificate for a TLS handshake. */
   readonly certificate: (serverName: string | undefined) => CertificateEntry | undefined
-  /** Whether a peer at this endpoint URI is denied, before anything is read from it. Counts the peer if it is. */
-  readonly isDenied: (remote: string, local: string) => boolean
+  /**
+   * Whether a peer at this endpoint URI is sent away before anything is read from it: it is denied, or its source has all
+   * that it may. A proxy that is trusted to speak for others has no limits. Counts the peer if it is sent away.
+   */
+  readonly isDenied: (remote: string, local: string, isProxy: boolean) => boolean
   readonly accept: (connection: Connection) => void
   /** Counts a peer that arrived and did not become a connection; it has been sent away. */
   readonly refused: (reason: Ledger.RefuseReason) => void

@@ -247,7 +247,7 @@ export interface Stage {
   readonly worker: (worker?: number, app?: string) => Effect.Effect<Report.WorkerReport>
   readonly listener: Effect.Effect<Report.ListenerReport>
   /** Dials, and lets what follows happen, as far as it needs no time. */
-  readonly dial: (uri?: string) => Effect.Effect<TransportMemory.Peer>
+  readonly dial: (uri?: string, from?: string) => Effect.Effect<TransportMemory.Peer>
   /** The same until a worker has claimed the session. */
   readonly dialOpen: (uri?: string) => Effect.Effect<TransportMemory.Peer>
 }
@@ -303,9 +303,9 @@ const make = Effect.gen(function*() {
   const namespaces = Context.get(services, Namespaces)
   const certificates = Context.get(services, Certificates)
   const app = (name = "app") => Effect.map(host.report, ({ apps }) => apps.find((app) => app.name === name)!)
-  const dial = (uri = endpoint) =>
+  const dial = (uri = endpoint, from?: string) =>
     Effect.suspend(() => {
-      const peer = network.dial(uri)
+      const peer = network.dial(uri, from)
       return Effect.as(settled, peer)
     })
   const stage: Stage = {

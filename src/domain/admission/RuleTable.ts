@@ -49,12 +49,13 @@ const byRank = (a: Ranked, b: Ranked): number => {
 const matchedBy = ({ local, localPort, namespace, on, remote, remotePort, transport }: Rule): string =>
   JSON.stringify([on, transport, local, localPort, remote, remotePort, namespace])
 
-const verdictOf = ({ action, tag }: Rule, handle: RuleHandle): RuleVerdict => {
-  if (action === "allow") return ALLOW
+const verdictOf = ({ action, perSource, tag }: Rule, handle: RuleHandle): RuleVerdict => {
+  const isExempt = perSource === "exempt"
+  if (action === "allow") return isExempt ? { _tag: "Allow", isExempt } : ALLOW
   const by = `rule ${Handle.format(handle)}`
   return action === "deny"
     ? { _tag: "Deny", by: tag === undefined ? by : `${by} (${tag})` }
-    : { _tag: "Redirect", app: appOf(action) }
+    : { _tag: "Redirect", app: appOf(action), ...(isExempt ? { isExempt } : {}) }
 }
 
 /** The beginning of the text of an endpoint that has an address, and how long it is. */

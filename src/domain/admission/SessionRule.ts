@@ -23,7 +23,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Prefix from "../net/Prefix.ts"
 import { Name, NAME_RIGHT } from "../options/Name.ts"
-import { choice, described, infosOf, number } from "../options/OptionFields.ts"
+import { choice, described, infosOf, number, rule } from "../options/OptionFields.ts"
 import * as OptionProblems from "../options/OptionProblems.ts"
 import type * as Handle from "../state/Handle.ts"
 
@@ -79,6 +79,8 @@ const name = (description: string) =>
  * - `localPort`, `remotePort`: 0 for any, or 1 to 65535, also as text; 0.
  * - `action`: see {@link Action}; always given.
  * - `namespace`: see `Options.Name`; all namespaces.
+ * - `perSource`: `"exempt"` for connections that `sourceSessions` and `sourceRate` of listeners don't hold for, such as
+ *   those of health checks; `"limited"`.
  * - `tag`: a name for people to read, in messages and tables; none.
  *
  * **Gotchas**
@@ -109,8 +111,21 @@ export const Rule = Schema.Struct({
     default: "none"
   })),
   namespace: name("Namespace of the applications that the rule is for"),
+  perSource: choice({
+    words: ["limited", "exempt"],
+    default: "limited",
+    description: "Whether what a listener allows one source holds for these sessions"
+  }),
   tag: name("Name of the rule for people")
-})
+}).check(
+  Schema.makeFilter(({ action, on, perSource }) =>
+    rule(
+      perSource === "limited" || (action !== "deny" && on !== "connect"),
+      ["perSource"],
+      `"limited" in a rule that denies, or is for connects alone`
+    )
+  )
+)
 export type Rule = typeof Rule.Type
 
 /**
@@ -172,6 +187,18 @@ export const formatSide = (prefix: Prefix.Prefix, port: number): string =>
   port === 0 ? prefix : prefix.includes(":") ? `[${prefix}]:${port}` : `${prefix}:${port}`
 
 /**
+ * What becomes of the sessions, and how they are taken in where that is not as always: `allow, exempt`.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const formatAction = ({ action, perSource }: Rule): string =>
+  [
+    action,
+    ...(perSource === "exempt" ? ["exempt"] : [])
+  ].join(", ")
+
+/**
  * A rule in one line, without its tag: `deny accept tcp local any:80 remote 10.0.0.0/8`.
  *
  * @category encoding
@@ -180,7 +207,7 @@ export const formatSide = (prefix: Prefix.Prefix, port: number): string =>
 export const format = (rule: Rule): string => {
   const where = `local ${formatSide(rule.local, rule.localPort)} remote ${formatSide(rule.remote, rule.remotePort)}`
   const namespace = rule.namespace === undefined ? "" : ` namespace ${rule.namespace}`
-  return `${rule.action} ${rule.on} ${rule.transport} ${where}${namespace}`
+  return `${formatAction(rule)} ${rule.on} ${rule.transport} ${where}${namespace}`
 }
 
 /**
@@ -189,14 +216,15 @@ export const format = (rule: Rule): string => {
  * **Details**
  *
  * `by` is `"source"` when the deny list decided, otherwise it names the rule: `rule 3.0`, with its tag if it has one.
+ * `isExempt`: what a listener allows one source does not hold for the session.
  *
  * @category models
  * @since 0.1.0
  */
 export type RuleVerdict =
-  | { readonly _tag: "Allow" }
+  | { readonly _tag: "Allow"; readonly isExempt?: boolean }
   | { readonly _tag: "Deny"; readonly by: string }
-  | { readonly _tag: "Redirect"; readonly app: string }
+  | { readonly _tag: "Redirect"; readonly app: string; readonly isExempt?: boolean }
 
 /**
  * A rule that is in force, and its handle.

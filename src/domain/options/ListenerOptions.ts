@@ -163,6 +163,48 @@ export const ListenerOptions = Schema.Struct({
     requirement: "M6"
   })),
   /**
+   * The most sessions that one source may have at the listener, including connections that wait: 1 to 16777216; 0, no
+   * limit. Further connections are refused, before a TLS handshake. A source is an address, or as many as share
+   * `sourcePrefixIpv4` or `sourcePrefixIpv6` bits; the one that a trusted proxy names counts. A session rule can exempt
+   * sources. Unix sockets have none.
+   */
+  sourceSessions: number({
+    unit: "sessions",
+    min: 1,
+    max: 2 ** 24,
+    default: 0,
+    zero: "no limit",
+    description: "The most sessions that one source address may have at a listener"
+  }),
+  /**
+   * The most new connections that one source may make at the listener in a second, all of them at once or one after the
+   * other: 1 to 65536; 0, no limit. Further connections are refused, and those that are refused don't count.
+   */
+  sourceRate: number({
+    unit: "connections",
+    min: 1,
+    max: 65536,
+    default: 0,
+    zero: "no limit",
+    description: "The most new connections that one source address may make at a listener in a second"
+  }),
+  /** How many leading bits the IPv4 addresses of one source share: 8 to 32; 32, each address is a source of its own. */
+  sourcePrefixIpv4: number({
+    unit: "bits",
+    min: 8,
+    max: 32,
+    default: 32,
+    description: "How many leading bits the IPv4 addresses of one source share"
+  }),
+  /** How many leading bits the IPv6 addresses of one source share: 16 to 128; 64, a network of one site. */
+  sourcePrefixIpv6: number({
+    unit: "bits",
+    min: 16,
+    max: 128,
+    default: 64,
+    description: "How many leading bits the IPv6 addresses of one source share"
+  }),
+  /**
    * Time that a connection has for what is left to be sent once it was given up, and a second more for each 16 KiB of
    * it: 10 ms to 10 min; 5 s. Then it is reset. Nothing that the peer does makes the time longer.
    */

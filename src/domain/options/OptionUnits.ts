@@ -30,6 +30,7 @@ export type Unit =
   | "connections"
   | "connects"
   | "sessions"
+  | "bits"
   | "pairs"
   | "workers"
   | "generations"

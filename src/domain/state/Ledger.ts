@@ -48,6 +48,10 @@ export const RefuseReasons = [
   "draining",
   /** Its address is on the source deny list. */
   "source-denied",
+  /** Its source has as many sessions at the listener as it may. */
+  "source-limit",
+  /** Its source connects more often than it may. */
+  "source-rate",
   /** The application refuses it (W16). */
   "app-refused",
   /** A session rule denies it. */

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { Action, formatSide, type RuleHandle } from "../../domain/admission/SessionRule.ts"
+import * as Rules from "../../domain/admission/SessionRule.ts"
 import * as Prefix from "../../domain/net/Prefix.ts"
 import { Name, NAME_RIGHT } from "../../domain/options/Name.ts"
 import * as Handle from "../../domain/state/Handle.ts"
@@ -19,9 +19,9 @@ import { json, orNone } from "./Words.ts"
 const columns: ReadonlyArray<Column<ListedRule>> = [
   { head: "Rule", cell: ({ handle }) => handle },
   { head: "On", cell: ({ rule: { on, transport } }) => transport === "any" ? on : `${on} ${transport}` },
-  { head: "Local", cell: ({ rule }) => formatSide(rule.local, rule.localPort), least: 12 },
-  { head: "Remote", cell: ({ rule }) => formatSide(rule.remote, rule.remotePort), least: 12 },
-  { head: "Action", cell: ({ rule }) => orNone(rule.action), least: 6 },
+  { head: "Local", cell: ({ rule }) => Rules.formatSide(rule.local, rule.localPort), least: 12 },
+  { head: "Remote", cell: ({ rule }) => Rules.formatSide(rule.remote, rule.remotePort), least: 12 },
+  { head: "Action", cell: ({ rule }) => Rules.formatAction(rule), least: 6 },
   { head: "Namespace", cell: ({ rule }) => orNone(rule.namespace ?? null), least: 9 },
   { head: "Tag", cell: ({ rule }) => orNone(rule.tag ?? null), least: 8 }
 ]
@@ -80,7 +80,7 @@ const add = Command.make(
       action: Flag.String("action").pipe(
         Flag.withDescription("What becomes of the session: allow, deny, or app:<name> to give it to that application"),
         Flag.withMetavar("<action>"),
-        Flag.filter(Schema.is(Action), () => `"allow", "deny", or "app:" and the name of an application`)
+        Flag.filter(Schema.is(Rules.Action), () => `"allow", "deny", or "app:" and the name of an application`)
       ),
       on: optionally(
         Flag.Literals("on", ["accept", "connect", "both"]).pipe(
@@ -97,6 +97,11 @@ const add = Command.make(
       remote: prefix("remote", OTHER_END),
       remotePort: port("remote-port", OTHER_END),
       namespace: name("namespace", "Only for applications of this namespace"),
+      perSource: optionally(
+        Flag.Literals("per-source", ["limited", "exempt"]).pipe(
+          Flag.withDescription("Whether what a listener allows one source holds for these sessions; default: limited")
+        )
+      ),
       tag: name("tag", "Name of the rule, for people")
     },
     json: CommandInput.json,
@@ -125,7 +130,7 @@ const add = Command.make(
 const remove = Command.make(
   "remove",
   {
-    rule: CommandInput.handle<RuleHandle>("rule", "Handle of the rule, as in rules list"),
+    rule: CommandInput.handle<Rules.RuleHandle>("rule", "Handle of the rule, as in rules list"),
     control: CommandInput.control
   },
   Effect.fnUntraced(function*({ control, rule }) {

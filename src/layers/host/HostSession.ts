@@ -77,7 +77,7 @@ export interface Origin {
   /** A session was ended for this reason, by neither its peer nor its application. */
   ended(session: HostSession, reason: Ledger.EndReason): void
   /** A session that the worker had is free. */
-  sessionFreed(): void
+  sessionFreed(session: HostSession): void
 }
 
 /** Whose session it is, and where its block lies. */
@@ -373,7 +373,7 @@ export abstract class HostSession {
     this.move(event)
     this.freeMemory()
     // before the worker forgets it: whatever waits may then take its place
-    if (this.uncount()) this.origin.sessionFreed()
+    if (this.uncount()) this.origin.sessionFreed(this)
     this.worker.forget(this)
   }
 

@@ -11,6 +11,8 @@
  * ```
  */
 import { Admission } from "../../domain/admission/Admission.ts"
+import type { RuleVerdict } from "../../domain/admission/SessionRule.ts"
+import { SourceLimits } from "../../domain/admission/SourceLimits.ts"
 import type { Ticket } from "../../domain/admission/Ticket.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import * as ListenerOptions from "../../domain/options/ListenerOptions.ts"
@@ -36,6 +38,8 @@ export class Intake implements Origin {
   readonly #listener: HostListener
   readonly #host: ListenerHost
   readonly #keys: ConnectionKeys
+  /** What each source has, where that has a limit. */
+  readonly #sources: SourceLimits<Arriving> | undefined
   readonly #alarm: Alarm
   /** Of the connections that are held, some have their turn in one of the loop's. */
   readonly #share = new TurnShare(() => this.admit())
@@ -44,7 +48,9 @@ export class Intake implements Origin {
     const { app, requestedUri } = listener
     this.#listener = listener
     this.#host = host
-    const { affinity } = ListenerOptions.of(app.options, requestedUri)
+    const options = ListenerOptions.of(app.options, requestedUri)
+    const { affinity } = options
+    this.#sources = SourceLimits.isAsked(options) ? new SourceLimits(options) : undefined
     this.#keys = new ConnectionKeys(
       affinity,
       (fault) => host.notices.tell(Notice.affinityFault({ app: app.name, uri: listener.boundUri }, fault))
@@ -68,20 +74,43 @@ export class Intake implements Origin {
   // ---- arrival
 
   readonly arrive = (connection: Arriving): void => {
-    const { rules, tables } = this.#host
-    const { app } = this.#listener
-    // for a cut-through session the rules were applied to the connect
-    if (rules.isEmpty || connection._tag === "CutThrough") return this.#take(connection)
-    const verdict = rules.decide("accept", app.options.namespace, connection.local, connection.remote)
-    if (verdict._tag === "Deny") {
+    // for a cut-through session the rules were applied to the connect, and it has no source
+    if (connection._tag === "CutThrough") return this.#admit(connection)
+    const verdict = this.#verdict(connection.remote, connection.local)
+    if (verdict?._tag === "Deny") {
       return this.#deny(connection, verdict.by === "source" ? "source-denied" : "rule-denied")
     }
-    if (verdict._tag === "Allow") return this.#take(connection)
-    const target = tables.listenerOf(verdict.app)
+    if (verdict?._tag !== "Redirect") return this.#take(connection, verdict)
+    const target = this.#host.tables.listenerOf(verdict.app)
     if (target === undefined) return this.#deny(connection, "no-listener")
-    if (target.app === app) return this.#take(connection)
+    if (target.app === this.#listener.app) return this.#take(connection, verdict)
     this.admission.redirected()
-    target.intake.#take(connection)
+    target.intake.#take(connection, verdict)
+  }
+
+  /** What the rules say of a peer; `undefined` when there are none. */
+  #verdict(remote: string, local: string): RuleVerdict | undefined {
+    const { rules } = this.#host
+    return rules.isEmpty ? undefined : rules.decide("accept", this.#listener.app.options.namespace, local, remote)
+  }
+
+  /**
+   * Whether a peer is sent away before anything is read from it, which is then counted. One that `speaksForOthers`, a
+   * proxy, has no limits of its own.
+   */
+  turnsAway(remote: string, local: string, speaksForOthers: boolean): boolean {
+    const reason = this.#whyNot(remote, local, speaksForOthers)
+    if (reason !== undefined) this.turnAway(reason)
+    return reason !== undefined
+  }
+
+  #whyNot(remote: string, local: string, speaksForOthers: boolean): Ledger.RefuseReason | undefined {
+    const verdict = this.#verdict(remote, local)
+    if (verdict?._tag === "Deny" && verdict.by === "source") return "source-denied"
+    if (this.#sources === undefined || speaksForOthers) return undefined
+    // other rules hold for a connection that has arrived, and what they redirect takes no place here
+    if (verdict !== undefined && (verdict._tag !== "Allow" || verdict.isExempt === true)) return undefined
+    return this.#sources.whyNot(remote, this.#host.tables.now())
   }
 
   /** Counts a peer that was turned away before it became a connection. */
@@ -94,8 +123,28 @@ export class Intake implements Origin {
     refuse(connection, reason)
   }
 
-  #take(connection: Arriving): void {
+  #take(connection: Arriving, verdict: Exclude<RuleVerdict, { _tag: "Deny" }> | undefined): void {
+    const reason = verdict?.isExempt === true
+      ? undefined
+      : this.#sources?.enter(connection, connection.remote, this.#host.tables.now())
+    if (reason === undefined) this.#admit(connection)
+    else this.#deny(connection, reason)
+  }
+
+  #admit(connection: Arriving): void {
     this.follow(this.admission.arrive(connection, this.#host.tables.now()))
+  }
+
+  /** A connection of another host's, whose turn it is here from now on (X4). */
+  adopt(connection: Arriving): void {
+    const now = this.#host.tables.now()
+    this.#sources?.adopt(connection, connection.remote, now)
+    this.follow(this.admission.returns(connection, this.keyOf(connection), now))
+  }
+
+  /** The connection is over, or is another host's: its source has a place more. */
+  left(connection: Arriving): void {
+    this.#sources?.leave(connection, this.#host.tables.now())
   }
 
   // ---- what admission decides
@@ -119,6 +168,7 @@ export class Intake implements Origin {
           return this.#alarm.set(this.#next)
         case "refused":
           connection.onGone = undefined
+          this.left(connection)
           return refuse(connection, ticket.reason!)
         default:
           return
@@ -145,6 +195,7 @@ export class Intake implements Origin {
 
   #gone(ticket: ListenerTicket): void {
     ticket.connection.onGone = undefined
+    this.left(ticket.connection)
     this.admission.gone(ticket, this.#host.tables.now())
   }
 
@@ -271,6 +322,7 @@ export class Intake implements Origin {
   giveUp(session: HostSession): void {
     const { ticket } = session
     if (ticket?.state !== "offered" || !session.endOffer(SessionBlock.WITHDRAWN)) return
+    this.left(ticket.connection)
     this.admission.gaveUp(ticket)
     // the session took a place in the limits, which somebody may wait for
     this.admit()
@@ -295,7 +347,8 @@ export class Intake implements Origin {
     this.#listener.events.ended(session, reason)
   }
 
-  sessionFreed(): void {
+  sessionFreed({ connection }: HostSession): void {
+    this.left(connection)
     this.admission.freed()
   }
 }

@@ -147,8 +147,8 @@ export const open = Effect.fnUntraced(function*(
   message: Message.Of<"listen">
 ): Effect.fn.Return<NoListener | undefined> {
   const { app, requested } = listener
-  const { admission, namespace, scope } = app.options
-  const { certificates, notices, rules, transport } = host
+  const { admission, scope } = app.options
+  const { certificates, notices, transport } = host
   const isEphemeral = Endpoint.isEphemeral(requested)
   if (!Endpoint.isTransport(requested)) return enterLocally(host, listener, requested)
   if (!scope.global) {
@@ -178,13 +178,7 @@ export const open = Effect.fnUntraced(function*(
     ipv6Only: (message.flags & Message.IPV6_ONLY) !== 0,
     listener: { ...asked, placement: listener.placement },
     certificate: (serverName) => certificates.choose(app.handle, serverName),
-    isDenied: (remote, local) => {
-      if (rules.isEmpty) return false
-      const verdict = rules.decide("accept", namespace, local, remote)
-      if (verdict._tag !== "Deny" || verdict.by !== "source") return false
-      listener.intake.turnAway("source-denied")
-      return true
-    },
+    isDenied: (remote, local, isProxy) => listener.intake.turnsAway(remote, local, isProxy),
     refused: (reason) => listener.intake.turnAway(reason),
     dropped: (reason) => listener.events.dropped(reason),
     accept: listener.intake.arrive,

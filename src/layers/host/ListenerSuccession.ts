@@ -44,6 +44,7 @@ export class ListenerSuccession {
     if (departures === undefined || state !== "asking" && state !== "offering" && state !== "held") return false
     if (!departures.takes(this.#listener, connection)) return false
     connection.onGone = undefined
+    this.#listener.intake.left(connection)
     this.#listener.admission.leaves(ticket, this.#tables.now())
     departures.add(this.#listener, connection)
     return true
@@ -88,8 +89,8 @@ export class ListenerSuccession {
 
   /** A connection of the predecessor's; `state`, `moves`: what its session has got so far. */
   adopt(connection: Arriving, state: Uint8Array | undefined, moves: number): void {
-    const { admission, intake, moves: { journeys } } = this.#listener
+    const { intake, moves: { journeys } } = this.#listener
     journeys.set(connection, { moves: moves + 1, crashes: 0, why: "takeover", state })
-    intake.follow(admission.returns(connection, intake.keyOf(connection), this.#tables.now()))
+    intake.adopt(connection)
   }
 }

@@ -145,6 +145,7 @@ export class Moves {
     if (taken === undefined) return undefined
     this.#parked.forget(session)
     this.#goesOn(session, "takeover", taken.state)
+    this.#listener.intake.left(connection)
     this.#listener.admission.departs(slot.offers)
     return connection
   }

@@ -111,13 +111,14 @@ export class Network {
 
   /**
    * Connects to a listener of the host. The peer may send at once: what it sends is read when the host opens the
-   * connection. Where nobody listens it is refused. Throws for a text that is not an endpoint.
+   * connection. Where nobody listens it is refused. `from`: the peer's address, on this machine unless given. Throws for a
+   * text that is not an endpoint.
    */
-  dial(endpoint: string): Peer {
+  dial(endpoint: string, from?: string): Peer {
     const asked = parse(endpoint)
     const to = { ...asked, host: reached(asked.host) }
     const peer = new ScriptedPeer(
-      Endpoint.format({ ...to, host: loopback(to.host), port: this.#freePort() }),
+      Endpoint.format({ ...to, host: from ?? loopback(to.host), port: this.#freePort() }),
       Endpoint.format(to)
     )
     queueMicrotask(() =>

@@ -75,7 +75,7 @@ export class TcpHandshakes {
         mapped: Address.isMapped(remoteAddress)
       })
     }
-    if (listen.isDenied(remote, local)) return void socket.on("error", constVoid).resetAndDestroy()
+    if (listen.isDenied(remote, local, isProxy)) return void socket.on("error", constVoid).resetAndDestroy()
     new TcpHandshake(this.#options, socket, remote, local).begin(this.#handshakes, isProxy)
   }
 
@@ -147,7 +147,7 @@ class TcpHandshake {
       this.#local = Address.uri(transport, ends.destination.host, ends.destination.port)
     }
     if (acceptor === undefined) return this.#arrive(handshake, undefined)
-    if (ends !== undefined && listen.isDenied(this.#remote, this.#local)) return handshake.end()
+    if (ends !== undefined && listen.isDenied(this.#remote, this.#local, false)) return handshake.end()
     this.#secure(handshake)
   }
 

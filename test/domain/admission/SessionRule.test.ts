@@ -16,7 +16,8 @@ describe("a rule", () => {
       localPort: 0,
       remote: Prefix.any,
       remotePort: 0,
-      action: "deny"
+      action: "deny",
+      perSource: "limited"
     })
   })
 
@@ -63,6 +64,14 @@ describe("a rule", () => {
       { action: "deny", tag: "" },
       `tag: got ""; it must be a text of 1 to 64 characters, without control characters, and without spaces at either end`
     ],
+    [
+      { action: "deny", perSource: "exempt" },
+      `perSource: got "exempt"; it must be "limited" in a rule that denies, or is for connects alone`
+    ],
+    [
+      { action: "allow", on: "connect", perSource: "exempt" },
+      `perSource: got "exempt"; it must be "limited" in a rule that denies, or is for connects alone`
+    ],
     ["deny", "options: got a value of type string; they must be an object"]
   ]
   for (const [input, message] of refusals) {
@@ -84,6 +93,10 @@ describe("a rule", () => {
     assert.strictEqual(
       Rules.format(decoded({ on: "connect", remote: "2001:db8::/32", remotePort: 443, action: "allow" })),
       "allow connect any local any remote [2001:db8::/32]:443"
+    )
+    assert.strictEqual(
+      Rules.format(decoded({ remote: "10.0.0.9", action: "allow", perSource: "exempt" })),
+      "allow, exempt both any local any remote 10.0.0.9"
     )
   })
 })
