@@ -37,6 +37,8 @@ const natures: Readonly<Record<RefuseReason, "overload" | "broken" | "meant" | "
   "source-denied": "meant",
   "rule-denied": "meant",
   "app-refused": "meant",
+  "source-limit": "peer",
+  "source-rate": "peer",
   "tls-failed": "peer",
   "proxy-header": "peer",
   "handshake-time": "peer"
