@@ -36,7 +36,7 @@ const rooms: Readonly<Record<string, ReadonlyArray<string>>> = {
   "layers/Host.ts": ["layers/host", "layers/stack", "layers/stores", "layers/takeover", "layers/transport"],
   "layers/PlainHost.ts": ["layers/Host.ts", "layers/log", "layers/control", "layers/stack", "layers/adapters"],
   "layers/testing": ["layers/Host.ts", "layers/host", "layers/stack", "layers/adapters", "layers/transport"],
-  "layers/cli": ["layers/control", "layers/log", "layers/system", "apps/proxy"],
+  "layers/cli": ["layers/control", "layers/log", "layers/system", "layers/telemetry", "apps/proxy"],
   "apps/http.ts": ["layers/adapters"],
   "apps/proxy": []
 }

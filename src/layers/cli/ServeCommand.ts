@@ -32,6 +32,7 @@ import * as NoticeLog from "../log/NoticeLog.ts"
 import * as Descriptors from "../system/Descriptors.ts"
 import { Inherited, InheritedSockets } from "../system/InheritedSockets.ts"
 import { fromEnvironment, ServiceManager } from "../system/ServiceManager.ts"
+import * as Telemetry from "../telemetry/Telemetry.ts"
 import * as Complaint from "./Complaint.ts"
 import { invalid } from "./Given.ts"
 import * as ServiceStatus from "./ServiceStatus.ts"
@@ -324,7 +325,10 @@ export const run = Effect.fnUntraced(function*(
     yield* Effect.provideService(Effect.scoped(running), ServiceManager, manager)
   })
   yield* Effect.scoped(managed).pipe(
-    Effect.provide(Layer.provideMerge(host, LogStyle.layer(settings.log)))
+    Effect.provide(Layer.provideMerge(
+      Telemetry.layer(host, { serviceName: settings.decoded.name }),
+      LogStyle.layer(settings.log)
+    ))
   )
 }, Effect.scoped)
 

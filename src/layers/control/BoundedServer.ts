@@ -4,6 +4,8 @@
  * A peer that is slow, or sends nonsense or too much, is cut off in bounded time, and has a bounded number of
  * connections.
  */
+import * as HttpMiddleware from "effect/http/HttpMiddleware"
+import * as Layer from "effect/Layer"
 import * as Http from "node:http"
 
 /** Milliseconds for the head of a request, for the whole of it, and how often Node looks for requests that are late. */
@@ -41,3 +43,9 @@ export class BoundedServer extends Http.Server {
     })
   }
 }
+
+/** Whoever only looks, every second or for hours, leaves no trace: what somebody does is worth a span, and no more. */
+export const layerTraces: Layer.Layer<never> = Layer.succeed(
+  HttpMiddleware.TracerDisabledWhen,
+  ({ method }) => method === "GET" || method === "HEAD"
+)

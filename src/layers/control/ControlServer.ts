@@ -28,7 +28,7 @@ import type { SessionLayer } from "../../services/SessionLayer.ts"
 import type { SessionRules } from "../../services/SessionRules.ts"
 import { Takeover } from "../../services/Takeover.ts"
 import * as UnixSocketFile from "../system/UnixSocketFile.ts"
-import { BoundedServer } from "./BoundedServer.ts"
+import { BoundedServer, layerTraces } from "./BoundedServer.ts"
 import * as ControlGroups from "./ControlGroups.ts"
 import * as ControlPath from "./ControlPath.ts"
 import * as Health from "./Health.ts"
@@ -127,6 +127,7 @@ export const layer = (
     disableListenLog: true
   }).pipe(
     Layer.provide(server(path, idleTimeout)),
+    Layer.provide(layerTraces),
     Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, ByteSize.kibibytes(BODY_KIB))),
     Layer.provide(NodeHttpServer.layerHttpServices)
   )

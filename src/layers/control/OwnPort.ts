@@ -14,7 +14,7 @@ import * as Schema from "effect/Schema"
 import type { HostPort } from "../../domain/net/Address.ts"
 import * as SystemError from "../../domain/net/SystemError.ts"
 import * as Thrown from "../../domain/report/Thrown.ts"
-import { BoundedServer } from "./BoundedServer.ts"
+import { BoundedServer, layerTraces } from "./BoundedServer.ts"
 
 const HEAD_BYTES = 4 * 1024
 /** Milliseconds without a byte in either direction. */
@@ -82,5 +82,6 @@ export const layer = <R>(
 ) =>
   HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(
     Layer.provide(server(at, content)),
+    Layer.provide(layerTraces),
     Layer.provide(NodeHttpServer.layerHttpServices)
   )
