@@ -77,6 +77,11 @@ const effects: Readonly<Record<string, Shown>> = {
   "admission.revokeAfter": host(
     "M15 workers that are slower than the revoke time leave the connection to the quick one"
   ),
+  "admission.sojournTarget": ["layers/host/Overload", "X7 with a target of 0 no worker is congested by sojourn"],
+  "admission.sojournInterval": [
+    "domain/admission/Sojourn",
+    "is congested once all it was offered for the interval has waited longer than the target"
+  ],
   "admission.policy": host("M6 by the policy refuse nobody waits, and the reason is told"),
   "admission.holdMax": host("M6 the hold is bounded in number and in time, and each refusal has its reason"),
   "admission.holdTime": host("M6 the hold is bounded in number and in time, and each refusal has its reason"),

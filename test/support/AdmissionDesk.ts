@@ -5,6 +5,7 @@
 import { Admission } from "../../src/domain/admission/Admission.ts"
 import { Lag } from "../../src/domain/admission/Lag.ts"
 import type { Member } from "../../src/domain/admission/Seats.ts"
+import { Sojourn, type SojournOptions } from "../../src/domain/admission/Sojourn.ts"
 import type { Ticket } from "../../src/domain/admission/Ticket.ts"
 import type { AdmissionOptions } from "../../src/domain/options/AdmissionOptions.ts"
 import * as Options from "../../src/domain/options/Options.ts"
@@ -20,11 +21,17 @@ export class DeskWorker implements Member {
   /** What comes of a request for memory: some, none, or none until it has grown. */
   memory: "some" | "none" | "growing" = "some"
   readonly lag = new Lag()
+  readonly sojourn: Sojourn
   readonly offers: Ledger.OfferLedger
   readonly times = new WorkerTimes()
 
-  constructor(number: number, offers = new Ledger.OfferLedger()) {
+  constructor(
+    number: number,
+    offers = new Ledger.OfferLedger(),
+    options: SojournOptions = Options.defaults.admission
+  ) {
     this.number = number
+    this.sojourn = new Sojourn(options)
     this.offers = offers
   }
 
@@ -187,7 +194,7 @@ export class Desk {
     const { admission } = this
     const key = this.#keyOf(connection)
     const from = admission.seats.member(worker.number)
-    const ticket = admission.onward(connection, key, from === worker ? worker : undefined)
+    const ticket = admission.onward(connection, key, from === worker ? worker : undefined, this.now)
     if (ticket === undefined) return false
     this.claimed.delete(name)
     this.app.sessions--
@@ -242,15 +249,21 @@ export class Desk {
     this.admit()
   }
 
+  /** The worker answers a question that it was asked some time ago (X7). */
+  answer(worker: DeskWorker, millis: number): void {
+    worker.sojourn.answered(this.now - millis, this.now)
+    this.admit()
+  }
+
   admit(): void {
-    for (let ticket; (ticket = this.admission.admit()) !== undefined;) {
+    for (let ticket; (ticket = this.admission.admit(this.now)) !== undefined;) {
       this.#follow(ticket)
       if (ticket.state === "held") return
     }
   }
 
   stop(reason: Ledger.RefuseReason): void {
-    this.admission.stop(reason, this.now)
+    this.admission.stop(reason)
     this.admit()
   }
 }

@@ -13,6 +13,11 @@ export class ModelWorker {
   sessions = 0
   /** Offers that ran out and that it has not come past. */
   late = 0
+  /** Since when it has come to nothing, at least, while offers are pending. */
+  idleSince = Infinity
+  /** What has waited too long, with nothing in between that has not: from when, and until when. */
+  tooLong: Array<{ readonly from: number; readonly until: number }> = []
+  delayed = false
   readonly counts: {
     offered: number
     claimed: number
@@ -45,6 +50,7 @@ interface Offer extends Caller {
   readonly worker: ModelWorker
   /** `undefined` when its time was over, but the worker had claimed it. */
   until: number | undefined
+  readonly since: number
   readonly turn: number
   taken: boolean
 }
@@ -65,7 +71,9 @@ export class AdmissionModel {
   /** Until when those that have ever waited may: their time runs from the first moment on. */
   readonly #heldUntil = new Map<string, number>()
   offers: Array<Offer> = []
-  stale: Array<{ readonly name: string; readonly worker: ModelWorker; readonly late: boolean }> = []
+  stale: Array<
+    { readonly name: string; readonly worker: ModelWorker; readonly late: boolean; readonly since: number }
+  > = []
   claimed: Array<{ readonly name: string; readonly key: string | undefined; readonly worker: ModelWorker }> = []
   /** Sessions that have moved on, and that the worker they were taken away from has not come past yet. */
   moved: Array<{ readonly name: string; readonly worker: ModelWorker; readonly late: boolean }> = []
@@ -99,9 +107,46 @@ export class AdmissionModel {
   }
 
   #takers(): ReadonlyArray<ModelWorker> {
-    return this.#present().filter((worker) =>
-      worker.running && !worker.congested && worker.late === 0 && !this.#isFull(worker)
-    )
+    return this.#present().filter((worker) => worker.running && !this.#isCongested(worker) && !this.#isFull(worker))
+  }
+
+  #isCongested(worker: ModelWorker): boolean {
+    return worker.congested || worker.late > 0 || this.#isDelayed(worker)
+  }
+
+  // ---- how long offers wait
+
+  /** Those that have waited too long and go on to what has waited from `since` on. */
+  #before(worker: ModelWorker, since: number): ModelWorker["tooLong"] {
+    const last = worker.tooLong.at(-1)
+    return last !== undefined && since - last.until <= this.#options.sojournInterval ? worker.tooLong : []
+  }
+
+  #isDelayed(worker: ModelWorker): boolean {
+    const { sojournInterval, sojournTarget } = this.#options
+    if (worker.delayed) return true
+    const pending = this.offers.some((offer) => offer.worker === worker)
+    if (sojournTarget === 0 || !pending || this.now - worker.idleSince <= sojournTarget) return false
+    const from = this.#before(worker, worker.idleSince)[0]?.from ?? worker.idleSince + sojournTarget
+    return this.now - from >= sojournInterval
+  }
+
+  /** The worker has come to what it was sent at `since`. */
+  #comesTo(worker: ModelWorker, since: number, from = this.now): void {
+    const { sojournInterval, sojournTarget } = this.#options
+    if (sojournTarget === 0) return
+    if (this.now - since <= sojournTarget) {
+      worker.tooLong = []
+      worker.delayed = false
+      return
+    }
+    worker.tooLong = [...this.#before(worker, since), { from: Math.min(from, this.now), until: this.now }]
+    if (this.now - worker.tooLong[0]!.from >= sojournInterval) worker.delayed = true
+  }
+
+  answer(worker: ModelWorker, millis: number): void {
+    this.#comesTo(worker, this.now - millis)
+    this.admit()
   }
 
   /** The takers, the one first that is to be tried first. */
@@ -125,7 +170,9 @@ export class AdmissionModel {
     if (worker === undefined) return false
     if (!this.#hasKeys || caller.key === undefined) this.#last = worker.number
     const { key, moved, name } = caller
+    if (!this.offers.some((offer) => offer.worker === worker)) worker.idleSince = this.now
     this.offers.push({
+      since: this.now,
       name,
       moved,
       key,
@@ -154,7 +201,7 @@ export class AdmissionModel {
     const running = this.#present().filter((worker) => worker.running)
     if (running.length === 0) return "no-worker"
     if (running.every((worker) => this.#isFull(worker))) return "worker-limit"
-    return running.some(({ congested, late }) => congested || late > 0) ? "congested" : "no-memory"
+    return running.some((worker) => this.#isCongested(worker)) ? "congested" : "no-memory"
   }
 
   #hold(caller: Caller, where: "front" | "back"): void {
@@ -175,7 +222,7 @@ export class AdmissionModel {
   #takeBack(offer: Offer, why: "revoked" | "withdrawn" | "given up"): void {
     const { worker } = offer
     this.offers = this.offers.filter((other) => other !== offer)
-    this.stale.push({ name: offer.name, worker, late: why === "revoked" })
+    this.stale.push({ name: offer.name, worker, late: why === "revoked", since: offer.since })
     worker.counts.pending--
     worker.counts[why === "revoked" ? "revoked" : "withdrawn"]++
     this.appSessions--
@@ -211,6 +258,8 @@ export class AdmissionModel {
     const offer = this.offers.find((offer) => offer.name === name)!
     this.offers = this.offers.filter((other) => other !== offer)
     this.claimed.push({ name, key: offer.key, worker: offer.worker })
+    this.#comesTo(offer.worker, offer.since, offer.worker.idleSince + this.#options.sojournTarget)
+    offer.worker.idleSince = this.now
     offer.worker.counts.pending--
     offer.worker.counts.claimed++
     this.counts.claimed++
@@ -260,6 +309,7 @@ export class AdmissionModel {
     const [session] = this.stale.splice(at, 1)
     session!.worker.sessions--
     if (session!.late) session!.worker.late--
+    this.#comesTo(session!.worker, session!.since)
     this.admit()
   }
 

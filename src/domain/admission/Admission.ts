@@ -62,7 +62,6 @@ export class Admission<C, M extends Member, S> {
   readonly #holds = new Deadlines<Ticket<C, M, S>>()
   readonly #line = new Line<Ticket<C, M, S>>()
   #stopped: Ledger.RefuseReason | undefined
-  #stoppedAt = 0
 
   /**
    * `app`: the application, whose sessions all its listeners and connects share. `hasKeys`: whether connections have
@@ -134,6 +133,7 @@ export class Admission<C, M extends Member, S> {
     this.marks.offered(++this.#sessions)
     member.offers.offered++
     member.offers.pending++
+    member.sojourn.offered(now)
     this.arrivals.offered++
     this.#offers.add(ticket, now + this.#options.revokeAfter)
   }
@@ -142,7 +142,7 @@ export class Admission<C, M extends Member, S> {
 
   /** The worker has claimed the session. */
   claimed(ticket: Ticket<C, M, S>, now: number): void {
-    const { offers, times } = ticket.member!
+    const { offers, sojourn, times } = ticket.member!
     this.#endOffer(ticket, "claimed")
     offers.claimed++
     this.arrivals.claimed++
@@ -150,22 +150,26 @@ export class Admission<C, M extends Member, S> {
     times.claim.record(delay)
     this.times.claim.record(delay)
     if (ticket.returned || ticket.moved || ticket.heldUntil !== Infinity) this.#witness?.claimedLate(ticket)
+    sojourn.claimed(ticket.since, now)
   }
 
   /**
    * The worker has claimed the session, and its application refuses it. That is final: the other workers run the same
    * application, and a connection that each of them refused in turn would cost each of them an offer.
    */
-  refused(ticket: Ticket<C, M, S>): void {
+  refused(ticket: Ticket<C, M, S>, now: number): void {
+    const { offers, sojourn } = ticket.member!
     this.#endOffer(ticket, "over")
-    ticket.member!.offers.refused++
+    offers.refused++
     this.#countRefused("app-refused", ticket.connection, ticket.session)
+    sojourn.claimed(ticket.since, now)
   }
 
   /** The offer's time was over, and it was taken back. Returns the connection's next ticket. */
   revoked(ticket: Ticket<C, M, S>, now: number): Ticket<C, M, S> {
-    const { lag, offers } = ticket.member!
+    const { lag, offers, sojourn } = ticket.member!
     this.#endOffer(ticket, "over")
+    sojourn.takenBack()
     this.#sessions--
     ticket.late = true
     offers.revoked++
@@ -178,6 +182,7 @@ export class Admission<C, M extends Member, S> {
   /** The offer was taken back because the worker is no longer to have it. */
   withdrawn(ticket: Ticket<C, M, S>, now: number): Ticket<C, M, S> {
     this.#endOffer(ticket, "over")
+    ticket.member!.sojourn.takenBack()
     this.#sessions--
     ticket.member!.offers.withdrawn++
     return this.#again(ticket, now)
@@ -186,6 +191,7 @@ export class Admission<C, M extends Member, S> {
   /** The offer was taken back because the peer has given up. */
   gaveUp(ticket: Ticket<C, M, S>): void {
     this.#endOffer(ticket, "over")
+    ticket.member!.sojourn.takenBack()
     this.#sessions--
     ticket.member!.offers.withdrawn++
     this.arrivals.withdrawn++
@@ -193,7 +199,9 @@ export class Admission<C, M extends Member, S> {
 
   /** The worker has passed an offer that had been taken back. Called once. */
   passed(ticket: Ticket<C, M, S>, now: number): void {
-    if (ticket.late) ticket.member!.lag.caughtUp(now)
+    const { lag, sojourn } = ticket.member!
+    if (ticket.late) lag.caughtUp(now)
+    sojourn.answered(ticket.since, now)
   }
 
   /** A session that was claimed did not become one: its handshake failed in the worker, or it could not move there. */
@@ -224,11 +232,16 @@ export class Admission<C, M extends Member, S> {
    * The turn with which the connection of a session that `from` has parked would go on now (X1); `undefined` while no
    * other worker takes it. `key`: its affinity key. Nothing is counted until {@link movedOn}.
    */
-  onward(connection: C, key: string | number | undefined, from: M | undefined): Ticket<C, M, S> | undefined {
+  onward(
+    connection: C,
+    key: string | number | undefined,
+    from: M | undefined,
+    now: number
+  ): Ticket<C, M, S> | undefined {
     if (this.#stopped !== undefined) return undefined
     const ticket = this.#nextTurn(connection, key)
     ticket.except = from
-    const member = this.#find(ticket)
+    const member = this.#find(ticket, now)
     if (member === undefined) return undefined
     ticket.state = "offering"
     ticket.member = member
@@ -320,14 +333,14 @@ export class Admission<C, M extends Member, S> {
    * something is to be done, or `undefined` when the first of them still has to wait. To be called until it returns
    * `undefined`.
    */
-  admit(): Ticket<C, M, S> | undefined {
+  admit(now: number): Ticket<C, M, S> | undefined {
     const ticket = this.#line.first
     // a ticket that is not held is just being placed
     if (ticket?.state !== "held") return undefined
     if (this.#stopped !== undefined) {
-      this.#leaveLine(ticket, this.#stoppedAt)
+      this.#leaveLine(ticket, now)
       this.#refuse(ticket, this.#stopped)
-    } else this.#place(ticket, 0)
+    } else this.#place(ticket, now)
     return ticket.waits && ticket.state === "held" ? undefined : ticket
   }
 
@@ -354,10 +367,8 @@ export class Admission<C, M extends Member, S> {
   }
 
   /** From now on everything that arrives, waits or comes back is refused for this reason. The first reason stands. */
-  stop(reason: Ledger.RefuseReason, now: number): void {
-    if (this.#stopped !== undefined) return
-    this.#stopped = reason
-    this.#stoppedAt = now
+  stop(reason: Ledger.RefuseReason): void {
+    this.#stopped ??= reason
   }
 
   // ---- decisions
@@ -372,9 +383,14 @@ export class Admission<C, M extends Member, S> {
     return member.sessions >= this.#options.maxSessionsPerWorker
   }
 
-  /** Whether the worker takes a session now (M6, M15). */
-  #takes(member: M): boolean {
-    return member.running && !member.congested && member.lag.offers === 0 && !this.#isFull(member)
+  /** Whether the worker takes a session now (M6, M15, X7). */
+  #takes(member: M, now: number): boolean {
+    return member.running && !this.#isCongested(member, now) && !this.#isFull(member)
+  }
+
+  /** Messages wait for room in its queue, it is behind with an offer, or a queue stands before it. */
+  #isCongested(member: M, now: number): boolean {
+    return member.congested || member.lag.offers > 0 || member.sojourn.isCongested(now)
   }
 
   /** Begins to look for a worker for the connection. */
@@ -388,31 +404,31 @@ export class Admission<C, M extends Member, S> {
 
   /** Goes on to the next worker that takes the connection. */
   #choose(ticket: Ticket<C, M, S>, now: number): void {
-    const member = this.#find(ticket)
+    const member = this.#find(ticket, now)
     if (member === undefined) return this.#settle(ticket, now)
     ticket.state = "offering"
     ticket.member = member
   }
 
-  #find(ticket: Ticket<C, M, S>): M | undefined {
-    return ticket.key === undefined ? this.#next(ticket) : this.#preferred(ticket, ticket.key)
+  #find(ticket: Ticket<C, M, S>, now: number): M | undefined {
+    return ticket.key === undefined ? this.#next(ticket, now) : this.#preferred(ticket, ticket.key, now)
   }
 
   /** The rotor: among the seats not looked at yet, the next one whose worker takes sessions (W10). */
-  #next(ticket: Ticket<C, M, S>): M | undefined {
+  #next(ticket: Ticket<C, M, S>, now: number): M | undefined {
     while (ticket.looked < this.seats.size) {
       const member = this.seats.next(ticket.looked++)
-      if (member !== undefined && member !== ticket.except && this.#takes(member)) return member
+      if (member !== undefined && member !== ticket.except && this.#takes(member, now)) return member
     }
     return undefined
   }
 
   /** Among the workers that take sessions and were not tried yet, the one with the largest weight for the key. */
-  #preferred(ticket: Ticket<C, M, S>, key: number): M | undefined {
+  #preferred(ticket: Ticket<C, M, S>, key: number, now: number): M | undefined {
     let preferred: M | undefined
     let most = -1
     for (const { member, number } of this.seats.all) {
-      if (member === undefined || member === ticket.except || !this.#takes(member)) continue
+      if (member === undefined || member === ticket.except || !this.#takes(member, now)) continue
       const weight = Affinity.weight(key, number)
       if (weight >= ticket.below || weight <= most) continue
       most = weight
@@ -427,8 +443,8 @@ export class Admission<C, M extends Member, S> {
     ticket.state = "held"
     ticket.except = undefined
     if (ticket.waits) return
-    if (this.#options.policy === "refuse" && !ticket.moved && !this.#isGrowing) {
-      return this.#refuse(ticket, this.#whyNobody)
+    if (this.#options.policy === "refuse" && !ticket.moved && !this.#isGrowing(now)) {
+      return this.#refuse(ticket, this.#whyNobody(now))
     }
     // not from anew: workers that let their offers run out would hold it for ever
     if (ticket.heldUntil <= now) return this.#refuse(ticket, "hold-time")
@@ -447,13 +463,13 @@ export class Admission<C, M extends Member, S> {
   }
 
   /** Whether memory is on its way to a worker that would take the connection: worth waiting for under any policy. */
-  get #isGrowing(): boolean {
+  #isGrowing(now: number): boolean {
     return this.#limit === undefined
-      && this.seats.all.some(({ member }) => member !== undefined && this.#takes(member) && member.growing)
+      && this.seats.all.some(({ member }) => member !== undefined && this.#takes(member, now) && member.growing)
   }
 
   /** Why no worker takes a session. */
-  get #whyNobody(): Ledger.RefuseReason {
+  #whyNobody(now: number): Ledger.RefuseReason {
     const limit = this.#limit
     if (limit !== undefined) return limit
     let reason: Ledger.RefuseReason = "no-worker"
@@ -461,7 +477,7 @@ export class Admission<C, M extends Member, S> {
     for (const { member } of this.seats.all) {
       if (member?.running !== true) continue
       if (reason === "no-worker") reason = "no-memory"
-      if (member.congested || member.lag.offers > 0) reason = "congested"
+      if (this.#isCongested(member, now)) reason = "congested"
       if (!this.#isFull(member)) areFull = false
     }
     return reason !== "no-worker" && areFull ? "worker-limit" : reason

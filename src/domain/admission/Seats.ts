@@ -5,6 +5,7 @@
 import type * as Ledger from "../state/Ledger.ts"
 import type { WorkerTimes } from "../state/Times.ts"
 import type { Lag } from "./Lag.ts"
+import type { Sojourn } from "./Sojourn.ts"
 
 /** A worker as a listener sees it. Its properties are read when something is decided. */
 export interface Member {
@@ -20,6 +21,8 @@ export interface Member {
   readonly growing: boolean
   /** How far it is behind with offers: a worker that is behind is treated as congested (M15). */
   readonly lag: Lag
+  /** How long its offers wait: a worker before which a queue stands is congested (X7). */
+  readonly sojourn: Sojourn
   /** Where its offers are counted. */
   readonly offers: Ledger.OfferLedger
   /** Where it is counted how long its claims take. */

@@ -98,6 +98,8 @@ export const sentence = (event: HostEvent | Gap): string => {
       return `the worker has let an offer run out, and is offered nothing before it has caught up${times(event)}`
     case "worker-congested":
       return `the worker is congested: messages wait for room in its queue${times(event)}`
+    case "worker-delayed":
+      return `the worker is congested: all that it was offered for a while has waited too long${times(event)}`
     case "worker-clear":
       return `the worker is clear again, after ${millis(event.afterMillis)}${times(event)}`
     case "worker-gone":

@@ -130,11 +130,12 @@ export const HostEvent = Schema.Union([
   kind("worker-up", { ...ofWorker, tookMillis: Schema.Finite, restarts: Schema.Int }),
   kind("worker-behind", { ...ofWorker, count: often.count, withinMillis: often.withinMillis }),
   kind("worker-congested", { ...ofWorker, count: often.count, withinMillis: often.withinMillis }),
+  kind("worker-delayed", { ...ofWorker, count: often.count, withinMillis: often.withinMillis }),
   kind("worker-clear", {
     ...ofWorker,
     count: often.count,
     withinMillis: often.withinMillis,
-    /** How long it was behind or congested, in total. */
+    /** How long it was behind, congested or delayed, in total. */
     afterMillis: Schema.Finite
   }),
   kind("worker-gone", {

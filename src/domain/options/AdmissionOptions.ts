@@ -27,6 +27,29 @@ export const AdmissionOptions = Schema.Struct({
     requirement: "M15",
     description: "Time a worker has to claim a session offered to it before another worker gets the offer"
   }),
+  /**
+   * The wait of an offer that is no sign of a queue, in the sense of CoDel: 1 ms to 10 s; 5 ms. A worker is congested while
+   * all that it is offered waits longer for `sojournInterval`, and clear with the first that does not. 0: workers are not
+   * judged by that.
+   */
+  sojournTarget: number({
+    unit: "milliseconds",
+    min: 1,
+    max: 10 * SECOND,
+    default: 5,
+    zero: "workers are not judged by it",
+    requirement: "X7",
+    description: "Wait of an offer that is no sign of a queue; a worker whose offers all wait longer is congested"
+  }),
+  /** Time after which a queue stands, and is no burst: 10 ms to 10 s; 100 ms. */
+  sojournInterval: number({
+    unit: "milliseconds",
+    min: 10,
+    max: 10 * SECOND,
+    default: 100,
+    requirement: "X7",
+    description: "Time after which a queue stands, and is no burst"
+  }),
   /** What a listener does with a connection when no worker can take it: hold it for a while, or refuse it; `"hold"`. */
   policy: choice({
     words: ["hold", "refuse"],

@@ -202,7 +202,7 @@ const ofEachWorker: ReadonlyArray<HostMetric> = [
   ),
   gauge(
     "sluice_worker_congested",
-    "Whether the worker has fallen behind, with messages or with an offer",
+    "Whether the worker has fallen behind, with messages or with an offer, or all that it is offered waits",
     worker(({ congested }) => Number(congested))
   ),
   counter(
@@ -220,6 +220,12 @@ const ofEachWorker: ReadonlyArray<HostMetric> = [
     "sluice_worker_behind_seconds_total",
     "Time for which the worker was behind with an offer, since it has started",
     worker(({ behind }) => seconds(behind.millis)),
+    "s"
+  ),
+  counter(
+    "sluice_worker_delayed_seconds_total",
+    "Time for which the worker was congested by the wait of all that it was offered, since it has started",
+    worker(({ delayed }) => seconds(delayed.millis)),
     "s"
   ),
   gauge(

@@ -43,7 +43,7 @@ export {
   WorkerFilter
 } from "./SessionReport.ts"
 export { HistogramReport, ListenerTimesReport, WorkerTimesReport } from "./TimesReport.ts"
-export { Depth, ThreadReport, WorkerReport } from "./WorkerReport.ts"
+export { CongestionRule, Depth, ThreadReport, WorkerReport } from "./WorkerReport.ts"
 
 /**
  * @category models

@@ -16,6 +16,16 @@ import { traffic, WorkerTimesReport } from "./TimesReport.ts"
 export const Depth = Schema.Struct({ used: Count, size: Count })
 
 /**
+ * By which rule a worker is congested: messages wait for room in its `queue`, an offer has run out by its `deadline` and the
+ * worker has not come past it, or all that it was offered of late has waited too long (`sojourn`).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const CongestionRule = Schema.Literals(["queue", "deadline", "sojourn"])
+export type CongestionRule = typeof CongestionRule.Type
+
+/**
  * What a worker's thread uses, read from outside. It does not matter whether the thread is blocked.
  *
  * @category models
@@ -51,9 +61,11 @@ export const WorkerReport = Schema.Struct({
   state: Schema.Literals(workerStates),
   /**
    * Whether it has fallen behind: messages are postponed, its queue has not had room since the last of them was, or it
-   * let an offer run out and has not passed it yet.
+   * let an offer run out and has not passed it yet; or a queue stands before it.
    */
   congested: Schema.Boolean,
+  /** By which rule; where that is more than one, the first in the order of the list. */
+  congestedBy: Schema.NullOr(CongestionRule),
   /**
    * What keeps it from new sessions: nothing (`sessions`: it takes them), that it is `congested`, that it is `full`
    * (`maxSessionsPerWorker`), that there is no memory for another one (`no-memory`), or that it does not run, or is being
@@ -80,12 +92,14 @@ export const WorkerReport = Schema.Struct({
   lastFailureStack: Schema.NullOr(Schema.String),
   queue: Schema.Struct({ index: Depth, io: Depth, control: Depth }),
   postponed: Schema.Struct({ now: Count, bytes: Count, highest: Count }),
-  /** How often messages were postponed for it; `behind` has the other part of congestion. */
+  /** How often messages were postponed for it; `behind` and `delayed` have the other parts of congestion. */
   timesCongested: Count,
   /** For how long messages were postponed, in total. */
   congestedMillis: Schema.Finite,
   /** Offers taken back that the worker has not passed yet; how often there were any, and for how long in total. */
   behind: Schema.Struct({ offers: Count, times: Count, millis: Schema.Finite }),
+  /** How often all that it was offered waited too long, and for how long it was congested by that, in total. */
+  delayed: Schema.Struct({ times: Count, millis: Schema.Finite }),
   /** Time since the worker last took a message from its queue, or since it had none to take. */
   lastProgressMillis: Schema.Finite,
   segments: Schema.Struct({ count: Count, bytes: Count, hostBytes: Count, used: Count }),

@@ -69,6 +69,7 @@ const workerDetails = (worker: Report.WorkerReport): Array<string> => {
   const rows: ReadonlyArray<readonly [string, string]> = [
     ["queues", [depth("index", queue.index), depth("io", queue.io), depth("control", queue.control)].join(", ")],
     ["postponed", `${postponed.now} now (${size(postponed.bytes)}), highest ${postponed.highest}`],
+    ["congested", worker.congestedBy === null ? "no" : `by ${worker.congestedBy}`],
     ["postponing", `${plural(worker.timesCongested, "time")}, ${time(worker.congestedMillis)} in total`],
     [
       "behind",
@@ -76,6 +77,7 @@ const workerDetails = (worker: Report.WorkerReport): Array<string> => {
         time(worker.behind.millis)
       } in total`
     ],
+    ["delayed", `${plural(worker.delayed.times, "time")}, ${time(worker.delayed.millis)} in total`],
     [
       "offers",
       `${offers.offered}, of them ${offers.claimed} claimed, ${offers.refused} refused, ${offers.revoked} revoked, ` +

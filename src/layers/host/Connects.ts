@@ -45,7 +45,7 @@ const timedOut = ({ timeout }: HalfOpen): Failure => ({ reason: "TimedOut", deta
 const whyNoConnect = (worker: LiveWorker): Failure | undefined => {
   if (worker.slot.live !== worker) return { reason: "no-worker", detail: "the worker is gone" }
   // M7: a congested worker opens no further sessions
-  if (worker.congested) return { reason: "congested", detail: "the worker is behind with its queue" }
+  if (worker.isBehind) return { reason: "congested", detail: "the worker is behind with its queue" }
   if (Tables.isFull(worker.slot.app)) {
     return { reason: "host-limit", detail: "the application has all the sessions it may have" }
   }

@@ -203,7 +203,7 @@ export class Intake implements Origin {
   admit(): void {
     this.moves.admit()
     while (this.admission.arrivals.held > 0 && this.#share.take()) {
-      const ticket = this.admission.admit()
+      const ticket = this.admission.admit(this.#host.tables.now())
       if (ticket === undefined) return
       this.follow(ticket)
       // without memory the first one goes on waiting, and all others behind it
@@ -240,8 +240,8 @@ export class Intake implements Origin {
   /** Takes nothing more, and refuses whatever waits. */
   stop(reason: Ledger.RefuseReason): void {
     const { admission } = this
-    admission.stop(reason, this.#host.tables.now())
-    for (let ticket; (ticket = admission.admit()) !== undefined;) this.follow(ticket)
+    admission.stop(reason)
+    for (let ticket; (ticket = admission.admit(this.#host.tables.now())) !== undefined;) this.follow(ticket)
   }
 
   /** Nothing more will be due. */
@@ -284,7 +284,7 @@ export class Intake implements Origin {
     const { connection, ticket } = session
     if (ticket?.state === "offered") {
       session.ticket = undefined
-      this.admission.refused(ticket)
+      this.admission.refused(ticket, this.#host.tables.now())
       refuse(connection, "app-refused", detail === "" ? `the application at ${connection.local} refuses it` : detail)
       session.refuse()
       return true

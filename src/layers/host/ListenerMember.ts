@@ -3,6 +3,7 @@
  */
 import type { Lag } from "../../domain/admission/Lag.ts"
 import type { Member } from "../../domain/admission/Seats.ts"
+import type { Sojourn } from "../../domain/admission/Sojourn.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
 import type { WorkerTimes } from "../../domain/state/Times.ts"
 import * as WorkerState from "../../domain/state/WorkerState.ts"
@@ -37,6 +38,9 @@ export class ListenerMember implements Member {
   }
   get lag(): Lag {
     return this.worker.lag
+  }
+  get sojourn(): Sojourn {
+    return this.worker.sojourn
   }
   get offers(): Ledger.OfferLedger {
     return this.worker.slot.offers

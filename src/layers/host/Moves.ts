@@ -109,7 +109,7 @@ export class Moves {
     }
     const { admission, intake } = this.#listener
     const key = intake.keyOf(connection)
-    const ticket = admission.onward(connection, key, this.#listener.memberOf(worker))
+    const ticket = admission.onward(connection, key, this.#listener.memberOf(worker), this.#tables.now())
     if (ticket !== undefined) {
       // of idle ones, a worker gets one at a time: they have time, and what comes behind them has not
       const isBusy = ticket.member!.offers.pending > 0

@@ -15,6 +15,7 @@ import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import { Lag } from "../../domain/admission/Lag.ts"
+import { Sojourn } from "../../domain/admission/Sojourn.ts"
 import * as Fifo from "../../domain/memory/Fifo.ts"
 import * as Inbox from "../../domain/memory/Inbox.ts"
 import type { QueueOutlet } from "../../domain/memory/QueueProducer.ts"
@@ -31,6 +32,7 @@ import type { MessageQueue } from "../../services/MessageQueue.ts"
 import type { SegmentManager } from "../../services/SegmentManager.ts"
 import type { WorkerInfo } from "../../services/Sessions.ts"
 import { Announcements } from "./Announcements.ts"
+import type { CongestionEvents } from "./CongestionEvents.ts"
 import type { HalfOpen } from "./HalfOpen.ts"
 import type { HostSession } from "./HostSession.ts"
 import type { SharedSession } from "./SharedSession.ts"
@@ -177,6 +179,8 @@ export class LiveWorker {
   readonly empty = Latch.makeUnsafe(true)
   /** How far behind it is with what listeners have offered it. */
   readonly lag: Lag
+  /** How long what listeners offer it waits. */
+  readonly sojourn: Sojourn
   /** Sessions that hold rx memory. */
   readonly hot = new Set<SharedSession>()
   /** Sessions that wait for rx memory. */
@@ -195,6 +199,8 @@ export class LiveWorker {
   /** Sessions whose offers the host has tried to end, and those that the worker has been asked about. */
   readonly #owing = new Set<HostSession>()
   readonly #asked = new Set<HostSession>()
+  /** What is done when the worker comes to the questions that it was asked, in their order. */
+  readonly #probes: Array<() => void> = []
   readonly #reader: WorkerReader
   #gathered = 0
   #sessionCount = 0
@@ -213,10 +219,16 @@ export class LiveWorker {
     },
     host: HostRequests,
     now: () => number,
-    behind: (is: boolean) => void
+    events: Pick<CongestionEvents, "behind" | "delayed">
   ) {
     this.slot = slot
-    this.lag = new Lag(behind)
+    this.lag = new Lag(events.behind)
+    this.sojourn = new Sojourn(slot.app.options.admission, (is) => {
+      events.delayed(is)
+      if (is) this.#askForDelay()
+      // not from inside what has found it out: whatever waits may go to the worker now
+      else queueMicrotask(() => host.available())
+    })
     this.segments = services.segments
     this.queue = services.queue
     this.congestion = services.congestion
@@ -259,9 +271,21 @@ export class LiveWorker {
     queueMicrotask(() => Deferred.doneUnsafe(this.#fault, Exit.fail(new WorkerExit({ reason: "Crashed", detail }))))
   }
 
-  /** Whether the worker has fallen behind: messages for it are postponed, or it has let an offer run out. */
+  /** Whether the worker takes no sessions: it has fallen behind, or a queue stands before it. */
   get congested(): boolean {
+    return this.isBehind || this.sojourn.isCongested(this.now())
+  }
+
+  /** Whether the worker has fallen behind: messages for it are postponed, or it has let an offer run out. */
+  get isBehind(): boolean {
     return this.congestion.congested() || this.lag.offers > 0
+  }
+
+  /** By which rule it is congested; where that is more than one, the first in the order of the list. */
+  get congestedBy(): Report.CongestionRule | null {
+    if (this.congestion.congested()) return "queue"
+    if (this.lag.offers > 0) return "deadline"
+    return this.congested ? "sojourn" : null
   }
 
   /** Milliseconds, in total, in which the worker was behind with an offer. */
@@ -370,15 +394,31 @@ export class LiveWorker {
     for (const session of this.#owing) if (session.isAnswered) this.#owing.delete(session)
     if (this.#owing.size === 0 || this.#asked.size > 0) return
     for (const session of this.#owing) this.#asked.add(session)
+    this.#probe(() => {
+      for (const session of this.#asked) {
+        if (!session.isAnswered) return this.fault("the worker does not say what became of an offer")
+      }
+      this.#asked.clear()
+    })
+  }
+
+  /** Asks a worker that is offered nothing for as long as its answers wait as offers did. */
+  #askForDelay(): void {
+    const asked = this.now()
+    this.#probe(() => {
+      this.sojourn.answered(asked, this.now())
+      if (this.sojourn.congested) this.#askForDelay()
+    })
+  }
+
+  #probe(answered: () => void): void {
+    this.#probes.push(answered)
     this.congestion.send({ message: { _tag: "probe" } })
   }
 
-  /** The worker has come to the question. */
+  /** The worker has come to a question: it answers them in order. */
   probed(): void {
-    for (const session of this.#asked) {
-      if (!session.isAnswered) return this.fault("the worker does not say what became of an offer")
-    }
-    this.#asked.clear()
+    this.#probes.shift()?.()
   }
 
   #forHot(step: (session: SharedSession) => void): void {

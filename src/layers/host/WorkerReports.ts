@@ -41,6 +41,7 @@ export const workerReport = (slot: WorkerSlot, now: number): Report.WorkerReport
     kind: slot.kind,
     state: slot.state,
     congested: live?.congested ?? false,
+    congestedBy: live?.congestedBy ?? null,
     takes: takesOf(slot),
     // without those whose offers were taken back, though they have slots until the worker has passed the offers
     sessions: live?.sessionCount ?? 0,
@@ -73,6 +74,10 @@ export const workerReport = (slot: WorkerSlot, now: number): Report.WorkerReport
       offers: live?.lag.offers ?? 0,
       times: live?.lag.times ?? 0,
       millis: Math.round(live?.behindMillis ?? 0)
+    },
+    delayed: {
+      times: live?.sojourn.times ?? 0,
+      millis: Math.round(live?.sojourn.millis(now) ?? 0)
     },
     lastProgressMillis: Math.round(live?.sinceProgress ?? 0),
     segments: {

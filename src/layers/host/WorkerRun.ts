@@ -122,7 +122,7 @@ export class WorkerRun {
         { segments, queue, congestion, handOver, meter: appWorker.meter },
         requests,
         tables.now,
-        events.behind
+        events
       )
       yield* connects.admit(live)
       slot.live = live

@@ -28,7 +28,9 @@ class Episode {
     const small = () => random(3) === 0 ? 1 + random(8) : 1000
     this.#options = {
       ...Options.defaults.admission,
-      revokeAfter: 1 + random(10),
+      revokeAfter: 1 + random(random(3) === 0 ? 300 : 10),
+      sojournTarget: random(6),
+      sojournInterval: 10 + random(20),
       policy: random(4) === 0 ? "refuse" : "hold",
       holdMax: random(8),
       holdTime: 1 + random(random(2) === 0 ? 12 : 200),
@@ -50,7 +52,10 @@ class Episode {
   #join(number: number): void {
     // one that starts again counts on where its last start has stopped
     const before = this.#all.findLast(([worker]) => worker.number === number)
-    const pair = [new DeskWorker(number, before?.[0].offers), new ModelWorker(number, before?.[1].counts)] as const
+    const pair = [
+      new DeskWorker(number, before?.[0].offers, this.#options),
+      new ModelWorker(number, before?.[1].counts)
+    ] as const
     this.#workers.set(number, pair)
     this.#all.push(pair)
     this.desk.admission.seats.join(pair[0])
@@ -67,7 +72,7 @@ class Episode {
   step(): string {
     const { desk, model } = this
     const random = this.#random
-    const roll = random(225)
+    const roll = random(229)
     const offer = this.#pick(model.offers)
     const pair = this.#pick([...this.#workers.values()])
     if (roll < 70) {
@@ -183,7 +188,15 @@ class Episode {
       this.#admit()
       return "crash"
     }
-    if (roll < 224 || random(4) > 0) {
+    if (roll < 226) {
+      const delayed = [...this.#workers.values()].find((pair) => pair[0].sojourn.congested) ?? pair
+      if (delayed === undefined) return this.step()
+      const millis = random(8)
+      desk.answer(delayed[0], millis)
+      model.answer(delayed[1], millis)
+      return "answer"
+    }
+    if (roll < 228 || random(4) > 0) {
       // sessions of other listeners, and of connects
       const more = random(2) === 0 || desk.app.sessions - model.sessions <= 0 ? 1 : -1
       desk.app.sessions += more
@@ -211,8 +224,8 @@ class Episode {
         [admission.sessions, admission.nextDeadline()].join(),
         admission.seats.all.map(({ member, number }) => member === undefined ? `(${number})` : number).join(),
         workers((
-          [{ lag, offers: { claimed, moved, offered, pending, revoked, withdrawn }, sessions }]
-        ) => [offered, claimed, moved, revoked, withdrawn, pending, lag.offers, sessions])
+          [{ lag, offers: { claimed, moved, offered, pending, revoked, withdrawn }, sessions, sojourn }]
+        ) => [offered, claimed, moved, revoked, withdrawn, pending, lag.offers, sessions, Number(sojourn.congested)])
       ].join("\n"),
       [
         model.take().join(", "),
@@ -231,8 +244,8 @@ class Episode {
         )
           .join(),
         workers((
-          [, { counts: { claimed, moved, offered, pending, revoked, withdrawn }, late, sessions }]
-        ) => [offered, claimed, moved, revoked, withdrawn, pending, late, sessions])
+          [, { counts: { claimed, moved, offered, pending, revoked, withdrawn }, delayed, late, sessions }]
+        ) => [offered, claimed, moved, revoked, withdrawn, pending, late, sessions, Number(delayed)])
       ].join("\n")
     ]
   }
@@ -261,5 +274,5 @@ it("M6 M14 M15 W10 X1 X3 decides as a plain model does, at each of 100,000 rando
   assert.strictEqual(steps, 100_000)
   // a walk that leaves something out shows nothing of it
   for (const [kind, count] of kinds) assert.isAbove(count, kind === "stop" ? 30 : 200, kind)
-  assert.strictEqual(kinds.size, 25, [...kinds.keys()].join())
+  assert.strictEqual(kinds.size, 26, [...kinds.keys()].join())
 })

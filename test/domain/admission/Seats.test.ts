@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Lag } from "../../../src/domain/admission/Lag.ts"
 import { Seats } from "../../../src/domain/admission/Seats.ts"
+import { Sojourn } from "../../../src/domain/admission/Sojourn.ts"
 import * as Ledger from "../../../src/domain/state/Ledger.ts"
 import { WorkerTimes } from "../../../src/domain/state/Times.ts"
 
@@ -13,6 +14,7 @@ const member = (name: string) => ({
   sessions: 0,
   growing: false,
   lag: new Lag(),
+  sojourn: new Sojourn({ sojournTarget: 0, sojournInterval: 100 }),
   offers: new Ledger.OfferLedger(),
   times: new WorkerTimes()
 })

@@ -31,6 +31,7 @@ const numbers: ReadonlyArray<readonly [option: string, byDefault: number | undef
   ["segment.highWatermark", 80, 1, 100],
   ["segment.lowWatermark", 50, 0, 99],
   ["admission.revokeAfter", 5, 1, 10_000],
+  ["admission.sojournInterval", 100, 10, 10_000],
   ["admission.holdMax", 16384, 0, 65536],
   ["admission.holdTime", 5000, 1, 300_000],
   ["admission.maxSessionsPerWorker", 16384, 1, 2 ** 24],

@@ -104,6 +104,19 @@ const congested: Body = (stage) =>
     yield* settled
   })
 
+/** Twice at least 100 ms apart, and not too late for the offer's own deadline. */
+const delayed: Body = (stage) =>
+  Effect.gen(function*() {
+    yield* stage.attach(new Actor(), { admission: { revokeAfter: "1 second" } })
+    for (let i = 0; i < 2; i++) {
+      stage.script().block()
+      yield* stage.dial()
+      yield* TestClock.adjust(80)
+      stage.script().release()
+      yield* settled
+    }
+  })
+
 const crash: Body = (stage) =>
   Effect.gen(function*() {
     yield* stage.attach(new Actor({ accept: answering() }), { workers: 2 })
@@ -153,6 +166,7 @@ const bodies: { readonly [K in EventKind]: Body } = {
   "worker-up": (stage) => Effect.asVoid(stage.attach(new Actor())),
   "worker-behind": blocked,
   "worker-congested": congested,
+  "worker-delayed": delayed,
   "worker-clear": blocked,
   "worker-gone": crash,
   "worker-draining": restart,
