@@ -948,7 +948,7 @@ export class Model {
           side.ended = true
         })
       case "readable":
-        return this.#with(life, word.session, (side) => void (side.kept = side.parked))
+        return this.#with(life, word.session, (side) => void (side.kept = side.parked && word.unread > 0))
       case "parked":
         return this.#with(life, word.session, (side) => this.#parked(side, word))
       case "moved":

@@ -75,8 +75,10 @@ export type Word =
   }
   /** It has moved on: heard from the host, or found when something was to be done with it. */
   | { readonly say: "moved" | "away"; readonly session: string }
-  /** It is told of bytes; it has ended its side; the other side has. */
-  | { readonly say: "readable" | "end" | "ended"; readonly session: string }
+  /** It is told of bytes, of which so many have not been read before. */
+  | { readonly say: "readable"; readonly session: string; readonly unread: number }
+  /** It has ended its side; the other side has. */
+  | { readonly say: "end" | "ended"; readonly session: string }
   | { readonly say: "closed"; readonly session: string; readonly reset: string | undefined }
 
 interface Held {
@@ -131,7 +133,7 @@ export class Puppet {
     this.held.set(name, { session, written: 0, read: 0, away: false })
     const closed = (reset: string | undefined): void => this.#say({ say: "closed", session: name, reset })
     session.handler = {
-      readable: () => this.#say({ say: "readable", session: name }),
+      readable: ({ available }) => this.#say({ say: "readable", session: name, unread: available }),
       ended: () => this.#say({ say: "ended", session: name }),
       closed: (_, reset) => closed(reset),
       moved: () => {
