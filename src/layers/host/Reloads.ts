@@ -116,7 +116,10 @@ export class Reloads {
     const { handOver } = app.options.worker
     for (const slot of slots) {
       // the one before warms up with new sessions, and then gets those that its former start has parked
-      if (done.replaced > 0 && handOver > 0) yield* Effect.sleep(2 * handOver)
+      if (done.replaced > 0 && handOver > 0) {
+        yield* Effect.raceFirst(Effect.sleep(2 * handOver), Deferred.await(this.#tables.ends))
+      }
+      if (this.#tables.draining) return yield* new Draining()
       if (isGoing(app, slot)) continue
       const replaced = yield* this.#start(app, slot).pipe(
         Effect.andThen(this.#promote(app, [slot], "reload")),

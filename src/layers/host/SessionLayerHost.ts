@@ -132,11 +132,12 @@ const make = (stack: WorkerStack["Service"]) =>
       const { drainTime } = tables
       tables.endsAt ??= begun + drainTime
       // what waits goes to the host that follows, or is served here (X4)
-      const goesOver = tables.departures?.isOpen === true
+      const heirs = tables.heirs ?? "nobody"
+      const goesOver = heirs === "host"
       if (tables.departures === undefined) yield* Deferred.succeed(tables.ends, undefined)
       yield* goesOver ? listeners.closeAll : listeners.stop
       for (const { live } of tables.generations()) {
-        if (live !== undefined) tellToDrain(live, goesOver ? "host" : "nobody")
+        if (live !== undefined) tellToDrain(live, heirs)
       }
       // what a host before this one still has goes over by way of this one, and so do its counts
       const finished = goesOver

@@ -28,7 +28,7 @@ import type { WorkerInfo } from "../../services/Sessions.ts"
 import { ofWorker } from "./EventSubjects.ts"
 import type { AttachedApp } from "./Tables.ts"
 import { WorkerSlot } from "./Worker.ts"
-import { type RunHost, tellToDrain, WorkerRun } from "./WorkerRun.ts"
+import { type Heirs, type RunHost, tellToDrain, WorkerRun } from "./WorkerRun.ts"
 
 /** The error for callers that wait for a start that will not come. */
 const stopped = new WorkerExit({ reason: "Exited", detail: "the worker was stopped" })
@@ -154,32 +154,37 @@ export class Supervisor {
     ])
   }
 
-  /** Whether other workers of the application take sessions. */
-  #hasOthers(app: AttachedApp, slot: WorkerSlot): boolean {
-    for (const other of app.slots.values()) if (other !== slot && WorkerState.takesSessions(other.state)) return true
-    return false
+  /** Who goes on with what the worker parks while it drains. */
+  #heirs(app: AttachedApp, slot: WorkerSlot): Heirs {
+    const { heirs } = this.#host.tables
+    if (heirs !== undefined) return heirs
+    for (const other of app.slots.values()) {
+      if (other !== slot && !other.deleting && WorkerState.takesSessions(other.state)) return "workers"
+    }
+    return "nobody"
   }
 
   /**
-   * Lets a worker finish what it has in hand, within the drain timeout. It gets nothing new, and other workers go on
-   * with the sessions that it parks, unless all are to finish. `restarts`: it is to be started again afterwards, so
-   * listeners keep its seat. Former generations have until their own time is over.
+   * Lets a worker finish what it has in hand, within the drain timeout. It gets nothing new, and others go on with the
+   * sessions that it parks, if there are any. `restarts`: it is to be started again afterwards, so listeners keep its
+   * seat. Former generations have until their own time is over, and wait for nothing else from now on.
    */
   drain(
     app: AttachedApp,
     slot: WorkerSlot,
-    { all = false, restarts = false }: { readonly all?: boolean; readonly restarts?: boolean } = {}
+    { restarts = false }: { readonly restarts?: boolean } = {}
   ): Effect.Effect<void> {
     return Effect.suspend(() => {
       const formers = slot.role === "current" ? [...slot.formers] : []
+      for (const { finish } of formers) Deferred.doneUnsafe(finish, Exit.void)
       return Effect.all([
-        this.#drainOne(app, slot, all, restarts),
+        this.#drainOne(app, slot, restarts),
         ...formers.map((former) => this.#ended(app, former))
       ], { concurrency: "unbounded", discard: true })
     })
   }
 
-  #drainOne(app: AttachedApp, slot: WorkerSlot, all: boolean, restarts: boolean): Effect.Effect<void> {
+  #drainOne(app: AttachedApp, slot: WorkerSlot, restarts: boolean): Effect.Effect<void> {
     return Effect.suspend(() => {
       const { live } = slot
       if (live === undefined) return Effect.void
@@ -189,7 +194,7 @@ export class Supervisor {
         const { events } = this.#host.tables
         events.record({ kind: "worker-draining", ...ofWorker(slot), sessions: live.sessionCount })
       }
-      tellToDrain(live, !all && this.#hasOthers(app, slot) ? "workers" : "nobody")
+      tellToDrain(live, this.#heirs(app, slot))
       const gone = Effect.raceFirst(Deferred.await(slot.stop), Deferred.await(slot.restart))
       return Effect.raceFirst(live.empty.await, gone).pipe(
         Effect.timeoutOption(slot.app.options.worker.drainTimeout),
@@ -200,7 +205,7 @@ export class Supervisor {
 
   drainAll(app: AttachedApp): Effect.Effect<void> {
     return Effect.suspend(() =>
-      Effect.forEach([...app.slots.values()], (slot) => this.drain(app, slot, { all: true }), {
+      Effect.forEach([...app.slots.values()], (slot) => this.drain(app, slot), {
         concurrency: "unbounded",
         discard: true
       })
@@ -342,7 +347,8 @@ export class Supervisor {
    */
   #retire(app: AttachedApp, slot: WorkerSlot): Effect.Effect<void> {
     const { handOver } = app.options.worker
-    const waits = handOver === 0 ? Effect.void : Effect.raceFirst(Deferred.await(slot.stop), Effect.sleep(handOver))
+    const told = Effect.raceFirst(Deferred.await(slot.stop), Deferred.await(slot.finish))
+    const waits = handOver === 0 ? Effect.void : Effect.raceFirst(told, Effect.sleep(handOver))
     return waits.pipe(Effect.andThen(this.drain(app, slot)), Effect.andThen(this.stop(app, slot)))
   }
 

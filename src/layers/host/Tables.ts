@@ -86,6 +86,12 @@ export class Tables {
     this.events = events
   }
 
+  /** Who goes on with what workers park while the host drains; `undefined` while it does not. */
+  get heirs(): "host" | "nobody" | undefined {
+    if (!this.draining) return undefined
+    return this.departures?.isOpen === true ? "host" : "nobody"
+  }
+
   /** Milliseconds that the host has to finish what it has in hand. */
   get drainTime(): number {
     if (this.endsAt !== undefined) return this.endsAt - this.now()

@@ -79,6 +79,8 @@ export class WorkerSlot {
   retired = 0
   /** Done when the worker is to stop and not to be started again. */
   readonly stop = Deferred.makeUnsafe<void>()
+  /** Done when it has been replaced, and is to finish whether its successor has warmed up or not. */
+  readonly finish = Deferred.makeUnsafe<void>()
   /** Done when the worker is to stop and to be started again; a new one with each start. */
   restart = Deferred.makeUnsafe<void>()
   /** Done when the present start has succeeded or failed; a new one with each start that was asked for. */

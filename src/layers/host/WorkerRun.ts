@@ -62,8 +62,11 @@ const isCutThrough = ({ connection }: HostSession): boolean => connection._tag =
 
 const MOVES = { nobody: Message.STAYS, workers: Message.TO_WORKERS, host: Message.TO_HOST } as const
 
+/** Who goes on with what a worker parks that drains. */
+export type Heirs = keyof typeof MOVES
+
 /** Tells the worker to finish what it has in hand, and who goes on with what it parks (X1, X4). */
-export const tellToDrain = (worker: LiveWorker, to: keyof typeof MOVES): void => {
+export const tellToDrain = (worker: LiveWorker, to: Heirs): void => {
   const { congestion, sessions } = worker
   worker.handsOver = to !== "nobody"
   if (worker.handsOver) { for (const session of sessions) session.moveOn() }
@@ -214,7 +217,8 @@ export class WorkerRun {
         })
       }
       // the worker was started again while the host drains
-      if (tables.draining) tellToDrain(live, "nobody")
+      const { heirs } = tables
+      if (heirs !== undefined) tellToDrain(live, heirs)
       yield* Deferred.succeed(slot.started, undefined)
       // what the previous start listened on and this one does not; a successor has no seats yet
       if (slot.role === "current") yield* listeners.vacate(slot, true)

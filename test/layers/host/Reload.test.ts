@@ -115,6 +115,67 @@ describe("reload", () => {
       })
   )
 
+  scenario(
+    "X2 a start that has been replaced and blocks lets what it keeps go on, late",
+    (stage) =>
+      Effect.gen(function*() {
+        const { handle } = yield* attach(stage, {}, { worker: { handOver: 300 } })
+        const former = stage.script()
+        const peer = yield* stage.dialOpen()
+        yield* ask(peer, "a", "0.0:a;")
+        yield* stage.host.reload(handle)
+        yield* settled
+        former.block()
+        peer.send("b")
+        yield* TestClock.adjust(4)
+        yield* settled
+        assert.strictEqual(text(peer), "0.0:a;")
+        yield* TestClock.adjust(1)
+        yield* until("an answer of the new start", () => text(peer) === "0.0:a;0.1:b;")
+        const [session] = yield* stage.host.sessions({})
+        assert.deepStrictEqual({ moves: session!.moves, why: session!.moved }, { moves: 1, why: "late" })
+        former.release()
+      })
+  )
+
+  scenario(
+    "X2 a start that has been replaced does not wait for `handOver` when its worker is deleted",
+    (stage) =>
+      Effect.gen(function*() {
+        const { handle } = yield* attach(stage, {}, { workers: 2, worker: { handOver: 60_000, drainTimeout: 1000 } })
+        const kept = yield* Effect.forEach(["a", "b"], () => stage.dialOpen())
+        yield* ask(kept[0]!, "a", "0.0:a;")
+        yield* ask(kept[1]!, "b", "1.0:b;")
+        yield* stage.host.reload(handle, { atOnce: true })
+        yield* settled
+        assert.deepStrictEqual(yield* workers(stage), ["0.2 RUNNING,1 RUNNING", "1.2 RUNNING,1 RUNNING"])
+        yield* stage.host.deleteWorker(handleOf((yield* stage.worker(1)).handle))
+        assert.deepStrictEqual(yield* workers(stage), ["0.2 RUNNING,1 RUNNING"])
+        yield* ask(kept[0]!, "c", "0.0:c;")
+        yield* ask(kept[1]!, "d", "0.1:d;")
+        // the last one takes the application along: nobody is left to go on with what it keeps
+        const ending = yield* Effect.forkChild(stage.host.deleteWorker(handleOf((yield* stage.worker(0)).handle)))
+        yield* settled
+        assert.deepStrictEqual(yield* workers(stage), ["0.2 DRAINING,1 DRAINING"])
+        yield* TestClock.adjust(1000)
+        yield* Fiber.join(ending)
+      })
+  )
+
+  scenario(
+    "X2 a host that is told to stop waits for no `handOver`, and starts no new code",
+    (stage) =>
+      Effect.gen(function*() {
+        const { actor, handle } = yield* attach(stage, {}, { workers: 2, worker: { handOver: 60_000 } })
+        const reloading = yield* Effect.forkChild(whyNot(stage.host.reload(handle)))
+        yield* settled
+        assert.deepStrictEqual(yield* workers(stage), ["0.2 RUNNING,1 RUNNING", "1.1 RUNNING"])
+        yield* stage.host.drain
+        assert.match(yield* Fiber.join(reloading), /shutting down; 1 of 2 workers/)
+        assert.strictEqual(actor.runs.length, 3)
+      })
+  )
+
   scenario("X2 what is not finished has the drain timeout, and then ends", (stage) =>
     Effect.gen(function*() {
       const { handle } = yield* attach(stage, {}, { worker: { drainTimeout: 3000 } })
