@@ -69,13 +69,6 @@ type Host = Pick<SessionLayer["Service"], "events" | "report">
 const assertEqual = (host: Host, sums: Sums): Effect.Effect<void> =>
   Effect.map(host.report, ({ ledger }) => assert.deepStrictEqual(sums.counts, counted(ledger)))
 
-/** To be called when all counts have been told, which takes a second, and while all events are kept. */
-export const assertEventsAddUp = Effect.fnUntraced(function*(host: Host) {
-  const sums = new Sums()
-  for (const event of yield* eventsOf(host)) sums.add(event)
-  yield* assertEqual(host, sums)
-})
-
 /**
  * Hears of all events of a new host, of more than are kept, too. `addUp` is to be run when all counts have been told.
  */

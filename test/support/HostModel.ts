@@ -129,6 +129,7 @@ export class Worker {
   congested = false
   wasCongested = false
   load = 0
+  pending = 0
 
   constructor(app: App, number: number) {
     this.app = app
@@ -1276,6 +1277,7 @@ export class Model {
       for (const worker of app?.workers.values() ?? []) {
         const one = row.workers.find(({ mapIndex }) => mapIndex === worker.number)
         worker.load = one?.sessions ?? 0
+        worker.pending = one?.offers.pending ?? 0
         worker.congested = one !== undefined && (one.postponed.now > 0 || (one.congested && one.behind.offers === 0))
         if (one !== undefined) worker.handle ??= once("worker", one.handle)
       }
@@ -1464,6 +1466,8 @@ export class Model {
     }
     if (!listener!.open || !(hands || near.must)) return
     const free = this.#takers(listener!).filter((other) => other !== worker)
+    // one for which there is nothing lets what is on offer go first
+    if (!isWaiting && !near.fresh && free.some(({ pending }) => pending > 0)) return
     if (free.length > 0) out.push(`${what} waits, parked, while ${free.map(({ name }) => name).join()} may have it`)
   }
 

@@ -34,7 +34,7 @@ import { type Session, Sessions, type WorkerInfo } from "../../src/services/Sess
 import { Succession } from "../../src/services/Succession.ts"
 import { Transport } from "../../src/services/Transport.ts"
 import { WorkerPlan } from "../../src/services/WorkerPlan.ts"
-import { assertEventsAddUp } from "./EventSums.ts"
+import * as EventSums from "./EventSums.ts"
 import * as RawWorker from "./RawWorker.ts"
 import { settled, until } from "./until.ts"
 
@@ -413,9 +413,11 @@ export const scenario = (
   it.effect(title, () =>
     Effect.gen(function*() {
       const { releaseAll, stage } = yield* make
+      const events = yield* EventSums.follow(stage.host)
       yield* body(stage).pipe(Effect.andThen(assertBalanced(stage)), Effect.ensuring(releaseAll), Effect.scoped)
       yield* settled
       yield* assertNothingLeft(stage)
       yield* TestClock.adjust(1000)
-      yield* assertEventsAddUp(stage.host)
+      yield* settled
+      yield* events.addUp
     }).pipe(Effect.scoped, Effect.updateService(Clock.Clock, wall.over)), timeout)

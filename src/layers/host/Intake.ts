@@ -267,7 +267,7 @@ export class Intake implements Origin {
     session.claimed(now)
     this.admission.claimed(ticket, now)
     session.open()
-    this.moves.claimed()
+    for (const moves of this.#host.tables.idleMoves) moves.claimed()
   }
 
   unmoved(session: HostSession): void {

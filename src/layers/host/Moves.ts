@@ -46,9 +46,9 @@ export class Moves {
     this.#parked.admit()
   }
 
-  /** A worker has claimed a session: idle ones that let others go first have their turn. */
+  /** A worker has claimed a session, of whichever listener: idle ones that let others go first have their turn. */
   claimed(): void {
-    this.#parked.claimed()
+    if (!this.#parked.claimed()) this.#tables.idleMoves.delete(this)
   }
 
   // ---- what the sessions say
@@ -113,7 +113,9 @@ export class Moves {
     if (ticket !== undefined) {
       // of idle ones, a worker gets one at a time: they have time, and what comes behind them has not
       const isBusy = ticket.member!.offers.pending > 0
-      return isBusy && session.isIdle ? "later" : this.#move(session, key, ticket)
+      if (!isBusy || !session.isIdle) return this.#move(session, key, ticket)
+      this.#tables.idleMoves.add(this)
+      return "later"
     }
     // this host has been followed, and its successor does not go on with it either
     if (departures === undefined || !session.isIdle) return "nobody"

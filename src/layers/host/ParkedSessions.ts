@@ -124,9 +124,10 @@ export class ParkedSessions {
     return true
   }
 
-  /** A worker has claimed a session: those that have time may go on. */
-  claimed(): void {
+  /** A worker has claimed a session: those that have time may go on. Returns whether some still wait. */
+  claimed(): boolean {
     if (this.#idle.size > 0) this.admit()
+    return this.#idle.size > 0
   }
 
   /** The session is over, or has moved on. */

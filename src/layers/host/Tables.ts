@@ -24,6 +24,7 @@ import type { AboutPlace, ConnectionSession } from "./ConnectionSession.ts"
 import type { Departures } from "./Departures.ts"
 import type { HostSession, Origin, SessionHome } from "./HostSession.ts"
 import type { HostListener } from "./Listener.ts"
+import type { Moves } from "./Moves.ts"
 import { SharedSession } from "./SharedSession.ts"
 import { TransferSession } from "./TransferSession.ts"
 import type { LiveWorker, SlotApp, WorkerSlot } from "./Worker.ts"
@@ -58,6 +59,8 @@ export class Tables {
   readonly noSessions = Latch.makeUnsafe(true)
   /** Listeners that are closed, as long as they have sessions, of which they go on counting. */
   readonly closed = new Set<HostListener>()
+  /** Of listeners with idle sessions that go on once a worker has claimed what it was offered, there or elsewhere. */
+  readonly idleMoves = new Set<Moves>()
   /** The counts of workers and listeners that are gone. */
   readonly past: Ledger.LedgerTotals = Ledger.makeTotals()
   /** What hosts before this one have counted (X4). */

@@ -7,7 +7,7 @@ import type * as Report from "../../../src/domain/report/Report.ts"
 import * as PerTurn from "../../../src/layers/system/PerTurn.ts"
 import type { Session, WorkerInfo } from "../../../src/services/Sessions.ts"
 import { answering, ask, opened, text } from "../../support/Parking.ts"
-import { Actor, handleOf, scenario, type Stage } from "../../support/Stage.ts"
+import { Actor, endpoint, handleOf, scenario, type Stage } from "../../support/Stage.ts"
 import { settled, turn, until } from "../../support/until.ts"
 
 describe("parked sessions", () => {
@@ -238,6 +238,29 @@ describe("parked sessions", () => {
         stage.script(0).release()
         yield* until("all to be there", () => Effect.runSync(stage.worker(0)).sessions === peers.length)
         for (const peer of peers) yield* ask(peer, "b", "0:b;")
+      })
+  )
+
+  scenario(
+    "X1 one for which nothing has come goes on as its next worker claims what another listener has offered it",
+    (stage) =>
+      Effect.gen(function*() {
+        const other = "tcp://127.0.0.1:81"
+        yield* stage.attach(new Actor({ accept: answering() }), {
+          workers: 2,
+          listen: [endpoint, other],
+          admission: { revokeAfter: "10 seconds" }
+        })
+        const [, peer] = yield* Effect.forEach([0, 1], () => stage.dialOpen(other))
+        yield* ask(peer!, "a", "1:a;")
+        stage.script(0).block()
+        yield* stage.dial()
+        yield* Effect.forkScoped(stage.host.deleteWorker(handleOf<Worker>((yield* stage.worker(1)).handle)))
+        yield* settled
+        assert.strictEqual((yield* stage.worker(1)).sessions, 1)
+        stage.script(0).release()
+        yield* until("all to be there", () => Effect.runSync(stage.worker(0)).sessions === 3)
+        yield* ask(peer!, "b", "0:b;")
       })
   )
 
