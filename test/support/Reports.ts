@@ -4,6 +4,7 @@ import * as TimesReport from "../../src/domain/report/TimesReport.ts"
 import { Histogram } from "../../src/domain/state/Histogram.ts"
 import * as Ledger from "../../src/domain/state/Ledger.ts"
 import { ListenerTimes, WorkerTimes } from "../../src/domain/state/Times.ts"
+import * as WorkerEnd from "../../src/domain/state/WorkerEnd.ts"
 
 const KiB = 1024
 const MiB = 1024 * KiB
@@ -23,13 +24,14 @@ export const worker = (changes: Partial<Report.WorkerReport> = {}): Report.Worke
   takes: "sessions",
   sessions: 0,
   restarts: 0,
+  restartsBy: WorkerEnd.noRestarts(),
   lastFailure: null,
   lastFailureStack: null,
   queue: { index: { used: 0, size: 2048 }, io: { used: 0, size: 2048 }, control: { used: 0, size: 512 } },
   postponed: { now: 0, bytes: 0, highest: 0 },
   timesCongested: 0,
   congestedMillis: 0,
-  behind: { offers: 0, times: 0, millis: 0 },
+  behind: { offers: 0, times: 0, millis: 0, nowMillis: 0 },
   delayed: { times: 0, millis: 0 },
   lastProgressMillis: 0,
   generation: 1,
@@ -98,6 +100,7 @@ export const app = (changes: Partial<Report.AppReport> = {}): Report.AppReport =
   txFifoSize: 64 * KiB,
   certificates: [],
   status: [],
+  reloads: { reloaded: 0, failed: 0 },
   workers: [worker()],
   listeners: [listener()],
   ...changes

@@ -29,7 +29,7 @@ import { MoveReason, Placement } from "../report/Report.ts"
 import type { CertificateHandle, ListenerHandle, SessionHandle, WorkerHandle } from "../state/Handle.ts"
 import { HandleFromString } from "../state/HandleText.ts"
 import { DropReasons, EndReasons, RefuseReasons } from "../state/Ledger.ts"
-import { ExitReasons, UnresponsiveReasons } from "../state/WorkerEnd.ts"
+import { ExitReasons, ReplaceReasons, UnresponsiveReasons } from "../state/WorkerEnd.ts"
 
 /** All events have these. */
 const stamp = {
@@ -87,7 +87,7 @@ const kind = <const K extends string, const F extends Schema.Struct.Fields>(kind
  * @category models
  * @since 0.1.0
  */
-export const ReplaceReason = Schema.Literals(["restart", "reload"])
+export const ReplaceReason = Schema.Literals(ReplaceReasons)
 export type ReplaceReason = typeof ReplaceReason.Type
 
 /**

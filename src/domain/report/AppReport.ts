@@ -60,6 +60,8 @@ export const AppReport = Schema.Struct({
   certificates: Schema.Array(CertificateReport),
   /** Empty for an application that shows nothing. */
   status: Status,
+  /** How often all its workers were given new code, and how often that failed (X2). */
+  reloads: Schema.Struct({ reloaded: Count, failed: Count }),
   workers: Schema.Array(WorkerReport),
   listeners: Schema.Array(ListenerReport)
 })

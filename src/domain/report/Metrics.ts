@@ -163,6 +163,14 @@ const ofHost: ReadonlyArray<HostMetric> = [
   counter("sluice_host_datagrams_dropped_total", DROPPED, ({ ledger }) => each(ledger.arrivals.dropped, "reason"))
 ]
 
+const ofEachApp: ReadonlyArray<HostMetric> = [
+  counter(
+    "sluice_reloads_total",
+    "How often the application's workers were to be given new code, by what became of it",
+    ({ apps }) => apps.flatMap(({ name, reloads }) => each({ ...reloads }, "result", { app: name }))
+  )
+]
+
 const ofEachListener: ReadonlyArray<HostMetric> = [
   counter("sluice_connections_total", CONNECTIONS, ofListeners(({ arrivals }, of) => connections(arrivals, of))),
   gauge("sluice_held", "Connections that wait for a worker now", listener(({ arrivals }) => arrivals.held)),
@@ -234,7 +242,17 @@ const ofEachWorker: ReadonlyArray<HostMetric> = [
     worker(({ lastProgressMillis }) => seconds(lastProgressMillis)),
     "s"
   ),
-  counter("sluice_worker_restarts_total", "How often the worker was started again", worker(({ restarts }) => restarts)),
+  gauge(
+    "sluice_worker_behind_seconds",
+    "For how long the worker has been behind now: with an offer, or with messages of which it takes none",
+    worker(({ behind }) => seconds(behind.nowMillis)),
+    "s"
+  ),
+  counter(
+    "sluice_worker_restarts_total",
+    "How often the worker was started again, by why",
+    ofWorkers(({ restartsBy }, of) => each(restartsBy, "reason", of))
+  ),
   gauge(
     "sluice_worker_generation",
     "Which of the worker's generations serves: 1, and one more with each reload",
@@ -314,7 +332,7 @@ const ofEachWorker: ReadonlyArray<HostMetric> = [
 ]
 
 /** All metrics, in the order in which they are told. */
-export const all: ReadonlyArray<HostMetric> = [...ofHost, ...ofEachListener, ...ofEachWorker]
+export const all: ReadonlyArray<HostMetric> = [...ofHost, ...ofEachApp, ...ofEachListener, ...ofEachWorker]
 
 /** A histogram as it is told: where the buckets end, in seconds, and how many times are no longer than that. */
 export const cumulated = (

@@ -2,9 +2,10 @@
  * What a host reports of a worker (W21).
  */
 import * as Schema from "effect/Schema"
+import { RestartReasons } from "../state/WorkerEnd.ts"
 import { workerStates } from "../state/WorkerState.ts"
 import { MessageCounts, OfferCounts } from "./CountsReport.ts"
-import { Count } from "./ReportFields.ts"
+import { Count, countsOf } from "./ReportFields.ts"
 import { traffic, WorkerTimesReport } from "./TimesReport.ts"
 
 /**
@@ -74,6 +75,8 @@ export const WorkerReport = Schema.Struct({
   takes: Schema.Literals(["sessions", "congested", "full", "no-memory", "nothing"]),
   sessions: Count,
   restarts: Count,
+  /** The same by reason, over all its generations. */
+  restartsBy: countsOf(RestartReasons),
   /** Which of its generations serves: 1, and one more with each reload. */
   generation: Count,
   /** The one that is to take its place and starts beside it, if there is one. */
@@ -96,8 +99,11 @@ export const WorkerReport = Schema.Struct({
   timesCongested: Count,
   /** For how long messages were postponed, in total. */
   congestedMillis: Schema.Finite,
-  /** Offers taken back that the worker has not passed yet; how often there were any, and for how long in total. */
-  behind: Schema.Struct({ offers: Count, times: Count, millis: Schema.Finite }),
+  /**
+   * Offers taken back that the worker has not passed yet; how often there were any, and for how long in total.
+   * `nowMillis`: for how long it has been behind now, with an offer or with messages of which it takes none.
+   */
+  behind: Schema.Struct({ offers: Count, times: Count, millis: Schema.Finite, nowMillis: Schema.Finite }),
   /** How often all that it was offered waited too long, and for how long it was congested by that, in total. */
   delayed: Schema.Struct({ times: Count, millis: Schema.Finite }),
   /** Time since the worker last took a message from its queue, or since it had none to take. */

@@ -32,3 +32,16 @@ export const UnresponsiveReasons = [
   "queue-corrupt"
 ] as const
 export type UnresponsiveReason = typeof UnresponsiveReasons[number]
+
+/** Another generation has taken its place: it was to be started again, or to have new code. */
+export const ReplaceReasons = ["restart", "reload"] as const
+
+/** Why a worker was started again. `restart`, too, where it was ended for that, with no other beside it. */
+export const RestartReasons = [...ExitReasons, ...UnresponsiveReasons, ...ReplaceReasons] as const
+export type RestartReason = typeof RestartReasons[number]
+
+/** How often a worker was started again, by reason. */
+export type RestartCounts = Record<RestartReason, number>
+
+export const noRestarts = (): RestartCounts =>
+  Object.fromEntries(RestartReasons.map((reason) => [reason, 0])) as RestartCounts

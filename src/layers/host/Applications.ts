@@ -227,7 +227,8 @@ export class Applications {
           gone,
           whenGone: Deferred.await(gone),
           detaching: false,
-          reloading: false
+          reloading: false,
+          reloads: { reloaded: 0, failed: 0 }
         }
       })
       return app === undefined ? Effect.fail(alreadyAttached({ ...options, name })) : Effect.succeed(app)

@@ -70,6 +70,7 @@ export class Reloads {
     // with its last worker, an application is gone
     if (app.detaching) return yield* failed(new NoSuchApp({ wanted: Handle.format(handle) }))
     const reloaded: Reloaded = { workers: done.replaced, millis: Math.round(this.#tables.now() - begun) }
+    app.reloads.reloaded++
     events.record({
       kind: "app-reloaded",
       app: app.name,
@@ -83,6 +84,7 @@ export class Reloads {
   #tell(error: ReloadFailed): void {
     const { app, message, reason } = error
     if (reason._tag === "NoSuchApp") return
+    for (const attached of this.#tables.apps) if (attached.name === app) attached.reloads.failed++
     const stack = reason._tag === "WorkerFailed" ? reason.trace ?? null : null
     this.#tables.events.record({ kind: "app-reload-failed", app, detail: message, stack })
   }

@@ -182,6 +182,7 @@ export class Reports {
       txFifoSize,
       certificates,
       status: app.status(Math.round(this.#tables.now())),
+      reloads: { ...app.reloads },
       workers: [...app.slots.values()].map((slot) => workerReport(slot, this.#tables.now())),
       listeners: [...this.#tables.listeners].filter((listener) => listener.app === app && listener.state !== "BINDING")
         .map(listenerReport)

@@ -127,6 +127,7 @@ export class Supervisor {
       if (yield* Deferred.isDone(slot.restart)) slot.restart = Deferred.makeUnsafe()
       slot.leaves = "delete"
       slot.restarts++
+      slot.restartsBy[Result.isFailure(result) ? result.failure.reason : "restart"]++
       slot.move("start")
     }
     slot.move("stop")
@@ -332,6 +333,7 @@ export class Supervisor {
       app.slots.set(slot.mapIndex, successor)
       tables.workers.replace(slot.handle, successor)
       const sessions = slot.live?.sessionCount ?? 0
+      successor.restartsBy[why]++
       tables.events.record({ kind: "worker-replaced", ...ofWorker(successor), reason: why, sessions })
       return listeners.promote(slot).pipe(
         Effect.andThen(Effect.sync(() => tables.admit())),

@@ -48,6 +48,8 @@ export interface AttachedApp extends SlotApp {
   detaching: boolean
   /** Its workers are being replaced, one after the other or at once (X2). */
   reloading: boolean
+  /** How often that was done, and how often it could not be. */
+  readonly reloads: { reloaded: number; failed: number }
 }
 
 export class Tables {

@@ -24,6 +24,7 @@ import type * as Report from "../../domain/report/Report.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
 import { WorkerTimes } from "../../domain/state/Times.ts"
+import { noRestarts, type RestartCounts } from "../../domain/state/WorkerEnd.ts"
 import * as WorkerState from "../../domain/state/WorkerState.ts"
 import { WorkerExit, type WorkerMeter } from "../../services/AppWorker.ts"
 import type { HandOver } from "../../services/Attachment.ts"
@@ -69,6 +70,7 @@ export class WorkerSlot {
   readonly messages: Ledger.MessageLedger
   readonly offers: Ledger.OfferLedger
   readonly times: WorkerTimes
+  readonly restartsBy: RestartCounts
   /** The generations before the current one that have not finished, oldest first; the same for all generations. */
   readonly formers: Set<WorkerSlot>
   /** Whether it has the worker's place, is to have it, or had it. */
@@ -117,6 +119,7 @@ export class WorkerSlot {
     this.messages = predecessor?.messages ?? new Ledger.MessageLedger()
     this.offers = predecessor?.offers ?? new Ledger.OfferLedger()
     this.times = predecessor?.times ?? new WorkerTimes()
+    this.restartsBy = predecessor?.restartsBy ?? noRestarts()
     this.formers = predecessor?.formers ?? new Set()
     this.role = predecessor === undefined ? "current" : "successor"
     this.restarts = predecessor === undefined ? 0 : predecessor.restarts + 1

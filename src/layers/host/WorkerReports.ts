@@ -46,6 +46,7 @@ export const workerReport = (slot: WorkerSlot, now: number): Report.WorkerReport
     // without those whose offers were taken back, though they have slots until the worker has passed the offers
     sessions: live?.sessionCount ?? 0,
     restarts: slot.restarts,
+    restartsBy: { ...slot.restartsBy },
     generation: slot.generation,
     successor: slot.successor === undefined
       ? null
@@ -73,7 +74,8 @@ export const workerReport = (slot: WorkerSlot, now: number): Report.WorkerReport
     behind: {
       offers: live?.lag.offers ?? 0,
       times: live?.lag.times ?? 0,
-      millis: Math.round(live?.behindMillis ?? 0)
+      millis: Math.round(live?.behindMillis ?? 0),
+      nowMillis: Math.round(live?.behind ?? 0)
     },
     delayed: {
       times: live?.sojourn.times ?? 0,

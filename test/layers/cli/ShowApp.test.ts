@@ -31,7 +31,7 @@ const busy = Reports.host({
           postponed: { now: 40, bytes: 5120, highest: 77 },
           timesCongested: 1,
           congestedMillis: 1250,
-          behind: { offers: 1, times: 5, millis: 300 },
+          behind: { offers: 1, times: 5, millis: 300, nowMillis: 0 },
           offers: { offered: 9, claimed: 3, refused: 2, revoked: 1, withdrawn: 2, pending: 1, moved: 2, unclaimed: 0 },
           times: { ...Reports.worker().times, claim: Reports.histogram(0.2, 0.15, 5), answer: Reports.histogram(12) },
           bytesIn: 3072,

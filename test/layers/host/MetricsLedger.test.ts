@@ -5,55 +5,13 @@ import * as TestClock from "effect/testing/TestClock"
 import * as MetricsText from "../../../src/domain/report/MetricsText.ts"
 import type * as Report from "../../../src/domain/report/Report.ts"
 import * as Exposition from "../../support/Exposition.ts"
+import * as LedgerMetrics from "../../support/LedgerMetrics.ts"
 import { answering, ask, text } from "../../support/Parking.ts"
 import { Actor, scenario } from "../../support/Stage.ts"
 import { settled, until } from "../../support/until.ts"
 
-/** Every count of the ledger, and the metric that tells it: of the host, and of its workers or listeners. */
-const compare = (report: Report.HostReport): void => {
-  const all = Exposition.parse(MetricsText.format(report))
-  const { arrivals, messages, offers } = report.ledger
-  const same = (name: string, labels: Readonly<Record<string, string>>, count: number): void => {
-    for (const scope of ["sluice_host_", "sluice_"]) {
-      assert.strictEqual(
-        Exposition.sum(all, `${scope}${name}`, labels),
-        count,
-        `${scope}${name} ${JSON.stringify(labels)}`
-      )
-    }
-  }
-  same("connections_total", { result: "claimed" }, arrivals.claimed + arrivals.moved + arrivals.unclaimed)
-  for (const result of ["withdrawn", "redirected"] as const) same("connections_total", { result }, arrivals[result])
-  for (const [reason, count] of Object.entries(arrivals.refused)) {
-    same("connections_total", { result: "refused", reason }, count)
-  }
-  const { claimed, offered, pending, refused, revoked, withdrawn } = offers
-  same("offers_total", { result: "claimed" }, claimed + offers.unclaimed)
-  for (const [result, count] of Object.entries({ offered, refused, revoked, withdrawn })) {
-    same("offers_total", { result }, count)
-  }
-  for (const result of ["sent", "delivered"] as const) same("messages_total", { result }, messages[result])
-  for (const [reason, count] of Object.entries(messages.released)) {
-    same("messages_total", { result: "released", reason }, count)
-  }
-  same("sessions_moved_total", {}, arrivals.moved)
-  same("sessions_lost_total", {}, arrivals.lost)
-  for (const [reason, count] of Object.entries(arrivals.ended)) same("sessions_ended_total", { reason }, count)
-  for (const [reason, count] of Object.entries(arrivals.dropped)) same("datagrams_dropped_total", { reason }, count)
-  // what is under way
-  const sum = (name: string) => Exposition.sum(all, name)
-  assert.deepStrictEqual(
-    [sum("sluice_held"), sum("sluice_on_offer"), sum("sluice_postponed_messages"), sum("sluice_imbalances")],
-    [arrivals.held, arrivals.offered, messages.postponed, 0]
-  )
-  assert.strictEqual(pending, arrivals.offered)
-  // each claim has a time
-  const claims = claimed + offers.unclaimed
-  assert.deepStrictEqual([sum("sluice_claim_seconds_count"), sum("sluice_listener_claim_seconds_count")], [
-    claims,
-    claims
-  ])
-}
+const compare = (report: Report.HostReport): void =>
+  assert.deepStrictEqual(LedgerMetrics.differences(report, Exposition.parse(MetricsText.format(report))), [])
 
 describe("metrics and the ledger", () => {
   scenario(
@@ -107,6 +65,11 @@ describe("metrics and the ledger", () => {
         assert.isAbove(after.ledger.arrivals.moved, 1)
         assert.isAbove(after.ledger.offers.revoked, 0)
         compare(after)
+        const all = Exposition.parse(MetricsText.format(after))
+        const restarts = (reason: string) => Exposition.sum(all, "sluice_worker_restarts_total", { reason })
+        assert.deepStrictEqual([restarts("Crashed"), restarts("reload"), restarts("restart")], [1, 2, 0])
+        assert.strictEqual(Exposition.sum(all, "sluice_reloads_total", { result: "reloaded" }), 1)
+        assert.strictEqual(Exposition.sum(all, "sluice_reloads_total", { result: "failed" }), 0)
       })
   )
 })

@@ -221,10 +221,10 @@ describe("HostMetrics", () => {
       assert.isAbove(before, 100)
       assert.strictEqual(reports, 2)
 
-      report = Reports.host({ apps: [Reports.app({ workers: [Reports.worker({ restarts: 3 })], listeners: [] })] })
+      report = Reports.host({ apps: [Reports.app({ workers: [Reports.worker({ sessions: 3 })], listeners: [] })] })
       yield* Effect.promise(() => Promise.resolve())
-      const restarts = (yield* all).find(({ id }) => id === "sluice_worker_restarts_total")
-      assert.deepStrictEqual(restarts?.state, { count: 3, incremental: true })
+      const sessions = (yield* all).find(({ id }) => id === "sluice_sessions")
+      assert.deepStrictEqual(sessions?.state, { value: 3 })
       assert.strictEqual(reports, 3)
       yield* Effect.promise(() => Promise.resolve())
       assert.isBelow((yield* all).length, before)
