@@ -69,6 +69,10 @@ const effects: Readonly<Record<string, Shown>> = {
     "layers/host/Reload",
     "X2 a start that has been replaced keeps its sessions for `handOver`; the next one begins after twice that"
   ],
+  "worker.retireAfter": [
+    "layers/host/WorkersByNeed",
+    "X8 a worker is added once all were full for two seconds, and goes after retireAfter"
+  ],
   "worker.generationsMax": ["layers/host/Reload", "X2 generations are bounded: the oldest ends, whatever it has"],
   "worker.heapLimitMiB": [
     "layers/host/Threads",

@@ -30,8 +30,7 @@ import { LogOptions } from "../domain/options/LogOptions.ts"
 import { described, group } from "../domain/options/OptionFields.ts"
 import * as Options from "../domain/options/Options.ts"
 import type * as Report from "../domain/report/Report.ts"
-import type { AppIndex, WorkerHandle } from "../domain/state/Handle.ts"
-import * as HandleText from "../domain/state/HandleText.ts"
+import type { AppIndex } from "../domain/state/Handle.ts"
 import * as AppWorker from "../services/AppWorker.ts"
 import type { ControlError } from "../services/ControlApi.ts"
 import * as OwnScope from "../services/OwnScope.ts"
@@ -130,19 +129,9 @@ const optionsOf = (options: AppOptionsInput, module: AppWorker.AppModule): AppOp
     ? { ...options, workers: options.workers ?? 1, worker: { kind: "in-process", ...options.worker } }
     : options
 
-/** Lets the application's workers finish, the default worker last: the application goes with it. */
-const drained = Effect.fnUntraced(function*({ index }: Application) {
-  const host = yield* SessionLayer
-  const app = (yield* host.report).apps.find((app) => app.index === index)
-  if (app === undefined) return
-  const remove = ({ handle }: Report.WorkerReport) =>
-    Effect.ignore(host.deleteWorker(HandleText.parse<WorkerHandle>(handle)!, { drain: true }))
-  yield* Effect.forEach(app.workers.filter(({ mapIndex }) => mapIndex !== 0), remove, {
-    concurrency: "unbounded",
-    discard: true
-  })
-  yield* Effect.forEach(app.workers.filter(({ mapIndex }) => mapIndex === 0), remove, { discard: true })
-})
+/** Lets the application's workers finish what they have, and detaches it. */
+const drained = ({ handle }: Application) =>
+  Effect.flatMap(SessionLayer, (host) => Effect.ignore(host.detach(handle, { drain: true })))
 
 /** What a host is started with, as it is checked. */
 const decodeStart = Options.decode(Schema.Struct({

@@ -12,6 +12,7 @@ import * as Stream from "effect/Stream"
 import type { EventFilter } from "../domain/events/EventFilter.ts"
 import type { ToldEvent } from "../domain/events/HostEvent.ts"
 import type { AppOptionsInput } from "../domain/options/AppOptions.ts"
+import { MOST_WORKERS } from "../domain/options/WorkerCount.ts"
 import type { Overview } from "../domain/overview/Overview.ts"
 import type { Readiness } from "../domain/report/Readiness.ts"
 import type * as Report from "../domain/report/Report.ts"
@@ -49,6 +50,7 @@ export {
   ReloadFailed,
   Reloading,
   RunsInProcess,
+  TooFewWorkers,
   TooManyWorkers,
   UnsupportedConfig,
   WorkerFailed,
@@ -61,7 +63,7 @@ export {
  * @category constants
  * @since 0.1.0
  */
-export const MAX_WORKERS = 256
+export const MAX_WORKERS = MOST_WORKERS
 
 /**
  * A running worker (W11).
@@ -166,8 +168,14 @@ export class SessionLayer extends Context.Service<SessionLayer, {
   ) => Effect.Effect<Application, AttachFailed, Scope.Scope>
   /** Looks an application up by name, by client, or by index (W2). */
   readonly find: (wanted: string | { readonly client: string } | AppIndex) => Effect.Effect<Application, NoSuchApp>
-  /** Detaches an application before the scope of its attach closes; succeeds when nothing is left of it (W13). */
-  readonly detach: (app: AppHandle) => Effect.Effect<void, NoSuchApp>
+  /**
+   * Detaches an application before the scope of its attach closes; succeeds when nothing is left of it (W13). `drain`: its
+   * workers get nothing new, and have their drain timeout to finish what they have; false.
+   */
+  readonly detach: (
+    app: AppHandle,
+    options?: { readonly drain?: boolean | undefined }
+  ) => Effect.Effect<void, NoSuchApp>
   /**
    * Starts one more worker of the application, on a thread or in-process, whatever the others are (W11). The worker
    * takes the lowest free number and listens where its module says, so it joins the application's listeners.

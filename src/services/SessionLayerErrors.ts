@@ -206,6 +206,22 @@ export class TooManyWorkers extends Schema.TaggedError<TooManyWorkers>()("TooMan
 }
 
 /**
+ * The application has as few workers as it may have: its range says so (X8).
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TooFewWorkers extends Schema.TaggedError<TooFewWorkers>()("TooFewWorkers", {
+  app: Schema.String,
+  /** The range, as it is written. */
+  range: Schema.String
+}) {
+  override get message(): string {
+    return `${this.app} has as few workers as it may have (workers: ${this.range}); detach ${this.app} to end them all`
+  }
+}
+
+/**
  * The application, or this worker of it, is being replaced by new starts already (X2).
  *
  * @category errors
@@ -281,6 +297,7 @@ export class WorkerOperationFailed extends Schema.TaggedError<WorkerOperationFai
     NoSuchWorker,
     DefaultWorker,
     TooManyWorkers,
+    TooFewWorkers,
     UnsupportedConfig,
     WorkerFailed,
     Reloading,

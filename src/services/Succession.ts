@@ -67,6 +67,8 @@ export interface DepartureSource {
 
 export class Succession extends Context.Service<Succession, {
   readonly listeners: () => ReadonlyArray<HeritableListener>
+  /** How many workers each application has, by its name, where their number follows the load (X8). */
+  readonly workers: () => Readonly<Record<string, number>>
   /** Another host is being started, to follow this one; or it has been given up. */
   readonly record: (event: "begun" | "abandoned") => void
   /** How many sessions there are. */

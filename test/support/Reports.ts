@@ -93,6 +93,7 @@ export const app = (changes: Partial<Report.AppReport> = {}): Report.AppReport =
   namespace: "default",
   scopes: ["global"],
   proxiedTransports: [],
+  byNeed: null,
   firstSegmentSize: 4 * MiB,
   addSegmentSize: 4 * MiB,
   memoryLimit: 256 * MiB,

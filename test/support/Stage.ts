@@ -23,6 +23,7 @@ import * as Host from "../../src/layers/Host.ts"
 import * as SessionLayerHost from "../../src/layers/host/SessionLayerHost.ts"
 import * as AppWorkerInProcess from "../../src/layers/stack/AppWorkerInProcess.ts"
 import * as WorkerStack from "../../src/layers/stack/WorkerStack.ts"
+import { Machine } from "../../src/layers/system/Machine.ts"
 import * as AppWorkerScripted from "../../src/layers/testing/AppWorkerScripted.ts"
 import * as TransportMemory from "../../src/layers/testing/TransportMemory.ts"
 import * as AppWorker from "../../src/services/AppWorker.ts"
@@ -231,6 +232,8 @@ export interface Stage {
   readonly namespaces: Namespaces["Service"]
   readonly certificates: Certificates["Service"]
   readonly succession: Succession["Service"]
+  /** What the machine has: 16 processors, and more memory than it takes. */
+  readonly machine: { processors: number; free: number }
   /** What is counted of a worker's messages: a test may falsify it, and has to put it right. */
   readonly messages: (worker?: number) => Ledger.MessageLedger
   /** The script of a worker, from before its start on; of a thread by its options, the script of its latest start. */
@@ -250,6 +253,8 @@ export interface Stage {
   readonly dial: (uri?: string, from?: string) => Effect.Effect<TransportMemory.Peer>
   /** The same until a worker has claimed the session. */
   readonly dialOpen: (uri?: string) => Effect.Effect<TransportMemory.Peer>
+  /** So many milliseconds pass, in steps, each with what follows from it. */
+  readonly pass: (millis: number, step?: number) => Effect.Effect<void>
 }
 
 export const optionsOf = ({ worker, ...options }: AppOptionsInput = {}): AppOptionsInput => ({
@@ -291,11 +296,16 @@ const make = Effect.gen(function*() {
     const run = scripted === undefined ? AppWorkerScripted.layer(script(worker, app)) : RawWorker.layer(scripted)
     return AppWorkerInProcess.layerWith((options) => run({ ...options, module: Actor.moduleOf(module) }))
   }))
+  const machine = { processors: 16, free: 2 ** 36 }
   const services = yield* Layer.build(
     SessionLayerHost.layerStack.pipe(
       Layer.provide(WorkerStack.layerInProcess({ appWorker })),
       Layer.provide(Layer.provide(listens.layer, TransportMemory.layer(network))),
-      Layer.provideMerge(Host.layerSettings)
+      Layer.provideMerge(Host.layerSettings),
+      Layer.provide(Layer.succeed(Machine, {
+        processors: () => machine.processors,
+        memory: () => ({ total: 2 ** 37, free: machine.free })
+      }))
     )
   )
   const host = Context.get(services, SessionLayer)
@@ -316,6 +326,7 @@ const make = Effect.gen(function*() {
     namespaces,
     certificates,
     succession: Context.get(services, Succession),
+    machine,
     messages: (worker = 0) => ledgers.get(key(worker, "app"))!,
     script,
     raw,
@@ -329,7 +340,13 @@ const make = Effect.gen(function*() {
     worker: (worker = 0, name) => Effect.map(app(name), ({ workers }) => workers[worker]!),
     listener: Effect.map(host.report, ({ apps }) => apps[0]!.listeners[0]!),
     dial,
-    dialOpen: (uri) => Effect.flatMap(dial(uri), (peer) => Effect.as(until("a claim", () => peer.opened), peer))
+    dialOpen: (uri) => Effect.flatMap(dial(uri), (peer) => Effect.as(until("a claim", () => peer.opened), peer)),
+    pass: Effect.fnUntraced(function*(millis, step = 250) {
+      for (let passed = 0; passed < millis; passed += step) {
+        yield* TestClock.adjust(step)
+        yield* settled
+      }
+    })
   }
   const releaseAll = Effect.sync(() => {
     for (const script of [...scripts.values()].flat()) {

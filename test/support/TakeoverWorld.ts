@@ -164,6 +164,7 @@ export class TakeoverWorld {
   #succession(host: "old" | "new"): Succession.Succession["Service"] {
     return {
       record: () => {},
+      workers: () => ({}),
       listeners: () => [],
       sessions: () => 0,
       ends: Effect.never,

@@ -16,6 +16,7 @@ const INTENDED: ReadonlyArray<Ledger.RefuseReason> = ["draining", "source-denied
 const levelOf = (event: HostEvent): Notice["level"] | undefined => {
   switch (event.kind) {
     case "app-reload-failed":
+    case "worker-add-failed":
     case "ledger-imbalance":
     case "worker-gone":
       return "Error"
@@ -27,6 +28,10 @@ const levelOf = (event: HostEvent): Notice["level"] | undefined => {
       return INTENDED.includes(event.reason) ? "Info" : "Warn"
     case "worker-former-ended":
       return event.reason === "finished" ? "Debug" : "Warn"
+    case "worker-added":
+    case "worker-retired":
+      // whoever was asked says so
+      return event.reason === "asked" ? undefined : "Info"
     case "worker-replaced":
       return event.reason === "restart" ? "Info" : "Debug"
     case "app-reloading":

@@ -9,7 +9,7 @@
 import { millis, things } from "../report/Notice.ts"
 import * as Handle from "../state/Handle.ts"
 import { UnresponsiveReasons } from "../state/WorkerEnd.ts"
-import type { Gap, HostEvent } from "./HostEvent.ts"
+import type { AddReason, Gap, HostEvent, RetireReason } from "./HostEvent.ts"
 
 /** What peers bring about, once or many times. */
 interface Often {
@@ -43,6 +43,30 @@ const moved = {
   crash: "its worker is gone",
   takeover: "another host takes over"
 } as const
+
+const added: Readonly<Record<AddReason, string>> = {
+  congested: "all others were congested",
+  late: "all others were late with their claims",
+  busy: "the loops of all others were busy",
+  full: "all others had as many sessions as they may have",
+  asked: "it was asked for"
+}
+
+const retired: Readonly<Record<RetireReason, string>> = {
+  quiet: "one worker less was enough",
+  asked: "it was asked for"
+}
+
+/** Why there is a worker more or less, and how many there are then. */
+const inNumber = (
+  why: string,
+  { forMillis, reason, workers }: {
+    readonly forMillis: number | null
+    readonly reason: string
+    readonly workers: number
+  }
+): string =>
+  `${why}${forMillis === null ? "" : ` for ${millis(forMillis)} (${reason})`}; ${things(workers, "worker")} from now on`
 
 /**
  * What has happened, as one line.
@@ -109,6 +133,14 @@ export const sentence = (event: HostEvent | Gap): string => {
       return `the worker ${isGivenUp(event) ? "was given up" : "is gone"} and starts again in ${
         millis(event.againMillis)
       }: ${event.detail}`
+    case "worker-added":
+      return `the worker is added, because ${inNumber(added[event.reason], event)}`
+    case "worker-add-failed":
+      return `a worker is needed, and did not start; if it is needed then, another one is tried in ${
+        millis(event.againMillis)
+      }: ${event.detail}`
+    case "worker-retired":
+      return `the worker is retired, because ${inNumber(retired[event.reason], event)}`
     case "worker-draining":
       return `the worker drains: it gets nothing new, and ${things(event.sessions, "session")} may finish`
     case "worker-restarting":

@@ -30,6 +30,7 @@ import type { CertificateHandle, ListenerHandle, SessionHandle, WorkerHandle } f
 import { HandleFromString } from "../state/HandleText.ts"
 import { DropReasons, EndReasons, RefuseReasons } from "../state/Ledger.ts"
 import { ExitReasons, ReplaceReasons, UnresponsiveReasons } from "../state/WorkerEnd.ts"
+import { NeedReasons } from "../state/NeedReason.ts"
 
 /** All events have these. */
 const stamp = {
@@ -100,6 +101,25 @@ export const FormerReason = Schema.Literals(["finished", "generations"])
 export type FormerReason = typeof FormerReason.Type
 
 /**
+ * Why an application has a worker more, or one less: what its other workers were like, or somebody has `asked` for it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const AddReason = Schema.Literals([...NeedReasons, "asked"])
+export type AddReason = typeof AddReason.Type
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export const RetireReason = Schema.Literals(["quiet", "asked"])
+export type RetireReason = typeof RetireReason.Type
+
+/** How many workers the application has from now on, and for how long the reason held; null for what was asked for. */
+const inNumber = { workers: Schema.Int, forMillis: Schema.NullOr(Schema.Finite) }
+
+/**
  * Every event there is. What each means is in `docs/production.md`.
  *
  * @category models
@@ -146,6 +166,15 @@ export const HostEvent = Schema.Union([
     /** When it starts again; null for a generation that had been replaced. */
     againMillis: Schema.NullOr(Schema.Finite)
   }),
+  kind("worker-added", { ...ofWorker, reason: AddReason, ...inNumber }),
+  kind("worker-add-failed", {
+    ...ofWorker,
+    detail: Schema.String,
+    stack: Schema.NullOr(Schema.String),
+    /** When another one is tried, if it is needed then. */
+    againMillis: Schema.Finite
+  }),
+  kind("worker-retired", { ...ofWorker, reason: RetireReason, ...inNumber }),
   kind("worker-draining", { ...ofWorker, sessions: Schema.Int }),
   kind("worker-restarting", ofWorker),
   kind("worker-replaced", { ...ofWorker, reason: ReplaceReason, sessions: Schema.Int }),

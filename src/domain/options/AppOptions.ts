@@ -13,12 +13,13 @@ import { AdmissionOptions } from "./AdmissionOptions.ts"
 import * as AppConfig from "./AppConfig.ts"
 import { ListenerOptions } from "./ListenerOptions.ts"
 import { Name, NAME_JSON, NAME_RIGHT } from "./Name.ts"
-import { described, eitherOf, group, infosOf, jsonOfFields, number, rule } from "./OptionFields.ts"
+import { described, eitherOf, group, infosOf, jsonOfFields, rule } from "./OptionFields.ts"
 import { print } from "./OptionUnits.ts"
 import { QueueOptions, queueSegmentSize } from "./QueueOptions.ts"
 import { ScopeFlags, ScopeOptions } from "./ScopeOptions.ts"
 import { largestFifo, mostFifoPairs, SegmentOptions } from "./SegmentOptions.ts"
 import { TlsClientOptions } from "./TlsClientOptions.ts"
+import { workerCount } from "./WorkerCount.ts"
 import { WorkerOptions } from "./WorkerOptions.ts"
 
 const Secret = Schema.Union([Schema.Redacted(Schema.String), Schema.String]).pipe(
@@ -133,14 +134,13 @@ export const AppOptions = Schema.Struct({
     requirement: "W4"
   })),
   /**
-   * How many workers the application starts with: 1 to 256; 2. What they are and how they are started is in `worker`.
+   * How many workers the application starts with: 1 to 256; 2. With a range, such as `"2..8"`, it starts with the fewest,
+   * and more come and go by need; `"auto"` is from 1 to one for each processor. What they are and how they are
+   * started is in `worker`.
    */
-  workers: number({
-    unit: "workers",
-    min: 1,
-    max: 256,
+  workers: workerCount({
     default: 2,
-    description: "How many workers the application starts with"
+    description: "How many workers the application has, or from how many to how many, by need"
   }),
   /** What the application's module is told: JSON values, and memory that threads share; `null`. */
   config: AppConfig.AppConfig.pipe(
@@ -204,6 +204,13 @@ export const AppOptions = Schema.Struct({
   /** What workers run on, and how they are started, restarted and stopped. */
   worker: group(WorkerOptions, WorkerOptions.fields)
 }).check(
+  Schema.makeFilter(({ worker, workers }) =>
+    rule(
+      worker.kind === "thread" || typeof workers === "number",
+      ["workers"],
+      "a number where workers run in-process: they share one loop, and more of them do no more (worker.kind)"
+    )
+  ),
   Schema.makeFilter(({ queue, segment }) => {
     const needed = queueSegmentSize(queue)
     return rule(

@@ -166,23 +166,23 @@ export const jsonOf = (form: Form): Schema.Codec<unknown> => {
   }
 }
 
-/** The annotations of an option that is not numeric. */
+/** The annotations of an option that is not a mere number. */
 export const described = (
   info:
     & Pick<FieldInfo, "description" | "right" | "default">
-    & Partial<Pick<FieldInfo, "form" | "value" | "requirement" | "shown" | "hint" | "inner" | "json">>
+    & Partial<Pick<FieldInfo, "form" | "value" | "unit" | "requirement" | "shown" | "hint" | "inner" | "json">>
 ) => ({
   description: info.description,
   [INFO]: {
     form: "text",
     value: "text",
+    unit: undefined,
     requirement: undefined,
     shown: "value",
     hint: undefined,
     inner: undefined,
     json: jsonOf(info.form ?? "text"),
-    ...info,
-    unit: undefined
+    ...info
   } satisfies FieldInfo
 })
 

@@ -77,6 +77,18 @@ export const WorkerOptions = Schema.Struct({
       "Time for which a start that has been replaced keeps its sessions, while its successor gets new ones only"
   }),
   /**
+   * Where the number of workers is a range: time for which the load must fit in one worker less, with room, before one is
+   * taken away: 1 s to 24 h; 1 min.
+   */
+  retireAfter: number({
+    unit: "milliseconds",
+    min: SECOND,
+    max: 24 * HOUR,
+    default: MINUTE,
+    description: "Where workers is a range: time for which one worker less must be enough before one is taken away",
+    requirement: "X8"
+  }),
+  /**
    * The largest heap that one worker thread may have, in MiB: 16 to 1048576; without it, what Node chooses. It
    * becomes `resourceLimits.maxOldGenerationSizeMb` of the thread.
    */

@@ -3,6 +3,7 @@
  */
 import * as Schema from "effect/Schema"
 import { Warning } from "../net/Certificate.ts"
+import { NeedLimits } from "../state/NeedReason.ts"
 import { ListenerReport, Scope } from "./ListenerReport.ts"
 import { Count } from "./ReportFields.ts"
 import { WorkerReport } from "./WorkerReport.ts"
@@ -62,6 +63,14 @@ export const AppReport = Schema.Struct({
   status: Status,
   /** How often all its workers were given new code, and how often that failed (X2). */
   reloads: Schema.Struct({ reloaded: Count, failed: Count }),
+  /**
+   * How many workers it may have, where their number follows the load, and what keeps it from one that it needs now: the
+   * most that it may have, or that the machine has no processor, or no memory, for another one. Null where the number is
+   * fixed (X8).
+   */
+  byNeed: Schema.NullOr(
+    Schema.Struct({ least: Count, most: Count, limit: Schema.NullOr(Schema.Literals(NeedLimits)) })
+  ),
   workers: Schema.Array(WorkerReport),
   listeners: Schema.Array(ListenerReport)
 })

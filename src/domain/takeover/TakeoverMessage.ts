@@ -58,6 +58,8 @@ export const Birth = Schema.Struct({
   pid: Schema.Int,
   /** Where its control socket is; absolute. */
   control: Schema.optional(Schema.String),
+  /** How many workers each application has, where their number follows the load (X8). */
+  workers: Schema.optional(Schema.Record(Schema.String, Id)),
   listeners: Schema.Array(BornListener)
 })
 export type Birth = typeof Birth.Type

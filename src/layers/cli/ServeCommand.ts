@@ -17,6 +17,7 @@ import * as Url from "node:url"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import { MAX_SESSIONS } from "../../domain/options/AdmissionOptions.ts"
 import { isUnit } from "../../domain/options/OptionUnits.ts"
+import * as WorkerCount from "../../domain/options/WorkerCount.ts"
 import * as Notice from "../../domain/report/Notice.ts"
 import { Certificates } from "../../services/Certificates.ts"
 import { type Application, type AttachExtras, SessionLayer } from "../../services/SessionLayer.ts"
@@ -191,7 +192,9 @@ const start = Effect.fnUntraced(function*(
   const { admission, worker: { kind }, workers } = settings.decoded
   yield* warnOfDescriptors(admission.maxSessions)
   yield* warnOfUnserved
-  const where = `(${plural(workers, `${kind} worker`)}), control at ${control}`
+  const { least } = WorkerCount.boundsOf(workers, 1)
+  const byNeed = typeof workers === "number" ? "" : `, ${WorkerCount.format(workers)} by need`
+  const where = `(${plural(least, `${kind} worker`)}${byNeed}), control at ${control}`
   for (const { endpoint, scopes } of listeners) {
     const scope = scopes.includes("global") ? "" : " in local scope only, which no socket leads to"
     yield* Console.log(`sluice: ${application.name} listening on ${endpoint}${scope} ${where}`)

@@ -4,8 +4,10 @@
  * Workers and listeners are shown with their handles, `index.generation`, which are what the commands that act on them
  * take. The plain form fits the terminal, the verbose form cuts nothing.
  */
+import * as WorkerCount from "../../domain/options/WorkerCount.ts"
 import type * as Report from "../../domain/report/Report.ts"
 import * as Visible from "../../domain/report/Visible.ts"
+import type { NeedLimit } from "../../domain/state/NeedReason.ts"
 import * as ShowListeners from "./ShowListeners.ts"
 import { type Column, details, indented, type Look, sections, table, within } from "./Table.ts"
 import { moment, orNone, percent, plural, printable, size, time, times } from "./Words.ts"
@@ -131,6 +133,19 @@ const generations = ({ formers, handle, successor }: Report.WorkerReport): Array
   )
 ]
 
+const limits: Readonly<Record<NeedLimit, string>> = {
+  most: "one more is needed, and this is the most that it may have",
+  processors: "one more is needed, and there is no processor left for it",
+  memory: "one more is needed, and there is no memory left for it"
+}
+
+/** How many workers there are, where that is by need (X8). */
+const byNeed = ({ byNeed, workers }: Report.AppReport): Array<string> => {
+  if (byNeed === null) return []
+  const limit = byNeed.limit === null ? "" : `: ${limits[byNeed.limit]}`
+  return [`workers ${workers.length} (${WorkerCount.formatRange(byNeed)})${limit}`]
+}
+
 const section = (app: Report.AppReport, look: Look): Array<string> => {
   const { verbose } = look
   const inner = within(look)
@@ -139,6 +154,7 @@ const section = (app: Report.AppReport, look: Look): Array<string> => {
     "",
     ...indented([
       ...table(workerColumns, app.workers, inner),
+      ...byNeed(app),
       ...app.workers.flatMap(scarcity),
       ...app.workers.flatMap(generations),
       "",

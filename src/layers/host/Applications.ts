@@ -10,6 +10,7 @@ import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Options from "../../domain/options/Options.ts"
+import * as WorkerCount from "../../domain/options/WorkerCount.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import type { AppModule } from "../../services/AppWorker.ts"
 import type { Certificates } from "../../services/Certificates.ts"
@@ -27,6 +28,7 @@ import {
   UnsupportedConfig
 } from "../../services/SessionLayer.ts"
 import type { WorkerInfo } from "../../services/Sessions.ts"
+import type { Machine } from "../system/Machine.ts"
 import * as ListenerOpening from "./ListenerOpening.ts"
 import type { Listeners } from "./Listeners.ts"
 import type { Supervisor } from "./Supervisor.ts"
@@ -74,6 +76,8 @@ export class Applications {
   readonly #workers: Supervisor
   readonly #namespaces: Namespaces["Service"]
   readonly #certificates: Certificates["Service"]
+  readonly #machine: Machine
+  readonly #before: (app: string) => number | undefined
   /** Those whose attach has succeeded. */
   readonly #attached = new WeakSet<AttachedApp>()
 
@@ -83,12 +87,17 @@ export class Applications {
     readonly workers: Supervisor
     readonly namespaces: Namespaces["Service"]
     readonly certificates: Certificates["Service"]
+    readonly machine: Machine
+    /** How many workers an application had in the host before this one (X4). */
+    readonly before: (app: string) => number | undefined
   }) {
     this.#tables = options.tables
     this.#listeners = options.listeners
     this.#workers = options.workers
     this.#namespaces = options.namespaces
     this.#certificates = options.certificates
+    this.#machine = options.machine
+    this.#before = options.before
   }
 
   // ---- look-up
@@ -170,7 +179,7 @@ export class Applications {
         ({ message }) => failed(new InvalidValue({ option: `certificates.${index}`, detail: message }))
       )
     }
-    for (let i = 0; i < options.workers; i++) this.#workers.add(app, options.worker.kind)
+    for (let left = this.#startsWith(app); left > 0; left--) this.#workers.add(app, options.worker.kind)
     yield* Effect.forEach(
       [...app.slots.values()],
       (slot) => Effect.mapError(this.#workers.startAndWait(app, slot), failed),
@@ -181,6 +190,12 @@ export class Applications {
     this.#attached.add(app)
     return applicationOf(app)
   })
+
+  /** How many workers it begins with: in a range the fewest, or as many as it had in the host before this one. */
+  #startsWith({ name, options: { workers } }: AttachedApp): number {
+    const { least, most } = WorkerCount.boundsOf(workers, this.#machine.processors())
+    return Math.max(least, Math.min(most, this.#before(name) ?? 0))
+  }
 
   /** W18: a proxy that takes no sessions is an error. Elsewhere an application may still come to listen: a warning. */
   readonly #assertListening = Effect.fnUntraced({ self: this }, function*(app: AttachedApp) {
@@ -228,7 +243,9 @@ export class Applications {
           whenGone: Deferred.await(gone),
           detaching: false,
           reloading: false,
-          reloads: { reloaded: 0, failed: 0 }
+          reloads: { reloaded: 0, failed: 0 },
+          range: WorkerCount.rangeOf(options.workers, this.#machine.processors()),
+          need: undefined
         }
       })
       return app === undefined ? Effect.fail(alreadyAttached({ ...options, name })) : Effect.succeed(app)
@@ -236,6 +253,14 @@ export class Applications {
   }
 
   // ---- detach
+
+  /** Lets the workers finish what they have, and then detaches the application; at once when that is interrupted. */
+  finish(app: AttachedApp): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      for (const slot of app.slots.values()) slot.deleting = true
+      return Effect.ensuring(this.#workers.drainAll(app), this.detach(app))
+    })
+  }
 
   /** W13: proxy listeners, workers, then names and certificates with the slot. */
   detach(app: AttachedApp): Effect.Effect<void> {

@@ -13,7 +13,7 @@ import * as NodeHandle from "../transport/NodeHandle.ts"
 import { Departures } from "./Departures.ts"
 import type { HostListener } from "./Listener.ts"
 import type { Listeners } from "./Listeners.ts"
-import type { Tables } from "./Tables.ts"
+import { Tables } from "./Tables.ts"
 import { tellToDrain } from "./WorkerRun.ts"
 
 /** What it takes. */
@@ -58,7 +58,14 @@ export const make = (
       descriptor
     }))
   ],
-  record: (event) => tables.events.record({ kind: `takeover-${event}` }),
+  workers: () =>
+    Object.fromEntries(
+      [...tables.apps].flatMap((app) => app.range === undefined ? [] : [[app.name, Tables.countOf(app)] as const])
+    ),
+  record: (event) => {
+    tables.isFollowed = event === "begun"
+    tables.events.record({ kind: `takeover-${event}` })
+  },
   sessions: () => tables.sessionCount,
   ends: Deferred.await(tables.ends),
   totals: () => tables.totals,

@@ -4,6 +4,7 @@
  * ```
  * Tables            what the host holds
  * Applications      attach, find, detach           WorkerOperations  add, delete, restart at run time
+ * WorkersByNeed     the same, by the load
  * Supervisor        keeps workers running          WorkerRun         one start of a worker, and its teardown
  * Worker            its slot, and each start       WorkerReader      what a worker says
  * Reloads           new code in their place
@@ -23,6 +24,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { format as formatRule } from "../../domain/admission/SessionRule.ts"
@@ -37,6 +39,7 @@ import { Transport } from "../../services/Transport.ts"
 import { NoticeLog } from "../log/NoticeLog.ts"
 import { layerDefault, WorkerStack } from "../stack/WorkerStack.ts"
 import { Inherited } from "../system/InheritedSockets.ts"
+import { Machine } from "../system/Machine.ts"
 import { EventLog } from "../telemetry/EventLog.ts"
 import { Applications } from "./Applications.ts"
 import { Connects } from "./Connects.ts"
@@ -52,6 +55,7 @@ import { Tables } from "./Tables.ts"
 import { WorkerOperations } from "./WorkerOperations.ts"
 import type { HostRequests } from "./WorkerReader.ts"
 import { tellToDrain } from "./WorkerRun.ts"
+import { WorkersByNeed } from "./WorkersByNeed.ts"
 
 /** Tells of what is set at run time. */
 const observeSettings = (
@@ -118,9 +122,21 @@ const make = (stack: WorkerStack["Service"]) =>
       available: () => tables.admit()
     }
     const workers = new Supervisor({ tables, listeners, connects, requests, certificates, stack }, scope)
-    const applications = new Applications({ tables, listeners, workers, namespaces, certificates })
+    const machine = yield* Machine
+    const { descent } = inherited
+    const workersBefore = Result.isSuccess(descent) ? descent.success?.birth.workers : undefined
+    const applications = new Applications({
+      tables,
+      listeners,
+      workers,
+      namespaces,
+      certificates,
+      machine,
+      before: (app) => workersBefore?.[app]
+    })
     const reloads = new Reloads(tables, applications, workers)
     const operations = new WorkerOperations(tables, applications, workers, reloads)
+    const byNeed = new WorkersByNeed(tables, operations, machine, scope)
 
     const reports = new Reports(tables, connects.cutThroughs, certificates)
 
@@ -150,9 +166,14 @@ const make = (stack: WorkerStack["Service"]) =>
     })
 
     const sessionLayer = SessionLayer.of({
-      attach: applications.attach,
+      attach: (options, module, extras) =>
+        Effect.tap(applications.attach(options, module, extras), ({ handle }) => {
+          const app = tables.apps.get(handle)
+          return app === undefined ? Effect.void : byNeed.follow(app)
+        }),
       find: (wanted) => applications.find(wanted),
-      detach: (handle) => Effect.flatMap(applications.get(handle), (app) => applications.detach(app)),
+      detach: (handle, { drain = false } = {}) =>
+        Effect.flatMap(applications.get(handle), (app) => drain ? applications.finish(app) : applications.detach(app)),
       addWorker: operations.add,
       deleteWorker: operations.delete,
       restartWorker: operations.restart,

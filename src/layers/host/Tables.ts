@@ -10,9 +10,11 @@ import type * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import { LocalTable } from "../../domain/admission/LocalTable.ts"
+import type { WorkerNeed } from "../../domain/admission/WorkerNeed.ts"
 import * as AboutText from "../../domain/memory/AboutText.ts"
 import type * as Fifo from "../../domain/memory/Fifo.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
+import type { WorkerRange } from "../../domain/options/WorkerCount.ts"
 import * as Readiness from "../../domain/report/Readiness.ts"
 import type * as Report from "../../domain/report/Report.ts"
 import * as Handle from "../../domain/state/Handle.ts"
@@ -50,6 +52,9 @@ export interface AttachedApp extends SlotApp {
   reloading: boolean
   /** How often that was done, and how often it could not be. */
   readonly reloads: { reloaded: number; failed: number }
+  /** How many workers it may have, where their number follows the load, and what rules it then (X8). */
+  readonly range: WorkerRange | undefined
+  need: WorkerNeed | undefined
 }
 
 export class Tables {
@@ -76,6 +81,8 @@ export class Tables {
   departures: Departures | undefined
   /** Done when the host is to end, and no other one goes on with what it has. */
   readonly ends = Deferred.makeUnsafe<void>()
+  /** Another host is being started, to follow this one (X4). */
+  isFollowed = false
   /** The host accepts nothing new. */
   draining = false
   /** When it ends, whatever it has then: in milliseconds of {@link now}, once it has begun to finish. */
@@ -245,6 +252,13 @@ export class Tables {
   listenerOf(app: string): HostListener | undefined {
     for (const listener of this.listeners) if (listener.app.name === app && listener.state === "BOUND") return listener
     return undefined
+  }
+
+  /** How many workers the application has, not counting those that are going. */
+  static countOf({ slots }: AttachedApp): number {
+    let count = 0
+    for (const { deleting } of slots.values()) if (!deleting) count++
+    return count
   }
 
   static isFull(app: SlotApp): boolean {

@@ -89,6 +89,8 @@ export class WorkerSlot {
   started = Deferred.makeUnsafe<void, WorkerExit>()
   /** It is being deleted: from here on it can't be found. */
   deleting = false
+  /** It is deleted because it is not needed (X8): its sessions take the time that they take. */
+  unneeded = false
   /** Why it goes, once it is told to. */
   leaves: LeaveReason = "delete"
   /** It was replaced, and is ended before it has finished: there are more generations than may drain. */

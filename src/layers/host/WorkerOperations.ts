@@ -1,7 +1,10 @@
 /**
- * What is done to workers at run time (W11): one is added, deleted, or started again.
+ * What is done to workers at run time (W11): one is added, deleted, or started again; because somebody has asked for it,
+ * or because the load has changed (X8).
  */
 import * as Effect from "effect/Effect"
+import type { EventOf } from "../../domain/events/HostEvent.ts"
+import * as WorkerCount from "../../domain/options/WorkerCount.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import {
   DefaultWorker,
@@ -10,6 +13,7 @@ import {
   NoSuchApp,
   NoSuchWorker,
   Reloading,
+  TooFewWorkers,
   TooManyWorkers,
   type Worker,
   type WorkerFailed,
@@ -17,9 +21,10 @@ import {
 } from "../../services/SessionLayer.ts"
 import type { WorkerInfo } from "../../services/Sessions.ts"
 import { type Applications, sizesOf, unservable } from "./Applications.ts"
+import { ofWorker } from "./EventSubjects.ts"
 import type { Reloads } from "./Reloads.ts"
 import type { Supervisor } from "./Supervisor.ts"
-import type { AttachedApp, Tables } from "./Tables.ts"
+import { type AttachedApp, Tables } from "./Tables.ts"
 import type { WorkerSlot } from "./Worker.ts"
 
 const workerOf = (app: AttachedApp, { handle, index, kind, mapIndex }: WorkerSlot): Worker => ({
@@ -33,6 +38,9 @@ const workerOf = (app: AttachedApp, { handle, index, kind, mapIndex }: WorkerSlo
 const failed =
   (operation: WorkerOperationFailed["operation"]) => (reason: WorkerOperationFailed["reason"]): WorkerOperationFailed =>
     new WorkerOperationFailed({ operation, reason })
+
+/** Whoever has asked for it knows why. */
+const ASKED = { reason: "asked", forMillis: null } as const
 
 interface DrainOptions {
   readonly drain?: boolean | undefined
@@ -64,26 +72,76 @@ export class WorkerOperations {
     const kind = options.kind ?? app.options.worker.kind
     const unserved = unservable(app.module, kind)
     if (unserved !== undefined) return yield* unserved
-    return yield* Effect.uninterruptibleMask((restore) =>
+    return yield* this.grow(app, kind, ASKED)
+  }, Effect.mapError(failed("add")))
+
+  /** One worker more. Succeeds when it runs; when it does not come up, nothing is left of it. */
+  grow(
+    app: AttachedApp,
+    kind: WorkerInfo["kind"],
+    why: Pick<EventOf<"worker-added">, "reason" | "forMillis">
+  ): Effect.Effect<Worker, TooManyWorkers | WorkerFailed> {
+    const { events, now } = this.#tables
+    const isAsked = why.reason === "asked"
+    return Effect.uninterruptibleMask((restore) =>
       Effect.suspend((): Effect.Effect<Worker, TooManyWorkers | WorkerFailed> => {
-        const slot = app.slots.size < MAX_WORKERS ? this.#workers.add(app, kind) : undefined
-        if (slot === undefined) return Effect.fail(new TooManyWorkers({ app: app.name, limit: MAX_WORKERS }))
+        const limit = app.range?.most ?? MAX_WORKERS
+        const slot = app.slots.size < limit ? this.#workers.add(app, kind) : undefined
+        if (slot === undefined) return Effect.fail(new TooManyWorkers({ app: app.name, limit }))
+        events.record({ kind: "worker-added", ...ofWorker(slot), ...why, workers: Tables.countOf(app) })
         return restore(this.#workers.startAndWait(app, slot)).pipe(
+          Effect.tap(() => Effect.sync(() => app.need?.changed(true, now(), isAsked))),
+          Effect.tapError((error) => Effect.sync(() => isAsked || this.#addFailed(app, slot, error))),
           Effect.onError(() => this.#workers.stop(app, slot)),
           Effect.map(() => workerOf(app, slot))
         )
       })
     )
-  }, Effect.mapError(failed("add")))
+  }
+
+  /** A worker that is needed did not start. One that is stopped while it starts, since all goes, is no failure. */
+  #addFailed(app: AttachedApp, slot: WorkerSlot, { detail, trace }: WorkerFailed): void {
+    const { draining, events, now } = this.#tables
+    if (app.need === undefined || app.detaching || draining) return
+    const againMillis = app.need.failed(now())
+    events.record({ kind: "worker-add-failed", ...ofWorker(slot), detail, stack: trace ?? null, againMillis })
+  }
+
+  /** One worker less, since it is not needed: its sessions take the time that they take. */
+  retire(app: AttachedApp, slot: WorkerSlot, forMillis: number): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      slot.unneeded = true
+      this.#leaves(app, slot, { reason: "quiet", forMillis })
+      const { live } = slot
+      const emptied = live === undefined ? Effect.void : Effect.raceFirst(live.empty.await, live.over)
+      return this.#workers.drain(app, slot).pipe(
+        Effect.andThen(emptied),
+        Effect.ensuring(this.#workers.stop(app, slot))
+      )
+    })
+  }
+
+  /** From here on it can't be found, and does not count. */
+  #leaves(app: AttachedApp, slot: WorkerSlot, why: Pick<EventOf<"worker-retired">, "reason" | "forMillis">): void {
+    const { events, now } = this.#tables
+    slot.deleting = true
+    events.record({ kind: "worker-retired", ...ofWorker(slot), ...why, workers: Tables.countOf(app) })
+    app.need?.changed(false, now(), why.reason === "asked")
+  }
 
   readonly delete = Effect.fn("SessionLayer.deleteWorker")({ self: this }, function*(
     handle: Handle.WorkerHandle,
     { drain = true }: DrainOptions = {}
   ) {
-    const { app, slot } = yield* this.#get(handle)
+    const { app, slot } = yield* this.#get(handle, true)
     const others = [...app.slots.values()].filter((other) => other !== slot && !other.deleting)
     if (slot.mapIndex === 0 && others.length > 0) return yield* new DefaultWorker({ app: app.name })
-    slot.deleting = true
+    if (!slot.unneeded && app.range !== undefined && others.length < app.range.least) {
+      return yield* new TooFewWorkers({ app: app.name, range: WorkerCount.formatRange(app.range) })
+    }
+    // one that goes by itself goes faster from now on
+    if (slot.unneeded) slot.unneeded = false
+    else this.#leaves(app, slot, ASKED)
     const isLast = others.length === 0
     const remove = isLast ? this.#applications.detach(app) : this.#workers.stop(app, slot)
     // the application goes with its last worker; others that are being deleted may not have finished yet
@@ -110,14 +168,16 @@ export class WorkerOperations {
     yield* restart
   }, Effect.mapError(failed("restart")))
 
-  /** The worker of a handle and its application, unless it is gone or going. */
+  /** The worker of a handle and its application, unless it is gone or going; of those that go by themselves, if wanted. */
   #get(
-    handle: Handle.WorkerHandle
+    handle: Handle.WorkerHandle,
+    alsoUnneeded = false
   ): Effect.Effect<{ readonly slot: WorkerSlot; readonly app: AttachedApp }, NoSuchWorker> {
     return Effect.suspend(() => {
       const slot = this.#tables.workers.get(handle)
       const app = slot === undefined ? undefined : this.#tables.apps.at(slot.app.index)
-      return slot === undefined || app === undefined || app.detaching || slot.deleting
+      return slot === undefined || app === undefined || app.detaching
+          || slot.deleting && !(alsoUnneeded && slot.unneeded)
         ? Effect.fail(new NoSuchWorker({ worker: Handle.format(handle) }))
         : Effect.succeed({ slot, app })
     })

@@ -744,6 +744,47 @@ describe("Options", () => {
     assert.isBelow(only({ queue: { batch: "x".repeat(10_000) } }).message.length, 200)
   })
 
+  it.each<readonly [unknown, unknown]>([
+    ["auto", "auto"],
+    [" Auto ", "auto"],
+    ["2..8", { least: 2, most: 8 }],
+    ["1 .. 256", { least: 1, most: 256 }],
+    [{ least: 2, most: 8 }, { least: 2, most: 8 }],
+    ["3..3", 3],
+    ["4", 4]
+  ])("X8 workers may be %o", (workers, expected) => {
+    assert.deepStrictEqual(decoded({ workers }).workers, expected)
+  })
+
+  it.each<readonly [unknown, string]>([
+    ["8..2", `; did you mean "2..8"?`],
+    ["2-8", `; did you mean "2..8"?`],
+    ["2...8", `; did you mean "2..8"?`],
+    ["0..4", ""],
+    ["1..257", ""],
+    ["..4", ""],
+    ["2..", ""],
+    ["1.5..4", ""],
+    ["automatic", ""],
+    [{ least: 4 }, ""],
+    [{ least: 4, most: 2 }, ""],
+    [[2, 8], `; did you mean "2..8"?`]
+  ])("X8 workers may not be %o", (workers, hint) => {
+    const { message } = only({ workers })
+    assert.match(
+      message,
+      /^workers: got .*; it must be a whole number from 1 to 256, a range of them such as "2\.\.8", or "auto"/
+    )
+    assert.isTrue(message.endsWith(hint === "" ? `"auto"` : hint), message)
+  })
+
+  it("X8 workers on the host's own loop have a fixed number", () => {
+    assert.match(
+      only({ workers: "auto", worker: { kind: "in-process" } }).message,
+      /^workers: got "auto"; it must be a number where workers run in-process/
+    )
+  })
+
   it("documents every option with its range, default and unit", () => {
     const rows = new Map(Options.documentation.map((row) => [row.option, row]))
     for (const [option] of numbers) {

@@ -18,7 +18,10 @@ const wrong: ReadonlyArray<readonly [line: string, ...says: ReadonlyArray<string
     "serve --wrokers 2",
     "Unrecognized flag: --wrokers in command sluice serve; did you mean --workers? (see: sluice serve --help)"
   ],
-  ["serve --workers", "--workers has no value; give it <number>, as in --workers=… (see: sluice serve --help)"],
+  [
+    "serve --workers",
+    "--workers has no value; give it <number|range|auto>, as in --workers=… (see: sluice serve --help)"
+  ],
   [
     "serve --drain-timeout -5s",
     "--drain-timeout has no value; give it <time>, as in --drain-timeout=… (see: sluice serve --help)"
@@ -32,7 +35,10 @@ const wrong: ReadonlyArray<readonly [line: string, ...says: ReadonlyArray<string
     "serve --drain-timeout 5x",
     "--drain-timeout: got \"5x\"; it must be a time in milliseconds from 0 ms to 1 h, or text such as \"5 millis\" or \"5ms\""
   ],
-  ["serve --workers many", "--workers: got \"many\"; it must be a whole number from 1 to 256"],
+  [
+    "serve --workers many",
+    "--workers: got \"many\"; it must be a whole number from 1 to 256, a range of them such as \"2..8\", or \"auto\""
+  ],
   [
     "serve --rx-fifo-size 64kb",
     "--rx-fifo-size: got \"64kb\"; it must be a power of two in bytes from 4 KiB to 4 MiB, or text such as \"64KiB\"; "

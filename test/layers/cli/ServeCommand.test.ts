@@ -43,7 +43,11 @@ describe("sluice serve refuses", () => {
       ["--listen", "quic://127.0.0.1:53"],
       /^sluice: --listen: .*'quic'/
     ],
-    ["a number that is none", ["--workers", "two"], "--workers: got \"two\"; it must be a whole number from 1 to 256"],
+    [
+      "a number that is none",
+      ["--workers", "two"],
+      "--workers: got \"two\"; it must be a whole number from 1 to 256, a range of them such as \"2..8\", or \"auto\""
+    ],
     [
       "a unit that is none",
       ["--revoke-after", "5 parsecs"],
@@ -58,7 +62,8 @@ describe("sluice serve refuses", () => {
   it.live("a bad variable, by its name", () =>
     Cli.fails(["serve"], {
       code: 2,
-      says: "SLUICE_WORKERS: got \"two\"; it must be a whole number from 1 to 256"
+      says:
+        "SLUICE_WORKERS: got \"two\"; it must be a whole number from 1 to 256, a range of them such as \"2..8\", or \"auto\""
     }, { env: { SLUICE_WORKERS: "two" } }))
 
   it.live("an unknown key of the file, by its name", () =>

@@ -162,7 +162,7 @@ describe("Settings", () => {
     [
       "the flag of a bad value",
       { flags: { workers: "many" } },
-      "--workers: got \"many\"; it must be a whole number from 1 to 256"
+      "--workers: got \"many\"; it must be a whole number from 1 to 256, a range of them such as \"2..8\", or \"auto\""
     ],
     [
       "the variable of a bad value",
@@ -205,7 +205,7 @@ describe("Settings", () => {
       "the number of workers in their group",
       { file: { worker: { workers: 3 } } },
       "worker in FILE: its settings stand by themselves: workers, inProcess, startTimeout, backoffBase, backoffMax, "
-      + "drainTimeout, generationsMax, handOver, heapLimitMiB"
+      + "drainTimeout, generationsMax, handOver, retireAfter, heapLimitMiB"
     ],
     [
       "a rule between settings in their own names",
@@ -226,7 +226,7 @@ describe("Settings", () => {
     [
       "all that is wrong",
       { flags: { workers: "0" }, env: { SLUICE_BATCH: "33" } },
-      "--workers: got \"0\"; it must be a whole number from 1 to 256\n"
+      "--workers: got \"0\"; it must be a whole number from 1 to 256, a range of them such as \"2..8\", or \"auto\"\n"
       + "SLUICE_BATCH: got \"33\"; it must be a whole number from 1 to 32"
     ],
     [

@@ -23,7 +23,7 @@ describe("sluice", () => {
   it.live("explains each setting of serve", () =>
     Effect.gen(function*() {
       const { stdout } = yield* Cli.run(["serve", "--help"])
-      for (const flag of ["--listen <uri>", "--workers <number>", "--in-process", "--rx-fifo-size <size>"]) {
+      for (const flag of ["--listen <uri>", "--workers <number|range|auto>", "--in-process", "--rx-fifo-size <size>"]) {
         assert.include(stdout, flag)
       }
       assert.match(stdout, /--revoke-after <time> [^]*?default:\s+5 ms/)

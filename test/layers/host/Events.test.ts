@@ -74,6 +74,23 @@ const reload: Body = (stage) =>
     yield* Effect.flip(stage.host.reload(handle))
   })
 
+/** Workers that are all full, and one that is too many. */
+const byNeed: Body = (stage) =>
+  Effect.gen(function*() {
+    let fails = true
+    yield* attachThreads(
+      stage,
+      { workers: "1..2", worker: { retireAfter: "1 second" }, admission: { maxSessionsPerWorker: 2 } },
+      () => fails && stage.script(0).starts > 0 && stage.script(1).starts > 0
+    )
+    const peers = [yield* stage.dialOpen(), yield* stage.dialOpen()]
+    yield* stage.pass(3000)
+    fails = false
+    yield* stage.pass(12_000)
+    for (const peer of peers) peer.end()
+    yield* stage.pass(3000)
+  })
+
 const restart: Body = (stage) =>
   Effect.gen(function*() {
     yield* stage.attach(new Actor(), { workers: 2 })
@@ -169,6 +186,9 @@ const bodies: { readonly [K in EventKind]: Body } = {
   "worker-delayed": delayed,
   "worker-clear": blocked,
   "worker-gone": crash,
+  "worker-added": byNeed,
+  "worker-add-failed": byNeed,
+  "worker-retired": byNeed,
   "worker-draining": restart,
   "worker-restarting": restart,
   "worker-replaced": reload,

@@ -162,7 +162,7 @@ describe("a host whose successor fails (X4)", () => {
       assert.match(module.message, /^no takeover: .*the moon is in the wrong phase/)
       assert.strictEqual(
         options.message,
-        "no takeover: --workers: got \"banana\"; it must be a whole number from 1 to 256"
+        "no takeover: --workers: got \"banana\"; it must be a whole number from 1 to 256, a range of them such as \"2..8\", or \"auto\""
       )
       assert.match(port.message, /^no takeover: can't listen on tcp:\S+: another program listens there/)
       for (const { port } of [host, other, third]) yield* TcpClient.echoed(yield* TcpClient.connect(port), "goes on")

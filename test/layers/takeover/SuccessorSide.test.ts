@@ -77,6 +77,7 @@ const make = Effect.gen(function*() {
   const succession: Succession.Succession["Service"] = {
     listeners: () => [],
     record: () => {},
+    workers: () => ({}),
     sessions: () => 0,
     ends: Effect.never,
     hosts: () => host.hosts,
