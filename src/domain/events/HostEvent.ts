@@ -29,8 +29,8 @@ import { MoveReason, Placement } from "../report/Report.ts"
 import type { CertificateHandle, ListenerHandle, SessionHandle, WorkerHandle } from "../state/Handle.ts"
 import { HandleFromString } from "../state/HandleText.ts"
 import { DropReasons, EndReasons, RefuseReasons } from "../state/Ledger.ts"
-import { ExitReasons, ReplaceReasons, UnresponsiveReasons } from "../state/WorkerEnd.ts"
 import { NeedReasons } from "../state/NeedReason.ts"
+import { ExitReasons, ReplaceReasons, UnresponsiveReasons } from "../state/WorkerEnd.ts"
 
 /** All events have these. */
 const stamp = {
