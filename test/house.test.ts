@@ -21,6 +21,7 @@ const rooms: Readonly<Record<string, ReadonlyArray<string>>> = {
   "layers/stores": [],
   "layers/takeover": ["layers/system"],
   "layers/control": ["layers/log", "layers/system"],
+  "layers/dashboard": ["layers/control", "layers/log", "layers/system"],
   "layers/worker": ["layers/transport"],
   "layers/adapters": ["layers/log", "layers/worker", "layers/transport"],
   "layers/stack": ["layers/log", "layers/adapters", "layers/worker", "layers/transport"],
@@ -36,7 +37,14 @@ const rooms: Readonly<Record<string, ReadonlyArray<string>>> = {
   "layers/Host.ts": ["layers/host", "layers/stack", "layers/stores", "layers/takeover", "layers/transport"],
   "layers/PlainHost.ts": ["layers/Host.ts", "layers/log", "layers/control", "layers/stack", "layers/adapters"],
   "layers/testing": ["layers/Host.ts", "layers/host", "layers/stack", "layers/adapters", "layers/transport"],
-  "layers/cli": ["layers/control", "layers/log", "layers/system", "layers/telemetry", "apps/proxy"],
+  "layers/cli": [
+    "layers/control",
+    "layers/dashboard",
+    "layers/log",
+    "layers/system",
+    "layers/telemetry",
+    "apps/proxy"
+  ],
   "apps/http.ts": ["layers/adapters"],
   "apps/proxy": []
 }

@@ -35,6 +35,11 @@ const queue = (title: string): Shown => ["layers/stack/CongestionQueue", title]
 const segments = (title: string): Shown => ["layers/stack/SegmentManagerMemory", title]
 const tls = (title: string): Shown => ["layers/transport/TransportTls", title]
 
+const dashboard: Shown = [
+  "layers/cli/Dashboard",
+  "X5 answers a browser on the port that it is given, by the names and the token that it is given"
+]
+
 /** Options of an application by their path, those of a proxy by `proxy.`, and those of the command by `sluice.`. */
 const effects: Readonly<Record<string, Shown>> = {
   name: ["main", "takes flags before the environment before the file"],
@@ -207,6 +212,13 @@ const effects: Readonly<Record<string, Shown>> = {
     "connections wait while a service is away, and nobody hears that it was; the manager is told"
   ],
   "sluice.metrics": ["layers/cli/Metrics", "X5 answers on the port that it is given, and says where"],
+  "sluice.dashboard": dashboard,
+  "sluice.dashboardName": dashboard,
+  "sluice.dashboardTokenFile": dashboard,
+  "sluice.dashboardToken": [
+    "layers/cli/Dashboard",
+    "X5 says in one sentence what is wrong with the page's port, names or token, and starts nothing"
+  ],
   "sluice.logFormat": ["layers/log/LogStyle", "has the format and the level of the command, and its worker"],
   "sluice.logLevel": ["layers/log/LogStyle", "has the format and the level of the command, and its worker"],
   "sluice.tlsCert": ["layers/cli/ServeTls", "curl gets an answer, and none over plain HTTP"],

@@ -18,6 +18,9 @@ const build = async (): Promise<void> => {
   if (Fs.existsSync(built) && Fs.statSync(built).mtimeMs > newest(Path.join(root, "src"))) return
   Fs.rmSync(Path.join(root, "dist"), { recursive: true, force: true })
   await run("node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json")
+  // what the page is made of, which nothing translates
+  const page = "layers/dashboard/page"
+  Fs.cpSync(Path.join(root, "src", page), Path.join(root, "dist", page), { recursive: true })
 }
 
 export default async (): Promise<void> => {

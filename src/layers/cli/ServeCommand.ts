@@ -28,6 +28,7 @@ import * as ControlServer from "../control/ControlServer.ts"
 import * as Health from "../control/Health.ts"
 import type { OwnPortError } from "../control/OwnPort.ts"
 import * as Scrape from "../control/Scrape.ts"
+import * as Dashboard from "../dashboard/Dashboard.ts"
 import * as LogStyle from "../log/LogStyle.ts"
 import * as NoticeLog from "../log/NoticeLog.ts"
 import * as Descriptors from "../system/Descriptors.ts"
@@ -154,14 +155,17 @@ export interface Served {
 const PORT_RETRY = 100
 
 /** Opens a port of the host's own, for as long as the scope. */
-const openPort = Effect.fnUntraced(function*(port: Layer.Layer<never, OwnPortError, SessionLayer>, scope: Scope.Scope) {
+const openPort = Effect.fnUntraced(function*(
+  port: Layer.Layer<never, OwnPortError, SessionLayer | SessionRules>,
+  scope: Scope.Scope
+) {
   const open = Layer.build(port).pipe(Scope.provide(scope))
   // a host before this one has the port until it has been followed
   const later = open.pipe(Effect.retry(Schedule.spaced(PORT_RETRY)), Effect.forkScoped)
   yield* (yield* Takeover).follows ? later : open
 })
 
-/** Starts what is served. The ports for health and metrics are open as long as their scope. */
+/** Starts what is served. The ports for health, metrics and the page are open as long as their scope. */
 const start = Effect.fnUntraced(function*(
   settings: Settings.Resolved<unknown>,
   { extras, url, watches }: Served,
@@ -173,6 +177,7 @@ const start = Effect.fnUntraced(function*(
   const takeover = yield* Takeover
   if (settings.health !== undefined) yield* openPort(Health.layer(settings.health), ports)
   if (settings.metrics !== undefined) yield* openPort(Scrape.layer(settings.metrics), ports)
+  if (settings.dashboard !== undefined) yield* openPort(Dashboard.layer(settings.dashboard), ports)
   const { pairs } = settings
   const signals = yield* Signals
   const hangup = pairs.length === 0 ? undefined : yield* signals.hangup

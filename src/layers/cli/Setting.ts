@@ -142,6 +142,25 @@ export const hostSettings: ReadonlyArray<Setting> = [
     "host:port",
     "Where GET /metrics is answered for Prometheus, besides the control socket; default: nowhere"
   ),
+  ownSetting(
+    "dashboard",
+    "text",
+    "host:port",
+    "Where a browser is answered with the page that shows this host, live; default: nowhere"
+  ),
+  ownSetting(
+    "dashboardName",
+    "list",
+    "name",
+    "A name by which a browser may ask for the page, besides localhost and the port's address; can be given several times"
+  ),
+  ownSetting(
+    "dashboardTokenFile",
+    "text",
+    "file",
+    "File of the token with which the page acts, and is read from other machines; default: one is made and printed"
+  ),
+  ownSetting("dashboardToken", "text", "token", "The token itself, instead of a file", false),
   ...logSettings,
   ownSetting(
     "tlsCert",

@@ -14,8 +14,10 @@ import { LogOptions } from "../../domain/options/LogOptions.ts"
 import { infosOf } from "../../domain/options/OptionFields.ts"
 import * as Options from "../../domain/options/Options.ts"
 import { VARIABLE } from "../../domain/takeover/TakeoverMessage.ts"
+import type { DashboardOptions } from "../dashboard/Dashboard.ts"
 import * as LogStyle from "../log/LogStyle.ts"
 import { Inherited, type InheritedSockets } from "../system/InheritedSockets.ts"
+import * as DashboardSettings from "./DashboardSettings.ts"
 import * as Environment from "./Environment.ts"
 import { assign, type Given, hostPort, invalid, type InvalidSettings, path, shaped, uriProblems } from "./Given.ts"
 import * as InheritedNames from "./InheritedNames.ts"
@@ -59,6 +61,8 @@ export interface Resolved<A> {
   readonly health: HostPort | undefined
   /** Where a Prometheus is answered, besides the control socket. */
   readonly metrics: HostPort | undefined
+  /** The page's port, its names and its token. */
+  readonly dashboard: DashboardOptions | undefined
   /** What is logged, and how. */
   readonly log: LogOptions
   /** The files of the certificates in the options, in the same order. */
@@ -88,6 +92,7 @@ const common = [
   "control",
   "health",
   "metrics",
+  ...DashboardSettings.keys,
   "logFormat",
   "logLevel",
   "tlsCert",
@@ -96,7 +101,22 @@ const common = [
   "serverCa"
 ]
 
-const isSame = (one: HostPort, other: HostPort): boolean => one.host === other.host && one.port === other.port
+const isSame = (one: HostPort, other: HostPort): boolean =>
+  one.port !== 0 && one.host === other.host && one.port === other.port
+
+/** The ports of the host's own, by the keys of their settings, of which no two are one. */
+const samePorts = (
+  given: ReadonlyMap<string, Given>,
+  ports: Readonly<Record<string, HostPort | undefined>>
+): ReadonlyArray<string> =>
+  Object.entries(ports).flatMap(([key, at], index, all) => {
+    const earlier = all.slice(0, index).find(([, other]) =>
+      at !== undefined && other !== undefined && isSame(at, other)
+    )
+    return at === undefined || earlier === undefined
+      ? []
+      : [`${given.get(key)?.source}: ${at.host}:${at.port} is the ${earlier[0]} port; choose another port`]
+  })
 
 const decodeLog = Options.decode(LogOptions)
 
@@ -143,11 +163,8 @@ export const resolveProgram = Effect.fnUntraced(function*<A>(
   const control = take(path(given.get("control")))
   const health = take(hostPort(given.get("health")))
   const metrics = take(hostPort(given.get("metrics")))
-  if (health !== undefined && metrics !== undefined && metrics.port !== 0 && isSame(health, metrics)) {
-    problems.push(
-      `${given.get("metrics")?.source}: ${metrics.host}:${metrics.port} is the health port; choose another port`
-    )
-  }
+  const dashboard = take(yield* DashboardSettings.read(given))
+  problems.push(...samePorts(given, { health, metrics, dashboard: dashboard?.at }))
   const log = take(logOf(given))
   yield* Environment.warnOfOthers([CONFIG_VARIABLE, VARIABLE, ...settings.flatMap(({ variable }) => variable ?? [])])
     .pipe(
@@ -188,7 +205,7 @@ export const resolveProgram = Effect.fnUntraced(function*<A>(
   const decoded = Options.decodeApp(input)
   if (Result.isSuccess(decoded) && Result.isSuccess(own)) {
     const options = input as Options.AppOptionsInput
-    return { options, decoded: decoded.success, app, control, health, metrics, log, pairs, own: own.success }
+    return { options, decoded: decoded.success, app, control, health, metrics, dashboard, log, pairs, own: own.success }
   }
   const failures = [Result.getFailure(own), Result.getFailure(decoded)].flatMap((failure) => Option.toArray(failure))
   return yield* invalid(...failures.flatMap(explain))

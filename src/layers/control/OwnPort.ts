@@ -1,9 +1,8 @@
 /**
- * A port of its own for what is asked of a host by HTTP by whoever can reach it: health, metrics.
+ * A port of its own for what is asked of a host by HTTP by whoever can reach it: health, metrics, the page.
  *
- * It is open from before the first worker starts until the last session has ended. Each connection gets one answer, and
- * nobody keeps others out: the oldest of too many connections gives way, and a peer that is slow, or sends too much, is
- * cut off in bounded time.
+ * It is open from before the first worker starts until the last session has ended. Nobody keeps others out: the oldest of
+ * too many connections gives way, and a peer that is slow, or sends too much, is cut off in bounded time.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Effect from "effect/Effect"
@@ -16,9 +15,19 @@ import * as SystemError from "../../domain/net/SystemError.ts"
 import * as Thrown from "../../domain/report/Thrown.ts"
 import { BoundedServer, layerTraces } from "./BoundedServer.ts"
 
-const HEAD_BYTES = 4 * 1024
-/** Milliseconds without a byte in either direction. */
-const IDLE_TIMEOUT = 2000
+/** What bounds a connection. */
+export interface Bounds {
+  /** The most bytes that the head of a request may have. */
+  readonly headBytes: number
+  /** Milliseconds without a byte in either direction. */
+  readonly idleTimeout: number
+  /** How many requests a connection may bring; 0 for any number. */
+  readonly requests: number
+}
+
+/** For short answers, one on each connection. */
+const short: Bounds = { headBytes: 4 * 1024, idleTimeout: 2000, requests: 1 }
+
 /** Milliseconds for answers under way when the port closes. */
 const GRACE = 100
 
@@ -48,28 +57,35 @@ const detailOf = (cause: unknown): string => {
   }
 }
 
-/** What is answered, for the log and for complaints: its name, and the paths. */
+/** What is answered. */
 export interface OwnPortContent {
+  /** Its name, for complaints. */
   readonly what: string
-  readonly paths: ReadonlyArray<string>
+  /** Tells that it is answered, at this URL. */
+  readonly listening: (url: string) => Effect.Effect<void>
+  readonly bounds?: Bounds
 }
 
-/** The server of the port; one answer for each connection, and the newest ones are answered first. */
-const server = ({ host, port }: HostPort, { paths, what }: OwnPortContent) =>
+/** A line in the log that has the paths. */
+export const logged = (what: string, paths: ReadonlyArray<string>) => (url: string): Effect.Effect<void> =>
+  Effect.logInfo(`${what} at ${url} (${paths.join(", ")})`)
+
+/** The server of the port; the newest connections are answered first. */
+const server = ({ host, port }: HostPort, { bounds = short, listening, what }: OwnPortContent) =>
   Layer.effect(
     HttpServer.HttpServer,
     Effect.gen(function*() {
       const node = yield* Effect.acquireRelease(
-        Effect.sync(() => new BoundedServer({ headBytes: HEAD_BYTES, idleTimeout: IDLE_TIMEOUT })),
+        Effect.sync(() => new BoundedServer(bounds)),
         (node) => Effect.sync(() => node.close())
       )
-      node.maxRequestsPerSocket = 1
+      node.maxRequestsPerSocket = bounds.requests
       node.preferNewest()
       const http = yield* NodeHttpServer.make(() => node, { host, port, gracefulShutdownTimeout: GRACE }).pipe(
         Effect.mapError(({ cause }) => new OwnPortError({ what, host, port, detail: detailOf(cause) }))
       )
       yield* Effect.addFinalizer(() => Effect.sync(() => node.closeAllConnections()))
-      yield* Effect.logInfo(`${what} at ${HttpServer.formatAddress(http.address)} (${paths.join(", ")})`)
+      yield* listening(HttpServer.formatAddress(http.address))
       return http
     })
   )

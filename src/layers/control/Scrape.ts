@@ -34,4 +34,4 @@ export const routes = Layer.effectDiscard(Effect.gen(function*() {
 
 /** Answers on a port of its own until the scope closes; port 0 asks the system for a free one. */
 export const layer = (at: HostPort): Layer.Layer<never, OwnPort.OwnPortError, SessionLayer> =>
-  OwnPort.layer(at, { what: "metrics", paths: ["/metrics"] }, routes)
+  OwnPort.layer(at, { what: "metrics", listening: OwnPort.logged("metrics", ["/metrics"]) }, routes)
