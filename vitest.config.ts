@@ -17,7 +17,8 @@ export default defineConfig({
     globalSetup: ["test/support/build.ts"],
     // Processes, not threads: the suite starts worker threads of its own.
     pool: "forks",
-    maxWorkers: 2,
+    // more than the two processors of a small machine: a good part of the tests waits for timers and processes
+    maxWorkers: 3,
     // hosts log what they do: of a test that passes that says nothing
     silent: "passed-only",
     testTimeout: 30_000,

@@ -91,6 +91,7 @@ export class Histogram {
    * last of them is, or the longest of all times where that is less; 0 while there is none.
    */
   quantile(share: number): number {
+    if (this.#count === 0) return 0
     const rank = Math.max(1, Math.ceil(share * this.#count))
     let seen = 0
     for (let at = 0; at < ends.length; at++) {
@@ -103,6 +104,7 @@ export class Histogram {
   /** The buckets that have something, in order: where each ends in milliseconds, and how many times are in it. */
   get buckets(): ReadonlyArray<readonly [end: number, count: number]> {
     const buckets: Array<readonly [number, number]> = []
+    if (this.#count === 0) return buckets
     for (let at = 0; at < this.#counts.length; at++) {
       const count = this.#counts[at]!
       if (count > 0) buckets.push([ends[at] ?? Infinity, count])

@@ -121,8 +121,14 @@ export const EndReasons = [
  */
 export type EndReason = typeof EndReasons[number]
 
-const counts = <K extends string>(keys: ReadonlyArray<K>): Record<K, number> =>
+const noCounts = <K extends string>(keys: ReadonlyArray<K>): Readonly<Record<K, number>> =>
   Object.fromEntries(keys.map((key) => [key, 0])) as Record<K, number>
+
+// each ledger has copies of its own: a report adds up hundreds of them
+const noneReleased = noCounts(ReleaseReasons)
+const noneRefused = noCounts(RefuseReasons)
+const noneDropped = noCounts(DropReasons)
+const noneEnded = noCounts(EndReasons)
 
 const sum = (record: Readonly<Record<string, number>>): number => Object.values(record).reduce((a, b) => a + b, 0)
 
@@ -138,7 +144,7 @@ export class MessageLedger {
   delivered = 0
   /** Waiting now. */
   postponed = 0
-  readonly released = counts(ReleaseReasons)
+  readonly released: Record<ReleaseReason, number> = { ...noneReleased }
 }
 
 /**
@@ -190,11 +196,11 @@ export class ArrivalLedger {
   unclaimed = 0
   /** Sessions, claimed before, that were reset because their worker had them in hand when it went away (X3). */
   lost = 0
-  readonly refused = counts(RefuseReasons)
+  readonly refused: Record<RefuseReason, number> = { ...noneRefused }
   /** Datagrams that were dropped, including those of sessions that never came about. */
-  readonly dropped = counts(DropReasons)
+  readonly dropped: Record<DropReason, number> = { ...noneDropped }
   /** Sessions, claimed long before, that were ended here. */
-  readonly ended = counts(EndReasons)
+  readonly ended: Record<EndReason, number> = { ...noneEnded }
 }
 
 /**
@@ -204,10 +210,11 @@ export class ArrivalLedger {
  * @since 0.1.0
  */
 export const add = <A extends object>(into: A, from: A): A => {
-  for (const [key, value] of Object.entries(from)) {
-    const target = into as Record<string, unknown>
+  const target = into as Record<string, unknown>
+  for (const key in from) {
+    const value: unknown = from[key]
     if (typeof value === "number") target[key] = (target[key] as number) + value
-    else add(target[key] as object, value)
+    else add(target[key] as object, value as object)
   }
   return into
 }
