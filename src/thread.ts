@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as References from "effect/References"
+import * as Fs from "node:fs"
 import { setSourceMapsSupport } from "node:module"
 import { parentPort, workerData } from "node:worker_threads"
 import * as Notice from "./domain/report/Notice.ts"
@@ -58,6 +59,15 @@ const every = (millis: number, step: () => void) =>
 /** Loaded only by workers that may have to end TLS. */
 const loadTls = Effect.promise(() => import("./layers/worker/WorkerTls.ts"))
 
+/** Which of the system's tasks this thread is, where the system has a file of each: the host sees by that when it waits. */
+const tellTask = (): void => {
+  try {
+    parentPort!.postMessage({ _tag: "Runs", task: Fs.readlinkSync("/proc/thread-self") } satisfies ThreadStatus)
+  } catch {
+    // another system, or no permission to read that
+  }
+}
+
 const status = (message: ThreadStatus): Effect.Effect<void> => Effect.sync(() => parentPort!.postMessage(message))
 
 const failed = (cause: Cause.Cause<unknown>): Effect.Effect<void> => {
@@ -80,6 +90,8 @@ process.once("exit", () => {
   const { stack } = Thrown.of(error)
   if (stack !== undefined) parentPort!.postMessage({ _tag: "Leaving", trace: stack } satisfies ThreadStatus)
 })
+
+tellTask()
 
 const run = Effect.gen(function*() {
   const stop = yield* Deferred.make<void, WorkerExit>()

@@ -70,6 +70,10 @@ const effects: Readonly<Record<string, Shown>> = {
     "a worker that keeps crashing is started again after longer and longer waits, up to the bound"
   ),
   "worker.drainTimeout": host("a drain is bounded by the drain timeout"),
+  "worker.stuckAfter": [
+    "layers/host/Stuck",
+    "X6 in an endless loop: its function and line are named, it is replaced, and others notice nothing"
+  ],
   "worker.handOver": [
     "layers/host/Reload",
     "X2 a start that has been replaced keeps its sessions for `handOver`; the next one begins after twice that"

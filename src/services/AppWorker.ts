@@ -7,6 +7,7 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
+import type { Whereabouts } from "../domain/report/Whereabouts.ts"
 import type { ExitReason } from "../domain/state/WorkerEnd.ts"
 import type { Sessions } from "./Sessions.ts"
 
@@ -118,6 +119,13 @@ export interface WorkerMeter {
   look(): void
   /** What is known; `undefined` while nothing is. */
   readonly use: ThreadUse | undefined
+  /**
+   * For how many milliseconds, since it began, the thread had nothing to do, or was ready to run and got no processor. On
+   * other systems than Linux, the latter is not known and not part of it.
+   */
+  readonly away: number
+  /** Where the thread's JavaScript is: it is stopped for a moment to see that. */
+  readonly locate: Effect.Effect<Whereabouts>
 }
 
 /**

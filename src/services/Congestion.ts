@@ -12,6 +12,7 @@ import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as SubscriptionRef from "effect/SubscriptionRef"
 import type { IoKind, Message } from "../domain/memory/Message.ts"
+import { millis } from "../domain/report/Notice.ts"
 import type { SessionHandle } from "../domain/state/Handle.ts"
 import type * as Ledger from "../domain/state/Ledger.ts"
 import { UnresponsiveReasons } from "../domain/state/WorkerEnd.ts"
@@ -45,8 +46,8 @@ export interface Outgoing {
 }
 
 /**
- * The postponed messages have reached their bound (M9), a segment could not be handed over (M5), or the worker has made
- * its queue unusable.
+ * The postponed messages have reached their bound (M9), a segment could not be handed over (M5), the worker has made its
+ * queue unusable, or it is stuck (X6).
  *
  * @category errors
  * @since 0.1.0
@@ -67,6 +68,8 @@ export class Unresponsive extends Schema.TaggedError<Unresponsive>()("Unresponsi
         return "the worker has closed its queue"
       case "queue-corrupt":
         return "the worker's queue is corrupt: its reader's position makes no sense"
+      case "stuck":
+        return `the worker was stuck: it took nothing for ${millis(this.limit)}, though messages waited (stuckAfter)`
     }
   }
 }

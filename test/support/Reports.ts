@@ -34,6 +34,7 @@ export const worker = (changes: Partial<Report.WorkerReport> = {}): Report.Worke
   behind: { offers: 0, times: 0, millis: 0, nowMillis: 0 },
   delayed: { times: 0, millis: 0 },
   lastProgressMillis: 0,
+  silent: null,
   generation: 1,
   successor: null,
   formers: [],

@@ -19,8 +19,10 @@ const levelOf = (event: HostEvent): Notice["level"] | undefined => {
     case "worker-add-failed":
     case "ledger-imbalance":
     case "worker-gone":
+    case "worker-stuck":
       return "Error"
     case "datagram-dropped":
+    case "worker-silent":
       return "Warn"
     case "host-drained":
       return event.left === 0 ? "Info" : "Warn"
@@ -33,7 +35,7 @@ const levelOf = (event: HostEvent): Notice["level"] | undefined => {
       // whoever was asked says so
       return event.reason === "asked" ? undefined : "Info"
     case "worker-replaced":
-      return event.reason === "restart" ? "Info" : "Debug"
+      return event.reason === "reload" ? "Debug" : "Info"
     case "app-reloading":
       return "Debug"
     case "app-reloaded":
@@ -42,6 +44,7 @@ const levelOf = (event: HostEvent): Notice["level"] | undefined => {
     case "listener-opened":
     case "session-ended":
     case "worker-draining":
+    case "worker-responds":
     case "worker-restarting":
     case "worker-stopped":
     case "worker-up":

@@ -7,8 +7,9 @@
  * @since 0.1.0
  */
 import { millis, things } from "../report/Notice.ts"
+import * as Whereabouts from "../report/Whereabouts.ts"
 import * as Handle from "../state/Handle.ts"
-import { UnresponsiveReasons } from "../state/WorkerEnd.ts"
+import { type StuckKeptReason, UnresponsiveReasons } from "../state/WorkerEnd.ts"
 import type { AddReason, Gap, HostEvent, RetireReason } from "./HostEvent.ts"
 
 /** What peers bring about, once or many times. */
@@ -34,6 +35,10 @@ const session = ({ session }: { readonly session?: Handle.SessionHandle | undefi
   session === undefined ? "" : `, session ${Handle.format(session)}`
 
 const because = (why: string | null, before: string): string => why === null ? "" : `${before}${why}`
+
+const kept: Readonly<Record<StuckKeptReason, string>> = {
+  "quarantine-full": "stays: too many threads of the application could not be ended"
+}
 
 const moved = {
   late: "its worker let it wait",
@@ -126,6 +131,18 @@ export const sentence = (event: HostEvent | Gap): string => {
       return `the worker is congested: all that it was offered for a while has waited too long${times(event)}`
     case "worker-clear":
       return `the worker is clear again, after ${millis(event.afterMillis)}${times(event)}`
+    case "worker-silent":
+      return `the worker does not respond: it has taken nothing for ${
+        millis(event.silentMillis)
+      }, though messages wait; ${Whereabouts.phrase(event)}`
+    case "worker-responds":
+      return `the worker responds again, after ${millis(event.afterMillis)}`
+    case "worker-stuck":
+      return `the worker is stuck: it has taken nothing for ${millis(event.silentMillis)}, and ${
+        event.keptBecause === null
+          ? `is replaced; ${things(event.sessions, "session")} that it has in hand will be reset`
+          : kept[event.keptBecause]
+      }; ${Whereabouts.phrase(event)}`
     case "worker-gone":
       if (event.againMillis === null) {
         return `generation ${event.generation} of the worker is gone before it had finished: ${event.detail}`
@@ -146,9 +163,11 @@ export const sentence = (event: HostEvent | Gap): string => {
     case "worker-restarting":
       return "the worker is being restarted, as it was asked for"
     case "worker-replaced":
-      return `the worker has been ${
-        event.reason === "restart" ? "restarted" : "reloaded"
-      }: its next start serves, and ${things(event.sessions, "session")} of the one before go on there or may finish`
+      return event.reason === "stuck"
+        ? "the worker, which was stuck, has been replaced: its next start serves"
+        : `the worker has been ${event.reason === "restart" ? "restarted" : "reloaded"}: its next start serves, and ${
+          things(event.sessions, "session")
+        } of the one before go on there or may finish`
     case "worker-former-ended":
       return event.reason === "finished"
         ? `generation ${event.generation} of the worker has ended`

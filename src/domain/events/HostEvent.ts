@@ -26,11 +26,12 @@
 import * as Schema from "effect/Schema"
 import type { RuleHandle } from "../admission/SessionRule.ts"
 import { MoveReason, Placement } from "../report/Report.ts"
+import { CodePlace, UnplacedReasons } from "../report/Whereabouts.ts"
 import type { CertificateHandle, ListenerHandle, SessionHandle, WorkerHandle } from "../state/Handle.ts"
 import { HandleFromString } from "../state/HandleText.ts"
 import { DropReasons, EndReasons, RefuseReasons } from "../state/Ledger.ts"
 import { NeedReasons } from "../state/NeedReason.ts"
-import { ExitReasons, ReplaceReasons, UnresponsiveReasons } from "../state/WorkerEnd.ts"
+import { ExitReasons, ReplaceReasons, StuckKept, UnresponsiveReasons } from "../state/WorkerEnd.ts"
 
 /** All events have these. */
 const stamp = {
@@ -78,6 +79,12 @@ const toConnection = {
 
 /** The same, where a worker always has it. */
 const toSession = { ...toConnection, worker: ofWorker.worker, workerHandle: ofWorker.workerHandle }
+
+/** Where the code of a worker is, or why that is not known. */
+const whereabouts = {
+  place: Schema.NullOr(CodePlace),
+  unplaced: Schema.NullOr(Schema.Literals(UnplacedReasons))
+}
 
 const kind = <const K extends string, const F extends Schema.Struct.Fields>(kind: K, fields: F) =>
   Schema.Struct({ ...stamp, kind: Schema.Literal(kind), ...fields })
@@ -157,6 +164,16 @@ export const HostEvent = Schema.Union([
     withinMillis: often.withinMillis,
     /** How long it was behind, congested or delayed, in total. */
     afterMillis: Schema.Finite
+  }),
+  kind("worker-silent", { ...ofWorker, silentMillis: Schema.Finite, ...whereabouts }),
+  kind("worker-responds", { ...ofWorker, afterMillis: Schema.Finite }),
+  kind("worker-stuck", {
+    ...ofWorker,
+    silentMillis: Schema.Finite,
+    ...whereabouts,
+    sessions: Schema.Int,
+    /** Why it is not replaced; null when it is. */
+    keptBecause: Schema.NullOr(Schema.Literals(StuckKept))
   }),
   kind("worker-gone", {
     ...ofWorker,

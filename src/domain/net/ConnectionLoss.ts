@@ -19,7 +19,8 @@ export const GIVEN_UP = "the connection was given up"
 export const ended: Readonly<Record<EndReason, string>> = {
   idle: "the connection was idle for too long",
   stalled: "the peer did not take what was sent to it",
-  late: "the peer did not take what was left in time"
+  late: "the peer did not take what was left in time",
+  stuck: "its worker was stuck and has been replaced"
 }
 
 /** The sentence for a socket that has closed: why it was ended here, if it was, or else its error, if it had one. */

@@ -48,7 +48,7 @@ interface Spec<U extends Unit> {
   /** Row of the requirements that the option or its bound comes from. */
   readonly requirement?: string
   readonly powerOfTwo?: boolean
-  /** What 0 means, for an option that allows it below `min`. */
+  /** What 0 means, for an option that allows it below `min`; where it is `off`, that word may be given for it. */
   readonly zero?: string
 }
 
@@ -73,6 +73,9 @@ const kindOf = (spec: Spec<Unit>): string => {
   }
 }
 
+/** The word that may be given for 0. */
+const OFF = "off"
+
 const textForms: Partial<Record<Unit, string>> = {
   bytes: `, or text such as "64KiB"`,
   milliseconds: `, or text such as "5 millis" or "5ms"`
@@ -89,7 +92,7 @@ const hintOf = (spec: Spec<Unit>) => (given: unknown): string | undefined => {
 }
 
 const rightOf = (spec: Spec<Unit>): string => {
-  const zero = spec.zero === undefined ? "" : `0 (${spec.zero}), or `
+  const zero = spec.zero === undefined ? "" : spec.zero === OFF ? `"${OFF}" (0), or ` : `0 (${spec.zero}), or `
   const range = `from ${print(spec.unit, spec.min)} to ${print(spec.unit, spec.max)}`
   return `${zero}${kindOf(spec)} ${range}${textForms[spec.unit] ?? ""}`
 }
@@ -107,7 +110,11 @@ const infoOf = (spec: Spec<Unit>, byDefault: string): FieldInfo => ({
   shown: "value",
   hint: hintOf(spec),
   inner: undefined,
-  json: Schema.Union([decodedNumber(spec), Schema.String.check(Schema.isPattern(textOf(spec.unit)))])
+  json: Schema.Union([
+    decodedNumber(spec),
+    ...(spec.zero === OFF ? [Schema.Literal(OFF)] : []),
+    Schema.String.check(Schema.isPattern(textOf(spec.unit)))
+  ])
 })
 
 const decodedNumber = (spec: Spec<Unit>): Schema.Codec<number> => {
@@ -125,17 +132,17 @@ const GROUP = "sluice/group"
 
 /** A numeric option without a default: its key may be absent. */
 const numeric = <U extends Unit>(spec: Spec<U>) =>
-  Schema.declare((_: unknown): _ is UnitInput<U> => true).pipe(
+  Schema.declare((_: unknown): _ is UnitInput<U> | "off" => true).pipe(
     Schema.decodeTo(
       decodedNumber(spec),
       SchemaTransformation.transformEffect({
-        decode: (given: UnitInput<U>, options) => {
-          const value = read(spec.unit, given)
+        decode: (given: UnitInput<U> | "off", options) => {
+          const value = spec.zero === OFF && given === OFF ? 0 : read(spec.unit, given)
           return value === undefined
             ? Effect.fail(new SchemaIssue.InvalidValue({ expected: rightOf(spec) }, given, options))
             : Effect.succeed(value)
         },
-        encode: (value: number) => Effect.succeed(value as UnitInput<U>)
+        encode: (value: number) => Effect.succeed<UnitInput<U> | "off">(value as UnitInput<U>)
       })
     )
   )

@@ -45,6 +45,19 @@ export const WorkerOptions = Schema.Struct({
     default: 10 * SECOND,
     description: "Longest wait before a restart"
   }),
+  /**
+   * Time for which a worker may take nothing, though messages wait for it, before it is replaced: 1 s to 1 h; 10 s.
+   * `"off"`: it is not replaced. Only a worker that has a thread of its own can be.
+   */
+  stuckAfter: number({
+    unit: "milliseconds",
+    min: SECOND,
+    max: HOUR,
+    zero: "off",
+    default: 10 * SECOND,
+    description: "Time for which a worker may take nothing, though messages wait for it, before it is replaced",
+    requirement: "X6"
+  }),
   /** Time that a draining worker has to end its sessions before they are closed: 0 to 1 h; 10 s. */
   drainTimeout: number({
     unit: "milliseconds",

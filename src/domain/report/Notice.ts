@@ -73,19 +73,6 @@ export const workerWasCongested = (worker: NoticeWorker, times: number, total: n
   text: `the worker was congested ${things(times, "time")}, ${millis(total)} in total, and is clear`
 })
 
-/** It reads nothing, though there is something to read. */
-export const workerStuck = (worker: NoticeWorker, since: number): Notice => ({
-  ...worker,
-  level: "Warn",
-  text: `the worker does not respond: it has read nothing for ${millis(since)}, though messages wait for it`
-})
-
-export const workerResponds = (worker: NoticeWorker, after: number): Notice => ({
-  ...worker,
-  level: "Info",
-  text: `the worker responds again, after ${millis(after)}`
-})
-
 /** A handler of the application threw when it was given a session, or an event of one. */
 export const handlerThrew = ({ app, worker }: NoticeWorker, { sentence, stack }: Thrown.Trouble): Notice => ({
   app,

@@ -7,6 +7,7 @@ import { workerStates } from "../state/WorkerState.ts"
 import { MessageCounts, OfferCounts } from "./CountsReport.ts"
 import { Count, countsOf } from "./ReportFields.ts"
 import { traffic, WorkerTimesReport } from "./TimesReport.ts"
+import { CodePlace, UnplacedReasons } from "./Whereabouts.ts"
 
 /**
  * Slots in use, and all slots.
@@ -106,8 +107,14 @@ export const WorkerReport = Schema.Struct({
   behind: Schema.Struct({ offers: Count, times: Count, millis: Schema.Finite, nowMillis: Schema.Finite }),
   /** How often all that it was offered waited too long, and for how long it was congested by that, in total. */
   delayed: Schema.Struct({ times: Count, millis: Schema.Finite }),
-  /** Time since the worker last took a message from its queue, or since it had none to take. */
+  /** Time since the worker was first seen to leave the message that it is to take next; 0 when it has none. */
   lastProgressMillis: Schema.Finite,
+  /** For how long it has not responded, and where its code is, as far as that is known; null while it responds. */
+  silent: Schema.NullOr(Schema.Struct({
+    millis: Schema.Finite,
+    place: Schema.NullOr(CodePlace),
+    unplaced: Schema.NullOr(Schema.Literals(UnplacedReasons))
+  })),
   segments: Schema.Struct({ count: Count, bytes: Count, hostBytes: Count, used: Count }),
   /**
    * `ample`: fifos are lent what they ask for, `short`: no segment is added for them any more, `none`: there was no

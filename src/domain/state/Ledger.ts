@@ -113,7 +113,9 @@ export const EndReasons = [
   /** Bytes waited for its peer, and the peer took fewer of them than its listener asks for. */
   "stalled",
   /** It was given up, and its peer did not take what was left in time. */
-  "late"
+  "late",
+  /** Its worker had it in hand, was stuck, and has been replaced. */
+  "stuck"
 ] as const
 /**
  * @category models

@@ -29,15 +29,17 @@ export const UnresponsiveReasons = [
   "hand-over-failed",
   /** It has closed its queue, or written nonsense into it. */
   "queue-closed",
-  "queue-corrupt"
+  "queue-corrupt",
+  /** It took nothing for as long as it may (`stuckAfter`), though messages waited. */
+  "stuck"
 ] as const
 export type UnresponsiveReason = typeof UnresponsiveReasons[number]
 
 /** Another generation has taken its place: it was to be started again, or to have new code. */
-export const ReplaceReasons = ["restart", "reload"] as const
+export const ReplaceReasons = ["restart", "reload", "stuck"] as const
 
 /** Why a worker was started again. `restart`, too, where it was ended for that, with no other beside it. */
-export const RestartReasons = [...ExitReasons, ...UnresponsiveReasons, ...ReplaceReasons] as const
+export const RestartReasons = [...ExitReasons, ...UnresponsiveReasons, "restart", "reload"] as const
 export type RestartReason = typeof RestartReasons[number]
 
 /** How often a worker was started again, by reason. */
@@ -45,3 +47,10 @@ export type RestartCounts = Record<RestartReason, number>
 
 export const noRestarts = (): RestartCounts =>
   Object.fromEntries(RestartReasons.map((reason) => [reason, 0])) as RestartCounts
+
+/** Why a worker that is stuck is not replaced. */
+export const StuckKept = [
+  /** As many threads as may be of its application could not be ended, and each more would cost as much. */
+  "quarantine-full"
+] as const
+export type StuckKeptReason = typeof StuckKept[number]

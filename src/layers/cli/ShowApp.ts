@@ -7,6 +7,7 @@
 import * as WorkerCount from "../../domain/options/WorkerCount.ts"
 import type * as Report from "../../domain/report/Report.ts"
 import * as Visible from "../../domain/report/Visible.ts"
+import * as Whereabouts from "../../domain/report/Whereabouts.ts"
 import type { NeedLimit } from "../../domain/state/NeedReason.ts"
 import * as ShowListeners from "./ShowListeners.ts"
 import { type Column, details, indented, type Look, sections, table, within } from "./Table.ts"
@@ -97,7 +98,10 @@ const workerDetails = (worker: Report.WorkerReport): Array<string> => {
         `processor ${time(thread.cpuUserMillis + thread.cpuSystemMillis)}`
       ] as const
     ]),
-    ["last progress", `${time(worker.lastProgressMillis)} ago`],
+    [
+      "next message",
+      worker.lastProgressMillis === 0 ? "none waits" : `waits for ${time(worker.lastProgressMillis)}`
+    ],
     ["restarts", `${worker.restarts}${generation}${failure}`],
     [
       "segments",
@@ -120,6 +124,14 @@ const scarcity = (worker: Report.WorkerReport): Array<string> => {
     }${refused}`
   ]
 }
+
+/** A worker that does not respond says so in the plain form too, and where its code is. */
+const silence = ({ handle, silent }: Report.WorkerReport): Array<string> =>
+  silent === null ? [] : [
+    `worker ${handle}: does not respond for ${time(silent.millis)}${
+      silent.place === null && silent.unplaced === null ? "" : `; ${printable(Whereabouts.phrase(silent))}`
+    }`
+  ]
 
 /** Generations of a worker besides the one that serves: that which is to take its place, and those that drain. */
 const generations = ({ formers, handle, successor }: Report.WorkerReport): Array<string> => [
@@ -155,6 +167,7 @@ const section = (app: Report.AppReport, look: Look): Array<string> => {
     ...indented([
       ...table(workerColumns, app.workers, inner),
       ...byNeed(app),
+      ...app.workers.flatMap(silence),
       ...app.workers.flatMap(scarcity),
       ...app.workers.flatMap(generations),
       "",

@@ -351,9 +351,12 @@ export abstract class HostSession {
     if (!isOver) this.finish("abort")
   }
 
-  /** Its worker is gone: a session that it had in hand is reset (X3). */
+  /** Its worker is gone, or stuck and replaced: a session that it had in hand is reset (X3). */
   lose(): void {
-    if (this.isOpen && !this.isGone && !this.leave()) this.origin.lost(this)
+    if (this.isOpen && !this.isGone && !this.leave()) {
+      if (this.worker.wasStuck) this.origin.ended(this, "stuck")
+      else this.origin.lost(this)
+    }
     this.drop()
   }
 

@@ -15,9 +15,6 @@ import type { LiveWorker } from "./Worker.ts"
 /** Milliseconds between two looks. */
 export const LOOK_INTERVAL = 1000
 
-/** Milliseconds for which a worker may read nothing, though messages wait for it, before that is told. */
-const STUCK = 2000
-
 /** Milliseconds of congestion that are not worth a line. */
 const SHORT = 100
 
@@ -26,7 +23,6 @@ class WorkerWatch {
   readonly #live: LiveWorker
   readonly #tell: NoticeLog["tell"]
   readonly #congestion = new Spell(Notice.INTERVAL)
-  readonly #silence = new Spell(Notice.INTERVAL)
   /** How often it was congested, and for how many milliseconds, when that was last told. */
   #times = 0
   #millis = 0
@@ -42,18 +38,6 @@ class WorkerWatch {
   }
 
   look(now: number): void {
-    this.#lookAtCongestion(now)
-    const since = this.#live.sinceProgress
-    const lasted = this.#silence.lasted(now)
-    switch (this.#silence.look(since >= STUCK, now)) {
-      case "begin":
-        return this.#tell(Notice.workerStuck(this.#name, since))
-      case "end":
-        return this.#tell(Notice.workerResponds(this.#name, STUCK + lasted))
-    }
-  }
-
-  #lookAtCongestion(now: number): void {
     const { behindMillis, congested, congestion, lag } = this.#live
     const { congestedMillis, postponed, timesCongested } = congestion.statistics()
     const times = timesCongested + lag.times

@@ -9,6 +9,7 @@ import type { HostEvent } from "../../domain/events/HostEvent.ts"
 import type * as Overview from "../../domain/overview/Overview.ts"
 import * as Verdict from "../../domain/overview/Verdict.ts"
 import { version } from "../../domain/report/Version.ts"
+import * as Whereabouts from "../../domain/report/Whereabouts.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import { Histogram } from "../../domain/state/Histogram.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
@@ -184,6 +185,7 @@ export class Overviews {
     const segments = live?.segments.statistics()
     const congestion = live?.congestion.statistics()
     const memory = segments?.bytes ?? 0
+    const place = live?.stuckAt?.place
     return {
       app: app.name,
       appIndex: app.index,
@@ -195,7 +197,7 @@ export class Overviews {
       takes: takesOf(slot),
       congested: live?.congested ?? false,
       behindMillis: Math.round(live?.behind ?? 0),
-      stuckAt: null,
+      stuckAt: place === undefined || place === null ? null : Whereabouts.brief(place),
       congestedMillis: Math.round((congestion?.congestedMillis ?? 0) + (live?.behindMillis ?? 0)),
       lastProgressMillis: Math.round(live?.sinceProgress ?? 0),
       claim: briefsOf(times.claim, times.claim.since(this.#marks.claim(slot, now))),

@@ -90,11 +90,15 @@ export class Reloads {
   }
 
   /** Starts one worker again. */
-  readonly replace = Effect.fnUntraced({ self: this }, function*(app: AttachedApp, slot: WorkerSlot) {
+  readonly replace = Effect.fnUntraced({ self: this }, function*(
+    app: AttachedApp,
+    slot: WorkerSlot,
+    why: ReplaceReason = "restart"
+  ) {
     if (app.reloading) return yield* new Reloading({ app: app.name })
     if (slot.successor !== undefined) return yield* new Reloading({ app: app.name, worker: slot.mapIndex })
     yield* this.#start(app, slot)
-    yield* this.#promote(app, [slot], "restart")
+    yield* this.#promote(app, [slot], why)
   })
 
   /** Why the application can't be reloaded now. Nothing has happened yet. */

@@ -49,11 +49,13 @@ import { HostWatch, LOOK_INTERVAL } from "./HostWatch.ts"
 import { Listeners } from "./Listeners.ts"
 import { Overviews } from "./Overviews.ts"
 import { Reloads } from "./Reloads.ts"
+import { Renewals } from "./Renewals.ts"
 import { Reports } from "./Reports.ts"
 import { Supervisor } from "./Supervisor.ts"
 import { Tables } from "./Tables.ts"
 import { WorkerOperations } from "./WorkerOperations.ts"
 import type { HostRequests } from "./WorkerReader.ts"
+import type { RunHost } from "./WorkerRun.ts"
 import { tellToDrain } from "./WorkerRun.ts"
 import { WorkersByNeed } from "./WorkersByNeed.ts"
 
@@ -121,7 +123,8 @@ const make = (stack: WorkerStack["Service"]) =>
       },
       available: () => tables.admit()
     }
-    const workers = new Supervisor({ tables, listeners, connects, requests, certificates, stack }, scope)
+    const renew: RunHost["renew"] = (slot, why) => run(renewals.renew(slot, why))
+    const workers = new Supervisor({ tables, listeners, connects, requests, certificates, stack, renew }, scope)
     const machine = yield* Machine
     const { descent } = inherited
     const workersBefore = Result.isSuccess(descent) ? descent.success?.birth.workers : undefined
@@ -135,6 +138,7 @@ const make = (stack: WorkerStack["Service"]) =>
       before: (app) => workersBefore?.[app]
     })
     const reloads = new Reloads(tables, applications, workers)
+    const renewals = new Renewals(tables, reloads)
     const operations = new WorkerOperations(tables, applications, workers, reloads)
     const byNeed = new WorkersByNeed(tables, operations, machine, scope)
 

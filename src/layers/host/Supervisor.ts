@@ -326,7 +326,7 @@ export class Supervisor {
       const { listeners, tables } = this.#host
       slot.successor = undefined
       slot.role = "former"
-      slot.leaves = why
+      slot.leaves = why === "reload" ? "reload" : "restart"
       slot.retired = tables.now()
       slot.formers.add(slot)
       successor.role = "current"
@@ -337,7 +337,7 @@ export class Supervisor {
       tables.events.record({ kind: "worker-replaced", ...ofWorker(successor), reason: why, sessions })
       return listeners.promote(slot).pipe(
         Effect.andThen(Effect.sync(() => tables.admit())),
-        Effect.andThen(Effect.forkIn(this.#retire(app, slot), this.#scope)),
+        Effect.andThen(Effect.forkIn(this.#retire(app, slot, why), this.#scope)),
         Effect.andThen(Effect.sync(() => this.#endOldest(successor)))
       )
     }).pipe(Effect.uninterruptible)
@@ -345,9 +345,14 @@ export class Supervisor {
 
   /**
    * Lets a generation that has lost its place finish, and ends it. What it has comes to others once they have begun: code
-   * that has just been loaded is slow, and with new sessions and all of the old ones at once, each would wait for it.
+   * that has just been loaded is slow, and with new sessions and all of the old ones at once, each would wait for it. One
+   * that is stuck finishes nothing, and goes at once.
    */
-  #retire(app: AttachedApp, slot: WorkerSlot): Effect.Effect<void> {
+  #retire(app: AttachedApp, slot: WorkerSlot, why: ReplaceReason): Effect.Effect<void> {
+    if (why === "stuck") {
+      const given = Effect.sync(() => slot.live?.giveUp())
+      return given.pipe(Effect.andThen(this.#ended(app, slot)), Effect.andThen(this.stop(app, slot)))
+    }
     const { handOver } = app.options.worker
     const told = Effect.raceFirst(Deferred.await(slot.stop), Deferred.await(slot.finish))
     const waits = handOver === 0 ? Effect.void : Effect.raceFirst(told, Effect.sleep(handOver))

@@ -18,17 +18,20 @@ import { Lag } from "../../domain/admission/Lag.ts"
 import { Sojourn } from "../../domain/admission/Sojourn.ts"
 import * as Fifo from "../../domain/memory/Fifo.ts"
 import * as Inbox from "../../domain/memory/Inbox.ts"
+import { LOOK_INTERVAL } from "../../domain/memory/QueueMemory.ts"
 import type { QueueOutlet } from "../../domain/memory/QueueProducer.ts"
 import type { AppOptions } from "../../domain/options/AppOptions.ts"
 import type * as Report from "../../domain/report/Report.ts"
+import type { Whereabouts } from "../../domain/report/Whereabouts.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
+import { INTERVAL as SILENCE_INTERVAL, Silence, type Waiting } from "../../domain/state/Silence.ts"
 import { WorkerTimes } from "../../domain/state/Times.ts"
 import { noRestarts, type RestartCounts } from "../../domain/state/WorkerEnd.ts"
 import * as WorkerState from "../../domain/state/WorkerState.ts"
 import { WorkerExit, type WorkerMeter } from "../../services/AppWorker.ts"
 import type { HandOver } from "../../services/Attachment.ts"
-import type { Congestion } from "../../services/Congestion.ts"
+import { type Congestion, Unresponsive } from "../../services/Congestion.ts"
 import type { MessageQueue } from "../../services/MessageQueue.ts"
 import type { SegmentManager } from "../../services/SegmentManager.ts"
 import type { WorkerInfo } from "../../services/Sessions.ts"
@@ -197,12 +200,16 @@ export class LiveWorker {
   readonly #host: HostRequests
   /** Milliseconds of `MonotonicTime`. */
   readonly now: () => number
-  readonly #fault = Deferred.makeUnsafe<never, WorkerExit>()
+  readonly #fault = Deferred.makeUnsafe<never, WorkerExit | Unresponsive>()
   readonly #over = Latch.makeUnsafe(false)
   /** The bytes of a segment of the worker. */
   readonly view: Fifo.View = (segment) => this.segments.segment(segment)?.bytes
-  #position = 0
-  #progress: number
+  /** For how long it has taken nothing that waits for it (X6). */
+  readonly silence: Silence
+  /** What is known of it since it does not respond. */
+  stuckAt: Whereabouts | undefined
+  /** It was stuck, and has been replaced. */
+  wasStuck = false
   /** Sessions whose offers the host has tried to end, and those that the worker has been asked about. */
   readonly #owing = new Set<HostSession>()
   readonly #asked = new Set<HostSession>()
@@ -244,7 +251,7 @@ export class LiveWorker {
     this.announcements = new Announcements(services.congestion)
     this.#host = host
     this.now = now
-    this.#progress = now()
+    this.silence = new Silence(slot.kind === "thread" ? SILENCE_INTERVAL : LOOK_INTERVAL, now())
     this.#reader = new WorkerReader(this, host)
     this.segments.connect({
       announce: (segment) =>
@@ -263,8 +270,8 @@ export class LiveWorker {
     return this.#reader.wake
   }
 
-  /** Fails when the worker has written what no worker writes. */
-  get faulted(): Effect.Effect<never, WorkerExit> {
+  /** Fails when the worker has written what no worker writes, or is stuck and has been replaced. */
+  get faulted(): Effect.Effect<never, WorkerExit | Unresponsive> {
     return Deferred.await(this.#fault)
   }
 
@@ -276,6 +283,13 @@ export class LiveWorker {
   fault(detail: string): void {
     // not from inside what has found the fault: whatever hears of it takes all this apart
     queueMicrotask(() => Deferred.doneUnsafe(this.#fault, Exit.fail(new WorkerExit({ reason: "Crashed", detail }))))
+  }
+
+  /** It is stuck, and has been replaced: it is given up, with what it has in hand. */
+  giveUp(): void {
+    this.wasStuck = true
+    const limit = this.slot.app.options.worker.stuckAfter
+    Deferred.doneUnsafe(this.#fault, Exit.fail(new Unresponsive({ reason: "stuck", limit })))
   }
 
   /** Whether the worker takes no sessions: it has fallen behind, or a queue stands before it. */
@@ -300,23 +314,28 @@ export class LiveWorker {
     return this.lag.millis(this.now())
   }
 
-  /** Milliseconds since the worker last took a message, or had none to take. */
+  /** The messages that wait for it, as they are seen in its queue. */
+  get #waiting(): Waiting {
+    const { depth, position } = this.queue.toWorker
+    return { waits: depth > 0, position: (position - depth) | 0 }
+  }
+
+  /** Milliseconds since the worker was first seen to leave the message that it is to take next; 0 when it has none. */
   get sinceProgress(): number {
-    const { toWorker } = this.queue
-    const position = (toWorker.position - toWorker.depth) | 0
-    if (position !== this.#position || toWorker.depth === 0) {
-      this.#position = position
-      this.#progress = this.now()
-    }
-    return this.now() - this.#progress
+    return this.silence.waited(this.now(), this.#waiting)
   }
 
   /**
-   * For how many milliseconds the worker has been behind now: since it let an offer run out, or since it last took a
-   * message while some wait; 0 when it is not.
+   * For how many milliseconds the worker has been behind now: since it let an offer run out, or since it was first seen to
+   * leave a message; 0 when it is not.
    */
   get behind(): number {
-    return Math.max(this.lag.lasting(this.now()), this.queue.toWorker.depth === 0 ? 0 : this.sinceProgress)
+    return Math.max(this.lag.lasting(this.now()), this.sinceProgress)
+  }
+
+  /** Looks whether it takes what waits for it, and returns for how many milliseconds it has not. */
+  listen(): number {
+    return this.silence.look(this.now(), this.#waiting, this.meter)
   }
 
   /**
@@ -381,8 +400,6 @@ export class LiveWorker {
     this.#reader.look()
     this.segments.look()
     this.meter?.look()
-    // so that a report can tell how long the worker has stood still
-    void this.sinceProgress
     const isRead = this.queue.toWorker.depth === 0 && !this.congestion.congested()
     this.#forHot((session) => session.look(isRead))
     this.#lookAtOffers()

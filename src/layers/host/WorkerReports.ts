@@ -6,6 +6,7 @@ import type * as Report from "../../domain/report/Report.ts"
 import * as TimesReport from "../../domain/report/TimesReport.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
+import { FLAG } from "../../domain/state/Silence.ts"
 import * as WorkerState from "../../domain/state/WorkerState.ts"
 import type { LiveWorker, WorkerSlot } from "./Worker.ts"
 
@@ -82,6 +83,9 @@ export const workerReport = (slot: WorkerSlot, now: number): Report.WorkerReport
       millis: Math.round(live?.sojourn.millis(now) ?? 0)
     },
     lastProgressMillis: Math.round(live?.sinceProgress ?? 0),
+    silent: live === undefined || live.silence.millis < FLAG
+      ? null
+      : { millis: Math.round(live.silence.millis), ...live.stuckAt ?? { place: null, unplaced: null } },
     segments: {
       count: segments?.count ?? 0,
       bytes: segments?.bytes ?? 0,

@@ -7,6 +7,7 @@
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
@@ -31,7 +32,8 @@ import { ofWorker } from "./EventSubjects.ts"
 import type { HostSession } from "./HostSession.ts"
 import * as ListenerOpening from "./ListenerOpening.ts"
 import type { Listeners } from "./Listeners.ts"
-import type { AttachedApp, Tables } from "./Tables.ts"
+import { type SilenceHost, SilenceWatch } from "./SilenceWatch.ts"
+import type { AttachedApp } from "./Tables.ts"
 import { LiveWorker, type WorkerSlot } from "./Worker.ts"
 import type { HostRequests } from "./WorkerReader.ts"
 
@@ -39,8 +41,7 @@ import type { HostRequests } from "./WorkerReader.ts"
 const STOP_TIMEOUT = 2000
 
 /** What a start needs of the host. */
-export interface RunHost {
-  readonly tables: Tables
+export interface RunHost extends SilenceHost {
   readonly listeners: Listeners
   readonly connects: Connects
   readonly requests: HostRequests
@@ -147,7 +148,12 @@ export class WorkerRun {
         Effect.repeat(Schedule.spaced(millis)),
         Effect.forkScoped
       )
+    const silence = Effect.flatMap(
+      FiberSet.makeRuntime<never, void, never>(),
+      (run) => every(live.silence.interval, new SilenceWatch(live, this.#host, run).look)
+    )
     return Effect.all([
+      silence,
       every(this.#app.options.segment.trimInterval, () => live.trim()),
       every(LOOK_INTERVAL, () => live.look()),
       SubscriptionRef.changes(live.congestion.state).pipe(

@@ -83,7 +83,8 @@ export const layer: Layer.Layer<AppWorker, WorkerExit, WorkerPlan | WorkerChanne
         Deferred.doneUnsafe(ready, Effect.fail(error))
         Deferred.doneUnsafe(exit, Effect.fail(error))
       }
-      const thread = yield* Effect.acquireRelease(
+      const now = yield* MonotonicTime.reader
+      const { meter } = yield* Effect.acquireRelease(
         Effect.sync(() => {
           const thread = new Worker(bootstrap, {
             name: `${app}-${worker}`,
@@ -100,11 +101,15 @@ export const layer: Layer.Layer<AppWorker, WorkerExit, WorkerPlan | WorkerChanne
             transferList: [port],
             ...(heapLimitMiB === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: heapLimitMiB } })
           })
+          const meter = new ThreadMeter(thread, now)
           thread.on("message", (status: unknown) => {
             if (!isThreadStatus(status)) return
             switch (status._tag) {
               case "Ready":
                 return void Deferred.doneUnsafe(ready, Effect.void)
+              case "Runs":
+                meter.task = status.task
+                return
               case "Loaded":
                 return loaded?.(status.url)
               case "Leaving":
@@ -121,11 +126,10 @@ export const layer: Layer.Layer<AppWorker, WorkerExit, WorkerPlan | WorkerChanne
             "exit",
             (code) => gone(WorkerExit.of("Exited", `the worker's thread exited with code ${code}`, { stack: leaving }))
           )
-          return thread
+          return { thread, meter }
         }),
-        (thread) => Effect.promise(() => thread.terminate())
+        ({ thread }) => Effect.promise(() => thread.terminate())
       )
-      const meter = new ThreadMeter(thread, yield* MonotonicTime.reader)
       return AppWorker.of({ ready: Deferred.await(ready), exit: Deferred.await(exit), meter })
     })
   )

@@ -3,13 +3,22 @@
  *
  * How busy its loop is can be read at any time. Its heap and its processor time are told by its isolate, between any two
  * instructions of its JavaScript: so they are asked for at intervals, and what is known is as old as it is. While the thread
- * is in a native call, no new answer comes, and nothing more is asked.
+ * is in a native call, no new answer comes, and nothing more is asked. For how long it got no processor is told by the
+ * system, where that is Linux.
  */
+import * as Effect from "effect/Effect"
+import * as Fs from "node:fs"
 import type { Worker } from "node:worker_threads"
+import type { Whereabouts } from "../../domain/report/Whereabouts.ts"
 import type { ThreadUse, WorkerMeter } from "../../services/AppWorker.ts"
+import * as ThreadStack from "./ThreadStack.ts"
 
-/** Microseconds in a millisecond. */
+/** Microseconds, and nanoseconds, in a millisecond. */
 const MICROS = 1000
+const NANOS = 1e6
+
+/** A thread by the number of its process and its own. */
+const TASK = /^\d+\/task\/\d+$/
 
 export class ThreadMeter implements WorkerMeter {
   readonly #thread: Worker
@@ -18,6 +27,8 @@ export class ThreadMeter implements WorkerMeter {
   #utilization = 0
   #told: Pick<ThreadUse, "cpuUserMillis" | "cpuSystemMillis" | "heapUsed" | "heapLimit"> | undefined
   #toldAt = 0
+  #schedule: string | undefined
+  #starvedMillis = 0
   #asking = false
 
   /** `now` in milliseconds of `MonotonicTime`. */
@@ -25,6 +36,33 @@ export class ThreadMeter implements WorkerMeter {
     this.#thread = thread
     this.#now = now
     this.#loop = thread.performance.eventLoopUtilization()
+  }
+
+  /** The thread says which of the system's tasks it is: `pid/task/tid`. */
+  set task(task: string) {
+    if (TASK.test(task)) this.#schedule = `/proc/${task}/schedstat`
+  }
+
+  get away(): number {
+    const { idle } = this.#thread.performance.eventLoopUtilization()
+    return idle + this.#starved()
+  }
+
+  /** Milliseconds for which the thread was ready to run, and did not. What can't be read stays as it was. */
+  #starved(): number {
+    if (this.#schedule === undefined) return this.#starvedMillis
+    try {
+      const [, waited] = Fs.readFileSync(this.#schedule, "latin1").split(" ")
+      this.#starvedMillis = Number(waited) / NANOS
+    } catch {
+      // the thread is gone, or the system does not tell
+      this.#schedule = undefined
+    }
+    return this.#starvedMillis
+  }
+
+  get locate(): Effect.Effect<Whereabouts> {
+    return Effect.suspend(() => ThreadStack.locate(this.#thread.threadId))
   }
 
   look(): void {

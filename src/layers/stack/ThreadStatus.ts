@@ -12,6 +12,7 @@ export const ThreadStatus = Schema.Union([
     detail: Schema.String,
     trace: Schema.optionalKey(Schema.String)
   }),
+  Schema.TaggedStruct("Runs", { task: Schema.String }),
   Schema.TaggedStruct("Leaving", { trace: Schema.String }),
   Schema.TaggedStruct("Loaded", { url: Schema.String })
 ])

@@ -110,6 +110,24 @@ const blocked: Body = (stage) =>
     yield* settled
   })
 
+/** A worker takes nothing for a second, and later for longer than it may. */
+const stuck: Body = (stage) =>
+  Effect.gen(function*() {
+    yield* attachThreads(stage)
+    stage.script().block()
+    yield* stage.dial()
+    yield* TestClock.adjust(1000)
+    yield* settled
+    stage.script().release()
+    yield* settled
+    yield* TestClock.adjust(1000)
+    yield* settled
+    stage.script().block()
+    yield* stage.dial()
+    yield* TestClock.adjust(11_000)
+    yield* settled
+  })
+
 const congested: Body = (stage) =>
   Effect.gen(function*() {
     yield* stage.attach(new Actor(), { queue: tiny, admission: { revokeAfter: "10 seconds" } })
@@ -185,6 +203,9 @@ const bodies: { readonly [K in EventKind]: Body } = {
   "worker-congested": congested,
   "worker-delayed": delayed,
   "worker-clear": blocked,
+  "worker-silent": stuck,
+  "worker-responds": stuck,
+  "worker-stuck": stuck,
   "worker-gone": crash,
   "worker-added": byNeed,
   "worker-add-failed": byNeed,

@@ -52,7 +52,7 @@ describe("sessions that stand still", () => {
         [...Array.from({ length: 3 }, () => "the peer did not take what was sent to it"), undefined]
       )
       const { apps, sessions } = yield* host.report
-      assert.deepStrictEqual(apps[0]!.listeners[0]!.arrivals.ended, { idle: 0, stalled: 3, late: 0 })
+      assert.deepStrictEqual(apps[0]!.listeners[0]!.arrivals.ended, { idle: 0, stalled: 3, late: 0, stuck: 0 })
       assert.strictEqual(sessions, 1)
       yield* advance("20 seconds")
       assert.deepStrictEqual(told.having("was ended"), [
@@ -86,6 +86,6 @@ describe("sessions that stand still", () => {
       }
       assert.deepStrictEqual([silent.closed, sending.closed], [true, false])
       const { apps } = yield* host.report
-      assert.deepStrictEqual(apps[0]!.listeners[0]!.arrivals.ended, { idle: 1, stalled: 0, late: 0 })
+      assert.deepStrictEqual(apps[0]!.listeners[0]!.arrivals.ended, { idle: 1, stalled: 0, late: 0, stuck: 0 })
     }).pipe(Effect.scoped, Effect.provide(HostScripted.layer)))
 })

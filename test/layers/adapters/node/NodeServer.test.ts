@@ -37,7 +37,7 @@ const assertEnded = Effect.fnUntraced(function*(reason: Ledger.EndReason) {
   // the worker's word comes a little later than its application's
   yield* until("it is counted", () => Effect.runSync(report).sessions === 0)
   const { ledger } = yield* report
-  assert.deepStrictEqual(ledger.arrivals.ended, { idle: 0, stalled: 0, late: 0, [reason]: 1 })
+  assert.deepStrictEqual(ledger.arrivals.ended, { idle: 0, stalled: 0, late: 0, stuck: 0, [reason]: 1 })
 })
 
 const onHost = <A, E>(test: Effect.Effect<A, E, SessionLayer | SessionRules | Scope.Scope>) =>

@@ -1,0 +1,52 @@
+/**
+ * Workers that the host itself replaces (X6): a next generation starts first and takes the worker's place, as with a
+ * restart that was asked for. Here it is seen to that there is one at a time, and that a worker which is stuck goes even
+ * where its successor does not come up.
+ */
+import * as Effect from "effect/Effect"
+import type { Reloads } from "./Reloads.ts"
+import type { AttachedApp, Tables } from "./Tables.ts"
+import type { WorkerSlot } from "./Worker.ts"
+
+/** Why the host replaces a worker. */
+export type RenewReason = "stuck"
+
+export class Renewals {
+  readonly #tables: Tables
+  readonly #reloads: Reloads
+  readonly #underWay = new WeakSet<WorkerSlot>()
+
+  constructor(tables: Tables, reloads: Reloads) {
+    this.#tables = tables
+    this.#reloads = reloads
+  }
+
+  /**
+   * Replaces the worker. Does nothing where that is under way, and nothing either while another start of the worker is:
+   * whoever asks does so again as long as there is reason to.
+   */
+  renew(slot: WorkerSlot, why: RenewReason): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const app = this.#tables.apps.at(slot.app.index)
+      if (app === undefined || this.#underWay.has(slot) || !this.#isWanted(app, slot)) return Effect.void
+      this.#underWay.add(slot)
+      return this.#reloads.replace(app, slot, why).pipe(
+        Effect.catchTags({
+          Reloading: () => Effect.void,
+          Draining: () => Effect.void,
+          WorkerFailed: (error) =>
+            Effect.logError(`the next start of a worker that is to be replaced has failed: ${error.message}`).pipe(
+              Effect.annotateLogs({ app: app.name, worker: slot.mapIndex }),
+              // what is stuck serves nobody: it is started again in its own place
+              Effect.andThen(Effect.sync(() => why === "stuck" ? slot.live?.giveUp() : undefined))
+            )
+        }),
+        Effect.ensuring(Effect.sync(() => this.#underWay.delete(slot)))
+      )
+    })
+  }
+
+  #isWanted(app: AttachedApp, slot: WorkerSlot): boolean {
+    return !this.#tables.draining && !app.detaching && !slot.deleting && app.slots.get(slot.mapIndex) === slot
+  }
+}
