@@ -55,7 +55,10 @@ const world = (options: AppOptionsInput) =>
     )
     const { apps } = yield* host.report
     const port = Number(apps[0]!.listeners[0]!.endpoint.split(":").at(-1))
-    const dial = Effect.acquireRelease(Effect.sync(() => new Client(port)), (client) => Effect.sync(() => client.close()))
+    const dial = Effect.acquireRelease(
+      Effect.sync(() => new Client(port)),
+      (client) => Effect.sync(() => client.close())
+    )
     const found = <K extends EventKind>(kind: K): ReadonlyArray<EventOf<K>> =>
       told.filter((event): event is EventOf<K> => event.kind === kind)
     const event = <K extends EventKind>(kind: K) =>
