@@ -1,15 +1,10 @@
 /**
  * Where the JavaScript of a thread is, or why that is not known.
- *
- * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
 
 /**
  * A place in a program: lines and columns count from 1, and are those of the sources where a source map leads there.
- *
- * @category models
- * @since 0.1.0
  */
 export const CodePlace = Schema.Struct({
   /** The function's name; `(anonymous)` for one without a name. */
@@ -23,9 +18,6 @@ export type CodePlace = typeof CodePlace.Type
 
 /**
  * Why the place is not known.
- *
- * @category constants
- * @since 0.1.0
  */
 export const UnplacedReasons = [
   /** The thread has not answered in time: it is in native code, or is not run. */
@@ -37,17 +29,10 @@ export const UnplacedReasons = [
   /** The worker has no thread of its own. */
   "no-thread"
 ] as const
-/**
- * @category models
- * @since 0.1.0
- */
 export type UnplacedReason = typeof UnplacedReasons[number]
 
 /**
  * What an event says of the place.
- *
- * @category models
- * @since 0.1.0
  */
 export interface Whereabouts {
   readonly place: CodePlace | null

@@ -26,7 +26,7 @@ export interface Thread {
 }
 
 /** What a look sees of the queue: whether messages wait, and after which of them the worker takes the next one. */
-export interface Waiting {
+export interface QueueHead {
   readonly waits: boolean
   readonly position: number
 }
@@ -48,7 +48,7 @@ export class Silence {
   }
 
   /** Returns for how many milliseconds the worker has been silent. */
-  look(now: number, { position, waits }: Waiting, thread?: Thread): number {
+  look(now: number, { position, waits }: QueueHead, thread?: Thread): number {
     const elapsed = now - this.#lookedAt
     this.#lookedAt = now
     if (!waits) this.#position = undefined
@@ -68,7 +68,7 @@ export class Silence {
   }
 
   /** Milliseconds since messages were first seen to wait where they stand now; 0 when none wait, or others do. */
-  waited(now: number, { position, waits }: Waiting): number {
+  waited(now: number, { position, waits }: QueueHead): number {
     return waits && position === this.#position ? now - this.#since : 0
   }
 }

@@ -25,7 +25,7 @@ import type * as Report from "../../domain/report/Report.ts"
 import type { Whereabouts } from "../../domain/report/Whereabouts.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
-import { INTERVAL as SILENCE_INTERVAL, Silence, type Waiting } from "../../domain/state/Silence.ts"
+import { INTERVAL as SILENCE_INTERVAL, type QueueHead, Silence } from "../../domain/state/Silence.ts"
 import { WorkerTimes } from "../../domain/state/Times.ts"
 import { noRestarts, type RestartCounts } from "../../domain/state/WorkerEnd.ts"
 import * as WorkerState from "../../domain/state/WorkerState.ts"
@@ -315,7 +315,7 @@ export class LiveWorker {
   }
 
   /** The messages that wait for it, as they are seen in its queue. */
-  get #waiting(): Waiting {
+  get #waiting(): QueueHead {
     const { depth, position } = this.queue.toWorker
     return { waits: depth > 0, position: (position - depth) | 0 }
   }

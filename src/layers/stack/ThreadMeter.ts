@@ -6,7 +6,7 @@
  * is in a native call, no new answer comes, and nothing more is asked. For how long it got no processor is told by the
  * system, where that is Linux.
  */
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import * as Fs from "node:fs"
 import type { Worker } from "node:worker_threads"
 import type { Whereabouts } from "../../domain/report/Whereabouts.ts"
@@ -20,7 +20,7 @@ const NANOS = 1e6
 /** A thread by the number of its process and its own. */
 const TASK = /^\d+\/task\/\d+$/
 
-export class ThreadMeter implements WorkerMeter {
+export class ThreadMeter implements WorkerMeter, ThreadStack.LocatedThread {
   readonly #thread: Worker
   readonly #now: () => number
   #loop: ReturnType<Worker["performance"]["eventLoopUtilization"]>
@@ -61,8 +61,12 @@ export class ThreadMeter implements WorkerMeter {
     return this.#starvedMillis
   }
 
+  get threadId(): number {
+    return this.#thread.threadId
+  }
+
   get locate(): Effect.Effect<Whereabouts> {
-    return Effect.suspend(() => ThreadStack.locate(this.#thread.threadId))
+    return ThreadStack.locate(this)
   }
 
   look(): void {

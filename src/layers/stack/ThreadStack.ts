@@ -17,12 +17,17 @@ import * as Effect from "effect/Effect"
 import type * as Inspector from "node:inspector"
 import { SourceMap, type SourceMapPayload } from "node:module"
 import type { CodePlace, UnplacedReason, Whereabouts } from "../../domain/report/Whereabouts.ts"
+import type { Thread } from "../../domain/state/Silence.ts"
 import * as SourceFiles from "./SourceFiles.ts"
 
 type InspectorModule = typeof Inspector
 
-/** Milliseconds within which a thread has to answer. */
+/** Milliseconds within which a thread has to answer, not counting those in which it gets no processor. */
 const WITHIN = 1000
+
+/** Milliseconds between two looks whether they are over, and how many looks there are at the most. */
+const LOOK = 50
+const LOOKS = 200
 
 const ENABLE = 1
 const PAUSE = 2
@@ -161,24 +166,44 @@ const mapped = (payload: SourceMapPayload | undefined, plain: CodePlace, url: st
   }
 }
 
-const find = (inspector: InspectorModule, threadId: number): Effect.Effect<Found | UnplacedReason> =>
+/** Waits for as long as the thread has to answer. */
+const patience = Effect.fnUntraced(function*(thread: Thread, within: number) {
+  let { away } = thread
+  for (let looks = 0, left = within; left > 0 && looks < LOOKS; looks++) {
+    yield* Effect.sleep(LOOK)
+    const now = thread.away
+    left -= Math.max(0, LOOK - (now - away))
+    away = now
+  }
+})
+
+const find = (
+  inspector: InspectorModule,
+  thread: LocatedThread,
+  within: number
+): Effect.Effect<Found | UnplacedReason> =>
   Effect.callback<Found | UnplacedReason>((resume) => {
-    const visit = new Visit(inspector, threadId, (answer) => resume(Effect.succeed(answer)))
+    const visit = new Visit(inspector, thread.threadId, (answer) => resume(Effect.succeed(answer)))
     return Effect.sync(() => visit.giveUp())
   }).pipe(
-    Effect.timeoutOrElse({ duration: WITHIN, orElse: () => Effect.succeed("no-answer" as const) }),
+    Effect.raceFirst(Effect.as(patience(thread, within), "no-answer" as const)),
     // without the permission to use it, a session can't be made
     Effect.catchDefect(() => Effect.succeed("no-inspector" as const))
   )
 
+/** A thread: its number, and for how long it has had nothing to do, or no processor. */
+export interface LocatedThread extends Thread {
+  readonly threadId: number
+}
+
 /**
- * Where the JavaScript of a thread is, by its `threadId`. It takes some 50 ms, and no more than a second and what reading
- * a source map takes.
+ * Where the JavaScript of a thread is. It takes some 50 ms, and no more than `within` milliseconds and what reading a source
+ * map takes.
  */
-export const locate = (threadId: number): Effect.Effect<Whereabouts> =>
+export const locate = (thread: LocatedThread, within = WITHIN): Effect.Effect<Whereabouts> =>
   Effect.tryPromise(() => import("node:inspector")).pipe(
     Effect.flatMap((inspector) =>
-      inspector.url() === undefined ? find(inspector, threadId) : Effect.succeed("inspector-in-use" as const)
+      inspector.url() === undefined ? find(inspector, thread, within) : Effect.succeed("inspector-in-use" as const)
     ),
     Effect.orElseSucceed(() => "no-inspector" as const),
     Effect.flatMap((found) =>

@@ -1,8 +1,13 @@
 /** Where a thread is, seen from outside: real threads, and a debugger that is off again afterwards. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as ChildProcess from "node:child_process"
+import * as Fs from "node:fs/promises"
+import * as Path from "node:path"
+import * as Util from "node:util"
 import { Worker } from "node:worker_threads"
 import * as ThreadStack from "../../../src/layers/stack/ThreadStack.ts"
+import * as TempDirectory from "../../support/TempDirectory.ts"
 import { until } from "../../support/until.ts"
 
 /** A thread of this program, which says that it has begun; what else it says is kept. */
@@ -13,19 +18,20 @@ const thread = (program: string) =>
       Effect.sync(() => new Worker(url, { execArgv: [] })),
       (worker) => Effect.promise(() => worker.terminate())
     )
+    const located = { threadId: worker.threadId, away: 0 }
     const heard: Array<unknown> = []
     worker.on("message", (message) => heard.push(message))
     yield* until("the thread to begin", () => heard.length > 0)
-    return { worker, heard }
+    return { worker, heard, located }
   })
 
 const PROGRAM = `import { parentPort } from "node:worker_threads"
-
+import { openSync } from "node:fs"
 const spin = (end) => {
   while (performance.now() < end) {}
 }
 parentPort.on("message", (told) => {
-  if (told instanceof Int32Array) return Atomics.wait(told, 0, 0)
+  if (told.startsWith("/")) return openSync(told, "r")
   parentPort.postMessage(told)
   if (told === "spin") setImmediate(spin, Infinity)
 })
@@ -41,10 +47,10 @@ const MAP = JSON.stringify({
 })
 
 /** Until the thread is found where it is for sure, and not on its way there. */
-const located = (worker: Worker) =>
+const spinning = (thread: ThreadStack.LocatedThread) =>
   Effect.gen(function*() {
     for (;;) {
-      const { place } = yield* ThreadStack.locate(worker.threadId)
+      const { place } = yield* ThreadStack.locate(thread)
       if (place?.functionName === "spin") return place
     }
   })
@@ -55,10 +61,10 @@ describe("where a thread is", () => {
       const [one, other] = yield* Effect.all([thread(PROGRAM), thread(PROGRAM)])
       one.worker.postMessage("spin")
       yield* until("the loop", () => one.heard.includes("spin"))
-      const place = yield* located(one.worker)
+      const place = yield* spinning(one.located)
       assert.deepStrictEqual([place.functionName, place.line], ["spin", 4])
       // the debugger is off again, and it can be looked at once more
-      assert.strictEqual((yield* located(one.worker)).line, 4)
+      assert.strictEqual((yield* spinning(one.located)).line, 4)
       other.worker.postMessage("hello")
       yield* until("an answer of the other", () => other.heard.includes("hello"))
     }).pipe(Effect.scoped))
@@ -66,33 +72,33 @@ describe("where a thread is", () => {
   it.live("X6 is the line of the source, where a source map leads there", () =>
     Effect.gen(function*() {
       const map = `//# sourceMappingURL=data:application/json;base64,${Buffer.from(MAP).toString("base64")}`
-      const { heard, worker } = yield* thread(`${PROGRAM}${map}\n`)
+      const { heard, located, worker } = yield* thread(`${PROGRAM}${map}\n`)
       worker.postMessage("spin")
       yield* until("the loop", () => heard.includes("spin"))
-      const { file, line } = yield* located(worker)
+      const { file, line } = yield* spinning(located)
       assert.deepStrictEqual([file, line], ["/app/origin.ts", 12])
     }).pipe(Effect.scoped))
 
   it.live("X6 is not known of native code: the thread goes on when it is back, and its debugger is off", () =>
     Effect.gen(function*() {
-      const { heard, worker } = yield* thread(PROGRAM)
-      const gate = new Int32Array(new SharedArrayBuffer(4))
-      worker.postMessage(gate)
+      const { heard, located, worker } = yield* thread(PROGRAM)
+      const fifo = Path.join(yield* TempDirectory.make, "fifo")
+      yield* Effect.promise(() => Util.promisify(ChildProcess.execFile)("mkfifo", [fifo]))
+      // it is opened once somebody writes to it
+      worker.postMessage(fifo)
       worker.postMessage("and now")
-      let where = yield* ThreadStack.locate(worker.threadId)
+      let where = yield* ThreadStack.locate(located, 300)
       // it may have been found on its way there
-      while (where.place !== null) where = yield* ThreadStack.locate(worker.threadId)
+      while (where.place !== null) where = yield* ThreadStack.locate(located, 300)
       assert.strictEqual(where.unplaced, "no-answer")
-      Atomics.store(gate, 0, 1)
-      Atomics.notify(gate, 0)
+      yield* Effect.promise(() => Fs.writeFile(fifo, ""))
       yield* until("the thread to go on", () => heard.includes("and now"))
     }).pipe(Effect.scoped))
 
   it.live("X6 is not known of a thread that is gone", () =>
     Effect.gen(function*() {
-      const { worker } = yield* thread(PROGRAM)
-      const { threadId } = worker
+      const { located, worker } = yield* thread(PROGRAM)
       yield* Effect.promise(() => worker.terminate())
-      assert.deepStrictEqual(yield* ThreadStack.locate(threadId), { place: null, unplaced: "no-answer" })
+      assert.deepStrictEqual(yield* ThreadStack.locate(located), { place: null, unplaced: "no-answer" })
     }).pipe(Effect.scoped))
 })
