@@ -95,6 +95,11 @@ const effects: Readonly<Record<string, Shown>> = {
     "domain/admission/Sojourn",
     "is congested once all it was offered for the interval has waited longer than the target"
   ],
+  "admission.slowStart": [
+    "domain/admission/Admission",
+    "X7 a worker that has just started has few open offers, as long as others take what is beyond"
+  ],
+  "listener.held": ["domain/admission/Admission", "X7 by the order oldest, a queue that stands changes nothing"],
   "admission.policy": host("M6 by the policy refuse nobody waits, and the reason is told"),
   "admission.holdMax": host("M6 the hold is bounded in number and in time, and each refusal has its reason"),
   "admission.holdTime": host("M6 the hold is bounded in number and in time, and each refusal has its reason"),

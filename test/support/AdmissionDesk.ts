@@ -2,12 +2,11 @@
  * The owner of an admission, in plain code: it does what the tickets say, at times that a test gives, with workers that
  * have what a test says. What becomes of connections it writes down.
  */
-import { Admission } from "../../src/domain/admission/Admission.ts"
+import { Admission, type ListenerAdmission } from "../../src/domain/admission/Admission.ts"
 import { Lag } from "../../src/domain/admission/Lag.ts"
 import type { Member } from "../../src/domain/admission/Seats.ts"
 import { Sojourn, type SojournOptions } from "../../src/domain/admission/Sojourn.ts"
 import type { Ticket } from "../../src/domain/admission/Ticket.ts"
-import type { AdmissionOptions } from "../../src/domain/options/AdmissionOptions.ts"
 import * as Options from "../../src/domain/options/Options.ts"
 import * as Ledger from "../../src/domain/state/Ledger.ts"
 import { WorkerTimes } from "../../src/domain/state/Times.ts"
@@ -73,8 +72,8 @@ export class Desk {
   /** Keys that were asked for. */
   readonly asked: Array<string> = []
 
-  constructor(options: Partial<AdmissionOptions> = {}, hasKeys = false) {
-    const all = { ...Options.defaults.admission, ...options }
+  constructor(options: Partial<ListenerAdmission> = {}, hasKeys = false) {
+    const all = { ...Options.defaults.admission, held: Options.defaults.listener.held, ...options }
     this.admission = new Admission(all, this.app, hasKeys)
     this.#hasKeys = hasKeys
   }

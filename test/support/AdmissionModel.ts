@@ -2,8 +2,8 @@
  * Admission once more, as plainly as can be: arrays, and everything is looked up anew at each step. It knows of no
  * tickets and no links, and it is slow.
  */
+import type { ListenerAdmission } from "../../src/domain/admission/Admission.ts"
 import * as Affinity from "../../src/domain/admission/Affinity.ts"
-import type { AdmissionOptions } from "../../src/domain/options/AdmissionOptions.ts"
 
 export class ModelWorker {
   readonly number: number
@@ -15,6 +15,8 @@ export class ModelWorker {
   late = 0
   /** Since when it has come to nothing, at least, while offers are pending. */
   idleSince = Infinity
+  /** When it was offered something for the first time. */
+  begun: number | undefined
   /** What has waited too long, with nothing in between that has not: from when, and until when. */
   tooLong: Array<{ readonly from: number; readonly until: number }> = []
   delayed = false
@@ -42,6 +44,10 @@ interface Caller {
 
 interface Waiting extends Caller {
   readonly until: number
+  /** Its time is short, since a queue stood when it came. */
+  readonly isBrief: boolean
+  /** It was on offer before, or its session has moved: it goes before the others. */
+  readonly comesBack: boolean
   /** Which came first, of two that wait until the same time. */
   readonly turn: number
 }
@@ -56,7 +62,7 @@ interface Offer extends Caller {
 }
 
 export class AdmissionModel {
-  readonly #options: AdmissionOptions
+  readonly #options: ListenerAdmission
   readonly #hasKeys: boolean
   now = 0
   appSessions = 0
@@ -66,10 +72,13 @@ export class AdmissionModel {
   #turns = 0
   /** By number; a seat whose worker is to start again is `undefined`. */
   readonly seats = new Map<number, ModelWorker | undefined>()
-  /** In the order in which they are served. */
+  /** Those that come back first, then the others, in their order. */
   waiting: Array<Waiting> = []
   /** Until when those that have ever waited may: their time runs from the first moment on. */
-  readonly #heldUntil = new Map<string, number>()
+  readonly #heldUntil = new Map<string, Pick<Waiting, "isBrief" | "until">>()
+  /** When workers have claimed; and since when the line is not empty. */
+  #claims: Array<number> = []
+  #lineSince = 0
   offers: Array<Offer> = []
   stale: Array<
     { readonly name: string; readonly worker: ModelWorker; readonly late: boolean; readonly since: number }
@@ -80,7 +89,7 @@ export class AdmissionModel {
   readonly counts = { arrived: 0, claimed: 0, withdrawn: 0, refused: 0, moved: 0 }
   #log: Array<string> = []
 
-  constructor(options: AdmissionOptions, hasKeys: boolean) {
+  constructor(options: ListenerAdmission, hasKeys: boolean) {
     this.#options = options
     this.#hasKeys = hasKeys
   }
@@ -157,7 +166,34 @@ export class AdmissionModel {
       return takers.toSorted((a, b) => Affinity.weight(hash, b.number) - Affinity.weight(hash, a.number))
     }
     const higher = takers.filter(({ number }) => number > this.#last)
-    return [...higher, ...takers.filter((taker) => !higher.includes(taker))]
+    const ranked = [...higher, ...takers.filter((taker) => !higher.includes(taker))]
+    const fed = ranked.filter((worker) => this.#isFed(worker))
+    return [...ranked.filter((worker) => !fed.includes(worker)), ...fed]
+  }
+
+  /** Whether the worker has as many open offers as it may have in this eighth of its slow start. */
+  #isFed(worker: ModelWorker): boolean {
+    const { slowStart } = this.#options
+    const age = this.now - (worker.begun ?? this.now)
+    const most = [1, 2, 4, 8, 16, 32, 64, 128].find((_, step) => 8 * age < (step + 1) * slowStart) ?? Infinity
+    return this.offers.filter((offer) => offer.worker === worker).length >= most
+  }
+
+  /** Whether a queue stands: the line was never empty in the interval, nor was there one without a claim. */
+  #stands(): boolean {
+    const { held, sojournInterval } = this.#options
+    if (held === "oldest" || this.waiting.length === 0) return false
+    const calm = Math.max(
+      this.#lineSince,
+      ...this.#claims.filter((at, i) => !(at - this.#claims[i - 1]! <= sojournInterval))
+    )
+    const last = this.#claims.at(-1) ?? -Infinity
+    return last > calm && this.now - last <= sojournInterval && this.now - calm >= sojournInterval
+  }
+
+  #first(): Waiting | undefined {
+    const [first] = this.waiting
+    return first?.comesBack !== true && this.#stands() ? this.waiting.at(-1) : first
   }
 
   /** Offers the connection to a worker; `false` when none takes it. */
@@ -171,6 +207,7 @@ export class AdmissionModel {
     if (!this.#hasKeys || caller.key === undefined) this.#last = worker.number
     const { key, moved, name } = caller
     if (!this.offers.some((offer) => offer.worker === worker)) worker.idleSince = this.now
+    worker.begun ??= this.now
     this.offers.push({
       since: this.now,
       name,
@@ -208,13 +245,24 @@ export class AdmissionModel {
     const grows = this.#limit() === undefined && this.#takers().some(({ memory }) => memory === "growing")
     const { key, moved, name } = caller
     if (this.#options.policy === "refuse" && !grows && moved !== true) return this.#refuse(caller, this.#whyNobody())
-    const until = this.#heldUntil.get(name) ?? this.now + this.#options.holdTime
-    if (until <= this.now) return this.#refuse(caller, "hold-time")
+    const { holdTime, sojournInterval } = this.#options
+    const brief = this.#stands() && moved !== true && sojournInterval < holdTime
+    const time = this.#heldUntil.get(name)
+      ?? { isBrief: brief, until: this.now + (brief ? sojournInterval : holdTime) }
+    if (time.until <= this.now) return this.#refuse(caller, "hold-time")
     const held = this.waiting.filter((other) => other.moved !== true).length
     if (moved !== true && held >= this.#options.holdMax) return this.#refuse(caller, "hold-full")
-    this.#heldUntil.set(name, until)
-    const entry = { name, moved, key, until, turn: this.#turns++ }
-    this.waiting = where === "front" ? [entry, ...this.waiting] : [...this.waiting, entry]
+    this.#heldUntil.set(name, time)
+    if (this.waiting.length === 0) {
+      this.#lineSince = this.now
+      this.#claims = this.#claims.slice(-1)
+    }
+    const comesBack = where === "front" || moved === true
+    const entry = { name, moved, key, ...time, comesBack, turn: this.#turns++ }
+    const back = this.waiting.filter((other) => other.comesBack)
+    const others = this.waiting.filter((other) => !other.comesBack)
+    if (where === "front") this.waiting = [entry, ...this.waiting]
+    else this.waiting = comesBack ? [...back, entry, ...others] : [...this.waiting, entry]
     this.#log.push(`${name} held`)
   }
 
@@ -247,10 +295,10 @@ export class AdmissionModel {
 
   admit(): void {
     while (this.waiting.length > 0) {
-      const [first, ...others] = this.waiting
-      if (this.stopped !== undefined) this.#refuse(first!, this.stopped)
-      else if (!this.#place(first!)) return
-      this.waiting = others
+      const first = this.#first()!
+      if (this.stopped !== undefined) this.#refuse(first, this.stopped)
+      else if (!this.#place(first)) return
+      this.waiting = this.waiting.filter((other) => other !== first)
     }
   }
 
@@ -260,6 +308,7 @@ export class AdmissionModel {
     this.claimed.push({ name, key: offer.key, worker: offer.worker })
     this.#comesTo(offer.worker, offer.since, offer.worker.idleSince + this.#options.sojournTarget)
     offer.worker.idleSince = this.now
+    this.#claims.push(this.now)
     offer.worker.counts.pending--
     offer.worker.counts.claimed++
     this.counts.claimed++
@@ -277,7 +326,9 @@ export class AdmissionModel {
       this.now = this.deadline()
       const first = <A extends { readonly until: number | undefined; readonly turn: number }>(all: ReadonlyArray<A>) =>
         all.filter(({ until }) => until === this.now).toSorted((a, b) => a.turn - b.turn)[0]
-      const waiting = first(this.waiting)
+      // at the same time, those that wait long
+      const waiting = first(this.waiting.filter(({ isBrief }) => !isBrief))
+        ?? first(this.waiting.filter(({ isBrief }) => isBrief))
       if (waiting !== undefined) {
         this.waiting = this.waiting.filter((other) => other !== waiting)
         this.#refuse(waiting, "hold-time")

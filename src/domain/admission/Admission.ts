@@ -16,26 +16,24 @@
  * The owner reports back what only it can know: that there was no memory for a session, and who won when an offer was
  * to be taken back, the host or the worker that was claiming it.
  *
- * **Which worker** Without a key the rotor decides (W10): the next higher number after the worker that was last given a
- * session, whoever has come or gone since. With a key it is the worker that {@link Affinity} gives the key, or else the
- * next best. In either case, a worker that takes no sessions now is passed over.
+ * **Which worker** is {@link WorkerChoice}'s to say, and **who waits how long**, and is served next, that of {@link HeldLine}.
  *
- * **Who is first** Held connections are served in the order of their arrival, and nobody overtakes them. A connection
- * whose offer was taken back goes before all of them; one whose session has moved is like one that arrives.
- *
- * This is on the path of every accept: one object per offer, and no other allocation. All rules of admission are in
- * this file, since each of them takes effect through the others.
+ * This is on the path of every accept: one object per offer, and no other allocation.
  */
 import type { AdmissionOptions } from "../options/AdmissionOptions.ts"
 import * as Ledger from "../state/Ledger.ts"
 import { ListenerTimes } from "../state/Times.ts"
 import * as Affinity from "./Affinity.ts"
 import { Deadlines } from "./Deadlines.ts"
-import { Line } from "./Line.ts"
+import { HeldLine, type HeldOptions } from "./HeldLine.ts"
 import { Marks } from "./Marks.ts"
-import { type Member, Seats } from "./Seats.ts"
+import type { Member, Seats } from "./Seats.ts"
 import { Ticket } from "./Ticket.ts"
 import type { Witness } from "./Witness.ts"
+import { WorkerChoice } from "./WorkerChoice.ts"
+
+/** An application's options for admission, and those that each of its listeners has for itself. */
+export type ListenerAdmission = AdmissionOptions & HeldOptions
 
 /**
  * The admission of one listener.
@@ -44,23 +42,21 @@ import type { Witness } from "./Witness.ts"
  */
 export class Admission<C, M extends Member, S> {
   /** The workers that serve the listener. When a worker leaves, its offers are still to be taken back. */
-  readonly seats = new Seats<M>()
+  readonly seats: Seats<M>
   /** What has become of the connections (M14). */
   readonly arrivals = new Ledger.ArrivalLedger()
   /** How long that took. */
   readonly times = new ListenerTimes()
   /** How often it was offered, and how much it was at most. */
   readonly marks = new Marks()
-  readonly #options: AdmissionOptions
+  readonly #options: ListenerAdmission
   readonly #app: { readonly sessions: number }
   readonly #hasKeys: boolean
   readonly #witness: Witness<C, M, S> | undefined
   #sessions = 0
-  /** Held connections whose sessions have moved: these had their place, and are not counted against `holdMax`. */
-  #heldMoved = 0
   readonly #offers = new Deadlines<Ticket<C, M, S>>()
-  readonly #holds = new Deadlines<Ticket<C, M, S>>()
-  readonly #line = new Line<Ticket<C, M, S>>()
+  readonly #held: HeldLine<C, M, S>
+  readonly #choice: WorkerChoice<C, M, S>
   #stopped: Ledger.RefuseReason | undefined
 
   /**
@@ -68,12 +64,15 @@ export class Admission<C, M extends Member, S> {
    * affinity keys, which are then asked for. `witness` hears of what is counted.
    */
   constructor(
-    options: AdmissionOptions,
+    options: ListenerAdmission,
     app: { readonly sessions: number },
     hasKeys: boolean,
     witness?: Witness<C, M, S>
   ) {
     this.#options = options
+    this.#held = new HeldLine(options)
+    this.#choice = new WorkerChoice(options)
+    this.seats = this.#choice.seats
     this.#app = app
     this.#hasKeys = hasKeys
     this.#witness = witness
@@ -93,7 +92,7 @@ export class Admission<C, M extends Member, S> {
     const reason = this.#stopped ?? this.#limit
     if (reason !== undefined) this.#refuse(ticket, reason)
     // those that wait already came first
-    else if (this.#line.first !== undefined) this.#settle(ticket, now)
+    else if (this.#held.size > 0) this.#settle(ticket, now)
     else this.#place(ticket, now)
     return ticket
   }
@@ -151,6 +150,7 @@ export class Admission<C, M extends Member, S> {
     this.times.claim.record(delay)
     if (ticket.returned || ticket.moved || ticket.heldUntil !== Infinity) this.#witness?.claimedLate(ticket)
     sojourn.claimed(ticket.since, now)
+    this.#held.claimed(now)
   }
 
   /**
@@ -163,6 +163,7 @@ export class Admission<C, M extends Member, S> {
     offers.refused++
     this.#countRefused("app-refused", ticket.connection, ticket.session)
     sojourn.claimed(ticket.since, now)
+    this.#held.claimed(now)
   }
 
   /** The offer's time was over, and it was taken back. Returns the connection's next ticket. */
@@ -241,7 +242,7 @@ export class Admission<C, M extends Member, S> {
     if (this.#stopped !== undefined) return undefined
     const ticket = this.#nextTurn(connection, key)
     ticket.except = from
-    const member = this.#find(ticket, now)
+    const member = this.#choice.next(ticket, now)
     if (member === undefined) return undefined
     ticket.state = "offering"
     ticket.member = member
@@ -285,11 +286,7 @@ export class Admission<C, M extends Member, S> {
 
   /** The turns of connections that are held, in their order. One that is given may leave. */
   *held(): IterableIterator<Ticket<C, M, S>> {
-    for (let ticket = this.#line.first; ticket !== undefined;) {
-      const { behind } = ticket
-      if (ticket.state === "held") yield ticket
-      ticket = behind
-    }
+    for (const ticket of this.#held.all()) if (ticket.state === "held") yield ticket
   }
 
   /** A connection arrives from another host. */
@@ -334,7 +331,7 @@ export class Admission<C, M extends Member, S> {
    * `undefined`.
    */
   admit(now: number): Ticket<C, M, S> | undefined {
-    const ticket = this.#line.first
+    const ticket = this.#held.first(now)
     // a ticket that is not held is just being placed
     if (ticket?.state !== "held") return undefined
     if (this.#stopped !== undefined) {
@@ -351,10 +348,10 @@ export class Admission<C, M extends Member, S> {
    */
   handle(now: number): Ticket<C, M, S> | undefined {
     const offers = this.#offers.next
-    const holds = this.#holds.next
+    const holds = this.#held.deadline
     // at the same time: a place that is free now can be had by a connection that comes back
     if (offers < holds) return this.#offers.take(now)
-    const ticket = this.#holds.take(now)
+    const ticket = this.#held.due(now)
     if (ticket === undefined) return undefined
     this.#leaveLine(ticket, now)
     this.#refuse(ticket, "hold-time")
@@ -363,7 +360,7 @@ export class Admission<C, M extends Member, S> {
 
   /** When there is something to {@link handle}; `Infinity` when nothing waits for time to pass. */
   nextDeadline(): number {
-    return Math.min(this.#offers.next, this.#holds.next)
+    return Math.min(this.#offers.next, this.#held.deadline)
   }
 
   /** From now on everything that arrives, waits or comes back is refused for this reason. The first reason stands. */
@@ -379,24 +376,9 @@ export class Admission<C, M extends Member, S> {
     return this.#sessions >= this.#options.maxSessionsPerListener ? "listener-limit" : undefined
   }
 
-  #isFull(member: M): boolean {
-    return member.sessions >= this.#options.maxSessionsPerWorker
-  }
-
-  /** Whether the worker takes a session now (M6, M15, X7). */
-  #takes(member: M, now: number): boolean {
-    return member.running && !this.#isCongested(member, now) && !this.#isFull(member)
-  }
-
-  /** Messages wait for room in its queue, it is behind with an offer, or a queue stands before it. */
-  #isCongested(member: M, now: number): boolean {
-    return member.congested || member.lag.offers > 0 || member.sojourn.isCongested(now)
-  }
-
   /** Begins to look for a worker for the connection. */
   #place(ticket: Ticket<C, M, S>, now: number): void {
-    ticket.looked = 0
-    ticket.below = Affinity.ABOVE_ALL
+    this.#choice.begin(ticket)
     if (this.#limit !== undefined) this.#settle(ticket, now)
     else if (!ticket.isKnown) ticket.state = "asking"
     else this.#choose(ticket, now)
@@ -404,38 +386,10 @@ export class Admission<C, M extends Member, S> {
 
   /** Goes on to the next worker that takes the connection. */
   #choose(ticket: Ticket<C, M, S>, now: number): void {
-    const member = this.#find(ticket, now)
+    const member = this.#choice.next(ticket, now)
     if (member === undefined) return this.#settle(ticket, now)
     ticket.state = "offering"
     ticket.member = member
-  }
-
-  #find(ticket: Ticket<C, M, S>, now: number): M | undefined {
-    return ticket.key === undefined ? this.#next(ticket, now) : this.#preferred(ticket, ticket.key, now)
-  }
-
-  /** The rotor: among the seats not looked at yet, the next one whose worker takes sessions (W10). */
-  #next(ticket: Ticket<C, M, S>, now: number): M | undefined {
-    while (ticket.looked < this.seats.size) {
-      const member = this.seats.next(ticket.looked++)
-      if (member !== undefined && member !== ticket.except && this.#takes(member, now)) return member
-    }
-    return undefined
-  }
-
-  /** Among the workers that take sessions and were not tried yet, the one with the largest weight for the key. */
-  #preferred(ticket: Ticket<C, M, S>, key: number, now: number): M | undefined {
-    let preferred: M | undefined
-    let most = -1
-    for (const { member, number } of this.seats.all) {
-      if (member === undefined || member === ticket.except || !this.#takes(member, now)) continue
-      const weight = Affinity.weight(key, number)
-      if (weight >= ticket.below || weight <= most) continue
-      most = weight
-      preferred = member
-    }
-    if (preferred !== undefined) ticket.below = most
-    return preferred
   }
 
   /** No worker takes the connection: it goes on waiting, or the listener's policy decides (M6). */
@@ -444,43 +398,19 @@ export class Admission<C, M extends Member, S> {
     ticket.except = undefined
     if (ticket.waits) return
     if (this.#options.policy === "refuse" && !ticket.moved && !this.#isGrowing(now)) {
-      return this.#refuse(ticket, this.#whyNobody(now))
+      return this.#refuse(ticket, this.#limit ?? this.#choice.whyNobody(now))
     }
     // not from anew: workers that let their offers run out would hold it for ever
     if (ticket.heldUntil <= now) return this.#refuse(ticket, "hold-time")
-    if (!ticket.moved && this.arrivals.held - this.#heldMoved >= this.#options.holdMax) {
-      return this.#refuse(ticket, "hold-full")
-    }
-    if (ticket.heldUntil === Infinity) ticket.heldUntil = now + this.#options.holdTime
-    ticket.waits = true
-    ticket.since = now
+    if (!ticket.moved && this.#held.counted >= this.#options.holdMax) return this.#refuse(ticket, "hold-full")
+    this.#held.add(ticket, now)
     this.marks.held(++this.arrivals.held)
     this.#witness?.held(ticket.connection)
-    if (ticket.moved) this.#heldMoved++
-    if (ticket.returned) this.#line.pushFront(ticket)
-    else this.#line.pushBack(ticket)
-    this.#holds.add(ticket, ticket.heldUntil)
   }
 
   /** Whether memory is on its way to a worker that would take the connection: worth waiting for under any policy. */
   #isGrowing(now: number): boolean {
-    return this.#limit === undefined
-      && this.seats.all.some(({ member }) => member !== undefined && this.#takes(member, now) && member.growing)
-  }
-
-  /** Why no worker takes a session. */
-  #whyNobody(now: number): Ledger.RefuseReason {
-    const limit = this.#limit
-    if (limit !== undefined) return limit
-    let reason: Ledger.RefuseReason = "no-worker"
-    let areFull = true
-    for (const { member } of this.seats.all) {
-      if (member?.running !== true) continue
-      if (reason === "no-worker") reason = "no-memory"
-      if (this.#isCongested(member, now)) reason = "congested"
-      if (!this.#isFull(member)) areFull = false
-    }
-    return reason !== "no-worker" && areFull ? "worker-limit" : reason
+    return this.#limit === undefined && this.#choice.isGrowing(now)
   }
 
   #refuse(ticket: Ticket<C, M, S>, reason: Ledger.RefuseReason): void {
@@ -496,12 +426,9 @@ export class Admission<C, M extends Member, S> {
   }
 
   #leaveLine(ticket: Ticket<C, M, S>, now: number): void {
-    ticket.waits = false
     this.times.hold.record(now - ticket.since)
-    this.#line.remove(ticket)
-    this.#holds.remove(ticket)
+    this.#held.remove(ticket)
     this.arrivals.held--
-    if (ticket.moved) this.#heldMoved--
   }
 
   #endOffer(ticket: Ticket<C, M, S>, state: "claimed" | "over"): void {
@@ -512,9 +439,10 @@ export class Admission<C, M extends Member, S> {
   }
 
   /** The connection of an offer that was taken back gets another turn. */
-  #again({ connection, heldUntil, isKnown, key, moved }: Ticket<C, M, S>, now: number): Ticket<C, M, S> {
+  #again({ connection, heldUntil, isBrief, isKnown, key, moved }: Ticket<C, M, S>, now: number): Ticket<C, M, S> {
     const ticket = new Ticket<C, M, S>(connection, isKnown, key, true, moved)
     ticket.heldUntil = heldUntil
+    ticket.isBrief = isBrief
     if (this.#stopped === undefined) this.#place(ticket, now)
     else this.#refuse(ticket, this.#stopped)
     return ticket

@@ -18,6 +18,11 @@ export class Line<Entry extends Waiting<Entry>> {
     return this.#first
   }
 
+  /** The entry at the other end. */
+  get last(): Entry | undefined {
+    return this.#last
+  }
+
   pushBack(entry: Entry): void {
     entry.ahead = this.#last
     entry.behind = undefined

@@ -26,8 +26,11 @@ export class Sojourn {
   readonly #target: number
   readonly #interval: number
   readonly #turned: ((isCongested: boolean) => void) | undefined
-  /** Offers that the worker has not come to; and since when, at least, the first of them waits. */
-  #pending = 0
+  /** When the worker was offered something for the first time. */
+  begun = Infinity
+  /** Offers that are open. */
+  pending = 0
+  /** Since when, at least, the first of them waits. */
   #waitsSince = Infinity
   /** Since when every wait that is known was too long, and when that was last seen. */
   #first = Infinity
@@ -53,7 +56,7 @@ export class Sojourn {
   isCongested(now: number): boolean {
     if (this.congested) return true
     const since = this.#waitsSince
-    if (this.#pending === 0 || now - since <= this.#target) return false
+    if (this.pending === 0 || now - since <= this.#target) return false
     return now - (this.#follows(since) ? this.#first : since + this.#target) >= this.#interval
   }
 
@@ -64,18 +67,19 @@ export class Sojourn {
 
   /** An offer has been made. */
   offered(now: number): void {
-    if (this.#pending++ === 0) this.#waitsSince = now
+    if (this.begun === Infinity) this.begun = now
+    if (this.pending++ === 0) this.#waitsSince = now
   }
 
   /** An offer was taken back, and the worker has not come to it. */
   takenBack(): void {
-    this.#pending--
+    this.pending--
   }
 
   /** The worker has claimed an offer that was made at `since`. */
   claimed(since: number, now: number): void {
     const from = Math.min(now, this.#waitsSince + this.#target)
-    this.#pending--
+    this.pending--
     this.#waitsSince = now
     this.answered(since, now, from)
   }

@@ -48,14 +48,17 @@ export class Ticket<C, M, S> extends Timed<Ticket<C, M, S>> implements Waiting<T
    * tickets. Milliseconds of `MonotonicTime`; `Infinity` while it never was held.
    */
   heldUntil = Infinity
+  /** Whether that is less than `holdTime` (X7). */
+  isBrief = false
   /** Whether the ticket stands in line. */
   waits = false
   /** Since when it does, or since when it is on offer, in milliseconds of `MonotonicTime`. */
   since = Infinity
   ahead: Ticket<C, M, S> | undefined = undefined
   behind: Ticket<C, M, S> | undefined = undefined
-  /** How many seats the rotor has looked at for the ticket. */
+  /** How many seats the rotor has looked at for the ticket, and whether it has passed over one that takes sessions. */
   looked = 0
+  passedOver = false
   /** The weight that the worker tried last has for the key; workers still to be tried have less. */
   below = Affinity.ABOVE_ALL
 

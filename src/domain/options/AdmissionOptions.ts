@@ -50,6 +50,20 @@ export const AdmissionOptions = Schema.Struct({
     requirement: "X7",
     description: "Time after which a queue stands, and is no burst"
   }),
+  /**
+   * Time from its first offer on in which a worker may have few open offers: 1, then 2, 4, … up to 128, in eight steps;
+   * 1 ms to 10 min; 1 s. Others get what is beyond that, if there are others that take it. With an affinity it does not
+   * hold. 0: a worker has its share from the start.
+   */
+  slowStart: number({
+    unit: "milliseconds",
+    min: 1,
+    max: 10 * MINUTE,
+    default: 1000,
+    zero: "a worker has its share from the start",
+    requirement: "X7",
+    description: "Time from its first offer on in which a worker may have few open offers while others take sessions"
+  }),
   /** What a listener does with a connection when no worker can take it: hold it for a while, or refuse it; `"hold"`. */
   policy: choice({
     words: ["hold", "refuse"],

@@ -205,6 +205,17 @@ export const ListenerOptions = Schema.Struct({
     description: "How many leading bits the IPv6 addresses of one source share"
   }),
   /**
+   * In which order held connections are served. `"oldest"`: that of their arrival. `"adaptive"`: the newest first while a
+   * queue stands, that is, while some have been held for `sojournInterval` although workers went on claiming; a connection
+   * that comes then is held for `sojournInterval` and no longer. `"adaptive"`.
+   */
+  held: choice({
+    words: ["adaptive", "oldest"],
+    default: "adaptive",
+    requirement: "X7",
+    description: "Whether held connections are served the newest first, and held for a short time, while a queue stands"
+  }),
+  /**
    * Time that a connection has for what is left to be sent once it was given up, and a second more for each 16 KiB of
    * it: 10 ms to 10 min; 5 s. Then it is reset. Nothing that the peer does makes the time longer.
    */

@@ -49,13 +49,13 @@ export class Intake implements Origin {
     this.#listener = listener
     this.#host = host
     const options = ListenerOptions.of(app.options, requestedUri)
-    const { affinity } = options
+    const { affinity, held } = options
     this.#sources = SourceLimits.isAsked(options) ? new SourceLimits(options) : undefined
     this.#keys = new ConnectionKeys(
       affinity,
       (fault) => host.notices.tell(Notice.affinityFault({ app: app.name, uri: listener.boundUri }, fault))
     )
-    this.admission = new Admission(app.options.admission, app, affinity !== "none", listener.events)
+    this.admission = new Admission({ ...app.options.admission, held }, app, affinity !== "none", listener.events)
     this.#alarm = new Alarm(host.tables.now, host.fork, this.#ring)
   }
 

@@ -1,13 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
+import type { ListenerAdmission } from "../../../src/domain/admission/Admission.ts"
 import * as Affinity from "../../../src/domain/admission/Affinity.ts"
-import type { AdmissionOptions } from "../../../src/domain/options/AdmissionOptions.ts"
 import * as Ledger from "../../../src/domain/state/Ledger.ts"
 import { Desk, DeskWorker } from "../../support/AdmissionDesk.ts"
 
 /** One rule: what happens, step by step, and what is done about it. */
 interface Rule {
   readonly rule: string
-  readonly options?: Partial<AdmissionOptions>
+  readonly options?: Partial<ListenerAdmission>
   /** Numbers of the workers that serve from the start on; 0 to 2 by default. */
   readonly workers?: ReadonlyArray<number>
   readonly steps: ReadonlyArray<readonly [what: string, done: string]>
@@ -85,7 +85,90 @@ const perform = (desk: Desk, workers: Map<string, DeskWorker>, step: string): vo
   }
 }
 
+/** A queue stands before the one worker, which takes one session at a time: from 0 on, and at 60 it claims. */
+const standing: ReadonlyArray<readonly [what: string, done: string]> = [
+  ["arrive a", "a>0"],
+  ["claim a", "a claimed"],
+  ["arrive b c", "b held c held"],
+  ["time 60", ""],
+  ["free a", "b>0"],
+  ["claim b", "b claimed"],
+  ["time 50", ""],
+  ["arrive d e", "d held e held"]
+]
+const oneAtATime = { maxSessionsPerWorker: 1, revokeAfter: 1000, sojournTarget: 0, slowStart: 0, holdTime: 300 }
+
 const rules: ReadonlyArray<Rule> = [
+  // ---- overload
+  {
+    rule: "X7 while a queue stands, the newest is served first, and those that came before it wait for no less time",
+    options: oneAtATime,
+    workers: [0],
+    steps: [...standing, ["free b", "e>0"], ["claim e", "e claimed"], ["free e", "d>0"], ["time 189", ""], [
+      "time 1",
+      "c refused hold-time"
+    ]]
+  },
+  {
+    rule: "X7 a connection that comes while a queue stands is held for the interval, and not for holdTime",
+    options: oneAtATime,
+    workers: [0],
+    steps: [...standing, ["time 99", ""], ["time 1", "d refused hold-time e refused hold-time"], ["free b", "c>0"]]
+  },
+  {
+    rule: "X7 by the order oldest, a queue that stands changes nothing",
+    options: { ...oneAtATime, held: "oldest" },
+    workers: [0],
+    steps: [...standing, ["time 100", ""], ["free b", "c>0"]]
+  },
+  {
+    rule: "X7 a line in which nobody is served is no queue that stands: a worker that is away is waited for, in order",
+    options: { holdTime: 5000, slowStart: 0 },
+    workers: [0],
+    steps: [
+      ["arrive a", "a>0"],
+      ["claim a", "a claimed"],
+      ["drain 0", ""],
+      ["arrive b c", "b held c held"],
+      [
+        "time 2000",
+        ""
+      ],
+      ["arrive d", "d held"],
+      ["time 500", ""],
+      ["join 0", "b>0 c>0 d>0"]
+    ]
+  },
+  {
+    rule: "X7 what comes back is served before all others, also while a queue stands",
+    options: { ...oneAtATime, revokeAfter: 20 },
+    workers: [0],
+    steps: [...standing, ["free b", "e>0"], ["time 20", "e revoked e held"], ["arrive f", "f held"], ["past e", "e>0"]]
+  },
+  {
+    rule: "X7 a worker that has just started has few open offers, as long as others take what is beyond",
+    options: { slowStart: 800 },
+    workers: [0, 1],
+    steps: [
+      ["arrive a b", "a>0 b>1"],
+      ["claim a b", "a claimed b claimed"],
+      ["time 800", ""],
+      ["join 2", ""],
+      [
+        "arrive c d e f g",
+        "c>2 d>0 e>1 f>0 g>1"
+      ],
+      ["claim c", "c claimed"],
+      ["arrive h i", "h>2 i>0"],
+      ["time 4", ""]
+    ]
+  },
+  {
+    rule: "X7 a worker that has just started takes all that comes when no other worker does",
+    options: { slowStart: 800, policy: "refuse" },
+    workers: [0],
+    steps: [["arrive a b c", "a>0 b>0 c>0"]]
+  },
   // ---- which worker
   {
     rule:
@@ -410,7 +493,7 @@ describe("admission", () => {
 })
 
 describe("affinity", () => {
-  const keyed = (numbers: ReadonlyArray<number>, options: Partial<AdmissionOptions> = {}) => {
+  const keyed = (numbers: ReadonlyArray<number>, options: Partial<ListenerAdmission> = {}) => {
     const desk = new Desk(options, true)
     const workers = numbers.map((number) => new DeskWorker(number))
     for (const worker of workers) desk.admission.seats.join(worker)

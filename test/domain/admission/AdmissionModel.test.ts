@@ -1,6 +1,6 @@
 /** Admission against a plain model of it, over random steps that can be repeated from their seed. */
 import { assert, it } from "@effect/vitest"
-import type { AdmissionOptions } from "../../../src/domain/options/AdmissionOptions.ts"
+import type { ListenerAdmission } from "../../../src/domain/admission/Admission.ts"
 import * as Options from "../../../src/domain/options/Options.ts"
 import * as Ledger from "../../../src/domain/state/Ledger.ts"
 import { Desk, DeskWorker } from "../../support/AdmissionDesk.ts"
@@ -16,7 +16,7 @@ class Episode {
   readonly desk: Desk
   readonly model: AdmissionModel
   readonly #random: Random.Random
-  readonly #options: AdmissionOptions
+  readonly #options: ListenerAdmission
   readonly #numbers: number
   readonly #workers = new Map<number, readonly [DeskWorker, ModelWorker]>()
   /** All that ever were, those that have left included. */
@@ -31,6 +31,8 @@ class Episode {
       revokeAfter: 1 + random(random(3) === 0 ? 300 : 10),
       sojournTarget: random(6),
       sojournInterval: 10 + random(20),
+      slowStart: random(3) * random(100),
+      held: random(3) === 0 ? "oldest" : "adaptive",
       policy: random(4) === 0 ? "refuse" : "hold",
       holdMax: random(8),
       holdTime: 1 + random(random(2) === 0 ? 12 : 200),

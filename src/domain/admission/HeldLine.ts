@@ -1,0 +1,123 @@
+/**
+ * The connections of a listener that are held: who is served next, and how long each may wait (M6, X7).
+ *
+ * Connections that come back, since their offer was taken back or their session has moved, are served before all others.
+ * Of the others, the first one is served first, until a queue stands. Then the newest is: what is served is fresh, and
+ * only as many wait long as can't be served. A connection that comes while a queue stands is held for `sojournInterval`
+ * and not for `holdTime`; one that came before keeps its time.
+ *
+ * **A queue stands** when for `sojournInterval` the line was not empty while workers went on claiming. Nothing is claimed
+ * while no worker runs, or while all are blocked or full. That is no overload: whoever comes then waits for `holdTime`, and
+ * is served in the order of arrival.
+ */
+import { Deadlines } from "./Deadlines.ts"
+import { Line } from "./Line.ts"
+import type { Ticket } from "./Ticket.ts"
+
+/** In what order those that wait are served, and for how long. Times in milliseconds. */
+export interface HeldOptions {
+  readonly held: "adaptive" | "oldest"
+  readonly holdTime: number
+  readonly sojournInterval: number
+}
+
+export class HeldLine<C, M, S> {
+  readonly #options: HeldOptions
+  readonly #back = new Line<Ticket<C, M, S>>()
+  readonly #others = new Line<Ticket<C, M, S>>()
+  /** Those that wait for `holdTime`, and for `sojournInterval`: in each, all allow the same time. */
+  readonly #long = new Deadlines<Ticket<C, M, S>>()
+  readonly #short = new Deadlines<Ticket<C, M, S>>()
+  #moved = 0
+  #size = 0
+  /** When a worker has last claimed; and when, at the latest, the line was empty or nobody claimed. */
+  #claimedAt = -Infinity
+  #calmAt = 0
+
+  constructor(options: HeldOptions) {
+    this.#options = options
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  /** How many count against `holdMax`: connections whose sessions have moved had their place. */
+  get counted(): number {
+    return this.#size - this.#moved
+  }
+
+  /** When the time of one of them is over. */
+  get deadline(): number {
+    return Math.min(this.#long.next, this.#short.next)
+  }
+
+  /** The one that is served next. */
+  first(now: number): Ticket<C, M, S> | undefined {
+    return this.#back.first ?? (this.#stands(now) ? this.#others.last : this.#others.first)
+  }
+
+  /** All of them, in the order of arrival. One that is given may leave. */
+  *all(): IterableIterator<Ticket<C, M, S>> {
+    for (const line of [this.#back, this.#others]) {
+      for (let ticket = line.first; ticket !== undefined;) {
+        const { behind } = ticket
+        yield ticket
+        ticket = behind
+      }
+    }
+  }
+
+  /** A worker has claimed something. */
+  claimed(now: number): void {
+    if (now - this.#claimedAt > this.#options.sojournInterval) this.#calmAt = now
+    this.#claimedAt = now
+  }
+
+  #stands(now: number): boolean {
+    const { held, sojournInterval } = this.#options
+    if (held === "oldest" || this.#size === 0 || now - this.#calmAt < sojournInterval) return false
+    return this.#claimedAt > this.#calmAt && now - this.#claimedAt <= sojournInterval
+  }
+
+  /** A connection joins, which has been given its time if it has waited before. */
+  add(ticket: Ticket<C, M, S>, now: number): void {
+    if (this.#size === 0) this.#calmAt = now
+    if (ticket.heldUntil === Infinity) this.#giveTime(ticket, now)
+    ticket.waits = true
+    ticket.since = now
+    this.#size++
+    if (ticket.moved) this.#moved++
+    if (ticket.returned) this.#back.pushFront(ticket)
+    else this.#lineOf(ticket).pushBack(ticket)
+    this.#deadlinesOf(ticket).add(ticket, ticket.heldUntil)
+  }
+
+  #giveTime(ticket: Ticket<C, M, S>, now: number): void {
+    const { holdTime, sojournInterval } = this.#options
+    ticket.isBrief = sojournInterval < holdTime && !ticket.moved && this.#stands(now)
+    ticket.heldUntil = now + (ticket.isBrief ? sojournInterval : holdTime)
+  }
+
+  /** One that is in the line leaves it. */
+  remove(ticket: Ticket<C, M, S>): void {
+    ticket.waits = false
+    this.#size--
+    if (ticket.moved) this.#moved--
+    this.#lineOf(ticket).remove(ticket)
+    this.#deadlinesOf(ticket).remove(ticket)
+  }
+
+  /** One whose time is over, which is still in the line. */
+  due(now: number): Ticket<C, M, S> | undefined {
+    return (this.#long.next <= this.#short.next ? this.#long : this.#short).take(now)
+  }
+
+  #lineOf({ moved, returned }: Ticket<C, M, S>): Line<Ticket<C, M, S>> {
+    return returned || moved ? this.#back : this.#others
+  }
+
+  #deadlinesOf({ isBrief }: Ticket<C, M, S>): Deadlines<Ticket<C, M, S>> {
+    return isBrief ? this.#short : this.#long
+  }
+}
