@@ -1820,9 +1820,13 @@ export class Model {
    * not say that there was one: then the host is asked.
    */
   #isUnderWay(connect: Connect, { connects }: Observed): boolean {
-    const { cancelled, conn, half, outcome, worker } = connect
+    const { arrival, cancelled, conn, half, outcome, until, worker } = connect
     if (!half || cancelled || conn !== undefined) return false
-    if (outcome !== undefined && !outcome.startsWith("Cancelled")) return false
+    if (outcome !== undefined) {
+      // with its worker's end, or with its time, which was the last that its worker waited for
+      const isLate = Math.min(until, arrival?.heldUntil ?? Infinity) <= this.now
+      if (isLate || !outcome.startsWith("Cancelled")) return false
+    }
     return !worker.blocked || connects.some((row) => this.#isRow(connect, row))
   }
 
