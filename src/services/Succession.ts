@@ -51,6 +51,8 @@ export interface Departure {
   gone(): void
   /** The successor does not have it, and nobody here goes on with it: it ends, in order. */
   stays(): void
+  /** The successor lives and does not say whether it has it: nothing of it is left here, and it counts as lost. */
+  unanswered(): void
 }
 
 /** The connections that a host has for its successor, which is the host by now and serves some of its listeners. */
@@ -61,8 +63,8 @@ export interface DepartureSource {
   onMore: (() => void) | undefined
   /** Sockets of UDP that the successor reads from now on, for the sessions here, too; by their listeners. */
   readonly datagrams: ReadonlyMap<string, SharedDatagrams>
-  /** Nothing goes over any more: what has nothing in hand here ends, in order. */
-  end(): void
+  /** Nothing goes over any more: what has nothing in hand here ends, in order. `why`: where that is the successor's fault. */
+  end(why?: string): void
 }
 
 export class Succession extends Context.Service<Succession, {

@@ -210,13 +210,20 @@ export class TakeoverWorld {
         },
         socket: visitor,
         gone: () => this.#gone(visitor),
-        stays: () => this.#stays(visitor)
+        stays: () => this.#stays(visitor),
+        unanswered: () => this.#unanswered(visitor)
       }
     }
     return undefined
   }
 
   #gone(visitor: Visitor): void {
+    if (!this.oldLives) return
+    this.#lent.delete(visitor)
+    assert.isTrue(visitor.adopted, "a connection is let go that nobody has")
+  }
+
+  #unanswered(visitor: Visitor): void {
     if (!this.oldLives) return
     const onItsWay = this.newLives && this.#isUnderWay(visitor)
     this.#lent.delete(visitor)

@@ -102,7 +102,9 @@ export const sentence = (event: HostEvent | Gap): string => {
     case "takeover-settled":
       return "the other process is the host from now on"
     case "takeover-ended":
-      return "all that can go to the host that has taken over has gone there"
+      return event.detail === null
+        ? "all that can go to the host that has taken over has gone there"
+        : `nothing more goes to the host that has taken over: ${event.detail}`
     case "takeover-followed":
       return "this host follows another one"
     case "ledger-imbalance":

@@ -139,7 +139,7 @@ export const HostEvent = Schema.Union([
   kind("takeover-begun", {}),
   kind("takeover-abandoned", {}),
   kind("takeover-settled", {}),
-  kind("takeover-ended", {}),
+  kind("takeover-ended", { detail: Schema.NullOr(Schema.String) }),
   kind("takeover-followed", {}),
   kind("ledger-imbalance", { detail: Schema.String }),
   // ---- applications

@@ -16,14 +16,14 @@ export class Departures implements Succession.DepartureSource {
   onMore: (() => void) | undefined
   readonly datagrams = new Map<string, SharedDatagrams>()
   readonly #served: ReadonlySet<string>
-  readonly #onEnd: () => void
+  readonly #onEnd: (why: string | undefined) => void
   readonly #sessions = new Map<SharedSession, HostListener>()
   /** Connections that no worker has. */
   readonly #connections = new Map<Arriving, HostListener>()
   #isOpen = true
 
   /** `served`: handles of the listeners that the successor serves; `onEnd`: from now on, nobody goes on with anything. */
-  constructor(served: ReadonlySet<string>, onEnd: () => void) {
+  constructor(served: ReadonlySet<string>, onEnd: (why: string | undefined) => void) {
     this.#served = served
     this.#onEnd = onEnd
   }
@@ -77,13 +77,13 @@ export class Departures implements Succession.DepartureSource {
     return undefined
   }
 
-  end(): void {
+  end(why?: string): void {
     if (!this.#isOpen) return
     this.#isOpen = false
     this.#sessions.clear()
     const left = [...this.#connections]
     this.#connections.clear()
     for (const [connection, listener] of left) listener.succession.forsakes(connection)
-    this.#onEnd()
+    this.#onEnd(why)
   }
 }

@@ -72,8 +72,8 @@ export const make = (
   startTime: () => Math.max(0, ...[...tables.apps].map(({ options }) => options.worker.startTimeout)),
   depart: (served) => {
     tables.events.record({ kind: "takeover-settled" })
-    const departures = new Departures(served, () => {
-      tables.events.record({ kind: "takeover-ended" })
+    const departures = new Departures(served, (why) => {
+      tables.events.record({ kind: "takeover-ended", detail: why ?? null })
       for (const listener of tables.listeners) listener.intake.stop("draining")
       for (const session of tables.sessions) session.moveOn()
       if (tables.endsAt === undefined) return

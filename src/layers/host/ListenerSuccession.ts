@@ -72,13 +72,17 @@ export class ListenerSuccession {
       },
       socket: lent.socket,
       gone: () => connection.letGo?.(),
-      stays: () => this.forsakes(connection)
+      stays: () => this.forsakes(connection),
+      unanswered: () => {
+        this.#listener.admission.turnedAway("draining", connection)
+        connection.letGo?.()
+      }
     }
   }
 
   /** A connection that was to go to the successor, which does not have it: nobody goes on with it. */
   forsakes(connection: Arriving): void {
-    this.#listener.admission.turnedAway("draining")
+    this.#listener.admission.turnedAway("draining", connection)
     if (connection._tag === "CutThrough") return connection.refuse("draining")
     // its socket is nowhere else, so its peer reads an end
     if (connection.letGo === undefined) connection.abort()

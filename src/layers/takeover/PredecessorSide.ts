@@ -241,7 +241,7 @@ export class PredecessorSide {
     const wasHost = TakeoverState.hasSettled(this.#state)
     if (!this.#move("lost")) return
     this.#channel.close()
-    if (wasHost) return this.#stayAlone()
+    if (wasHost) return this.#stayAlone(detail)
     this.#failure = new TakeoverError({ reason, detail })
     if (this.#exited || this.#child.pid === undefined) return this.#over()
     // it must not be a host beside this one
@@ -257,15 +257,15 @@ export class PredecessorSide {
   }
 
   /** The successor is gone, or does not speak any more: what is in hand finishes here. */
-  #stayAlone(): void {
+  #stayAlone(why: string): void {
     clearInterval(this.#counters)
-    // a process that goes on has the connection
+    // a process that goes on may have the connection, or will once it goes on
     if (this.#exited) {
       this.#underWay?.departure.stays()
       if (this.#readsOn) this.#kept?.takeBack()
-    } else this.#underWay?.departure.gone()
+    } else this.#underWay?.departure.unanswered()
     this.#underWay = undefined
-    this.#departures?.end()
+    this.#departures?.end(why)
     this.#onIdle?.()
   }
 
