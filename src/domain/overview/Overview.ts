@@ -296,7 +296,7 @@ export const Overview = Schema.Struct({
   apps: Schema.Array(AppView),
   workers: Schema.Array(WorkerView),
   listeners: Schema.Array(ListenerView),
-  /** The latest, the newest first. */
+  /** The latest changes, the newest first: what peers bring about again and again is told together. */
   events: Schema.Array(EventView)
 })
 export type Overview = typeof Overview.Type

@@ -141,27 +141,41 @@ export const command = Command.make(
   ])
 )
 
-/** Prints the story of one thing; `called`: how it is named where there is none. */
-const tell = Effect.fnUntraced(function*(
-  flag: Option.Option<string>,
+/** The story of one thing, in lines that fit `width`; `called`: how it is named where there is none. */
+export const story = Effect.fnUntraced(function*(
+  path: string,
+  width: number,
   called: string,
   isAbout: (event: HostEvent) => boolean
 ) {
-  const path = yield* CommandInput.pathOf(flag)
-  const width = yield* CommandInput.width
   const events: Array<HostEvent> = []
   yield* forEach(path, { follow: false }, (event) =>
     Effect.sync(() => {
       if (event.kind !== "gap") events.push(event)
     }))
   const story = Story.of(events, isAbout)
-  for (const event of story) yield* Console.log(shown(event, width))
-  if (story.length > 0) return
+  if (story.length > 0) return story.map((event) => shown(event, width))
   const [oldest] = events
-  yield* Console.log(
+  return [
     `nothing is known of ${called}${oldest === undefined ? "" : ` since ${Words.clock(oldest.time)} UTC`}: `
-      + "what goes as it should has no events"
-  )
+    + "what goes as it should has no events"
+  ]
+})
+
+export const aboutSession = (session: Handle.SessionHandle) => (event: HostEvent): boolean =>
+  "session" in event && event.session === session
+
+export const aboutWorker = (worker: Handle.WorkerHandle) => (event: HostEvent): boolean =>
+  event.kind.startsWith("worker-") && "workerHandle" in event && event.workerHandle === worker
+
+/** Prints a story. */
+const tell = Effect.fnUntraced(function*(
+  flag: Option.Option<string>,
+  called: string,
+  isAbout: (event: HostEvent) => boolean
+) {
+  const path = yield* CommandInput.pathOf(flag)
+  for (const lines of yield* story(path, yield* CommandInput.width, called, isAbout)) yield* Console.log(lines)
 })
 
 const session = Command.make(
@@ -170,18 +184,13 @@ const session = Command.make(
     session: CommandInput.handle<Handle.SessionHandle>("session", "Handle of the session, as in show sessions"),
     control
   },
-  ({ control, session }) => tell(control, "this session", (event) => "session" in event && event.session === session)
+  ({ control, session }) => tell(control, "this session", aboutSession(session))
 ).pipe(Command.withDescription("What became of a session, and of its connection before and after"))
 
 const worker = Command.make(
   "worker",
   { worker: CommandInput.handle<Handle.WorkerHandle>("worker", "Handle of the worker, as in show app"), control },
-  ({ control, worker }) =>
-    tell(
-      control,
-      "this worker",
-      (event) => event.kind.startsWith("worker-") && "workerHandle" in event && event.workerHandle === worker
-    )
+  ({ control, worker }) => tell(control, "this worker", aboutWorker(worker))
 ).pipe(Command.withDescription("What became of a worker, over all its starts"))
 
 const connection = Command.make(

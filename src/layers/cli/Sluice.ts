@@ -36,6 +36,7 @@ import * as ServeCommand from "./ServeCommand.ts"
 import * as SessionCommand from "./SessionCommand.ts"
 import * as ShellCompletions from "./ShellCompletions.ts"
 import * as ShowCommand from "./ShowCommand.ts"
+import * as TopCommand from "./TopCommand.ts"
 import * as UpgradeCommand from "./UpgradeCommand.ts"
 import { printable } from "./Words.ts"
 import * as WorkerCommand from "./WorkerCommand.ts"
@@ -56,6 +57,7 @@ const commandWith = (host: ServeCommand.HostLayer) =>
       ServeCommand.make({ host, defaultApp: appUrl("http") }),
       ProxyCommand.make({ host, app: appUrl("proxy/proxy") }),
       ShowCommand.command,
+      TopCommand.command,
       EventsCommand.command,
       EventsCommand.why,
       ReloadCommand.command,

@@ -4,8 +4,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Os from "node:os"
-import * as EventText from "../../domain/events/EventText.ts"
-import type { HostEvent } from "../../domain/events/HostEvent.ts"
+import * as Changes from "../../domain/overview/Changes.ts"
 import type * as Overview from "../../domain/overview/Overview.ts"
 import * as Verdict from "../../domain/overview/Verdict.ts"
 import { version } from "../../domain/report/Version.ts"
@@ -19,8 +18,9 @@ import type { AttachedApp, Tables } from "./Tables.ts"
 import type { LiveWorker, WorkerSlot } from "./Worker.ts"
 import { takesOf } from "./WorkerReports.ts"
 
-/** How many events are shown. */
-const EVENTS = 20
+/** How many changes are shown, and how many events they are looked for in. */
+const CHANGES = 20
+const EVENTS = 500
 
 /** Thousandths of a millisecond are as much as the clock is good for. */
 const rounded = (value: number): number => Math.round(value * 1000) / 1000
@@ -59,15 +59,6 @@ const whole = (parts: ReadonlyArray<Overview.Gauge>, seen: number): Overview.Gau
     limit: sum(parts, ({ limit }) => limit)
   }
 }
-
-const eventOf = (event: HostEvent): Overview.EventView => ({
-  serial: event.serial,
-  time: event.time,
-  kind: event.kind,
-  app: "app" in event ? event.app : null,
-  worker: event.kind.startsWith("worker-") && "worker" in event ? event.worker ?? null : null,
-  text: EventText.sentence(event)
-})
 
 /** What is found out of a listener besides its view, to be added up. */
 interface ListenerSums {
@@ -146,7 +137,7 @@ export class Overviews {
       apps,
       workers,
       listeners: views,
-      events: tables.events.latest(EVENTS).map(eventOf)
+      events: Changes.of(tables.events.latest(EVENTS), CHANGES)
     }
   }
 
