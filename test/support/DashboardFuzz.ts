@@ -2,7 +2,9 @@
 import * as Net from "node:net"
 import type { Random } from "./random.ts"
 
-const METHODS = ["GET", "HEAD", "POST", "DELETE", "PUT", "PATCH", "OPTIONS", "TRACE", "PROPFIND", "get", "G\u00e9T", ""]
+const METHODS = ["GET", "GET", "GET", "HEAD", "POST", "DELETE", "PUT", "PATCH", "OPTIONS", "TRACE", "PROPFIND"]
+const ODD_METHODS = ["get", "G\u00e9T", "", "GET GET"]
+const ODD_VERSIONS = ["1.0", "2.0", "x"]
 const PATHS = [
   "/",
   "/docs",
@@ -83,15 +85,15 @@ const target = (random: Random): string => {
 
 /** A request, as bytes; most have a `Host` that would do. */
 export const request = (random: Random): Buffer => {
-  const lines = [
-    `${one(random, METHODS)} ${target(random)} HTTP/${one(random, ["1.1", "1.1", "1.1", "1.0", "2.0", "x"])}`
-  ]
+  const method = one(random, random(20) > 0 ? METHODS : ODD_METHODS)
+  const version = random(20) > 0 ? "1.1" : one(random, ODD_VERSIONS)
+  const lines = [`${method} ${target(random)} HTTP/${version}`]
   if (random(8) > 0) lines.push("host: 127.0.0.1")
-  for (let count = random(5); count > 0; count--) {
-    const value = random(4) > 0 ? one(random, VALUES) : noise(random, 40)
+  for (let count = random(3); count > 0; count--) {
+    const value = random(8) > 0 ? one(random, VALUES) : noise(random, 40)
     lines.push(`${one(random, NAMES)}: ${value}`)
   }
-  lines.push("connection: close", "", random(3) > 0 ? "" : noise(random, 200))
+  lines.push("connection: close", "", random(5) > 0 ? "" : noise(random, 200))
   const text = lines.join("\r\n")
   // now and then it breaks off
   return Buffer.from(random(10) > 0 ? text : text.slice(0, random(text.length)), "latin1")

@@ -14,10 +14,12 @@ import * as Fs from "node:fs/promises"
 const folder = new URL("page/", import.meta.url)
 
 /** In the order in which they stand on the page: each uses those before it. */
-const scripts = ["words", "history", "pictures", "tables", "live", "actions", "main"] as const
+const scripts = "words history pictures tables live actions seen verdict events workers minute panels keys main".split(
+  " "
+)
 
 /** What the page can do without: its imports, comments that stand on lines of their own, and how lines are indented. */
-const NEEDLESS = [/^import .*\n/gm, /^ *\/\*\*[^]*?\*\/\n/gm, /^ *\/\/.*\n/gm, /^ +/gm, /^\n/gm]
+const NEEDLESS = [/^import [^]*? from ".*"\n/gm, /^ *\/\*\*[^]*?\*\/\n/gm, /^ *\/\/.*\n/gm, /^ +/gm, /^\n/gm]
 
 const compact = (source: string): string => NEEDLESS.reduce((text, needless) => text.replace(needless, ""), source)
 

@@ -158,13 +158,16 @@ const run = async (act, pressed) => {
 /** Asks whether it is to be done. */
 export const confirm = async (act) => {
   if (token.get() === undefined && !(await askForToken("To do something, this page needs the host's token"))) return
+  const cancels = cancel()
   const does = button(act.button, () => run(act, does), act.ends ? "ends" : "does")
   dialog.open(act.title, [
     make("p", {}, act.what),
     make("p", { class: "dim" }, "The same on the command line:"),
     make("pre", {}, act.command)
-  ], [cancel(), does])
-  does.focus()
+  ], [cancels, does])
+  // what ends sessions is not done by a key that was meant for something else
+  const first = act.ends ? cancels : does
+  first.focus()
 }
 
 export { cancel, dialog }

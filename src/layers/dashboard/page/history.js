@@ -31,13 +31,13 @@ export const rankOf = (worker) => {
 const isSame = (before, after) =>
   before.host.pid === after.host.pid && before.host.upMillis <= after.host.upMillis && before.at < after.at
 
-/** By the second; a count that has gone back is another one's. */
+/** By the second: `null` where it is not known yet; a count that has gone back is another one's. */
 const rates = (before, after, names) => {
-  const seconds = before === undefined ? 0 : (after.at - before.at) / 1000
+  const seconds = before === undefined ? 1 : (after.at - before.at) / 1000
   return (from, to) =>
     Object.fromEntries(names.map((name) => [
       name,
-      seconds === 0 || from === undefined || to[name] < from[name] ? 0 : (to[name] - from[name]) / seconds
+      from === undefined ? null : to[name] < from[name] ? 0 : (to[name] - from[name]) / seconds
     ]))
 }
 
@@ -101,8 +101,7 @@ export class History {
       const isBehind = worker.congested || worker.behindMillis >= BEHIND
       push(samples, missed, {
         ...rest,
-        // of a second that is not over, what is the case now
-        congested: Math.max(Math.min(1, congestedMillis / 1000), isBehind ? 1 : 0),
+        congested: congestedMillis === null ? (isBehind ? 1 : 0) : Math.min(1, congestedMillis / 1000),
         loop: worker.thread?.utilization ?? null
       })
     }
