@@ -99,6 +99,10 @@ const effects: Readonly<Record<string, Shown>> = {
     "domain/admission/Admission",
     "X7 a worker that has just started has few open offers, as long as others take what is beyond"
   ],
+  "listener.refuseWith": [
+    "layers/host/RefuseHttp",
+    "X7 answers a peer that ends without a word, and resets one that has agreed on HTTP/2"
+  ],
   "listener.held": ["domain/admission/Admission", "X7 by the order oldest, a queue that stands changes nothing"],
   "admission.policy": host("M6 by the policy refuse nobody waits, and the reason is told"),
   "admission.holdMax": host("M6 the hold is bounded in number and in time, and each refusal has its reason"),

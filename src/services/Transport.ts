@@ -100,6 +100,11 @@ interface AnyConnection {
   onGone: (() => void) | undefined
   /** Breaks the connection: the peer sees a reset. */
   abort(): void
+  /**
+   * Ends a connection that is no session's: the peer is given the answer once it has said something, and then an end. What
+   * can't be done in order, since too many are sent away, is a reset. Absent where nothing can be said to the peer.
+   */
+  sendAway?(answer: Uint8Array): void
 }
 
 /**

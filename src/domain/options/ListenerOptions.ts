@@ -216,6 +216,18 @@ export const ListenerOptions = Schema.Struct({
     description: "Whether held connections are served the newest first, and held for a short time, while a queue stands"
   }),
   /**
+   * What the peer of a connection that is refused gets, over TCP, TLS that ends in the host, and Unix sockets: a `"reset"`,
+   * or an answer of `"http"`: `503`, with `Retry-After` and the reason, from the host and without a worker. A peer that a
+   * rule or the deny list refuses, one that has agreed on HTTP/2, and one whose TLS would end in a worker get a reset;
+   * `"reset"`.
+   */
+  refuseWith: choice({
+    words: ["reset", "http"],
+    default: "reset",
+    requirement: "X7",
+    description: "Whether a peer that is refused gets a reset, or 503 of HTTP with the reason, from the host"
+  }),
+  /**
    * Time that a connection has for what is left to be sent once it was given up, and a second more for each 16 KiB of
    * it: 10 ms to 10 min; 5 s. Then it is reset. Nothing that the peer does makes the time longer.
    */

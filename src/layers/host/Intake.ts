@@ -15,6 +15,7 @@ import type { RuleVerdict } from "../../domain/admission/SessionRule.ts"
 import { SourceLimits } from "../../domain/admission/SourceLimits.ts"
 import type { Ticket } from "../../domain/admission/Ticket.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
+import * as HttpRefusal from "../../domain/net/HttpRefusal.ts"
 import * as ListenerOptions from "../../domain/options/ListenerOptions.ts"
 import * as Notice from "../../domain/report/Notice.ts"
 import type * as Handle from "../../domain/state/Handle.ts"
@@ -38,6 +39,8 @@ export class Intake implements Origin {
   readonly #listener: HostListener
   readonly #host: ListenerHost
   readonly #keys: ConnectionKeys
+  /** Whether peers that are refused are told so in HTTP. */
+  readonly #speaksHttp: boolean
   /** What each source has, where that has a limit. */
   readonly #sources: SourceLimits<Arriving> | undefined
   readonly #alarm: Alarm
@@ -49,7 +52,8 @@ export class Intake implements Origin {
     this.#listener = listener
     this.#host = host
     const options = ListenerOptions.of(app.options, requestedUri)
-    const { affinity, held } = options
+    const { affinity, held, refuseWith } = options
+    this.#speaksHttp = refuseWith === "http"
     this.#sources = SourceLimits.isAsked(options) ? new SourceLimits(options) : undefined
     this.#keys = new ConnectionKeys(
       affinity,
@@ -120,7 +124,7 @@ export class Intake implements Origin {
 
   #deny(connection: Arriving, reason: Ledger.RefuseReason): void {
     this.admission.turnedAway(reason, connection)
-    refuse(connection, reason)
+    this.#refuse(connection, reason)
   }
 
   #take(connection: Arriving, verdict: Exclude<RuleVerdict, { _tag: "Deny" }> | undefined): void {
@@ -169,7 +173,7 @@ export class Intake implements Origin {
         case "refused":
           connection.onGone = undefined
           this.left(connection)
-          return refuse(connection, ticket.reason!)
+          return this.#refuse(connection, ticket.reason!)
         default:
           return
       }
@@ -285,7 +289,11 @@ export class Intake implements Origin {
     if (ticket?.state === "offered") {
       session.ticket = undefined
       this.admission.refused(ticket, this.#host.tables.now())
-      refuse(connection, "app-refused", detail === "" ? `the application at ${connection.local} refuses it` : detail)
+      this.#refuse(
+        connection,
+        "app-refused",
+        detail === "" ? `the application at ${connection.local} refuses it` : detail
+      )
       session.refuse()
       return true
     }
@@ -351,11 +359,13 @@ export class Intake implements Origin {
     this.left(connection)
     this.admission.freed()
   }
-}
 
-/** `detail`: why, in a sentence, if there is more to say than the reason says. */
-const refuse = (connection: Arriving, reason: Ledger.RefuseReason, detail?: string): void => {
-  // a peer on this host hears why
-  if (connection._tag === "CutThrough") connection.refuse(reason, detail)
-  else connection.abort()
+  /** `detail`: why, in a sentence, if there is more to say than the reason says. */
+  #refuse(connection: Arriving, reason: Ledger.RefuseReason, detail?: string): void {
+    // a peer on this host hears why
+    if (connection._tag === "CutThrough") return connection.refuse(reason, detail)
+    const answer = this.#speaksHttp && connection.about?.tls?.alpn !== "h2" ? HttpRefusal.answer(reason) : undefined
+    if (answer === undefined || connection.sendAway === undefined) connection.abort()
+    else connection.sendAway(answer)
+  }
 }

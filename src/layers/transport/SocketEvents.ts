@@ -59,6 +59,12 @@ export const own = (socket: Net.Socket, owner: SocketSubject): NodeHandle.Handle
   return owned.on("error", onError).on("end", onEnd).on("close", onClose)
 }
 
+/** From now on the events of a socket that was {@link own}ed are this one's. */
+export const pass = (socket: Net.Socket, owner: SocketSubject): void => {
+  const owned: OwnedSocket = socket
+  owned[subject] = owner
+}
+
 /** From now on they are nobody's. */
 export const disown = (socket: Net.Socket): void => {
   const owned: OwnedSocket = socket

@@ -14,6 +14,7 @@ import type * as Ledger from "../../domain/state/Ledger.ts"
 import type { ConnectionEnd, LentSocket, SentConnection, SharedConnection } from "../../services/Transport.ts"
 import type { ConnectionSettings, ConnectionSetup } from "./ConnectionSetup.ts"
 import * as NodeHandle from "./NodeHandle.ts"
+import { SentAway } from "./SentAway.ts"
 import * as SocketEnd from "./SocketEnd.ts"
 import * as SocketEvents from "./SocketEvents.ts"
 import * as SocketWatch from "./SocketWatch.ts"
@@ -203,6 +204,15 @@ export class TcpConnection extends TcpReading
     // a Unix socket can't be reset: a connection that is broken just ends
     if (this.socket.connecting || transport === "unix") return void this.socket.destroy()
     SocketEnd.reset(this.socket, below)
+  }
+
+  sendAway(answer: Uint8Array): void {
+    if (this.isClosing) return
+    const hasSpoken = this.left !== undefined
+    this.dropRest()
+    this.isClosing = true
+    this.onGone = undefined
+    if (!SentAway.take(this.socket, answer, { hasSpoken, isOwned: true, below: this.setup.below })) this.abort()
   }
 
   onError(error: Error): void {

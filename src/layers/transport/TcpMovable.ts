@@ -15,6 +15,8 @@ import * as Address from "../../domain/net/Address.ts"
 import * as SocketOption from "../../domain/net/SocketOption.ts"
 import type { LentSocket, MovableConnection, Moving } from "../../services/Transport.ts"
 import * as NodeHandle from "./NodeHandle.ts"
+import { SentAway } from "./SentAway.ts"
+import * as SocketEvents from "./SocketEvents.ts"
 
 const reset = (handle: NodeHandle.TcpHandle): void => {
   if (handle.reset(constVoid) !== 0) handle.close()
@@ -129,6 +131,15 @@ export class TcpMovable implements MovableConnection {
   abort(): void {
     this.onGone = undefined
     this.take()?.destroy()
+  }
+
+  // where TLS ends in the worker, nobody here can say anything
+  sendAway(answer: Uint8Array): void {
+    const moving = this.inTls ? undefined : this.take()
+    if (moving === undefined) return this.abort()
+    this.onGone = undefined
+    const socket = SocketEvents.readByEvents(moving.take())
+    if (!SentAway.take(socket, answer, { hasSpoken: false, isOwned: false })) socket.resetAndDestroy()
   }
 
   // where TLS ends differs between listeners

@@ -1,0 +1,52 @@
+/**
+ * What a peer that speaks HTTP is told when its connection is refused: `503`, why, and when it may try again (X7).
+ *
+ * The answers are made once for each reason, since most of them are sent while there is no time to lose.
+ */
+import type * as Ledger from "../state/Ledger.ts"
+
+/** Seconds after which a peer may try again: overload that goes on refuses it again, at little cost. */
+export const RETRY_AFTER = 1
+
+/**
+ * Why, in a sentence. Other reasons are answered with a reset: whoever is not to connect at all learns nothing, and what
+ * did not become a connection hears nothing.
+ */
+const sentences: Partial<Record<Ledger.RefuseReason, string>> = {
+  congested: "every worker is congested",
+  "no-worker": "no worker runs",
+  "hold-full": "as many connections as allowed wait already",
+  "hold-time": "no worker has become free in time",
+  "worker-limit": "every worker has as many sessions as it may have",
+  "listener-limit": "the listener has as many sessions as it may have",
+  "host-limit": "the application has as many sessions as it may have",
+  "no-memory": "there is no memory for another session",
+  draining: "the server is shutting down",
+  "source-limit": "this address has as many sessions as it may have",
+  "source-rate": "this address connects more often than it may"
+}
+
+const made = new Map<Ledger.RefuseReason, Uint8Array>()
+
+const make = (reason: Ledger.RefuseReason, sentence: string): Uint8Array => {
+  const body = `The connection is refused: ${sentence} (${reason}).\n`
+  const head = [
+    "HTTP/1.1 503 Service Unavailable",
+    "Content-Type: text/plain; charset=utf-8",
+    `Content-Length: ${body.length}`,
+    `Retry-After: ${RETRY_AFTER}`,
+    "Cache-Control: no-store",
+    "Connection: close"
+  ]
+  return new TextEncoder().encode([...head, "", body].join("\r\n"))
+}
+
+/** The answer; `undefined` where there is none. */
+export const answer = (reason: Ledger.RefuseReason): Uint8Array | undefined => {
+  const known = made.get(reason)
+  const sentence = sentences[reason]
+  if (known !== undefined || sentence === undefined) return known
+  const answer = make(reason, sentence)
+  made.set(reason, answer)
+  return answer
+}
