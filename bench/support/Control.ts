@@ -6,7 +6,11 @@ export const ask = <A>(control: string, method: string, path: string, body?: unk
     const request = Http.request({ socketPath: control, method, path, agent: false }, (response) => {
       let text = ""
       response.setEncoding("utf8").on("data", (part: string) => text += part)
-      response.on("end", () => response.statusCode === 200 ? resolve(JSON.parse(text) as A) : reject(new Error(text)))
+      // an operation that has nothing to say answers with an empty 204
+      response.on(
+        "end",
+        () => response.statusCode! < 300 ? resolve(JSON.parse(text || "null") as A) : reject(new Error(text))
+      )
     })
     request.on("error", reject)
     request.setHeader("content-type", "application/json")
