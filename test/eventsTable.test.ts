@@ -1,4 +1,7 @@
-/** docs/production.md: a row for each kind of event with the fields it has, and each reason there is. */
+/**
+ * docs/production.md: a row for each kind of event with the fields it has, and each reason there is. docs/operate.md: a row
+ * for each reason, with what it means and what to do.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
@@ -47,5 +50,20 @@ describe("the events of docs/production.md", () => {
       ...UnresponsiveReasons
     ]
     assert.deepStrictEqual(reasons.filter((reason) => !section.includes(`\`${reason}\``)), [])
+  })
+})
+
+describe("the reasons of docs/operate.md", () => {
+  it("X5 are all that there are, each with what it means and what to do", () => {
+    const operate = Fs.readFileSync(Path.join(import.meta.dirname, "../docs/operate.md"), "utf8")
+    const table = operate.slice(operate.indexOf("<!-- reasons -->"), operate.indexOf("<!-- end of reasons -->"))
+    const listed = Array.from(
+      table.matchAll(/^\| `([\w-]+)` +\| `([\w-]+)` +\| +\S[^|]+\| +\S[^|]+\|$/gm),
+      ([, kind, reason]) => `${kind} ${reason}`
+    )
+    const all = HostEvent.members.flatMap(({ fields }) =>
+      "reason" in fields ? fields.reason.literals.map((reason) => `${fields.kind.literal} ${reason}`) : []
+    )
+    assert.sameMembers(listed, all)
   })
 })

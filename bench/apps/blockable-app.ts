@@ -6,8 +6,9 @@ const handler: SessionHandler = {
   readable(session) {
     const bytes = session.peek()
     if (bytes === undefined) return
+    const millis = Number(Buffer.from(bytes).toString())
     session.drop(bytes.length)
-    burn(Number(String(bytes)) * 1000)
+    burn(millis * 1000)
   },
   ended(session) {
     session.close()

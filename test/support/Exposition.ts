@@ -32,8 +32,8 @@ export const sum = (
     one.name === name && Object.entries(labels).every(([label, value]) => one.labels[label] === value)
   ).reduce((sum, { value }) => sum + value, 0)
 
-/** What `promtool check metrics` has to say. */
-export const promtool = (input: string): string => {
-  const { status, stderr, stdout } = ChildProcess.spawnSync("promtool", ["check", "metrics"], { input })
+/** What `promtool` has to say of what it is given, by default of metrics. */
+export const promtool = (input: string, command = ["check", "metrics"]): string => {
+  const { status, stderr, stdout } = ChildProcess.spawnSync("promtool", command, { input })
   return status === 0 ? `${stdout}${stderr}` : `status ${status}: ${stdout}${stderr}`
 }

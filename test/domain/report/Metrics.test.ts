@@ -104,16 +104,27 @@ describe("metrics", () => {
     assert.deepStrictEqual(listed.map((row) => row.replace(/ +\|/g, " |").replace(/\| +/g, "| ")), rows)
   })
 
-  it("X5 are all that the dashboard in docs/grafana.json asks for", () => {
+  it.skipIf(!isInstalled("promtool"))(
+    "X5 have alerts in docs/alerts.yml that are right for `promtool check rules`",
+    () => {
+      assert.match(
+        Exposition.promtool("", ["check", "rules", Path.join(import.meta.dirname, "../../../docs/alerts.yml")]),
+        /SUCCESS: \d+ rules found\s*$/
+      )
+    }
+  )
+
+  it("X5 are all that the dashboard in docs/grafana.json and the alerts in docs/alerts.yml ask for", () => {
     const names = new Set(
       Metrics.all.flatMap(({ kind, name }) =>
         kind === "histogram" ? ["_bucket", "_sum", "_count"].map((part) => `${name}${part}`) : [name]
       )
     )
-    const dashboard = docs("grafana.json")
-    const asked = dashboard.match(/(?:sluice|nodejs|v8js)_\w+/g) ?? []
-    assert.isAbove(asked.length, 15)
-    assert.deepStrictEqual(asked.filter((name) => !names.has(name)), [])
-    assert.isArray(JSON.parse(dashboard).panels)
+    for (const page of ["grafana.json", "alerts.yml"]) {
+      const asked = docs(page).match(/(?:sluice|nodejs|v8js)_\w+/g) ?? []
+      assert.isAbove(asked.length, 10, page)
+      assert.deepStrictEqual(asked.filter((name) => !names.has(name)), [], page)
+    }
+    assert.isArray(JSON.parse(docs("grafana.json")).panels)
   })
 })
