@@ -24,7 +24,7 @@ const control = `/tmp/sluice-scrape-${process.pid}.sock`
 
 process.env["LOG"] = "error"
 const app = new URL("apps/blockable-app.ts", import.meta.url).pathname
-const host = await Bench.start("support/command.ts", control, "serve", app)
+const host = await Bench.start("support/command.ts", control, "serve", app, "--hold-time", "1m")
 const { pid } = await Control.ask<Report.HostReport>(control, "GET", "/v1/host")
 
 /** Nanoseconds of processor time that the host's threads have taken. */

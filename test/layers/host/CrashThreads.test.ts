@@ -1,13 +1,19 @@
 /** X3 with threads, sockets and HTTP: workers that die under load. `bench/crash.ts` does it 100 times. */
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Schedule from "effect/Schedule"
 import { once } from "node:events"
 import * as Http from "node:http"
 import { text } from "node:stream/consumers"
+import * as MetricsText from "../../../src/domain/report/MetricsText.ts"
 import * as Host from "../../../src/layers/Host.ts"
 import * as AppWorker from "../../../src/services/AppWorker.ts"
 import { SessionLayer } from "../../../src/services/SessionLayer.ts"
+import * as EventSums from "../../support/EventSums.ts"
+import * as Exposition from "../../support/Exposition.ts"
+import * as LedgerMetrics from "../../support/LedgerMetrics.ts"
 import { turn, until } from "../../support/until.ts"
 
 const BODY = Buffer.alloc(20_000, "x")
@@ -54,10 +60,12 @@ class Client {
 }
 
 it.live(
-  "X3 M14 workers die under kept-alive clients: what fails is what they had in hand, and nothing is refused",
+  "X3 X5 M14 workers die under kept-alive clients: what fails is what they had in hand, nothing is refused, and ledger, "
+    + "metrics and events say the same",
   () =>
     Effect.gen(function*() {
       const host = yield* SessionLayer
+      const events = yield* EventSums.follow(host)
       yield* host.attach({
         name: "dying",
         listen: ["tcp://127.0.0.1:0"],
@@ -95,6 +103,12 @@ it.live(
       assert.strictEqual(Object.values(arrivals.refused).reduce((a, b) => a + b), 0)
       assert.strictEqual(clients.reduce((sum, { wrong }) => sum + wrong, 0), 0)
       assert.deepStrictEqual(imbalances, [])
+      const report = yield* host.report
+      assert.deepStrictEqual(LedgerMetrics.differences(report, Exposition.parse(MetricsText.format(report))), [])
+      yield* Effect.repeat(Effect.exit(events.addUp), { until: Exit.isSuccess, schedule: Schedule.spaced(10) }).pipe(
+        Effect.timeoutOption(10_000),
+        Effect.andThen(events.addUp)
+      )
     }).pipe(Effect.scoped, Effect.provide(Host.layer)),
   60_000
 )
