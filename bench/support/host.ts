@@ -1,5 +1,6 @@
 /**
- * A host as a process of its own, for benchmarks: `host.ts <app module> <workers> [options as JSON]`. At the line `lost`
+ * A host as a process of its own, for benchmarks: `host.ts <app module> <workers> [options as JSON]`; `workers` is a number
+ * or a range, as for `sluice serve`. At the line `lost`
  * on its standard input it tells which sessions it has lost with their workers, see {@link Lost}; at any other, its report.
  */
 import * as Effect from "effect/Effect"
@@ -28,7 +29,7 @@ const program = Effect.gen(function*() {
     name: "bench",
     listen: ["tcp://127.0.0.1:0"],
     ...extra,
-    workers: Number(workers)
+    workers: workers as `${number}`
   }, { _tag: "Url", url: new URL(`../${module}`, import.meta.url).href })
   const { apps } = yield* layer.report
   console.log(`port ${apps[0]!.listeners[0]!.endpoint.split(":").at(-1)}`)
