@@ -193,13 +193,13 @@ const start = Effect.fnUntraced(function*(
   if (hangup !== undefined) yield* Effect.forkScoped(readCertificates(application, pairs, hangup))
   yield* Effect.forkScoped(reload(application, reloads))
   const { apps } = yield* sessions.report
-  const listeners = apps.find(({ index }) => index === application.index)?.listeners ?? []
+  const report = apps.find(({ index }) => index === application.index)
+  const listeners = report?.listeners ?? []
   const { admission, worker: { kind }, workers } = settings.decoded
   yield* warnOfDescriptors(admission.maxSessions)
   yield* warnOfUnserved
-  const { least } = WorkerCount.boundsOf(workers, 1)
   const byNeed = typeof workers === "number" ? "" : `, ${WorkerCount.format(workers)} by need`
-  const where = `(${plural(least, `${kind} worker`)}${byNeed}), control at ${control}`
+  const where = `(${plural(report?.workers.length ?? 0, `${kind} worker`)}${byNeed}), control at ${control}`
   for (const { endpoint, scopes } of listeners) {
     const scope = scopes.includes("global") ? "" : " in local scope only, which no socket leads to"
     yield* Console.log(`sluice: ${application.name} listening on ${endpoint}${scope} ${where}`)

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import type * as Report from "../../../src/domain/report/Report.ts"
 import * as Ledger from "../../../src/domain/state/Ledger.ts"
 import * as ShowApp from "../../../src/layers/cli/ShowApp.ts"
 import * as Reports from "../../support/Reports.ts"
@@ -66,6 +67,27 @@ describe("ShowApp", () => {
         "  no active listeners"
       ])
     )
+  })
+
+  it.each<readonly [Report.AppReport["byNeed"], string]>([
+    [null, ""],
+    [{ least: 1, most: 8, limit: null }, "  workers 2 (1..8)"],
+    [
+      { least: 1, most: 2, limit: "most" },
+      "  workers 2 (1..2): one more is needed, and this is the most that it may have"
+    ],
+    [
+      { least: 1, most: 8, limit: "processors" },
+      "  workers 2 (1..8): one more is needed, and there is no processor left for it"
+    ],
+    [
+      { least: 1, most: 8, limit: "memory" },
+      "  workers 2 (1..8): one more is needed, and there is no memory left for it"
+    ]
+  ])("X8 shows how many workers there are, and may be: %o", (byNeed, line) => {
+    const report = Reports.host({ apps: [Reports.app({ byNeed, workers: [Reports.worker(), Reports.worker()] })] })
+    const lines = ShowApp.format(report, { verbose: false }).split("\n").filter((line) => line.startsWith("  workers"))
+    assert.deepStrictEqual(lines, line === "" ? [] : [line])
   })
 
   it("X2 shows the generation that is to take a worker's place, and those that drain", () => {

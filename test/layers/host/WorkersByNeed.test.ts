@@ -1,9 +1,20 @@
 /** X8: workers come and go by need, in a host whose time is the test's. */
-import { assert, describe } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import { EventEmitter } from "node:events"
 import type { EventOf, ToldEvent } from "../../../src/domain/events/HostEvent.ts"
 import type { AppOptionsInput } from "../../../src/domain/options/Options.ts"
+import { PROTOCOL } from "../../../src/domain/takeover/TakeoverMessage.ts"
+import type { Descent } from "../../../src/layers/system/Descent.ts"
+import { Inherited, InheritedSockets } from "../../../src/layers/system/InheritedSockets.ts"
+import { ListenGate } from "../../../src/layers/system/ListenGate.ts"
+import * as HostScripted from "../../../src/layers/testing/HostScripted.ts"
+import { fromUrl } from "../../../src/services/AppWorker.ts"
+import { SessionLayer } from "../../../src/services/SessionLayer.ts"
 import { eventsOf } from "../../support/EventSums.ts"
 import { answering, ask } from "../../support/Parking.ts"
 import { accepting, Actor, endpoint, handleOf, scenario, type Stage } from "../../support/Stage.ts"
@@ -275,6 +286,31 @@ describe("workers by need", () => {
         yield* Effect.forkChild(stage.host.detach(handle))
         yield* stage.pass(5 * SECOND)
         assert.deepStrictEqual(yield* changesOf(stage), ["added 1 full 2"])
+      })
+  )
+
+  it.effect.each<readonly [AppOptionsInput["workers"], number, number]>([
+    ["1..4", 3, 3],
+    ["1..4", 9, 4],
+    ["2..4", 1, 2],
+    [1, 3, 1]
+  ])(
+    "X8 X4 an application with workers %s that had %d in the host before starts with %d",
+    ([workers, before, now]) =>
+      Effect.gen(function*() {
+        const descent: Descent = {
+          birth: { protocol: PROTOCOL, pid: 1, listeners: [], workers: { app: before } },
+          port: Object.assign(new EventEmitter(), { connected: true }),
+          gate: new ListenGate(),
+          reading: new ListenGate()
+        }
+        const inherited = Layer.succeed(Inherited, new InheritedSockets([], [], Result.succeed(descent)))
+        const host = Context.get(yield* Layer.build(Layer.provide(HostScripted.layer, inherited)), SessionLayer)
+        yield* host.attach(
+          { name: "app", workers },
+          fromUrl(new URL("../../fixtures/listens-nowhere.ts", import.meta.url))
+        )
+        assert.strictEqual((yield* host.report).apps[0]!.workers.length, now)
       })
   )
 })
