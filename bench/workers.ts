@@ -39,10 +39,10 @@ const changes: Array<readonly [millis: number, workers: number]> = []
 /** When the second worker first had a session. */
 let served: number | undefined
 const begun = performance.now()
-let ends = false
+const watch = { ends: false }
 const look = async (): Promise<void> => {
   let before = 1
-  for (; !ends; await Timers.setTimeout(LOOK)) {
+  for (; !watch.ends; await Timers.setTimeout(LOOK)) {
     const { workers } = (await Bench.report(host)).apps[0]!
     const now = performance.now() - begun
     if (workers.length !== before) changes.push([now, workers.length])
@@ -63,7 +63,7 @@ const inLoad = changes.slice(beforeStep)
 const [added] = inLoad
 // it may have been added a moment ago
 await visit(0.3, (COOLDOWN + 2 * RETIRE_AFTER) / 1000)
-ends = true
+watch.ends = true
 await looking
 const retired = changes.find(([at]) => at > gone)
 const report = await Bench.report(host)
