@@ -72,7 +72,7 @@ const effects: Readonly<Record<string, Shown>> = {
   "worker.drainTimeout": host("a drain is bounded by the drain timeout"),
   "worker.stuckAfter": [
     "layers/host/Stuck",
-    "X6 in an endless loop: its function and line are named, it is replaced, and others notice nothing"
+    "X6 one loops, one is in native code: each is told of, replaced, and others notice nothing"
   ],
   "worker.handOver": [
     "layers/host/Reload",

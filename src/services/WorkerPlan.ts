@@ -28,6 +28,11 @@ export class WorkerPlan extends Context.Service<WorkerPlan, {
   readonly place: WorkerInfo["kind"]
   /** Is told the URL of each file that the worker's thread loads as a module, apart from those in `node_modules`. */
   readonly loaded?: ((url: string) => void) | undefined
+  /**
+   * Is told that the worker's thread has not ended in time when it was to end, and when it has: it is in native code, and
+   * what it can write to must stay as it is.
+   */
+  readonly lingers?: ((ended: Promise<unknown>) => void) | undefined
   /** Counts the worker's messages; it outlives the stack, so the counts add up over the worker's starts. */
   readonly ledger: Ledger.MessageLedger
   /** Counts for how long messages are postponed; it outlives the stack, too. */

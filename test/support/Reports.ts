@@ -35,6 +35,7 @@ export const worker = (changes: Partial<Report.WorkerReport> = {}): Report.Worke
   delayed: { times: 0, millis: 0 },
   lastProgressMillis: 0,
   silent: null,
+  crashLoop: null,
   generation: 1,
   successor: null,
   formers: [],
@@ -103,6 +104,7 @@ export const app = (changes: Partial<Report.AppReport> = {}): Report.AppReport =
   certificates: [],
   status: [],
   reloads: { reloaded: 0, failed: 0 },
+  quarantined: [],
   workers: [worker()],
   listeners: [listener()],
   ...changes

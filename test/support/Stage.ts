@@ -288,12 +288,14 @@ const make = Effect.gen(function*() {
     if (raw === undefined) raws.set(key(worker, app), raw = new RawWorker.RawWorker())
     return raw
   }
-  const appWorker = Layer.unwrap(Effect.map(WorkerPlan, ({ info: { app, kind, worker }, ledger, module }) => {
+  const appWorker = Layer.unwrap(Effect.map(WorkerPlan, ({ info: { app, kind, worker }, ledger, lingers, module }) => {
     ledgers.set(key(worker, app), ledger)
     const scripted = raws.get(key(worker, app))
     // generations of a worker may be there at the same time: each has a script of its own
     if (kind === "thread") starts(worker, app).push(new AppWorkerScripted.Script())
-    const run = scripted === undefined ? AppWorkerScripted.layer(script(worker, app)) : RawWorker.layer(scripted)
+    const run = scripted === undefined
+      ? AppWorkerScripted.layer(script(worker, app), lingers)
+      : RawWorker.layer(scripted)
     return AppWorkerInProcess.layerWith((options) => run({ ...options, module: Actor.moduleOf(module) }))
   }))
   const machine = { processors: 16, free: 2 ** 36 }

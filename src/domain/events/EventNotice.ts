@@ -19,6 +19,8 @@ const levelOf = (event: HostEvent): Notice["level"] | undefined => {
     case "worker-add-failed":
     case "ledger-imbalance":
     case "worker-gone":
+    case "worker-crash-loop":
+    case "worker-quarantined":
     case "worker-stuck":
       return "Error"
     case "datagram-dropped":
@@ -44,6 +46,7 @@ const levelOf = (event: HostEvent): Notice["level"] | undefined => {
     case "listener-opened":
     case "session-ended":
     case "worker-draining":
+    case "worker-quarantine-ended":
     case "worker-responds":
     case "worker-restarting":
     case "worker-stopped":

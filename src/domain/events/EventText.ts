@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import * as ByteSize from "effect/ByteSize"
 import { millis, things } from "../report/Notice.ts"
 import * as Whereabouts from "../report/Whereabouts.ts"
 import * as Handle from "../state/Handle.ts"
@@ -160,6 +161,18 @@ export const sentence = (event: HostEvent | Gap): string => {
       }: ${event.detail}`
     case "worker-retired":
       return `the worker is retired, because ${inNumber(retired[event.reason], event)}`
+    case "worker-crash-loop":
+      return `the worker dies again and again: ${things(event.deaths, "time")} in ${
+        millis(event.withinMillis)
+      }; it is started again after longer and longer waits`
+    case "worker-quarantined":
+      return `the thread of generation ${event.generation} of the worker does not end: it is in native code; its memory (${
+        ByteSize.format(ByteSize.bytes(event.bytes))
+      }) is kept until it does`
+    case "worker-quarantine-ended":
+      return `the thread of generation ${event.generation} of the worker, which did not end, has ended after ${
+        millis(event.afterMillis)
+      }`
     case "worker-draining":
       return `the worker drains: it gets nothing new, and ${things(event.sessions, "session")} may finish`
     case "worker-restarting":

@@ -192,6 +192,13 @@ export const HostEvent = Schema.Union([
     againMillis: Schema.Finite
   }),
   kind("worker-retired", { ...ofWorker, reason: RetireReason, ...inNumber }),
+  kind("worker-crash-loop", { ...ofWorker, deaths: Schema.Int, withinMillis: Schema.Finite }),
+  kind("worker-quarantined", {
+    ...ofWorker,
+    /** Bytes of the memory that its thread may still write to. */
+    bytes: Schema.Int
+  }),
+  kind("worker-quarantine-ended", { ...ofWorker, afterMillis: Schema.Finite }),
   kind("worker-draining", { ...ofWorker, sessions: Schema.Int }),
   kind("worker-restarting", ofWorker),
   kind("worker-replaced", { ...ofWorker, reason: ReplaceReason, sessions: Schema.Int }),

@@ -72,6 +72,15 @@ export const AppReport = Schema.Struct({
     Schema.Struct({ least: Count, most: Count, limit: Schema.NullOr(Schema.Literals(NeedLimits)) })
   ),
   workers: Schema.Array(WorkerReport),
+  /** Threads of workers that are gone, which do not end: they are in native code. Oldest first. */
+  quarantined: Schema.Array(Schema.Struct({
+    /** Number of the worker within the application, and which of its generations it was. */
+    worker: Count,
+    generation: Count,
+    /** Bytes of memory that are kept for it. */
+    bytes: Count,
+    ageMillis: Schema.Finite
+  })),
   listeners: Schema.Array(ListenerReport)
 })
 export type AppReport = typeof AppReport.Type

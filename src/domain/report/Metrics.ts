@@ -11,6 +11,7 @@
  *   ledger.
  */
 import { ends } from "../state/Histogram.ts"
+import type { AppReport } from "./AppReport.ts"
 import type { ListenerReport } from "./ListenerReport.ts"
 import type { HistogramReport, HostReport, WorkerReport } from "./Report.ts"
 
@@ -163,7 +164,21 @@ const ofHost: ReadonlyArray<HostMetric> = [
   counter("sluice_host_datagrams_dropped_total", DROPPED, ({ ledger }) => each(ledger.arrivals.dropped, "reason"))
 ]
 
+const ofApps = (of: (app: AppReport) => number) => ({ apps }: HostReport): ReadonlyArray<Sample> =>
+  apps.map((app) => [{ app: app.name }, of(app)])
+
 const ofEachApp: ReadonlyArray<HostMetric> = [
+  gauge(
+    "sluice_quarantined_threads",
+    "Threads of workers that are gone, which are in native code and do not end",
+    ofApps(({ quarantined }) => quarantined.length)
+  ),
+  gauge(
+    "sluice_quarantined_bytes",
+    "Memory that is kept for threads which do not end",
+    ofApps(({ quarantined }) => quarantined.reduce((sum, { bytes }) => sum + bytes, 0)),
+    "By"
+  ),
   counter(
     "sluice_reloads_total",
     "How often the application's workers were to be given new code, by what became of it",

@@ -17,6 +17,8 @@ export type Readiness = typeof Readiness.Type
 export interface ReadinessApp {
   readonly name: string
   readonly workers: ReadonlyArray<WorkerState>
+  /** How many of them die again and again. */
+  readonly crashing: number
 }
 
 const runs = (state: WorkerState): boolean => state === "RUNNING"
@@ -25,10 +27,15 @@ const runs = (state: WorkerState): boolean => state === "RUNNING"
 const others = (workers: ReadonlyArray<WorkerState>): string =>
   [...new Set(workers)].map((state) => `${workers.filter((other) => other === state).length} ${state}`).join(", ")
 
-const sentenceOf = ({ name, workers }: ReadinessApp): string => {
+const sentenceOf = ({ crashing, name, workers }: ReadinessApp): string => {
   const running = workers.filter(runs).length
-  if (running === 0) return `${name}: no worker takes sessions${workers.length === 0 ? "" : ` (${others(workers)})`}`
-  return `${name}: ${running} of ${workers.length} ${workers.length === 1 ? "worker takes" : "workers take"} sessions`
+  const loops = crashing === 0 ? "" : `, ${crashing} of them ${crashing === 1 ? "dies" : "die"} again and again`
+  if (running === 0) {
+    return `${name}: no worker takes sessions${workers.length === 0 ? "" : ` (${others(workers)})`}${loops}`
+  }
+  return `${name}: ${running} of ${workers.length} ${
+    workers.length === 1 ? "worker takes" : "workers take"
+  } sessions${loops}`
 }
 
 /** A host that finishes what it has. */

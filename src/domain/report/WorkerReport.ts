@@ -90,6 +90,8 @@ export const WorkerReport = Schema.Struct({
     /** Time since it was replaced. */
     ageMillis: Count
   })),
+  /** How often it has died, in which time, where that is again and again; else null. */
+  crashLoop: Schema.NullOr(Schema.Struct({ deaths: Count, withinMillis: Schema.Finite })),
   /** Why the worker last went away, if it did. */
   lastFailure: Schema.NullOr(Schema.String),
   /** Where in the application that was: a stack with many lines, as the application's thread gave it. */

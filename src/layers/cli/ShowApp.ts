@@ -133,6 +133,22 @@ const silence = ({ handle, silent }: Report.WorkerReport): Array<string> =>
     }`
   ]
 
+/** A worker that dies again and again says so in the plain form too. */
+const crashes = ({ crashLoop, handle, lastFailure }: Report.WorkerReport): Array<string> =>
+  crashLoop === null ? [] : [
+    `worker ${handle}: has died ${plural(crashLoop.deaths, "time")} in ${time(crashLoop.withinMillis)}${
+      lastFailure === null ? "" : `, last of: ${printable(lastFailure)}`
+    }`
+  ]
+
+/** Threads that do not end. */
+const quarantined = ({ quarantined }: Report.AppReport): Array<string> =>
+  quarantined.map(({ ageMillis, bytes, generation, worker }) =>
+    `worker number ${worker}, generation ${generation}: its thread is in native code and has not ended for ${
+      time(ageMillis)
+    }; ${size(bytes)} are kept for it`
+  )
+
 /** Generations of a worker besides the one that serves: that which is to take its place, and those that drain. */
 const generations = ({ formers, handle, successor }: Report.WorkerReport): Array<string> => [
   ...(successor === null
@@ -168,6 +184,8 @@ const section = (app: Report.AppReport, look: Look): Array<string> => {
       ...table(workerColumns, app.workers, inner),
       ...byNeed(app),
       ...app.workers.flatMap(silence),
+      ...app.workers.flatMap(crashes),
+      ...quarantined(app),
       ...app.workers.flatMap(scarcity),
       ...app.workers.flatMap(generations),
       "",

@@ -183,6 +183,12 @@ export class Reports {
       certificates,
       status: app.status(Math.round(this.#tables.now())),
       reloads: { ...app.reloads },
+      quarantined: this.#tables.quarantine.of(app).map(({ bytes, since, slot: { generation, mapIndex } }) => ({
+        worker: mapIndex,
+        generation,
+        bytes,
+        ageMillis: Math.round(this.#tables.now() - since)
+      })),
       byNeed: app.range === undefined ? null : { ...app.range, limit: app.need?.limit ?? null },
       workers: [...app.slots.values()].map((slot) => workerReport(slot, this.#tables.now())),
       listeners: [...this.#tables.listeners].filter((listener) => listener.app === app && listener.state !== "BINDING")

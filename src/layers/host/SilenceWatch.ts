@@ -89,7 +89,7 @@ export class SilenceWatch {
 
   #stuck(silentMillis: number, now: number): void {
     const { slot } = this.#live
-    const kept = null
+    const kept = this.#host.tables.quarantine.isFull(slot.app) ? "quarantine-full" : null
     if (this.#again === undefined) this.#tellStuck(silentMillis, kept)
     if (now < (this.#again ?? now)) return
     this.#again = now + AGAIN

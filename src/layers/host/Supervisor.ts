@@ -114,6 +114,8 @@ export class Supervisor {
           stack: isKnown ? null : stack ?? null,
           againMillis: isFormer ? null : asked ? 0 : backoff
         })
+        const loop = isFormer ? undefined : slot.crashes.died(tables.now())
+        if (loop !== undefined) events.record({ kind: "worker-crash-loop", ...ofWorker(slot), ...loop })
         slot.move(isFormer ? "stop" : "backOff")
         if (isFormer) return
         if (!(yield* this.#backOff(slot, backoff))) break

@@ -27,6 +27,7 @@ import type { Departures } from "./Departures.ts"
 import type { HostSession, Origin, SessionHome } from "./HostSession.ts"
 import type { HostListener } from "./Listener.ts"
 import type { Moves } from "./Moves.ts"
+import { Quarantine } from "./Quarantine.ts"
 import { SharedSession } from "./SharedSession.ts"
 import { TransferSession } from "./TransferSession.ts"
 import type { LiveWorker, SlotApp, WorkerSlot } from "./Worker.ts"
@@ -91,11 +92,14 @@ export class Tables {
   readonly now: () => number
   /** What happens in the host (X5). */
   readonly events: EventLog
+  /** Threads that are to end and do not (X6). */
+  readonly quarantine: Quarantine
   readonly #locals = new Map<string, LocalTable<HostListener>>()
 
   constructor(now: () => number, events: EventLog) {
     this.now = now
     this.events = events
+    this.quarantine = new Quarantine(events, now)
   }
 
   /** Who goes on with what workers park while the host drains; `undefined` while it does not. */
@@ -238,7 +242,8 @@ export class Tables {
   readiness(): Readiness.Readiness {
     const standing = ({ name, slots }: AttachedApp) => ({
       name,
-      workers: Array.from(slots.values(), ({ state }) => state)
+      workers: Array.from(slots.values(), ({ state }) => state),
+      crashing: Array.from(slots.values()).filter(({ crashes }) => crashes.at(this.now()) !== undefined).length
     })
     return this.draining ? Readiness.draining : Readiness.of(Array.from(this.apps, standing))
   }

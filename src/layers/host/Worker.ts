@@ -23,6 +23,7 @@ import type { QueueOutlet } from "../../domain/memory/QueueProducer.ts"
 import type { AppOptions } from "../../domain/options/AppOptions.ts"
 import type * as Report from "../../domain/report/Report.ts"
 import type { Whereabouts } from "../../domain/report/Whereabouts.ts"
+import { CrashLoop, DEATHS } from "../../domain/state/CrashLoop.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
 import { INTERVAL as SILENCE_INTERVAL, type QueueHead, Silence } from "../../domain/state/Silence.ts"
@@ -44,6 +45,9 @@ import { type HostRequests, WorkerReader } from "./WorkerReader.ts"
 
 /** The most edges that are held back before the worker hears of them. */
 const GATHER = 16
+
+/** Milliseconds in which a few deaths are a loop, at the least: with long waits between them, it is longer. */
+const LOOP_WITHIN = 60_000
 
 /** Why a worker goes that is told to. */
 export type LeaveReason = Extract<Report.MoveReason, "reload" | "restart" | "delete">
@@ -102,6 +106,8 @@ export class WorkerSlot {
   hasRun = false
   #state: WorkerState.WorkerState = "STARTING"
   restarts: number
+  /** How often it has died of late; the same for all generations. */
+  readonly crashes: CrashLoop
   /** Why it last went away by itself, and where in the application that began. */
   lastFailure: { readonly detail: string; readonly stack: string | undefined } | undefined
   live: LiveWorker | undefined
@@ -125,6 +131,8 @@ export class WorkerSlot {
     this.offers = predecessor?.offers ?? new Ledger.OfferLedger()
     this.times = predecessor?.times ?? new WorkerTimes()
     this.restartsBy = predecessor?.restartsBy ?? noRestarts()
+    const { backoffMax } = app.options.worker
+    this.crashes = predecessor?.crashes ?? new CrashLoop(Math.max(LOOP_WITHIN, DEATHS * 2 * backoffMax))
     this.formers = predecessor?.formers ?? new Set()
     this.role = predecessor === undefined ? "current" : "successor"
     this.restarts = predecessor === undefined ? 0 : predecessor.restarts + 1

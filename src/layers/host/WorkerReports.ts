@@ -58,6 +58,7 @@ export const workerReport = (slot: WorkerSlot, now: number): Report.WorkerReport
       sessions: former.live?.sessionCount ?? 0,
       ageMillis: Math.round(now - former.retired)
     })),
+    crashLoop: slot.crashes.at(now) ?? null,
     lastFailure: slot.lastFailure?.detail ?? null,
     lastFailureStack: slot.lastFailure?.stack ?? null,
     queue: {

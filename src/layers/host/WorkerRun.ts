@@ -79,6 +79,8 @@ export class WorkerRun {
   readonly #host: RunHost
   readonly #app: AttachedApp
   readonly #slot: WorkerSlot
+  /** Bytes of its segments when it was taken apart. */
+  #bytes = 0
   /** When it began, in milliseconds of `MonotonicTime`. */
   readonly #begun: number
 
@@ -105,6 +107,7 @@ export class WorkerRun {
         ...endpointsOf(app),
         module: app.module,
         loaded: app.loaded,
+        lingers: (ended) => tables.quarantine.keep(slot, this.#bytes, ended),
         ledger: slot.messages,
         ages: slot.times.postponed,
         info: {
@@ -253,6 +256,7 @@ export class WorkerRun {
       Effect.sync(() => {
         live.end()
         slot.live = undefined
+        this.#bytes = live.segments.statistics().bytes + live.segments.cutThrough.statistics().bytes
         if (slot.state !== "DRAINING") slot.move("crash")
       })
     )

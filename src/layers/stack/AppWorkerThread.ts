@@ -52,6 +52,26 @@ const crashed = (error: unknown, heapLimitMiB: number | undefined): WorkerExit =
   return WorkerExit.of("Crashed", "the worker crashed", Thrown.of(error))
 }
 
+/** Milliseconds within which a thread ends, unless it is in native code. */
+const ENDS_WITHIN = 1000
+
+/** Ends the thread. One that is in native code does not end before that has: it is waited for by nobody. */
+const ending = (thread: Worker, lingers: WorkerPlan["Service"]["lingers"]): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const ended = thread.terminate()
+    return Effect.promise(() => ended).pipe(
+      Effect.timeoutOrElse({
+        duration: ENDS_WITHIN,
+        orElse: () =>
+          Effect.sync(() => {
+            thread.unref()
+            lingers?.(ended)
+          })
+      }),
+      Effect.asVoid
+    )
+  })
+
 /**
  * Runs the worker of a plan on a thread of its own.
  *
@@ -62,7 +82,7 @@ export const layer: Layer.Layer<AppWorker, WorkerExit, WorkerPlan | WorkerChanne
   Layer.effect(
     AppWorker,
     Effect.gen(function*() {
-      const { app: options, info: { app, worker }, loaded, module } = yield* WorkerPlan
+      const { app: options, info: { app, worker }, lingers, loaded, module } = yield* WorkerPlan
       const { heapLimitMiB } = options.worker
       const { ticketKeys: tickets } = TlsStart.resumptionOf(options)
       const { worker: side } = yield* WorkerChannel
@@ -128,7 +148,7 @@ export const layer: Layer.Layer<AppWorker, WorkerExit, WorkerPlan | WorkerChanne
           )
           return { thread, meter }
         }),
-        ({ thread }) => Effect.promise(() => thread.terminate())
+        ({ thread }) => ending(thread, lingers)
       )
       return AppWorker.of({ ready: Deferred.await(ready), exit: Deferred.await(exit), meter })
     })

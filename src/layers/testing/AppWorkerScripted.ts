@@ -17,6 +17,7 @@ import * as Layer from "effect/Layer"
 import { AppWorker, WorkerExit } from "../../services/AppWorker.ts"
 import type { DoorbellShape } from "../../services/Doorbell.ts"
 import type { Session, Sessions } from "../../services/Sessions.ts"
+import type { WorkerPlan } from "../../services/WorkerPlan.ts"
 import * as AppWorkerInProcess from "../stack/AppWorkerInProcess.ts"
 import * as Bells from "../stack/Bells.ts"
 
@@ -54,6 +55,11 @@ export interface WorkerScript {
   behave(): void
   /** The worker is gone at once, as if it had crashed. `detail` is the report's `lastFailure`. */
   crash(detail?: string, reason?: WorkerExit["reason"]): void
+  /**
+   * When the worker ends, its thread does not, as if it were in native code, until the function is called that is
+   * returned.
+   */
+  linger(): () => void
   /** The worker crashes when the next message wakes it, and does not see that message. */
   crashAtNextMessage(detail?: string): void
 }
@@ -95,6 +101,8 @@ export class Script implements WorkerScript {
   /** Sessions that were claimed, and the handlers that were to be given them. */
   #kept: Array<readonly [Session, (session: Session) => void]> = []
   starts = 0
+  /** Is done when the thread has ended that does not end with the worker. */
+  lingering: Promise<void> | undefined
 
   block(duration?: Duration.Input): void {
     this.#blocked = true
@@ -154,6 +162,12 @@ export class Script implements WorkerScript {
     this.#start.exit(new WorkerExit({ reason, detail }))
   }
 
+  linger(): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.lingering = promise
+    return resolve
+  }
+
   crashAtNextMessage(detail = TOLD_TO): void {
     this.#crashNext = detail
   }
@@ -169,6 +183,7 @@ export class Script implements WorkerScript {
     this.#greedy = false
     this.#delay = 0
     this.#crashNext = undefined
+    this.lingering = undefined
     this.#coming.clear()
     this.#missed.clear()
     this.#unheard.clear()
@@ -257,45 +272,52 @@ const give = (session: Session, accept: (session: Session) => void): void => {
  * @category layers
  * @since 0.1.0
  */
-export const layer = (script: Script) => (options: AppWorkerInProcess.InProcessOptions): Layer.Layer<AppWorker> =>
-  Layer.effect(
-    AppWorker,
-    Effect.gen(function*() {
-      const crashed = yield* Deferred.make<never, WorkerExit>()
-      const run = yield* FiberSet.makeRuntime<never, void, never>()
-      script.begin({
-        exit: (exit) => void Deferred.doneUnsafe(crashed, Exit.fail(exit)),
-        after: (millis, call) => void run(Effect.delay(Effect.sync(call), millis)),
-        give: (session, accept) =>
-          void run(Effect.catchDefect(Effect.sync(() => give(session, accept)), (error) => {
-            // as with any other edge: one that throws costs its session
-            session.abort()
-            return Effect.logError("an application's session handler threw", error)
-          }))
+export const layer =
+  (script: Script, lingers?: WorkerPlan["Service"]["lingers"]) =>
+  (options: AppWorkerInProcess.InProcessOptions): Layer.Layer<AppWorker> =>
+    Layer.effect(
+      AppWorker,
+      Effect.gen(function*() {
+        yield* Effect.addFinalizer(() =>
+          Effect.sync(() => {
+            if (script.lingering !== undefined) lingers?.(script.lingering)
+          })
+        )
+        const crashed = yield* Deferred.make<never, WorkerExit>()
+        const run = yield* FiberSet.makeRuntime<never, void, never>()
+        script.begin({
+          exit: (exit) => void Deferred.doneUnsafe(crashed, Exit.fail(exit)),
+          after: (millis, call) => void run(Effect.delay(Effect.sync(call), millis)),
+          give: (session, accept) =>
+            void run(Effect.catchDefect(Effect.sync(() => give(session, accept)), (error) => {
+              // as with any other edge: one that throws costs its session
+              session.abort()
+              return Effect.logError("an application's session handler threw", error)
+            }))
+        })
+        const { doorbell, link, receive, receiveCertificates, receiveSocket, returnSocket } = options.place
+        const scripted: AppWorkerInProcess.InProcessOptions = {
+          ...options,
+          place: {
+            receive,
+            receiveCertificates,
+            receiveSocket,
+            returnSocket,
+            doorbell: script.doorbell(doorbell),
+            pace: script.pace,
+            looks: script.looks,
+            link: (number) => {
+              const handed = link(number)
+              return handed && { inbox: handed.inbox, bell: script.bell(Bells.ofLink(handed.bell)) }
+            }
+          },
+          between: script.between
+        }
+        const services = yield* Layer.build(AppWorkerInProcess.layerFrom(scripted))
+        const worker = Context.get(services, AppWorker)
+        return AppWorker.of({
+          ready: Effect.raceFirst(worker.ready, Deferred.await(crashed)),
+          exit: Effect.raceFirst(worker.exit, Deferred.await(crashed))
+        })
       })
-      const { doorbell, link, receive, receiveCertificates, receiveSocket, returnSocket } = options.place
-      const scripted: AppWorkerInProcess.InProcessOptions = {
-        ...options,
-        place: {
-          receive,
-          receiveCertificates,
-          receiveSocket,
-          returnSocket,
-          doorbell: script.doorbell(doorbell),
-          pace: script.pace,
-          looks: script.looks,
-          link: (number) => {
-            const handed = link(number)
-            return handed && { inbox: handed.inbox, bell: script.bell(Bells.ofLink(handed.bell)) }
-          }
-        },
-        between: script.between
-      }
-      const services = yield* Layer.build(AppWorkerInProcess.layerFrom(scripted))
-      const worker = Context.get(services, AppWorker)
-      return AppWorker.of({
-        ready: Effect.raceFirst(worker.ready, Deferred.await(crashed)),
-        exit: Effect.raceFirst(worker.exit, Deferred.await(crashed))
-      })
-    })
-  )
+    )

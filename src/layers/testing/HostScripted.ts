@@ -137,11 +137,11 @@ export const layerStack = <const Layers extends Omit<WorkerStack.Replacements, "
     }
     /** The worker's script, and its module, which is loaded only once. */
     const appWorker = Layer.unwrap(Effect.gen(function*() {
-      const { info: { app, worker }, module } = yield* WorkerPlan
+      const { info: { app, worker }, lingers, module } = yield* WorkerPlan
       first ??= app
       const loaded = yield* load(module)
       return AppWorkerInProcess.layerWith((options) =>
-        AppWorkerScripted.layer(script(worker, app))({ ...options, module: loaded })
+        AppWorkerScripted.layer(script(worker, app), lingers)({ ...options, module: loaded })
       )
     }))
 

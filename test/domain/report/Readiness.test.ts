@@ -2,7 +2,11 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Readiness from "../../../src/domain/report/Readiness.ts"
 import { type WorkerState, workerStates } from "../../../src/domain/state/WorkerState.ts"
 
-const app = (name: string, ...workers: ReadonlyArray<WorkerState>): Readiness.ReadinessApp => ({ name, workers })
+const app = (name: string, ...workers: ReadonlyArray<WorkerState>): Readiness.ReadinessApp => ({
+  name,
+  workers,
+  crashing: 0
+})
 
 describe("readiness", () => {
   it("is one worker that runs, of each application", () => {

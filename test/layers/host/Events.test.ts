@@ -167,6 +167,21 @@ const crash: Body = (stage) =>
     yield* settled
   })
 
+/** A worker dies three times, the first time in native code. */
+const loop: Body = (stage) =>
+  Effect.gen(function*() {
+    yield* stage.attach(new Actor())
+    const end = stage.script().linger()
+    for (let i = 0; i < 3; i++) {
+      stage.script().crash()
+      yield* settled
+      yield* TestClock.adjust(5000)
+      yield* settled
+    }
+    end()
+    yield* settled
+  })
+
 const idle: Body = (stage) =>
   Effect.gen(function*() {
     yield* stage.attach(new Actor(), { listener: { idleTimeout: "1 second" } })
@@ -210,6 +225,9 @@ const bodies: { readonly [K in EventKind]: Body } = {
   "worker-added": byNeed,
   "worker-add-failed": byNeed,
   "worker-retired": byNeed,
+  "worker-crash-loop": loop,
+  "worker-quarantined": loop,
+  "worker-quarantine-ended": loop,
   "worker-draining": restart,
   "worker-restarting": restart,
   "worker-replaced": reload,
