@@ -34,7 +34,13 @@ export const at = (seconds: number): Overview.Overview => {
       upMillis: 3 * HOUR + 12 * 60_000 + seconds * 1000,
       allUpMillis: 9 * 24 * HOUR + 4 * HOUR + seconds * 1000
     },
-    totals: { arrived, claimed: arrived, bytesIn: seconds * 1.2 * MiB, bytesOut: seconds * 14 * MiB, moved: 12 },
+    totals: {
+      arrived,
+      claimed: arrived,
+      bytesIn: Math.round(seconds * 1.2 * MiB),
+      bytesOut: seconds * 14 * MiB,
+      moved: 12
+    },
     refused: { recent: {}, all: { "hold-time": 19 } },
     claim: { count: 100, p50Millis: 0.2, p99Millis: 4.8, maxMillis: 12 },
     sessions: gauge(118, 240, 65_536),
@@ -92,7 +98,7 @@ export const at = (seconds: number): Overview.Overview => {
         refused: { recent: {}, all: { "hold-time": 19 } },
         sessions: gauge(118, 240, 65_536),
         held: gauge(0, 12, 16_384),
-        bytesIn: seconds * 1.2 * MiB,
+        bytesIn: Math.round(seconds * 1.2 * MiB),
         bytesOut: seconds * 14 * MiB
       }),
       listener({ handle: "1.0", endpoint: "tls://0.0.0.0:8443", workers: 2 })

@@ -168,6 +168,9 @@ const keysFor = (page: TopChoice["page"], width: number): string => {
   return widthOf(text) <= width ? text : text.replace("s sessions  l listeners", "s l more")
 }
 
+/** The most lines that a sentence at the bottom has. */
+const SENTENCE = 3
+
 /** The lines at the bottom: what is asked, typed or said, or else the keys. */
 const foot = ({ control, history: { latest }, view }: Frame, width: number): ReadonlyArray<ScreenLine> => {
   if (view.asked !== undefined) {
@@ -180,7 +183,10 @@ const foot = ({ control, history: { latest }, view }: Frame, width: number): Rea
   if (view.typing !== undefined) {
     return [line(`filter: ${cell(view.typing, Math.max(0, width - 10)).trimEnd()}_`, "strong")]
   }
-  if (view.said !== undefined) return [line(cell(view.said.text, width), view.said.level)]
+  const { said } = view
+  if (said !== undefined) {
+    return folded(printable(said.text), width).slice(0, SENTENCE).map((text) => line(text, said.level))
+  }
   return [line(keysFor(view.page, width), "dim")]
 }
 
@@ -334,6 +340,20 @@ const read = (lines: ReadonlyArray<ScreenLine>, above: number, room: number): Re
   return lines.slice(from, from + room)
 }
 
+/** How many lines of a page that is read there are. */
+const lengthOf = ({ history: { latest }, view }: Frame, width: number): number => {
+  switch (view.page) {
+    case "help":
+      return helpLines(width).length
+    case "why":
+      return storyLines(view, width).length
+    case "listeners":
+      return listenersOf(latest, view).length
+    default:
+      return 0
+  }
+}
+
 const helpLines = (width: number): ReadonlyArray<ScreenLine> => {
   const rows = (all: ReadonlyArray<readonly [string, string]>, margin: number) =>
     all.map(([name, text]): ScreenLine => [
@@ -418,5 +438,11 @@ export const print = (frame: Frame, columns: number): ReadonlyArray<ScreenLine> 
   ].map((line) => fit(line, columns))
 }
 
-/** How far a page may be scrolled at once. */
-export const pageRows = ({ rows }: ScreenSize): number => Math.max(1, rows - 8)
+/** By how many rows a page moves at once, and how many of its lines may be above the screen at most. */
+export const scrolling = (
+  frame: Frame,
+  { columns, rows }: ScreenSize
+): { readonly rows: number; readonly above: number } => {
+  const page = Math.max(1, rows - top(frame, { columns, rows }).length - 2)
+  return { rows: page, above: Math.max(0, lengthOf(frame, columns) - page) }
+}

@@ -25,7 +25,7 @@ import * as Signals from "../Signals.ts"
 import { FullScreen, type OpenScreen } from "./FullScreen.ts"
 import { paint } from "./ScreenText.ts"
 import * as TopActions from "./TopActions.ts"
-import { draw, type Frame, pageRows, type ScreenSize } from "./TopDrawing.ts"
+import { draw, type Frame, type ScreenSize, scrolling } from "./TopDrawing.ts"
 import * as TopView from "./TopView.ts"
 
 export interface TopOptions {
@@ -143,7 +143,7 @@ class TopScreen {
 
   #press(key: TopView.Key): Effect.Effect<void> {
     const before = this.#view
-    const known = { overview: this.#history.latest, sessions: this.#sessions, rows: pageRows(this.#size) }
+    const known = { overview: this.#history.latest, sessions: this.#sessions, ...scrolling(this.#frame, this.#size) }
     const { intent, view } = TopView.press(before, key, known)
     if (view.of !== before.of) this.#sessions = undefined
     this.#view = view

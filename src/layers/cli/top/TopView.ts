@@ -129,8 +129,9 @@ export interface Key {
 export interface Known {
   readonly overview: Overview.Overview
   readonly sessions: Report.SessionsReport | undefined
-  /** How many lines a page that is read may go up by at once. */
+  /** By how many rows a page moves at once, and how many of its lines may be above the screen at most. */
   readonly rows: number
+  readonly above: number
 }
 
 export interface Pressed {
@@ -161,10 +162,9 @@ const stepOf = ({ ctrl, name, text }: Key, rows: number): number | undefined => 
 
 const isRead = ({ page }: TopChoice): boolean => page === "help" || page === "why"
 
-const step = (view: TopChoice, by: number, { overview, sessions }: Known): TopChoice => {
+const step = (view: TopChoice, by: number, { above, overview, sessions }: Known): TopChoice => {
   if (isRead(view) || view.page === "listeners") {
-    const above = by === Infinity ? Number.MAX_SAFE_INTEGER : view.above + by
-    return { ...view, above: Math.max(0, above) }
+    return { ...view, above: Math.max(0, Math.min(above, view.above + by)) }
   }
   if (view.page === "sessions") {
     return { ...view, session: moved(sessionsOf(sessions, view).map(({ handle }) => handle), view.session, by) }

@@ -19,7 +19,8 @@ const workers = [
 const known: Known = {
   overview: overview({ workers }),
   sessions: { total: 2, sessions: [Reports.session(), Reports.session({ handle: "8.1" })] },
-  rows: 10
+  rows: 10,
+  above: 12
 }
 
 const keyOf = (key: string): Key =>
@@ -88,6 +89,14 @@ describe("the keys of top", () => {
     assert.strictEqual(after("j w q").view.page, "main")
     assert.deepStrictEqual(after("q").intent, { _tag: "Quit" })
     assert.deepStrictEqual(after("^z").intent, { _tag: "Suspend" })
+  })
+
+  it("scrolls what is read, and no further than its end", () => {
+    assert.strictEqual(after("? j j k").view.above, 1)
+    assert.strictEqual(after("? pagedown pagedown").view.above, 12)
+    assert.strictEqual(after("? G k").view.above, 11)
+    assert.strictEqual(after("? k").view.above, 0)
+    assert.strictEqual(after("l end home").view.above, 0)
   })
 
   it("filters as it is typed; keys are letters then", () => {
