@@ -1,16 +1,17 @@
 /**
  * Those who look at the page: what they are sent, and how many they are.
  *
- * There is one overview a second, made and written down once for all of them, and none while nobody looks. A viewer gets
- * the latest when its socket has room: one that reads slowly misses those between, and costs the host one overview. One
- * that takes nothing at all is cut off by the server's idle timeout, and is counted.
+ * There is one overview a second, and one at once when something befalls a worker, made and written down once for all of
+ * them, and none while nobody looks. A viewer gets the latest when its socket has room: one that reads slowly misses those
+ * between, and costs the host one overview. One that takes nothing at all is cut off by the server's idle timeout, and is
+ * counted.
  */
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as Effect from "effect/Effect"
 import * as Sse from "effect/encoding/Sse"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
-import * as Schedule from "effect/Schedule"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -19,7 +20,12 @@ import { SessionLayer } from "../../services/SessionLayer.ts"
 import { NoticeLog } from "../log/NoticeLog.ts"
 import { turns } from "../system/Turns.ts"
 
+/** Between two overviews, and the least where something befalls a worker meanwhile. */
 const EVERY = "1 second"
+const LEAST = "400 millis"
+
+/** What a viewer should see at once. */
+const BEFALLS = ["worker-behind", "worker-congested", "worker-gone"] as const
 
 const HEADERS = { "cache-control": "no-store" }
 
@@ -28,33 +34,45 @@ const toJson = Schema.encodeSync(Schema.fromJsonString(Schema.toCodecJson(Overvi
 const write = (event: string, data: string): string => Sse.encoder.write({ _tag: "Event", event, id: undefined, data })
 
 export class Viewers {
-  readonly #overview: Effect.Effect<Overview>
+  readonly #host: SessionLayer["Service"]
   readonly #log: NoticeLog
   #texts: Stream.Stream<string> = Stream.empty
   #now = 0
   #cut = 0
 
-  private constructor(overview: Effect.Effect<Overview>, log: NoticeLog) {
-    this.#overview = Effect.andThen(turns.next, overview)
+  private constructor(host: SessionLayer["Service"], log: NoticeLog) {
+    this.#host = host
     this.#log = log
   }
 
   static readonly make: Effect.Effect<Viewers, never, SessionLayer | Scope.Scope> = Effect.gen(function*() {
-    const { overview } = yield* SessionLayer
-    const viewers = new Viewers(overview, yield* NoticeLog.make)
-    viewers.#texts = yield* Stream.fromEffectSchedule(viewers.#text, Schedule.spaced(EVERY)).pipe(
-      // whoever comes has the latest at once, and whoever is late the latest only
-      Stream.share({ capacity: 1, strategy: "sliding", replay: 1 })
-    )
+    const viewers = new Viewers(yield* SessionLayer, yield* NoticeLog.make)
+    // whoever comes has the latest at once, and whoever is late the latest only
+    viewers.#texts = yield* Stream.share(viewers.#all, { capacity: 1, strategy: "sliding", replay: 1 })
     return viewers
   })
 
-  get #text(): Effect.Effect<string> {
-    return Effect.map(
-      this.#overview,
-      (overview) =>
-        write("overview", toJson(overview)) + write("viewers", JSON.stringify({ now: this.#now, cut: this.#cut }))
+  get #overview(): Effect.Effect<Overview> {
+    return Effect.andThen(turns.next, this.#host.overview)
+  }
+
+  /** One overview after the other, as texts, without an end. */
+  get #all(): Stream.Stream<string> {
+    return Stream.paginate(
+      undefined,
+      (last: Overview | undefined) =>
+        Effect.map(Effect.andThen(last === undefined ? Effect.void : this.#pause(last), this.#overview), (overview) => {
+          const viewers = JSON.stringify({ now: this.#now, cut: this.#cut })
+          return [[write("overview", toJson(overview)) + write("viewers", viewers)], Option.some(overview)] as const
+        })
     )
+  }
+
+  /** Until there is to be another overview. */
+  #pause({ events }: Overview): Effect.Effect<void> {
+    const something = this.#host.events({ after: events[0]?.serial, filter: { kinds: BEFALLS } })
+    const early = Effect.andThen(Effect.sleep(LEAST), Stream.runDrain(Stream.take(something, 1)))
+    return Effect.raceFirst(Effect.sleep(EVERY), early)
   }
 
   /** One overview, for whoever asks for JSON. */

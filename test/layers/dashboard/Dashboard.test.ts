@@ -7,8 +7,11 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Http from "node:http"
 import * as Net from "node:net"
+import * as Handle from "../../../src/domain/state/Handle.ts"
 import * as Dashboard from "../../../src/layers/dashboard/Dashboard.ts"
+import { NoticeLog } from "../../../src/layers/log/NoticeLog.ts"
 import * as SessionRulesMemory from "../../../src/layers/stores/SessionRulesMemory.ts"
+import { EventLog } from "../../../src/layers/telemetry/EventLog.ts"
 import * as DashboardFuzz from "../../support/DashboardFuzz.ts"
 import * as FakeSessionLayer from "../../support/FakeSessionLayer.ts"
 import { LogLines } from "../../support/LogLines.ts"
@@ -31,7 +34,10 @@ const serve = Effect.fnUntraced(function*(does: Host, options: Partial<Dashboard
       names: [],
       token: Redacted.make(TOKEN),
       ...options
-    }).pipe(Layer.provide(FakeSessionLayer.layer(does)), Layer.provide(SessionRulesMemory.layer))
+    }).pipe(
+      Layer.provide(FakeSessionLayer.layer({ events: () => Stream.never, ...does })),
+      Layer.provide(SessionRulesMemory.layer)
+    )
   ).pipe(Effect.provideService(Console.Console, console))
   const [line = ""] = printed
   return { port: Number(/:(\d+)\//.exec(line)?.[1]), line }
@@ -171,6 +177,30 @@ describe("the page's port", () => {
       yield* settled
     }).pipe(Effect.scoped))
 
+  it.effect("X5 shows at once that something befalls a worker, and not ever more often", () =>
+    Effect.gen(function*() {
+      let made = 0
+      const log = yield* Effect.flatMap(NoticeLog.make, EventLog.make)
+      const { port } = yield* serve({
+        overview: Effect.sync(() => Overviews.overview({ at: ++made })),
+        events: (wanted) => log.read(wanted)
+      })
+      const { leave, seen } = view(port)
+      yield* until("the first", () => seen.includes(1))
+      log.record({ kind: "app-detached", app: "shop" })
+      const who = { app: "shop", worker: 1, workerHandle: Handle.make<Handle.WorkerHandle>(1, 0), generation: 1 }
+      const behind = () => log.record({ kind: "worker-behind", ...who, count: 1, withinMillis: 0 })
+      behind()
+      yield* settled
+      yield* TestClock.adjust("399 millis")
+      yield* settled
+      assert.strictEqual(made, 1)
+      yield* TestClock.adjust("1 millis")
+      yield* until("the second", () => seen.includes(2))
+      leave()
+      yield* settled
+    }).pipe(Effect.scoped))
+
   it.live("X5 cuts off a viewer that takes nothing, and says so", () => {
     const told = new LogLines()
     return Effect.gen(function*() {
@@ -216,7 +246,6 @@ describe("the page's port", () => {
     Effect.gen(function*() {
       const { port } = yield* serve({
         overview: Effect.succeed(Overviews.overview()),
-        events: () => Stream.never,
         find: FakeSessionLayer.finds()
       })
       const random = Random.make(5)

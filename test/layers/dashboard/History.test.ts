@@ -75,6 +75,23 @@ describe("what the page remembers", () => {
     assert.isFalse(history.workers.has("api/1"))
   })
 
+  it("X5 has a place for each second, however often it is told of one", () => {
+    const history = new History()
+    const at = (second: number, arrived: number) => history.add(look(second, [api(0)], { totals: { arrived } }))
+    at(1, 0)
+    at(1.4, 8)
+    assert.deepStrictEqual([history.all.length, history.rates.arrived], [2, 20])
+    at(2, 10)
+    at(3, 30)
+    const arrived = () => history.all.map((sample: { readonly arrived: number } | null) => sample && sample.arrived)
+    assert.deepStrictEqual(arrived(), [null, 10, 20])
+    at(3.5, 30)
+    // nothing comes for a while
+    at(6, 60)
+    assert.deepStrictEqual(arrived(), [null, 10, 20, null, null, 10])
+    assert.strictEqual(history.workers.get("api/0").length, 6)
+  })
+
   it("X5 holds up to 300 events, each once, the newest first", () => {
     const history = new History()
     const event = (serial: number) => ({ serial, time: 0, kind: "worker-up", app: "api", worker: 0, text: "up" })

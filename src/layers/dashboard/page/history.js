@@ -43,8 +43,15 @@ const rates = (before, after, names) => {
 
 const COUNTS = ["arrived", "claimed", "revoked", "bytesIn", "bytesOut"]
 
+/** Milliseconds from which a second counts as whole; an overview that comes sooner has a place until the next one. */
+const WHOLE = 900
+
 export class History {
   overview = undefined
+  /** The overview at the end of the last whole second, with which the next one is compared. */
+  #base = undefined
+  /** Whether the newest samples are of a second that is not over. */
+  #isPart = false
   /** By the second: of all, and of each listener by its handle. */
   rates = undefined
   listeners = new Map()
@@ -58,14 +65,24 @@ export class History {
 
   add(overview) {
     const last = this.overview
-    const before = last !== undefined && isSame(last, overview) ? last : undefined
+    const before = last !== undefined && isSame(last, overview) ? this.#base : undefined
     // a host that follows another one numbers its events anew
-    if (before === undefined && last !== undefined && last.host.pid !== overview.host.pid) this.events.clear()
-    const missed = before === undefined ? 0 : Math.min(SECONDS, Math.round((overview.at - before.at) / 1000) - 1)
+    if (last !== undefined && last.host.pid !== overview.host.pid) this.events.clear()
+    if (this.#isPart) { for (const samples of [this.all, ...this.workers.values()]) samples.pop() }
+    const millis = before === undefined ? WHOLE : overview.at - before.at
+    this.#isPart = millis < WHOLE
+    if (!this.#isPart) this.#base = overview
     this.overview = overview
+    this.#addSamples(before, overview, Math.min(SECONDS, Math.max(0, Math.round(millis / 1000) - 1)))
+    this.#rank(overview)
+    for (const event of overview.events) this.events.set(event.serial, event)
+    this.#forget()
+  }
+
+  #addSamples(before, overview, missed) {
     const of = rates(before, overview, [...COUNTS, "refused", "lost"])
     this.rates = of(before?.totals, overview.totals)
-    const { p50Millis, p99Millis, count } = overview.claim.recent
+    const { count, p50Millis, p99Millis } = overview.claim.recent
     push(this.all, missed, {
       ...this.rates,
       sessions: overview.sessions.now,
@@ -75,9 +92,6 @@ export class History {
     })
     this.#addListeners(before, overview)
     this.#addWorkers(before, overview, missed)
-    this.#rank(overview)
-    for (const event of overview.events) this.events.set(event.serial, event)
-    this.#forget()
   }
 
   #addListeners(before, overview) {
