@@ -108,6 +108,14 @@ const effects: Readonly<Record<string, Shown>> = {
   "admission.holdMax": host("M6 the hold is bounded in number and in time, and each refusal has its reason"),
   "admission.holdTime": host("M6 the hold is bounded in number and in time, and each refusal has its reason"),
   "admission.maxSessionsPerWorker": host("sessions per worker: by the policy refuse the reason is worker-limit"),
+  "admission.maxConcurrent": [
+    "layers/host/Concurrency",
+    "X7 a worker gets no more than it may have in hand: what is beyond that waits, and each answer makes room for one"
+  ],
+  "admission.reserve": [
+    "layers/host/Priority",
+    "X7 connections of a listener of high priority are served beyond the limits, and before those that wait elsewhere"
+  ],
   "admission.maxSessionsPerListener": host("sessions per listener: more are refused with the reason listener-limit"),
   "admission.maxSessions": host("sessions in total: more are refused with the reason host-limit"),
   "admission.backlog": [
@@ -131,6 +139,10 @@ const effects: Readonly<Record<string, Shown>> = {
   "listener.maxHandshakes": tls("more than may be are refused at once, and room is made by each that ends"),
   "listener.proxyTrust": tls("are not read from peers that are not trusted: what they say is the application's"),
   "listener.affinity": ["layers/host/Affinity", "by source: those of one address go to one worker"],
+  "listener.priority": [
+    "layers/host/Priority",
+    "X7 connections of a listener of high priority are served beyond the limits, and before those that wait elsewhere"
+  ],
   "listener.sourceSessions": [
     "layers/host/SourceLimits",
     "X7 a source has as many sessions at a listener as it may, those that wait included; others notice nothing"

@@ -17,6 +17,7 @@ export class DeskWorker implements Member {
   running = true
   congested = false
   sessions = 0
+  spare = Infinity
   /** What comes of a request for memory: some, none, or none until it has grown. */
   memory: "some" | "none" | "growing" = "some"
   readonly lag = new Lag()
@@ -51,6 +52,8 @@ export interface DeskSession {
 export interface Connection {
   readonly name: string
   readonly key?: string | undefined
+  /** Its class; `NORMAL` unless given. */
+  readonly rank?: number
 }
 
 type DeskTicket = Ticket<Connection, DeskWorker, DeskSession>
@@ -123,7 +126,7 @@ export class Desk {
   }
 
   arrive(connection: Connection): void {
-    this.#follow(this.admission.arrive(connection, this.now))
+    this.#follow(this.admission.arrive(connection, this.now, connection.rank))
   }
 
   /** The host has read the worker's word of its claim. */
@@ -193,14 +196,14 @@ export class Desk {
     const { admission } = this
     const key = this.#keyOf(connection)
     const from = admission.seats.member(worker.number)
-    const ticket = admission.onward(connection, key, from === worker ? worker : undefined, this.now)
+    const ticket = admission.onward(connection, key, from === worker ? worker : undefined, this.now, connection.rank)
     if (ticket === undefined) return false
     this.claimed.delete(name)
     this.app.sessions--
     this.moved.push({ name, worker, late })
     if (late) worker.lag.fellBehind(this.now)
     this.#log.push(`${name} moves`)
-    this.#follow(admission.movedOn(connection, key, worker.offers, this.now, ticket))
+    this.#follow(admission.movedOn(ticket, worker.offers, this.now))
     return true
   }
 
@@ -220,7 +223,8 @@ export class Desk {
     worker.sessions--
     this.app.sessions--
     this.#log.push(`${name} goes on`)
-    this.#follow(this.admission.movedOn(connection, this.#keyOf(connection), worker.offers, this.now))
+    const ticket = this.admission.turn(connection, this.#keyOf(connection), connection.rank)
+    this.#follow(this.admission.movedOn(ticket, worker.offers, this.now))
   }
 
   /** A session that was claimed is over. */

@@ -4,12 +4,15 @@
  */
 import type { ListenerAdmission } from "../../src/domain/admission/Admission.ts"
 import * as Affinity from "../../src/domain/admission/Affinity.ts"
+import { HIGH } from "../../src/domain/options/Priority.ts"
 
 export class ModelWorker {
   readonly number: number
   running = true
   congested = false
   memory: "some" | "none" | "growing" = "some"
+  /** How many more requests it may have in hand. */
+  spare = Infinity
   sessions = 0
   /** Offers that ran out and that it has not come past. */
   late = 0
@@ -79,6 +82,8 @@ export class AdmissionModel {
   /** When workers have claimed; and since when the line is not empty. */
   #claims: Array<number> = []
   #lineSince = 0
+  /** The classes of connections. */
+  readonly #ranks = new Map<string, number>()
   offers: Array<Offer> = []
   stale: Array<
     { readonly name: string; readonly worker: ModelWorker; readonly late: boolean; readonly since: number }
@@ -102,25 +107,41 @@ export class AdmissionModel {
 
   // ---- who takes what
 
-  #limit(): string | undefined {
-    if (this.appSessions >= this.#options.maxSessions) return "host-limit"
-    return this.sessions >= this.#options.maxSessionsPerListener ? "listener-limit" : undefined
+  #isHigh({ name }: { readonly name: string }): boolean {
+    return this.#ranks.get(name) === HIGH
   }
 
-  #isFull(worker: ModelWorker): boolean {
-    return worker.sessions >= this.#options.maxSessionsPerWorker
+  /** A limit, for that connection. */
+  #most(limit: number, caller: { readonly name: string }): number {
+    return this.#isHigh(caller) ? limit + this.#options.reserve : limit
+  }
+
+  #limit(caller: Caller): string | undefined {
+    if (this.appSessions >= this.#most(this.#options.maxSessions, caller)) return "host-limit"
+    return this.sessions >= this.#most(this.#options.maxSessionsPerListener, caller) ? "listener-limit" : undefined
+  }
+
+  #isFull(worker: ModelWorker, caller: Caller): boolean {
+    return worker.sessions >= this.#most(this.#options.maxSessionsPerWorker, caller)
+  }
+
+  #isBusy(worker: ModelWorker, caller: Caller): boolean {
+    return this.#most(worker.spare, caller) <= 0
   }
 
   #present(): ReadonlyArray<ModelWorker> {
     return [...this.seats.values()].filter((worker) => worker !== undefined)
   }
 
-  #takers(): ReadonlyArray<ModelWorker> {
-    return this.#present().filter((worker) => worker.running && !this.#isCongested(worker) && !this.#isFull(worker))
+  #takers(caller: Caller): ReadonlyArray<ModelWorker> {
+    return this.#present().filter((worker) =>
+      worker.running && !this.#isCongested(worker, caller) && !this.#isFull(worker, caller)
+      && !this.#isBusy(worker, caller)
+    )
   }
 
-  #isCongested(worker: ModelWorker): boolean {
-    return worker.congested || worker.late > 0 || this.#isDelayed(worker)
+  #isCongested(worker: ModelWorker, caller: Caller): boolean {
+    return worker.congested || worker.late > 0 || (!this.#isHigh(caller) && this.#isDelayed(worker))
   }
 
   // ---- how long offers wait
@@ -159,8 +180,9 @@ export class AdmissionModel {
   }
 
   /** The takers, the one first that is to be tried first. */
-  #ranked({ key }: Caller): ReadonlyArray<ModelWorker> {
-    const takers = this.#takers().toSorted((a, b) => a.number - b.number)
+  #ranked(caller: Caller): ReadonlyArray<ModelWorker> {
+    const { key } = caller
+    const takers = this.#takers(caller).toSorted((a, b) => a.number - b.number)
     if (this.#hasKeys && key !== undefined) {
       const hash = Affinity.hash(key)
       return takers.toSorted((a, b) => Affinity.weight(hash, b.number) - Affinity.weight(hash, a.number))
@@ -191,14 +213,19 @@ export class AdmissionModel {
     return last > calm && this.now - last <= sojournInterval && this.now - calm >= sojournInterval
   }
 
+  #rank({ name }: Caller): number {
+    return this.#ranks.get(name)!
+  }
+
   #first(): Waiting | undefined {
-    const [first] = this.waiting
-    return first?.comesBack !== true && this.#stands() ? this.waiting.at(-1) : first
+    const highest = Math.max(...this.waiting.map((one) => this.#rank(one)))
+    const line = this.waiting.filter((one) => this.#rank(one) === highest)
+    return line[0]?.comesBack !== true && this.#stands() ? line.at(-1) : line[0]
   }
 
   /** Offers the connection to a worker; `false` when none takes it. */
   #place(caller: Caller): boolean {
-    return this.#limit() === undefined && this.#offer(caller, this.#ranked(caller))
+    return this.#limit(caller) === undefined && this.#offer(caller, this.#ranked(caller))
   }
 
   #offer(caller: Caller, takers: ReadonlyArray<ModelWorker>): boolean {
@@ -232,26 +259,29 @@ export class AdmissionModel {
     this.#log.push(`${name} refused ${reason}`)
   }
 
-  #whyNobody(): string {
-    const limit = this.#limit()
+  #whyNobody(caller: Caller): string {
+    const limit = this.#limit(caller)
     if (limit !== undefined) return limit
     const running = this.#present().filter((worker) => worker.running)
     if (running.length === 0) return "no-worker"
-    if (running.every((worker) => this.#isFull(worker))) return "worker-limit"
-    return running.some((worker) => this.#isCongested(worker)) ? "congested" : "no-memory"
+    if (running.every((worker) => this.#isFull(worker, caller))) return "worker-limit"
+    if (running.some((worker) => this.#isCongested(worker, caller))) return "congested"
+    return running.some((worker) => this.#isBusy(worker, caller)) ? "concurrency-limit" : "no-memory"
   }
 
   #hold(caller: Caller, where: "front" | "back"): void {
-    const grows = this.#limit() === undefined && this.#takers().some(({ memory }) => memory === "growing")
+    const grows = this.#limit(caller) === undefined && this.#takers(caller).some(({ memory }) => memory === "growing")
     const { key, moved, name } = caller
-    if (this.#options.policy === "refuse" && !grows && moved !== true) return this.#refuse(caller, this.#whyNobody())
+    if (this.#options.policy === "refuse" && !grows && moved !== true && !this.#isHigh(caller)) {
+      return this.#refuse(caller, this.#whyNobody(caller))
+    }
     const { holdTime, sojournInterval } = this.#options
     const brief = this.#stands() && moved !== true && sojournInterval < holdTime
     const time = this.#heldUntil.get(name)
       ?? { isBrief: brief, until: this.now + (brief ? sojournInterval : holdTime) }
     if (time.until <= this.now) return this.#refuse(caller, "hold-time")
     const held = this.waiting.filter((other) => other.moved !== true).length
-    if (moved !== true && held >= this.#options.holdMax) return this.#refuse(caller, "hold-full")
+    if (moved !== true && held >= this.#most(this.#options.holdMax, caller)) return this.#refuse(caller, "hold-full")
     this.#heldUntil.set(name, time)
     if (this.waiting.length === 0) {
       this.#lineSince = this.now
@@ -286,11 +316,12 @@ export class AdmissionModel {
 
   // ---- what happens
 
-  arrive(caller: Caller): void {
+  arrive(caller: Caller, rank: number): void {
     this.counts.arrived++
-    const reason = this.stopped ?? this.#limit()
+    this.#ranks.set(caller.name, rank)
+    const reason = this.stopped ?? this.#limit(caller)
     if (reason !== undefined) this.#refuse(caller, reason)
-    else if (this.waiting.length > 0 || !this.#place(caller)) this.#hold(caller, "back")
+    else if (this.waiting.some((other) => this.#rank(other) >= rank) || !this.#place(caller)) this.#hold(caller, "back")
   }
 
   admit(): void {

@@ -33,6 +33,7 @@ export const worker = (changes: Partial<Report.WorkerReport> = {}): Report.Worke
   congestedMillis: 0,
   behind: { offers: 0, times: 0, millis: 0, nowMillis: 0 },
   delayed: { times: 0, millis: 0 },
+  inHand: null,
   lastProgressMillis: 0,
   silent: null,
   crashLoop: null,

@@ -18,9 +18,13 @@
  *
  * **Which worker** is {@link WorkerChoice}'s to say, and **who waits how long**, and is served next, that of {@link HeldLine}.
  *
+ * **Classes** (X7) A connection has a priority class. Those of the highest class wait under any policy, and have `reserve`
+ * places beyond each limit.
+ *
  * This is on the path of every accept: one object per offer, and no other allocation.
  */
 import type { AdmissionOptions } from "../options/AdmissionOptions.ts"
+import { HIGH, LOW, NORMAL } from "../options/Priority.ts"
 import * as Ledger from "../state/Ledger.ts"
 import { ListenerTimes } from "../state/Times.ts"
 import * as Affinity from "./Affinity.ts"
@@ -85,14 +89,14 @@ export class Admission<C, M extends Member, S> {
 
   // ---- arrival
 
-  /** A connection that no rule forbids has arrived. */
-  arrive(connection: C, now: number): Ticket<C, M, S> {
+  /** A connection that no rule forbids has arrived; `rank`: its class. */
+  arrive(connection: C, now: number, rank = NORMAL): Ticket<C, M, S> {
     this.arrivals.arrived++
-    const ticket = new Ticket<C, M, S>(connection, !this.#hasKeys, undefined, false, false)
-    const reason = this.#stopped ?? this.#limit
+    const ticket = new Ticket<C, M, S>(connection, rank, !this.#hasKeys, undefined, false, false)
+    const reason = this.#stopped ?? this.#limit(rank)
     if (reason !== undefined) this.#refuse(ticket, reason)
-    // those that wait already came first
-    else if (this.#held.size > 0) this.#settle(ticket, now)
+    // those of its class that wait already came first
+    else if (this.#held.waits(rank)) this.#settle(ticket, now)
     else this.#place(ticket, now)
     return ticket
   }
@@ -237,10 +241,11 @@ export class Admission<C, M extends Member, S> {
     connection: C,
     key: string | number | undefined,
     from: M | undefined,
-    now: number
+    now: number,
+    rank = NORMAL
   ): Ticket<C, M, S> | undefined {
     if (this.#stopped !== undefined) return undefined
-    const ticket = this.#nextTurn(connection, key)
+    const ticket = this.turn(connection, key, rank)
     ticket.except = from
     const member = this.#choice.next(ticket, now)
     if (member === undefined) return undefined
@@ -251,15 +256,9 @@ export class Admission<C, M extends Member, S> {
 
   /**
    * The session has been taken away from its worker, whose offers these are, so that its connection goes on: with the
-   * turn that was found for it, or with one that may have to wait. Returns the connection's turn.
+   * turn that was found for it, or with a new {@link turn}, which may have to wait. Returns it.
    */
-  movedOn(
-    connection: C,
-    key: string | number | undefined,
-    offers: Ledger.OfferLedger,
-    now: number,
-    ticket = this.#nextTurn(connection, key)
-  ): Ticket<C, M, S> {
+  movedOn(ticket: Ticket<C, M, S>, offers: Ledger.OfferLedger, now: number): Ticket<C, M, S> {
     this.#takenAway(offers)
     if (this.#stopped !== undefined) this.#refuse(ticket, this.#stopped)
     else if (ticket.state !== "offering") this.#place(ticket, now)
@@ -290,18 +289,18 @@ export class Admission<C, M extends Member, S> {
   }
 
   /** A connection arrives from another host. */
-  returns(connection: C, key: string | number | undefined, now: number): Ticket<C, M, S> {
+  returns(connection: C, key: string | number | undefined, now: number, rank = NORMAL): Ticket<C, M, S> {
     this.arrivals.arrived++
-    const ticket = this.#nextTurn(connection, key)
-    const reason = this.#stopped ?? this.#limit
+    const ticket = this.turn(connection, key, rank)
+    const reason = this.#stopped ?? this.#limit(rank)
     if (reason === undefined) this.#place(ticket, now)
     else this.#refuse(ticket, reason)
     return ticket
   }
 
   /** The turn of a connection whose session was taken away from its worker, or that comes from another host. */
-  #nextTurn(connection: C, key: string | number | undefined): Ticket<C, M, S> {
-    return new Ticket<C, M, S>(connection, true, this.#hash(key), false, true)
+  turn(connection: C, key: string | number | undefined, rank = NORMAL): Ticket<C, M, S> {
+    return new Ticket<C, M, S>(connection, rank, true, this.#hash(key), false, true)
   }
 
   /** A session has been taken away from its worker, whose offers these are. */
@@ -325,13 +324,18 @@ export class Admission<C, M extends Member, S> {
     this.arrivals.withdrawn++
   }
 
+  /** Whether a connection of this class, or of one above it, waits. */
+  waits(rank: number): boolean {
+    return this.#held.waits(rank)
+  }
+
   /**
-   * Workers may take more than before, or the admission has stopped: returns the next waiting ticket about which
-   * something is to be done, or `undefined` when the first of them still has to wait. To be called until it returns
-   * `undefined`.
+   * Workers may take more than before, or the admission has stopped: returns the next waiting ticket, of this class or of
+   * one above it, about which something is to be done, or `undefined` when the first of them still has to wait. To be
+   * called until it returns `undefined`.
    */
-  admit(now: number): Ticket<C, M, S> | undefined {
-    const ticket = this.#held.first(now)
+  admit(now: number, rank = LOW): Ticket<C, M, S> | undefined {
+    const ticket = this.#held.first(now, rank)
     // a ticket that is not held is just being placed
     if (ticket?.state !== "held") return undefined
     if (this.#stopped !== undefined) {
@@ -370,16 +374,17 @@ export class Admission<C, M extends Member, S> {
 
   // ---- decisions
 
-  /** The limit that allows no further session, if any. */
-  get #limit(): Ledger.RefuseReason | undefined {
-    if (this.#app.sessions >= this.#options.maxSessions) return "host-limit"
-    return this.#sessions >= this.#options.maxSessionsPerListener ? "listener-limit" : undefined
+  /** The limit that allows no further session of the class, if any. */
+  #limit(rank: number): Ledger.RefuseReason | undefined {
+    const beyond = this.#choice.beyond(rank)
+    if (this.#app.sessions >= this.#options.maxSessions + beyond) return "host-limit"
+    return this.#sessions >= this.#options.maxSessionsPerListener + beyond ? "listener-limit" : undefined
   }
 
   /** Begins to look for a worker for the connection. */
   #place(ticket: Ticket<C, M, S>, now: number): void {
     this.#choice.begin(ticket)
-    if (this.#limit !== undefined) this.#settle(ticket, now)
+    if (this.#limit(ticket.rank) !== undefined) this.#settle(ticket, now)
     else if (!ticket.isKnown) ticket.state = "asking"
     else this.#choose(ticket, now)
   }
@@ -397,20 +402,23 @@ export class Admission<C, M extends Member, S> {
     ticket.state = "held"
     ticket.except = undefined
     if (ticket.waits) return
-    if (this.#options.policy === "refuse" && !ticket.moved && !this.#isGrowing(now)) {
-      return this.#refuse(ticket, this.#limit ?? this.#choice.whyNobody(now))
+    const { rank } = ticket
+    if (this.#options.policy === "refuse" && !ticket.moved && rank !== HIGH && !this.#isGrowing(rank, now)) {
+      return this.#refuse(ticket, this.#limit(rank) ?? this.#choice.whyNobody(rank, now))
     }
     // not from anew: workers that let their offers run out would hold it for ever
     if (ticket.heldUntil <= now) return this.#refuse(ticket, "hold-time")
-    if (!ticket.moved && this.#held.counted >= this.#options.holdMax) return this.#refuse(ticket, "hold-full")
+    if (!ticket.moved && this.#held.counted >= this.#options.holdMax + this.#choice.beyond(rank)) {
+      return this.#refuse(ticket, "hold-full")
+    }
     this.#held.add(ticket, now)
     this.marks.held(++this.arrivals.held)
     this.#witness?.held(ticket.connection)
   }
 
   /** Whether memory is on its way to a worker that would take the connection: worth waiting for under any policy. */
-  #isGrowing(now: number): boolean {
-    return this.#limit === undefined && this.#choice.isGrowing(now)
+  #isGrowing(rank: number, now: number): boolean {
+    return this.#limit(rank) === undefined && this.#choice.isGrowing(rank, now)
   }
 
   #refuse(ticket: Ticket<C, M, S>, reason: Ledger.RefuseReason): void {
@@ -439,8 +447,8 @@ export class Admission<C, M extends Member, S> {
   }
 
   /** The connection of an offer that was taken back gets another turn. */
-  #again({ connection, heldUntil, isBrief, isKnown, key, moved }: Ticket<C, M, S>, now: number): Ticket<C, M, S> {
-    const ticket = new Ticket<C, M, S>(connection, isKnown, key, true, moved)
+  #again({ connection, heldUntil, isBrief, isKnown, key, moved, rank }: Ticket<C, M, S>, now: number): Ticket<C, M, S> {
+    const ticket = new Ticket<C, M, S>(connection, rank, isKnown, key, true, moved)
     ticket.heldUntil = heldUntil
     ticket.isBrief = isBrief
     if (this.#stopped === undefined) this.#place(ticket, now)

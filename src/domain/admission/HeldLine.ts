@@ -6,10 +6,13 @@
  * only as many wait long as can't be served. A connection that comes while a queue stands is held for `sojournInterval`
  * and not for `holdTime`; one that came before keeps its time.
  *
+ * All that is so within a priority class: those of a higher class are served before those of a lower one.
+ *
  * **A queue stands** when for `sojournInterval` the line was not empty while workers went on claiming. Nothing is claimed
  * while no worker runs, or while all are blocked or full. That is no overload: whoever comes then waits for `holdTime`, and
  * is served in the order of arrival.
  */
+import { HIGH, LOW, Priorities } from "../options/Priority.ts"
 import { Deadlines } from "./Deadlines.ts"
 import { Line } from "./Line.ts"
 import type { Ticket } from "./Ticket.ts"
@@ -21,10 +24,20 @@ export interface HeldOptions {
   readonly sojournInterval: number
 }
 
+/** Those of one class: those that come back, and the others. */
+class ClassLines<C, M, S> {
+  readonly back = new Line<Ticket<C, M, S>>()
+  readonly others = new Line<Ticket<C, M, S>>()
+
+  get isEmpty(): boolean {
+    return this.back.first === undefined && this.others.first === undefined
+  }
+}
+
 export class HeldLine<C, M, S> {
   readonly #options: HeldOptions
-  readonly #back = new Line<Ticket<C, M, S>>()
-  readonly #others = new Line<Ticket<C, M, S>>()
+  /** By class, the lowest first. */
+  readonly #classes = Priorities.map(() => new ClassLines<C, M, S>())
   /** Those that wait for `holdTime`, and for `sojournInterval`: in each, all allow the same time. */
   readonly #long = new Deadlines<Ticket<C, M, S>>()
   readonly #short = new Deadlines<Ticket<C, M, S>>()
@@ -52,14 +65,26 @@ export class HeldLine<C, M, S> {
     return Math.min(this.#long.next, this.#short.next)
   }
 
-  /** The one that is served next. */
-  first(now: number): Ticket<C, M, S> | undefined {
-    return this.#back.first ?? (this.#stands(now) ? this.#others.last : this.#others.first)
+  /** Whether somebody of this class, or of one above it, waits. */
+  waits(rank: number): boolean {
+    if (this.#size === 0) return false
+    for (let at = HIGH; at >= rank; at--) if (!this.#classes[at]!.isEmpty) return true
+    return false
   }
 
-  /** All of them, in the order of arrival. One that is given may leave. */
+  /** The one that is served next, of this class and those above it. */
+  first(now: number, rank = LOW): Ticket<C, M, S> | undefined {
+    for (let at = HIGH; at >= rank; at--) {
+      const { back, others } = this.#classes[at]!
+      const first = back.first ?? (this.#stands(now) ? others.last : others.first)
+      if (first !== undefined) return first
+    }
+    return undefined
+  }
+
+  /** All of them, the highest class first, and each in the order of arrival. One that is given may leave. */
   *all(): IterableIterator<Ticket<C, M, S>> {
-    for (const line of [this.#back, this.#others]) {
+    for (const line of this.#classes.toReversed().flatMap(({ back, others }) => [back, others])) {
       for (let ticket = line.first; ticket !== undefined;) {
         const { behind } = ticket
         yield ticket
@@ -88,7 +113,7 @@ export class HeldLine<C, M, S> {
     ticket.since = now
     this.#size++
     if (ticket.moved) this.#moved++
-    if (ticket.returned) this.#back.pushFront(ticket)
+    if (ticket.returned) this.#lineOf(ticket).pushFront(ticket)
     else this.#lineOf(ticket).pushBack(ticket)
     this.#deadlinesOf(ticket).add(ticket, ticket.heldUntil)
   }
@@ -113,8 +138,9 @@ export class HeldLine<C, M, S> {
     return (this.#long.next <= this.#short.next ? this.#long : this.#short).take(now)
   }
 
-  #lineOf({ moved, returned }: Ticket<C, M, S>): Line<Ticket<C, M, S>> {
-    return returned || moved ? this.#back : this.#others
+  #lineOf({ moved, rank, returned }: Ticket<C, M, S>): Line<Ticket<C, M, S>> {
+    const { back, others } = this.#classes[rank]!
+    return returned || moved ? back : others
   }
 
   #deadlinesOf({ isBrief }: Ticket<C, M, S>): Deadlines<Ticket<C, M, S>> {

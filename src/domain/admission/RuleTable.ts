@@ -14,7 +14,7 @@
  */
 import * as Prefix from "../net/Prefix.ts"
 import * as Handle from "../state/Handle.ts"
-import { appOf, type Rule, type RuleEntry, type RuleHandle, type RuleVerdict } from "./SessionRule.ts"
+import { appOf, type Rule, type RuleEntry, type RuleHandle, type RuleTerms, type RuleVerdict } from "./SessionRule.ts"
 
 /** The most rules there may be. */
 export const MAX_RULES = 1024
@@ -49,13 +49,18 @@ const byRank = (a: Ranked, b: Ranked): number => {
 const matchedBy = ({ local, localPort, namespace, on, remote, remotePort, transport }: Rule): string =>
   JSON.stringify([on, transport, local, localPort, remote, remotePort, namespace])
 
-const verdictOf = ({ action, perSource, tag }: Rule, handle: RuleHandle): RuleVerdict => {
-  const isExempt = perSource === "exempt"
-  if (action === "allow") return isExempt ? { _tag: "Allow", isExempt } : ALLOW
+const termsOf = ({ perSource, priority }: Rule): RuleTerms => ({
+  ...(perSource === "exempt" && { isExempt: true }),
+  ...(priority !== undefined && { priority })
+})
+
+const verdictOf = (rule: Rule, handle: RuleHandle): RuleVerdict => {
+  const { action, tag } = rule
+  if (action === "allow") return { _tag: "Allow", ...termsOf(rule) }
   const by = `rule ${Handle.format(handle)}`
   return action === "deny"
     ? { _tag: "Deny", by: tag === undefined ? by : `${by} (${tag})` }
-    : { _tag: "Redirect", app: appOf(action), ...(isExempt ? { isExempt } : {}) }
+    : { _tag: "Redirect", app: appOf(action), ...termsOf(rule) }
 }
 
 /** The beginning of the text of an endpoint that has an address, and how long it is. */

@@ -21,6 +21,8 @@ export interface Member {
   readonly growing: boolean
   /** How far it is behind with offers: a worker that is behind is treated as congested (M15). */
   readonly lag: Lag
+  /** How many more requests it may have in hand (X7); not positive when it has as many as it may. */
+  readonly spare: number
   /** How long its offers wait: a worker before which a queue stands is congested (X7). */
   readonly sojourn: Sojourn
   /** Where its offers are counted. */

@@ -23,8 +23,9 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Prefix from "../net/Prefix.ts"
 import { Name, NAME_RIGHT } from "../options/Name.ts"
-import { choice, described, infosOf, number, rule } from "../options/OptionFields.ts"
+import { choice, described, eitherOf, infosOf, number, rule } from "../options/OptionFields.ts"
 import * as OptionProblems from "../options/OptionProblems.ts"
+import { Priorities, type Priority } from "../options/Priority.ts"
 import type * as Handle from "../state/Handle.ts"
 
 /**
@@ -81,6 +82,7 @@ const name = (description: string) =>
  * - `namespace`: see `Options.Name`; all namespaces.
  * - `perSource`: `"exempt"` for connections that `sourceSessions` and `sourceRate` of listeners don't hold for, such as
  *   those of health checks; `"limited"`.
+ * - `priority`: the class of connections that arrive, `"high"`, `"normal"` or `"low"`; that of the listener.
  * - `tag`: a name for people to read, in messages and tables; none.
  *
  * **Gotchas**
@@ -116,8 +118,20 @@ export const Rule = Schema.Struct({
     default: "limited",
     description: "Whether what a listener allows one source holds for these sessions"
   }),
+  priority: Schema.optional(Schema.Literals(Priorities)).annotate(described({
+    description: "Class of the sessions; by default, that of the listener",
+    right: eitherOf(Priorities),
+    default: "none"
+  })),
   tag: name("Name of the rule for people")
 }).check(
+  Schema.makeFilter(({ action, on, priority }) =>
+    rule(
+      priority === undefined || (action !== "deny" && on !== "connect"),
+      ["priority"],
+      "left out of a rule that denies, or is for connects alone"
+    )
+  ),
   Schema.makeFilter(({ action, on, perSource }) =>
     rule(
       perSource === "limited" || (action !== "deny" && on !== "connect"),
@@ -211,20 +225,31 @@ export const format = (rule: Rule): string => {
 }
 
 /**
+ * How a session is taken in, where a rule says so: whether what a listener allows one source does not hold for it, and its
+ * class.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RuleTerms {
+  readonly isExempt?: true | undefined
+  readonly priority?: Priority | undefined
+}
+
+/**
  * What becomes of a session.
  *
  * **Details**
  *
  * `by` is `"source"` when the deny list decided, otherwise it names the rule: `rule 3.0`, with its tag if it has one.
- * `isExempt`: what a listener allows one source does not hold for the session.
  *
  * @category models
  * @since 0.1.0
  */
 export type RuleVerdict =
-  | { readonly _tag: "Allow"; readonly isExempt?: boolean }
+  | RuleTerms & { readonly _tag: "Allow" }
   | { readonly _tag: "Deny"; readonly by: string }
-  | { readonly _tag: "Redirect"; readonly app: string; readonly isExempt?: boolean }
+  | RuleTerms & { readonly _tag: "Redirect"; readonly app: string }
 
 /**
  * A rule that is in force, and its handle.

@@ -25,6 +25,8 @@ export type TicketState = "asking" | "offering" | "offered" | "held" | "refused"
  */
 export class Ticket<C, M, S> extends Timed<Ticket<C, M, S>> implements Waiting<Ticket<C, M, S>> {
   readonly connection: C
+  /** The connection's class (X7). */
+  readonly rank: number
   state: TicketState = "held"
   /** The worker that the connection is offered to. */
   member: M | undefined
@@ -62,9 +64,17 @@ export class Ticket<C, M, S> extends Timed<Ticket<C, M, S>> implements Waiting<T
   /** The weight that the worker tried last has for the key; workers still to be tried have less. */
   below = Affinity.ABOVE_ALL
 
-  constructor(connection: C, isKnown: boolean, key: number | undefined, returned: boolean, moved: boolean) {
+  constructor(
+    connection: C,
+    rank: number,
+    isKnown: boolean,
+    key: number | undefined,
+    returned: boolean,
+    moved: boolean
+  ) {
     super()
     this.connection = connection
+    this.rank = rank
     this.isKnown = isKnown
     this.key = key
     this.returned = returned

@@ -7,8 +7,12 @@
  *
  * A worker that has just started is slow. By the rotor, one that has as many open offers as its {@link SlowStart} allows is
  * passed over as long as another worker takes the connection. That is a preference: it never makes a connection wait.
+ *
+ * The highest priority class (X7) may have `reserve` sessions more of each worker, and goes also to a worker before which a
+ * queue stands, as long as that worker is not behind.
  */
 import type { AdmissionOptions } from "../options/AdmissionOptions.ts"
+import { HIGH } from "../options/Priority.ts"
 import type * as Ledger from "../state/Ledger.ts"
 import * as Affinity from "./Affinity.ts"
 import { type Member, Seats } from "./Seats.ts"
@@ -35,36 +39,48 @@ export class WorkerChoice<C, M extends Member, S> {
     return ticket.key === undefined ? this.#rotate(ticket, now) : this.#prefer(ticket, ticket.key, now)
   }
 
-  /** Whether memory is on its way to a worker that takes sessions. */
-  isGrowing(now: number): boolean {
-    return this.seats.all.some(({ member }) => member !== undefined && this.#takes(member, now) && member.growing)
+  /** Whether memory is on its way to a worker that takes sessions of the class. */
+  isGrowing(rank: number, now: number): boolean {
+    return this.seats.all.some(({ member }) => member !== undefined && this.#takes(member, rank, now) && member.growing)
   }
 
-  /** Why no worker takes a session. */
-  whyNobody(now: number): Ledger.RefuseReason {
+  /** Why no worker takes a session of the class. */
+  whyNobody(rank: number, now: number): Ledger.RefuseReason {
     let reason: Ledger.RefuseReason = "no-worker"
     let areFull = true
     for (const { member } of this.seats.all) {
       if (member?.running !== true) continue
       if (reason === "no-worker") reason = "no-memory"
-      if (this.#isCongested(member, now)) reason = "congested"
-      if (!this.#isFull(member)) areFull = false
+      if (this.#isCongested(member, rank, now)) reason = "congested"
+      else if (reason !== "congested" && this.#isBusy(member, rank)) reason = "concurrency-limit"
+      if (!this.#isFull(member, rank)) areFull = false
     }
     return reason !== "no-worker" && areFull ? "worker-limit" : reason
   }
 
-  #isFull(member: M): boolean {
-    return member.sessions >= this.#options.maxSessionsPerWorker
+  /** How much more than others the class may have, beyond each limit. */
+  beyond(rank: number): number {
+    return rank === HIGH ? this.#options.reserve : 0
+  }
+
+  #isFull(member: M, rank: number): boolean {
+    return member.sessions >= this.#options.maxSessionsPerWorker + this.beyond(rank)
+  }
+
+  /** Whether it has as much in hand as it may. */
+  #isBusy(member: M, rank: number): boolean {
+    return member.spare + this.beyond(rank) <= 0
   }
 
   /** Messages wait for room in its queue, it is behind with an offer, or a queue stands before it. */
-  #isCongested(member: M, now: number): boolean {
-    return member.congested || member.lag.offers > 0 || member.sojourn.isCongested(now)
+  #isCongested(member: M, rank: number, now: number): boolean {
+    return member.congested || member.lag.offers > 0 || (rank !== HIGH && member.sojourn.isCongested(now))
   }
 
-  /** Whether the worker takes a session now (M6, M15, X7). */
-  #takes(member: M, now: number): boolean {
-    return member.running && !this.#isCongested(member, now) && !this.#isFull(member)
+  /** Whether the worker takes a session of the class now (M6, M15, X7). */
+  #takes(member: M, rank: number, now: number): boolean {
+    return member.running && !this.#isCongested(member, rank, now) && !this.#isFull(member, rank)
+      && !this.#isBusy(member, rank)
   }
 
   /** Whether the worker has as many open offers as it may have so soon after its first one. */
@@ -78,7 +94,7 @@ export class WorkerChoice<C, M extends Member, S> {
     while (ticket.looked < size || (ticket.passedOver && ticket.looked < 2 * size)) {
       const isFirst = ticket.looked < size
       const member = this.seats.next(ticket.looked++)
-      if (member === undefined || member === ticket.except || !this.#takes(member, now)) continue
+      if (member === undefined || member === ticket.except || !this.#takes(member, ticket.rank, now)) continue
       if (!isFirst || !this.#isFed(member, now)) return member
       ticket.passedOver = true
     }
@@ -90,7 +106,7 @@ export class WorkerChoice<C, M extends Member, S> {
     let preferred: M | undefined
     let most = -1
     for (const { member, number } of this.seats.all) {
-      if (member === undefined || member === ticket.except || !this.#takes(member, now)) continue
+      if (member === undefined || member === ticket.except || !this.#takes(member, ticket.rank, now)) continue
       const weight = Affinity.weight(key, number)
       if (weight >= ticket.below || weight <= most) continue
       most = weight

@@ -20,6 +20,7 @@ const sentences: Partial<Record<Ledger.RefuseReason, string>> = {
   "worker-limit": "every worker has as many sessions as it may have",
   "listener-limit": "the listener has as many sessions as it may have",
   "host-limit": "the application has as many sessions as it may have",
+  "concurrency-limit": "every worker has as many requests in hand as it may have",
   "no-memory": "there is no memory for another session",
   draining: "the server is shutting down",
   "source-limit": "this address has as many sessions as it may have",

@@ -2,7 +2,7 @@
  * Options for what is let in and for what goes out: connections that arrive, and connects.
  */
 import * as Schema from "effect/Schema"
-import { choice, number } from "./OptionFields.ts"
+import { choice, number, numberOr } from "./OptionFields.ts"
 import { MINUTE, SECOND } from "./OptionUnits.ts"
 
 /** The most sessions that an application may have open, unless an option says otherwise. */
@@ -102,6 +102,21 @@ export const AdmissionOptions = Schema.Struct({
     default: 16384,
     description: "The most sessions that one worker may have open"
   }),
+  /**
+   * The most requests that one worker may have in hand before it is offered a further session: 1 to 16777216, or
+   * `"auto"`, as many as do not make its answers slower; 0, no limit. A session is in hand from its offer, and later from
+   * when bytes come, until the first byte of an answer; with placement `"transfer"` as long as it is there. For
+   * applications that answer requests, and wait for something else meanwhile.
+   */
+  maxConcurrent: numberOr({
+    unit: "sessions",
+    words: ["auto"],
+    min: 1,
+    max: 2 ** 24,
+    default: 0,
+    zero: "no limit",
+    description: "The most requests that one worker may have in hand before it is offered a further session"
+  }),
   /** The most sessions that one listener may have open: 1 to 16777216; 65536. Further connections are refused. */
   maxSessionsPerListener: number({
     unit: "sessions",
@@ -117,6 +132,17 @@ export const AdmissionOptions = Schema.Struct({
     max: 2 ** 24,
     default: MAX_SESSIONS,
     description: "The most sessions that the application may have open"
+  }),
+  /**
+   * How many more sessions, held connections and requests in hand the class `"high"` may have, beyond each limit: 0 to
+   * 65536; 16. Connections of the other classes can't take these.
+   */
+  reserve: number({
+    unit: "sessions",
+    min: 0,
+    max: 65536,
+    default: 16,
+    description: "How many more sessions connections of high priority may have, beyond each limit"
   }),
   /** Connections that the system keeps for a listener until it accepts them: 1 to 65535; 511. */
   backlog: number({

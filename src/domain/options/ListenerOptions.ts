@@ -13,6 +13,7 @@ import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as Prefix from "../net/Prefix.ts"
 import { choice, described, meantOf, number, rule } from "./OptionFields.ts"
 import { HOUR, MINUTE, SECOND } from "./OptionUnits.ts"
+import { Priorities } from "./Priority.ts"
 import { Authorities, AUTHORITIES_RIGHT, Protocols, PROTOCOLS_RIGHT } from "./TlsFields.ts"
 
 /**
@@ -162,6 +163,16 @@ export const ListenerOptions = Schema.Struct({
     default: `"none"`,
     requirement: "M6"
   })),
+  /**
+   * Class of the listener's connections: of those that wait for a worker, `"high"` ones are served first and `"low"` ones
+   * last. Those of class `"high"`, such as health checks, may go beyond each limit by `reserve`, and wait where others are
+   * refused; `"normal"`. A session rule can give its sessions another class.
+   */
+  priority: choice({
+    words: Priorities,
+    default: "normal",
+    description: "Class of a listener's connections: which of those that wait for a worker are served first"
+  }),
   /**
    * The most sessions that one source may have at the listener, including connections that wait: 1 to 16777216; 0, no
    * limit. Further connections are refused, before a TLS handshake. A source is an address, or as many as share

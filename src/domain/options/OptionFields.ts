@@ -157,6 +157,26 @@ export const number = <const U extends Unit>(spec: NumberSpec<U>) =>
     [INFO]: infoOf(spec, print(spec.unit, spec.default))
   })
 
+/** A numeric option with a default, or one of a few words. */
+export const numberOr = <const U extends Unit, const Word extends string>(
+  spec: NumberSpec<U> & { readonly words: ReadonlyArray<Word> }
+) => {
+  const info = infoOf(spec, print(spec.unit, spec.default))
+  return Schema.Union([literals(spec.words), numeric(spec)]).pipe(
+    Schema.withDecodingDefaultType(Effect.succeed(spec.default))
+  ).annotate({
+    description: spec.description,
+    default: spec.default,
+    [INFO]: {
+      ...info,
+      value: [info.value, ...spec.words].join("|"),
+      right: `${eitherOf(spec.words)}, or ${info.right}`,
+      hint: (given) => meantOf(spec.words)(given) ?? info.hint?.(given),
+      json: Schema.Union([literals(spec.words), info.json])
+    } satisfies FieldInfo
+  })
+}
+
 /** A numeric option that may be absent; `absent` says what holds then. */
 export const optionalNumber = <const U extends Unit>(spec: Spec<U> & { readonly absent: string }) =>
   Schema.optional(numeric(spec)).annotate({ description: spec.description, [INFO]: infoOf(spec, spec.absent) })

@@ -27,6 +27,7 @@ const natures: Readonly<Record<RefuseReason, "overload" | "broken" | "meant" | "
   "hold-full": "overload",
   "hold-time": "overload",
   "worker-limit": "overload",
+  "concurrency-limit": "overload",
   "listener-limit": "overload",
   "host-limit": "overload",
   "no-memory": "overload",

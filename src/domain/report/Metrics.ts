@@ -252,6 +252,16 @@ const ofEachWorker: ReadonlyArray<HostMetric> = [
     "s"
   ),
   gauge(
+    "sluice_worker_in_hand",
+    "Requests that the worker has in hand, where that has a limit",
+    ofWorkers(({ inHand }, of) => inHand === null ? [] : [[of, inHand.now]])
+  ),
+  gauge(
+    "sluice_worker_in_hand_limit",
+    "How many requests the worker may have in hand now",
+    ofWorkers(({ inHand }, of) => inHand === null ? [] : [[of, inHand.limit]])
+  ),
+  gauge(
     "sluice_worker_last_progress_seconds",
     "Time since the worker last took a message, or had none to take",
     worker(({ lastProgressMillis }) => seconds(lastProgressMillis)),

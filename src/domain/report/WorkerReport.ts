@@ -70,10 +70,11 @@ export const WorkerReport = Schema.Struct({
   congestedBy: Schema.NullOr(CongestionRule),
   /**
    * What keeps it from new sessions: nothing (`sessions`: it takes them), that it is `congested`, that it is `full`
-   * (`maxSessionsPerWorker`), that there is no memory for another one (`no-memory`), or that it does not run, or is being
-   * drained (`nothing`). Where several do, the first in this order: `nothing`, `congested`, `full`, `no-memory`.
+   * (`maxSessionsPerWorker`), that it has as much in hand as it may (`busy`: `maxConcurrent`), that there is no memory for another one (`no-memory`), or that it does not run, or is being
+   * drained (`nothing`). Where several do, the first in this order: `nothing`, `congested`, `full`, `busy`,
+   * `no-memory`.
    */
-  takes: Schema.Literals(["sessions", "congested", "full", "no-memory", "nothing"]),
+  takes: Schema.Literals(["sessions", "congested", "full", "busy", "no-memory", "nothing"]),
   sessions: Count,
   restarts: Count,
   /** The same by reason, over all its generations. */
@@ -109,6 +110,8 @@ export const WorkerReport = Schema.Struct({
   behind: Schema.Struct({ offers: Count, times: Count, millis: Schema.Finite, nowMillis: Schema.Finite }),
   /** How often all that it was offered waited too long, and for how long it was congested by that, in total. */
   delayed: Schema.Struct({ times: Count, millis: Schema.Finite }),
+  /** Requests that it has in hand, and how many it may have now; null where that has no limit (`maxConcurrent`). */
+  inHand: Schema.NullOr(Schema.Struct({ now: Count, limit: Count })),
   /** Time since the worker was first seen to leave the message that it is to take next; 0 when it has none. */
   lastProgressMillis: Schema.Finite,
   /** For how long it has not responded, and where its code is, as far as that is known; null while it responds. */

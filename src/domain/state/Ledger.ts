@@ -42,6 +42,8 @@ export const RefuseReasons = [
   "hold-full",
   "hold-time",
   "worker-limit",
+  /** Workers have as many requests in hand as they may. */
+  "concurrency-limit",
   "listener-limit",
   "host-limit",
   "no-memory",

@@ -9,6 +9,7 @@ import * as Schema from "effect/Schema"
 import * as Rules from "../../domain/admission/SessionRule.ts"
 import * as Prefix from "../../domain/net/Prefix.ts"
 import { Name, NAME_RIGHT } from "../../domain/options/Name.ts"
+import { Priorities } from "../../domain/options/Priority.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import type { ListedRule } from "../../services/ControlApi.ts"
 import * as ControlClient from "../control/ControlClient.ts"
@@ -97,6 +98,13 @@ const add = Command.make(
       remote: prefix("remote", OTHER_END),
       remotePort: port("remote-port", OTHER_END),
       namespace: name("namespace", "Only for applications of this namespace"),
+      priority: optionally(
+        Flag.Literals("priority", Priorities).pipe(
+          Flag.withDescription(
+            "Class of the sessions: which of those that wait are served first; default: the listener's"
+          )
+        )
+      ),
       perSource: optionally(
         Flag.Literals("per-source", ["limited", "exempt"]).pipe(
           Flag.withDescription("Whether what a listener allows one source holds for these sessions; default: limited")

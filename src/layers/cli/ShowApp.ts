@@ -81,6 +81,7 @@ const workerDetails = (worker: Report.WorkerReport): Array<string> => {
       } in total`
     ],
     ["delayed", `${plural(worker.delayed.times, "time")}, ${time(worker.delayed.millis)} in total`],
+    ...(worker.inHand === null ? [] : [["in hand", `${worker.inHand.now} of ${worker.inHand.limit}`] as const]),
     [
       "offers",
       `${offers.offered}, of them ${offers.claimed} claimed, ${offers.refused} refused, ${offers.revoked} revoked, ` +

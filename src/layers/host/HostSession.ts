@@ -10,6 +10,7 @@
  * | `TransferSession` | the worker has the connection, socket and all |
  * | `CutThroughHostSession` | go from worker to worker |
  */
+import type { Concurrency, InHand } from "../../domain/admission/Concurrency.ts"
 import type * as Fifo from "../../domain/memory/Fifo.ts"
 import type * as Message from "../../domain/memory/Message.ts"
 import type { Segment } from "../../domain/memory/Segment.ts"
@@ -95,7 +96,10 @@ export type KindReport = Pick<
   "kind" | "placement" | "parked" | "rx" | "tx" | "bytesIn" | "bytesOut" | "dropped"
 >
 
-export abstract class HostSession {
+/** No request of the session is in hand. */
+const IDLE = -1
+
+export abstract class HostSession implements InHand {
   readonly handle: Handle.SessionHandle
   readonly worker: LiveWorker
   readonly origin: Origin
@@ -112,6 +116,11 @@ export abstract class HostSession {
   #begun = Infinity
   /** The worker has been told the last thing there is to say. */
   #told = false
+  /**
+   * Since when the worker has had a request of it in hand, in milliseconds of `MonotonicTime`: `Infinity` while it is on
+   * offer, {@link IDLE} while there is none. Only where that has a limit (X7).
+   */
+  #asked = IDLE
 
   constructor(handle: Handle.SessionHandle, { origin, place, since, worker }: SessionHome) {
     this.handle = handle
@@ -165,6 +174,8 @@ export abstract class HostSession {
   /** Puts the session on offer: the worker may claim it from the moment its message is visible. */
   offer(listener: Handle.ListenerHandle, undelivered: () => void): void {
     this.move("offer")
+    const { concurrency } = this.worker
+    if (concurrency !== undefined) this.#ask(concurrency, Infinity)
     this.worker.congestion.send({
       message: this.offerMessage(listener),
       live: () => this.#state === "ACCEPTING",
@@ -195,11 +206,60 @@ export abstract class HostSession {
   claimed(now: number): void {
     this.move("claim")
     this.#begun = now
+    if (this.#asked === IDLE) return
+    this.#asked = now
+    if (this.seesBytes) this.worker.concurrency?.waits(this)
   }
 
   /** Milliseconds for which the worker has had it; negative while it has not. */
   protected get age(): number {
     return this.worker.now() - this.#begun
+  }
+
+  // ---- in hand (X7)
+
+  /** Whether its bytes go through the host. */
+  protected get seesBytes(): boolean {
+    return false
+  }
+
+  #ask(concurrency: Concurrency, since: number): void {
+    this.#asked = since
+    concurrency.begin()
+  }
+
+  /** Bytes have come for the worker, for the first time or not. */
+  protected asked(concurrency: Concurrency, isFirst: boolean): void {
+    if (isFirst) concurrency.speaks(this)
+    if (this.#asked === IDLE && this.origin.listener !== undefined) this.#ask(concurrency, this.worker.now())
+  }
+
+  /** Bytes of the worker's are on their way to the peer. */
+  protected answered(concurrency: Concurrency): void {
+    if (this.#asked === IDLE) return
+    const now = this.worker.now()
+    concurrency.answered(now - this.#asked, now)
+    this.rest()
+  }
+
+  rest(): void {
+    if (this.#asked === IDLE) return
+    this.#asked = IDLE
+    this.worker.concurrency?.end()
+    this.worker.roomCame()
+  }
+
+  /** It is over, or has moved on. Where the host has not seen an answer, all of it was one. */
+  #leaveHand(): void {
+    const { concurrency } = this.worker
+    if (concurrency === undefined || this.#asked === IDLE) return
+    if (this.seesBytes) concurrency.speaks(this)
+    else if (this.#asked !== Infinity) {
+      const now = this.worker.now()
+      concurrency.answered(now - this.#asked, now)
+    }
+    this.#asked = IDLE
+    concurrency.end()
   }
 
   /** The worker's application does not want what was on offer: nothing here or there is left of it. */
@@ -386,6 +446,7 @@ export abstract class HostSession {
   protected uncount(): boolean {
     if (!this.#counted) return false
     this.#counted = false
+    this.#leaveHand()
     if (this.#begun !== Infinity) this.#countLength()
     this.worker.sessionLeft()
     return true

@@ -11,12 +11,13 @@
  * ```
  */
 import { Admission } from "../../domain/admission/Admission.ts"
-import type { RuleVerdict } from "../../domain/admission/SessionRule.ts"
+import type { RuleTerms, RuleVerdict } from "../../domain/admission/SessionRule.ts"
 import { SourceLimits } from "../../domain/admission/SourceLimits.ts"
 import type { Ticket } from "../../domain/admission/Ticket.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
 import * as HttpRefusal from "../../domain/net/HttpRefusal.ts"
 import * as ListenerOptions from "../../domain/options/ListenerOptions.ts"
+import * as Priority from "../../domain/options/Priority.ts"
 import * as Notice from "../../domain/report/Notice.ts"
 import type * as Handle from "../../domain/state/Handle.ts"
 import type * as Ledger from "../../domain/state/Ledger.ts"
@@ -41,6 +42,8 @@ export class Intake implements Origin {
   readonly #keys: ConnectionKeys
   /** Whether peers that are refused are told so in HTTP. */
   readonly #speaksHttp: boolean
+  /** The class of connections that no rule gives one. */
+  readonly #rank: number
   /** What each source has, where that has a limit. */
   readonly #sources: SourceLimits<Arriving> | undefined
   readonly #alarm: Alarm
@@ -54,6 +57,7 @@ export class Intake implements Origin {
     const options = ListenerOptions.of(app.options, requestedUri)
     const { affinity, held, refuseWith } = options
     this.#speaksHttp = refuseWith === "http"
+    this.#rank = Priority.rankOf(options.priority)
     this.#sources = SourceLimits.isAsked(options) ? new SourceLimits(options) : undefined
     this.#keys = new ConnectionKeys(
       affinity,
@@ -79,7 +83,7 @@ export class Intake implements Origin {
 
   readonly arrive = (connection: Arriving): void => {
     // for a cut-through session the rules were applied to the connect, and it has no source
-    if (connection._tag === "CutThrough") return this.#admit(connection)
+    if (connection._tag === "CutThrough") return this.#admit(connection, this.#rank)
     const verdict = this.#verdict(connection.remote, connection.local)
     if (verdict?._tag === "Deny") {
       return this.#deny(connection, verdict.by === "source" ? "source-denied" : "rule-denied")
@@ -127,23 +131,34 @@ export class Intake implements Origin {
     this.#refuse(connection, reason)
   }
 
-  #take(connection: Arriving, verdict: Exclude<RuleVerdict, { _tag: "Deny" }> | undefined): void {
-    const reason = verdict?.isExempt === true
+  #take(connection: Arriving, terms: RuleTerms | undefined): void {
+    const reason = terms?.isExempt === true
       ? undefined
       : this.#sources?.enter(connection, connection.remote, this.#host.tables.now())
-    if (reason === undefined) this.#admit(connection)
+    if (reason === undefined) this.#admit(connection, this.#rankBy(terms))
     else this.#deny(connection, reason)
   }
 
-  #admit(connection: Arriving): void {
-    this.follow(this.admission.arrive(connection, this.#host.tables.now()))
+  #admit(connection: Arriving, rank: number): void {
+    this.follow(this.admission.arrive(connection, this.#host.tables.now(), rank))
+  }
+
+  #rankBy(terms: RuleTerms | undefined): number {
+    return terms?.priority === undefined ? this.#rank : Priority.rankOf(terms.priority)
+  }
+
+  /** The class of a connection that was here before, by the rules that are there now. */
+  rankOf(connection: Arriving): number {
+    if (connection._tag === "CutThrough") return this.#rank
+    const verdict = this.#verdict(connection.remote, connection.local)
+    return this.#rankBy(verdict?._tag === "Deny" ? undefined : verdict)
   }
 
   /** A connection of another host's, whose turn it is here from now on (X4). */
   adopt(connection: Arriving): void {
     const now = this.#host.tables.now()
     this.#sources?.adopt(connection, connection.remote, now)
-    this.follow(this.admission.returns(connection, this.keyOf(connection), now))
+    this.follow(this.admission.returns(connection, this.keyOf(connection), now, this.rankOf(connection)))
   }
 
   /** The connection is over, or is another host's: its source has a place more. */
@@ -206,8 +221,13 @@ export class Intake implements Origin {
   /** Workers may take more than before: parked sessions that wait, then held connections, get their turn. */
   admit(): void {
     this.moves.admit()
-    while (this.admission.arrivals.held > 0 && this.#share.take()) {
-      const ticket = this.admission.admit(this.#host.tables.now())
+    this.admitHeld(Priority.LOW)
+  }
+
+  /** Held connections of this class and those above it get their turn. */
+  admitHeld(rank: number): void {
+    while (this.admission.waits(rank) && this.#share.take()) {
+      const ticket = this.admission.admit(this.#host.tables.now(), rank)
       if (ticket === undefined) return
       this.follow(ticket)
       // without memory the first one goes on waiting, and all others behind it

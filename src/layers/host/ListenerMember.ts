@@ -36,6 +36,9 @@ export class ListenerMember implements Member {
   get growing(): boolean {
     return this.worker.segments.acquire(this.#user).growing
   }
+  get spare(): number {
+    return this.worker.concurrency?.spare ?? Infinity
+  }
   get lag(): Lag {
     return this.worker.lag
   }

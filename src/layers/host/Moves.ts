@@ -75,7 +75,8 @@ export class Moves {
     if (taken === undefined) return
     const { admission, intake } = this.#listener
     this.#goesOn(session, why, taken.state)
-    intake.follow(admission.movedOn(connection, intake.keyOf(connection), slot.offers, this.#tables.now()))
+    const ticket = admission.turn(connection, intake.keyOf(connection), intake.rankOf(connection))
+    intake.follow(admission.movedOn(ticket, slot.offers, this.#tables.now()))
   }
 
   /** The session has been taken away from its worker, which admission counts next: its connection goes on. */
@@ -109,11 +110,12 @@ export class Moves {
     }
     const { admission, intake } = this.#listener
     const key = intake.keyOf(connection)
-    const ticket = admission.onward(connection, key, this.#listener.memberOf(worker), this.#tables.now())
+    const from = this.#listener.memberOf(worker)
+    const ticket = admission.onward(connection, key, from, this.#tables.now(), intake.rankOf(connection))
     if (ticket !== undefined) {
       // of idle ones, a worker gets one at a time: they have time, and what comes behind them has not
       const isBusy = ticket.member!.offers.pending > 0
-      if (!isBusy || !session.isIdle) return this.#move(session, key, ticket)
+      if (!isBusy || !session.isIdle) return this.#move(session, ticket)
       this.#tables.idleMoves.add(this)
       return "later"
     }
@@ -123,8 +125,8 @@ export class Moves {
     return "moved"
   }
 
-  #move(session: SharedSession, key: string | number | undefined, ticket: ListenerTicket): Moved {
-    const { connection, worker: { lag, slot } } = session
+  #move(session: SharedSession, ticket: ListenerTicket): Moved {
+    const { lag, slot } = session.worker
     const why = slot.moveReason
     const now = this.#tables.now()
     // many may move in one turn: each worker hears of them together
@@ -136,7 +138,7 @@ export class Moves {
     session.late = why === "late"
     if (session.late) lag.fellBehind(now)
     const { admission, intake } = this.#listener
-    intake.follow(admission.movedOn(connection, key, slot.offers, now, ticket))
+    intake.follow(admission.movedOn(ticket, slot.offers, now))
     return "moved"
   }
 

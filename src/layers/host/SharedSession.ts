@@ -144,7 +144,13 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd, P
 
   // ---- what the connection says
 
+  protected override get seesBytes(): boolean {
+    return true
+  }
+
   received(bytes: number): void {
+    const { concurrency } = this.worker
+    if (concurrency !== undefined) this.asked(concurrency, this.#bytesIn === 0)
     this.#received = true
     this.#bytesIn += bytes
     this.worker.slot.times.bytesIn += bytes
@@ -169,6 +175,8 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd, P
       ofWorker.answer.record(age)
       ofListener?.answer.record(age)
     }
+    const { concurrency } = this.worker
+    if (concurrency !== undefined) this.answered(concurrency)
     this.#bytesOut += bytes
     ofWorker.bytesOut += bytes
     if (ofListener !== undefined) ofListener.bytesOut += bytes

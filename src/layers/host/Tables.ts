@@ -14,6 +14,7 @@ import type { WorkerNeed } from "../../domain/admission/WorkerNeed.ts"
 import * as AboutText from "../../domain/memory/AboutText.ts"
 import type * as Fifo from "../../domain/memory/Fifo.ts"
 import * as SessionBlock from "../../domain/memory/SessionBlock.ts"
+import * as Priority from "../../domain/options/Priority.ts"
 import type { WorkerRange } from "../../domain/options/WorkerCount.ts"
 import * as Readiness from "../../domain/report/Readiness.ts"
 import type * as Report from "../../domain/report/Report.ts"
@@ -248,9 +249,12 @@ export class Tables {
     return this.draining ? Readiness.draining : Readiness.of(Array.from(this.apps, standing))
   }
 
-  /** Somebody may take sessions again: held connections get their turn. */
+  /** Somebody may take sessions again: held connections get their turn, those of the highest class at all listeners first. */
   admit(): void {
-    for (const listener of this.listeners) listener.intake.admit()
+    for (const { moves } of this.listeners) moves.admit()
+    for (let rank = Priority.HIGH; rank >= Priority.LOW; rank--) {
+      for (const { intake } of this.listeners) intake.admitHeld(rank)
+    }
   }
 
   /** The first listener of an application: rules that name the application lead to it. */

@@ -14,6 +14,7 @@ import * as Deferred from "effect/Deferred"
 import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
+import { Concurrency } from "../../domain/admission/Concurrency.ts"
 import { Lag } from "../../domain/admission/Lag.ts"
 import { Sojourn } from "../../domain/admission/Sojourn.ts"
 import * as Fifo from "../../domain/memory/Fifo.ts"
@@ -199,6 +200,8 @@ export class LiveWorker {
   readonly lag: Lag
   /** How long what listeners offer it waits. */
   readonly sojourn: Sojourn
+  /** What it has in hand, where that has a limit (X7). */
+  readonly concurrency: Concurrency | undefined
   /** Sessions that hold rx memory. */
   readonly hot = new Set<SharedSession>()
   /** Sessions that wait for rx memory. */
@@ -251,6 +254,7 @@ export class LiveWorker {
       // not from inside what has found it out: whatever waits may go to the worker now
       else queueMicrotask(() => host.available())
     })
+    this.concurrency = Concurrency.of(slot.app.options.admission)
     this.segments = services.segments
     this.queue = services.queue
     this.congestion = services.congestion
@@ -408,6 +412,7 @@ export class LiveWorker {
     this.#reader.look()
     this.segments.look()
     this.meter?.look()
+    this.concurrency?.look()
     const isRead = this.queue.toWorker.depth === 0 && !this.congestion.congested()
     this.#forHot((session) => session.look(isRead))
     this.#lookAtOffers()
@@ -498,6 +503,11 @@ export class LiveWorker {
     this.#sessionCount--
     this.slot.app.sessions--
     this.#host.left()
+  }
+
+  /** It has less in hand than before: held connections get their turn. */
+  roomCame(): void {
+    this.#host.available()
   }
 
   /** A session's slot is free. */

@@ -24,6 +24,7 @@ export const takesOf = (slot: WorkerSlot): Report.WorkerReport["takes"] => {
   if (live === undefined || !WorkerState.takesSessions(slot.state)) return "nothing"
   if (live.congested) return "congested"
   if (slot.isFull) return "full"
+  if ((live.concurrency?.spare ?? 1) <= 0) return "busy"
   return live.segments.statistics().memory === "none" ? "no-memory" : "sessions"
 }
 
@@ -83,6 +84,9 @@ export const workerReport = (slot: WorkerSlot, now: number): Report.WorkerReport
       times: live?.sojourn.times ?? 0,
       millis: Math.round(live?.sojourn.millis(now) ?? 0)
     },
+    inHand: live?.concurrency === undefined
+      ? null
+      : { now: live.concurrency.inHand, limit: live.concurrency.limit },
     lastProgressMillis: Math.round(live?.sinceProgress ?? 0),
     silent: live === undefined || live.silence.millis < FLAG
       ? null

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { ListenerAdmission } from "../../../src/domain/admission/Admission.ts"
 import * as Affinity from "../../../src/domain/admission/Affinity.ts"
+import { HIGH, LOW } from "../../../src/domain/options/Priority.ts"
 import * as Ledger from "../../../src/domain/state/Ledger.ts"
 import { Desk, DeskWorker } from "../../support/AdmissionDesk.ts"
 
@@ -21,6 +22,19 @@ const perform = (desk: Desk, workers: Map<string, DeskWorker>, step: string): vo
     switch (verb) {
       case "arrive":
         desk.arrive({ name })
+        break
+      case "high":
+        desk.arrive({ name, rank: HIGH })
+        break
+      case "low":
+        desk.arrive({ name, rank: LOW })
+        break
+      case "busy":
+        worker(name).spare = 0
+        break
+      case "idle":
+        worker(name).spare = 1
+        desk.admit()
         break
       case "time":
         desk.pass(Number(name))
@@ -168,6 +182,84 @@ const rules: ReadonlyArray<Rule> = [
     options: { slowStart: 800, policy: "refuse" },
     workers: [0],
     steps: [["arrive a b c", "a>0 b>0 c>0"]]
+  },
+  // ---- classes
+  {
+    rule: "X7 of those that wait, the higher classes are served first, and each in its order",
+    workers: [0],
+    steps: [
+      ["congest 0", ""],
+      ["arrive a", "a held"],
+      ["low b", "b held"],
+      ["high c", "c held"],
+      ["arrive d", "d held"],
+      ["high e", "e held"],
+      ["ease 0", "c>0 e>0 a>0 d>0 b>0"]
+    ]
+  },
+  {
+    rule: "X7 one that arrives does not wait for those of lower classes, and waits for those of higher ones",
+    workers: [0],
+    options: { maxSessionsPerWorker: 1, reserve: 1 },
+    steps: [
+      ["arrive a", "a>0"],
+      ["claim a", "a claimed"],
+      ["arrive b", "b held"],
+      ["high c", "c>0"],
+      ["high d", "d held"],
+      ["low e", "e held"],
+      ["claim c", "c claimed"],
+      ["free c", "d>0"],
+      ["claim d", "d claimed"],
+      ["free d", ""],
+      ["free a", "b>0"]
+    ]
+  },
+  {
+    rule: "X7 the highest class has reserve seats beyond each limit, and no other class has them",
+    workers: [0],
+    options: { maxSessions: 2, maxSessionsPerListener: 2, reserve: 1 },
+    steps: [
+      ["arrive a b c", "a>0 b>0 c refused host-limit"],
+      ["low d", "d refused host-limit"],
+      ["high e f", "e>0 f refused host-limit"]
+    ]
+  },
+  {
+    rule: "X7 the highest class waits where others are refused, and has reserve places more to wait",
+    workers: [0],
+    options: { policy: "refuse", holdMax: 0, reserve: 1 },
+    steps: [
+      ["congest 0", ""],
+      ["arrive a", "a refused congested"],
+      ["high b", "b held"],
+      ["high c", "c refused hold-full"],
+      ["ease 0", "b>0"]
+    ]
+  },
+  {
+    rule: "X7 a worker that has as much in hand as it may is passed over, but for reserve seats of the highest class",
+    workers: [0, 1],
+    options: { reserve: 1 },
+    steps: [
+      ["busy 0", ""],
+      ["arrive a b", "a>1 b>1"],
+      ["busy 1", ""],
+      ["arrive c", "c held"],
+      ["high d e", "d>0 e>1"],
+      ["idle 0", "c>0"]
+    ]
+  },
+  {
+    rule: "X7 by the policy refuse, the reason is concurrency-limit, unless workers are congested",
+    workers: [0, 1],
+    options: { policy: "refuse" },
+    steps: [
+      ["busy 0 1", ""],
+      ["arrive a", "a refused concurrency-limit"],
+      ["congest 1", ""],
+      ["arrive b", "b refused congested"]
+    ]
   },
   // ---- which worker
   {

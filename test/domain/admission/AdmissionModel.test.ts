@@ -2,6 +2,7 @@
 import { assert, it } from "@effect/vitest"
 import type { ListenerAdmission } from "../../../src/domain/admission/Admission.ts"
 import * as Options from "../../../src/domain/options/Options.ts"
+import { HIGH, NORMAL } from "../../../src/domain/options/Priority.ts"
 import * as Ledger from "../../../src/domain/state/Ledger.ts"
 import { Desk, DeskWorker } from "../../support/AdmissionDesk.ts"
 import { AdmissionModel, ModelWorker } from "../../support/AdmissionModel.ts"
@@ -38,7 +39,8 @@ class Episode {
       holdTime: 1 + random(random(2) === 0 ? 12 : 200),
       maxSessionsPerWorker: small(),
       maxSessionsPerListener: small(),
-      maxSessions: small()
+      maxSessions: small(),
+      reserve: random(4)
     }
     const hasKeys = random(3) === 0
     this.desk = new Desk(this.#options, hasKeys)
@@ -74,13 +76,22 @@ class Episode {
   step(): string {
     const { desk, model } = this
     const random = this.#random
-    const roll = random(229)
+    const roll = random(235)
     const offer = this.#pick(model.offers)
     const pair = this.#pick([...this.#workers.values()])
+    if (roll >= 229) {
+      if (pair === undefined) return this.step()
+      const spare = this.#pick([-2, 0, 1, Infinity, Infinity])!
+      for (const worker of pair) worker.spare = spare
+      if (spare <= 0) return "busy"
+      this.#admit()
+      return "spare"
+    }
     if (roll < 70) {
       const caller = { name: `c${this.#names++}`, key: random(4) === 0 ? undefined : `k${random(5)}` }
-      desk.arrive(caller)
-      model.arrive(caller)
+      const rank = random(2) === 0 ? NORMAL : random(HIGH + 1)
+      desk.arrive({ ...caller, rank })
+      model.arrive(caller, rank)
       return "arrive"
     }
     if (roll < 95 && offer !== undefined) {
@@ -276,5 +287,5 @@ it("M6 M14 M15 W10 X1 X3 decides as a plain model does, at each of 100,000 rando
   assert.strictEqual(steps, 100_000)
   // a walk that leaves something out shows nothing of it
   for (const [kind, count] of kinds) assert.isAbove(count, kind === "stop" ? 30 : 200, kind)
-  assert.strictEqual(kinds.size, 26, [...kinds.keys()].join())
+  assert.strictEqual(kinds.size, 28, [...kinds.keys()].join())
 })

@@ -12,6 +12,7 @@ const member = (name: string) => ({
   running: true,
   congested: false,
   sessions: 0,
+  spare: Infinity,
   growing: false,
   lag: new Lag(),
   sojourn: new Sojourn({ sojournTarget: 0, sojournInterval: 100 }),

@@ -35,6 +35,7 @@ const numbers: ReadonlyArray<readonly [option: string, byDefault: number | undef
   ["admission.holdMax", 16384, 0, 65536],
   ["admission.holdTime", 5000, 1, 300_000],
   ["admission.maxSessionsPerWorker", 16384, 1, 2 ** 24],
+  ["admission.reserve", 16, 0, 65536],
   ["admission.maxSessionsPerListener", 65536, 1, 2 ** 24],
   ["admission.maxSessions", 65536, 1, 2 ** 24],
   ["admission.backlog", 511, 1, 65535],
@@ -136,6 +137,7 @@ describe("Options", () => {
     it("W4 the rest: hold, threads, global scope, the default namespace, nothing else", () => {
       const { admission, config, namespace, proxiedTransports, scope, worker } = Options.defaults
       assert.strictEqual(admission.policy, "hold")
+      assert.strictEqual(admission.maxConcurrent, 0)
       assert.strictEqual(worker.kind, "thread")
       assert.deepStrictEqual(scope, { global: true, local: false })
       assert.strictEqual(namespace, "default")

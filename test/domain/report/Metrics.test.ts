@@ -22,6 +22,7 @@ const report = Reports.host({
         handle: "1.0",
         mapIndex: 1,
         generation: 2,
+        inHand: { now: 3, limit: 20 },
         thread: {
           activeMillis: 1500,
           idleMillis: 500,
