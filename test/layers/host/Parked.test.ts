@@ -264,6 +264,48 @@ describe("parked sessions", () => {
       })
   )
 
+  for (const room of [true, false]) {
+    scenario(
+      `X1 a worker that drains keeps what it has parked while all others are full, and ${
+        room ? "it goes as soon as one has room" : "at the drain timeout it waits as if held, and is told"
+      }`,
+      (stage) =>
+        Effect.gen(function*() {
+          yield* stage.attach(new Actor({ accept: answering() }), {
+            workers: 2,
+            admission: { maxSessionsPerWorker: 1, holdTime: "2 seconds" },
+            worker: { drainTimeout: "1 second" }
+          })
+          const other = yield* stage.dialOpen()
+          yield* ask(other, "a", "0:a;")
+          const peer = yield* stage.dialOpen()
+          yield* ask(peer, "a", "1:a;")
+          const deleting = yield* Effect.forkChild(
+            stage.host.deleteWorker(handleOf<Worker>((yield* stage.worker(1)).handle))
+          )
+          yield* settled
+          // meanwhile its worker answers
+          yield* ask(peer, "b", "1:b;")
+          yield* TestClock.adjust(900)
+          yield* ask(peer, "c", "1:c;")
+          yield* TestClock.adjust(99)
+          yield* settled
+          if (room) {
+            other.reset()
+            yield* Fiber.join(deleting)
+            return yield* ask(peer, "d", "0:d;")
+          }
+          yield* TestClock.adjust(1)
+          yield* Fiber.join(deleting)
+          assert.deepStrictEqual([peer.closed, (yield* stage.listener).arrivals.held], [false, 1])
+          yield* TestClock.adjust(2000)
+          yield* until("its end", () => peer.closed)
+          assert.strictEqual((yield* stage.listener).arrivals.refused["hold-time"], 1)
+          yield* ask(other, "b", "0:b;")
+        })
+    )
+  }
+
   scenario(
     "X3 a crash costs no parked session: they go to other workers, or wait for the next start",
     (stage) =>
