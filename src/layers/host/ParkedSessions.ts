@@ -82,9 +82,13 @@ export class ParkedSessions {
   handle(now: number): void {
     for (let turn; (turn = this.#turns.take(now)) !== undefined;) {
       const session = turn.session!
+      const { read } = turn
       this.#end(session, turn)
       this.#idle.delete(session)
-      if (session.isWaiting) this.#go(session)
+      if (!session.isWaiting) continue
+      if (read === session.read) this.#go(session)
+      // its worker has read what the turn was for, and has heard of an end; bytes that have come since have their time
+      else if (!session.hasEndOnly) this.waits(session)
     }
   }
 

@@ -293,6 +293,11 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd, P
       || !WorkerState.takesSessions(slot.state)
   }
 
+  /** Whether nothing is left for its application but to hear of its peer's end. */
+  get hasEndOnly(): boolean {
+    return this.state === "TRANSPORT_CLOSING" && (this.#rx?.size ?? 0) === 0
+  }
+
   /** How far the worker says that it has read: another number each time that it has read something. */
   get read(): number {
     return this.#rx?.headUnsafe ?? 0
