@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as ChildProcess from "node:child_process"
 import * as Url from "node:url"
+import * as ControlClient from "../../src/layers/control/ControlClient.ts"
 import * as CliOutput from "./CliOutput.ts"
 import * as TempDirectory from "./TempDirectory.ts"
 
@@ -41,6 +42,16 @@ export const isThere = (pid: number): boolean => {
     return false
   }
 }
+
+/** The process that is the host there now, which the scope's end kills if it still is: nobody here has started it. */
+export const hostOf = (control: string) =>
+  Effect.acquireRelease(
+    Effect.map(ControlClient.report(control), ({ pid }) => pid),
+    (pid) =>
+      Effect.sync(() => {
+        if (isThere(pid)) process.kill(pid, "SIGKILL")
+      })
+  )
 
 /** Starts the command; it is killed when the scope closes. */
 export const start = Effect.fnUntraced(function*(

@@ -18,17 +18,7 @@ import { until } from "../../support/until.ts"
 
 const echo = CliProcess.fixture("echo")
 
-const { isThere } = CliProcess
-
-/** The process that is the host there now, which the scope's end kills if it still is: nobody here has started it. */
-const hostOf = (control: string) =>
-  Effect.acquireRelease(
-    Effect.map(ControlClient.report(control), ({ pid }) => pid),
-    (pid) =>
-      Effect.sync(() => {
-        if (isThere(pid)) process.kill(pid, "SIGKILL")
-      })
-  )
+const { hostOf, isThere } = CliProcess
 
 /** A service manager that writes down what it is told, by the program that tells it. */
 const serviceManager = Effect.map(TempDirectory.make, (directory) => {
