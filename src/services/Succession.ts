@@ -69,6 +69,8 @@ export interface DepartureSource {
 
 export class Succession extends Context.Service<Succession, {
   readonly listeners: () => ReadonlyArray<HeritableListener>
+  /** Which host it is in the line of hosts, from 1 on, and the milliseconds since the first one has begun. */
+  readonly lineage: () => { readonly generation: number; readonly upMillis: number }
   /** How many workers each application has, by its name, where their number follows the load (X8). */
   readonly workers: () => Readonly<Record<string, number>>
   /** Another host is being started, to follow this one; or it has been given up. */

@@ -164,6 +164,7 @@ export class TakeoverWorld {
   #succession(host: "old" | "new"): Succession.Succession["Service"] {
     return {
       record: () => {},
+      lineage: () => ({ generation: 1, upMillis: 0 }),
       workers: () => ({}),
       listeners: () => [],
       sessions: () => 0,

@@ -58,6 +58,8 @@ export const Birth = Schema.Struct({
   pid: Schema.Int,
   /** Where its control socket is; absolute. */
   control: Schema.optional(Schema.String),
+  /** Which host the predecessor is in the line of hosts, from 1 on, and the milliseconds since the first one has begun. */
+  lineage: Schema.optional(Schema.Struct({ generation: Id, upMillis: Schema.Finite })),
   /** How many workers each application has, where their number follows the load (X8). */
   workers: Schema.optional(Schema.Record(Schema.String, Id)),
   listeners: Schema.Array(BornListener)

@@ -58,6 +58,7 @@ export const make = (
       descriptor
     }))
   ],
+  lineage: () => tables.lineage,
   workers: () =>
     Object.fromEntries(
       [...tables.apps].flatMap((app) => app.range === undefined ? [] : [[app.name, Tables.countOf(app)] as const])

@@ -71,13 +71,10 @@ interface ListenerSums {
 export class Overviews {
   readonly #tables: Tables
   readonly #marks: OverviewMarks
-  /** Milliseconds of `MonotonicTime`. */
-  readonly #startedAt: number
 
   constructor(tables: Tables) {
     this.#tables = tables
     this.#marks = new OverviewMarks(tables)
-    this.#startedAt = tables.now()
   }
 
   /** Notes what it takes to tell of the last seconds; to be called once a second. */
@@ -115,7 +112,7 @@ export class Overviews {
     return {
       at: rounded(now),
       time,
-      host: this.#host(now),
+      host: this.#host(),
       totals: {
         arrived: arrivals.arrived,
         claimed: arrivals.claimed + arrivals.moved + arrivals.unclaimed,
@@ -141,16 +138,15 @@ export class Overviews {
     }
   }
 
-  #host(now: number): Overview.HostView {
-    const { draining, formerHosts } = this.#tables
-    const upMillis = Math.round(now - this.#startedAt)
+  #host(): Overview.HostView {
+    const { draining, formerHosts, lineage, upMillis } = this.#tables
     return {
       machine: Os.hostname(),
       pid: process.pid,
       version,
-      generation: 1,
-      upMillis,
-      allUpMillis: upMillis,
+      generation: lineage.generation,
+      upMillis: Math.round(upMillis),
+      allUpMillis: Math.round(lineage.upMillis),
       draining,
       formers: formerHosts.length,
       formerSessions: sum(formerHosts, ({ sessions }) => sessions)

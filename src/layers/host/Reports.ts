@@ -112,14 +112,11 @@ export class Reports {
   readonly #tables: Tables
   readonly #lists: ReportLists
   readonly #certificates: Certificates["Service"]
-  /** Milliseconds of `MonotonicTime`. */
-  readonly #startedAt: number
 
   constructor(tables: Tables, cutThroughs: CutThroughs, certificates: Certificates["Service"]) {
     this.#tables = tables
     this.#lists = new ReportLists(tables, cutThroughs, listenerReport)
     this.#certificates = certificates
-    this.#startedAt = tables.now()
   }
 
   /** All reports of the session layer, each made when it is asked for: at once, apart from those of many sessions. */
@@ -150,7 +147,7 @@ export class Reports {
 
   readonly #report = Effect.gen({ self: this }, function*() {
     const { draining, formerHosts, imbalances, sessionCount, totals: ledger } = this.#tables
-    const uptimeMillis = this.#millisSince(this.#startedAt)
+    const uptimeMillis = Math.round(this.#tables.upMillis)
     const apps = yield* Effect.forEach([...this.#tables.apps], (app) => this.#app(app))
     const host: Report.HostReport = {
       pid: process.pid,

@@ -127,7 +127,12 @@ const make = (stack: WorkerStack["Service"]) =>
     const workers = new Supervisor({ tables, listeners, connects, requests, certificates, stack, renew }, scope)
     const machine = yield* Machine
     const { descent } = inherited
-    const workersBefore = Result.isSuccess(descent) ? descent.success?.birth.workers : undefined
+    const birth = Result.isSuccess(descent) ? descent.success?.birth : undefined
+    const workersBefore = birth?.workers
+    if (birth?.lineage !== undefined) {
+      tables.generation = birth.lineage.generation + 1
+      tables.upBefore = birth.lineage.upMillis
+    }
     const applications = new Applications({
       tables,
       listeners,

@@ -74,6 +74,11 @@ export class Tables {
   readonly past: Ledger.LedgerTotals = Ledger.makeTotals()
   /** What hosts before this one have counted (X4). */
   predecessors: Ledger.LedgerTotals = Ledger.makeTotals()
+  /** Which host it is in the line of hosts (X4), from 1 on; and for how long those before it were there, in milliseconds. */
+  generation = 1
+  upBefore = 0
+  /** When the host has begun, in milliseconds of {@link now}. */
+  readonly startedAt: number
   /** Whether this host follows another one (X4). */
   follows = false
   /** Those of them that have not ended yet; and a latch that is open while there are none. */
@@ -99,6 +104,7 @@ export class Tables {
 
   constructor(now: () => number, events: EventLog) {
     this.now = now
+    this.startedAt = now()
     this.events = events
     this.quarantine = new Quarantine(events, now)
   }
@@ -107,6 +113,16 @@ export class Tables {
   get heirs(): "host" | "nobody" | undefined {
     if (!this.draining) return undefined
     return this.departures?.isOpen === true ? "host" : "nobody"
+  }
+
+  /** Milliseconds since the host has begun. */
+  get upMillis(): number {
+    return this.now() - this.startedAt
+  }
+
+  /** Which host it is, and the milliseconds since the first of the line has begun. */
+  get lineage(): { readonly generation: number; readonly upMillis: number } {
+    return { generation: this.generation, upMillis: this.upBefore + this.upMillis }
   }
 
   /** Milliseconds that the host has to finish what it has in hand. */

@@ -131,6 +131,7 @@ const make = (before: SuccessorSide | undefined) =>
           protocol: TakeoverMessage.PROTOCOL,
           pid: process.pid,
           ...(control === undefined ? {} : { control }),
+          lineage: succession.lineage(),
           workers: succession.workers(),
           listeners: listeners.map((listener, index) => ({ ...listener, descriptor: FIRST_DESCRIPTOR + index }))
         }

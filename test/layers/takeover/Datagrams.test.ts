@@ -336,6 +336,7 @@ describe("hosts that follow each other over UDP (X4)", () => {
           succession: Succession.of({
             listeners: () => [],
             record: () => {},
+            lineage: () => ({ generation: 1, upMillis: 0 }),
             workers: () => ({}),
             sessions: () => 0,
             ends: Effect.never,

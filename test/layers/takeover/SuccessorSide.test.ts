@@ -77,6 +77,7 @@ const make = Effect.gen(function*() {
   const succession: Succession.Succession["Service"] = {
     listeners: () => [],
     record: () => {},
+    lineage: () => ({ generation: 1, upMillis: 0 }),
     workers: () => ({}),
     sessions: () => 0,
     ends: Effect.never,

@@ -113,6 +113,13 @@ describe("a host that another one follows (X4)", () => {
           yield* Cli.prints(control, "show", "app"),
           new RegExp(`process ${before.pid}, a host before this one, has 1 session left and ends within \\S+ s`)
         )
+        // it has been there for as long as the first one
+        const { host: { allUpMillis, generation, upMillis } } = yield* ControlClient.ask(
+          control,
+          (client) => client.host.overview()
+        )
+        assert.strictEqual(generation, 3)
+        assert.isAbove(allUpMillis - upMillis, before.uptimeMillis)
         yield* ready(health[1]!, "echo: 2 of 2 workers take sessions")
         yield* TcpClient.echoed(waiting, "with the second one")
         waiting.end()
