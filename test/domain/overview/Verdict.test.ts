@@ -60,7 +60,7 @@ describe("the verdict", () => {
     assert.notIncludeMembers(grave, ["source-denied", "app-refused"])
   })
 
-  it("M14 begins with a ledger that does not balance, then goes from bad to what is as it should be", () => {
+  it("X5 M14 begins with a ledger that does not balance, then goes from bad to what is as it should be", () => {
     assert.deepStrictEqual(
       told({
         imbalances: ["host: messages sent is 2, its parts add up to 1"],

@@ -36,7 +36,7 @@ const withoutScreen = Effect.provideService(FullScreen, {
 })
 
 describe("sluice top", () => {
-  it.live("W21 prints the same facts as text and as JSON, and as text where there is no terminal", () =>
+  it.live("X5 prints the same facts as text and as JSON, and as text where there is no terminal", () =>
     Effect.gen(function*() {
       const { path } = yield* serving
       const told = yield* Cli.jsonOf(Overview, path, "top")

@@ -7,7 +7,7 @@ import { settled } from "../../support/until.ts"
 
 describe("an overview", () => {
   scenario(
-    "W21 counts offers, claims and sessions, with the most that there were and the most there may be",
+    "X5 W21 counts offers, claims and sessions, with the most that there were and the most there may be",
     ({ attach, dialOpen, host }) =>
       Effect.gen(function*() {
         yield* attach(new Actor(), { workers: 2, admission: { maxSessionsPerWorker: 50 } })
@@ -31,7 +31,7 @@ describe("an overview", () => {
   )
 
   scenario(
-    "X6 says who is stuck and since when, and that connections wait, without asking the worker",
+    "X5 X6 says who is stuck and since when, and that connections wait, without asking the worker",
     ({ attach, dial, host, script }) =>
       Effect.gen(function*() {
         yield* attach(new Actor(), { admission: { holdTime: "1 minute" } })
@@ -58,7 +58,7 @@ describe("an overview", () => {
   )
 
   scenario(
-    "X7 tells refusals of the last ten seconds from all of them, by reason",
+    "X5 X7 tells refusals of the last ten seconds from all of them, by reason",
     ({ attach, dial, host, script }) =>
       Effect.gen(function*() {
         yield* attach(new Actor(), { admission: { policy: "refuse" } })

@@ -104,7 +104,7 @@ describe("top on a screen", () => {
       }
     }))
 
-  it.live("W11 asks before it does anything, does it, and says in a sentence what came of it", () =>
+  it.live("X5 W11 asks before it does anything, does it, and says in a sentence what came of it", () =>
     Effect.gen(function*() {
       const asked: Array<string> = []
       const does: Partial<SessionLayer["Service"]> = {
