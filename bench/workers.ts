@@ -1,10 +1,10 @@
 /**
  * Workers by need: what a step of the load from half of what a worker can do to 1.8 times as much brings about, a minute at
- * that load, and what follows when it is gone. Each connection asks once, and its answer takes 5 ms of processor time.
+ * that load, and what follows when it is gone. Each connection asks once, and its answer blocks its worker for 5 ms.
  *
  * Goal: from the step on, the next worker has its first session within 2 s of the window in which all workers must be near
  * their limit, that is within 4.5 s; then, at a load that does not change, the number of workers does not change.
- * `node bench/workers.ts [seconds at the load]`: about 90 s. It takes two processors that have nothing else to do.
+ * `node bench/workers.ts [seconds at the load]`: about 90 s.
  */
 import * as Timers from "node:timers/promises"
 import { COOLDOWN, WINDOW } from "../src/domain/admission/WorkerNeed.ts"
@@ -24,10 +24,10 @@ interface Visited {
   readonly latencies: ReadonlyArray<number>
 }
 
-process.env["BURN_MICROS"] = String(1000 * MILLIS_EACH)
+process.env["BLOCK_MILLIS"] = String(MILLIS_EACH)
 const host = await Bench.start(
   "support/host.ts",
-  "apps/responder-app.ts",
+  "apps/waiting-app.ts",
   "1..2",
   JSON.stringify({ worker: { retireAfter: RETIRE_AFTER } })
 )

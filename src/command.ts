@@ -4,18 +4,21 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
 import * as Stdio from "effect/Stdio"
 import { setSourceMapsSupport } from "node:module"
 import * as SystemError from "./domain/net/SystemError.ts"
 import * as Sluice from "./layers/cli/Sluice.ts"
-import * as Host from "./layers/Host.ts"
 
 // the errors of an application on the host's own loop name the lines of its sources, too
 setSourceMapsSupport(true)
 
+/** Only the commands that serve have a host: the others don't wait for its modules. */
+const host = Layer.unwrap(Effect.map(Effect.promise(() => import("./layers/Host.ts")), (Host) => Host.layerTakeover))
+
 const main = Effect.flatMap(Stdio.Stdio, ({ args }) => args).pipe(
-  Effect.flatMap(Sluice.run(Host.layerTakeover)),
+  Effect.flatMap(Sluice.run(host)),
   Effect.provide(NodeServices.layer)
 )
 

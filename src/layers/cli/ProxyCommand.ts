@@ -6,6 +6,7 @@ import * as ProxyConfig from "../../apps/proxy/ProxyConfig.ts"
 import { infosOf, phraseOf } from "../../domain/options/OptionFields.ts"
 import * as LogStyle from "../log/LogStyle.ts"
 import * as ServeCommand from "./ServeCommand.ts"
+import type * as Serving from "./Serving.ts"
 import * as Setting from "./Setting.ts"
 import * as Settings from "./Settings.ts"
 
@@ -44,7 +45,7 @@ export const program: Settings.Program<ProxyConfig.ProxyOptions> = {
 }
 
 /** The command. `host` is the session layer to serve with, `app` the URL of the proxy's module. */
-export const make = (env: { readonly host: ServeCommand.HostLayer; readonly app: URL }) =>
+export const make = (env: { readonly host: Serving.HostLayer; readonly app: URL }) =>
   Command.make(
     "proxy",
     {

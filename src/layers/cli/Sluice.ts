@@ -33,6 +33,7 @@ import * as ProxyCommand from "./ProxyCommand.ts"
 import * as ReloadCommand from "./ReloadCommand.ts"
 import * as RulesCommand from "./RulesCommand.ts"
 import * as ServeCommand from "./ServeCommand.ts"
+import type * as Serving from "./Serving.ts"
 import * as SessionCommand from "./SessionCommand.ts"
 import * as ShellCompletions from "./ShellCompletions.ts"
 import * as ShowCommand from "./ShowCommand.ts"
@@ -50,7 +51,7 @@ const USAGE = 2
 const appUrl = (name: string): URL =>
   new URL(`../../apps/${name}${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url)
 
-const commandWith = (host: ServeCommand.HostLayer) =>
+const commandWith = (host: Serving.HostLayer) =>
   Command.make("sluice").pipe(
     Command.withDescription("A session layer: bounded queues, congestion-aware workers, nothing lost"),
     Command.withSubcommands([
@@ -135,7 +136,7 @@ const environment = Layer.mergeAll(
  * commands that serve.
  */
 export const run = (
-  host: ServeCommand.HostLayer
+  host: Serving.HostLayer
 ): (args: ReadonlyArray<string>) => Effect.Effect<number, never, Command.Environment> => {
   const runWith = Command.runWith(commandWith(host), { version })
   return (args) => Effect.exit(runWith(args)).pipe(Effect.flatMap(conclude), Effect.provide(environment))
