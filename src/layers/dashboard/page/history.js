@@ -1,7 +1,7 @@
 /**
  * What the page remembers: the last overview, what it says by the second, and the last sixty seconds of it.
  *
- * A second in which nothing came is `null`, and has no place in a picture.
+ * Seconds in which nothing came are `null`, and have no place in a picture.
  */
 
 export const SECONDS = 60
@@ -154,7 +154,8 @@ export class History {
 }
 
 const push = (samples, missed, sample) => {
-  for (let second = 0; second < missed; second++) samples.push(null)
+  // of one second that was skipped, the next one tells the average
+  for (let second = 0; second < missed; second++) samples.push(missed === 1 ? sample : null)
   samples.push(sample)
   samples.splice(0, samples.length - SECONDS)
 }

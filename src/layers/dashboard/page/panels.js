@@ -19,7 +19,7 @@ const listenersTable = new Table(
   place("listeners"),
   [
     text("Listener", ({ endpoint }) => endpoint),
-    text("Application", ({ app }) => app, "middle"),
+    text("Application", ({ app }) => app, "middle words"),
     text("Arrive", listenerRate("arrived"), "number"),
     text("Offered", ({ offered }) => number(offered), "number middle"),
     text("Claimed", ({ claimed }) => number(claimed), "number middle"),
