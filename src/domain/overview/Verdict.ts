@@ -91,7 +91,12 @@ function* find(facts: OverviewFacts): Iterable<Finding> {
       `${nameOf(worker)} is stuck${where} for ${millis(worker.behindMillis)}; ${others(workers, worker)}`
     )
   }
-  if (lost.recent > 0) yield say("bad", `${things(lost.recent, "session")} lost with their worker ${within}`)
+  if (lost.recent > 0) {
+    yield say(
+      "bad",
+      `${things(lost.recent, "session")} lost with ${lost.recent === 1 ? "its worker" : "their workers"} ${within}`
+    )
+  }
   for (const worker of workers.filter(isDown)) {
     const why = worker.lastFailure === null ? "" : `: ${worker.lastFailure}`
     yield say("warning", `${nameOf(worker)} is ${worker.state}${why}; ${others(workers, worker)}`)

@@ -83,7 +83,7 @@ describe("the verdict", () => {
       [
         "bad: the ledger does not balance: host: messages sent is 2, its parts add up to 1",
         "bad: no worker of jobs runs: 1 worker gone or starting",
-        "bad: 1 session lost with their worker in the last 10 s",
+        "bad: 1 session lost with its worker in the last 10 s",
         "warning: worker 1.0 (jobs 0) is BACKOFF: out of memory; no other one serves",
         "warning: 2 connections wait for a worker",
         "warning: worker 0.0 (api 0) has no memory for another session",

@@ -35,6 +35,8 @@ export interface WorkerRow {
 /** The one word that says most about a worker. */
 export const standing = ({ behindMillis, congested, state, takes }: Overview.WorkerView): string => {
   if (behindMillis >= STUCK) return "STUCK"
+  // what is not there takes no sessions anyway
+  if (state !== "RUNNING") return state
   if (congested) return "CONGESTED"
   if (takes === "full") return "FULL"
   return takes === "no-memory" ? "NO MEMORY" : state
