@@ -201,14 +201,15 @@ export const formatSide = (prefix: Prefix.Prefix, port: number): string =>
   port === 0 ? prefix : prefix.includes(":") ? `[${prefix}]:${port}` : `${prefix}:${port}`
 
 /**
- * What becomes of the sessions, and how they are taken in where that is not as always: `allow, exempt`.
+ * What becomes of the sessions, and how they are taken in where that is not as always: `allow, high, exempt`.
  *
  * @category encoding
  * @since 0.1.0
  */
-export const formatAction = ({ action, perSource }: Rule): string =>
+export const formatAction = ({ action, perSource, priority }: Rule): string =>
   [
     action,
+    ...(priority === undefined ? [] : [priority]),
     ...(perSource === "exempt" ? ["exempt"] : [])
   ].join(", ")
 

@@ -72,6 +72,11 @@ describe("a rule", () => {
       { action: "allow", on: "connect", perSource: "exempt" },
       `perSource: got "exempt"; it must be "limited" in a rule that denies, or is for connects alone`
     ],
+    [
+      { action: "deny", priority: "low" },
+      `priority: got "low"; it must be left out of a rule that denies, or is for connects alone`
+    ],
+    [{ action: "allow", priority: "top" }, `priority: got "top"; it must be "low", "normal" or "high"`],
     ["deny", "options: got a value of type string; they must be an object"]
   ]
   for (const [input, message] of refusals) {
@@ -95,8 +100,8 @@ describe("a rule", () => {
       "allow connect any local any remote [2001:db8::/32]:443"
     )
     assert.strictEqual(
-      Rules.format(decoded({ remote: "10.0.0.9", action: "allow", perSource: "exempt" })),
-      "allow, exempt both any local any remote 10.0.0.9"
+      Rules.format(decoded({ remote: "10.0.0.9", action: "allow", priority: "high", perSource: "exempt" })),
+      "allow, high, exempt both any local any remote 10.0.0.9"
     )
   })
 })
