@@ -15,6 +15,7 @@ import { WorkerTimes } from "../../src/domain/state/Times.ts"
 export class DeskWorker implements Member {
   readonly number: number
   running = true
+  open = 0
   congested = false
   sessions = 0
   spare = Infinity
@@ -136,6 +137,7 @@ export class Desk {
     this.claimed.set(name, session)
     this.admission.claimed(session.ticket, this.now)
     this.#log.push(`${name} claimed`)
+    this.admit()
   }
 
   /** The compare-and-swap that takes an offer back; `false` when the worker was first. */

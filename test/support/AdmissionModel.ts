@@ -224,8 +224,12 @@ export class AdmissionModel {
   }
 
   /** Offers the connection to a worker; `false` when none takes it. */
-  #place(caller: Caller): boolean {
-    return this.#limit(caller) === undefined && this.#offer(caller, this.#ranked(caller))
+  #place(caller: Caller, waits = false): boolean {
+    const hasKey = this.#hasKeys && caller.key !== undefined
+    const isBusy = (worker: ModelWorker) => this.offers.some((offer) => offer.worker === worker)
+    // while connections wait, a worker has one offer at a time
+    const takers = this.#ranked(caller).filter((worker) => !waits || hasKey || !isBusy(worker))
+    return this.#limit(caller) === undefined && this.#offer(caller, takers)
   }
 
   #offer(caller: Caller, takers: ReadonlyArray<ModelWorker>): boolean {
@@ -328,7 +332,7 @@ export class AdmissionModel {
     while (this.waiting.length > 0) {
       const first = this.#first()!
       if (this.stopped !== undefined) this.#refuse(first, this.stopped)
-      else if (!this.#place(first)) return
+      else if (!this.#place(first, true)) return
       this.waiting = this.waiting.filter((other) => other !== first)
     }
   }
@@ -344,6 +348,7 @@ export class AdmissionModel {
     offer.worker.counts.claimed++
     this.counts.claimed++
     this.#log.push(`${name} claimed`)
+    this.admit()
   }
 
   deadline(): number {

@@ -136,6 +136,7 @@ export class Admission<C, M extends Member, S> {
     this.marks.offered(++this.#sessions)
     member.offers.offered++
     member.offers.pending++
+    member.open++
     member.sojourn.offered(now)
     this.arrivals.offered++
     this.#offers.add(ticket, now + this.#options.revokeAfter)
@@ -443,6 +444,7 @@ export class Admission<C, M extends Member, S> {
     ticket.state = state
     this.#offers.remove(ticket)
     ticket.member!.offers.pending--
+    ticket.member!.open--
     this.arrivals.offered--
   }
 

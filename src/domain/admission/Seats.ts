@@ -17,6 +17,8 @@ export interface Member {
   readonly congested: boolean
   /** How many sessions it has, including those of offers that it has not passed yet. */
   readonly sessions: number
+  /** How many offers of this listener are open: its admission counts them. */
+  open: number
   /** Whether memory is on its way to it. */
   readonly growing: boolean
   /** How far it is behind with offers: a worker that is behind is treated as congested (M15). */

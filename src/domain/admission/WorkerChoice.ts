@@ -95,6 +95,8 @@ export class WorkerChoice<C, M extends Member, S> {
       const isFirst = ticket.looked < size
       const member = this.seats.next(ticket.looked++)
       if (member === undefined || member === ticket.except || !this.#takes(member, ticket.rank, now)) continue
+      // while connections wait, a worker has one offer at a time: how fast it claims says how many it can serve
+      if (ticket.waits && member.open > 0) continue
       if (!isFirst || !this.#isFed(member, now)) return member
       ticket.passedOver = true
     }

@@ -292,6 +292,8 @@ export class Intake implements Origin {
     this.admission.claimed(ticket, now)
     session.open()
     for (const moves of this.#host.tables.idleMoves) moves.claimed()
+    // the worker may have the next of those that wait
+    if (this.admission.arrivals.held > 0) this.admit()
   }
 
   unmoved(session: HostSession): void {

@@ -12,6 +12,7 @@ import type { LiveWorker } from "./Worker.ts"
 /** One start of a worker, as a member of a listener. */
 export class ListenerMember implements Member {
   readonly worker: LiveWorker
+  open = 0
   readonly #user: string
 
   /** `user`: the listener, as a user of the worker's segment managers. */

@@ -115,6 +115,22 @@ const oneAtATime = { maxSessionsPerWorker: 1, revokeAfter: 1000, sojournTarget: 
 const rules: ReadonlyArray<Rule> = [
   // ---- overload
   {
+    rule:
+      "X7 while connections wait, each worker has one offer of the listener at a time, and gets the next with its claim",
+    workers: [0, 1],
+    steps: [
+      ["congest 0 1", ""],
+      ["arrive a b c d", "a held b held c held d held"],
+      ["ease 0 1", "a>0 b>1"],
+      [
+        "claim b",
+        "b claimed c>1"
+      ],
+      ["claim a", "a claimed d>0"],
+      ["arrive e f", "e>1 f>0"]
+    ]
+  },
+  {
     rule: "X7 while a queue stands, the newest is served first, and those that came before it wait for no less time",
     options: oneAtATime,
     workers: [0],
@@ -150,7 +166,9 @@ const rules: ReadonlyArray<Rule> = [
       ],
       ["arrive d", "d held"],
       ["time 500", ""],
-      ["join 0", "b>0 c>0 d>0"]
+      ["join 0", "b>0"],
+      ["claim b", "b claimed c>0"],
+      ["claim c", "c claimed d>0"]
     ]
   },
   {
@@ -325,20 +343,32 @@ const rules: ReadonlyArray<Rule> = [
   {
     rule: "M6 when no worker takes any, connections are held, and served in their order",
     workers: [0],
-    steps: [["congest 0", ""], ["arrive a b", "a held b held"], ["ease 0", "a>0 b>0"]]
+    steps: [["congest 0", ""], ["arrive a b", "a held b held"], ["ease 0", "a>0"], ["claim a", "a claimed b>0"]]
   },
   {
     rule: "M6 nobody overtakes those that are held, though a worker takes sessions by now",
     workers: [0],
-    steps: [["congest 0", ""], ["arrive a", "a held"], ["settle 0", ""], ["arrive b", "b held"], ["ease 0", "a>0 b>0"]]
+    steps: [["congest 0", ""], ["arrive a", "a held"], ["settle 0", ""], ["arrive b", "b held"], ["ease 0", "a>0"], [
+      "claim a",
+      "a claimed b>0"
+    ]]
   },
   {
     rule: "M6 while one waits for memory, those behind it wait too",
     workers: [0],
-    steps: [["none 0", ""], ["arrive a", "a held"], ["gone a", ""], ["growing 0", ""], ["arrive b", "b held"], [
-      "arrive c",
-      "c held"
-    ], ["some 0", "b>0 c>0"]]
+    steps: [
+      ["none 0", ""],
+      ["arrive a", "a held"],
+      ["gone a", ""],
+      ["growing 0", ""],
+      ["arrive b", "b held"],
+      [
+        "arrive c",
+        "c held"
+      ],
+      ["some 0", "b>0"],
+      ["claim b", "b claimed c>0"]
+    ]
   },
   {
     rule: "M6 as many as holdMax are held",
@@ -398,7 +428,8 @@ const rules: ReadonlyArray<Rule> = [
         ""
       ],
       ["arrive d", "d refused no-memory"],
-      ["some 0", "b>0 c>0"]
+      ["some 0", "b>0"],
+      ["claim b", "b claimed c>0"]
     ]
   },
 
@@ -466,7 +497,9 @@ const rules: ReadonlyArray<Rule> = [
       ],
       ["ease 0", ""],
       ["past a", ""],
-      ["past b", "b>0 a>0 c>0"]
+      ["past b", "b>0"],
+      ["claim b", "b claimed a>0"],
+      ["claim a", "a claimed c>0"]
     ]
   },
   {

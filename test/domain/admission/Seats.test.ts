@@ -14,6 +14,7 @@ const member = (name: string) => ({
   sessions: 0,
   spare: Infinity,
   growing: false,
+  open: 0,
   lag: new Lag(),
   sojourn: new Sojourn({ sojournTarget: 0, sojournInterval: 100 }),
   offers: new Ledger.OfferLedger(),
