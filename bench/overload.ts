@@ -73,7 +73,8 @@ const measure = async (name: string, { port }: Bench.Server, connections: number
     connections,
     ...phases
   )
-  const p99 = (outcomes: ReadonlyArray<Outcome>): number => Bench.percentile(served(outcomes), 0.99)
+  const p99 = (outcomes: ReadonlyArray<Outcome>): number =>
+    served(outcomes).length === 0 ? Infinity : Bench.percentile(served(outcomes), 0.99)
   const result = {
     peak,
     goodput: served(during).length / seconds,

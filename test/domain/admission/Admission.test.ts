@@ -212,7 +212,11 @@ const rules: ReadonlyArray<Rule> = [
       ["high c", "c held"],
       ["arrive d", "d held"],
       ["high e", "e held"],
-      ["ease 0", "c>0 e>0 a>0 d>0 b>0"]
+      ["ease 0", "c>0"],
+      ["claim c", "c claimed e>0"],
+      ["claim e", "e claimed a>0"],
+      ["claim a", "a claimed d>0"],
+      ["claim d", "d claimed b>0"]
     ]
   },
   {
@@ -265,7 +269,8 @@ const rules: ReadonlyArray<Rule> = [
       ["busy 1", ""],
       ["arrive c", "c held"],
       ["high d e", "d>0 e>1"],
-      ["idle 0", "c>0"]
+      ["idle 0", ""],
+      ["claim d", "d claimed c>0"]
     ]
   },
   {
