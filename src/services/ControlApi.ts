@@ -65,17 +65,35 @@ const listPage = Report.ListPage.fields
  */
 export class HostGroup extends HttpApiGroup.make("host")
   .add(
-    HttpApiEndpoint.get("report", "/host", { success: Report.HostReport }),
-    HttpApiEndpoint.get("overview", "/overview", { success: Overview }),
+    HttpApiEndpoint.get("report", "/host", { success: Report.HostReport }).annotate(
+      OpenApi.Summary,
+      "The whole report"
+    ),
+    HttpApiEndpoint.get("overview", "/overview", { success: Overview }).annotate(
+      OpenApi.Summary,
+      "Whether all is well, and if not, why: what one look shows"
+    ),
     HttpApiEndpoint.post("upgrade", "/upgrade", {
       payload: SuccessorCommand,
       success: TakenOver,
       error: TakeoverError.pipe(CONFLICT)
-    }),
-    HttpApiEndpoint.get("connects", "/connects", { query: listPage, success: Report.ConnectsReport }),
-    HttpApiEndpoint.get("locals", "/locals", { query: listPage, success: Report.LocalsPage }),
-    HttpApiEndpoint.get("segments", "/segments", { query: listPage, success: Report.SegmentsReport }),
-    HttpApiEndpoint.get("queues", "/queues", { query: listPage, success: Report.QueuesReport })
+    }).annotate(OpenApi.Summary, "Has another host take over"),
+    HttpApiEndpoint.get("connects", "/connects", { query: listPage, success: Report.ConnectsReport }).annotate(
+      OpenApi.Summary,
+      "Connects that applications have begun"
+    ),
+    HttpApiEndpoint.get("locals", "/locals", { query: listPage, success: Report.LocalsPage }).annotate(
+      OpenApi.Summary,
+      "Cut-through listeners and sessions"
+    ),
+    HttpApiEndpoint.get("segments", "/segments", { query: listPage, success: Report.SegmentsReport }).annotate(
+      OpenApi.Summary,
+      "Shared memory, by worker"
+    ),
+    HttpApiEndpoint.get("queues", "/queues", { query: listPage, success: Report.QueuesReport }).annotate(
+      OpenApi.Summary,
+      "Event queues, by worker"
+    )
   )
   .prefix("/v1")
 {}
@@ -97,14 +115,17 @@ export class AppGroup extends HttpApiGroup.make("apps")
       params: app,
       success: Report.AppReport,
       error: NoSuchApp.pipe(NOT_FOUND)
-    }),
-    HttpApiEndpoint.delete("detach", "/apps/:app", { params: app, error: NoSuchApp.pipe(NOT_FOUND) }),
+    }).annotate(OpenApi.Summary, "Reports an application"),
+    HttpApiEndpoint.delete("detach", "/apps/:app", { params: app, error: NoSuchApp.pipe(NOT_FOUND) }).annotate(
+      OpenApi.Summary,
+      "Detaches it, with its workers and listeners"
+    ),
     HttpApiEndpoint.post("reload", "/apps/:app/reload", {
       params: app,
       query: { atOnce: Schema.optional(Schema.Boolean) },
       success: ReloadedApp,
       error: [NoSuchApp.pipe(NOT_FOUND), ReloadFailed.pipe(CONFLICT)]
-    })
+    }).annotate(OpenApi.Summary, "Replaces its workers by new starts")
   )
   .prefix("/v1")
 {}
@@ -137,17 +158,17 @@ export class WorkerGroup extends HttpApiGroup.make("workers")
       payload: Schema.Struct({ kind: Schema.optional(AddedWorker.fields.kind) }),
       success: AddedWorker,
       error: [NoSuchApp.pipe(NOT_FOUND), WorkerOperationFailed.pipe(CONFLICT)]
-    }),
+    }).annotate(OpenApi.Summary, "Adds a worker"),
     HttpApiEndpoint.delete("remove", "/workers/:worker", {
       params: worker,
       query: now,
       error: WorkerOperationFailed.pipe(CONFLICT)
-    }),
+    }).annotate(OpenApi.Summary, "Deletes a worker when its sessions have ended"),
     HttpApiEndpoint.post("restart", "/workers/:worker/restart", {
       params: worker,
       query: now,
       error: WorkerOperationFailed.pipe(CONFLICT)
-    })
+    }).annotate(OpenApi.Summary, "Starts a worker again")
   )
   .prefix("/v1")
 {}
@@ -178,23 +199,26 @@ export class SessionGroup extends HttpApiGroup.make("sessions")
       query: SessionQuery,
       success: Report.SessionsReport,
       error: [NoSuchApp.pipe(NOT_FOUND), NoSuchWorker.pipe(NOT_FOUND)]
-    }),
+    }).annotate(OpenApi.Summary, "The sessions that a filter lets pass"),
     HttpApiEndpoint.delete("end", "/sessions/:session", {
       params: { session: HandleText.HandleFromString<SessionHandle>() },
       query: { how: Schema.optional(Schema.Literals(["close", "reset"])) },
       error: NoSuchSession.pipe(NOT_FOUND)
-    })
+    }).annotate(OpenApi.Summary, "Ends a session")
   )
   .prefix("/v1")
 {}
 
 export class ListenerGroup extends HttpApiGroup.make("listeners")
   .add(
-    HttpApiEndpoint.get("list", "/listeners", { query: listPage, success: Report.ListenersReport }),
+    HttpApiEndpoint.get("list", "/listeners", { query: listPage, success: Report.ListenersReport }).annotate(
+      OpenApi.Summary,
+      "Listeners"
+    ),
     HttpApiEndpoint.delete("close", "/listeners/:listener", {
       params: { listener: HandleText.HandleFromString<ListenerHandle>() },
       error: NoSuchListener.pipe(NOT_FOUND)
-    })
+    }).annotate(OpenApi.Summary, "Closes a listener; established sessions go on")
   )
   .prefix("/v1")
 {}
@@ -207,17 +231,20 @@ export type ListedRule = typeof ListedRule.Type
 
 export class RuleGroup extends HttpApiGroup.make("rules")
   .add(
-    HttpApiEndpoint.get("list", "/rules", { success: Schema.Array(ListedRule) }),
+    HttpApiEndpoint.get("list", "/rules", { success: Schema.Array(ListedRule) }).annotate(
+      OpenApi.Summary,
+      "Session rules, in the order in which they are tried"
+    ),
     HttpApiEndpoint.post("add", "/rules", {
       // decoded where it is added, which has a sentence for every problem
       payload: Schema.Record(Schema.String, Schema.Union([Schema.String, Schema.Finite])),
       success: Schema.Struct({ handle: Schema.String }),
       error: RuleError.pipe(CONFLICT)
-    }),
+    }).annotate(OpenApi.Summary, "Adds a rule"),
     HttpApiEndpoint.delete("remove", "/rules/:rule", {
       params: { rule: HandleText.HandleFromString<RuleHandle>() },
       error: NoSuchRule.pipe(NOT_FOUND)
-    })
+    }).annotate(OpenApi.Summary, "Removes a rule")
   )
   .prefix("/v1")
 {}
@@ -229,9 +256,16 @@ const source = { source: Schema.String }
  */
 export class DeniedGroup extends HttpApiGroup.make("denied")
   .add(
-    HttpApiEndpoint.get("list", "/denied", { success: Schema.Array(Schema.String) }),
-    HttpApiEndpoint.post("add", "/denied", { payload: Schema.Struct(source), error: RuleError.pipe(CONFLICT) }),
-    HttpApiEndpoint.delete("remove", "/denied", { query: source, error: NotDenied.pipe(NOT_FOUND) })
+    HttpApiEndpoint.get("list", "/denied", { success: Schema.Array(Schema.String) }).annotate(
+      OpenApi.Summary,
+      "Sources whose connections are refused"
+    ),
+    HttpApiEndpoint.post("add", "/denied", { payload: Schema.Struct(source), error: RuleError.pipe(CONFLICT) })
+      .annotate(OpenApi.Summary, "Refuses connections of a source"),
+    HttpApiEndpoint.delete("remove", "/denied", { query: source, error: NotDenied.pipe(NOT_FOUND) }).annotate(
+      OpenApi.Summary,
+      "Takes a source off the list"
+    )
   )
   .prefix("/v1")
 {}
@@ -269,7 +303,7 @@ export class EventGroup extends HttpApiGroup.make("events")
       headers: { "last-event-id": Schema.optional(Schema.String) },
       success: HttpApiSchema.StreamSse({ data: ToldEvent }),
       error: [InvalidEvents.pipe(HttpApiSchema.status(400)), NoSuchApp.pipe(NOT_FOUND)]
-    })
+    }).annotate(OpenApi.Summary, "What happens in the host, as server-sent events")
   )
   .prefix("/v1")
 {}

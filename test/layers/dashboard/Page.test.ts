@@ -56,6 +56,8 @@ describe("the page", () => {
           assert.include(html, `<b>${method.toUpperCase()}</b> ${path}</code>`)
         }
       }
+      // what each does, in words
+      assert.notMatch(html, /<\/code> <\/summary>/)
       assert.notMatch(html, /<script|<link|<img| style="/)
       const links = [...html.matchAll(/href="([^"]*)"/g)].map(([, to]) => to)
       assert.deepStrictEqual(links, ["/", "/openapi.json"])
