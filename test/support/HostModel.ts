@@ -1464,6 +1464,9 @@ export class Model {
       if (due || near.waitsUntil === Infinity) begin(near.must)
       return
     }
+    // its bytes may have gone out only after it was parked: it is looked at again when its time is over
+    if (hands && near.parkedAt === this.epoch && near.before.written < near.written) return begin(true)
+    if (hands && !due && near.waitsUntil !== Infinity) return
     if (!listener!.open || !(hands || near.must)) return
     const free = this.#takers(listener!).filter((other) => other !== worker)
     // one for which there is nothing lets what is on offer go first

@@ -606,8 +606,9 @@ export class FifoSession extends AsyncResource implements WorkerSession {
   /** The host is gone, or has given this worker up: nothing can be sent or freed any more. */
   onDetached(): void {
     const told = this.#end?.gone === true
-    // the host offers what was parked to other workers first
-    const moved = this.#parked !== undefined && SessionBlock.isTakenAway(this.#segment, this.#offset)
+    // the host offers what was parked to other workers first; or it was found to be away, and the host had more to say
+    const isTaken = this.#parked !== undefined && SessionBlock.isTakenAway(this.#segment, this.#offset)
+    const moved = isTaken || this.#end?.away === true
     this.#parked = undefined
     this.#dropRest()
     this.#ending.gone = true
