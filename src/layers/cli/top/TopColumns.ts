@@ -39,6 +39,7 @@ export const standing = ({ behindMillis, congested, state, takes }: Overview.Wor
   if (state !== "RUNNING") return state
   if (congested) return "CONGESTED"
   if (takes === "full") return "FULL"
+  if (takes === "busy") return "BUSY"
   return takes === "no-memory" ? "NO MEMORY" : state
 }
 
