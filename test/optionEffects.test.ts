@@ -70,6 +70,14 @@ const effects: Readonly<Record<string, Shown>> = {
     "a worker that keeps crashing is started again after longer and longer waits, up to the bound"
   ),
   "worker.drainTimeout": host("a drain is bounded by the drain timeout"),
+  "worker.maxHeap": [
+    "layers/host/WearWatch",
+    "X6 a heap that stays over maxHeap has it replaced; one that is collected has not"
+  ],
+  "worker.maxSessionsPerStart": [
+    "layers/host/WearWatch",
+    "X6 as many sessions as it may have had: another start takes its place, and each worker is replaced at its own time"
+  ],
   "worker.stuckAfter": [
     "layers/host/Stuck",
     "X6 one loops, one is in native code: each is told of, replaced, and others notice nothing"

@@ -41,6 +41,13 @@ const kept: Readonly<Record<StuckKeptReason, string>> = {
   "quarantine-full": "stays: too many threads of the application could not be ended"
 }
 
+const replaced = {
+  restart: "restarted",
+  reload: "reloaded",
+  heap: "replaced, since its heap was large (maxHeap)",
+  sessions: "replaced, since it had as many sessions as it may (maxSessionsPerStart)"
+} as const
+
 const moved = {
   late: "its worker let it wait",
   reload: "its worker is replaced by new code",
@@ -180,7 +187,7 @@ export const sentence = (event: HostEvent | Gap): string => {
     case "worker-replaced":
       return event.reason === "stuck"
         ? "the worker, which was stuck, has been replaced: its next start serves"
-        : `the worker has been ${event.reason === "restart" ? "restarted" : "reloaded"}: its next start serves, and ${
+        : `the worker has been ${replaced[event.reason]}: its next start serves, and ${
           things(event.sessions, "session")
         } of the one before go on there or may finish`
     case "worker-former-ended":

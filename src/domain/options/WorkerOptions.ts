@@ -3,7 +3,7 @@
  */
 import * as Schema from "effect/Schema"
 import { choice, number, optionalNumber, rule } from "./OptionFields.ts"
-import { HOUR, MINUTE, print, SECOND } from "./OptionUnits.ts"
+import { GiB, HOUR, MiB, MINUTE, print, SECOND } from "./OptionUnits.ts"
 
 /**
  * What the workers of an application run on, and how they are started, restarted and stopped.
@@ -111,8 +111,39 @@ export const WorkerOptions = Schema.Struct({
     max: 1_048_576,
     absent: "what Node chooses",
     description: "The largest heap that one worker thread may have"
+  }),
+  /**
+   * The heap with which a worker is replaced, before it dies of it: what is in use after garbage was collected, 16 MiB to
+   * 1 TiB and below `heapLimitMiB`; without it, a worker is not replaced for that. A tenth below the limit is a good choice.
+   */
+  maxHeap: optionalNumber({
+    unit: "bytes",
+    min: 16 * MiB,
+    max: 1024 * GiB,
+    absent: "none",
+    description: "The heap in use, after garbage was collected, with which a worker is replaced by a new start",
+    requirement: "X6"
+  }),
+  /**
+   * The sessions after which a worker is replaced, spread over the last tenth so that not all go at once: 1 to 1,000,000,000;
+   * without it, a worker is not replaced for that. A session is one connection, whatever number of requests it carries.
+   */
+  maxSessionsPerStart: optionalNumber({
+    unit: "sessions",
+    min: 1,
+    max: 1_000_000_000,
+    absent: "none",
+    description: "Sessions after which a worker is replaced by a new start, spread over the last tenth of them",
+    requirement: "X6"
   })
 }).check(
+  Schema.makeFilter(({ heapLimitMiB, maxHeap }) =>
+    rule(
+      heapLimitMiB === undefined || maxHeap === undefined || maxHeap < heapLimitMiB * MiB,
+      ["maxHeap"],
+      `less than heapLimitMiB, which is ${print("bytes", (heapLimitMiB ?? 0) * MiB)}`
+    )
+  ),
   Schema.makeFilter(({ backoffBase, backoffMax }) =>
     rule(
       backoffBase <= backoffMax,

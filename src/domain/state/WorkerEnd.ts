@@ -36,10 +36,10 @@ export const UnresponsiveReasons = [
 export type UnresponsiveReason = typeof UnresponsiveReasons[number]
 
 /** Another generation has taken its place: it was to be started again, or to have new code. */
-export const ReplaceReasons = ["restart", "reload", "stuck"] as const
+export const ReplaceReasons = ["restart", "reload", "stuck", "heap", "sessions"] as const
 
 /** Why a worker was started again. `restart`, too, where it was ended for that, with no other beside it. */
-export const RestartReasons = [...ExitReasons, ...UnresponsiveReasons, "restart", "reload"] as const
+export const RestartReasons = [...ExitReasons, ...UnresponsiveReasons, "restart", "reload", "heap", "sessions"] as const
 export type RestartReason = typeof RestartReasons[number]
 
 /** How often a worker was started again, by reason. */

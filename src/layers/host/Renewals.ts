@@ -9,12 +9,12 @@ import type { AttachedApp, Tables } from "./Tables.ts"
 import type { WorkerSlot } from "./Worker.ts"
 
 /** Why the host replaces a worker. */
-export type RenewReason = "stuck"
+export type RenewReason = "stuck" | "heap" | "sessions"
 
 export class Renewals {
   readonly #tables: Tables
   readonly #reloads: Reloads
-  readonly #underWay = new WeakSet<WorkerSlot>()
+  readonly #underWay = new Set<WorkerSlot>()
 
   constructor(tables: Tables, reloads: Reloads) {
     this.#tables = tables
@@ -22,13 +22,15 @@ export class Renewals {
   }
 
   /**
-   * Replaces the worker. Does nothing where that is under way, and nothing either while another start of the worker is:
-   * whoever asks does so again as long as there is reason to.
+   * Replaces the worker. Does nothing where that is under way, and nothing either while another start of the worker is, or,
+   * unless it is stuck, while another worker of the application is replaced: whoever asks does so again as long as there is
+   * reason to.
    */
   renew(slot: WorkerSlot, why: RenewReason): Effect.Effect<void> {
     return Effect.suspend(() => {
       const app = this.#tables.apps.at(slot.app.index)
       if (app === undefined || this.#underWay.has(slot) || !this.#isWanted(app, slot)) return Effect.void
+      if (why !== "stuck" && [...this.#underWay].some((other) => other.app === app)) return Effect.void
       this.#underWay.add(slot)
       return this.#reloads.replace(app, slot, why).pipe(
         Effect.catchTags({

@@ -29,6 +29,7 @@ import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
 import { INTERVAL as SILENCE_INTERVAL, type QueueHead, Silence } from "../../domain/state/Silence.ts"
 import { WorkerTimes } from "../../domain/state/Times.ts"
+import { HeapPatience } from "../../domain/state/Wear.ts"
 import { noRestarts, type RestartCounts } from "../../domain/state/WorkerEnd.ts"
 import * as WorkerState from "../../domain/state/WorkerState.ts"
 import { WorkerExit, type WorkerMeter } from "../../services/AppWorker.ts"
@@ -107,6 +108,8 @@ export class WorkerSlot {
   hasRun = false
   #state: WorkerState.WorkerState = "STARTING"
   restarts: number
+  /** When it may be replaced for its heap; the same for all generations. */
+  readonly patience: HeapPatience
   /** How often it has died of late; the same for all generations. */
   readonly crashes: CrashLoop
   /** Why it last went away by itself, and where in the application that began. */
@@ -133,6 +136,7 @@ export class WorkerSlot {
     this.times = predecessor?.times ?? new WorkerTimes()
     this.restartsBy = predecessor?.restartsBy ?? noRestarts()
     const { backoffMax } = app.options.worker
+    this.patience = predecessor?.patience ?? new HeapPatience()
     this.crashes = predecessor?.crashes ?? new CrashLoop(Math.max(LOOP_WITHIN, DEATHS * 2 * backoffMax))
     this.formers = predecessor?.formers ?? new Set()
     this.role = predecessor === undefined ? "current" : "successor"

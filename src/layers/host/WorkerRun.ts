@@ -32,8 +32,10 @@ import { ofWorker } from "./EventSubjects.ts"
 import type { HostSession } from "./HostSession.ts"
 import * as ListenerOpening from "./ListenerOpening.ts"
 import type { Listeners } from "./Listeners.ts"
+import type { RenewReason } from "./Renewals.ts"
 import { type SilenceHost, SilenceWatch } from "./SilenceWatch.ts"
 import type { AttachedApp } from "./Tables.ts"
+import { WearWatch } from "./WearWatch.ts"
 import { LiveWorker, type WorkerSlot } from "./Worker.ts"
 import type { HostRequests } from "./WorkerReader.ts"
 
@@ -42,6 +44,8 @@ const STOP_TIMEOUT = 2000
 
 /** What a start needs of the host. */
 export interface RunHost extends SilenceHost {
+  /** Starts the worker's next generation, which takes its place; nothing happens where one is on its way. */
+  readonly renew: (slot: WorkerSlot, why: RenewReason) => void
   readonly listeners: Listeners
   readonly connects: Connects
   readonly requests: HostRequests
@@ -159,6 +163,7 @@ export class WorkerRun {
       silence,
       every(this.#app.options.segment.trimInterval, () => live.trim()),
       every(LOOK_INTERVAL, () => live.look()),
+      every(LOOK_INTERVAL, new WearWatch(live, this.#host).look),
       SubscriptionRef.changes(live.congestion.state).pipe(
         Stream.runForEach((state) =>
           Effect.sync(() => {

@@ -54,7 +54,9 @@ const numbers: ReadonlyArray<readonly [option: string, byDefault: number | undef
   ["worker.backoffBase", 100, 1, 60_000],
   ["worker.backoffMax", 10_000, 1, 3_600_000],
   ["worker.drainTimeout", 10_000, 0, 3_600_000],
-  ["worker.heapLimitMiB", undefined, 16, 1_048_576]
+  ["worker.heapLimitMiB", undefined, 16, 1_048_576],
+  ["worker.maxHeap", undefined, 16 * MiB, 1024 * GiB],
+  ["worker.maxSessionsPerStart", undefined, 1, 1_000_000_000]
 ]
 
 /** What has to be set beside an option for a bound of it to keep the rules between options. */
@@ -799,7 +801,15 @@ describe("Options", () => {
         groups.includes(key) ? leaves(inner as object, `${key}.`) : [`${path}${key}`]
       )
     const groups = Object.keys(Options.AppOptions.fields).filter((key) => !rows.has(key))
-    const optional = ["name", "client", "secret", "tlsEngine", "worker.heapLimitMiB"]
+    const optional = [
+      "name",
+      "client",
+      "secret",
+      "tlsEngine",
+      "worker.heapLimitMiB",
+      "worker.maxHeap",
+      "worker.maxSessionsPerStart"
+    ]
     assert.deepStrictEqual([...rows.keys()].sort(), [...leaves(Options.defaults, ""), ...optional].sort())
     for (const row of rows.values()) {
       for (const text of [row.option, row.description, row.range, row.default]) assert.isNotEmpty(text)

@@ -205,7 +205,7 @@ describe("Settings", () => {
       "the number of workers in their group",
       { file: { worker: { workers: 3 } } },
       "worker in FILE: its settings stand by themselves: workers, inProcess, startTimeout, backoffBase, backoffMax, "
-      + "stuckAfter, drainTimeout, generationsMax, handOver, retireAfter, heapLimitMiB"
+      + "stuckAfter, drainTimeout, generationsMax, handOver, retireAfter, heapLimitMiB, maxHeap, maxSessionsPerStart"
     ],
     [
       "a rule between settings in their own names",
