@@ -52,7 +52,7 @@ export class HeapPatience {
 
 /** With how many sessions this generation of a worker is replaced, by its number: from nine tenths of `most` to all. */
 export const sessionsOf = (most: number, worker: number, generation: number): number => {
-  // the golden ratio: consecutive numbers are as far apart as can be
-  const part = (worker * 0.618_033_988_75 + generation * 0.381_966_011_25) % 1
+  // by the golden ratio, and by the root of two: consecutive numbers are far apart
+  const part = (worker * 0.618_033_988_75 + generation * 0.414_213_562_37) % 1
   return Math.max(1, Math.round(most * (1 - SPREAD * part)))
 }
