@@ -10,6 +10,12 @@ import type { LiveWorker, WorkerSlot } from "./Worker.ts"
 /** Milliseconds after which it is tried again, where the new start has not come up. */
 const AGAIN = 10_000
 
+/**
+ * Milliseconds for which a start serves at the least before its sessions count as enough: those that move over from one that
+ * is replaced count, too, and must not have the next one replaced at once.
+ */
+const LEAST = 60_000
+
 /** A sample that is older says nothing new. */
 const FRESH = 600
 
@@ -26,11 +32,13 @@ export class WearWatch {
   readonly #heap = new HeapUse()
   /** Claims when this generation had got the worker's place. */
   #before: number | undefined
+  #since: number
   #again = -Infinity
 
   constructor(live: Pick<LiveWorker, "slot" | "meter">, host: WearHost) {
     this.#live = live
     this.#host = host
+    this.#since = host.tables.now()
     if (live.slot.role === "current") this.#before = this.#claims
   }
 
@@ -39,7 +47,7 @@ export class WearWatch {
     if (slot.kind !== "thread" || slot.role !== "current" || !WorkerState.takesSessions(slot.state)) return
     const now = this.#host.tables.now()
     const isLarge = this.#isLarge(now)
-    const isDone = this.#isDone()
+    const isDone = this.#isDone(now)
     if (now < this.#again) return
     if (isLarge && slot.patience.may(now)) {
       slot.patience.replaced(now)
@@ -67,11 +75,11 @@ export class WearWatch {
     return claimed + unclaimed
   }
 
-  #isDone(): boolean {
+  #isDone(now: number): boolean {
     const { app, generation, mapIndex } = this.#live.slot
     this.#before ??= this.#claims
     const { maxSessionsPerStart } = app.options.worker
-    if (maxSessionsPerStart === undefined) return false
+    if (maxSessionsPerStart === undefined || now - this.#since < LEAST) return false
     return this.#claims - this.#before >= sessionsOf(maxSessionsPerStart, mapIndex, generation)
   }
 }

@@ -123,13 +123,16 @@ describe("a worker's wear", () => {
             yield* TestClock.adjust(500)
             yield* settled
           })
+        yield* TestClock.adjust(60_000)
         yield* serve(30)
         assert.deepStrictEqual(yield* replaced, [])
+        // 19 each: the limit of the first one. Its sessions go to the second one, which has had enough then
         yield* serve(8)
-        // 19 each: the limit of the first one, and not yet that of the second
-        assert.deepStrictEqual(yield* replaced, [[0, "sessions"]])
-        yield* serve(4)
         assert.deepStrictEqual(yield* replaced, [[0, "sessions"], [1, "sessions"]])
+        // those that have taken their places get all of the sessions, and stay for a while
+        yield* TestClock.adjust(30_000)
+        yield* settled
+        assert.strictEqual((yield* replaced).length, 2)
         assert.deepStrictEqual((yield* stage.report).imbalances, [])
       })
   )
