@@ -3,7 +3,7 @@
  * reloaded, some clients leave, and some come from a source that is denied. Then the ledger, the metrics of a scrape, the
  * sums of all events, and what the clients have seen are compared.
  *
- * Goal: no difference. `node bench/ledger.ts [sessions] [deaths of each worker]`: some two minutes.
+ * Goal: no difference. `node bench/ledger.ts [sessions] [deaths of each worker] [ms between reloads]`: some two minutes.
  */
 import * as Http from "node:http"
 import * as Timers from "node:timers/promises"
@@ -14,9 +14,8 @@ import * as Bench from "./support/Bench.ts"
 import * as Control from "./support/Control.ts"
 import type { Outcome } from "./support/shortly.ts"
 
-const [SESSIONS = 100_000, DEATHS = 12] = process.argv.slice(2).map(Number)
+const [SESSIONS = 100_000, DEATHS = 12, RELOAD_EVERY = 5000] = process.argv.slice(2).map(Number)
 const AT_A_TIME = 32
-const RELOAD_EVERY = 5000
 const control = `/tmp/sluice-ledger-${process.pid}.sock`
 
 process.env["DEATHS"] = String(DEATHS)
