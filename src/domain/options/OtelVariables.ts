@@ -148,13 +148,17 @@ class Variables {
   destination(signal: Signal): OtlpDestination | undefined {
     const named = this.get(`OTEL_${signal.toUpperCase()}_EXPORTER`, exporters, "otlp or none, the exporters of a host")
     const URL_ = "an http or https URL"
-    const own = this.get(`OTEL_EXPORTER_OTLP_${signal.toUpperCase()}_ENDPOINT`, url, URL_)
-    const common = this.get("OTEL_EXPORTER_OTLP_ENDPOINT", url, URL_)
+    const own = this.get(`OTEL_EXPORTER_OTLP_${signal.toUpperCase()}_ENDPOINT`, url, URL_, false)
+    const common = this.get("OTEL_EXPORTER_OTLP_ENDPOINT", url, URL_, false)
     if (!(named ?? (own ?? common) !== undefined)) return undefined
     const [interval, byDefault] = INTERVALS[signal]
+    const { authorization, url: at } = withoutCredentials(own ?? below(common ?? new URL(ENDPOINT), `v1/${signal}`))
     return {
-      url: (own ?? below(common ?? new URL(ENDPOINT), `v1/${signal}`)).href,
-      headers: this.ofExporter(signal, "HEADERS", headerPairs, "name=value,… with percent-encoding", false) ?? {},
+      url: at.href,
+      headers: {
+        ...authorization,
+        ...this.ofExporter(signal, "HEADERS", headerPairs, "name=value,… with percent-encoding", false)
+      },
       protocol: this.ofExporter(signal, "PROTOCOL", oneOf("http/protobuf", "http/json"), "http/protobuf or http/json")
         ?? "http/protobuf",
       compression: this.ofExporter(signal, "COMPRESSION", oneOf("gzip", "none"), "gzip or none") ?? "none",
@@ -163,6 +167,16 @@ class Variables {
         ?? byDefault
     }
   }
+}
+
+/** What stands before the @ of a URL goes as a header: clients take no such URL, and might show it. */
+const withoutCredentials = (url: URL) => {
+  const { password, username } = url
+  if (username === "" && password === "") return { url, authorization: {} }
+  const bare = new URL(url)
+  bare.username = bare.password = ""
+  const credentials = `${decoded(username) ?? username}:${decoded(password) ?? password}`
+  return { url: bare, authorization: { authorization: `Basic ${Buffer.from(credentials).toString("base64")}` } }
 }
 
 const below = (base: URL, path: string): URL => {

@@ -63,6 +63,18 @@ describe("OTEL variables", () => {
     ])
   })
 
+  it("X5 have credentials of a URL as a header, unless there is another one", () => {
+    const { logs, traces } = read({
+      OTEL_EXPORTER_OTLP_ENDPOINT: "https://me:p%40ss@c/",
+      OTEL_EXPORTER_OTLP_TRACES_HEADERS: "authorization=Bearer%20x"
+    })
+    assert.deepStrictEqual([logs?.url, logs?.headers], [
+      "https://c/v1/logs",
+      { authorization: `Basic ${Buffer.from("me:p@ss").toString("base64")}` }
+    ])
+    assert.deepStrictEqual([traces?.url, traces?.headers], ["https://c/v1/traces", { authorization: "Bearer x" }])
+  })
+
   it("X5 say what the telemetry is about", () => {
     const about = (environment: Readonly<Record<string, string>>) => {
       const { attributes, serviceName } = read(environment)
@@ -85,7 +97,7 @@ describe("OTEL variables", () => {
       OTEL_EXPORTER_OTLP_HEADERS: "authorization",
       OTEL_EXPORTER_OTLP_LOGS_HEADERS: "a=secret%0d%0ax: y",
       OTEL_EXPORTER_OTLP_PROTOCOL: "grpc",
-      OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: "ftp://x",
+      OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: "ftp://me:secret@x",
       OTEL_METRIC_EXPORT_INTERVAL: "1",
       OTEL_EXPORTER_OTLP_TIMEOUT: "1e99",
       OTEL_TRACES_EXPORTER: "jaeger",
@@ -102,7 +114,7 @@ describe("OTEL variables", () => {
       "OTEL_EXPORTER_OTLP_HEADERS is ignored: it is not name=value,… with percent-encoding",
       "OTEL_EXPORTER_OTLP_LOGS_HEADERS is ignored: it is not name=value,… with percent-encoding",
       "OTEL_EXPORTER_OTLP_PROTOCOL is ignored: \"grpc\" is not http/protobuf or http/json",
-      "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT is ignored: \"ftp://x\" is not an http or https URL",
+      "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT is ignored: it is not an http or https URL",
       "OTEL_METRIC_EXPORT_INTERVAL is ignored: \"1\" is not a number of milliseconds from 100 on",
       "OTEL_EXPORTER_OTLP_TIMEOUT is ignored: \"1e99\" is not a number of milliseconds",
       "OTEL_TRACES_EXPORTER is ignored: \"jaeger\" is not otlp or none, the exporters of a host",
