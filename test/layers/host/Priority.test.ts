@@ -23,7 +23,6 @@ describe("priority classes", () => {
         const check = yield* stage.dialOpen(health)
         const next = yield* stage.dial(health)
         assert.isFalse(next.opened)
-        // a seat that both may have goes to the higher class, though the other one has waited for longer
         check.reset()
         yield* until("the next check", () => next.opened)
         assert.isFalse(second.opened)
@@ -32,6 +31,30 @@ describe("priority classes", () => {
         assert.isFalse(second.opened)
         first.reset()
         yield* until("the one that has waited", () => second.opened)
+      })
+  )
+
+  scenario(
+    "X7 a seat that becomes free goes to the highest class at all listeners, however long others have waited",
+    (stage) =>
+      Effect.gen(function*() {
+        yield* stage.attach(new Actor(), {
+          listen: [endpoint, health],
+          listeners: { [health]: { priority: "high" } },
+          admission: { maxSessionsPerWorker: 1, reserve: 0 }
+        })
+        // so that the listener has memory: without any, another one goes first
+        const before = yield* stage.dialOpen(health)
+        before.reset()
+        yield* settled
+        const first = yield* stage.dialOpen()
+        const waiting = yield* stage.dial()
+        const check = yield* stage.dial(health)
+        first.reset()
+        yield* until("the check", () => check.opened)
+        assert.isFalse(waiting.opened)
+        check.reset()
+        yield* until("the one that has waited", () => waiting.opened)
       })
   )
 
