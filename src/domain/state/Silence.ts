@@ -13,11 +13,19 @@
  * Pure: times are numbers that are passed in, in milliseconds that only go forward.
  */
 
+import type { WorkerState } from "./WorkerState.ts"
+
 /** Milliseconds between two looks at a worker that has a thread of its own. */
 export const INTERVAL = 100
 
 /** Milliseconds of silence after which a worker counts as one that does not respond. */
 export const FLAG = 500
+
+/** The same for one that has not started yet: its code is being loaded, which may keep its thread busy for a while. */
+export const START_FLAG = 5000
+
+/** After how many milliseconds of silence a worker in this state counts as one that does not respond. */
+export const flagOf = (state: WorkerState): number => state === "STARTING" ? START_FLAG : FLAG
 
 /** What is known of a thread. */
 export interface Thread {

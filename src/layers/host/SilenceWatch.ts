@@ -15,7 +15,7 @@ import type { EventOf } from "../../domain/events/HostEvent.ts"
 import * as Notice from "../../domain/report/Notice.ts"
 import { Spell } from "../../domain/report/Spell.ts"
 import type { Whereabouts } from "../../domain/report/Whereabouts.ts"
-import { FLAG } from "../../domain/state/Silence.ts"
+import { FLAG, flagOf } from "../../domain/state/Silence.ts"
 import * as WorkerState from "../../domain/state/WorkerState.ts"
 import { ofWorker } from "./EventSubjects.ts"
 import type { Tables } from "./Tables.ts"
@@ -36,6 +36,8 @@ export class SilenceWatch {
   readonly #host: SilenceHost
   readonly #run: (effect: Effect.Effect<void>) => void
   readonly #told = new Spell(Notice.INTERVAL)
+  /** After how many milliseconds of silence it was told of. */
+  #flag = FLAG
   /** It is being found out where its code is; and it has taken something meanwhile, after so many milliseconds. */
   #locating = false
   #responded: number | undefined
@@ -51,10 +53,14 @@ export class SilenceWatch {
 
   readonly look = (): void => {
     const { now } = this.#host.tables
-    const silent = this.#live.listen()
-    if (silent < FLAG) return this.#responds(now())
-    if (this.#told.look(true, now()) === "begin") this.#run(this.#tell(silent))
     const { slot } = this.#live
+    const silent = this.#live.listen()
+    const flag = flagOf(slot.state)
+    if (silent < flag) return this.#responds(now())
+    if (this.#told.look(true, now()) === "begin") {
+      this.#flag = flag
+      this.#run(this.#tell(silent))
+    }
     const { stuckAfter } = slot.app.options.worker
     if (slot.kind === "thread" && stuckAfter > 0 && silent >= stuckAfter) this.#stuck(silent, now())
   }
@@ -64,8 +70,8 @@ export class SilenceWatch {
     const lasted = this.#told.lasted(now)
     if (this.#told.look(false, now) === undefined) return
     this.#live.stuckAt = undefined
-    if (this.#locating) this.#responded = FLAG + lasted
-    else this.#tellResponse(FLAG + lasted)
+    if (this.#locating) this.#responded = this.#flag + lasted
+    else this.#tellResponse(this.#flag + lasted)
   }
 
   #tellResponse(afterMillis: number): void {

@@ -6,7 +6,7 @@ import type * as Report from "../../domain/report/Report.ts"
 import * as TimesReport from "../../domain/report/TimesReport.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
-import { FLAG } from "../../domain/state/Silence.ts"
+import { flagOf } from "../../domain/state/Silence.ts"
 import * as WorkerState from "../../domain/state/WorkerState.ts"
 import type { LiveWorker, WorkerSlot } from "./Worker.ts"
 
@@ -88,7 +88,7 @@ export const workerReport = (slot: WorkerSlot, now: number): Report.WorkerReport
       ? null
       : { now: live.concurrency.inHand, limit: live.concurrency.limit },
     lastProgressMillis: Math.round(live?.sinceProgress ?? 0),
-    silent: live === undefined || live.silence.millis < FLAG
+    silent: live === undefined || live.silence.millis < flagOf(slot.state)
       ? null
       : { millis: Math.round(live.silence.millis), ...live.stuckAt ?? { place: null, unplaced: null } },
     segments: {

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { INTERVAL, Silence } from "../../../src/domain/state/Silence.ts"
+import { flagOf, INTERVAL, Silence } from "../../../src/domain/state/Silence.ts"
 
 const waiting = (position: number) => ({ position, waits: true })
 const nothing = { position: 7, waits: false }
@@ -12,6 +12,12 @@ const looks = (silence: Silence, from: number, times: number, away: (at: number)
 }
 
 describe("the silence of a worker", () => {
+  it("X6 is told of after half a second, and after 5 s while the worker loads its code", () => {
+    assert.strictEqual(flagOf("RUNNING"), 500)
+    assert.strictEqual(flagOf("DRAINING"), 500)
+    assert.strictEqual(flagOf("STARTING"), 5000)
+  })
+
   it("X6 is the time for which its next message has been seen to wait", () => {
     const silence = new Silence(INTERVAL, 0)
     const now = looks(silence, 0, 11)
