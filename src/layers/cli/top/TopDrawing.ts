@@ -90,6 +90,9 @@ const findings = ({ history: { latest }, stale }: Frame, lines: number, width: n
 
 const RECENT_WORDS = "in 10 s"
 
+/** Columns that bars need to have, so that the times of held connections fit below them as a whole. */
+const HOLD_WIDTH = 33
+
 const sum = (counts: Readonly<Record<string, number>>): number =>
   Object.values(counts).reduce((sum, one) => sum + one, 0)
 
@@ -147,7 +150,7 @@ const numbers = ({ arrived, arrivedHighest, latest, rates }: History, width: num
         { text: cell(count(lost.all), 7, { right: true }), style: lost.recent > 0 ? "bad" : undefined },
         { text: `  moved ${cell(count(totals.moved), 5, { right: true })}  ` },
         imbalances.length === 0 ? { text: "ledger ok" } : { text: "ledger WRONG", style: "bad" },
-        ...(hold.recent.count === 0 || barWidth < 5 ? [] : [{ text: `   hold ${pair(hold.recent)}` }])
+        ...(hold.recent.count === 0 || barWidth < HOLD_WIDTH ? [] : [{ text: `   hold ${pair(hold.recent)}` }])
       ]
     )
   ]
