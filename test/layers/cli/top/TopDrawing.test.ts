@@ -27,6 +27,15 @@ describe("the screen of top", () => {
     assert.include(docs, `\`\`\`text\n${picture()}\n\`\`\``)
   })
 
+  it("is in the README, the more important lines of it", () => {
+    const readme = Fs.readFileSync(new URL("../../../../README.md", import.meta.url), "utf8")
+    const [, quoted = ""] = /```text\n(.*?)\n```/s.exec(readme) ?? []
+    const lines = quoted.split("\n")
+    assert.isAbove(lines.length, 5)
+    const all = picture().split("\n")
+    assert.deepStrictEqual(lines, all.filter((line) => lines.includes(line)))
+  })
+
   it("is exactly as large as it is to be, however small, on every page", () => {
     const sessions: Report.SessionsReport = { total: 1, sessions: [Reports.session()] }
     for (const page of ["main", "listeners", "sessions", "why", "help"] as const) {
