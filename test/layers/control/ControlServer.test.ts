@@ -589,7 +589,15 @@ describe("ControlServer: what a host is told to do", () => {
       assert.deepStrictEqual(yield* list, [])
       const wide = yield* add({ action: "deny" })
       const narrow = yield* add({ action: "app:http", remote: "10.0.0.0/8", remotePort: 80, on: "accept", tag: "mine" })
-      const any = { on: "both", transport: "any", local: "any", localPort: 0, remote: "any", remotePort: 0 }
+      const any = {
+        on: "both",
+        perSource: "limited",
+        transport: "any",
+        local: "any",
+        localPort: 0,
+        remote: "any",
+        remotePort: 0
+      }
       assert.deepStrictEqual((yield* list) as unknown, [
         {
           handle: narrow.handle,
