@@ -25,6 +25,8 @@ export abstract class TcpReading extends TcpWriting {
   #armed: Uint8Array | undefined
   /** How many of the bytes that come next were counted before they were put back. */
   #known = 0
+  /** How many of the bytes that are left came while the connection was no session's, and were not counted. */
+  #unheard = 0
   #large = false
   /** What was read and has not found room yet. */
   protected left: Uint8Array | undefined
@@ -95,7 +97,8 @@ export abstract class TcpReading extends TcpWriting {
 
   onRead(bytes: number): boolean {
     const { session } = this
-    if (session === undefined || this.isClosing) return this.farewell?.drop(bytes) ?? false
+    if (this.isClosing) return this.farewell?.drop(bytes) ?? false
+    if (session === undefined) return this.#keep(scratch.slice(0, bytes))
     try {
       this.#large = bytes >= LARGE_READ
       if (this.#armed !== undefined) {
@@ -113,8 +116,12 @@ export abstract class TcpReading extends TcpWriting {
   onData(bytes: Uint8Array): void {
     this.guard(() => {
       const { session } = this
-      if (session === undefined || this.isClosing) {
+      if (this.isClosing) {
         if (this.farewell?.drop(bytes.length) !== true) this.socket.pause()
+        return
+      }
+      if (session === undefined) {
+        this.#keep(bytes)
         return
       }
       this.#take(session, bytes, bytes.length)
@@ -131,6 +138,17 @@ export abstract class TcpReading extends TcpWriting {
       }
       this.left = undefined
     })
+  }
+
+  /**
+   * Keeps bytes for the next session: a socket that is paused in the turn in which it was resumed still reads once. Nothing
+   * more is read; returns `false`, as {@link onRead} does for that.
+   */
+  #keep(bytes: Uint8Array): false {
+    this.socket.pause()
+    this.left = this.left === undefined ? bytes : Buffer.concat([this.left, bytes])
+    this.#unheard += bytes.length
+    return false
   }
 
   #take({ rx }: ConnectionEnd, from: Uint8Array, bytes: number): void {
@@ -174,7 +192,8 @@ export abstract class TcpReading extends TcpWriting {
       this.left = undefined
       if (left !== undefined) {
         this.#take(session, left, left.length)
-        session.received(0)
+        session.received(this.#unheard)
+        this.#unheard = 0
       }
       this.#pauseIfFull(session)
       if (!this.#paused) this.#flow()

@@ -165,6 +165,20 @@ const suite = (name: string, makeWorld: () => World): void => {
       )
     }
 
+    test("X1 a connection that is suspended right after it was opened keeps what comes for its next session", (world) =>
+      Effect.gen(function*() {
+        const { connection, peer } = yield* accepted(world)
+        new AppEnd(connection, 4 * KiB).open()
+        sharedOf(connection).suspend(undefined)
+        peer.send("ping")
+        yield* settled
+        const app = new AppEnd(connection, 4 * KiB).open()
+        peer.send("pong")
+        yield* until("bytes for the app", () => app.rx.size === 8)
+        assert.strictEqual(app.read().toString(), "pingpong")
+        assert.strictEqual(app.counted.received, 8)
+      }))
+
     test("nothing is read from a connection before it is opened", (world) =>
       Effect.gen(function*() {
         const { connection, peer } = yield* accepted(world)
