@@ -35,6 +35,7 @@ const values: ReadonlyArray<unknown> = [
   2,
   3,
   5.5,
+  24,
   64,
   100,
   4096,
@@ -63,6 +64,9 @@ const values: ReadonlyArray<unknown> = [
   "source",
   "worker",
   "request",
+  "high",
+  "adaptive",
+  "http",
   "text",
   "",
   "tcp://127.0.0.1:0",
@@ -83,6 +87,17 @@ const values: ReadonlyArray<unknown> = [
   false
 ]
 
+/** What is refused without another setting. */
+const dependent: ReadonlyArray<string> = [
+  "clientAuthorities",
+  "tlsClientAuthorities",
+  "tlsEngine",
+  "proxiedTransports",
+  "dashboardName",
+  "dashboardToken",
+  "dashboardTokenFile"
+]
+
 describe("SettingsSchema", () => {
   for (const { form, json: _, key } of Setting.settings) {
     // files of certificates would be read, and certificates are checked when the application is attached
@@ -100,9 +115,7 @@ describe("SettingsSchema", () => {
           assert.isFalse(taken && !valid, `${key}: ${JSON.stringify(value)} is taken`)
           if (taken && valid) both++
         }
-        if (
-          !["clientAuthorities", "tlsClientAuthorities", "tlsEngine", "proxiedTransports"].includes(key)
-        ) assert.isAbove(both, 0)
+        if (!dependent.includes(key)) assert.isAbove(both, 0)
       }))
   }
 

@@ -594,8 +594,8 @@ describe("what a worker asks", () => {
                 for (const peer of peers.splice(0)) if (!peer.closed) peer.end()
                 break
               case 5: {
-                const fiber = fibers[random(fibers.length)]!
-                yield* Fiber.interrupt(fiber)
+                const running = fibers.filter((fiber) => fiber.pollUnsafe() === undefined)
+                if (running.length > 0) yield* Fiber.interrupt(running[random(running.length)]!)
                 break
               }
               default:
