@@ -533,6 +533,7 @@ describe("sessions that move", () => {
           const { handle } = yield* stage.attach(actor, {
             workers: 3,
             admission: { holdTime: "5 minutes", maxSessionsPerWorker: MOST },
+            listener: { held: "oldest" },
             queue: { indexQueue: 16, ioRing: 16, controlRing: 8 },
             worker: {
               kind: "thread",
