@@ -11,6 +11,7 @@
  *   ledger.
  */
 import { ends } from "../state/Histogram.ts"
+import * as Ledger from "../state/Ledger.ts"
 import type { AppReport } from "./AppReport.ts"
 import type { ListenerReport } from "./ListenerReport.ts"
 import type { HistogramReport, HostReport, WorkerReport } from "./Report.ts"
@@ -78,13 +79,13 @@ const seconds = (millis: number): number => millis / 1000
 
 /** What became of connections, by result, and of those that were refused by reason. */
 const connections = (
-  { claimed, moved, redirected, refused, unclaimed, withdrawn }: ListenerReport["arrivals"],
+  arrivals: ListenerReport["arrivals"],
   labels: Labels
 ): ReadonlyArray<Sample> => [
-  [{ ...labels, result: "claimed", reason: "" }, claimed + moved + unclaimed],
-  [{ ...labels, result: "withdrawn", reason: "" }, withdrawn],
-  [{ ...labels, result: "redirected", reason: "" }, redirected],
-  ...each(refused, "reason", { ...labels, result: "refused" })
+  [{ ...labels, result: "claimed", reason: "" }, Ledger.claimsOf(arrivals)],
+  [{ ...labels, result: "withdrawn", reason: "" }, arrivals.withdrawn],
+  [{ ...labels, result: "redirected", reason: "" }, arrivals.redirected],
+  ...each(arrivals.refused, "reason", { ...labels, result: "refused" })
 ]
 
 const offers = (

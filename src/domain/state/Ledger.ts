@@ -195,7 +195,7 @@ export class ArrivalLedger {
   moved = 0
   /**
    * How often a claim was counted, and then became a refusal: the handshake in the worker failed, or the application did
-   * not want the session after it. Claims as such, which only go up: claimed + moved + unclaimed.
+   * not want the session after it: see {@link claimsOf}.
    */
   unclaimed = 0
   /** Sessions, claimed before, that were reset because their worker had them in hand when it went away (X3). */
@@ -206,6 +206,16 @@ export class ArrivalLedger {
   /** Sessions, claimed long before, that were ended here. */
   readonly ended: Record<EndReason, number> = { ...noneEnded }
 }
+
+/**
+ * How often a connection was claimed, whatever became of its session then: this only goes up.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const claimsOf = (
+  { claimed, moved, unclaimed }: Pick<ArrivalLedger, "claimed" | "moved" | "unclaimed">
+): number => claimed + moved + unclaimed
 
 /**
  * Adds the counters of `from` to those of `into`, reason by reason.

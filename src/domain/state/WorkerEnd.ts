@@ -33,7 +33,6 @@ export const UnresponsiveReasons = [
   /** It took nothing for as long as it may (`stuckAfter`), though messages waited. */
   "stuck"
 ] as const
-export type UnresponsiveReason = typeof UnresponsiveReasons[number]
 
 /** Another generation has taken its place: it was to be started again, or to have new code. */
 export const ReplaceReasons = ["restart", "reload", "stuck", "heap", "sessions"] as const

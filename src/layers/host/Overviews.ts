@@ -115,7 +115,7 @@ export class Overviews {
       host: this.#host(),
       totals: {
         arrived: arrivals.arrived,
-        claimed: arrivals.claimed + arrivals.moved + arrivals.unclaimed,
+        claimed: Ledger.claimsOf(arrivals),
         refused: sumOfCounts(arrivals.refused),
         revoked: offers.revoked,
         moved: arrivals.moved,
@@ -257,7 +257,7 @@ export class Overviews {
         workers: admission.seats.size,
         arrived: arrivals.arrived,
         offered: marks.offers,
-        claimed: arrivals.claimed + arrivals.moved + arrivals.unclaimed,
+        claimed: Ledger.claimsOf(arrivals),
         revoked: marks.revoked,
         moved: arrivals.moved,
         lost: arrivals.lost,
