@@ -84,6 +84,7 @@ export class AdmissionModel {
   #lineSince = 0
   /** The classes of connections. */
   readonly #ranks = new Map<string, number>()
+  readonly #cameAt = new Map<string, number>()
   offers: Array<Offer> = []
   stale: Array<
     { readonly name: string; readonly worker: ModelWorker; readonly late: boolean; readonly since: number }
@@ -201,8 +202,8 @@ export class AdmissionModel {
     return this.offers.filter((offer) => offer.worker === worker).length >= most
   }
 
-  /** Whether a queue stands: the line was never empty in the interval, nor was there one without a claim. */
-  #stands(): boolean {
+  /** Whether a queue stands, since then: the line was never empty in the interval, nor was there one without a claim. */
+  #stands(since = this.now): boolean {
     const { held, sojournInterval } = this.#options
     if (held === "oldest" || this.waiting.length === 0) return false
     const calm = Math.max(
@@ -210,7 +211,7 @@ export class AdmissionModel {
       ...this.#claims.filter((at, i) => !(at - this.#claims[i - 1]! <= sojournInterval))
     )
     const last = this.#claims.at(-1) ?? -Infinity
-    return last > calm && this.now - last <= sojournInterval && this.now - calm >= sojournInterval
+    return last > calm && this.now - last <= sojournInterval && since - calm >= sojournInterval
   }
 
   #rank({ name }: Caller): number {
@@ -280,7 +281,7 @@ export class AdmissionModel {
       return this.#refuse(caller, this.#whyNobody(caller))
     }
     const { holdTime, sojournInterval } = this.#options
-    const brief = this.#stands() && moved !== true && sojournInterval < holdTime
+    const brief = moved !== true && sojournInterval < holdTime && this.#stands(this.#cameAt.get(name))
     const time = this.#heldUntil.get(name)
       ?? { isBrief: brief, until: this.now + (brief ? sojournInterval : holdTime) }
     if (time.until <= this.now) return this.#refuse(caller, "hold-time")
@@ -323,6 +324,7 @@ export class AdmissionModel {
   arrive(caller: Caller, rank: number): void {
     this.counts.arrived++
     this.#ranks.set(caller.name, rank)
+    this.#cameAt.set(caller.name, this.now)
     const reason = this.stopped ?? this.#limit(caller)
     if (reason !== undefined) this.#refuse(caller, reason)
     else if (this.waiting.some((other) => this.#rank(other) >= rank) || !this.#place(caller)) this.#hold(caller, "back")

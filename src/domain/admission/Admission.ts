@@ -93,6 +93,7 @@ export class Admission<C, M extends Member, S> {
   arrive(connection: C, now: number, rank = NORMAL): Ticket<C, M, S> {
     this.arrivals.arrived++
     const ticket = new Ticket<C, M, S>(connection, rank, !this.#hasKeys, undefined, false, false)
+    ticket.cameAt = now
     const reason = this.#stopped ?? this.#limit(rank)
     if (reason !== undefined) this.#refuse(ticket, reason)
     // those of its class that wait already came first
@@ -449,8 +450,10 @@ export class Admission<C, M extends Member, S> {
   }
 
   /** The connection of an offer that was taken back gets another turn. */
-  #again({ connection, heldUntil, isBrief, isKnown, key, moved, rank }: Ticket<C, M, S>, now: number): Ticket<C, M, S> {
+  #again(before: Ticket<C, M, S>, now: number): Ticket<C, M, S> {
+    const { cameAt, connection, heldUntil, isBrief, isKnown, key, moved, rank } = before
     const ticket = new Ticket<C, M, S>(connection, rank, isKnown, key, true, moved)
+    ticket.cameAt = cameAt
     ticket.heldUntil = heldUntil
     ticket.isBrief = isBrief
     if (this.#stopped === undefined) this.#place(ticket, now)

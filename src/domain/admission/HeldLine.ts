@@ -120,7 +120,9 @@ export class HeldLine<C, M, S> {
 
   #giveTime(ticket: Ticket<C, M, S>, now: number): void {
     const { holdTime, sojournInterval } = this.#options
-    ticket.isBrief = sojournInterval < holdTime && !ticket.moved && this.#stands(now)
+    // a queue stood when it came, and not only now, when its offer has been taken back
+    const cameLate = this.#stands(now) && ticket.cameAt - this.#calmAt >= sojournInterval
+    ticket.isBrief = sojournInterval < holdTime && cameLate
     ticket.heldUntil = now + (ticket.isBrief ? sojournInterval : holdTime)
   }
 

@@ -45,6 +45,8 @@ export class Ticket<C, M, S> extends Timed<Ticket<C, M, S>> implements Waiting<T
   /** Whether the connection needs no key, or its key has been asked for; and the key's hash. */
   isKnown: boolean
   key: number | undefined
+  /** When the connection came, in milliseconds of `MonotonicTime`, where that matters for how long it may be held. */
+  cameAt = -Infinity
   /**
    * When the connection has been held for as long as it may be: the time runs from when it was first held, over all its
    * tickets. Milliseconds of `MonotonicTime`; `Infinity` while it never was held.

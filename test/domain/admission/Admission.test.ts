@@ -146,6 +146,24 @@ const rules: ReadonlyArray<Rule> = [
     steps: [...standing, ["time 99", ""], ["time 1", "d refused hold-time e refused hold-time"], ["free b", "c>0"]]
   },
   {
+    rule: "X7 a connection that came before a queue stood, and whose offer is taken back while it does, has holdTime",
+    options: { ...oneAtATime, revokeAfter: 170 },
+    workers: [0, 1],
+    steps: [
+      ["arrive a b c d", "a>0 b>1 c held d held"],
+      ["time 60", ""],
+      ["claim a", "a claimed"],
+      ["time 50", ""],
+      ["free a", "c>0"],
+      ["claim c", "c claimed"],
+      ["time 60", "b revoked b held"],
+      ["time 100", ""],
+      ["time 30", "d refused hold-time"],
+      ["time 169", ""],
+      ["time 1", "b refused hold-time"]
+    ]
+  },
+  {
     rule: "X7 by the order oldest, a queue that stands changes nothing",
     options: { ...oneAtATime, held: "oldest" },
     workers: [0],
