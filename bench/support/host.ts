@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as Readline from "node:readline"
 import * as Host from "../../src/layers/Host.ts"
+import * as Garbage from "../../src/layers/system/Garbage.ts"
 import { SessionLayer } from "../../src/services/SessionLayer.ts"
 
 /** A session; in a flood several, without their peers, that the host has counted together. */
@@ -19,6 +20,9 @@ export interface Lost {
   readonly withinMillis: number
   readonly worker: number
 }
+
+// as `sluice serve` has it
+Garbage.tune()
 
 const [module, workers, options] = process.argv.slice(2)
 

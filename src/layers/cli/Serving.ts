@@ -27,6 +27,7 @@ import * as Dashboard from "../dashboard/Dashboard.ts"
 import * as LogStyle from "../log/LogStyle.ts"
 import * as NoticeLog from "../log/NoticeLog.ts"
 import * as Descriptors from "../system/Descriptors.ts"
+import * as Garbage from "../system/Garbage.ts"
 import { Inherited } from "../system/InheritedSockets.ts"
 import { fromEnvironment, ServiceManager } from "../system/ServiceManager.ts"
 import * as Telemetry from "../telemetry/Telemetry.ts"
@@ -233,6 +234,7 @@ export const run = Effect.fnUntraced(function*(
   settings: Settings.Resolved<unknown>,
   served: Served
 ) {
+  Garbage.tune()
   const control = settings.control ?? (yield* ControlPath.defaultPath)
   const signal = yield* (yield* Signals).ending
   const managed = Effect.gen(function*() {

@@ -30,7 +30,8 @@ export class Alarm {
     if (at >= this.#at) return
     this.#fiber?.interruptUnsafe()
     this.#at = at
-    this.#fiber = this.#fork(Effect.andThen(Effect.sleep(Math.max(0, at - this.#now())), this.#over))
+    // timers know whole milliseconds: one that is cut short would ring for nothing, and be set again
+    this.#fiber = this.#fork(Effect.andThen(Effect.sleep(Math.max(0, Math.ceil(at - this.#now()))), this.#over))
   }
 
   /** Does not ring until it is set again. */

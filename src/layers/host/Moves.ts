@@ -25,7 +25,6 @@ export class Moves {
     this.#tables = tables
     this.#parked = new ParkedSessions(
       listener.app.options.admission.revokeAfter,
-      tables.now,
       (at) => listener.intake.wakeAt(at),
       (session) => this.#tryToMove(session)
     )

@@ -36,22 +36,19 @@ export class ParkedSessions {
   readonly #idle = new Set<SharedSession>()
   readonly #share = new TurnShare(() => this.admit())
   readonly #revokeAfter: number
-  readonly #now: () => number
   readonly #wakeAt: (at: number) => void
   readonly #move: (session: SharedSession) => Moved
 
   /**
-   * `revokeAfter` in milliseconds, `now` in those of `MonotonicTime`. `wakeAt`: {@link handle} is to be called at that
-   * time, or before. `move` takes a session away from its worker, if another one takes it.
+   * `revokeAfter` in milliseconds. `wakeAt`: {@link handle} is to be called at that time, or before. `move` takes a
+   * session away from its worker, if another one takes it.
    */
   constructor(
     revokeAfter: number,
-    now: () => number,
     wakeAt: (at: number) => void,
     move: (session: SharedSession) => Moved
   ) {
     this.#revokeAfter = revokeAfter
-    this.#now = now
     this.#wakeAt = wakeAt
     this.#move = move
   }
@@ -69,7 +66,7 @@ export class ParkedSessions {
     } else if (turn.read === read) return
     else this.#turns.remove(turn)
     turn.read = read
-    this.#turns.add(turn, this.#now() + this.#revokeAfter)
+    this.#turns.add(turn, session.worker.turnTime + this.#revokeAfter)
     this.#wakeAt(this.#turns.next)
   }
 

@@ -161,9 +161,9 @@ export class SharedSession extends ConnectionSession implements ConnectionEnd, P
     }
     if (this.#other !== undefined) return this.#other.connection.send()
     if (!this.rx.raiseEvent()) return
-    if (this.isParked) this.origin.moves?.waits(this)
     // the worker hears at once of all that is ready in this turn; but where bytes stream, it reads while the host does
     if (this.rx.size < STREAMING) this.worker.gather()
+    if (this.isParked) this.origin.moves?.waits(this)
     this.worker.congestion.sendIo(Message.Rx, this.handle, this.isLive)
   }
 

@@ -232,6 +232,7 @@ export class LiveWorker {
   readonly #probes: Array<() => void> = []
   readonly #reader: WorkerReader
   #gathered = 0
+  #gatheredAt = 0
   #sessionCount = 0
   #nextLink = 0
   #nextSlot = 0
@@ -362,10 +363,16 @@ export class LiveWorker {
     const { doorbell: { soon }, toWorker } = this.queue
     if (soon === undefined) return
     if (this.#gathered === 0) {
+      this.#gatheredAt = this.now()
       toWorker.cork()
       soon(this.#flush)
     } else if (this.#gathered % GATHER === 0) toWorker.flush()
     this.#gathered++
+  }
+
+  /** The time, which is read once for all that is gathered in a turn. */
+  get turnTime(): number {
+    return this.#gathered === 0 ? this.now() : this.#gatheredAt
   }
 
   readonly #flush = (): void => {

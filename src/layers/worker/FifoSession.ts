@@ -83,6 +83,16 @@ class Writing {
   }
 }
 
+/**
+ * Of a handler: it comes to what it was told of in a turn of its own that is due, and then looks itself whether bytes are
+ * left that it does not want: {@link FifoSession.keepTold}.
+ */
+export const isDue = Symbol("isDue")
+
+interface TurnTaker extends SessionHandler {
+  readonly [isDue]?: boolean
+}
+
 /** What has become of the session, once it is no longer just open. */
 class End {
   /** `end`, `close` or `abort` was called. */
@@ -521,7 +531,7 @@ export class FifoSession extends AsyncResource implements WorkerSession {
       this.#parked = state === undefined ? TOLD : { state, isTold: true }
     }
     this.handler?.readable?.(this)
-    if (this.isTold) this.#owner.told(this)
+    if (this.isTold && (this.handler as TurnTaker | undefined)?.[isDue] !== true) this.#owner.told(this)
   }
 
   /** The host, or memory that has come free, says that a write can go on. */

@@ -5,7 +5,11 @@
  * That a response has ended, Node says to whoever subscribes to its channel. Whether the parser has begun with the next
  * request, of which so far only a part may have come, only the parser knows. It calls back as it begins a message, if it
  * is given something to call; where it can't be given that, no session is parked. A connection that was upgraded, or
- * made a tunnel by `CONNECT`, has begun a message that never ends, and stays.
+ * made a tunnel by `CONNECT`, has a request that is never answered, and stays.
+ *
+ * That call from native code costs as much as all the rest of parking. So the parser is given nothing to call where the
+ * bytes end with an empty line, as those of most requests do: whatever message begins in them, its head ends in them,
+ * and then the parser hands on a request.
  *
  * **A socket that has moved to this worker** is not parked: its worker gives it back to the host in a drain, when Node
  * says that it is idle, with nothing of a next request in its parser.
@@ -35,7 +39,14 @@ interface MovedSocket extends Net.Socket {
 interface Parser {
   readonly constructor: { readonly kOnMessageBegin?: unknown }
   readonly socket?: MovedSocket | null
+  /** Gives the server a request whose head is complete. */
+  onIncoming?: ((request: Http.IncomingMessage, keepAlive: boolean) => unknown) | null
   [callback: number]: unknown
+}
+
+/** A socket with what an HTTP server adds to it. */
+interface ServedSocket extends SessionDuplex {
+  readonly parser?: Parser | null
 }
 
 /** The times of a server, in milliseconds; 0 where there is none. */
@@ -47,7 +58,7 @@ function onMessageBegin(this: Parser): void {
   const { socket } = this
   if (socket === null || socket === undefined) return
   // the parser of a connection that is over serves another one later, which may be a socket of the system's
-  if (socket instanceof SessionDuplex) socket.requests++
+  if (socket instanceof SessionDuplex) socket.hasPart = true
   begun(socket)
 }
 
@@ -68,14 +79,34 @@ interface Ended {
 const onEnded = (message: unknown): void => {
   const { request, socket } = message as Ended
   if (!(socket instanceof SessionDuplex) || --socket.requests > 0) return
-  // in a tick of its own: the server has not dealt with the end of the response yet
-  if (request.complete) process.nextTick(park, socket)
+  if (request.complete) parkSoon(socket)
   // the response came before the end of the request
-  else request.once("end", () => process.nextTick(park, socket))
+  else request.once("end", () => parkSoon(socket))
 }
 
-const park = (socket: SessionDuplex): void => {
-  if (socket.requests === 0) socket.park()
+let ended: Array<SessionDuplex> = []
+let endedBefore: Array<SessionDuplex> = []
+
+/** In a tick of its own: the server has not dealt with the end of the response yet. There is one for all that end now. */
+const parkSoon = (socket: SessionDuplex): void => {
+  if (ended.push(socket) === 1) process.nextTick(parkEnded)
+}
+
+const parkEnded = (): void => {
+  const sockets = ended
+  ended = endedBefore
+  endedBefore = sockets
+  for (const socket of sockets) if (socket.requests === 0 && !socket.hasPart) socket.park()
+  sockets.length = 0
+}
+
+const CR = 13
+const LF = 10
+
+const endsWithEmptyLine = (bytes: Uint8Array): boolean => {
+  const { length } = bytes
+  return length >= 4 && bytes[length - 1] === LF && bytes[length - 2] === CR && bytes[length - 3] === LF
+    && bytes[length - 4] === CR
 }
 
 let subscribed = false
@@ -94,6 +125,22 @@ export const watch = (socket: Net.Socket, session: Session, server: Times): void
   parser[begin] = onMessageBegin
   if (hasMoved) goOn(socket, server)
   if (!(socket instanceof SessionDuplex)) return
+  const { onIncoming } = parser
+  if (typeof onIncoming !== "function") return
+  parser.onIncoming = (request, keepAlive) => {
+    socket.hasPart = false
+    socket.requests++
+    begun(socket)
+    return onIncoming(request, keepAlive)
+  }
+  let calls = true
+  socket.beforeRead((bytes) => {
+    if (endsWithEmptyLine(bytes) !== calls) return
+    calls = !calls
+    // a connection that is over, or was upgraded, has no parser, and another one may have it
+    const { parser } = socket as ServedSocket
+    if (parser) parser[begin] = calls ? onMessageBegin : undefined
+  })
   socket.parks = true
   if (subscribed) return
   subscribed = true

@@ -58,9 +58,11 @@ export class SessionDuplex extends JsStream.Socket {
   readonly session: Session
   readonly [sessionKey]: Session
   readonly #stream: SessionStream
-  /** Whether an HTTP server has it, and it is parked between two requests; requests that are in hand: `HttpParking`. */
+  /** Whether an HTTP server has it, and it is parked between two requests: `HttpParking`. */
   parks = false
+  /** Requests that are in hand, and whether there is a part of one more. */
   requests = 0
+  hasPart = false
 
   constructor(session: Session, options?: SessionDuplexOptions) {
     const handle = new SessionStream(session)
@@ -99,6 +101,11 @@ export class SessionDuplex extends JsStream.Socket {
   override _onTimeout(): void {
     if (this.#stream.getsOn() || this.#stream.toRead) this._unrefTimer()
     else super._onTimeout()
+  }
+
+  /** `look` sees all bytes before the reader gets them, in the pieces in which it does. */
+  beforeRead(look: (bytes: Uint8Array) => void): void {
+    this.#stream.beforeRead = look
   }
 
   /** Parks the session (X1), if nothing is under way in either direction. */

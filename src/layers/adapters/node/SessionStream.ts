@@ -22,7 +22,7 @@ import * as Address from "../../../domain/net/Address.ts"
 import * as Endpoint from "../../../domain/net/Endpoint.ts"
 import * as TlsRecords from "../../../domain/net/TlsRecords.ts"
 import type { Session, SessionHandler } from "../../../services/Sessions.ts"
-import { FifoSession } from "../../worker/FifoSession.ts"
+import { FifoSession, isDue } from "../../worker/FifoSession.ts"
 import { heldBy, type InnerSocket, JsStream, type StreamRequest, type Written } from "./JsStream.ts"
 import { NativeWrite, type PendingWrite, SocketWrite } from "./PendingWrite.ts"
 import * as StreamErrors from "./StreamErrors.ts"
@@ -66,6 +66,8 @@ export class SessionStream extends JsStream implements SessionHandler {
   readonly session: Session
   /** The socket over it, which is destroyed when the session breaks. */
   socket: Net.Socket | undefined
+  /** Sees what the reader is given, before. */
+  beforeRead: ((bytes: Uint8Array) => void) | undefined
   /** Whether a reader wants what comes in. */
   #wanted = false
   /** A turn is due. */
@@ -151,6 +153,10 @@ export class SessionStream extends JsStream implements SessionHandler {
 
   // ---- turns
 
+  get [isDue](): boolean {
+    return this.#armed
+  }
+
   get #due(): boolean {
     if (this.#closing) return false
     if (this.#writes.length > 0) return this.#room || this.#writes[0]!.status !== undefined || this.toRead
@@ -177,6 +183,8 @@ export class SessionStream extends JsStream implements SessionHandler {
       if (!this.#finishWrite() && !this.#finishShutdown()) this.#deliver()
     } finally {
       this.#look()
+      // it has come to what it was told of, and wants no more
+      if (!this.#armed && this.session instanceof FifoSession) this.session.keepTold()
     }
   }
 
@@ -197,7 +205,7 @@ export class SessionStream extends JsStream implements SessionHandler {
     if (bytes.length < CHUNK && bytes.length < left) return this.#handOn(session.read(CHUNK)!)
     this.#handed = this.#part(bytes)
     try {
-      this.readBuffer(this.#handed === bytes.length ? bytes : bytes.subarray(0, this.#handed))
+      this.#give(this.#handed === bytes.length ? bytes : bytes.subarray(0, this.#handed))
     } finally {
       this.#drop()
     }
@@ -207,7 +215,12 @@ export class SessionStream extends JsStream implements SessionHandler {
   #handOn(bytes: Uint8Array): void {
     const part = this.#part(bytes)
     this.#rest = part === bytes.length ? undefined : bytes.subarray(part)
-    this.readBuffer(part === bytes.length ? bytes : bytes.subarray(0, part))
+    this.#give(part === bytes.length ? bytes : bytes.subarray(0, part))
+  }
+
+  #give(bytes: Uint8Array): void {
+    this.beforeRead?.(bytes)
+    this.readBuffer(bytes)
   }
 
   /**
