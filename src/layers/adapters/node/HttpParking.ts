@@ -76,28 +76,20 @@ interface Ended {
   readonly socket: Net.Socket
 }
 
+/**
+ * The server has still to deal with the end of the response. It does nothing to a session that is to be parked; one that
+ * goes on, or is closed, is taken up by that.
+ */
 const onEnded = (message: unknown): void => {
   const { request, socket } = message as Ended
   if (!(socket instanceof SessionDuplex) || --socket.requests > 0) return
-  if (request.complete) parkSoon(socket)
+  if (request.complete) park(socket)
   // the response came before the end of the request
-  else request.once("end", () => parkSoon(socket))
+  else request.once("end", () => process.nextTick(park, socket))
 }
 
-let ended: Array<SessionDuplex> = []
-let endedBefore: Array<SessionDuplex> = []
-
-/** In a tick of its own: the server has not dealt with the end of the response yet. There is one for all that end now. */
-const parkSoon = (socket: SessionDuplex): void => {
-  if (ended.push(socket) === 1) process.nextTick(parkEnded)
-}
-
-const parkEnded = (): void => {
-  const sockets = ended
-  ended = endedBefore
-  endedBefore = sockets
-  for (const socket of sockets) if (socket.requests === 0 && !socket.hasPart) socket.park()
-  sockets.length = 0
+const park = (socket: SessionDuplex): void => {
+  if (socket.requests === 0 && !socket.hasPart) socket.park()
 }
 
 const CR = 13
