@@ -9,8 +9,8 @@
  */
 import * as V8 from "node:v8"
 
-/** The option of Node by which no object is made in the old space because others were. */
-export const OPTION = "--no-allocation-site-pretenuring"
-
-/** Sets it, for the threads of this process that begin from now on, and for what this one has not yet optimized. */
-export const tune = (): void => V8.setFlagsFromString(OPTION)
+/**
+ * From now on no object is made in the old space because others were: in the threads of this process that begin, and in what
+ * this one has not yet optimized.
+ */
+export const tune = (): void => V8.setFlagsFromString("--no-allocation-site-pretenuring")

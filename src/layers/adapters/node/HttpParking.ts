@@ -7,7 +7,7 @@
  * is given something to call; where it can't be given that, no session is parked. A connection that was upgraded, or
  * made a tunnel by `CONNECT`, has a request that is never answered, and stays.
  *
- * That call from native code costs as much as all the rest of parking. So the parser is given nothing to call where the
+ * That call from native code would be the dearest part of parking. So the parser is given nothing to call where the
  * bytes end with an empty line, as those of most requests do: whatever message begins in them, its head ends in them,
  * and then the parser hands on a request.
  *
