@@ -7,67 +7,31 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
-import * as Fs from "node:fs"
+import { chromium } from "playwright-core"
 import type * as Overview from "../../../src/domain/overview/Overview.ts"
 import * as Dashboard from "../../../src/layers/dashboard/Dashboard.ts"
 import * as SessionRulesMemory from "../../../src/layers/stores/SessionRulesMemory.ts"
 import * as FakeSessionLayer from "../../support/FakeSessionLayer.ts"
 import * as Overviews from "../../support/Overviews.ts"
+import { has } from "../../support/programs.ts"
 import { until } from "../../support/until.ts"
 
-/** What is used of `playwright-core`. */
-interface Page {
-  readonly goto: (url: string) => Promise<unknown>
-  readonly textContent: (selector: string) => Promise<string | null>
-  readonly getAttribute: (selector: string, name: string) => Promise<string | null>
-  readonly waitForSelector: (selector: string, options: { readonly state: "attached" | "detached" }) => Promise<unknown>
-  readonly click: (selector: string) => Promise<void>
-  readonly fill: (selector: string, text: string) => Promise<void>
-  readonly evaluate: (does: string) => Promise<unknown>
-  readonly keyboard: { readonly press: (key: string) => Promise<void> }
-  readonly on: (event: "console" | "pageerror" | "request", heard: (what: Heard) => void) => void
-  readonly setViewportSize: (size: { readonly width: number; readonly height: number }) => Promise<void>
-  readonly url: () => string
-}
+const executablePath = process.env["SLUICE_TEST_CHROMIUM"] ?? "/usr/bin/chromium"
 
-interface Heard {
-  readonly message?: string
-  readonly type?: () => string
-  readonly text?: () => string
-  readonly url?: () => string
-}
-
-interface Browser {
-  readonly newPage: (options: object) => Promise<Page>
-  readonly close: () => Promise<void>
-}
-
-interface Playwright {
-  readonly chromium: { readonly launch: (options: object) => Promise<Browser> }
-}
-
-const executablePath = [process.env["SLUICE_TEST_CHROMIUM"] ?? "", "/usr/bin/chromium"].find((path) =>
-  Fs.existsSync(path)
-)
-
-// a name that a compiler does not look for: where it is not installed, there is nothing to test with
-const library: string = "playwright-core"
-const playwright = await import(library).then((module: Playwright) => module, () => undefined)
-
-const isThere = executablePath !== undefined && playwright !== undefined
+const isThere = has(executablePath)
 
 /** A page at this URL. What it complains of, and what it asks for elsewhere, is in `faults`. */
 const open = Effect.fnUntraced(function*(url: string, size: { readonly width: number; readonly height: number }) {
   const browser = yield* Effect.acquireRelease(
-    Effect.promise(() => playwright!.chromium.launch({ executablePath, args: ["--no-sandbox"] })),
+    Effect.promise(() => chromium.launch({ executablePath, args: ["--no-sandbox"] })),
     (browser) => Effect.promise(() => browser.close())
   )
   const page = yield* Effect.promise(() => browser.newPage({ viewport: size }))
   const faults: Array<string> = []
-  page.on("console", (line) => line.type!() === "error" && faults.push(line.text!()))
-  page.on("pageerror", ({ message }) => faults.push(message!))
+  page.on("console", (line) => line.type() === "error" && faults.push(line.text()))
+  page.on("pageerror", ({ message }) => faults.push(message))
   page.on("request", (request) => {
-    const asked = new URL(request.url!())
+    const asked = new URL(request.url())
     if (asked.origin !== new URL(url).origin && asked.protocol !== "data:") faults.push(asked.href)
   })
   yield* Effect.promise(() => page.goto(url))
@@ -78,7 +42,7 @@ const workers = (count: number, changes: Parameters<typeof Overviews.worker>[0] 
   Array.from({ length: count }, (_, worker) => Overviews.worker({ worker, handle: `${worker}.0`, ...changes }))
 
 describe.skipIf(!isThere)(
-  `the page in Chromium${isThere ? "" : " (skipped: no chromium, or no playwright-core)"}`,
+  `the page in Chromium${isThere ? "" : " (skipped: no chromium)"}`,
   () => {
     it.live(
       "X5 shows that a worker is congested, drains one by a click, and fits a telephone",
