@@ -1,4 +1,7 @@
-/** The `sluice` command as a server: `command.ts <control socket> <arguments>`. Prints `port N` once it listens. */
+/**
+ * The `sluice` command as a server, with two workers unless the arguments say otherwise: `command.ts <control socket>
+ * <arguments>`. Prints `port N` once it listens.
+ */
 import { spawn } from "node:child_process"
 
 const [control = "", ...args] = process.argv.slice(2)
@@ -8,8 +11,7 @@ const child = spawn(process.execPath, [
   ...args,
   "--listen",
   "tcp://127.0.0.1:0",
-  "--workers",
-  "2",
+  ...(args.includes("--workers") ? [] : ["--workers", "2"]),
   "--backlog",
   "4096"
 ], {

@@ -1,7 +1,7 @@
 /**
- * Workers that the host itself replaces (X6): a next generation starts first and takes the worker's place, as with a
- * restart that was asked for. Here it is seen to that there is one at a time, and that a worker which is stuck goes even
- * where its successor does not come up.
+ * Workers that the host itself replaces (X6): a next generation starts and takes the worker's place, as with a restart
+ * that was asked for. Here it is seen to that there is one at a time. A worker that is stuck is given up meanwhile: where
+ * its next generation does not come up, its supervisor starts it again as after a crash.
  */
 import * as Effect from "effect/Effect"
 import type { Reloads } from "./Reloads.ts"
@@ -38,9 +38,7 @@ export class Renewals {
           Draining: () => Effect.void,
           WorkerFailed: (error) =>
             Effect.logError(`the next start of a worker that is to be replaced has failed: ${error.message}`).pipe(
-              Effect.annotateLogs({ app: app.name, worker: slot.mapIndex }),
-              // what is stuck serves nobody: it is started again in its own place
-              Effect.andThen(Effect.sync(() => why === "stuck" ? slot.live?.giveUp() : undefined))
+              Effect.annotateLogs({ app: app.name, worker: slot.mapIndex })
             )
         }),
         Effect.ensuring(Effect.sync(() => this.#underWay.delete(slot)))

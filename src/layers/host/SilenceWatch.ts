@@ -4,8 +4,10 @@
  * ```
  * silent for FLAG ──► where is its code? ──► worker-silent ──► (it takes something) ──► worker-responds
  *        │
- *        └─ silent for stuckAfter ──► worker-stuck ──► one that serves is replaced, one that only finishes is given up
+ *        └─ silent for stuckAfter ──► worker-stuck ──► its next start begins, and it is given up
  * ```
+ *
+ * The two happen at once: the start would have to share the processors with the thread that does not come back.
  *
  * That it does not respond is told once in ten seconds, however often it comes and goes: each time, its code is stopped
  * for a moment to see where it is.
@@ -100,9 +102,10 @@ export class SilenceWatch {
     if (now < (this.#again ?? now)) return
     this.#again = now + AGAIN
     if (kept !== null) return
+    if (slot.state === "STARTING") return
     const serves = slot.role === "current" && WorkerState.takesSessions(slot.state)
     if (serves) this.#host.renew(slot, "stuck")
-    else if (slot.state !== "STARTING") this.#live.giveUp()
+    this.#live.giveUp()
   }
 
   #tellStuck(silentMillis: number, keptBecause: EventOf<"worker-stuck">["keptBecause"]): void {

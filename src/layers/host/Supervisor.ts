@@ -105,6 +105,7 @@ export class Supervisor {
         // a worker that has never run is not tried again
         if (first && !slot.hasRun) break
         const isFormer = slot.role === "former"
+        const isReplaced = isFormer || failure.reason === "stuck" && slot.successor !== undefined
         if (tables.now() - since > backoffMax) backoff = backoffBase
         events.record({
           kind: "worker-gone",
@@ -112,13 +113,17 @@ export class Supervisor {
           reason: failure.reason,
           detail: isKnown ? `${failure.message}, as before` : failure.message,
           stack: isKnown ? null : stack ?? null,
-          againMillis: isFormer ? null : asked ? 0 : backoff
+          againMillis: isReplaced ? null : asked ? 0 : backoff
         })
-        const loop = isFormer ? undefined : slot.crashes.died(tables.now())
+        const loop = isReplaced ? undefined : slot.crashes.died(tables.now())
         if (loop !== undefined) events.record({ kind: "worker-crash-loop", ...ofWorker(slot), ...loop })
         slot.move(isFormer ? "stop" : "backOff")
         if (isFormer) return
         if (!(yield* this.#backOff(slot, backoff))) break
+        if (isReplaced && slot.role === "former") {
+          slot.move("stop")
+          return
+        }
         backoff = Math.min(2 * backoff, backoffMax)
       }
       if (slot.deleting || slot.role === "former") {
@@ -348,13 +353,10 @@ export class Supervisor {
   /**
    * Lets a generation that has lost its place finish, and ends it. What it has comes to others once they have begun: code
    * that has just been loaded is slow, and with new sessions and all of the old ones at once, each would wait for it. One
-   * that is stuck finishes nothing, and goes at once.
+   * that was stuck has been given up before, and ends by itself.
    */
   #retire(app: AttachedApp, slot: WorkerSlot, why: ReplaceReason): Effect.Effect<void> {
-    if (why === "stuck") {
-      const given = Effect.sync(() => slot.live?.giveUp())
-      return given.pipe(Effect.andThen(this.#ended(app, slot)), Effect.andThen(this.stop(app, slot)))
-    }
+    if (why === "stuck") return Effect.andThen(this.#ended(app, slot), this.stop(app, slot))
     const { handOver } = app.options.worker
     const told = Effect.raceFirst(Deferred.await(slot.stop), Deferred.await(slot.finish))
     const waits = handOver === 0 ? Effect.void : Effect.raceFirst(told, Effect.sleep(handOver))

@@ -223,7 +223,7 @@ export class LiveWorker {
   readonly silence: Silence
   /** What is known of it since it does not respond. */
   stuckAt: Whereabouts | undefined
-  /** It was stuck, and has been replaced. */
+  /** It was stuck, and has been given up. */
   wasStuck = false
   /** Sessions whose offers the host has tried to end, and those that the worker has been asked about. */
   readonly #owing = new Set<HostSession>()
@@ -287,7 +287,7 @@ export class LiveWorker {
     return this.#reader.wake
   }
 
-  /** Fails when the worker has written what no worker writes, or is stuck and has been replaced. */
+  /** Fails when the worker has written what no worker writes, or is stuck and has been given up. */
   get faulted(): Effect.Effect<never, WorkerExit | Unresponsive> {
     return Deferred.await(this.#fault)
   }
@@ -302,7 +302,7 @@ export class LiveWorker {
     queueMicrotask(() => Deferred.doneUnsafe(this.#fault, Exit.fail(new WorkerExit({ reason: "Crashed", detail }))))
   }
 
-  /** It is stuck, and has been replaced: it is given up, with what it has in hand. */
+  /** It is stuck: it is given up, with what it has in hand. */
   giveUp(): void {
     this.wasStuck = true
     const limit = this.slot.app.options.worker.stuckAfter
