@@ -101,10 +101,11 @@ interface AnyConnection {
   /** Breaks the connection: the peer sees a reset. */
   abort(): void
   /**
-   * Ends a connection that is no session's: the peer is given the answer once it has said something, and then an end. What
-   * can't be done in order, since too many are sent away, is a reset. Absent where nothing can be said to the peer.
+   * Ends a connection that never was a session's, and of which nothing is asked any more: the peer is given the answer once
+   * it has said something, and then an end; without an answer, it sees a reset. What can't be done in order, since too many
+   * are sent away, is a reset. Absent where nothing can be said to the peer.
    */
-  sendAway?(answer: Uint8Array): void
+  sendAway?(answer: Uint8Array | undefined): void
 }
 
 /**

@@ -51,3 +51,16 @@ export const answer = (reason: Ledger.RefuseReason): Uint8Array | undefined => {
   made.set(reason, answer)
   return answer
 }
+
+const END = Buffer.from("\r\n\r\n").readUInt32BE()
+
+const NAMES_BODY = /\n(?:content-length|transfer-encoding)[ \t]*:/i
+
+/**
+ * Whether a peer whose first bytes are these, `length` of them, has nothing more to send: they end with a request's head,
+ * and nothing in them says that a body follows.
+ */
+export const isWhole = (bytes: Buffer, length: number): boolean =>
+  length >= 4
+  && bytes.readUInt32BE(length - 4) === END
+  && !NAMES_BODY.test(bytes.toString("latin1", 0, length))

@@ -35,6 +35,9 @@ import type { LiveWorker } from "./Worker.ts"
 /** A connection's turn at a listener. */
 export type ListenerTicket = Ticket<Arriving, ListenerMember, HostSession>
 
+/** Endpoint URIs of a peer and of this end. */
+type Ends = Pick<Arriving, "remote" | "local">
+
 export class Intake implements Origin {
   readonly admission: Admission<Arriving, ListenerMember, HostSession>
   readonly #listener: HostListener
@@ -84,7 +87,7 @@ export class Intake implements Origin {
   readonly arrive = (connection: Arriving): void => {
     // for a cut-through session the rules were applied to the connect, and it has no source
     if (connection._tag === "CutThrough") return this.#admit(connection, this.#rank)
-    const verdict = this.#verdict(connection.remote, connection.local)
+    const verdict = this.#verdict(connection)
     if (verdict?._tag === "Deny") {
       return this.#deny(connection, verdict.by === "source" ? "source-denied" : "rule-denied")
     }
@@ -97,9 +100,11 @@ export class Intake implements Origin {
   }
 
   /** What the rules say of a peer; `undefined` when there are none. */
-  #verdict(remote: string, local: string): RuleVerdict | undefined {
+  #verdict(peer: Ends): RuleVerdict | undefined {
     const { rules } = this.#host
-    return rules.isEmpty ? undefined : rules.decide("accept", this.#listener.app.options.namespace, local, remote)
+    // its addresses cost a call of the system
+    if (rules.isEmpty) return undefined
+    return rules.decide("accept", this.#listener.app.options.namespace, peer.local, peer.remote)
   }
 
   /**
@@ -113,7 +118,7 @@ export class Intake implements Origin {
   }
 
   #whyNot(remote: string, local: string, speaksForOthers: boolean): Ledger.RefuseReason | undefined {
-    const verdict = this.#verdict(remote, local)
+    const verdict = this.#verdict({ remote, local })
     if (verdict?._tag === "Deny" && verdict.by === "source") return "source-denied"
     if (this.#sources === undefined || speaksForOthers) return undefined
     // other rules hold for a connection that has arrived, and what they redirect takes no place here
@@ -150,7 +155,7 @@ export class Intake implements Origin {
   /** The class of a connection that was here before, by the rules that are there now. */
   rankOf(connection: Arriving): number {
     if (connection._tag === "CutThrough") return this.#rank
-    const verdict = this.#verdict(connection.remote, connection.local)
+    const verdict = this.#verdict(connection)
     return this.#rankBy(verdict?._tag === "Deny" ? undefined : verdict)
   }
 
@@ -387,7 +392,7 @@ export class Intake implements Origin {
     // a peer on this host hears why
     if (connection._tag === "CutThrough") return connection.refuse(reason, detail)
     const answer = this.#speaksHttp && connection.about?.tls?.alpn !== "h2" ? HttpRefusal.answer(reason) : undefined
-    if (answer === undefined || connection.sendAway === undefined) connection.abort()
+    if (connection.sendAway === undefined) connection.abort()
     else connection.sendAway(answer)
   }
 }

@@ -34,7 +34,7 @@ export interface ServerHandle {
   onconnection: (this: unknown, status: number, handle: TcpHandle | undefined) => void
 }
 
-const isFunction = (value: object, name: string): boolean => typeof Reflect.get(value, name) === "function"
+export const isFunction = (value: object, name: string): boolean => typeof Reflect.get(value, name) === "function"
 
 const isObject = (value: unknown): value is object => typeof value === "object" && value !== null
 
@@ -71,8 +71,8 @@ export const leave = (socket: Net.Socket, take: (handle: TcpHandle) => boolean):
   return true
 }
 
-/** The handle of a connection of any kind, as another process sends it. */
-interface StreamHandle {
+/** The handle of a connection of any kind. */
+export interface StreamHandle {
   readonly readStart: () => number
   readonly readStop: () => number
   readonly close: () => void
@@ -122,6 +122,16 @@ export const socketOf = (handle: TcpHandle, onread?: object): Net.Socket => {
     ? { handle, allowHalfOpen: true, manualStart: true }
     : { handle, allowHalfOpen: true, pauseOnCreate: true, onread }
   return new Net.Socket(options)
+}
+
+/** An address of a handle's connection; empty once the connection is gone. */
+export const handleAddress = (
+  handle: TcpHandle,
+  which: Addressed
+): { readonly address?: string; readonly port?: number } => {
+  const out: { address?: string; port?: number } = {}
+  handle[which](out)
+  return out
 }
 
 /** A socket with the handle that it may have. */

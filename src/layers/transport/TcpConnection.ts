@@ -3,8 +3,10 @@
  *
  * It is one object for each connection, since there are many, in three parts: {@link TcpWriting}, {@link TcpReading}
  * above it, and here its addresses, the sessions that have it one after the other, and its end.
+ *
+ * One that was accepted is a handle until a session opens it, and so what is refused costs no socket.
  */
-import type * as Net from "node:net"
+import * as Net from "node:net"
 import type { SessionAbout } from "../../domain/memory/SessionAbout.ts"
 import * as Address from "../../domain/net/Address.ts"
 import * as ConnectionLoss from "../../domain/net/ConnectionLoss.ts"
@@ -15,6 +17,7 @@ import type { ConnectionEnd, LentSocket, SentConnection, SharedConnection } from
 import type { ConnectionSettings, ConnectionSetup } from "./ConnectionSetup.ts"
 import * as NodeHandle from "./NodeHandle.ts"
 import { SentAway } from "./SentAway.ts"
+import * as SentAwayHandle from "./SentAwayHandle.ts"
 import * as SocketEnd from "./SocketEnd.ts"
 import * as SocketEvents from "./SocketEvents.ts"
 import * as SocketWatch from "./SocketWatch.ts"
@@ -24,6 +27,9 @@ const PLAIN: ConnectionSetup = { transport: "tcp" }
 
 /** The addresses of a path's connection are known from the start, and never asked for. */
 const inetOf = (transport: ConnectionSetup["transport"]): "tcp" | "tls" => transport === "tls" ? "tls" : "tcp"
+
+/** What listeners accept: a handle where the runtime has one. */
+export type Accepted = Net.Socket | NodeHandle.TcpHandle
 
 /**
  * A connection over a socket of TCP, of TLS above one, or of a path. The socket is paused, and read by events or by
@@ -35,6 +41,9 @@ export class TcpConnection extends TcpReading
   readonly _tag = "Shared"
   onGone: (() => void) | undefined
   readonly #settings: ConnectionSettings
+  /** The handle, until a socket is made of it. */
+  #handle: NodeHandle.TcpHandle | undefined
+  #socket: NodeHandle.HandledSocket | undefined
   /** Whether an application has set an option of the socket. */
   #optionsSet = false
   /** Set while it is a session's, where it may not be idle for ever. */
@@ -48,13 +57,37 @@ export class TcpConnection extends TcpReading
   /** Set when the socket has closed: why it broke, if it did. */
   #closed: { readonly reset: string | undefined; readonly ended: Ledger.EndReason | undefined } | undefined
 
-  constructor(socket: Net.Socket, settings: ConnectionSettings, local?: Address.PackedAddress, setup = PLAIN) {
-    super(socket, setup)
+  constructor(over: Accepted, settings: ConnectionSettings, local?: Address.PackedAddress, setup = PLAIN) {
+    super(setup)
     this.#settings = settings
     this.#remote = setup.remote
     this.#local = setup.local ?? local
-    SocketEvents.own(socket, this)
+    if (over instanceof Net.Socket) this.#own(over)
+    else this.#handle = over
+  }
+
+  protected get socket(): NodeHandle.HandledSocket {
+    return this.#socket ?? this.#make()
+  }
+
+  /** One that was sent away has no handle, and then this is a socket that is over. */
+  #make(): NodeHandle.HandledSocket {
+    const handle = this.#takeHandle()
+    if (handle === undefined) return this.#own(new Net.Socket().destroy())
+    const socket = NodeHandle.socketOf(handle, SocketEvents.onread)
+    if (this.setup.transport !== "unix") NodeHandle.begin(socket, this.#settings.keepAlive)
+    return this.#own(socket)
+  }
+
+  #own(socket: Net.Socket): NodeHandle.HandledSocket {
     socket.setNoDelay(true)
+    return this.#socket = SocketEvents.own(socket, this)
+  }
+
+  #takeHandle(): NodeHandle.TcpHandle | undefined {
+    const handle = this.#handle
+    this.#handle = undefined
+    return handle
   }
 
   /**
@@ -83,7 +116,10 @@ export class TcpConnection extends TcpReading
   }
 
   #ask(which: "getpeername" | "getsockname"): Address.PackedAddress | undefined {
-    const { address, port } = NodeHandle.addressOf(this.socket, which)
+    const handle = this.#handle
+    const { address, port } = handle === undefined
+      ? NodeHandle.addressOf(this.socket, which)
+      : NodeHandle.handleAddress(handle, which)
     return Address.pack(inetOf(this.setup.transport), address, port)
   }
 
@@ -116,6 +152,7 @@ export class TcpConnection extends TcpReading
 
   get isSent(): boolean | undefined {
     if (this.setup.below !== undefined) return undefined
+    if (this.#handle !== undefined) return true
     const { destroyed, errored } = this.socket
     return !this.isClosing && !destroyed && errored === null && this.isWritten
   }
@@ -206,8 +243,15 @@ export class TcpConnection extends TcpReading
     SocketEnd.reset(this.socket, below)
   }
 
-  sendAway(answer: Uint8Array): void {
+  sendAway(answer: Uint8Array | undefined): void {
     if (this.isClosing) return
+    const handle = this.#handle
+    if (handle !== undefined && SentAwayHandle.take(handle, answer)) {
+      this.#handle = this.onGone = undefined
+      this.isClosing = true
+      return
+    }
+    if (answer === undefined) return this.abort()
     const hasSpoken = this.left !== undefined
     this.dropRest()
     this.isClosing = true

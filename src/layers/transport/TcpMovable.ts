@@ -16,6 +16,7 @@ import * as SocketOption from "../../domain/net/SocketOption.ts"
 import type { LentSocket, MovableConnection, Moving } from "../../services/Transport.ts"
 import * as NodeHandle from "./NodeHandle.ts"
 import { SentAway } from "./SentAway.ts"
+import * as SentAwayHandle from "./SentAwayHandle.ts"
 import * as SocketEvents from "./SocketEvents.ts"
 
 const reset = (handle: NodeHandle.TcpHandle): void => {
@@ -134,10 +135,11 @@ export class TcpMovable implements MovableConnection {
   }
 
   // where TLS ends in the worker, nobody here can say anything
-  sendAway(answer: Uint8Array): void {
-    const moving = this.inTls ? undefined : this.take()
-    if (moving === undefined) return this.abort()
+  sendAway(answer: Uint8Array | undefined): void {
+    const moving = answer === undefined || this.inTls ? undefined : this.take()
+    if (answer === undefined || moving === undefined) return this.abort()
     this.onGone = undefined
+    if (moving instanceof MovingHandle && SentAwayHandle.take(moving.posted, answer)) return
     const socket = SocketEvents.readByEvents(moving.take())
     if (!SentAway.take(socket, answer, { hasSpoken: false, isOwned: false })) socket.resetAndDestroy()
   }

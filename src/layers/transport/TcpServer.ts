@@ -21,8 +21,8 @@ import type { Connection, ListeningSocket, TransportError, TransportListenOption
 import * as Descriptors from "../system/Descriptors.ts"
 import * as InetErrors from "./InetErrors.ts"
 import * as NodeHandle from "./NodeHandle.ts"
-import { onread, readByEvents } from "./SocketEvents.ts"
-import { ofSent, TcpConnection } from "./TcpConnection.ts"
+import { readByEvents } from "./SocketEvents.ts"
+import { type Accepted, ofSent, TcpConnection } from "./TcpConnection.ts"
 import { TcpHandshakes, type TcpHandshakesOptions } from "./TcpHandshake.ts"
 import * as TcpMovable from "./TcpMovable.ts"
 
@@ -119,16 +119,13 @@ export const acceptAfterHandshakes = (
 export const immovable = (_endpoint: Endpoint.InetEndpoint, { proxyTrust }: TransportListenOptions["listener"]) =>
   proxyTrust.length > 0 ? "the host reads PROXY protocol headers (proxyTrust)" : TcpMovable.immovable()
 
-/** What a listener accepts, as a socket that is paused and reads where we say, or else by events. */
-export const readable = (accepted: Accepted): Net.Socket =>
-  accepted instanceof Net.Socket ? readByEvents(accepted) : NodeHandle.socketOf(accepted, onread)
-
-/** A connection as its listener's server gives it: a handle where the runtime has one. */
-export type Accepted = Net.Socket | NodeHandle.TcpHandle
+/** What a listener accepts; where it is a socket, it is paused and reads by events. */
+export const readable = (accepted: Accepted): Accepted =>
+  accepted instanceof Net.Socket ? readByEvents(accepted) : accepted
 
 /**
- * Takes a server's connections from its handle: a connection that is read here gets one socket, which reads where we
- * say, and one that moves gets none. Where the runtime has no such handle, connections are taken as sockets.
+ * Takes a server's connections from its handle: a connection that is read here gets one socket, once it is a session's,
+ * which reads where we say, and one that moves gets none. Where the runtime has no such handle, connections are taken as sockets.
  */
 export const acceptAll = (
   server: Net.Server,
@@ -172,8 +169,6 @@ export const acceptInet = (
     const { listener } = listen
     // a worker settles the options of a socket that has come to it
     if (moves) return new TcpMovable.TcpMovable(accepted, transport, listener.keepAlive, localUri)
-    const socket = readable(accepted)
-    NodeHandle.begin(socket, listener.keepAlive)
-    return new TcpConnection(socket, listener, local)
+    return new TcpConnection(readable(accepted), listener, local)
   })
 }

@@ -18,7 +18,7 @@ const LARGE_WRITE = 16384
 const nothing = new Uint8Array(0)
 
 export abstract class TcpWriting {
-  protected readonly socket: NodeHandle.HandledSocket
+  protected abstract readonly socket: NodeHandle.HandledSocket
   protected readonly setup: ConnectionSetup
   /** The end of the session that has the connection, with its fifos. */
   protected session: ConnectionEnd | undefined
@@ -28,8 +28,7 @@ export abstract class TcpWriting {
   #ending = false
   #onWritten: ((error?: Error | null) => void) | undefined
 
-  constructor(socket: NodeHandle.HandledSocket, setup: ConnectionSetup) {
-    this.socket = socket
+  constructor(setup: ConnectionSetup) {
     this.setup = setup
   }
 

@@ -813,10 +813,10 @@ describe("TransportTcp", () => {
       `peers are probed where that is asked for, reading by ${reading}`,
       () =>
         Effect.gen(function*() {
-          const asked = yield* accepted(tcpWorld({})(), { keepAlive: 60_000 })
-          const not = yield* accepted(tcpWorld({})())
-          assert.strictEqual(timerOf(asked.connection), "02")
-          assert.strictEqual(timerOf(not.connection), "00")
+          const asked = yield* open(tcpWorld({})(), 64 * KiB, { keepAlive: 60_000 })
+          const not = yield* open(tcpWorld({})())
+          assert.strictEqual(timerOf(asked.app.connection), "02")
+          assert.strictEqual(timerOf(not.app.connection), "00")
         }).pipe(Effect.scoped, Effect.provide(TransportTcp.layer({ reading })))
     )
   }
