@@ -209,6 +209,12 @@ export interface ListenOptions {
   /** Whether `[::]` takes IPv6 connections only; by default it takes IPv4 ones too. */
   readonly ipv6Only?: boolean | undefined
   /**
+   * Whether what listens is a server of HTTP/1, in the clear or behind TLS that ends in the host: a peer that the host
+   * refuses is then answered with `503`, unless the option `refuseWith` says otherwise. Where workers differ, the last one
+   * that has begun to serve the listener decides.
+   */
+  readonly speaksHttp?: boolean | undefined
+  /**
    * Asked once about each session that this worker is offered, when all of {@link SessionOffer} is known and nothing of
    * the session has been read: `true`, or a sentence that says why, refuses the session (W16). It must answer at once;
    * one that throws refuses.

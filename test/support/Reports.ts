@@ -75,6 +75,7 @@ export const listener = (
     requested: "tcp://127.0.0.1:8080",
     scopes: ["global"],
     placement: "shared",
+    refusesWith: "reset",
     workers: [0],
     managers: [{ worker: 0, manager: 0 }],
     sessions: 0,

@@ -43,8 +43,13 @@ export type IoKind =
   | typeof Gone
   | typeof Parked
 
-/** Bits of `listen`'s flags: IPv6 addresses only, where the endpoint is any IPv6 address. */
+/** Bits of `listen`'s flags: IPv6 addresses only, where the endpoint is any IPv6 address; peers speak HTTP/1 (X7). */
 export const IPV6_ONLY = 1
+export const SPEAKS_HTTP = 2
+
+/** The flags of a `listen`. */
+export const listenFlags = (ipv6Only: boolean, speaksHttp: boolean): number =>
+  (ipv6Only ? IPV6_ONLY : 0) | (speaksHttp ? SPEAKS_HTTP : 0)
 
 /**
  * Bits of a session's kind: the connection itself goes to the worker that claims it, and no byte goes through fifos; TLS

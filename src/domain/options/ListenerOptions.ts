@@ -228,15 +228,16 @@ export const ListenerOptions = Schema.Struct({
   }),
   /**
    * What the peer of a connection that is refused gets, over TCP, TLS that ends in the host, and Unix sockets: a `"reset"`,
-   * or an answer of `"http"`: `503`, with `Retry-After` and the reason, from the host and without a worker. A peer that a
-   * rule or the deny list refuses, one that has agreed on HTTP/2, and one whose TLS would end in a worker get a reset;
-   * `"reset"`.
+   * or an answer of `"http"`: `503`, with `Retry-After` and the reason, from the host and without a worker. `"auto"`
+   * (default): the answer where the workers listen with a server of HTTP/1, such as Node's `http.Server`, and a reset
+   * elsewhere. A peer that a rule or the deny list refuses, one that has agreed on HTTP/2, and one whose TLS would end in
+   * a worker always get a reset.
    */
   refuseWith: choice({
-    words: ["reset", "http"],
-    default: "reset",
+    words: ["auto", "reset", "http"],
+    default: "auto",
     requirement: "X7",
-    description: "Whether a peer that is refused gets a reset, or 503 of HTTP with the reason, from the host"
+    description: "Whether a peer that is refused gets a reset, or 503 of HTTP with the reason: auto for servers of HTTP"
   }),
   /**
    * Time that a connection has for what is left to be sent once it was given up, and a second more for each 16 KiB of

@@ -38,6 +38,8 @@ export const ListenerReport = Schema.Struct({
   scopes: Schema.Array(Scope),
   /** Where the sockets of its connections are: the placement in force, whichever was asked for. */
   placement: Placement,
+  /** What a peer gets that is refused: a reset, or an answer of HTTP (X7). */
+  refusesWith: Schema.Literals(["reset", "http"]),
   /** Numbers of the workers that serve it. */
   workers: Schema.Array(Count),
   /** Which segment manager of each running worker the sessions come from (W7). */

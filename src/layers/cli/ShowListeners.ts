@@ -41,6 +41,7 @@ const use: ReadonlyArray<Column<Report.ListenerReport>> = [
 
 const more: ReadonlyArray<Column<Report.ListenerReport>> = [
   { head: "Placement", cell: (listener) => listener.placement },
+  { head: "Refuses with", cell: (listener) => listener.refusesWith },
   { head: "Arrived", cell: ({ arrivals }) => `${arrivals.arrived}`, right: true },
   { head: "Offered", cell: ({ arrivals }) => `${arrivals.offered}`, right: true },
   { head: "Claimed", cell: ({ arrivals }) => `${arrivals.claimed}`, right: true },

@@ -43,8 +43,8 @@ export class Intake implements Origin {
   readonly #listener: HostListener
   readonly #host: ListenerHost
   readonly #keys: ConnectionKeys
-  /** Whether peers that are refused are told so in HTTP. */
-  readonly #speaksHttp: boolean
+  /** How peers that are refused are told so. */
+  readonly #refuseWith: ListenerOptions.ListenerOptions["refuseWith"]
   /** The class of connections that no rule gives one. */
   readonly #rank: number
   /** What each source has, where that has a limit. */
@@ -59,7 +59,7 @@ export class Intake implements Origin {
     this.#host = host
     const options = ListenerOptions.of(app.options, requestedUri)
     const { affinity, held, refuseWith } = options
-    this.#speaksHttp = refuseWith === "http"
+    this.#refuseWith = refuseWith
     this.#rank = Priority.rankOf(options.priority)
     this.#sources = SourceLimits.isAsked(options) ? new SourceLimits(options) : undefined
     this.#keys = new ConnectionKeys(
@@ -387,11 +387,21 @@ export class Intake implements Origin {
     this.admission.freed()
   }
 
+  /** What a peer gets that is refused, as far as the listener decides it. */
+  get refusesWith(): "reset" | "http" {
+    const { bound, placement, speaksHttp } = this.#listener
+    // nobody here can say anything to the peer
+    if (bound._tag === "tls" && placement === "transfer") return "reset"
+    if (this.#refuseWith === "auto") return speaksHttp ? "http" : "reset"
+    return this.#refuseWith
+  }
+
   /** `detail`: why, in a sentence, if there is more to say than the reason says. */
   #refuse(connection: Arriving, reason: Ledger.RefuseReason, detail?: string): void {
     // a peer on this host hears why
     if (connection._tag === "CutThrough") return connection.refuse(reason, detail)
-    const answer = this.#speaksHttp && connection.about?.tls?.alpn !== "h2" ? HttpRefusal.answer(reason) : undefined
+    const speaks = this.refusesWith === "http" && connection.about?.tls?.alpn !== "h2"
+    const answer = speaks ? HttpRefusal.answer(reason) : undefined
     if (connection.sendAway === undefined) connection.abort()
     else connection.sendAway(answer)
   }

@@ -47,6 +47,8 @@ export class HostListener {
   boundUri: string
   /** Where the sockets of its connections are, once that is known. */
   placement: ListenerOptions.ListenerOptions["placement"] = "shared"
+  /** Whether its peers speak HTTP/1, as the worker says that was the last to take its seat. */
+  speaksHttp: boolean
   /** The listener's name as a user of segment managers. */
   readonly user: string
   /** What is told of its connections. */
@@ -65,11 +67,18 @@ export class HostListener {
   inherited: InheritedSocket | undefined
   #state: ListenerState.ListenerState = "BINDING"
 
-  constructor(handle: Handle.ListenerHandle, opener: LiveWorker, requested: Endpoint.Endpoint, host: ListenerHost) {
+  constructor(
+    handle: Handle.ListenerHandle,
+    opener: LiveWorker,
+    requested: Endpoint.Endpoint,
+    speaksHttp: boolean,
+    host: ListenerHost
+  ) {
     const { app } = opener.slot
     this.handle = handle
     this.app = app
     this.opener = opener
+    this.speaksHttp = speaksHttp
     this.requested = this.bound = requested
     this.requestedUri = this.boundUri = Endpoint.format(requested)
     this.user = `listener ${Handle.format(handle)}`
@@ -97,11 +106,12 @@ export class HostListener {
   // ---- workers
 
   /** This start of the worker takes its seat. A successor has it behind the worker whose place it is to take. */
-  join(worker: LiveWorker): void {
+  join(worker: LiveWorker, speaksHttp: boolean): void {
     worker.segments.acquire(this.user)
-    const member = new ListenerMember(worker, this.user)
-    if (worker.slot.role === "successor") this.admission.seats.joinNext(member)
-    else this.admission.seats.join(member)
+    const member = new ListenerMember(worker, speaksHttp, this.user)
+    if (worker.slot.role === "successor") return this.admission.seats.joinNext(member)
+    this.admission.seats.join(member)
+    this.speaksHttp = speaksHttp
   }
 
   /** The worker leaves its seat, which may be kept for its next start; `false` when it had no seat here. */
@@ -114,7 +124,9 @@ export class HostListener {
 
   /** The worker's successor takes its seat, or the seat is gone; `false` when there was none. */
   promote({ app, mapIndex }: WorkerSlot): boolean {
-    return this.app === app && this.admission.seats.promote(mapIndex)
+    if (this.app !== app || !this.admission.seats.promote(mapIndex)) return false
+    this.speaksHttp = this.admission.seats.member(mapIndex)?.speaksHttp ?? this.speaksHttp
+    return true
   }
 
   /** Whether the worker had its seat before it was started this time. */

@@ -12,12 +12,15 @@ import type { LiveWorker } from "./Worker.ts"
 /** One start of a worker, as a member of a listener. */
 export class ListenerMember implements Member {
   readonly worker: LiveWorker
+  /** Whether the worker says that the listener's peers speak HTTP/1. */
+  readonly speaksHttp: boolean
   open = 0
   readonly #user: string
 
   /** `user`: the listener, as a user of the worker's segment managers. */
-  constructor(worker: LiveWorker, user: string) {
+  constructor(worker: LiveWorker, speaksHttp: boolean, user: string) {
     this.worker = worker
+    this.speaksHttp = speaksHttp
     this.#user = user
   }
 

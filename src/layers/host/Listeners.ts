@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
-import type * as Message from "../../domain/memory/Message.ts"
+import * as Message from "../../domain/memory/Message.ts"
 import * as Endpoint from "../../domain/net/Endpoint.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import type * as Refusal from "../../domain/state/Refusal.ts"
@@ -26,6 +26,8 @@ type Standing =
   | { readonly _tag: "Open"; readonly listener: HostListener }
   | { readonly _tag: "Busy"; readonly over: Deferred.Deferred<void> }
   | { readonly _tag: "Refused"; readonly reason: Refusal.ListenReason; readonly detail: string }
+
+const speaksHttp = ({ flags }: Message.Of<"listen">): boolean => (flags & Message.SPEAKS_HTTP) !== 0
 
 /** For a worker that comes to listen when its successor already serves. */
 const REPLACED = "the worker has been replaced"
@@ -60,14 +62,14 @@ export class Listeners {
       for (; standing?._tag === "Busy"; standing = this.#lookUp(worker, endpoint)) yield* Deferred.await(standing.over)
       if (worker.slot.role === "former") return refuse("Detached", REPLACED)
       if (standing?._tag === "Refused") return refuse(standing.reason, standing.detail)
-      if (standing?._tag === "Open") return this.#bind(worker, standing.listener, message.request)
+      if (standing?._tag === "Open") return this.#bind(worker, standing.listener, message)
       if (this.#tables.draining) return refuse("TransportFailed", "the host is shutting down")
       if (worker.slot.live !== worker) return
 
       // W8: listen session with its table entry, manager, transport; a failure undoes what came before it. Nothing
       // comes between the look-up and the entry
       const listener = this.#tables.listeners.allocate((handle) =>
-        new HostListener(handle, worker, endpoint, this.#host)
+        new HostListener(handle, worker, endpoint, speaksHttp(message), this.#host)
       )
       if (listener === undefined) return refuse("NoMemory", "the host has no room for another listener")
       const failure = yield* Effect.raceFirst(
@@ -82,7 +84,7 @@ export class Listeners {
       const { placement } = listener
       this.#tables.events.record({ kind: "listener-opened", ...atListener(listener), placement })
       yield* Deferred.succeed(listener.settled, undefined)
-      this.#bind(worker, listener, message.request)
+      this.#bind(worker, listener, message)
     })
   }
 
@@ -109,13 +111,14 @@ export class Listeners {
   }
 
   /** Gives the worker its seat. A worker that has gone meanwhile, or has been replaced, gets no seat. */
-  #bind(worker: LiveWorker, listener: HostListener, request: number): void {
+  #bind(worker: LiveWorker, listener: HostListener, message: Message.Of<"listen">): void {
+    const { request } = message
     if (worker.slot.live !== worker || worker.slot.role === "former") {
       if (listener.isVacant) this.#host.fork(this.#close(listener))
       if (worker.slot.live === worker) Replies.refuse(worker, request, "Detached", REPLACED)
       return
     }
-    listener.join(worker)
+    listener.join(worker, speaksHttp(message))
     Replies.reply(worker, { _tag: "bound", request, listener: listener.handle, local: listener.boundUri })
     listener.intake.admit()
   }

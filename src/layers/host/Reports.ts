@@ -35,6 +35,7 @@ const listenerReport = (listener: HostListener): Report.ListenerReport => {
     requested: requestedUri,
     scopes: scopesOf(app.options),
     placement,
+    refusesWith: listener.intake.refusesWith,
     workers: admission.seats.all.map(({ number }) => number),
     managers: admission.seats.all.flatMap(({ member, number }) => {
       const manager = member?.worker.segments.managers().find(({ users }) => users.includes(user))

@@ -34,10 +34,10 @@ export class ListenNow {
   listen(
     endpoint: string,
     accept: (session: Session) => void,
-    { backlog = 0, ipv6Only = false }: ListenOptions,
+    { backlog = 0, ipv6Only = false, speaksHttp = false }: ListenOptions,
     late: (outcome: ListenOutcome) => void
   ): ListenOutcome | undefined {
-    const flags = ipv6Only ? Message.IPV6_ONLY : 0
+    const flags = Message.listenFlags(ipv6Only, speaksHttp)
     const outcome = (reply: Reply | undefined): ListenOutcome => {
       if (reply?._tag === "bound") {
         this.#loop.arrivals.listen(reply.listener, endpoint, accept)

@@ -79,9 +79,9 @@ export const make = Effect.fnUntraced(function*(
   const listen = Effect.fnUntraced(function*(
     endpoint: string,
     accept: (session: Session) => void,
-    { backlog = 0, ipv6Only = false, refuse }: ListenOptions = {}
+    { backlog = 0, ipv6Only = false, refuse, speaksHttp = false }: ListenOptions = {}
   ) {
-    const flags = ipv6Only ? Message.IPV6_ONLY : 0
+    const flags = Message.listenFlags(ipv6Only, speaksHttp)
     // uninterruptible: a listener that the host has made must be known here, or nothing would ever end it
     return yield* Effect.acquireRelease(
       Effect.callback<Listener, ListenFailed>((resume) => {

@@ -36,6 +36,7 @@ import * as OwnScope from "../../../services/OwnScope.ts"
 import {
   type Listener,
   type ListenFailed,
+  type ListenOptions,
   noEndpoint,
   type Session,
   type Sessions
@@ -124,6 +125,11 @@ export class NodeServer implements Part {
     return this.#draining || this.#state === "closing"
   }
 
+  /** Whether its peers speak HTTP/1 in the clear: under `https`, what comes here is TLS. */
+  get #speaksHttp(): boolean {
+    return this.server instanceof Http.Server
+  }
+
   /** Endpoint URIs of the listeners, with the ports that were given. */
   get endpoints(): ReadonlyArray<string> {
     return this.#listeners.map((listener) => listener.local)
@@ -176,7 +182,11 @@ export class NodeServer implements Part {
     const scope = Scope.makeUnsafe()
     this.#scope = scope
     this.#begin("opening")
-    const opened = Effect.forEach(endpoints, (endpoint) => this.#sessions.listen(endpoint, this.#accept)).pipe(
+    const speaksHttp = this.#speaksHttp
+    const opened = Effect.forEach(
+      endpoints,
+      (endpoint) => this.#sessions.listen(endpoint, this.#accept, { speaksHttp })
+    ).pipe(
       Effect.map((listeners) => this.#onListening(scope, listeners)),
       Effect.tap(
         this.#sessions.draining.pipe(Effect.andThen(Effect.sync(() => this.drain())), Effect.forkScoped)
@@ -236,8 +246,9 @@ export class NodeServer implements Part {
     this.#begin("listening")
     const attempt = ++this.#attempt
     const { backlog, endpoints, instead, ipv6Only, now } = order
+    const options: ListenOptions = { backlog, ipv6Only, speaksHttp: this.#speaksHttp }
     const listen = (endpoint: string, instead?: string): ListenNow.ListenOutcome | undefined => {
-      const outcome = now.listen(endpoint, this.#accept, { backlog, ipv6Only }, (late) => this.#late(late, attempt))
+      const outcome = now.listen(endpoint, this.#accept, options, (late) => this.#late(late, attempt))
       const other = instead !== undefined && outcome !== undefined && Result.isFailure(outcome)
         && outcome.failure === "AddressNotAvailable"
       return other ? listen(instead) : outcome
