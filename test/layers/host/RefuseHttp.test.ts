@@ -1,20 +1,28 @@
-/** X7: what a peer that speaks HTTP is told by the host when its connection is refused, over real sockets. */
+/** X7: what a peer that speaks HTTP is told by the host when its connection is refused, over real sockets; also to curl. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
+import { execFile } from "node:child_process"
+import * as Fs from "node:fs"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import * as Net from "node:net"
 import * as Path from "node:path"
 import * as Tls from "node:tls"
 import type { AppOptionsInput } from "../../../src/domain/options/Options.ts"
+import * as SessionHttpServer from "../../../src/layers/adapters/effect/SessionHttpServer.ts"
+import * as NodeApps from "../../../src/layers/adapters/node/NodeApps.ts"
 import * as Host from "../../../src/layers/Host.ts"
+import * as AppWorker from "../../../src/services/AppWorker.ts"
 import { SessionLayer } from "../../../src/services/SessionLayer.ts"
 import * as Pem from "../../support/Pem.ts"
+import { has } from "../../support/programs.ts"
 import { Actor } from "../../support/Stage.ts"
 import * as TempDirectory from "../../support/TempDirectory.ts"
-import { until } from "../../support/until.ts"
+import { turn, until } from "../../support/until.ts"
 
 /** Where a peer connects to. */
 type Where = { readonly port: number } | { readonly path: string }
@@ -54,6 +62,39 @@ const post = (uri: string, where: Where) =>
       request.destroy()
     )
   })
+
+/** What curl says of a page: how it ended, the status, when to come again, and the end of the body. */
+const curl = (scheme: string, where: Where, ...args: ReadonlyArray<string>) =>
+  Effect.callback<ReadonlyArray<string>>((resume) => {
+    const url = "port" in where ? `${scheme}://127.0.0.1:${where.port}/` : `${scheme}://localhost/`
+    const format = "%{exitcode} %{http_code} %header{retry-after}"
+    execFile("curl", ["-sk", "--max-time", "20", "-w", format, ...args, url], (_, stdout) => {
+      const [outcome = "", body = ""] = stdout.trimEnd().split("\n").toReversed()
+      resume(Effect.succeed([outcome.trimEnd(), body]))
+    })
+  })
+
+/** An application that may have one session, and has it; it says by itself what it listens with. */
+const full = Effect.fnUntraced(function*(module: AppWorker.AppModule, options: AppOptionsInput = {}) {
+  const host = Context.get(yield* Layer.build(Host.layer), SessionLayer)
+  yield* host.attach({
+    name: "app",
+    listen: ["tcp://127.0.0.1:0"],
+    worker: { kind: "in-process" },
+    workers: 1,
+    ...options,
+    admission: { maxSessionsPerListener: 1, revokeAfter: "10 seconds" }
+  }, module)
+  const report = Effect.map(host.report, ({ apps }) => apps[0]!.listeners[0]!)
+  const { endpoint, refusesWith } = yield* report
+  const where = whereOf(endpoint)
+  yield* Effect.acquireRelease(
+    Effect.sync(() => connect("tcp:", where).on("error", () => {})),
+    (socket) => Effect.sync(() => socket.destroy())
+  )
+  for (let sessions = 0; sessions === 0; sessions = (yield* report).sessions) yield* turn
+  return { where, refusesWith }
+})
 
 /** A listener that may have one session, and has it. */
 const serving = Effect.fnUntraced(function*(uri: string, options: AppOptionsInput = {}) {
@@ -114,4 +155,53 @@ describe("X7 a listener that speaks HTTP", () => {
       yield* until("the reset", () => other.closed)
       assert.deepStrictEqual([error, heard], ["ECONNRESET", 0])
     }).pipe(Effect.scoped))
+})
+
+/** What curl says of an answer of the host's. */
+const ANSWERED = [
+  "0 503 1",
+  "The connection is refused: the listener has as many sessions as it may have (listener-limit)."
+]
+
+describe("X7 without the option", () => {
+  const answer: Http.RequestListener = (_, response) => void response.end("hello\n")
+  const certificate = (name: string) => Fs.readFileSync(new URL(`../../fixtures/certificates/${name}`, import.meta.url))
+  const tls = { key: certificate("named.key"), cert: certificate("named.pem") }
+  const of = (server: Net.Server) => AppWorker.fromLayer(NodeApps.layer(server))
+  const program = AppWorker.fromUrl(new URL("../../fixtures/node/listens.ts", import.meta.url))
+  const effect = HttpRouter.add("GET", "/", HttpServerResponse.text("hello")).pipe(
+    HttpRouter.serve,
+    Layer.provide(SessionHttpServer.layer())
+  )
+  const raw = () => of(Net.createServer((socket) => void socket.pipe(socket)))
+  const http = () => of(Http.createServer(answer))
+
+  const answering: ReadonlyArray<readonly [string, () => AppWorker.AppModule, AppOptionsInput]> = [
+    ["a server of Node's", http, {}],
+    ["Effect's HttpServer", () => AppWorker.fromLayer(effect), {}],
+    ["a program on a thread that listens by itself", () => program, { listen: [], worker: { kind: "thread" } }],
+    ["what is told to", raw, { listener: { refuseWith: "http" } }]
+  ]
+  for (const [name, module, options] of answering) {
+    it.live.skipIf(!has("curl"))(`X7 ${name} has its refused peers answered`, () =>
+      Effect.gen(function*() {
+        const { refusesWith, where } = yield* full(module(), options)
+        assert.deepStrictEqual([refusesWith, yield* curl("http", where)], ["http", ANSWERED])
+      }).pipe(Effect.scoped))
+  }
+
+  const resetting: ReadonlyArray<readonly [string, string, () => AppWorker.AppModule, AppOptionsInput]> = [
+    ["a server that does not speak HTTP", "http", raw, {}],
+    ["one that ends TLS itself", "https", () => of(Https.createServer(tls, answer)), {}],
+    ["one of HTTP that is told to", "http", http, { listener: { refuseWith: "reset" } }]
+  ]
+  for (const [name, scheme, module, options] of resetting) {
+    it.live.skipIf(!has("curl"))(`X7 ${name} has its refused peers reset`, () =>
+      Effect.gen(function*() {
+        const { refusesWith, where } = yield* full(module(), options)
+        const [outcome, body] = yield* curl(scheme, where)
+        assert.deepStrictEqual([refusesWith, outcome?.slice(-3), body], ["reset", "000", ""])
+        assert.notStrictEqual(outcome, "0 000")
+      }).pipe(Effect.scoped))
+  }
 })

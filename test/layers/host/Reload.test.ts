@@ -116,6 +116,29 @@ describe("reload", () => {
   )
 
   scenario(
+    "X2 X7 whether peers speak HTTP is for the code to say that was started last, once it serves",
+    (stage) =>
+      Effect.gen(function*() {
+        const { actor, handle } = yield* attach(stage, {
+          start: (run) =>
+            Effect.andThen(
+              run.sessions.listen(endpoint, accepting(run, accept), { speaksHttp: run.info.restarts > 0 }),
+              run.info.restarts === 0 ? Effect.void : Effect.sleep(1000)
+            )
+        })
+        const refusesWith = Effect.map(stage.listener, (listener) => listener.refusesWith)
+        assert.strictEqual(yield* refusesWith, "reset")
+        const reloading = yield* Effect.forkChild(stage.host.reload(handle))
+        yield* until("the new start", () => actor.runs.length === 2)
+        yield* settled
+        assert.strictEqual(yield* refusesWith, "reset")
+        yield* TestClock.adjust(1000)
+        yield* Fiber.join(reloading)
+        assert.strictEqual(yield* refusesWith, "http")
+      })
+  )
+
+  scenario(
     "X2 a start that has been replaced and blocks lets what it keeps go on, late",
     (stage) =>
       Effect.gen(function*() {
