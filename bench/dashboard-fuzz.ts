@@ -1,67 +1,54 @@
 /**
- * Sends requests to the page's port as nobody should send them: `node bench/dashboard-fuzz.ts [requests] [seed]`, by
- * default 100,000 from seed 1, which takes some minutes.
+ * Sends random requests to the page's port: `node bench/dashboard-fuzz.ts [requests] [seed]`, by default 100,000 from
+ * seed 1, which takes some minutes. Half of them are as nobody should send them; half have the token, and ask for
+ * everything that the port has, with values that may be right, or come from another origin.
  *
  * It starts a host with two workers, and fails if an answer is a fault of the host (5xx), if something that needs the token
- * is answered without it, or if the host does not answer as before in the end.
+ * is answered without it, or from elsewhere with it; or if in the end the host does not serve as before: every worker up,
+ * every ledger balanced.
  */
 import { spawn } from "node:child_process"
 import * as Path from "node:path"
 import * as Readline from "node:readline"
-import * as DashboardFuzz from "../test/support/DashboardFuzz.ts"
-import * as Random from "../test/support/random.ts"
+import * as DashboardRun from "../test/support/DashboardRun.ts"
 
 const [requests = 100_000, seed = 1] = process.argv.slice(2).map(Number)
-const AT_ONCE = 24
+const LINES = { dashboard: /dashboard at http:\/\/127\.0\.0\.1:(\d+)/, listening: /listening on tcp:\/\/(\S+:\d+)/ }
+const token = "the-token-of-this-run"
 
 const main = Path.join(import.meta.dirname, "../src/main.ts")
 const control = Path.join("/tmp", `sluice-fuzz-${process.pid}.sock`)
-const host = spawn(process.execPath, [
-  main,
-  "serve",
-  "--workers",
-  "2",
-  "--listen",
-  "tcp://127.0.0.1:0",
-  "--control",
-  control,
-  "--dashboard",
-  "127.0.0.1:0"
-], { stdio: ["ignore", "pipe", "inherit"] })
+const at = ["--listen", "tcp://127.0.0.1:0", "--control", control, "--dashboard", "127.0.0.1:0"]
+const host = spawn(process.execPath, [main, "serve", "--workers", "2", "--drain-timeout", "1s", ...at], {
+  stdio: ["ignore", "pipe", "pipe"],
+  env: { ...process.env, SLUICE_DASHBOARD_TOKEN: token }
+})
+let said = ""
+host.stderr.on("data", (chunk) => said = (said + chunk).slice(-4000))
 
-const port = await new Promise<number>((resolve, reject) => {
-  host.once("exit", (code) => reject(new Error(`the host ended with ${code}`)))
+const found = new Map<keyof typeof LINES, string>()
+await new Promise<void>((resolve, reject) => {
+  host.once("exit", (code) => reject(new Error(`the host ended with ${code}: ${said}`)))
   Readline.createInterface({ input: host.stdout }).on("line", (line) => {
-    const [, port] = /dashboard at http:\/\/127\.0\.0\.1:(\d+)/.exec(line) ?? []
-    if (port !== undefined) resolve(Number(port))
+    for (const name of ["dashboard", "listening"] as const) {
+      const [, value] = LINES[name].exec(line) ?? []
+      if (value !== undefined) found.set(name, value)
+    }
+    if (found.size === 2) resolve()
   })
 })
-
-const random = Random.make(seed)
-const statuses = new Map<string, number>()
-const faults: Array<string> = []
-let sent = 0
-
-const sender = async (): Promise<void> => {
-  while (sent < requests && faults.length < 10) {
-    sent++
-    const asked = DashboardFuzz.request(random)
-    const answer = await DashboardFuzz.send(port, asked)
-    const [, status = "none"] = /^HTTP\/1\.1 (\d{3})/.exec(answer) ?? []
-    statuses.set(status, (statuses.get(status) ?? 0) + 1)
-    const fault = DashboardFuzz.fault(asked, answer)
-    if (fault !== undefined) faults.push(fault)
-  }
-}
+const target = { port: Number(found.get("dashboard")), token, served: `http://${found.get("listening")}/` }
 
 const began = performance.now()
-await Promise.all(Array.from({ length: AT_ONCE }, sender))
-const answer = await fetch(`http://127.0.0.1:${port}/v1/overview`)
-const { verdict } = await answer.json() as { readonly verdict: { readonly text: string } }
+const { faults, sent, statuses } = await DashboardRun.send(target, requests, seed)
+const { down, imbalances, unserved, workers } = await DashboardRun.settle(target)
 console.log(`${sent} requests in ${((performance.now() - began) / 1000).toFixed(0)} s, seed ${seed}`)
 console.log([...statuses].sort().map(([status, count]) => `${status}: ${count}`).join(", "))
-console.log(`the host then: ${answer.status}, ${verdict.text}`)
+console.log(`the host then: ${workers} workers, ${down.length} of them down, ${imbalances.length} imbalances`)
 for (const fault of faults) console.log(`FAULT ${fault}`)
+for (const { handle, state } of down) console.log(`FAULT worker ${handle} is ${state}`)
+for (const imbalance of imbalances) console.log(`FAULT ${imbalance}`)
+if (unserved > 0) console.log(`FAULT ${unserved} requests to the application were not answered with 200`)
 host.removeAllListeners("exit")
 host.kill("SIGKILL")
-process.exitCode = faults.length === 0 ? 0 : 1
+process.exitCode = faults.length + down.length + imbalances.length + unserved === 0 ? 0 : 1

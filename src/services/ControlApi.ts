@@ -308,8 +308,10 @@ export class EventGroup extends HttpApiGroup.make("events")
   .prefix("/v1")
 {}
 
-export class ControlApi extends HttpApi.make("sluice")
-  .add(HostGroup)
+/**
+ * The control API without what is asked of the whole host: `upgrade` starts programs, and is for the host's user alone.
+ */
+export const ControlApiOfParts = HttpApi.make("sluice")
   .add(AppGroup)
   .add(WorkerGroup)
   .add(SessionGroup)
@@ -317,6 +319,10 @@ export class ControlApi extends HttpApi.make("sluice")
   .add(RuleGroup)
   .add(DeniedGroup)
   .add(EventGroup)
+
+export class ControlApi extends HttpApi.make("sluice")
+  .add(HostGroup)
+  .addHttpApi(ControlApiOfParts)
   .annotateMerge(OpenApi.annotations({ title: "Sluice control API", version: "1" }))
 {}
 

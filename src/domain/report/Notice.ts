@@ -153,9 +153,12 @@ export const certificateStays = (app: string, why: string): Notice => ({
   text: `SIGHUP: the old certificate stays: ${why}`
 })
 
-/** Something was changed over the control socket; `kind` is for what is done often. */
-export const changed = (what: string, about: Pick<Notice, "app" | "worker" | "kind"> = {}): Notice => ({
+/** Where a change can be asked for. */
+export type AskedAt = "control socket" | "dashboard"
+
+/** Something was changed because somebody asked for it there; `kind` is for what is done often. */
+export const changed = (at: AskedAt, what: string, about: Pick<Notice, "app" | "worker" | "kind"> = {}): Notice => ({
   ...about,
   level: "Info",
-  text: `by the control socket: ${what}`
+  text: `by the ${at}: ${what}`
 })

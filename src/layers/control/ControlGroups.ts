@@ -29,8 +29,9 @@ import * as EventsGroup from "./EventsGroup.ts"
 import { find } from "./FindApp.ts"
 
 /** Tells of a change that was made. */
-const told = (...change: Parameters<typeof Notice.changed>): Effect.Effect<void> =>
-  NoticeLog.write(Notice.changed(...change))
+type Told = (what: string, about?: Parameters<typeof Notice.changed>[2]) => Effect.Effect<void>
+
+const toldOf = (at: Notice.AskedAt): Told => (what, about) => NoticeLog.write(Notice.changed(at, what, about))
 
 /** The connection is silent until the operation is done, however long that takes. */
 const patiently = <A, E>(request: HttpServerRequest, effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
@@ -46,112 +47,115 @@ const makeRun = Effect.map(
     patiently(request, Effect.flatMap(Effect.forkIn(effect, scope), Fiber.join))
 )
 
-const hostGroup = HttpApiBuilder.group(
-  ControlApi,
-  "host",
-  Effect.fnUntraced(function*(handlers) {
-    const host = yield* SessionLayer
-    const takeover = yield* Effect.serviceOption(Takeover)
-    const run = yield* makeRun
-    return handlers
-      .handle("report", () => host.report)
-      .handle("overview", () => host.overview)
-      .handle("upgrade", ({ payload, request }) =>
-        run(
-          request,
-          Option.isSome(takeover)
-            ? Effect.tap(takeover.value.upgrade(payload), ({ pid }) => told(`process ${pid} has taken over`))
-            : Effect.fail(new TakeoverError({ reason: "NotOffered", detail: "this program does not offer it" }))
-        ))
-      .handle("connects", ({ query }) => host.connectPage(query))
-      .handle("locals", ({ query }) => host.localPage(query))
-      .handle("segments", ({ query }) => host.segmentPage(query))
-      .handle("queues", ({ query }) => host.queuePage(query))
-  })
-)
-
-const appGroup = HttpApiBuilder.group(
-  ControlApi,
-  "apps",
-  Effect.fnUntraced(function*(handlers) {
-    const host = yield* SessionLayer
-    const run = yield* makeRun
-    return handlers
-      .handle("get", ({ params }) =>
-        Effect.gen(function*() {
-          const { index } = yield* find(host, params.app)
-          const { apps } = yield* host.report
-          const app = apps.find((app) => app.index === index)
-          return app ?? (yield* new NoSuchApp({ wanted: params.app }))
-        }))
-      .handle(
-        "detach",
-        ({ params, request }) =>
+const hostGroup = (told: Told) =>
+  HttpApiBuilder.group(
+    ControlApi,
+    "host",
+    Effect.fnUntraced(function*(handlers) {
+      const host = yield* SessionLayer
+      const takeover = yield* Effect.serviceOption(Takeover)
+      const run = yield* makeRun
+      return handlers
+        .handle("report", () => host.report)
+        .handle("overview", () => host.overview)
+        .handle("upgrade", ({ payload, request }) =>
           run(
             request,
-            Effect.gen(function*() {
-              const { handle, name } = yield* find(host, params.app)
-              yield* host.detach(handle)
-              yield* told("application detached", { app: name })
-            })
-          )
-      )
-      .handle(
-        "reload",
-        ({ params, query, request }) =>
-          run(
-            request,
-            Effect.gen(function*() {
-              const { handle, name } = yield* find(host, params.app)
-              return { ...yield* host.reload(handle, query), app: name }
-            })
-          )
-      )
-  })
-)
+            Option.isSome(takeover)
+              ? Effect.tap(takeover.value.upgrade(payload), ({ pid }) => told(`process ${pid} has taken over`))
+              : Effect.fail(new TakeoverError({ reason: "NotOffered", detail: "this program does not offer it" }))
+          ))
+        .handle("connects", ({ query }) => host.connectPage(query))
+        .handle("locals", ({ query }) => host.localPage(query))
+        .handle("segments", ({ query }) => host.segmentPage(query))
+        .handle("queues", ({ query }) => host.queuePage(query))
+    })
+  )
 
-const workerGroup = HttpApiBuilder.group(
-  ControlApi,
-  "workers",
-  Effect.fnUntraced(function*(handlers) {
-    const host = yield* SessionLayer
-    const run = yield* makeRun
-    return handlers
-      // not run to its end: a client can give up on a worker that does not come up
-      .handle("add", ({ params, payload, request }) =>
-        patiently(
-          request,
+const appGroup = (told: Told) =>
+  HttpApiBuilder.group(
+    ControlApi,
+    "apps",
+    Effect.fnUntraced(function*(handlers) {
+      const host = yield* SessionLayer
+      const run = yield* makeRun
+      return handlers
+        .handle("get", ({ params }) =>
           Effect.gen(function*() {
-            const app = yield* find(host, params.app)
-            const { handle, index, ...worker } = yield* host.addWorker(app.handle, payload)
-            yield* told("worker added", { app: app.name, worker: worker.mapIndex })
-            return { ...worker, handle: Handle.format(handle), app: app.name, workerIndex: index }
-          })
-        ))
-      .handle(
-        "remove",
-        ({ params: { worker }, query, request }) =>
-          run(
-            request,
-            Effect.andThen(
-              host.deleteWorker(worker, { drain: query.now !== true }),
-              told(`worker ${Handle.format(worker)} deleted`)
+            const { index } = yield* find(host, params.app)
+            const { apps } = yield* host.report
+            const app = apps.find((app) => app.index === index)
+            return app ?? (yield* new NoSuchApp({ wanted: params.app }))
+          }))
+        .handle(
+          "detach",
+          ({ params, request }) =>
+            run(
+              request,
+              Effect.gen(function*() {
+                const { handle, name } = yield* find(host, params.app)
+                yield* host.detach(handle)
+                yield* told("application detached", { app: name })
+              })
             )
-          )
-      )
-      .handle(
-        "restart",
-        ({ params: { worker }, query, request }) =>
-          run(
-            request,
-            Effect.andThen(
-              host.restartWorker(worker, { drain: query.now !== true }),
-              told(`worker ${Handle.format(worker)} restarted`)
+        )
+        .handle(
+          "reload",
+          ({ params, query, request }) =>
+            run(
+              request,
+              Effect.gen(function*() {
+                const { handle, name } = yield* find(host, params.app)
+                return { ...yield* host.reload(handle, query), app: name }
+              })
             )
-          )
-      )
-  })
-)
+        )
+    })
+  )
+
+const workerGroup = (told: Told) =>
+  HttpApiBuilder.group(
+    ControlApi,
+    "workers",
+    Effect.fnUntraced(function*(handlers) {
+      const host = yield* SessionLayer
+      const run = yield* makeRun
+      return handlers
+        // not run to its end: a client can give up on a worker that does not come up
+        .handle("add", ({ params, payload, request }) =>
+          patiently(
+            request,
+            Effect.gen(function*() {
+              const app = yield* find(host, params.app)
+              const { handle, index, ...worker } = yield* host.addWorker(app.handle, payload)
+              yield* told("worker added", { app: app.name, worker: worker.mapIndex })
+              return { ...worker, handle: Handle.format(handle), app: app.name, workerIndex: index }
+            })
+          ))
+        .handle(
+          "remove",
+          ({ params: { worker }, query, request }) =>
+            run(
+              request,
+              Effect.andThen(
+                host.deleteWorker(worker, { drain: query.now !== true }),
+                told(`worker ${Handle.format(worker)} deleted`)
+              )
+            )
+        )
+        .handle(
+          "restart",
+          ({ params: { worker }, query, request }) =>
+            run(
+              request,
+              Effect.andThen(
+                host.restartWorker(worker, { drain: query.now !== true }),
+                told(`worker ${Handle.format(worker)} restarted`)
+              )
+            )
+        )
+    })
+  )
 
 /** A number may be that of a worker to come; a handle that is out of date is an error, as everywhere. */
 const checkWorker = Effect.fnUntraced(function*(host: SessionLayer["Service"], worker: string | undefined) {
@@ -162,45 +166,50 @@ const checkWorker = Effect.fnUntraced(function*(host: SessionLayer["Service"], w
   }
 })
 
-const sessionGroup = HttpApiBuilder.group(
-  ControlApi,
-  "sessions",
-  Effect.fnUntraced(function*(handlers) {
-    const host = yield* SessionLayer
-    const { tell } = yield* NoticeLog.NoticeLog.make
-    return handlers
-      .handle("list", ({ query: { after, app, limit = sessionLimit.page, ...filter } }) =>
-        Effect.gen(function*() {
-          const appIndex = app === undefined ? undefined : (yield* find(host, app)).index
-          yield* checkWorker(host, filter.worker)
-          return yield* host.sessionPage({ ...filter, appIndex }, { after, limit: Math.min(limit, sessionLimit.page) })
-        }))
-      .handle(
-        "end",
-        ({ params: { session }, query: { how = "close" } }) =>
-          Effect.tap(host.endSession(session, how), () => {
-            const did = how === "reset" ? "reset" : "closed"
-            const notice = Notice.changed(`session ${Handle.format(session)} ${did}`, { kind: `session ${did}` })
-            return Effect.sync(() => tell(notice))
-          })
-      )
-  })
-)
+const sessionGroup = (at: Notice.AskedAt) =>
+  HttpApiBuilder.group(
+    ControlApi,
+    "sessions",
+    Effect.fnUntraced(function*(handlers) {
+      const host = yield* SessionLayer
+      const { tell } = yield* NoticeLog.NoticeLog.make
+      return handlers
+        .handle("list", ({ query: { after, app, limit = sessionLimit.page, ...filter } }) =>
+          Effect.gen(function*() {
+            const appIndex = app === undefined ? undefined : (yield* find(host, app)).index
+            yield* checkWorker(host, filter.worker)
+            return yield* host.sessionPage({ ...filter, appIndex }, {
+              after,
+              limit: Math.min(limit, sessionLimit.page)
+            })
+          }))
+        .handle(
+          "end",
+          ({ params: { session }, query: { how = "close" } }) =>
+            Effect.tap(host.endSession(session, how), () => {
+              const did = how === "reset" ? "reset" : "closed"
+              const notice = Notice.changed(at, `session ${Handle.format(session)} ${did}`, { kind: `session ${did}` })
+              return Effect.sync(() => tell(notice))
+            })
+        )
+    })
+  )
 
-const listenerGroup = HttpApiBuilder.group(
-  ControlApi,
-  "listeners",
-  Effect.fnUntraced(function*(handlers) {
-    const host = yield* SessionLayer
-    return handlers
-      .handle("list", ({ query }) => host.listenerPage(query))
-      .handle(
-        "close",
-        ({ params: { listener } }) =>
-          Effect.andThen(host.unlisten(listener), told(`listener ${Handle.format(listener)} closed`))
-      )
-  })
-)
+const listenerGroup = (told: Told) =>
+  HttpApiBuilder.group(
+    ControlApi,
+    "listeners",
+    Effect.fnUntraced(function*(handlers) {
+      const host = yield* SessionLayer
+      return handlers
+        .handle("list", ({ query }) => host.listenerPage(query))
+        .handle(
+          "close",
+          ({ params: { listener } }) =>
+            Effect.andThen(host.unlisten(listener), told(`listener ${Handle.format(listener)} closed`))
+        )
+    })
+  )
 
 /** What a rule says, behind what was done with it. */
 const aboutRule = (rules: SessionRules["Service"], wanted: RuleHandle): Effect.Effect<string> =>
@@ -209,54 +218,58 @@ const aboutRule = (rules: SessionRules["Service"], wanted: RuleHandle): Effect.E
     return entry === undefined ? "" : `: ${formatRule(entry.rule)}`
   })
 
-const ruleGroup = HttpApiBuilder.group(
-  ControlApi,
-  "rules",
-  Effect.fnUntraced(function*(handlers) {
-    const rules = yield* SessionRules
-    return handlers
-      .handle(
-        "list",
-        () =>
-          Effect.map(
-            rules.list,
-            (entries) => entries.map(({ handle, rule }) => ({ handle: Handle.format(handle), rule }))
-          )
-      )
-      .handle("add", ({ payload }) =>
-        Effect.gen(function*() {
-          // not checked yet: `add` decodes it
-          const added = yield* rules.add(payload as RuleInput)
-          const handle = Handle.format(added)
-          yield* told(`rule ${handle} added${yield* aboutRule(rules, added)}`)
-          return { handle }
-        }))
-      .handle("remove", ({ params: { rule } }) =>
-        Effect.gen(function*() {
-          const about = yield* aboutRule(rules, rule)
-          yield* rules.remove(rule)
-          yield* told(`rule ${Handle.format(rule)} removed${about}`)
-        }))
-  })
-)
+const ruleGroup = (told: Told) =>
+  HttpApiBuilder.group(
+    ControlApi,
+    "rules",
+    Effect.fnUntraced(function*(handlers) {
+      const rules = yield* SessionRules
+      return handlers
+        .handle(
+          "list",
+          () =>
+            Effect.map(
+              rules.list,
+              (entries) => entries.map(({ handle, rule }) => ({ handle: Handle.format(handle), rule }))
+            )
+        )
+        .handle("add", ({ payload }) =>
+          Effect.gen(function*() {
+            // not checked yet: `add` decodes it
+            const added = yield* rules.add(payload as RuleInput)
+            const handle = Handle.format(added)
+            yield* told(`rule ${handle} added${yield* aboutRule(rules, added)}`)
+            return { handle }
+          }))
+        .handle("remove", ({ params: { rule } }) =>
+          Effect.gen(function*() {
+            const about = yield* aboutRule(rules, rule)
+            yield* rules.remove(rule)
+            yield* told(`rule ${Handle.format(rule)} removed${about}`)
+          }))
+    })
+  )
 
-const deniedGroup = HttpApiBuilder.group(
-  ControlApi,
-  "denied",
-  Effect.fnUntraced(function*(handlers) {
-    const rules = yield* SessionRules
-    return handlers
-      .handle("list", () => rules.denied)
-      .handle(
-        "add",
-        ({ payload: { source } }) => Effect.andThen(rules.denySource(source), told(`${source} added to the deny list`))
-      )
-      .handle(
-        "remove",
-        ({ query: { source } }) => Effect.andThen(rules.allowSource(source), told(`${source} taken off the deny list`))
-      )
-  })
-)
+const deniedGroup = (told: Told) =>
+  HttpApiBuilder.group(
+    ControlApi,
+    "denied",
+    Effect.fnUntraced(function*(handlers) {
+      const rules = yield* SessionRules
+      return handlers
+        .handle("list", () => rules.denied)
+        .handle(
+          "add",
+          ({ payload: { source } }) =>
+            Effect.andThen(rules.denySource(source), told(`${source} added to the deny list`))
+        )
+        .handle(
+          "remove",
+          ({ query: { source } }) =>
+            Effect.andThen(rules.allowSource(source), told(`${source} taken off the deny list`))
+        )
+    })
+  )
 
 /** A host that makes one report, or page of sessions, in a turn of its loop, however many ask. */
 const paced = Effect.map(SessionLayer, (host) => {
@@ -274,17 +287,17 @@ const paced = Effect.map(SessionLayer, (host) => {
   })
 })
 
-/** All groups. A server of some of them takes what it needs. */
-export const groups = Layer.mergeAll(
-  hostGroup,
-  appGroup,
-  workerGroup,
-  sessionGroup,
-  listenerGroup,
-  ruleGroup,
-  deniedGroup,
-  EventsGroup.layer
-)
-  .pipe(
-    Layer.provide(Layer.effect(SessionLayer, paced))
-  )
+/** All groups, for a server at this place; one that offers only some of them takes what it needs. */
+export const groups = (at: Notice.AskedAt) => {
+  const told = toldOf(at)
+  return Layer.mergeAll(
+    hostGroup(told),
+    appGroup(told),
+    workerGroup(told),
+    sessionGroup(at),
+    listenerGroup(told),
+    ruleGroup(told),
+    deniedGroup(told),
+    EventsGroup.layer
+  ).pipe(Layer.provide(Layer.effect(SessionLayer, paced)))
+}

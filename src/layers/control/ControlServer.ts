@@ -107,7 +107,7 @@ const server = (path: string, idleTimeout: number) =>
     })
   )
 
-const api = HttpApiBuilder.layer(ControlApi).pipe(Layer.provide(ControlGroups.groups))
+const api = HttpApiBuilder.layer(ControlApi).pipe(Layer.provide(ControlGroups.groups("control socket")))
 
 /**
  * Serves the control API on the socket at `path` until the scope closes; the socket's file is removed then.

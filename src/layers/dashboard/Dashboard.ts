@@ -17,7 +17,6 @@
 import * as ByteSize from "effect/ByteSize"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import * as HttpApi from "effect/http-api/HttpApi"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as Headers from "effect/http/Headers"
 import * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
@@ -27,15 +26,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type { HostPort } from "../../domain/net/Address.ts"
-import {
-  AppGroup,
-  DeniedGroup,
-  EventGroup,
-  ListenerGroup,
-  RuleGroup,
-  SessionGroup,
-  WorkerGroup
-} from "../../services/ControlApi.ts"
+import { ControlApiOfParts } from "../../services/ControlApi.ts"
 import type { SessionLayer } from "../../services/SessionLayer.ts"
 import type { SessionRules } from "../../services/SessionRules.ts"
 import * as ControlGroups from "../control/ControlGroups.ts"
@@ -129,16 +120,6 @@ const routes = Layer.effectDiscard(Effect.gen(function*() {
   for (const method of ["GET", "POST", "DELETE", "PUT", "PATCH"] as const) yield* router.add(method, "/*", nothing)
 }))
 
-/** The control API without what is asked of the whole host: `upgrade` starts programs, and is for the host's user alone. */
-const api = HttpApi.make("sluice")
-  .add(AppGroup)
-  .add(WorkerGroup)
-  .add(SessionGroup)
-  .add(ListenerGroup)
-  .add(RuleGroup)
-  .add(DeniedGroup)
-  .add(EventGroup)
-
 /** Tells where the page is. A token that was made here is in the part of the URL that a browser sends to nobody. */
 const listening = (token: Redacted.Redacted, isMade: boolean) => (url: string): Effect.Effect<void> =>
   Console.log(`sluice: dashboard at ${url}/${isMade ? `#token=${Redacted.value(token)}` : ""}`)
@@ -152,7 +133,7 @@ export const layer = (
     const answers = Layer.mergeAll(
       gate(new Gate(at.host, names, new Token.Token(token))),
       routes,
-      HttpApiBuilder.layer(api).pipe(Layer.provide(ControlGroups.groups))
+      HttpApiBuilder.layer(ControlApiOfParts).pipe(Layer.provide(ControlGroups.groups("dashboard")))
     )
     const content = {
       what: "dashboard",

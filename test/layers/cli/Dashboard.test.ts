@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Fs from "node:fs"
 import * as Http from "node:http"
 import * as Cli from "../../support/Cli.ts"
+import * as DashboardRun from "../../support/DashboardRun.ts"
 import * as TempDirectory from "../../support/TempDirectory.ts"
 
 const TOKEN = "a-token-of-this-host"
@@ -41,6 +42,31 @@ describe("sluice serve --dashboard", () => {
         )
         assert.strictEqual(yield* ask("DELETE", "/v1/sessions/7.7", { authorization }), 404)
         assert.strictEqual(yield* ask("DELETE", "/v1/sessions/7.7", { authorization: "Bearer other" }), 401)
+      }).pipe(Effect.scoped),
+    20_000
+  )
+
+  it.live(
+    "X5 answers whatever comes with the token, refuses it from elsewhere, and serves as before in the end",
+    () =>
+      Effect.gen(function*() {
+        const directory = yield* TempDirectory.make
+        const at = ["--listen", "tcp://127.0.0.1:0", "--control", `${directory}/control.sock`]
+        const { printed } = yield* Cli.start(
+          ["serve", "--workers", "2", "--in-process", "--drain-timeout", "100ms", ...at, "--dashboard", "127.0.0.1:0"],
+          { env: { SLUICE_DASHBOARD_TOKEN: TOKEN } }
+        )
+        const [, port] = yield* printed("stdout", /dashboard at http:\/\/127\.0\.0\.1:(\d+)\/\n/)
+        const [, served] = yield* printed("stdout", /listening on tcp:\/\/(\S+:\d+)/)
+        const target = { port: Number(port), token: TOKEN, served: `http://${served}/` }
+        const { faults, statuses } = yield* Effect.promise(() => DashboardRun.send(target, 500, 11))
+        assert.deepStrictEqual(faults, [])
+        for (const status of ["200 token", "204 token", "400 token", "404 token", "403 foreign"]) {
+          assert.isAbove(statuses.get(status) ?? 0, 0, status)
+        }
+        const { down, imbalances, unserved } = yield* Effect.promise(() => DashboardRun.settle(target))
+        assert.deepStrictEqual({ down, imbalances, unserved }, { down: [], imbalances: [], unserved: 0 })
+        yield* printed("stderr", /INFO {2}by the dashboard: 10\.0\.0\./)
       }).pipe(Effect.scoped),
     20_000
   )

@@ -31,7 +31,7 @@ describe("NoticeLog", () => {
     logged((log, told) =>
       Effect.sync(() => {
         log.tell(Notice.workerClear({ app: "shop", worker: 2 }, 1234))
-        log.tell(Notice.changed("process 7 has taken over"))
+        log.tell(Notice.changed("control socket", "process 7 has taken over"))
         assert.deepStrictEqual(told.take(), [
           "INFO [shop 2] the worker is clear again, after 1.2 s",
           "INFO by the control socket: process 7 has taken over"
