@@ -37,11 +37,17 @@ await new Promise<void>((resolve, reject) => {
     if (found.size === 2) resolve()
   })
 })
+host.removeAllListeners("exit").once("exit", (code, signal) => {
+  console.log(`FAULT the host ended with ${code ?? signal}: ${said}`)
+  process.exit(1)
+})
 const target = { port: Number(found.get("dashboard")), token, served: `http://${found.get("listening")}/` }
 
 const began = performance.now()
-const { faults, sent, statuses } = await DashboardRun.send(target, requests, seed)
-const { down, imbalances, unserved, workers } = await DashboardRun.settle(target)
+// while the host goes down, there may be no answer
+const gone = new Promise<never>(() => {})
+const { faults, sent, statuses } = await DashboardRun.send(target, requests, seed).catch(() => gone)
+const { down, imbalances, unserved, workers } = await DashboardRun.settle(target).catch(() => gone)
 console.log(`${sent} requests in ${((performance.now() - began) / 1000).toFixed(0)} s, seed ${seed}`)
 console.log([...statuses].sort().map(([status, count]) => `${status}: ${count}`).join(", "))
 console.log(`the host then: ${workers} workers, ${down.length} of them down, ${imbalances.length} imbalances`)

@@ -189,17 +189,30 @@ export const SessionQuery = Schema.Struct({
   app: Schema.optional(Schema.String),
   ...filter,
   after: Report.SessionPage.fields.after,
+  sort: Report.SessionPage.fields.sort,
+  reversed: Report.SessionPage.fields.reversed,
   limit: Schema.optional(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: sessionLimit.max })))
 })
 export type SessionQuery = typeof SessionQuery.Type
+
+/**
+ * A page was asked for that can't be: `after` is not the `next` of a page in the same order.
+ */
+export class InvalidPage extends Schema.TaggedError<InvalidPage>()("InvalidPage", { after: Schema.String }) {
+  override get message(): string {
+    return `${
+      JSON.stringify(this.after)
+    } is not where a page in this order ends: take the "next" of one that has the same sort`
+  }
+}
 
 export class SessionGroup extends HttpApiGroup.make("sessions")
   .add(
     HttpApiEndpoint.get("list", "/sessions", {
       query: SessionQuery,
       success: Report.SessionsReport,
-      error: [NoSuchApp.pipe(NOT_FOUND), NoSuchWorker.pipe(NOT_FOUND)]
-    }).annotate(OpenApi.Summary, "The sessions that a filter lets pass"),
+      error: [InvalidPage.pipe(HttpApiSchema.status(400)), NoSuchApp.pipe(NOT_FOUND), NoSuchWorker.pipe(NOT_FOUND)]
+    }).annotate(OpenApi.Summary, "The sessions that a filter lets pass, sorted over all pages"),
     HttpApiEndpoint.delete("end", "/sessions/:session", {
       params: { session: HandleText.HandleFromString<SessionHandle>() },
       query: { how: Schema.optional(Schema.Literals(["close", "reset"])) },

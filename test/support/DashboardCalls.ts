@@ -11,7 +11,10 @@ export interface Call {
   readonly isForeign: boolean
 }
 
-/** Handles and names that there are, by the name of the parameter that takes them. */
+/**
+ * Handles and names that there are, by the name of the parameter that takes them. A host ends with its last worker: those
+ * that may be deleted are `deletable`.
+ */
 export type Known = Readonly<Record<string, ReadonlyArray<string>>>
 
 /** What would leave nothing to ask: the application, and where it listens. They get names of nothing only. */
@@ -112,7 +115,8 @@ export const call = (random: Random, token: string, known: Known): Call => {
   const { method, parameters, path } = one(random, operations)
   const isSpared = SPARED.includes(`${method} ${path}`)
   const isCostly = method !== "get" && COSTLY.test(path) && random(COSTLY_ONE_IN) > 0
-  const names = isSpared || isCostly ? {} : known
+  const isDeletion = method === "delete" && path.startsWith("/v1/workers")
+  const names = isSpared || isCostly ? {} : isDeletion ? { worker: known["deletable"] ?? [] } : known
   const text = (name: string) => inUrl(random, String(value(random, name, names)))
   const query = parameters.filter((parameter) => parameter.in === "query" && (parameter.required || random(3) === 0))
     .map(({ name }) => `${name}=${text(name)}`)
@@ -148,7 +152,9 @@ export const call = (random: Random, token: string, known: Known): Call => {
 export const fault = ({ bytes, isForeign }: Call, answer: string): string | undefined => {
   const asked = JSON.stringify(bytes.toString("latin1").slice(0, 600))
   const [, status] = /^HTTP\/1\.1 (\d{3})/.exec(answer) ?? []
-  if (Number(status ?? 0) >= 500) return `${status}: ${asked}`
+  if (Number(status) >= 500) return `${status}: ${asked}`
+  // a busy host may answer later than anybody waits here
+  if (status === undefined) return undefined
   if (isForeign) return status === "403" ? undefined : `${status} for a request from elsewhere: ${asked}`
   return status === "401" || status === "403" ? `${status} with the token: ${asked}` : undefined
 }

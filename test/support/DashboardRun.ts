@@ -2,6 +2,7 @@
  * A run of random requests to the page's port of a host with workers: half of them have the token, and half of them are as
  * nobody should send them. Then what is left of a host that has answered all that.
  */
+import * as Http from "node:http"
 import * as DashboardCalls from "./DashboardCalls.ts"
 import * as DashboardFuzz from "./DashboardFuzz.ts"
 import * as Random from "./random.ts"
@@ -23,6 +24,8 @@ const LOOK_AFTER = 20
 
 interface Worker {
   readonly handle: string
+  /** Its number. */
+  readonly worker: number
   readonly state: string
   readonly successor: unknown
 }
@@ -33,16 +36,28 @@ interface Seen {
   readonly listeners: ReadonlyArray<{ readonly imbalances: ReadonlyArray<string> }>
 }
 
+/** Asks over a connection of its own: one that is kept may be the oldest of too many, which gives way. */
+const request = (url: string, method: string, headers: Http.OutgoingHttpHeaders, body = "") =>
+  new Promise<{ readonly status: number; readonly text: string }>((resolve, reject) => {
+    const asked = Http.request(url, { method, headers, agent: false }, (response) => {
+      let text = ""
+      response.setEncoding("utf8").on("data", (chunk: string) => void (text += chunk))
+      response.on("end", () => resolve({ status: response.statusCode!, text })).on("error", reject)
+    })
+    asked.on("error", reject).end(body)
+  })
+
 /** Asks as the page does. */
 const asker = ({ port, token }: Target) => async <A>(method: string, path: string, body?: unknown): Promise<A> => {
-  const response = await fetch(`http://127.0.0.1:${port}${path}`, {
-    method,
-    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-    body: body === undefined ? null : JSON.stringify(body)
-  })
-  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`)
-  return (response.status === 204 ? undefined : await response.json()) as A
+  const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" }
+  const sent = body === undefined ? "" : JSON.stringify(body)
+  const { status, text } = await request(`http://127.0.0.1:${port}${path}`, method, headers, sent)
+  if (status >= 300) throw new Error(`${method} ${path}: ${status} ${text}`)
+  return (text === "" ? undefined : JSON.parse(text)) as A
 }
+
+/** The status of an answer of the application; 0 where there is none. */
+const visit = ({ served }: Target): Promise<number> => request(served, "GET", {}).then(({ status }) => status, () => 0)
 
 type Handled = { readonly handle: string }
 
@@ -52,12 +67,18 @@ const look = async (ask: ReturnType<typeof asker>): Promise<DashboardCalls.Known
   const { sessions } = await ask<{ readonly sessions: ReadonlyArray<Handled> }>("GET", "/v1/sessions?limit=20")
   const rules = await ask<ReadonlyArray<Handled>>("GET", "/v1/rules")
   const handles = (all: ReadonlyArray<Handled>) => all.map(({ handle }) => handle)
-  return { app: ["http", "0"], worker: handles(workers), session: handles(sessions), rule: handles(rules).slice(0, 20) }
+  return {
+    app: ["http", "0"],
+    worker: handles(workers),
+    deletable: handles(workers.filter(({ worker }) => worker > 0)),
+    session: handles(sessions),
+    rule: handles(rules).slice(0, 20)
+  }
 }
 
 /** Sends so many requests, while clients are served; how often each status was the answer, and what was wrong. */
 export const send = async (target: Target, requests: number, seed: number) => {
-  const { port, served, token } = target
+  const { port, token } = target
   const ask = asker(target)
   const random = Random.make(seed)
   const statuses = new Map<string, number>()
@@ -69,7 +90,7 @@ export const send = async (target: Target, requests: number, seed: number) => {
       if (sent++ % LOOK_EVERY === 0) {
         known = await look(ask)
         // sessions to be ended; what refuses them is part of the run
-        await fetch(served).then((response) => response.text(), () => {})
+        await visit(target)
       }
       const call = random(2) === 0 ? DashboardCalls.call(random, token, known) : undefined
       const bytes = call?.bytes ?? DashboardFuzz.request(random)
@@ -100,11 +121,11 @@ export const settle = async (target: Target) => {
     const { imbalances, listeners, workers } = await ask<Seen>("GET", "/v1/overview")
     if (workers.length < 2) await ask("POST", "/v1/apps/http/workers", {})
     else if (workers.every(isUp) || performance.now() > end) {
-      const served = await Promise.all(Array.from({ length: 2 * workers.length }, () => fetch(target.served)))
+      const served = await Promise.all(Array.from({ length: 2 * workers.length }, () => visit(target)))
       return {
         down: workers.filter((worker) => !isUp(worker)),
         imbalances: [...imbalances, ...listeners.flatMap((listener) => listener.imbalances)],
-        unserved: served.filter(({ status }) => status !== 200).length,
+        unserved: served.filter((status) => status !== 200).length,
         workers: workers.length
       }
     }

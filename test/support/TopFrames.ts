@@ -2,8 +2,8 @@
 import * as History from "../../src/domain/overview/History.ts"
 import type * as Overview from "../../src/domain/overview/Overview.ts"
 import { textOf } from "../../src/layers/cli/top/ScreenText.ts"
+import { initial, type TopChoice } from "../../src/layers/cli/top/TopChoice.ts"
 import { draw, type Frame, type ScreenSize } from "../../src/layers/cli/top/TopDrawing.ts"
-import { initial, type TopChoice } from "../../src/layers/cli/top/TopView.ts"
 import { app, gauge, listener, overview, worker } from "./Overviews.ts"
 
 const MiB = 2 ** 20

@@ -31,8 +31,10 @@ export {
 export { Direction, QueueReport, QueuesReport, Ring } from "./QueueReport.ts"
 export { ListPage } from "./ReportFields.ts"
 export { SegmentManagerReport, SegmentReport, SegmentsReport } from "./SegmentReport.ts"
+export { SessionSorting } from "./SessionOrder.ts"
 export {
   FifoReport,
+  ListenerFilter,
   MoveReason,
   SessionFilter,
   SessionKind,

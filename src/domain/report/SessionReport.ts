@@ -7,6 +7,7 @@ import * as Endpoint from "../net/Endpoint.ts"
 import { shownStates } from "../state/SessionState.ts"
 import { Placement } from "./ListenerReport.ts"
 import { Count, OfWorker } from "./ReportFields.ts"
+import * as SessionOrder from "./SessionOrder.ts"
 
 /**
  * What a session's bytes go over: a connection, or memory that two workers share.
@@ -77,13 +78,16 @@ export const SessionReport = Schema.Struct({
 export type SessionReport = typeof SessionReport.Type
 
 /**
- * A page of sessions, in the order of their slots.
+ * A page of sessions, in the order of their slots, or in the one that was asked for.
  *
  * @category models
  * @since 0.1.0
  */
 export const SessionsReport = Schema.Struct({
-  /** How many there are in all; on the first page only, since the host looks at each of them to know. */
+  /**
+   * How many the filter lets pass in all, for which the host looks at each of them: on the first page, and on every page
+   * where they are sorted.
+   */
   total: Schema.optionalKey(Count),
   sessions: Schema.Array(SessionReport),
   /**
@@ -107,6 +111,19 @@ export const WorkerFilter = Schema.String.check(
 )
 
 /**
+ * A listener's handle, as `2.0`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const ListenerFilter = Schema.String.check(
+  Schema.isPattern(/^(?:0|[1-9]\d{0,7})\.(?:0|[1-9]\d{0,8})$/, { expected: `a listener's handle, such as "2.0"` })
+)
+
+/** Characters. */
+const LONGEST_SEARCH = 256
+
+/**
  * Which sessions to report: those that all given fields let pass. `SessionFilter.compile` decides.
  *
  * @category models
@@ -115,10 +132,14 @@ export const WorkerFilter = Schema.String.check(
 export const SessionFilter = Schema.Struct({
   appIndex: Schema.optional(Count),
   worker: Schema.optional(WorkerFilter),
+  /** Handle of the listener that it came from. */
+  listener: Schema.optional(ListenerFilter),
   state: Schema.optional(Schema.Literals(shownStates)),
   transport: Schema.optional(SessionTransport),
   local: Schema.optional(AddressPattern.Text),
-  remote: Schema.optional(AddressPattern.Text)
+  remote: Schema.optional(AddressPattern.Text),
+  /** A part of its handle, of its application and worker (`http 3`), of its addresses or its state, in either case. */
+  search: Schema.optional(Schema.String.check(Schema.isMaxLength(LONGEST_SEARCH)))
 })
 export type SessionFilter = typeof SessionFilter.Type
 
@@ -129,11 +150,17 @@ export type SessionFilter = typeof SessionFilter.Type
  * @since 0.1.0
  */
 export const SessionPage = Schema.Struct({
-  /** The `next` of the page before; without it, the first page is meant. */
+  /** The `next` of the page before, in the same order; without it, the first page is meant. */
   after: Schema.optional(Schema.String.check(
-    Schema.isPattern(/^(?:0|[1-9]\d{0,7})$/, { expected: "what `next` was on the page before" })
+    Schema.isPattern(/^(?:[a-z]+:)?(?:0|[1-9]\d{0,7})(?::.{1,400})?$/su, {
+      expected: "what `next` was on the page before"
+    })
   )),
   /** The most sessions on the page. Default: 100. */
-  limit: Schema.optional(Schema.Int.check(Schema.isGreaterThan(0)))
+  limit: Schema.optional(Schema.Int.check(Schema.isGreaterThan(0))),
+  /** By what they are sorted, over all pages; see `SessionOrder`. Default: by their slots. */
+  sort: Schema.optional(SessionOrder.SessionSorting),
+  /** The other way round. */
+  reversed: Schema.optional(Schema.Boolean)
 })
 export type SessionPage = typeof SessionPage.Type

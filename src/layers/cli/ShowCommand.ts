@@ -195,6 +195,13 @@ const sessions = Command.make(
         Schema.is(Report.WorkerFilter),
         "a worker's number within its application, or its handle, such as \"1\" or \"3.0\""
       ),
+      listener: checked(
+        "listener",
+        "listener",
+        "Only those that came from this listener, by its handle (2.0)",
+        Schema.is(Report.ListenerFilter),
+        "a listener's handle, such as \"2.0\""
+      ),
       state: oneOf("state", shownStates, "Only those in this state"),
       transport: oneOf(
         "transport",
@@ -203,6 +210,21 @@ const sessions = Command.make(
       ),
       local: address("local", "own end"),
       remote: address("remote", "other end"),
+      search: optionally(
+        Flag.String("search").pipe(
+          Flag.withDescription(
+            "Only those that have this text in their handle, application and worker (\"http 3\"), addresses or state"
+          ),
+          Flag.withMetavar("<text>")
+        )
+      ),
+      sort: oneOf(
+        "sort",
+        Report.SessionSorting.literals,
+        "Oldest first, or those first that have the most: bytes in and out, bytes that wait for the worker (unread) or the "
+          + "peer (unsent), moves; or by the alphabet. All are sorted, also those that are not shown"
+      ),
+      reversed: optionally(Flag.Boolean("reversed").pipe(Flag.withDescription("The other way round"))),
       limit: optionally(
         Flag.Int("limit").pipe(
           Flag.withDescription(`Show at most this many; default: ${sessionLimit.default}`),
@@ -216,7 +238,7 @@ const sessions = Command.make(
       after: checked(
         "after",
         "next",
-        "Go on from where another answer has ended: its `next` with --json",
+        "Go on from where another answer in the same order has ended: its `next` with --json",
         Schema.is(Report.SessionPage.fields.after),
         "the `next` of an answer with --json"
       )
@@ -229,7 +251,8 @@ const sessions = Command.make(
   Command.withShortDescription("Show sessions"),
   Command.withExamples([
     { command: "sluice show sessions --app http --worker 1", description: "Sessions of worker 1 of http" },
-    { command: "sluice show sessions --remote 10.0.0.7 --verbose", description: "Everything about a peer's sessions" }
+    { command: "sluice show sessions --remote 10.0.0.7 --verbose", description: "Everything about a peer's sessions" },
+    { command: "sluice show sessions --sort in --limit 10", description: "The ten that have sent the most" }
   ])
 )
 

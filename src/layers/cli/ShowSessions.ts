@@ -1,7 +1,7 @@
 /** What `show sessions` prints (W21). */
 import type * as Report from "../../domain/report/Report.ts"
 import { type Column, endpointColumn, type Look, sections, tableOr } from "./Table.ts"
-import { orNone, size, time } from "./Words.ts"
+import { grouped, orNone, size, time } from "./Words.ts"
 
 type Session = Report.SessionReport
 
@@ -77,8 +77,8 @@ export const format = (
   const columns = look.verbose ? verboseColumns : [...owner, ...stateOrParked, ...(anyMoved ? [moved] : []), ...ends]
   const lines = tableOr("no sessions", columns, sessions, look)
   const shown = total === undefined
-    ? `${sessions.length} sessions, and there are more`
-    : `${sessions.length} of ${total} sessions`
+    ? `${grouped(sessions.length)} sessions, and there are more`
+    : `${grouped(sessions.length)} of ${grouped(total)} sessions`
   const isAll = total === undefined ? next === undefined : sessions.length >= total
   const rest = isAll ? [] : [[`${shown}; --limit shows more`]]
   return sections([lines, ...rest])

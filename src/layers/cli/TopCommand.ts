@@ -14,9 +14,9 @@ import * as CommandInput from "./CommandInput.ts"
 import * as Table from "./Table.ts"
 import { FullScreen } from "./top/FullScreen.ts"
 import { paint } from "./top/ScreenText.ts"
+import { initial } from "./top/TopChoice.ts"
 import { print } from "./top/TopDrawing.ts"
 import * as TopScreen from "./top/TopScreen.ts"
-import { initial } from "./top/TopView.ts"
 import { json as asJson } from "./Words.ts"
 
 const INTERVAL = { min: 100, max: OptionUnits.HOUR, default: OptionUnits.SECOND } as const
@@ -58,7 +58,13 @@ export const command = Command.make(
     if (json) return yield* Console.log(asJson(first))
     const { colours, isScreen } = yield* (yield* FullScreen).capabilities
     if (isScreen && !once) {
-      return yield* TopScreen.show({ path, control: Option.getOrUndefined(control), interval, look }, first)
+      return yield* TopScreen.show({
+        path,
+        control: Option.getOrUndefined(control),
+        app: Option.getOrUndefined(app),
+        interval,
+        look
+      }, first)
     }
     const columns = yield* (yield* Terminal.Terminal).columns
     const frame = {

@@ -37,6 +37,9 @@ export const jsonLine = (value: unknown): string => escaped(JSON.stringify(value
 /** The address of an endpoint URI. */
 export const address = (uri: string): string => printable(uri.replace(/^[a-z]+:\/\/(?=.)/, ""))
 
+/** A number of things that may be many: `9,502`. */
+export const grouped = (count: number): string => count.toLocaleString("en-US")
+
 const oneDecimal = (value: number): string => String(Math.round(value * 10) / 10)
 
 /** A size as a person reads it: `512 B`, `64 KiB`, `1.5 MiB`. */
@@ -80,7 +83,7 @@ export const clock = (millis: number): string =>
   Math.abs(millis) <= 8.64e15 ? new Date(millis).toISOString().slice(11, -1) : "-"
 
 /** A number of things: `1 session`, `2 sessions`. */
-export const plural = (count: number, one: string): string => `${count} ${one}${count === 1 ? "" : "s"}`
+export const plural = (count: number, one: string): string => `${grouped(count)} ${one}${count === 1 ? "" : "s"}`
 
 /** Numbers in order, with neighbours joined: `0-3,7`. */
 export const ranges = (numbers: ReadonlyArray<number>): string => {

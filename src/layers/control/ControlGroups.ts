@@ -18,8 +18,9 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { format as formatRule, type RuleHandle, type RuleInput } from "../../domain/admission/SessionRule.ts"
 import * as Notice from "../../domain/report/Notice.ts"
+import * as SessionOrder from "../../domain/report/SessionOrder.ts"
 import * as Handle from "../../domain/state/Handle.ts"
-import { ControlApi, sessionLimit } from "../../services/ControlApi.ts"
+import { ControlApi, InvalidPage, sessionLimit } from "../../services/ControlApi.ts"
 import { NoSuchApp, NoSuchWorker, SessionLayer } from "../../services/SessionLayer.ts"
 import { SessionRules } from "../../services/SessionRules.ts"
 import { Takeover, TakeoverError } from "../../services/Takeover.ts"
@@ -174,13 +175,18 @@ const sessionGroup = (at: Notice.AskedAt) =>
       const host = yield* SessionLayer
       const { tell } = yield* NoticeLog.NoticeLog.make
       return handlers
-        .handle("list", ({ query: { after, app, limit = sessionLimit.page, ...filter } }) =>
+        .handle("list", ({ query: { after, app, limit = sessionLimit.page, reversed, sort, ...filter } }) =>
           Effect.gen(function*() {
             const appIndex = app === undefined ? undefined : (yield* find(host, app)).index
             yield* checkWorker(host, filter.worker)
+            if (after !== undefined && !SessionOrder.isNext(sort, after)) {
+              return yield* new InvalidPage({ after })
+            }
             return yield* host.sessionPage({ ...filter, appIndex }, {
               after,
-              limit: Math.min(limit, sessionLimit.page)
+              limit: Math.min(limit, sessionLimit.page),
+              reversed,
+              sort
             })
           }))
         .handle(
@@ -189,7 +195,9 @@ const sessionGroup = (at: Notice.AskedAt) =>
             Effect.tap(host.endSession(session, how), () => {
               const did = how === "reset" ? "reset" : "closed"
               const notice = Notice.changed(at, `session ${Handle.format(session)} ${did}`, { kind: `session ${did}` })
-              return Effect.sync(() => tell(notice))
+              return Effect.sync(() =>
+                tell(notice)
+              )
             })
         )
     })

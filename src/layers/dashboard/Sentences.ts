@@ -5,7 +5,7 @@
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { InvalidEvents } from "../../services/ControlApi.ts"
+import { InvalidEvents, InvalidPage } from "../../services/ControlApi.ts"
 import {
   NoSuchApp,
   NoSuchListener,
@@ -18,6 +18,7 @@ import { NoSuchRule, NotDenied, RuleError } from "../../services/SessionRules.ts
 
 const decode = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Union([
   InvalidEvents,
+  InvalidPage,
   NoSuchApp,
   NoSuchListener,
   NoSuchSession,

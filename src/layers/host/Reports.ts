@@ -3,21 +3,18 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Report from "../../domain/report/Report.ts"
-import * as SessionFilter from "../../domain/report/SessionFilter.ts"
 import * as TimesReport from "../../domain/report/TimesReport.ts"
 import { version } from "../../domain/report/Version.ts"
 import * as Handle from "../../domain/state/Handle.ts"
 import * as Ledger from "../../domain/state/Ledger.ts"
-import * as SessionState from "../../domain/state/SessionState.ts"
 import type { Certificates } from "../../services/Certificates.ts"
 import type { SessionLayer } from "../../services/SessionLayer.ts"
-import { turns } from "../system/Turns.ts"
 import type { CutThroughs } from "./CutThroughs.ts"
-import type { HostSession } from "./HostSession.ts"
 import type { HostListener } from "./Listener.ts"
 import { ReportLists } from "./ReportLists.ts"
+import { SessionPages } from "./SessionPages.ts"
 import type { AttachedApp, Tables } from "./Tables.ts"
-import { ofWorker, workerReport } from "./WorkerReports.ts"
+import { workerReport } from "./WorkerReports.ts"
 
 const scopesOf = ({ scope }: AttachedApp["options"]): ReadonlyArray<"local" | "global"> => [
   ...(scope.local ? ["local" as const] : []),
@@ -49,48 +46,6 @@ const listenerReport = (listener: HostListener): Report.ListenerReport => {
 
 /** The most entries on a page, unless asked otherwise. */
 const PAGE = 100
-/**
- * How much is done in one turn of the loop, about a millisecond, in looks at a session; and how many looks a session is
- * worth that a filter reads the addresses of, and one that is reported.
- */
-const WORK = 20_000
-const ADDRESS_WORK = 30
-const REPORT_WORK = 150
-
-/** What a filter looks at, read when it does: most of it costs more than the look. */
-class SessionFacts implements SessionFilter.Facts {
-  readonly #session: HostSession
-  readonly state: SessionState.ShownState
-
-  constructor(session: HostSession, state: SessionState.ShownState) {
-    this.#session = session
-    this.state = state
-  }
-
-  get appIndex(): number {
-    return this.#session.worker.slot.app.index
-  }
-
-  get worker(): number {
-    return this.#session.worker.slot.mapIndex
-  }
-
-  get workerHandle(): string {
-    return Handle.format(this.#session.worker.slot.handle)
-  }
-
-  get transport(): Report.SessionReport["transport"] {
-    return this.#session.transport
-  }
-
-  get local(): string {
-    return this.#session.connection.local
-  }
-
-  get remote(): string {
-    return this.#session.connection.remote
-  }
-}
 
 /** What the session layer reports. */
 type SessionLayerReports = Pick<
@@ -112,10 +67,12 @@ type SessionLayerReports = Pick<
 export class Reports {
   readonly #tables: Tables
   readonly #lists: ReportLists
+  readonly #sessions: SessionPages
   readonly #certificates: Certificates["Service"]
 
   constructor(tables: Tables, cutThroughs: CutThroughs, certificates: Certificates["Service"]) {
     this.#tables = tables
+    this.#sessions = new SessionPages(tables)
     this.#lists = new ReportLists(tables, cutThroughs, listenerReport)
     this.#certificates = certificates
   }
@@ -125,9 +82,8 @@ export class Reports {
     const lists = this.#lists
     return {
       report: this.#report,
-      sessions: (filter) => Effect.map(this.#page(filter, { limit: Infinity }), ({ sessions }) => sessions),
-      sessionPage: (filter, { after, limit = PAGE } = {}) =>
-        this.#page(filter, { after: after === undefined ? undefined : Number(after), limit }),
+      sessions: (filter) => Effect.map(this.#sessions.page(filter, { limit: Infinity }), ({ sessions }) => sessions),
+      sessionPage: (filter, page = {}) => this.#sessions.page(filter, { ...page, limit: page.limit ?? PAGE }),
       connects: Effect.sync(() => lists.connects().connects),
       locals: Effect.sync(() => lists.locals()),
       segments: Effect.sync(() => lists.segments().managers),
@@ -138,10 +94,6 @@ export class Reports {
       queuePage: (page) => Effect.sync(() => lists.queues({ limit: PAGE, ...page })),
       listenerPage: (page) => Effect.sync(() => lists.listeners({ limit: PAGE, ...page }))
     }
-  }
-
-  #millisSince(time: number): number {
-    return Math.round(this.#tables.now() - time)
   }
 
   // ---- the host and its applications
@@ -209,66 +161,5 @@ export class Reports {
       // an application that is being detached has no certificates left
       Effect.orElseSucceed((): ReadonlyArray<Report.CertificateReport> => [])
     )
-  }
-
-  // ---- sessions
-
-  /**
-   * The sessions in the slots from `after` on that a filter lets pass, as many as wanted. The first piece is made at once,
-   * each further one in a turn of the loop. Only without `after` the rest is looked at, too, and counted.
-   */
-  readonly #page = Effect.fnUntraced({ self: this }, function*(
-    filter: Report.SessionFilter,
-    { after, limit }: { readonly after?: number | undefined; readonly limit: number }
-  ) {
-    const passes = SessionFilter.compile(filter)
-    const sessions: Array<Report.SessionReport> = []
-    let next: number | undefined
-    let total = 0
-    const lookWork = filter.local === undefined && filter.remote === undefined ? 1 : ADDRESS_WORK
-    let work = 0
-    for (const session of this.#tables.sessions.from(after ?? 0)) {
-      if (work >= WORK) {
-        work = 0
-        yield* turns.next
-      }
-      work += lookWork
-      const { state } = session
-      if (!SessionState.isShown(state) || !passes(new SessionFacts(session, state))) continue
-      total++
-      if (sessions.length < limit) {
-        sessions.push(this.#session(session, state))
-        work += REPORT_WORK
-        continue
-      }
-      next ??= Handle.index(session.handle)
-      if (after !== undefined) break
-    }
-    const page: Report.SessionsReport = {
-      ...(after === undefined ? { total } : {}),
-      sessions,
-      ...(next === undefined ? {} : { next: String(next) })
-    }
-    return page
-  })
-
-  #session(session: HostSession, state: SessionState.ShownState): Report.SessionReport {
-    const { connection, handle, origin, since, worker } = session
-    const { local, remote } = connection
-    const { listener } = origin
-    const journey = origin.moves?.journeys.of(connection)
-    return {
-      handle: Handle.format(handle),
-      ...ofWorker(worker.slot),
-      listener: listener === undefined ? null : Handle.format(listener),
-      state,
-      transport: session.transport,
-      ...session.report(),
-      local,
-      remote,
-      ageMillis: this.#millisSince(since),
-      moves: journey?.moves ?? 0,
-      moved: journey?.why ?? null
-    }
   }
 }

@@ -39,6 +39,20 @@ describe("SessionFilter", () => {
     assert.strictEqual(passing({ local: "127.0.0.1:8080" }), "0.0 1.0 2.0")
     assert.strictEqual(passing({ remote: "10.0.0.7" }), "1.0")
     assert.strictEqual(passing({ remote: "app1.worker0" }), "3.0")
+    assert.strictEqual(passing({ listener: "0.1" }), "0.0 1.0 2.0 3.0")
+    assert.strictEqual(passing({ listener: "1.1" }), "")
+  })
+
+  it("W21 finds a text in handle, application and worker, addresses and state", () => {
+    assert.strictEqual(passing({ search: "" }), "0.0 1.0 2.0 3.0")
+    assert.strictEqual(passing({ search: "2.0" }), "2.0")
+    assert.strictEqual(passing({ search: "BILL" }), "2.0")
+    assert.strictEqual(passing({ search: "http 1" }), "1.0")
+    assert.strictEqual(passing({ search: "closing" }), "1.0")
+    assert.strictEqual(passing({ search: "10.0.0.7" }), "1.0 3.0")
+    assert.strictEqual(passing({ search: "Worker0" }), "3.0")
+    assert.strictEqual(passing({ search: "10.0.0.7", worker: "0" }), "3.0")
+    assert.strictEqual(passing({ search: "nothing" }), "")
   })
 
   it("W21 lets only those pass that all fields fit", () => {

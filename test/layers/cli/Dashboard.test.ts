@@ -61,12 +61,11 @@ describe("sluice serve --dashboard", () => {
         const target = { port: Number(port), token: TOKEN, served: `http://${served}/` }
         const { faults, statuses } = yield* Effect.promise(() => DashboardRun.send(target, 500, 11))
         assert.deepStrictEqual(faults, [])
-        for (const status of ["200 token", "204 token", "400 token", "404 token", "403 foreign"]) {
+        for (const status of ["200 token", "400 token", "404 token", "403 foreign"]) {
           assert.isAbove(statuses.get(status) ?? 0, 0, status)
         }
         const { down, imbalances, unserved } = yield* Effect.promise(() => DashboardRun.settle(target))
         assert.deepStrictEqual({ down, imbalances, unserved }, { down: [], imbalances: [], unserved: 0 })
-        yield* printed("stderr", /INFO {2}by the dashboard: 10\.0\.0\./)
       }).pipe(Effect.scoped),
     20_000
   )

@@ -63,10 +63,36 @@ describe("sluice show", () => {
         yield* Cli.prints(control, "show", "sessions", "--limit", "1"),
         /\n\n1 of 2 sessions; --limit shows more$/
       )
+      // sorted are all of them, and not only those that are shown
+      const oldest = yield* Cli.jsonOf(
+        Report.SessionsReport,
+        control,
+        "show",
+        "sessions",
+        "--sort",
+        "age",
+        "--limit",
+        "1"
+      )
+      assert.deepStrictEqual(oldest.sessions.map(({ remote }) => remote), [`tcp://127.0.0.1:${first}`])
+      const sorted = ["--sort", "age", "--after", oldest.next!]
+      assert.deepStrictEqual(yield* remotes(...sorted), [`tcp://127.0.0.1:${second}`])
+      assert.deepStrictEqual(yield* remotes("--sort", "age", "--reversed", "--limit", "1"), [
+        `tcp://127.0.0.1:${second}`
+      ])
+      const [{ listener }] = oldest.sessions as [Report.SessionReport]
+      assert.deepStrictEqual(yield* remotes("--listener", listener!, "--search", `:${second}`), [
+        `tcp://127.0.0.1:${second}`
+      ])
       const refused = (filter: string, value: string, says: string) =>
         Cli.fails(["show", "sessions", filter, value, "--control", control], { code: 1, says })
       yield* refused("--app", "other", "no application other")
       yield* refused("--worker", "0.9", "no worker 0.9")
+      yield* refused(
+        "--after",
+        "in:0:5",
+        "\"in:0:5\" is not where a page in this order ends: take the \"next\" of one that has the same sort"
+      )
     }))
 
   it.live("refuses filters that are none", () =>
@@ -79,6 +105,8 @@ describe("sluice show", () => {
         [["--remote", ":80"], /^sluice: --remote: got ":80"/],
         [["--worker", "one"], /^sluice: --worker: got "one"; it must be a worker's number/],
         [["--state", "OPEN"], /^sluice: --state: got "OPEN"/],
+        [["--sort", "size"], /^sluice: --sort: got "size"/],
+        [["--listener", "1"], /^sluice: --listener: got "1"; it must be a listener's handle/],
         [["--limit", "0"], /^sluice: --limit: got "0"/]
       ]
       for (const [args, says] of bad) yield* Cli.fails(["show", "sessions", ...args], { code: 2, says })

@@ -397,11 +397,25 @@ describe("ControlServer: what a host tells of", () => {
       // whatever is asked for, no answer is large
       yield* list({ limit: 1_000_000 })
       assert.deepStrictEqual(pages.splice(0), [{ limit: 100 }, { after: "17", limit: 7 }, { limit: 100 }])
-      const all = { worker: "3.1", state: "READY", transport: "tcp", local: "::1", remote: "tcp://[::1]:80" } as const
+      yield* list({ sort: "in", reversed: true, after: "in:7:-12" })
+      assert.deepStrictEqual(pages.splice(0), [{ sort: "in", reversed: true, after: "in:7:-12", limit: 100 }])
+      const elsewhere = yield* Effect.flip(list({ sort: "in", after: "17" }))
+      assert.strictEqual(elsewhere._tag, "InvalidPage")
+      assert.match(elsewhere.message, /^"17" is not where a page in this order ends/)
+      assert.deepStrictEqual(pages, [])
+      const all = {
+        worker: "3.1",
+        listener: "2.0",
+        search: "http 1",
+        state: "READY",
+        transport: "tcp",
+        local: "::1",
+        remote: "tcp://[::1]:80"
+      } as const
       yield* list({ app: "http", ...all })
       yield* list({ app: "0" })
       yield* list({ app: "1" })
-      assert.deepStrictEqual(filters, [{}, {}, {}, { appIndex: 0, ...all }, { appIndex: 1 }, { appIndex: 1 }])
+      assert.deepStrictEqual(filters, [{}, {}, {}, {}, { appIndex: 0, ...all }, { appIndex: 1 }, { appIndex: 1 }])
       assert.instanceOf(yield* Effect.flip(list({ app: "2" })), NoSuchApp)
       const stale = yield* Effect.flip(list({ worker: "3.0" }))
       assert.instanceOf(stale, NoSuchWorker)
@@ -416,6 +430,9 @@ describe("ControlServer: what a host tells of", () => {
         const query of [
           "state=OPEN",
           "transport=quic",
+          "sort=size",
+          "reversed=7",
+          "listener=1",
           "worker=x",
           "local=a%20b",
           "remote=:80",

@@ -141,6 +141,15 @@ describe("the page's port", () => {
       assert.strictEqual((yield* ask(port, "GET", "/v1/host", right)).status, 404)
     }).pipe(Effect.scoped))
 
+  it.live("X5 tells in the log what was changed from the page", () => {
+    const told = new LogLines()
+    return Effect.gen(function*() {
+      const { port } = yield* serve({ deleteWorker: () => Effect.void })
+      assert.strictEqual((yield* ask(port, "DELETE", "/v1/workers/1.2", right)).status, 204)
+      assert.deepStrictEqual(told.having("worker 1.2"), ["INFO by the dashboard: worker 1.2 deleted"])
+    }).pipe(Effect.scoped, Effect.provide(told.layer))
+  })
+
   it.live("X5 prints a token that it has made, in the part of the URL that goes to nobody", () =>
     Effect.gen(function*() {
       const { line, port } = yield* serve({ find: FakeSessionLayer.finds() }, { token: undefined })

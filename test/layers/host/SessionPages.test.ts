@@ -67,4 +67,54 @@ describe("pages of sessions", () => {
         assert.strictEqual(new Set(seen.map(({ handle }) => handle)).size, seen.length)
       })
   )
+
+  scenario(
+    "W21 in any order are those of all sessions: each on one page, the other way round, and as many as there are",
+    (stage) =>
+      Effect.gen(function*() {
+        const random = Random.make(9)
+        yield* stage.attach(new Actor())
+        const peers = []
+        for (let at = 0; at < SESSIONS; at++) {
+          const peer = stage.network.dial("tcp://127.0.0.1:80")
+          peers.push(peer)
+          if (at % 50 === 0) yield* settled
+          // by ten and tens the same
+          peer.send(new Uint8Array(random(10)))
+        }
+        yield* settled
+        const all = yield* stage.host.sessions({})
+        const allPages = Effect.fnUntraced(function*(sort: Report.SessionSorting, reversed: boolean) {
+          const seen: Array<Report.SessionReport> = []
+          let after: string | undefined
+          do {
+            const page: Report.SessionsReport = yield* stage.host.sessionPage({}, { sort, reversed, after, limit: 40 })
+            assert.strictEqual(page.total, SESSIONS)
+            seen.push(...page.sessions)
+            after = page.next
+          } while (after !== undefined)
+          return seen.map(({ handle }) => handle)
+        })
+        const keys: Partial<Record<Report.SessionSorting, (session: Report.SessionReport) => number | string>> = {
+          age: ({ ageMillis }) => -ageMillis,
+          in: ({ bytesIn }) => -bytesIn!,
+          remote: ({ remote }) => remote,
+          worker: ({ worker }) => worker
+        }
+        for (const [sort, keyOf] of Object.entries(keys)) {
+          const compare = (a: Report.SessionReport, b: Report.SessionReport) =>
+            keyOf(a) < keyOf(b) ? -1 : keyOf(a) > keyOf(b) ? 1 : 0
+          const wanted = all.toSorted(compare).map(({ handle }) => handle)
+          assert.deepStrictEqual(yield* allPages(sort as Report.SessionSorting, false), wanted, sort)
+          assert.deepStrictEqual(yield* allPages(sort as Report.SessionSorting, true), wanted.toReversed(), sort)
+        }
+        const { handle, listener, remote } = all[77]!
+        const found = yield* stage.host.sessionPage({ search: remote.toUpperCase(), listener: listener! }, {
+          sort: "in"
+        })
+        assert.deepStrictEqual([found.total, found.sessions.map((session) => session.handle)], [1, [handle]])
+        assert.strictEqual((yield* stage.host.sessionPage({ listener: "9.9" })).total, 0)
+        for (const peer of peers) peer.end()
+      })
+  )
 })

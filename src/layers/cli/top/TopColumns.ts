@@ -204,6 +204,20 @@ export const sessions: ReadonlyArray<TopColumn<Report.SessionReport>> = [
   { head: "Moves", width: 5, rank: 1, right: true, text: ({ moves }) => `${moves}` }
 ]
 
+/** The column that shows what sessions are sorted by. */
+export const headOf: Readonly<Record<Report.SessionSorting, string>> = {
+  age: "Age",
+  in: "In",
+  out: "Out",
+  unread: "Unread",
+  unsent: "Unsent",
+  moves: "Moves",
+  remote: "Remote",
+  local: "Local",
+  worker: "App",
+  state: "State"
+}
+
 // ---- a table
 
 /** Before each row stands whether it is the selected one. */

@@ -6,12 +6,14 @@
 import type { History } from "../../../domain/overview/History.ts"
 import type * as Overview from "../../../domain/overview/Overview.ts"
 import type * as Report from "../../../domain/report/Report.ts"
-import { clock, folded, plural, printable, time } from "../Words.ts"
+import { sessionLimit } from "../../../services/ControlApi.ts"
+import { clock, folded, grouped, plural, printable, time } from "../Words.ts"
 import { bar, bytes, count, rate, span, sparkline } from "./ScreenNumbers.ts"
 import { cell, fit, padded, type ScreenLine, type Style, widthOf } from "./ScreenText.ts"
 import { commandOf, confirmation } from "./TopActions.ts"
+import type { TopChoice } from "./TopChoice.ts"
 import * as TopColumns from "./TopColumns.ts"
-import { listenersOf, orders, sessionsOf, type TopChoice, workersOf } from "./TopView.ts"
+import { listenersOf, orders, workersOf } from "./TopRows.ts"
 
 /** What is drawn. */
 export interface Frame {
@@ -161,7 +163,7 @@ const numbers = ({ arrived, arrivedHighest, latest, rates }: History, width: num
 const keys: Readonly<Record<TopChoice["page"], string>> = {
   main: "? help  / filter  o order  s sessions  l listeners  r reload  R restart  d drain  w why  q quit",
   listeners: "? help  / filter  ↑↓ scroll  l workers  s sessions  q quit  Esc back",
-  sessions: "? help  / filter  ↑↓ select  c close  w why  l listeners  q quit  Esc back",
+  sessions: "? help  / filter  o order  n next  p before  ↑↓ select  c close  w why  Esc back",
   why: "↑↓ scroll  Esc back",
   help: "↑↓ scroll  Esc back"
 }
@@ -291,20 +293,28 @@ const listeners = (frame: Frame, room: number, width: number): ReadonlyArray<Scr
 const sessions = (frame: Frame, room: number, width: number): ReadonlyArray<ScreenLine> => {
   const { sessions: report, view } = frame
   if (report === undefined) return [line("asking for sessions …", "dim")]
-  const rows = sessionsOf(report, view)
-  const shown = windowed(rows, Math.max(1, room - 2), rows.findIndex(({ handle }) => handle === view.session))
-  const all = report.total ?? report.sessions.length
+  const { next, sessions, total } = report
+  const shown = windowed(sessions, Math.max(1, room - 2), sessions.findIndex(({ handle }) => handle === view.session))
+  const search = view.typing ?? view.filter
+  const before = view.pages.length * sessionLimit.page
+  const isAll = before === 0 && next === undefined
+  const all = total ?? sessions.length
   const parts = [
-    `${plural(all, "session")}${view.of === undefined ? "" : ` of worker ${view.of}`}`,
-    ...(report.sessions.length < all ? [`of which the first ${report.sessions.length} are shown`] : []),
-    ...(rows.length < report.sessions.length
-      ? [`filter "${printable(view.typing ?? view.filter)}" hides ${report.sessions.length - rows.length}`]
-      : [])
+    (isAll
+      ? plural(all, "session")
+      : `${before === 0 ? "" : `${grouped(before + 1)} to `}${grouped(before + sessions.length)} of ${
+        plural(all, "session")
+      }`)
+    + (view.of === undefined ? "" : ` of worker ${view.of}`)
+    + (search === "" ? "" : ` with "${printable(search)}"`),
+    `by ${view.sort}${view.sortReversed ? ", the other way round" : ""}`,
+    ...(next === undefined ? [] : ["n shows more"])
   ]
   return [
     line(` ${cell(parts.join(", "), width - 1)}`),
     ...TopColumns.table(TopColumns.sessions, shown, width, {
-      isSelected: ({ handle }) => handle === view.session
+      isSelected: ({ handle }) => handle === view.session,
+      sorted: TopColumns.headOf[view.sort]
     })
   ]
 }
@@ -316,7 +326,8 @@ export const help: ReadonlyArray<readonly [keys: string, does: string]> = [
   ["l", "listeners, and why connections were refused"],
   ["w", "why: the story of the selected worker or session"],
   ["/", "filter by application, handle, state, endpoint or address; Esc shows all again"],
-  ["o, O", "order workers by the next column; the other way round"],
+  ["o, O", "order workers, or sessions, by the next column; the other way round"],
+  ["n, p", "the next page of sessions; the one before"],
   ["r", "reload the application of the selected worker"],
   ["R", "restart the selected worker"],
   ["d", "drain the selected worker, and delete it then"],

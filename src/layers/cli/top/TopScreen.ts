@@ -17,7 +17,6 @@ import type * as Overview from "../../../domain/overview/Overview.ts"
 import type * as Report from "../../../domain/report/Report.ts"
 import type * as Handle from "../../../domain/state/Handle.ts"
 import * as HandleText from "../../../domain/state/HandleText.ts"
-import { sessionLimit } from "../../../services/ControlApi.ts"
 import * as MonotonicTime from "../../../services/MonotonicTime.ts"
 import * as ControlClient from "../../control/ControlClient.ts"
 import * as EventsCommand from "../EventsCommand.ts"
@@ -25,13 +24,17 @@ import * as Signals from "../Signals.ts"
 import { FullScreen, type OpenScreen } from "./FullScreen.ts"
 import { paint } from "./ScreenText.ts"
 import * as TopActions from "./TopActions.ts"
+import { initial, type Said } from "./TopChoice.ts"
 import { draw, type Frame, type ScreenSize, scrolling } from "./TopDrawing.ts"
+import { sessionQuery } from "./TopRows.ts"
 import * as TopView from "./TopView.ts"
 
 export interface TopOptions {
   /** The path of the control socket; and as it was given, if it was. */
   readonly path: string
   readonly control: string | undefined
+  /** The only application to show, where it is not all. */
+  readonly app: string | undefined
   /** Milliseconds between two looks. */
   readonly interval: number
   /** Asks for an overview. */
@@ -61,7 +64,7 @@ class TopScreen {
   readonly #wanted = Latch.makeUnsafe(false)
   readonly #quit = Deferred.makeUnsafe<void>()
   #history: History.History
-  #view = TopView.initial
+  #view = initial
   #sessions: Report.SessionsReport | undefined
   #size: ScreenSize = { columns: 0, rows: 0 }
   /** When the host has last answered, and what has been wrong since. */
@@ -120,11 +123,14 @@ class TopScreen {
   })
 
   #lookAtSessions(): Effect.Effect<void> {
-    const worker = this.#view.of
-    const query = { ...(worker === undefined ? {} : { worker }), limit: sessionLimit.page }
-    return Effect.match(ControlClient.ask(this.#options.path, (client) => client.sessions.list({ query })), {
+    const { app, path } = this.#options
+    const wanted = () => JSON.stringify(sessionQuery(this.#view))
+    const asked = wanted()
+    const query = { ...sessionQuery(this.#view), ...(app === undefined ? {} : { app }) }
+    return Effect.match(ControlClient.ask(path, (client) => client.sessions.list({ query })), {
       onSuccess: (sessions) => {
-        if (this.#view.of === worker) this.#sessions = sessions
+        // somebody may have asked for others meanwhile
+        if (wanted() === asked) this.#sessions = sessions
       },
       onFailure: ({ message }) => this.#say({ level: "bad", text: message })
     })
@@ -166,7 +172,7 @@ class TopScreen {
     }
   }
 
-  #say(said: TopView.Said): void {
+  #say(said: Said): void {
     this.#view = { ...this.#view, said }
     this.#changed.openUnsafe()
   }

@@ -1,61 +1,16 @@
 /**
- * What somebody who looks at `top` has chosen: which page, in what order, which of the workers and sessions. Keys lead from
- * one view to the next, and may want something done (`Intent`).
+ * Keys of `top`: they lead from one choice (`TopChoice`) to the next, and may want something done (`Intent`).
  *
  * A value and pure functions: what is done with the host is the command's business.
  */
 import type * as Overview from "../../../domain/overview/Overview.ts"
 import type * as Report from "../../../domain/report/Report.ts"
+import { SessionSorting } from "../../../domain/report/SessionOrder.ts"
 import type * as Handle from "../../../domain/state/Handle.ts"
 import * as HandleText from "../../../domain/state/HandleText.ts"
 import { confirmation, type TopAction } from "./TopActions.ts"
-
-export type Page = "main" | "listeners" | "sessions" | "why" | "help"
-
-/** Something to be told until the next key is pressed. */
-export interface Said {
-  readonly level: Overview.Level
-  readonly text: string
-}
-
-export interface TopChoice {
-  readonly page: Page
-  /** Where Esc leads from the pages that are read: help, and stories. */
-  readonly back: Page
-  /** Which of {@link orders} the workers are in, and whether the other way round. */
-  readonly order: number
-  readonly reversed: boolean
-  readonly filter: string
-  /** The filter that is being typed. */
-  readonly typing: string | undefined
-  /** Handles of the selected worker and session; and of the worker whose sessions are shown. */
-  readonly worker: string | undefined
-  readonly session: string | undefined
-  readonly of: string | undefined
-  /** How many lines of a page that is read are above the screen. */
-  readonly above: number
-  /** What is to be confirmed. */
-  readonly asked: TopAction | undefined
-  readonly said: Said | undefined
-  /** A story that is told, or is on its way. */
-  readonly story: { readonly of: string; readonly lines: ReadonlyArray<string> | undefined } | undefined
-}
-
-export const initial: TopChoice = {
-  page: "main",
-  back: "main",
-  order: 0,
-  reversed: false,
-  filter: "",
-  typing: undefined,
-  worker: undefined,
-  session: undefined,
-  of: undefined,
-  above: 0,
-  asked: undefined,
-  said: undefined,
-  story: undefined
-}
+import type { Page, TopChoice } from "./TopChoice.ts"
+import { orders, workersOf } from "./TopRows.ts"
 
 /** What a key wants done. */
 export type Intent =
@@ -64,57 +19,6 @@ export type Intent =
   | { readonly _tag: "Refresh" }
   | { readonly _tag: "Act"; readonly action: TopAction }
   | { readonly _tag: "Tell"; readonly kind: "worker" | "session"; readonly handle: string }
-
-// ---- rows
-
-interface Order {
-  /** The column that it is by. */
-  readonly head: string
-  /** Workers with more of it come first. */
-  readonly value: (worker: Overview.WorkerView) => number
-}
-
-const isRunning = ({ state }: Overview.WorkerView): boolean => state === "RUNNING"
-
-/** The orders of workers. The first one has whoever is in trouble on top. */
-export const orders: ReadonlyArray<Order> = [
-  {
-    head: "Behind",
-    value: (worker) => worker.behindMillis + (isRunning(worker) ? worker.congested ? 1 : 0 : 0.5)
-  },
-  { head: "Claim p99", value: ({ claim }) => claim.recent.p99Millis },
-  { head: "Loop", value: ({ thread }) => thread?.utilization ?? -1 },
-  { head: "CPU", value: ({ thread }) => thread?.processors ?? -1 },
-  { head: "Heap", value: ({ thread }) => thread === null ? -1 : thread.heapUsed / thread.heapLimit },
-  { head: "Sess", value: ({ sessions }) => sessions.now },
-  { head: "Worker", value: () => 0 }
-]
-
-const fits = (view: TopChoice, ...texts: ReadonlyArray<string>): boolean => {
-  const wanted = (view.typing ?? view.filter).toLowerCase()
-  return wanted === "" || texts.some((text) => text.toLowerCase().includes(wanted))
-}
-
-/** The workers that the filter lets pass, in their order. */
-export const workersOf = ({ workers }: Overview.Overview, view: TopChoice): ReadonlyArray<Overview.WorkerView> => {
-  const { value } = orders[view.order]!
-  const rows = workers.filter((worker) => fits(view, worker.handle, `${worker.app} ${worker.worker}`, worker.state))
-    .sort((a, b) => value(b) - value(a) || a.appIndex - b.appIndex || a.worker - b.worker)
-  return view.reversed ? rows.reverse() : rows
-}
-
-/** The listeners that the filter lets pass. */
-export const listenersOf = ({ listeners }: Overview.Overview, view: TopChoice): ReadonlyArray<Overview.ListenerView> =>
-  listeners.filter(({ app, endpoint, handle }) => fits(view, handle, endpoint, app))
-
-/** The sessions that the filter lets pass. */
-export const sessionsOf = (
-  report: Report.SessionsReport | undefined,
-  view: TopChoice
-): ReadonlyArray<Report.SessionReport> =>
-  (report?.sessions ?? []).filter(({ app, handle, local, remote, state, worker }) =>
-    fits(view, handle, `${app} ${worker}`, local, remote, state)
-  )
 
 // ---- keys
 
@@ -167,7 +71,7 @@ const step = (view: TopChoice, by: number, { above, overview, sessions }: Known)
     return { ...view, above: Math.max(0, Math.min(above, view.above + by)) }
   }
   if (view.page === "sessions") {
-    return { ...view, session: moved(sessionsOf(sessions, view).map(({ handle }) => handle), view.session, by) }
+    return { ...view, session: moved((sessions?.sessions ?? []).map(({ handle }) => handle), view.session, by) }
   }
   return { ...view, worker: moved(workersOf(overview, view).map(({ handle }) => handle), view.worker, by) }
 }
@@ -186,7 +90,7 @@ const selectedWorker = ({ overview }: Known, view: TopChoice): Overview.WorkerVi
 }
 
 const selectedSession = ({ sessions }: Known, view: TopChoice): Report.SessionReport | undefined =>
-  sessionsOf(sessions, view).find(({ handle }) => handle === view.session)
+  sessions?.sessions.find(({ handle }) => handle === view.session)
 
 const NO_WORKER = "select a worker with the arrow keys first"
 const NO_SESSION = "show sessions with s, and select one with the arrow keys first"
@@ -224,9 +128,42 @@ const tell = (view: TopChoice, known: Known): Pressed => {
 
 /** Sessions of the selected worker, or of all. */
 const openSessions = (view: TopChoice): Pressed => ({
-  view: { ...open(view, "sessions"), of: view.page === "main" ? view.worker : view.of, filter: "", session: undefined },
+  view: {
+    ...open(view, "sessions"),
+    of: view.page === "main" ? view.worker : view.of,
+    filter: "",
+    session: undefined,
+    pages: []
+  },
   intent: { _tag: "Refresh" }
 })
+
+/** Other sessions than before: the host is asked for the first page of them. */
+const anew = (view: TopChoice): Pressed => ({
+  view: { ...view, pages: [], session: undefined },
+  intent: { _tag: "Refresh" }
+})
+
+const sorted = (view: TopChoice): Pressed => ({
+  ...anew(view),
+  view: say(anew(view).view, `sorted by ${view.sort}${view.sortReversed ? ", the other way round" : ""}`, "ok").view
+})
+
+const nextSort = (sort: Report.SessionSorting): Report.SessionSorting => {
+  const all = SessionSorting.literals
+  return all[(all.indexOf(sort) + 1) % all.length]!
+}
+
+/** The page of sessions behind this one, or before it. */
+const turnOver = (view: TopChoice, { sessions }: Known, by: 1 | -1): Pressed => {
+  if (view.page !== "sessions") return { view }
+  const next = sessions?.next
+  if (by < 0 ? view.pages.length === 0 : next === undefined) {
+    return say(view, by < 0 ? "this is the first page" : "this is the last page", "ok")
+  }
+  const pages = by < 0 ? view.pages.slice(0, -1) : [...view.pages, next!]
+  return { view: { ...view, pages, session: undefined }, intent: { _tag: "Refresh" } }
+}
 
 const ordered = (view: TopChoice): Pressed =>
   say(view, `ordered by ${orders[view.order]!.head}${view.reversed ? ", the other way round" : ""}`, "ok")
@@ -238,8 +175,16 @@ const commands: Readonly<Record<string, (view: TopChoice, known: Known) => Press
   h: (view) => ({ view: open(view, "help") }),
   s: openSessions,
   l: (view) => ({ view: view.page === "listeners" ? { ...view, page: "main", above: 0 } : open(view, "listeners") }),
-  o: (view) => ordered({ ...view, order: (view.order + 1) % orders.length }),
-  O: (view) => ordered({ ...view, reversed: !view.reversed }),
+  o: (view) =>
+    view.page === "sessions"
+      ? sorted({ ...view, sort: nextSort(view.sort) })
+      : ordered({ ...view, order: (view.order + 1) % orders.length }),
+  O: (view) =>
+    view.page === "sessions"
+      ? sorted({ ...view, sortReversed: !view.sortReversed })
+      : ordered({ ...view, reversed: !view.reversed }),
+  n: (view, known) => turnOver(view, known, 1),
+  p: (view, known) => turnOver(view, known, -1),
   "/": (view) => ({ view: isRead(view) ? view : { ...view, typing: view.filter } }),
   r: (view, known) => ask(view, reload(view, known), NO_WORKER),
   R: (view, known) => ask(view, ofWorker("Restart", view, known), NO_WORKER),
@@ -281,10 +226,14 @@ export const press = (before: TopChoice, key: Key, known: Known): Pressed => {
     // any other key is a no, so that nobody ends sessions by a key that was meant for something else
     return say(answered, confirmation(action).declined, "ok")
   }
-  if (view.typing !== undefined) return { view: type(view, key) }
+  const search = view.typing ?? view.filter
+  // the host looks for it, among all sessions
+  const found = (view: TopChoice): Pressed =>
+    view.page !== "sessions" || (view.typing ?? view.filter) === search ? { view } : anew(view)
+  if (view.typing !== undefined) return found(type(view, key))
   const by = stepOf(key, known.rows)
   if (by !== undefined) return { view: step(view, by, known) }
-  if (key.name === "escape") return { view: escape(view) }
+  if (key.name === "escape") return found(escape(view))
   if (key.name === "return" && view.page === "main") return openSessions(view)
   if (key.ctrl && key.name === "l" || key.text === " ") return { view, intent: { _tag: "Refresh" } }
   const command = key.ctrl || !Object.hasOwn(commands, key.text) ? undefined : commands[key.text]

@@ -98,14 +98,14 @@ describe("the screen of top", () => {
 
   it("has sessions with their ends, and those that do not fit", () => {
     const sessions: Report.SessionsReport = {
-      total: 250,
-      next: "9",
+      total: 9502,
+      next: "age:9:1",
       sessions: [Reports.session(), Reports.session({ handle: "8.0" })]
     }
     const shown = rows(screen(80, 24), { sessions, view: { page: "sessions", session: "8.0", of: "0.0" } })
     assert.deepStrictEqual(shown.slice(7, 11), [
-      " 250 sessions of worker 0.0, of which the first 2 are shown",
-      " Session  App      State      Remote                             Age    In   Out",
+      " 2 of 9,502 sessions of worker 0.0, by age, n shows more",
+      " Session  App      State      Remote                            Age*    In   Out",
       " 7.2      http 0   READY      127.0.0.1:54321                  1.5 s    1K    2K",
       ">8.0      http 0   READY      127.0.0.1:54321                  1.5 s    1K    2K"
     ])

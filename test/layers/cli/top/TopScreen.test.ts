@@ -34,7 +34,7 @@ const start = Effect.fnUntraced(function*(path = "/nowhere", interval = 1000) {
   const screen = yield* ScriptedScreen.make
   const host = new Looked()
   const signal = Deferred.makeUnsafe<NodeJS.Signals>()
-  const top = yield* TopScreen.show({ path, control: path, interval, look: host.look }, at(0)).pipe(
+  const top = yield* TopScreen.show({ path, control: path, app: undefined, interval, look: host.look }, at(0)).pipe(
     Effect.provideService(FullScreen, screen.source),
     Effect.provideService(Signals.Signals, {
       ending: Effect.succeed(Deferred.await(signal)),
@@ -149,5 +149,37 @@ describe("top on a screen", () => {
       yield* shows(/^session 7\.2 is closing$/m)
       assert.deepStrictEqual(asked.filter((what) => what !== "sessions of 0.1"), ["restart", "delete", "close"])
       assert.include(asked, "sessions of 0.1")
+    }))
+
+  it.live("W21 has the host find and sort sessions, and shows the page that somebody wants of all of them", () =>
+    Effect.gen(function*() {
+      const path = Path.join(yield* TempDirectory.make, "c.sock")
+      const sessionPage: SessionLayer["Service"]["sessionPage"] = ({ search = "" }, { after, reversed, sort } = {}) =>
+        Effect.succeed({
+          total: 9502,
+          sessions: [Reports.session({ remote: `tcp://${sort}${reversed ? "-reversed" : ""}-${search}-${after}:1` })],
+          ...(after === undefined ? { next: "age:7:12" } : {})
+        })
+      yield* Layer.build(
+        ControlServer.layer(path).pipe(
+          Layer.provide(FakeSessionLayer.layer({ sessionPage })),
+          Layer.provide(SessionRulesMemory.layer),
+          Layer.provide(new LogLines().layer)
+        )
+      )
+      const { screen, shows } = yield* start(path, 60_000)
+      screen.press("s")
+      yield* shows(/^ 1 of 9,502 sessions, by age, n shows more/m)
+      yield* shows(/ age--undefined:1 /)
+      screen.press("n")
+      yield* shows(/ age--age:7:12:1 /)
+      yield* shows(/^ 101 to 101 of 9,502 sessions, by age/m)
+      screen.press("O")
+      yield* shows(/ age-reversed--undefined:1 /)
+      screen.press("/", "x", "y", "return")
+      yield* shows(/ age-reversed-xy-undefined:1 /)
+      yield* shows(/sessions with "xy", by age, the other way round/)
+      screen.press("escape")
+      yield* shows(/ age-reversed--undefined:1 /)
     }))
 })

@@ -1,13 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import {
-  initial,
-  type Key,
-  type Known,
-  press,
-  type Pressed,
-  type TopChoice,
-  workersOf
-} from "../../../../src/layers/cli/top/TopView.ts"
+import { initial, type TopChoice } from "../../../../src/layers/cli/top/TopChoice.ts"
+import { sessionQuery, workersOf } from "../../../../src/layers/cli/top/TopRows.ts"
+import { type Key, type Known, press, type Pressed } from "../../../../src/layers/cli/top/TopView.ts"
 import { app, overview, worker } from "../../../support/Overviews.ts"
 import * as Reports from "../../../support/Reports.ts"
 
@@ -89,6 +83,29 @@ describe("the keys of top", () => {
     assert.strictEqual(after("j w q").view.page, "main")
     assert.deepStrictEqual(after("q").intent, { _tag: "Quit" })
     assert.deepStrictEqual(after("^z").intent, { _tag: "Suspend" })
+  })
+
+  it("asks for other sessions by order, filter and page, and begins again at the first page", () => {
+    const next = { ...known, sessions: { ...known.sessions!, next: "age:8:5" } }
+    const pressed = (keys: string) =>
+      keys.split(" ").reduce<Pressed>(({ view }, key) => press(view, keyOf(key), next), { view: initial })
+    const asked = (keys: string) => sessionQuery(pressed(keys).view)
+    assert.deepStrictEqual(asked("j s"), { worker: "1.0", sort: "age", limit: 100 })
+    assert.deepStrictEqual(asked("s n"), { after: "age:8:5", sort: "age", limit: 100 })
+    assert.deepStrictEqual(asked("s n n p p"), { sort: "age", limit: 100 })
+    assert.deepStrictEqual(asked("s n o"), { sort: "in", limit: 100 })
+    assert.deepStrictEqual(asked("s n O"), { sort: "age", reversed: true, limit: 100 })
+    assert.deepStrictEqual(asked("s n / a b"), { search: "ab", sort: "age", limit: 100 })
+    assert.deepStrictEqual(asked("s / a return n"), { search: "a", after: "age:8:5", sort: "age", limit: 100 })
+    assert.deepStrictEqual(asked("s / a return n escape"), { sort: "age", limit: 100 })
+    for (const keys of ["s n", "s o", "s O", "s / a", "s / a escape", "s / a return escape"]) {
+      assert.deepStrictEqual(pressed(keys).intent, { _tag: "Refresh" }, keys)
+    }
+    assert.isUndefined(pressed("s / a return").intent)
+    assert.include(pressed("s p").view.said?.text, "first page")
+    assert.include(after("s n").view.said?.text, "last page")
+    // not what the workers are sorted by
+    assert.strictEqual(pressed("s o").view.order, 0)
   })
 
   it("scrolls what is read, and no further than its end", () => {
