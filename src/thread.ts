@@ -23,6 +23,7 @@ import * as AppFailure from "./layers/stack/AppFailure.ts"
 import * as Bells from "./layers/stack/Bells.ts"
 import type { ThreadStatus } from "./layers/stack/ThreadStatus.ts"
 import * as WorkerPort from "./layers/stack/WorkerPort.ts"
+import * as Garbage from "./layers/system/Garbage.ts"
 import * as TcpMovable from "./layers/transport/TcpMovable.ts"
 import { ListenNow } from "./layers/worker/ListenNow.ts"
 import * as SessionsService from "./layers/worker/SessionsService.ts"
@@ -30,7 +31,7 @@ import type { ReceivedLink } from "./layers/worker/WorkerPlace.ts"
 import { WorkerExit } from "./services/AppWorker.ts"
 import { Sessions } from "./services/Sessions.ts"
 
-const { isMain, log, port, start, tellsLoaded, tickets, url } = workerData as WorkerPort.ThreadData
+const { isMain, log, port, start, tellsHeap, tellsLoaded, tickets, url } = workerData as WorkerPort.ThreadData
 
 /** The longest time, in microseconds, that a worker with cut-through sessions looks for an answer before it sleeps. */
 const SPIN = 40
@@ -92,6 +93,9 @@ process.once("exit", () => {
 })
 
 tellTask()
+if (tellsHeap) {
+  Garbage.watch((heapUsed) => parentPort!.postMessage({ _tag: "Collected", heapUsed } satisfies ThreadStatus))
+}
 
 const run = Effect.gen(function*() {
   const stop = yield* Deferred.make<void, WorkerExit>()

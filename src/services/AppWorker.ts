@@ -101,7 +101,7 @@ export interface ThreadUse {
   /** Processor time of the thread, in the program and in the system. */
   readonly cpuUserMillis: number
   readonly cpuSystemMillis: number
-  /** Bytes of its heap that are in use, and that it may have. */
+  /** Bytes of its heap that are in use, and that it may have: `heapLimitMiB`, or less where V8 is told to allow less. */
   readonly heapUsed: number
   readonly heapLimit: number
   /** How old the last four are. */
@@ -119,6 +119,11 @@ export interface WorkerMeter {
   look(): void
   /** What is known; `undefined` while nothing is. */
   readonly use: ThreadUse | undefined
+  /**
+   * The bytes of its heap in use that would be left if it were collected now, as the collections before say; `undefined`
+   * while nothing is known, and where `maxHeap` is not set.
+   */
+  readonly heapRetained: number | undefined
   /**
    * For how many milliseconds, since it began, the thread had nothing to do, or was ready to run and got no processor. On
    * other systems than Linux, the latter is not known and not part of it.

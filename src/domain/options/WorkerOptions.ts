@@ -114,7 +114,8 @@ export const WorkerOptions = Schema.Struct({
   }),
   /**
    * The heap with which a worker is replaced, before it dies of it: what is in use after garbage was collected, 16 MiB to
-   * 1 TiB and below `heapLimitMiB`; without it, a worker is not replaced for that. A tenth below the limit is a good choice.
+   * 1 TiB and below `heapLimitMiB`; without it, a worker is not replaced for that. Six tenths of the limit are a good choice:
+   * V8 may end a thread when four fifths are in use.
    */
   maxHeap: optionalNumber({
     unit: "bytes",

@@ -2,18 +2,17 @@
  * When a worker has served for long enough to be replaced by a new start: its heap stays large, or it has had as many
  * sessions as it may (X6).
  *
- * **Heap** What a heap has in use goes up until it is collected, and then down to what is needed. So it is the least that
- * was seen within {@link WINDOW} that is held against the limit. A fresh start may need as much: what was replaced as
- * soon as it was allowed waits twice as long the next time.
+ * **Heap** What a heap has in use goes up until it is collected, and then down to what is needed. The thread tells what was
+ * left after each full collection. Near its limit that comes late: a heap of 256 MiB may be collected at 199 and be full
+ * at 205. So for a while, what was left is taken to have gone on growing as it did between the last two collections.
+ *
+ * A fresh start may need as much: one that has had to wait until it was replaced waits twice as long the next time.
  *
  * Pure: times are numbers that are passed in, in milliseconds that only go forward.
  */
 
-/** Milliseconds in which a heap has to be collected, if it is to be seen that it can be. */
-export const WINDOW = 5000
-
 /** Milliseconds between two replacements of a worker for its heap: the least, and the most. */
-const SHORTEST = 60_000
+const SHORTEST = 5000
 const LONGEST = 3_600_000
 
 /** Which part of a worker's sessions may be left: workers that start together are not replaced together. */
@@ -21,15 +20,27 @@ const SPREAD = 0.1
 
 /** The heap of one start. */
 export class HeapUse {
-  readonly #seen: Array<{ readonly at: number; readonly used: number }> = []
-  #since: number | undefined
+  #left: number | undefined
+  #at = 0
+  /** Milliseconds between the last two collections, and the bytes that were more left after the later one. */
+  #between = 0
+  #growth = 0
 
-  /** Returns the bytes that are in use whatever is collected; `undefined` while too little was seen. */
-  look(now: number, used: number): number | undefined {
-    this.#since ??= now
-    while (this.#seen.length > 0 && this.#seen[0]!.at <= now - WINDOW) this.#seen.shift()
-    this.#seen.push({ at: now, used })
-    return now - this.#since < WINDOW ? undefined : Math.min(...this.#seen.map((seen) => seen.used))
+  /** It was collected, and so many bytes are left. */
+  collected(now: number, left: number): void {
+    if (this.#left !== undefined) {
+      this.#between = now - this.#at
+      this.#growth = Math.max(0, left - this.#left)
+    }
+    this.#left = left
+    this.#at = now
+  }
+
+  /** The bytes in use that would be left now if it were collected; `undefined` before it was. `used`: all in use. */
+  retained(now: number, used: number): number | undefined {
+    if (this.#left === undefined) return undefined
+    const part = this.#between === 0 ? 0 : Math.min(1, (now - this.#at) / this.#between)
+    return Math.min(Math.max(used, this.#left), this.#left + part * this.#growth)
   }
 }
 
@@ -37,15 +48,19 @@ export class HeapUse {
 export class HeapPatience {
   #wait = SHORTEST
   #next = -Infinity
+  #waited = false
 
+  /** Whether it may be replaced now, as it should be. */
   may(now: number): boolean {
-    return now >= this.#next
+    if (now >= this.#next) return true
+    this.#waited = true
+    return false
   }
 
   /** It is replaced. */
   replaced(now: number): void {
-    const soon = now < this.#next + this.#wait
-    this.#wait = soon ? Math.min(2 * this.#wait, LONGEST) : SHORTEST
+    this.#wait = this.#waited ? Math.min(2 * this.#wait, LONGEST) : SHORTEST
+    this.#waited = false
     this.#next = now + this.#wait
   }
 }

@@ -123,7 +123,7 @@ const make = (stack: WorkerStack["Service"]) =>
       },
       available: () => tables.admit()
     }
-    const renew: RunHost["renew"] = (slot, why) => run(renewals.renew(slot, why))
+    const renew: RunHost["renew"] = (slot, why) => renewals.renew(slot, why)
     const workers = new Supervisor({ tables, listeners, connects, requests, certificates, stack, renew }, scope)
     const machine = yield* Machine
     const { descent } = inherited
@@ -143,7 +143,7 @@ const make = (stack: WorkerStack["Service"]) =>
       before: (app) => workersBefore?.[app]
     })
     const reloads = new Reloads(tables, applications, workers)
-    const renewals = new Renewals(tables, reloads)
+    const renewals = new Renewals(tables, reloads, run)
     const operations = new WorkerOperations(tables, applications, workers, reloads)
     const byNeed = new WorkersByNeed(tables, operations, machine, scope)
 

@@ -29,8 +29,8 @@ const AGAIN = 1000
 /** What the watch needs of its host. */
 export interface SilenceHost {
   readonly tables: Tables
-  /** Starts the worker's next generation, which takes its place; nothing happens where one is on its way. */
-  readonly renew: (slot: WorkerSlot, why: "stuck") => void
+  /** Starts the worker's next generation, which takes its place; `false` where that is not for now. */
+  readonly renew: (slot: WorkerSlot, why: "stuck") => boolean
 }
 
 export class SilenceWatch {

@@ -353,13 +353,13 @@ export class Supervisor {
   /**
    * Lets a generation that has lost its place finish, and ends it. What it has comes to others once they have begun: code
    * that has just been loaded is slow, and with new sessions and all of the old ones at once, each would wait for it. One
-   * that was stuck has been given up before, and ends by itself.
+   * whose heap is large may not have that time, and one that was stuck has been given up before, and ends by itself.
    */
   #retire(app: AttachedApp, slot: WorkerSlot, why: ReplaceReason): Effect.Effect<void> {
     if (why === "stuck") return Effect.andThen(this.#ended(app, slot), this.stop(app, slot))
     const { handOver } = app.options.worker
     const told = Effect.raceFirst(Deferred.await(slot.stop), Deferred.await(slot.finish))
-    const waits = handOver === 0 ? Effect.void : Effect.raceFirst(told, Effect.sleep(handOver))
+    const waits = handOver === 0 || why === "heap" ? Effect.void : Effect.raceFirst(told, Effect.sleep(handOver))
     return waits.pipe(Effect.andThen(this.drain(app, slot)), Effect.andThen(this.stop(app, slot)))
   }
 

@@ -1,9 +1,10 @@
 /**
- * Looks whether one start of a worker has served for long enough to be replaced by a new one ({@link HeapUse},
- * `maxHeap`, `maxSessionsPerStart`), and has it replaced as a restart does (X6): the new start takes its place first, and
+ * Looks whether one start of a worker has served for long enough to be replaced by a new one (`maxHeap`, `maxSessionsPerStart`), and has it replaced as a restart does (X6): the new start takes its place first, and
  * then it drains.
  */
-import { HeapUse, sessionsOf } from "../../domain/state/Wear.ts"
+import * as ByteSize from "effect/ByteSize"
+import * as Effect from "effect/Effect"
+import { sessionsOf } from "../../domain/state/Wear.ts"
 import * as WorkerState from "../../domain/state/WorkerState.ts"
 import type { LiveWorker, WorkerSlot } from "./Worker.ts"
 
@@ -16,28 +17,37 @@ const AGAIN = 10_000
  */
 const LEAST = 60_000
 
-/** A sample that is older says nothing new. */
-const FRESH = 600
+/** From which part of what a heap may have V8 may end the thread: it does where collecting takes all of its time. */
+const FULL = 0.8
+
+const bytes = (count: number): string => ByteSize.format(ByteSize.bytes(count))
 
 /** What the watch needs of its host. */
 export interface WearHost {
   readonly tables: { readonly now: () => number }
-  /** Starts the worker's next generation, which takes its place; nothing happens where one is on its way. */
-  readonly renew: (slot: WorkerSlot, why: "heap" | "sessions") => void
+  /** Starts the worker's next generation, which takes its place; `false` where that is not for now. */
+  readonly renew: (slot: WorkerSlot, why: "heap" | "sessions") => boolean
 }
 
 export class WearWatch {
   readonly #live: Pick<LiveWorker, "slot" | "meter">
   readonly #host: WearHost
-  readonly #heap = new HeapUse()
+  readonly #run: (effect: Effect.Effect<void>) => void
+  #told = false
   /** Claims when this generation had got the worker's place. */
   #before: number | undefined
   #since: number
   #again = -Infinity
 
-  constructor(live: Pick<LiveWorker, "slot" | "meter">, host: WearHost) {
+  /** `run` runs what is logged. */
+  constructor(
+    live: Pick<LiveWorker, "slot" | "meter">,
+    host: WearHost,
+    run: (effect: Effect.Effect<void>) => void
+  ) {
     this.#live = live
     this.#host = host
+    this.#run = run
     this.#since = host.tables.now()
     if (live.slot.role === "current") this.#before = this.#claims
   }
@@ -46,27 +56,41 @@ export class WearWatch {
     const { slot } = this.#live
     if (slot.kind !== "thread" || slot.role !== "current" || !WorkerState.takesSessions(slot.state)) return
     const now = this.#host.tables.now()
-    const isLarge = this.#isLarge(now)
+    const isLarge = this.#isLarge
     const isDone = this.#isDone(now)
     if (now < this.#again) return
     if (isLarge && slot.patience.may(now)) {
-      slot.patience.replaced(now)
-      this.#renew("heap", now)
+      if (this.#renew("heap", now)) slot.patience.replaced(now)
     } else if (isDone) this.#renew("sessions", now)
   }
 
-  #renew(why: "heap" | "sessions", now: number): void {
-    this.#again = now + AGAIN
-    this.#host.renew(this.#live.slot, why)
+  #renew(why: "heap" | "sessions", now: number): boolean {
+    const begun = this.#host.renew(this.#live.slot, why)
+    if (begun) this.#again = now + AGAIN
+    return begun
   }
 
-  #isLarge(now: number): boolean {
+  get #isLarge(): boolean {
     const { meter, slot } = this.#live
     const { maxHeap } = slot.app.options.worker
-    const use = maxHeap === undefined ? undefined : meter?.use
-    if (maxHeap === undefined || use === undefined || use.ageMillis > FRESH) return false
-    const least = this.#heap.look(now, use.heapUsed)
-    return least !== undefined && least >= maxHeap
+    if (maxHeap === undefined || meter === undefined) return false
+    if (!this.#told && meter.use !== undefined) this.#tellLimit(maxHeap, meter.use.heapLimit)
+    return (meter.heapRetained ?? 0) >= maxHeap
+  }
+
+  /** Says once that it may die before it is replaced. */
+  #tellLimit(maxHeap: number, limit: number): void {
+    this.#told = true
+    const { app, generation, mapIndex, restarts } = this.#live.slot
+    if (maxHeap < FULL * limit || generation > 1 || restarts > 0) return
+    this.#run(
+      Effect.logWarning(
+        `maxHeap is ${bytes(maxHeap)}, and the heap may have ${
+          bytes(limit)
+        }: V8 may end the thread when four fifths of that `
+          + "are in use, before the worker is replaced; six tenths leave room"
+      ).pipe(Effect.annotateLogs({ app: app.name, worker: mapIndex }))
+    )
   }
 
   /** Claims of all of the worker's generations: of one that has its place, those since it got it are its own. */

@@ -44,8 +44,8 @@ const STOP_TIMEOUT = 2000
 
 /** What a start needs of the host. */
 export interface RunHost extends SilenceHost {
-  /** Starts the worker's next generation, which takes its place; nothing happens where one is on its way. */
-  readonly renew: (slot: WorkerSlot, why: RenewReason) => void
+  /** Starts the worker's next generation, which takes its place; `false` where that is not for now. */
+  readonly renew: (slot: WorkerSlot, why: RenewReason) => boolean
   readonly listeners: Listeners
   readonly connects: Connects
   readonly requests: HostRequests
@@ -155,15 +155,18 @@ export class WorkerRun {
         Effect.repeat(Schedule.spaced(millis)),
         Effect.forkScoped
       )
-    const silence = Effect.flatMap(
+    const watches = Effect.flatMap(
       FiberSet.makeRuntime<never, void, never>(),
-      (run) => every(live.silence.interval, new SilenceWatch(live, this.#host, run).look)
+      (run) =>
+        Effect.andThen(
+          every(live.silence.interval, new SilenceWatch(live, this.#host, run).look),
+          every(LOOK_INTERVAL, new WearWatch(live, this.#host, run).look)
+        )
     )
     return Effect.all([
-      silence,
+      watches,
       every(this.#app.options.segment.trimInterval, () => live.trim()),
       every(LOOK_INTERVAL, () => live.look()),
-      every(LOOK_INTERVAL, new WearWatch(live, this.#host).look),
       SubscriptionRef.changes(live.congestion.state).pipe(
         Stream.runForEach((state) =>
           Effect.sync(() => {

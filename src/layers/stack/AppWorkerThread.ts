@@ -83,7 +83,7 @@ export const layer: Layer.Layer<AppWorker, WorkerExit, WorkerPlan | WorkerChanne
     AppWorker,
     Effect.gen(function*() {
       const { app: options, info: { app, worker }, lingers, loaded, module } = yield* WorkerPlan
-      const { heapLimitMiB } = options.worker
+      const { heapLimitMiB, maxHeap } = options.worker
       const { ticketKeys: tickets } = TlsStart.resumptionOf(options)
       const { worker: side } = yield* WorkerChannel
       const start = yield* WorkerStart.make
@@ -114,6 +114,7 @@ export const layer: Layer.Layer<AppWorker, WorkerExit, WorkerPlan | WorkerChanne
               url,
               isMain: url !== mainUrl,
               tellsLoaded: loaded !== undefined,
+              tellsHeap: maxHeap !== undefined,
               tickets,
               port,
               log
@@ -121,7 +122,7 @@ export const layer: Layer.Layer<AppWorker, WorkerExit, WorkerPlan | WorkerChanne
             transferList: [port],
             ...(heapLimitMiB === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: heapLimitMiB } })
           })
-          const meter = new ThreadMeter(thread, now)
+          const meter = new ThreadMeter(thread, now, heapLimitMiB)
           thread.on("message", (status: unknown) => {
             if (!isThreadStatus(status)) return
             switch (status._tag) {
@@ -132,6 +133,8 @@ export const layer: Layer.Layer<AppWorker, WorkerExit, WorkerPlan | WorkerChanne
                 return
               case "Loaded":
                 return loaded?.(status.url)
+              case "Collected":
+                return meter.collected(status.heapUsed)
               case "Leaving":
                 leaving = status.trace
                 return

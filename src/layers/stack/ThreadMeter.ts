@@ -4,12 +4,13 @@
  * How busy its loop is can be read at any time. Its heap and its processor time are told by its isolate, between any two
  * instructions of its JavaScript: so they are asked for at intervals, and what is known is as old as it is. While the thread
  * is in a native call, no new answer comes, and nothing more is asked. For how long it got no processor is told by the
- * system, where that is Linux.
+ * system, where that is Linux. What is left of its heap after a collection, the thread says itself.
  */
 import type * as Effect from "effect/Effect"
 import * as Fs from "node:fs"
 import type { Worker } from "node:worker_threads"
 import type { Whereabouts } from "../../domain/report/Whereabouts.ts"
+import { HeapUse } from "../../domain/state/Wear.ts"
 import type { ThreadUse, WorkerMeter } from "../../services/AppWorker.ts"
 import * as ThreadStack from "./ThreadStack.ts"
 
@@ -17,24 +18,30 @@ import * as ThreadStack from "./ThreadStack.ts"
 const MICROS = 1000
 const NANOS = 1e6
 
+const MIB = 2 ** 20
+
 /** A thread by the number of its process and its own. */
 const TASK = /^\d+\/task\/\d+$/
 
 export class ThreadMeter implements WorkerMeter, ThreadStack.LocatedThread {
   readonly #thread: Worker
   readonly #now: () => number
+  readonly #heapLimit: number
+  readonly #heap = new HeapUse()
   #loop: ReturnType<Worker["performance"]["eventLoopUtilization"]>
   #utilization = 0
   #told: Pick<ThreadUse, "cpuUserMillis" | "cpuSystemMillis" | "heapUsed" | "heapLimit"> | undefined
   #toldAt = 0
   #schedule: string | undefined
   #starvedMillis = 0
+  #idleMillis = 0
   #asking = false
 
-  /** `now` in milliseconds of `MonotonicTime`. */
-  constructor(thread: Worker, now: () => number) {
+  /** `now` in milliseconds of `MonotonicTime`; the limit of its heap without the part for new objects, if it has one. */
+  constructor(thread: Worker, now: () => number, heapLimitMiB = Infinity) {
     this.#thread = thread
     this.#now = now
+    this.#heapLimit = heapLimitMiB * MIB
     this.#loop = thread.performance.eventLoopUtilization()
   }
 
@@ -45,7 +52,9 @@ export class ThreadMeter implements WorkerMeter, ThreadStack.LocatedThread {
 
   get away(): number {
     const { idle } = this.#thread.performance.eventLoopUtilization()
-    return idle + this.#starved()
+    // of a thread that ends, no time is known any longer
+    this.#idleMillis = Math.max(this.#idleMillis, idle)
+    return this.#idleMillis + this.#starved()
   }
 
   /** Milliseconds for which the thread was ready to run, and did not. What can't be read stays as it was. */
@@ -84,12 +93,26 @@ export class ThreadMeter implements WorkerMeter, ThreadStack.LocatedThread {
         this.#thread.cpuUsage()
       ])
       this.#toldAt = this.#now()
-      this.#told = { heapUsed, heapLimit, cpuUserMillis: user / MICROS, cpuSystemMillis: system / MICROS }
+      this.#told = {
+        heapUsed,
+        heapLimit: Math.min(heapLimit, this.#heapLimit),
+        cpuUserMillis: user / MICROS,
+        cpuSystemMillis: system / MICROS
+      }
     } catch {
       // the thread is not there yet, or not any more: it is asked again as long as it is looked at
     } finally {
       this.#asking = false
     }
+  }
+
+  /** All of its heap was collected, and so many bytes are left. */
+  collected(heapUsed: number): void {
+    this.#heap.collected(this.#now(), heapUsed)
+  }
+
+  get heapRetained(): number | undefined {
+    return this.#heap.retained(this.#now(), this.#told?.heapUsed ?? 0)
   }
 
   get use(): ThreadUse | undefined {

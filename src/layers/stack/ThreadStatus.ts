@@ -14,7 +14,8 @@ export const ThreadStatus = Schema.Union([
   }),
   Schema.TaggedStruct("Runs", { task: Schema.String }),
   Schema.TaggedStruct("Leaving", { trace: Schema.String }),
-  Schema.TaggedStruct("Loaded", { url: Schema.String })
+  Schema.TaggedStruct("Loaded", { url: Schema.String }),
+  Schema.TaggedStruct("Collected", { heapUsed: Schema.Finite })
 ])
 export type ThreadStatus = typeof ThreadStatus.Type
 

@@ -27,6 +27,8 @@ export interface ThreadData {
   readonly isMain: boolean
   /** Whether the host wants to know which files the thread loads as modules. */
   readonly tellsLoaded: boolean
+  /** Whether the host wants to know what is left of the thread's heap whenever all of it was collected. */
+  readonly tellsHeap: boolean
   /** What the workers of the application make the keys of TLS tickets of, for servers that end TLS themselves. */
   readonly tickets: Uint8Array
   readonly port: MessagePort

@@ -38,16 +38,22 @@ const watched = (worker: NonNullable<Options.AppOptionsInput["worker"]>) => {
     heapLimit: 1000 * MiB,
     ageMillis: 0
   }
-  const meter = { use, away: 0, locate: Effect.never, look: () => {} }
+  const meter = { use, heapRetained: 0, away: 0, locate: Effect.never, look: () => {} }
   const renewed: Array<readonly [string, number]> = []
   let now = 0
+  let busy = false
+  let warnings = 0
+  const renew = (_: WorkerSlot, why: string): boolean => {
+    if (!busy) renewed.push([why, now])
+    return !busy
+  }
   const start = (before?: WorkerSlot) => {
     const slot = before?.succeed() ??
       new WorkerSlot(Handle.make<Handle.WorkerHandle>(0, 0), Handle.WorkerMapIndex(0), app)
     slot.role = "current"
     slot.move("ready")
-    const host = { tables: { now: () => now }, renew: (_: WorkerSlot, why: string) => void renewed.push([why, now]) }
-    return { slot, watch: new WearWatch({ slot, meter }, host) }
+    const host = { tables: { now: () => now }, renew }
+    return { slot, watch: new WearWatch({ slot, meter }, host, () => void warnings++) }
   }
   const pass = ({ watch }: ReturnType<typeof start>, seconds: number): void => {
     for (let i = 0; i < 2 * seconds; i++) {
@@ -55,50 +61,60 @@ const watched = (worker: NonNullable<Options.AppOptionsInput["worker"]>) => {
       watch.look()
     }
   }
-  return { use, renewed, start, pass }
+  return { use, meter, renewed, start, pass, busy: (is: boolean) => busy = is, warnings: () => warnings }
 }
 
 describe("a worker's wear", () => {
   it("X6 a heap that stays over maxHeap has it replaced; one that is collected has not", () => {
-    const { pass, renewed, start, use } = watched({ maxHeap: "100MiB" })
+    const { meter, pass, renewed, start, use } = watched({ maxHeap: "100MiB" })
     const first = start()
-    use.heapUsed = 90 * MiB
-    pass(first, 30)
-    use.heapUsed = 150 * MiB
-    pass(first, 4)
-    use.heapUsed = 60 * MiB
+    use.heapUsed = 900 * MiB
+    meter.heapRetained = 99 * MiB
     pass(first, 30)
     assert.deepStrictEqual(renewed, [])
-    use.heapUsed = 100 * MiB
-    pass(first, 6)
-    assert.deepStrictEqual(renewed.map(([why]) => why), ["heap"])
+    meter.heapRetained = 100 * MiB
+    pass(first, 1)
+    assert.deepStrictEqual(renewed, [["heap", 30_500]])
+  })
+
+  it("X6 while another worker is replaced it is asked again at each look, and when a start has failed later", () => {
+    const { busy, meter, pass, renewed, start } = watched({ maxHeap: "100MiB" })
+    const first = start()
+    meter.heapRetained = 100 * MiB
+    busy(true)
+    pass(first, 3)
+    busy(false)
+    pass(first, 12)
+    assert.deepStrictEqual(renewed.map(([, at]) => at), [3500, 13_500])
   })
 
   it("X6 a fresh start that needs as much is not replaced again and again", () => {
-    const { pass, renewed, start, use } = watched({ maxHeap: "100MiB" })
-    use.heapUsed = 150 * MiB
+    const { meter, pass, renewed, start } = watched({ maxHeap: "100MiB" })
+    meter.heapRetained = 150 * MiB
     let { slot, watch } = start()
-    for (let i = 0; i < 600; i++) {
+    for (let i = 0; i < 7200; i++) {
       const before = renewed.length
-      pass({ slot, watch }, 6)
+      pass({ slot, watch }, 0.5)
       if (renewed.length > before) ({ slot, watch } = start(slot))
     }
-    // an hour: after 1, 2, 4, 8, 16 minutes
-    assert.isAtMost(renewed.length, 7)
-    assert.isAtLeast(renewed.length, 5)
+    // an hour: after 5, 10, 20, 40 s and so on
+    assert.isAtMost(renewed.length, 11)
+    assert.isAtLeast(renewed.length, 9)
   })
 
-  it("X6 what its thread used long ago says nothing", () => {
-    const { pass, renewed, start, use } = watched({ maxHeap: "100MiB" })
-    use.heapUsed = 150 * MiB
-    use.ageMillis = 2000
-    pass(start(), 60)
-    assert.deepStrictEqual(renewed, [])
+  it("X6 it is told, once, that a heap may be full before it is as large as maxHeap", () => {
+    for (const [maxHeap, expected] of [["600MiB", 0], ["800MiB", 1], ["2GiB", 1]] as const) {
+      const { pass, start, warnings } = watched({ maxHeap })
+      const first = start()
+      pass(first, 10)
+      pass(start(first.slot), 10)
+      assert.strictEqual(warnings(), expected, maxHeap)
+    }
   })
 
   it("X6 without maxHeap nothing is looked at", () => {
-    const { pass, renewed, start, use } = watched({})
-    use.heapUsed = 900 * MiB
+    const { meter, pass, renewed, start } = watched({})
+    meter.heapRetained = 900 * MiB
     pass(start(), 60)
     assert.deepStrictEqual(renewed, [])
   })

@@ -38,4 +38,21 @@ describe("the meter of a thread", () => {
       const { ageMillis } = meter.use!
       yield* until("it to grow old", () => meter.use!.ageMillis > ageMillis)
     }).pipe(Effect.scoped))
+
+  it.live("X6 a thread that has ended was away for as long as before, and not for less", () =>
+    Effect.gen(function*() {
+      const { meter, thread } = yield* metered("setInterval(() => {}, 1000)")
+      yield* until("a loop that waits", () => meter.away > 0)
+      const { away } = meter
+      yield* Effect.promise(() => thread.terminate())
+      assert.isAtLeast(meter.away, away)
+    }).pipe(Effect.scoped))
+
+  it.live("X6 the heap of a thread that has a limit has that, whatever V8 adds for new objects", () =>
+    Effect.gen(function*() {
+      const { thread } = yield* metered("setInterval(() => {}, 1000)")
+      const meter = new ThreadMeter(thread, () => performance.now(), 64)
+      yield* until("what it uses", () => (meter.look(), meter.use !== undefined))
+      assert.strictEqual(meter.use!.heapLimit, 64 * 2 ** 20)
+    }).pipe(Effect.scoped))
 })
