@@ -14,9 +14,10 @@ import * as Fs from "node:fs/promises"
 const folder = new URL("page/", import.meta.url)
 
 /** In the order in which they stand on the page: each uses those before it. */
-const scripts = "words history pictures tables live actions seen verdict events workers minute panels keys main".split(
-  " "
-)
+const scripts =
+  "words history pictures tables live actions seen verdict events sessions workers minute panels keys main".split(
+    " "
+  )
 
 /** What the page can do without: its imports, comments that stand on lines of their own, and how lines are indented. */
 const NEEDLESS = [/^import [^]*? from ".*"\n/gm, /^ *\/\*\*[^]*?\*\/\n/gm, /^ *\/\/.*\n/gm, /^ +/gm, /^\n/gm]

@@ -14,6 +14,7 @@ import * as SessionRulesMemory from "../../../src/layers/stores/SessionRulesMemo
 import * as FakeSessionLayer from "../../support/FakeSessionLayer.ts"
 import * as Overviews from "../../support/Overviews.ts"
 import { has } from "../../support/programs.ts"
+import * as Reports from "../../support/Reports.ts"
 import { until } from "../../support/until.ts"
 
 const executablePath = process.env["SLUICE_TEST_CHROMIUM"] ?? "/usr/bin/chromium"
@@ -64,6 +65,16 @@ describe.skipIf(!isThere)(
               token: Redacted.make("a-token-of-this-host")
             }).pipe(
               Layer.provide(FakeSessionLayer.layer({
+                sessionPage: ({ search = "" }, { after, limit, sort } = {}) =>
+                  Effect.succeed({
+                    total: 9502,
+                    sessions: Array.from({ length: limit! }, (_, at) =>
+                      Reports.session({
+                        handle: `${at}.0`,
+                        remote: `tcp://${sort}-${search}-${after ?? "first"}:${at}`
+                      })),
+                    ...(after === undefined ? { next: `${sort}:7:5` } : {})
+                  }),
                 events: () => Stream.never,
                 overview: Effect.sync(() => {
                   second++
@@ -109,6 +120,22 @@ describe.skipIf(!isThere)(
           yield* does(() => page.keyboard.press("Escape"))
           shown = shown.filter(({ worker }) => worker !== 40)
           yield* does(() => page.waitForSelector("#workers tbody tr:nth-child(64)", { state: "detached" }))
+
+          // one of thousands of sessions is found by the host
+          const reads = Effect.fnUntraced(function*(selector: string, text: string) {
+            yield* appears(`${selector}:has-text("${text}")`)
+          })
+          yield* does(() => page.keyboard.press("S"))
+          yield* reads("#dialog-body p", "100 of 9\u202f502 sessions")
+          yield* reads("#sessions tbody tr:nth-child(100)", "tcp://age--first:99")
+          yield* does(() => page.fill("#session-search", "10.0.0.7"))
+          yield* reads("#sessions tbody tr", "tcp://age-10.0.0.7-first:0")
+          yield* does(() => page.click("#dialog-buttons button:text-is('Next')"))
+          yield* reads("#sessions tbody tr", "tcp://age-10.0.0.7-age:7:5:0")
+          yield* reads("#dialog-body p", "101 to 200 of 9\u202f502 sessions with “10.0.0.7”")
+          yield* does(() => page.selectOption("#dialog select", "in"))
+          yield* reads("#sessions tbody tr", "tcp://in-10.0.0.7-first:0")
+          yield* does(() => page.keyboard.press("Escape"))
 
           // by keys, and on a telephone
           yield* does(() => page.keyboard.press("j"))

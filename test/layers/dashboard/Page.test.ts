@@ -18,7 +18,7 @@ describe("the page", () => {
   it.effect("X5 is one small file that loads nothing from anywhere", () =>
     Effect.gen(function*() {
       const { html, policy } = yield* Page.text
-      assert.isBelow(Buffer.byteLength(html), 60 * 1024)
+      assert.isBelow(Buffer.byteLength(html), 64 * 1024)
       assert.notMatch(html, /<link(?! rel="icon" href="data:)|<img|<iframe|@import|url\(|\bon[a-z]+="/)
       const addresses = [...html.matchAll(/\bhttps?:\/\/[^"'\s]+/g)].map(([address]) => address)
       // names, and not addresses

@@ -3,7 +3,7 @@ import { acts, cancel, confirm, dialog } from "./actions.js"
 import { filter, filterEvents } from "./events.js"
 import { make } from "./pictures.js"
 import { find, place, seen, workerName } from "./seen.js"
-import { openSessions } from "./workers.js"
+import { openSessions } from "./sessions.js"
 
 const openKeys = () => {
   const keys = [
@@ -12,6 +12,7 @@ const openKeys = () => {
     ["R", "restart the worker"],
     ["d", "drain the worker"],
     ["s", "its sessions"],
+    ["S", "all sessions"],
     ["w", "its events"],
     ["r", "reload its application"],
     ["/", "filter the events"],
@@ -46,6 +47,7 @@ const keys = {
   R: forChosen((worker) => confirm(acts.restart(worker))),
   r: forChosen(({ app }) => confirm(acts.reload({ name: app }))),
   s: forChosen(openSessions),
+  S: () => openSessions(),
   w: forChosen((worker) => filterEvents(workerName(worker)))
 }
 

@@ -1,10 +1,10 @@
 /** The workers: a row for each, and everything about one of them. */
-import { acts, askForToken, button, cancel, confirm, dialog } from "./actions.js"
+import { acts, button, cancel, confirm, dialog } from "./actions.js"
 import { filterEvents } from "./events.js"
 import { keyOf, rankOf } from "./history.js"
-import { ask, token } from "./live.js"
 import { Gauge, make, say, Spark } from "./pictures.js"
 import { CLAIM, claimTime, find, minuteOf, place, seen, workerName } from "./seen.js"
+import { openSessions } from "./sessions.js"
 import { column, Table, text } from "./tables.js"
 import { bytes, known, NOTHING, number, part, percent, things, time } from "./words.js"
 
@@ -163,38 +163,6 @@ export const drawOpened = () => {
     if (opened.list.children[2 * index] === undefined) opened.list.append(make("dt"), make("dd"))
     say(opened.list.children[2 * index], name)
     say(opened.list.children[2 * index + 1], words)
-  }
-}
-
-export const openSessions = async (worker) => {
-  if (token.get() === undefined && !(await askForToken("Sessions are shown to whoever has the host's token"))) return
-  try {
-    const { sessions, total } = await ask("GET", `/v1/sessions?worker=${worker.handle}&limit=100`)
-    const table = make("table")
-    const rows = new Table(table, [
-      text("Session", ({ handle }) => handle),
-      text("Peer", ({ remote }) => remote ?? NOTHING),
-      text("State", ({ state }) => state, "middle"),
-      column("", (cell) => {
-        let session
-        cell.append(
-          button("Close", () => confirm(acts.closeSession(session))),
-          " ",
-          button("Reset", () => confirm(acts.resetSession(session)))
-        )
-        return (next) => void (session = next)
-      })
-    ], ({ handle }) => handle)
-    rows.draw(sessions)
-    const shown = total > sessions.length ? `, the first ${sessions.length} of them` : ""
-    dialog.open(`Sessions of worker ${worker.worker} of ${worker.app}`, [
-      make("p", { class: "dim" }, `${things(total ?? sessions.length, "session")}${shown}`),
-      make("div", { class: "scroll" }, table)
-    ], [cancel("Close")])
-  } catch (error) {
-    if (error.status !== 401) return void dialog.tell("bad", error.message)
-    token.forget()
-    if (await askForToken(error.message)) await openSessions(worker)
   }
 }
 
