@@ -253,6 +253,11 @@ export interface Stage {
   readonly dial: (uri?: string, from?: string) => Effect.Effect<TransportMemory.Peer>
   /** The same until a worker has claimed the session. */
   readonly dialOpen: (uri?: string) => Effect.Effect<TransportMemory.Peer>
+  /**
+   * Connects so many times, each 80 ms before the first worker looks at its queue: too late for `sojournTarget` and, where
+   * `revokeAfter` is longer, in time for the offer. Then the worker goes on, or is blocked again (`look`).
+   */
+  readonly dialLate: (count: number, then?: "release" | "look") => Effect.Effect<void>
   /** So many milliseconds pass, in steps, each with what follows from it. */
   readonly pass: (millis: number, step?: number) => Effect.Effect<void>
 }
@@ -342,6 +347,15 @@ const make = Effect.gen(function*() {
     worker: (worker = 0, name) => Effect.map(app(name), ({ workers }) => workers[worker]!),
     listener: Effect.map(host.report, ({ apps }) => apps[0]!.listeners[0]!),
     dial,
+    dialLate: Effect.fnUntraced(function*(count, then = "release") {
+      for (let i = 0; i < count; i++) {
+        script().block()
+        yield* dial()
+        yield* TestClock.adjust(80)
+        script()[then]()
+        yield* settled
+      }
+    }),
     dialOpen: (uri) => Effect.flatMap(dial(uri), (peer) => Effect.as(until("a claim", () => peer.opened), peer)),
     pass: Effect.fnUntraced(function*(millis, step = 250) {
       for (let passed = 0; passed < millis; passed += step) {

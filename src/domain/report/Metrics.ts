@@ -89,10 +89,12 @@ const connections = (
 ]
 
 const offers = (
-  { claimed, offered, refused, revoked, unclaimed, withdrawn }: WorkerReport["offers"],
+  counts: WorkerReport["offers"],
   labels: Labels
-): ReadonlyArray<Sample> =>
-  each({ offered, claimed: claimed + unclaimed, refused, revoked, withdrawn }, "result", labels)
+): ReadonlyArray<Sample> => {
+  const { offered, refused, revoked, withdrawn } = counts
+  return each({ offered, claimed: Ledger.claimedOffers(counts), refused, revoked, withdrawn }, "result", labels)
+}
 
 const messages = (
   { delivered, released, sent }: WorkerReport["messages"],

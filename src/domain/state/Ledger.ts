@@ -175,6 +175,15 @@ export class OfferLedger {
 }
 
 /**
+ * How often a worker claimed an offer, whatever became of the session then: this only goes up.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const claimedOffers = ({ claimed, unclaimed }: Pick<OfferLedger, "claimed" | "unclaimed">): number =>
+  claimed + unclaimed
+
+/**
  * Connections that arrived at one listener.
  *
  * @category models

@@ -211,7 +211,7 @@ export class Overviews {
         highest: congestion?.highest ?? 0
       },
       offered: offers.offered,
-      claimed: offers.claimed + offers.unclaimed,
+      claimed: Ledger.claimedOffers(offers),
       revoked: offers.revoked,
       restarts: slot.restarts,
       lastFailure: slot.lastFailure?.detail ?? null,

@@ -4,6 +4,7 @@
  */
 import * as ByteSize from "effect/ByteSize"
 import * as Effect from "effect/Effect"
+import * as Ledger from "../../domain/state/Ledger.ts"
 import { sessionsOf } from "../../domain/state/Wear.ts"
 import * as WorkerState from "../../domain/state/WorkerState.ts"
 import type { LiveWorker, WorkerSlot } from "./Worker.ts"
@@ -95,8 +96,7 @@ export class WearWatch {
 
   /** Claims of all of the worker's generations: of one that has its place, those since it got it are its own. */
   get #claims(): number {
-    const { claimed, unclaimed } = this.#live.slot.offers
-    return claimed + unclaimed
+    return Ledger.claimedOffers(this.#live.slot.offers)
   }
 
   #isDone(now: number): boolean {

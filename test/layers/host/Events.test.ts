@@ -143,13 +143,7 @@ const congested: Body = (stage) =>
 const delayed: Body = (stage) =>
   Effect.gen(function*() {
     yield* stage.attach(new Actor(), { admission: { revokeAfter: "1 second" } })
-    for (let i = 0; i < 2; i++) {
-      stage.script().block()
-      yield* stage.dial()
-      yield* TestClock.adjust(80)
-      stage.script().release()
-      yield* settled
-    }
+    yield* stage.dialLate(2)
   })
 
 const crash: Body = (stage) =>

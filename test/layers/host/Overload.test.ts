@@ -11,13 +11,7 @@ describe("X7 overload", () => {
     (stage) =>
       Effect.gen(function*() {
         yield* stage.attach(new Actor(), { admission: { revokeAfter: "1 second" } })
-        for (let i = 0; i < 2; i++) {
-          stage.script().block()
-          yield* stage.dial()
-          yield* TestClock.adjust(80)
-          stage.script().look()
-          yield* settled
-        }
+        yield* stage.dialLate(2, "look")
         const { congested, congestedBy, delayed, takes } = yield* stage.worker()
         assert.deepStrictEqual(
           { congested, congestedBy, takes, times: delayed.times },
@@ -42,13 +36,7 @@ describe("X7 overload", () => {
   scenario("X7 with a target of 0 no worker is congested by sojourn", (stage) =>
     Effect.gen(function*() {
       yield* stage.attach(new Actor(), { admission: { revokeAfter: "1 second", sojournTarget: 0 } })
-      for (let i = 0; i < 3; i++) {
-        stage.script().block()
-        yield* stage.dial()
-        yield* TestClock.adjust(80)
-        stage.script().release()
-        yield* settled
-      }
+      yield* stage.dialLate(3)
       assert.strictEqual((yield* stage.worker()).delayed.times, 0)
     }))
 })

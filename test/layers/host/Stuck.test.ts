@@ -56,7 +56,7 @@ const world = (options: AppOptionsInput) =>
     yield* Effect.forkScoped(Stream.runForEach(host.events({}), (event) => Effect.sync(() => void told.push(event))))
     yield* host.attach(
       { name: "app", workers: 2, listen: ["tcp://127.0.0.1:0"], ...options },
-      AppWorker.fromUrl(new URL("../../fixtures/sticks.ts", import.meta.url))
+      AppWorker.fromUrl(new URL("../../fixtures/blocks.ts", import.meta.url))
     )
     const { apps } = yield* host.report
     const port = Number(apps[0]!.listeners[0]!.endpoint.split(":").at(-1))
@@ -92,7 +92,7 @@ describe("workers that are stuck", () => {
       // in an endless loop: where it is, and its end
       const { place, worker } = yield* find("worker-stuck", (event) => event.place !== null)
       assert.deepInclude(place, { functionName: "loopForEver", line: 13 })
-      assert.match(place!.file, /\/sticks\.ts$/)
+      assert.match(place!.file, /\/blocks\.ts$/)
       yield* find("worker-silent", (event) => event.worker === worker && event.place?.line === 13)
       yield* good.say("still here")
       yield* find("worker-replaced", (event) => event.worker === worker && event.reason === "stuck")
