@@ -13,7 +13,7 @@
  * listener has all the sessions that it may have, beside that of servers with nothing around them. Goal: at most 50 us.
  *
  * `node bench/overload.ts [seconds] [--install] [--alone] [--refusals]`: 60 s of overload, about 9 minutes in all; with
- * `--alone`, Sluice without the others; with `--refusals`, the cost of refusals alone, 50 s. `--install` has npm install
+ * `--alone`, Sluice without the others; with `--refusals`, the cost of refusals alone, a minute. `--install` has npm install
  * @fastify/under-pressure in a directory that is removed afterwards; without it, that one is left out.
  */
 import * as Fs from "node:fs"
@@ -28,6 +28,7 @@ const NORMAL = 0.9
 const OVER = 2
 const KEPT = 64
 const BACK_MILLIS = 200
+const OFTEN = 4000
 /** Microseconds. */
 const GOAL = 50
 
@@ -146,6 +147,8 @@ const refusals = async (): Promise<void> => {
   const cost = await Refusals.sluice("http")
   show("sluice, 503", cost)
   show("a bare handle, 503, closed when its request has come", floor)
+  show(`sluice, 503, ${OFTEN} a second and not 2000`, await Refusals.sluice("http", OFTEN))
+  show("the same by the bare handle", await Refusals.bare("handle", "answer", OFTEN))
   show("a bare handle, 503, closed when the peer ends", await Refusals.bare("handle", "listen"))
   show("net.createServer, 503", await Refusals.bare("server", "answer"))
   show("sluice, reset", await Refusals.sluice("reset"))

@@ -6,8 +6,9 @@ import * as Fs from "node:fs"
 import * as Bench from "./Bench.ts"
 import type { Outcome } from "./openloop.ts"
 
+const SECONDS = 3
+/** Connections a second, unless more are asked for: the more come, the more of them a turn of the loop deals with. */
 const RATE = 2000
-const SECONDS = 4
 const TICKS_MICROS = 10_000
 
 /** Microseconds for a connection, and the part of the system in them. */
@@ -22,9 +23,9 @@ const ticksOf = (pid: number): readonly [user: number, system: number] => {
 }
 
 /** `outcome` is what each of the peers is to see. */
-const measure = async (server: Bench.Server, outcome: number): Promise<Cost> => {
+const measure = async (server: Bench.Server, outcome: number, rate: number): Promise<Cost> => {
   const flood = (seconds: number) =>
-    Bench.client<[ReadonlyArray<Outcome>]>("support/openloop.ts", server.port, 0, `${RATE}:${seconds}`)
+    Bench.client<[ReadonlyArray<Outcome>]>("support/openloop.ts", server.port, 0, `${rate}:${seconds}`)
   await flood(1)
   const [user, system] = ticksOf(server.pid)
   const [outcomes] = await flood(SECONDS)
@@ -44,20 +45,20 @@ const RESET = -2
 const outcomeOf = (how: string): number => how === "reset" ? RESET : ANSWERED
 
 /** A server with nothing around it: see `apps/refuser.ts`. */
-export const bare = async (by: "server" | "handle", how: "reset" | "answer" | "listen"): Promise<Cost> => {
+export const bare = async (by: "server" | "handle", how: "reset" | "answer" | "listen", rate = RATE): Promise<Cost> => {
   const server = await Bench.start("apps/refuser.ts", by, how)
-  const cost = await measure(server, outcomeOf(how))
+  const cost = await measure(server, outcomeOf(how), rate)
   await Bench.stop(server)
   return cost
 }
 
 /** A host whose listener has all the sessions that it may have. */
-export const sluice = async (how: "reset" | "http"): Promise<Cost> => {
+export const sluice = async (how: "reset" | "http", rate = RATE): Promise<Cost> => {
   const options = { listener: { refuseWith: how }, admission: { maxSessionsPerListener: 1 } }
   const server = await Bench.start("support/host.ts", "apps/overload-program.ts", "1", JSON.stringify(options))
   const keeper = Bench.startClient("support/holder.ts", server.port, 1)
   await keeper.ready
-  const cost = await measure(server, outcomeOf(how))
+  const cost = await measure(server, outcomeOf(how), rate)
   keeper.finish()
   await Bench.stop(server)
   return cost
