@@ -231,7 +231,7 @@ export class SessionLayer extends Context.Service<SessionLayer, {
   /** Whether a connection that comes now will be served: cheap, for whoever asks often. */
   readonly readiness: Effect.Effect<Readiness>
   /**
-   * What happens in the host (X5), from the oldest event that is kept on: the last 10,000 are. A reader that is slow costs
+   * What happens in the host (X5), from the oldest event that is kept on: some 10,000 are. A reader that is slow costs
    * the host nothing; what it misses is told by a `gap`.
    */
   readonly events: (wanted?: EventsWanted) => Stream.Stream<ToldEvent>

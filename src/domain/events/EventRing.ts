@@ -1,37 +1,50 @@
-/**
- * The latest events of a host. A new one takes the place of the oldest, and nobody who reads keeps it from that: a reader
- * is a serial number, and one that has fallen behind the oldest event is told how many it has missed.
- */
+/** The latest events of one part, in their order: a new one takes the place of the oldest. Serial numbers only go up. */
 
-export class EventRing<E> {
+/** What is kept in a ring. */
+interface Numbered {
+  readonly serial: number
+}
+
+export class EventRing<E extends Numbered> {
   readonly #events: Array<E | undefined>
-  #newest = 0
+  #added = 0
 
   /** `capacity`: how many events are kept, from 1 on. */
   constructor(capacity: number) {
     this.#events = Array.from({ length: capacity }, () => undefined)
   }
 
-  /** The serial number of the newest event; 0 before the first. */
-  get newest(): number {
-    return this.#newest
+  /** Its serial number is above those of all before. */
+  add(event: E): void {
+    this.#events[this.#added++ % this.#events.length] = event
   }
 
-  /** That of the oldest that is kept; one more than {@link newest} before the first. */
-  get oldest(): number {
-    return Math.max(1, this.#newest - this.#events.length + 1)
+  /** The first event that is kept with a serial number above this one. */
+  after(serial: number): E | undefined {
+    return this.#at(this.#placeAfter(serial))
   }
 
-  /** Keeps the event that `make` makes for its serial number. */
-  add(make: (serial: number) => E): E {
-    const event = make(this.#newest + 1)
-    this.#newest++
-    this.#events[this.#newest % this.#events.length] = event
-    return event
+  /** The last event that is kept with a serial number below this one. */
+  before(serial: number): E | undefined {
+    return this.#at(this.#placeAfter(serial - 1) - 1)
   }
 
-  /** The event with this serial number, if it is kept. */
-  get(serial: number): E | undefined {
-    return serial < this.oldest || serial > this.#newest ? undefined : this.#events[serial % this.#events.length]
+  #at(place: number): E | undefined {
+    return place < this.#oldest || place >= this.#added ? undefined : this.#events[place % this.#events.length]
+  }
+
+  get #oldest(): number {
+    return Math.max(0, this.#added - this.#events.length)
+  }
+
+  /** Where the first event above this serial number is, by halving. */
+  #placeAfter(serial: number): number {
+    let [low, high] = [this.#oldest, this.#added]
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.#at(middle)!.serial > serial) high = middle
+      else low = middle + 1
+    }
+    return low
   }
 }

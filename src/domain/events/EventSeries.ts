@@ -4,7 +4,7 @@
  *
  * A series may have {@link BURST} events of its own at once and {@link PER_SECOND} of them in each second from then on.
  * What is over is counted, until its owner takes the count, once a second. A flood of one kind thus takes no more than
- * eleven events a second: in a ring of 10,000, what came before it stays for a quarter of an hour.
+ * eleven events a second: with 6000 events of sessions, what came before it stays for nine minutes (`EventStore`).
  *
  * Pure: the time is a number that is passed in, in milliseconds that only go forward.
  */

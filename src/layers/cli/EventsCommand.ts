@@ -8,6 +8,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as EventFilter from "../../domain/events/EventFilter.ts"
+import { type EventPart, wholeFrom } from "../../domain/events/EventStore.ts"
 import * as EventText from "../../domain/events/EventText.ts"
 import { type HostEvent, ToldEvent } from "../../domain/events/HostEvent.ts"
 import * as Story from "../../domain/events/Story.ts"
@@ -131,7 +132,7 @@ export const command = Command.make(
   })
 ).pipe(
   Command.withDescription(
-    "Print what has happened in a running host, as far as it is kept: the last 10,000 events; times are in UTC. What peers "
+    "Print what has happened in a running host, as far as it is kept: some 10,000 events; times are in UTC. What peers "
       + "bring about often is counted, second by second"
   ),
   Command.withShortDescription("Print what has happened, and what happens"),
@@ -141,13 +142,15 @@ export const command = Command.make(
   ])
 )
 
-/** The story of one thing, in lines that fit `width`; `called`: how it is named where there is none. */
-export const story = Effect.fnUntraced(function*(
-  path: string,
-  width: number,
-  called: string,
-  isAbout: (event: HostEvent) => boolean
-) {
+/** What a story is about: how it is named where there is none, and where the events about it are kept. */
+export interface Subject {
+  readonly called: string
+  readonly part: EventPart
+  readonly isAbout: (event: HostEvent) => boolean
+}
+
+/** The story of one thing, in lines that fit `width`. */
+export const story = Effect.fnUntraced(function*(path: string, width: number, { called, isAbout, part }: Subject) {
   const events: Array<HostEvent> = []
   yield* forEach(path, { follow: false }, (event) =>
     Effect.sync(() => {
@@ -155,27 +158,35 @@ export const story = Effect.fnUntraced(function*(
     }))
   const story = Story.of(events, isAbout)
   if (story.length > 0) return story.map((event) => shown(event, width))
-  const [oldest] = events
+  const oldest = wholeFrom(events, part)
   return [
     `nothing is known of ${called}${oldest === undefined ? "" : ` since ${Words.clock(oldest.time)} UTC`}: `
     + "what goes as it should has no events"
   ]
 })
 
-export const aboutSession = (session: Handle.SessionHandle) => (event: HostEvent): boolean =>
-  "session" in event && event.session === session
+export const aboutSession = (session: Handle.SessionHandle): Subject => ({
+  called: "this session",
+  part: "sessions",
+  isAbout: (event) => "session" in event && event.session === session
+})
 
-export const aboutWorker = (worker: Handle.WorkerHandle) => (event: HostEvent): boolean =>
-  event.kind.startsWith("worker-") && "workerHandle" in event && event.workerHandle === worker
+export const aboutWorker = (worker: Handle.WorkerHandle): Subject => ({
+  called: "this worker",
+  part: "load",
+  isAbout: (event) => event.kind.startsWith("worker-") && "workerHandle" in event && event.workerHandle === worker
+})
+
+const aboutPeer = (peer: AddressPattern.AddressPattern): Subject => ({
+  called: "such a connection",
+  part: "sessions",
+  isAbout: (event) => "peer" in event && event.peer !== undefined && AddressPattern.matches(peer, event.peer)
+})
 
 /** Prints a story. */
-const tell = Effect.fnUntraced(function*(
-  flag: Option.Option<string>,
-  called: string,
-  isAbout: (event: HostEvent) => boolean
-) {
+const tell = Effect.fnUntraced(function*(flag: Option.Option<string>, subject: Subject) {
   const path = yield* CommandInput.pathOf(flag)
-  for (const lines of yield* story(path, yield* CommandInput.width, called, isAbout)) yield* Console.log(lines)
+  for (const lines of yield* story(path, yield* CommandInput.width, subject)) yield* Console.log(lines)
 })
 
 const session = Command.make(
@@ -184,13 +195,13 @@ const session = Command.make(
     session: CommandInput.handle<Handle.SessionHandle>("session", "Handle of the session, as in show sessions"),
     control
   },
-  ({ control, session }) => tell(control, "this session", aboutSession(session))
+  ({ control, session }) => tell(control, aboutSession(session))
 ).pipe(Command.withDescription("What became of a session, and of its connection before and after"))
 
 const worker = Command.make(
   "worker",
   { worker: CommandInput.handle<Handle.WorkerHandle>("worker", "Handle of the worker, as in show app"), control },
-  ({ control, worker }) => tell(control, "this worker", aboutWorker(worker))
+  ({ control, worker }) => tell(control, aboutWorker(worker))
 ).pipe(Command.withDescription("What became of a worker, over all its starts"))
 
 const connection = Command.make(
@@ -205,12 +216,7 @@ const connection = Command.make(
     ),
     control
   },
-  ({ control, peer }) =>
-    tell(
-      control,
-      "such a connection",
-      (event) => "peer" in event && event.peer !== undefined && AddressPattern.matches(peer, event.peer)
-    )
+  ({ control, peer }) => tell(control, aboutPeer(peer))
 ).pipe(Command.withDescription("What became of the connections from a peer"))
 
 export const why = Command.make("why").pipe(

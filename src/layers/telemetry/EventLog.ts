@@ -1,8 +1,8 @@
 /**
- * The events of a host (X5): told in plain calls by whatever counts them, kept in a ring, read as streams.
+ * The events of a host (X5): told in plain calls by whatever counts them, kept in rings, read as streams.
  *
  * ```
- * record ──┬── ring ◄── cursor of each reader
+ * record ──┬── store ◄── cursor of each reader
  *          └── the log, for what has a line there
  * often ───── series ──┬── record, while it is rare
  *                      └── a count, recorded once a second
@@ -19,16 +19,13 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as EventFilter from "../../domain/events/EventFilter.ts"
 import * as EventNotice from "../../domain/events/EventNotice.ts"
-import { EventRing } from "../../domain/events/EventRing.ts"
 import { EventSeries } from "../../domain/events/EventSeries.ts"
+import { EventStore } from "../../domain/events/EventStore.ts"
 import type { EventFacts, EventOf, HostEvent, ToldEvent } from "../../domain/events/HostEvent.ts"
 import type { SessionHandle } from "../../domain/state/Handle.ts"
 import * as MonotonicTime from "../../services/MonotonicTime.ts"
 import type { EventsWanted } from "../../services/SessionLayer.ts"
 import type { NoticeLog } from "../log/NoticeLog.ts"
-
-/** How many events are kept. */
-export const KEPT = 10_000
 
 /** The most events that a reader gets at once, and the most that are looked at for it. */
 const BATCH = 100
@@ -55,8 +52,17 @@ interface Connected {
   readonly remote: string
 }
 
+/** So many events are not kept, up to this one: with those that are missing right before, they are one gap. */
+const tellMissed = (told: Array<ToldEvent>, serial: number, missed: number): void => {
+  if (missed <= 0) return
+  const last = told.at(-1)
+  const isMore = last?.kind === "gap"
+  if (isMore) told.pop()
+  told.push({ kind: "gap", serial, missed: isMore ? (last.missed ?? 0) + missed : missed })
+}
+
 export class EventLog {
-  readonly #ring = new EventRing<HostEvent>(KEPT)
+  readonly #store = new EventStore()
   readonly #clock: Clock.Clock
   readonly #now: () => number
   readonly #tell: NoticeLog["tell"]
@@ -84,7 +90,7 @@ export class EventLog {
 
   /** It has happened. */
   readonly record = (facts: EventFacts): void => {
-    const event = this.#ring.add((serial): HostEvent => ({
+    const event = this.#store.add((serial): HostEvent => ({
       serial,
       time: this.#clock.currentTimeMillisUnsafe(),
       at: this.#now(),
@@ -146,59 +152,61 @@ export class EventLog {
   /** The latest events, the newest first; up to `count`. */
   latest(count: number): ReadonlyArray<HostEvent> {
     const latest: Array<HostEvent> = []
-    for (let serial = this.#ring.newest; latest.length < count; serial--) {
-      const event = this.#ring.get(serial)
+    for (let serial = Infinity; latest.length < count;) {
+      const event = this.#store.before(serial)
       if (event === undefined) break
       latest.push(event)
+      serial = event.serial
     }
     return latest
   }
 
   /**
    * The events from the one after `after` on, or from the oldest that is kept, and then those that come, unless only what
-   * is there is wanted. What the reader has missed is told by a `gap`.
+   * is there is wanted. What the reader has missed since `after`, or since it began, is told by a `gap`.
    */
   read({ after, filter = {}, follow = true }: EventsWanted = {}): Stream.Stream<ToldEvent> {
     const isWanted = EventFilter.compile(filter)
     return Stream.suspend(() => {
-      const { newest, oldest } = this.#ring
+      const { newest } = this.#store
       const end = follow ? Infinity : newest
-      const begin = Stream.paginate(
-        after === undefined || after > newest ? oldest - 1 : after,
-        (cursor) => Effect.suspend(() => this.#next(cursor, end, isWanted))
-      )
-      // no host but another one has such an event
-      return after === undefined || after <= newest
-        ? begin
-        : Stream.concat(Stream.succeed<ToldEvent>({ kind: "gap", serial: oldest - 1, missed: null }), begin)
+      // no host but another one has an event above the newest
+      const isForeign = after !== undefined && after > newest
+      // whoever begins misses nothing of what was there before
+      const [from, missing] = after === undefined || isForeign ? [0, newest] : [after, after]
+      const begin = Stream.paginate(from, (cursor) => Effect.suspend(() => this.#next(cursor, missing, end, isWanted)))
+      if (!isForeign) return begin
+      const serial = (this.#store.after(0)?.serial ?? 1) - 1
+      return Stream.concat(Stream.succeed<ToldEvent>({ kind: "gap", serial, missed: null }), begin)
     })
   }
 
-  /** The next events, up to `end`, for a reader that has had those up to `cursor`. */
+  /** The next events, up to `end`, for a reader that has had those up to `cursor`, and misses those above `missing`. */
   #next(
     cursor: number,
+    missing: number,
     end: number,
     isWanted: (event: HostEvent) => boolean
   ): Effect.Effect<readonly [ReadonlyArray<ToldEvent>, Option.Option<number>]> {
     const told: Array<ToldEvent> = []
-    const before = this.#ring.oldest - 1
-    if (cursor < before) told.push({ kind: "gap", serial: before, missed: before - cursor })
-    let at = Math.max(cursor, before)
+    let at = cursor
     for (let looked = 0; looked < LOOKS && told.length < BATCH && at < end; looked++) {
-      const event = this.#ring.get(at + 1)
+      const event = this.#store.after(at)
       if (event === undefined) break
-      at++
-      if (isWanted(event)) told.push(event)
+      const before = Math.min(event.serial - 1, end)
+      tellMissed(told, before, before - Math.max(at, missing))
+      at = Math.min(event.serial, end)
+      if (event.serial <= end && isWanted(event)) told.push(event)
     }
     if (at >= end) return Effect.succeed([told, Option.none()])
     const page = [told, Option.some(at)] as const
-    return told.length > 0 || at < this.#ring.newest ? Effect.succeed(page) : Effect.as(this.#moreThan(at), page)
+    return told.length > 0 || at < this.#store.newest ? Effect.succeed(page) : Effect.as(this.#moreThan(at), page)
   }
 
   /** Succeeds when there are events after this one. */
   #moreThan(at: number): Effect.Effect<void> {
     return Effect.suspend(() => {
-      if (this.#ring.newest > at) return Effect.void
+      if (this.#store.newest > at) return Effect.void
       this.#waiting++
       return Effect.ensuring(this.#more.await, Effect.sync(() => void this.#waiting--))
     })

@@ -197,8 +197,8 @@ class TopScreen {
     const session = HandleText.parse<Handle.SessionHandle>(handle)
     const worker = HandleText.parse<Handle.WorkerHandle>(handle)
     if (session === undefined || worker === undefined) return Effect.void
-    const isAbout = kind === "session" ? EventsCommand.aboutSession(session) : EventsCommand.aboutWorker(worker)
-    return EventsCommand.story(this.#options.path, this.#size.columns, `this ${kind}`, isAbout).pipe(
+    const subject = kind === "session" ? EventsCommand.aboutSession(session) : EventsCommand.aboutWorker(worker)
+    return EventsCommand.story(this.#options.path, this.#size.columns, subject).pipe(
       Effect.match({
         onSuccess: (lines) => lines.flatMap((entry) => entry.split("\n")),
         onFailure: ({ message }): ReadonlyArray<string> => [message]
