@@ -237,7 +237,7 @@ export class Admission<C, M extends Member, S> {
 
   /**
    * The turn with which the connection of a session that `from` has parked would go on now (X1); `undefined` while no
-   * other worker takes it. `key`: its affinity key. Nothing is counted until {@link movedOn}.
+   * other worker takes it. While connections wait, that is one that {@link WorkerChoice.gains}. `key`: its affinity key. Nothing is counted until {@link movedOn}.
    */
   onward(
     connection: C,
@@ -250,7 +250,7 @@ export class Admission<C, M extends Member, S> {
     const ticket = this.turn(connection, key, rank)
     ticket.except = from
     const member = this.#choice.next(ticket, now)
-    if (member === undefined) return undefined
+    if (member === undefined || (this.#held.size > 0 && !this.#choice.gains(member, from, rank, now))) return undefined
     ticket.state = "offering"
     ticket.member = member
     return ticket

@@ -39,6 +39,15 @@ export class WorkerChoice<C, M extends Member, S> {
     return ticket.key === undefined ? this.#rotate(ticket, now) : this.#prefer(ticket, ticket.key, now)
   }
 
+  /**
+   * Whether a session that waits for `from` gains by going to `member` while connections wait, so that all workers are busy.
+   * Where its worker comes to what it is offered, it does not: it would wait as long there, and be moved for nothing. And
+   * like those that wait, it goes to a worker with no open offer.
+   */
+  gains(member: M, from: M | undefined, rank: number, now: number): boolean {
+    return member.open === 0 && (from?.running !== true || this.#isCongested(from, rank, now))
+  }
+
   /** Whether memory is on its way to a worker that takes sessions of the class. */
   isGrowing(rank: number, now: number): boolean {
     return this.seats.all.some(({ member }) => member !== undefined && this.#takes(member, rank, now) && member.growing)

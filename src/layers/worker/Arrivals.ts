@@ -9,6 +9,11 @@
  *                       refused, if the application does not want it: before it is made, moved or told to the host
  * ```
  *
+ * **When it is claimed** What the worker was told of before the offer has its turn first: reading the queue is quick, and a
+ * worker that claimed as it reads would take connections from others which it comes to much later. So an offer waits, and
+ * whatever the host asks behind it, until the loop has been once round ({@link Arrivals.come}). The wait is the worker's:
+ * by it the host knows how far it is behind.
+ *
  * An offer is claimed in one place, by one compare-and-swap in its block. If it has been taken back, it is nothing to
  * this worker, which says that it has passed the offer. An application that refuses sessions (W16) is asked after the
  * claim, so it is asked once about each connection, and however long it takes, no offer runs out meanwhile; where TLS
@@ -64,6 +69,9 @@ interface Moving {
   readonly inTls: boolean
 }
 
+/** An offer, or a question that is answered once the worker has come to the offers before it. */
+type Offered = Message.Of<"accepted" | "cutThroughAccepted" | "probe">
+
 export class Arrivals {
   readonly #place: Pick<WorkerPlace, "receiveSocket" | "report" | "tls">
   readonly #sessions: WorkerSessions
@@ -72,6 +80,8 @@ export class Arrivals {
   readonly #outbox: Outbox
   readonly #seats = new Map<Handle.ListenerHandle, Seat>()
   readonly #moving = new Map<Handle.SessionHandle, Moving>()
+  /** What is on offer, and questions, in the order in which they were read. */
+  readonly #offers: Array<Offered> = []
   /** The sockets on which TLS handshakes are under way. */
   readonly #handshakes = new Map<Handle.SessionHandle, Net.Socket>()
 
@@ -111,8 +121,29 @@ export class Arrivals {
 
   // ---- offers
 
+  /** Something is on offer, or asked. */
+  offered(message: Offered): void {
+    this.#offers.push(message)
+  }
+
+  /** Whether {@link come} has something to do. */
+  get isDue(): boolean {
+    return this.#offers.length > 0
+  }
+
+  /** Comes to all that is on offer. */
+  come(): void {
+    for (let message; (message = this.#offers.shift()) !== undefined;) {
+      // what the application does now may take long: what was said before goes out first
+      this.#outbox.publish()
+      if (message._tag === "accepted") this.#accepted(message)
+      else if (message._tag === "cutThroughAccepted") this.#cutThroughAccepted(message)
+      else this.#outbox.control({ _tag: "probed" })
+    }
+  }
+
   /** A session of a connection is on offer. */
-  accepted(message: Message.Of<"accepted">): void {
+  #accepted(message: Message.Of<"accepted">): void {
     const { kind, listener, offset, session: handle } = message
     const seat = this.#seats.get(listener)
     const segment = this.#memory.segment(message.segment)
@@ -132,7 +163,7 @@ export class Arrivals {
   }
 
   /** A session with another worker is on offer. */
-  cutThroughAccepted(message: Message.Of<"cutThroughAccepted">): void {
+  #cutThroughAccepted(message: Message.Of<"cutThroughAccepted">): void {
     const seat = this.#seats.get(message.listener)
     const segment = this.#memory.segment(message.segment)
     const peer = this.#links.sender(message.link)
@@ -255,6 +286,7 @@ export class Arrivals {
   detach(): void {
     for (const handle of this.#moving.keys()) this.#place.receiveSocket(handle)?.resetAndDestroy()
     this.#moving.clear()
+    this.#offers.length = 0
     for (const below of this.#handshakes.values()) below.resetAndDestroy()
     this.#handshakes.clear()
     this.#seats.clear()

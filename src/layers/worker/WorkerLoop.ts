@@ -70,6 +70,8 @@ export class WorkerLoop {
   readonly #moveSpin: Spin
   /** The worker has slept since it last looked at a cut-through session. */
   #slept = false
+  /** A turn for what was offered is due. */
+  #coming = false
   #detached = false
 
   constructor(start: WorkerStart, place: WorkerPlace) {
@@ -185,7 +187,10 @@ export class WorkerLoop {
         this.#inbound.wake()
         return false
       },
-      finish: () => this.#outbox.uncork(),
+      finish: () => {
+        this.#outbox.uncork()
+        if (!this.#coming && this.arrivals.isDue) this.#comeLater()
+      },
       failed: (error) => this.#corrupt(error),
       returned: () => this.#wait(),
       pace
@@ -237,12 +242,33 @@ export class WorkerLoop {
     }
   }
 
+  /** What the worker was told of before has its turn first; where the host is on the same loop, nothing waits here. */
+  #comeLater(): void {
+    const { soon } = this.#place.doorbell
+    if (soon === undefined) return this.#come()
+    this.#coming = true
+    soon(this.#come)
+  }
+
+  readonly #come = (): void => {
+    this.#coming = false
+    if (this.#detached) return
+    this.#outbox.cork()
+    try {
+      this.arrivals.come()
+    } catch (error) {
+      this.#corrupt(error)
+    } finally {
+      this.#outbox.uncork()
+    }
+  }
+
   #receive(message: Message.Message): void {
     switch (message._tag) {
       case "accepted":
-        return this.arrivals.accepted(message)
       case "cutThroughAccepted":
-        return this.arrivals.cutThroughAccepted(message)
+      case "probe":
+        return this.arrivals.offered(message)
       case "moved":
         return this.arrivals.moved(message.session)
       case "disconnected":
@@ -273,12 +299,12 @@ export class WorkerLoop {
         return
       }
       case "drain":
+        // what it claims from here on would not hear that it is to be handed over
+        this.arrivals.come()
         this.sessions.handOver(message.moves)
         return void Deferred.doneUnsafe(this.draining, Exit.void)
       case "stop":
         return this.#place.stop()
-      case "probe":
-        return this.#outbox.control({ _tag: "probed" })
       default:
         return this.#fault(`the host sent the message "${message._tag}", which only workers send`)
     }
