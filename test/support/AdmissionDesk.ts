@@ -198,6 +198,7 @@ export class Desk {
     const { admission } = this
     const key = this.#keyOf(connection)
     const from = admission.seats.member(worker.number)
+    if (from === worker && admission.isBestAt(worker, this.now, connection.rank)) return false
     const ticket = admission.onward(connection, key, from === worker ? worker : undefined, this.now, connection.rank)
     if (ticket === undefined) return false
     this.claimed.delete(name)

@@ -224,12 +224,14 @@ export class AdmissionModel {
     return line[0]?.comesBack !== true && this.#stands() ? line.at(-1) : line[0]
   }
 
+  /** While connections wait, a worker has one offer at a time, but for those that have a key. */
+  #isOffered(worker: ModelWorker, { key }: Caller): boolean {
+    return !(this.#hasKeys && key !== undefined) && this.offers.some((offer) => offer.worker === worker)
+  }
+
   /** Offers the connection to a worker; `false` when none takes it. */
   #place(caller: Caller, waits = false): boolean {
-    const hasKey = this.#hasKeys && caller.key !== undefined
-    const isBusy = (worker: ModelWorker) => this.offers.some((offer) => offer.worker === worker)
-    // while connections wait, a worker has one offer at a time
-    const takers = this.#ranked(caller).filter((worker) => !waits || hasKey || !isBusy(worker))
+    const takers = this.#ranked(caller).filter((worker) => !waits || !this.#isOffered(worker, caller))
     return this.#limit(caller) === undefined && this.#offer(caller, takers)
   }
 
@@ -418,7 +420,12 @@ export class AdmissionModel {
 
   moveOn(name: string, late: boolean): boolean {
     const session = this.claimed.find((session) => session.name === name)!
-    const others = () => this.#ranked(session).filter((taker) => taker !== session.worker)
+    const { worker: from } = session
+    const passes = this.waiting.length > 0
+    // while connections wait, moving helps only where the worker does not keep up
+    if (passes && this.#present().includes(from) && from.running && !this.#isCongested(from, session)) return false
+    const others = () =>
+      this.#ranked(session).filter((taker) => taker !== from && !(passes && this.#isOffered(taker, session)))
     if (this.stopped !== undefined || others().length === 0) return false
     const takers = others()
     const { caller, worker } = this.#takeAway(name)

@@ -236,8 +236,16 @@ export class Admission<C, M extends Member, S> {
   // ---- parked sessions
 
   /**
+   * Whether a session that waits for `from` gains nothing by moving: connections wait, so all workers are busy, and this one
+   * comes to what it is offered.
+   */
+  isBestAt(from: M, now: number, rank = NORMAL): boolean {
+    return this.#held.size > 0 && this.#choice.keepsUp(from, rank, now)
+  }
+
+  /**
    * The turn with which the connection of a session that `from` has parked would go on now (X1); `undefined` while no
-   * other worker takes it. While connections wait, that is one that {@link WorkerChoice.gains}. `key`: its affinity key. Nothing is counted until {@link movedOn}.
+   * other worker takes it. `key`: its affinity key. Nothing is counted until {@link movedOn}.
    */
   onward(
     connection: C,
@@ -248,9 +256,10 @@ export class Admission<C, M extends Member, S> {
   ): Ticket<C, M, S> | undefined {
     if (this.#stopped !== undefined) return undefined
     const ticket = this.turn(connection, key, rank)
+    ticket.passes = this.#held.size > 0
     ticket.except = from
     const member = this.#choice.next(ticket, now)
-    if (member === undefined || (this.#held.size > 0 && !this.#choice.gains(member, from, rank, now))) return undefined
+    if (member === undefined) return undefined
     ticket.state = "offering"
     ticket.member = member
     return ticket

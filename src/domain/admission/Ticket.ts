@@ -40,6 +40,8 @@ export class Ticket<C, M, S> extends Timed<Ticket<C, M, S>> implements Waiting<T
   readonly returned: boolean
   /** Whether a worker had its session, and had parked it (X1): then it waits under any policy. */
   readonly moved: boolean
+  /** Whether it goes past connections that wait. */
+  passes = false
   /** The worker that it is not to go to: the one that has its session now. */
   except: M | undefined
   /** Whether the connection needs no key, or its key has been asked for; and the key's hash. */

@@ -39,15 +39,6 @@ export class WorkerChoice<C, M extends Member, S> {
     return ticket.key === undefined ? this.#rotate(ticket, now) : this.#prefer(ticket, ticket.key, now)
   }
 
-  /**
-   * Whether a session that waits for `from` gains by going to `member` while connections wait, so that all workers are busy.
-   * Where its worker comes to what it is offered, it does not: it would wait as long there, and be moved for nothing. And
-   * like those that wait, it goes to a worker with no open offer.
-   */
-  gains(member: M, from: M | undefined, rank: number, now: number): boolean {
-    return member.open === 0 && (from?.running !== true || this.#isCongested(from, rank, now))
-  }
-
   /** Whether memory is on its way to a worker that takes sessions of the class. */
   isGrowing(rank: number, now: number): boolean {
     return this.seats.all.some(({ member }) => member !== undefined && this.#takes(member, rank, now) && member.growing)
@@ -81,6 +72,11 @@ export class WorkerChoice<C, M extends Member, S> {
     return member.spare + this.beyond(rank) <= 0
   }
 
+  /** Whether the worker comes to what it is offered, as far as is known. */
+  keepsUp(member: M, rank: number, now: number): boolean {
+    return member.running && !this.#isCongested(member, rank, now)
+  }
+
   /** Messages wait for room in its queue, it is behind with an offer, or a queue stands before it. */
   #isCongested(member: M, rank: number, now: number): boolean {
     return member.congested || member.lag.offers > 0 || (rank !== HIGH && member.sojourn.isCongested(now))
@@ -105,7 +101,7 @@ export class WorkerChoice<C, M extends Member, S> {
       const member = this.seats.next(ticket.looked++)
       if (member === undefined || member === ticket.except || !this.#takes(member, ticket.rank, now)) continue
       // while connections wait, a worker has one offer at a time: how fast it claims says how many it can serve
-      if (ticket.waits && member.open > 0) continue
+      if ((ticket.waits || ticket.passes) && member.open > 0) continue
       if (!isFirst || !this.#isFed(member, now)) return member
       ticket.passedOver = true
     }

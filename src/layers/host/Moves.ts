@@ -108,9 +108,11 @@ export class Moves {
       return "moved"
     }
     const { admission, intake } = this.#listener
-    const key = intake.keyOf(connection)
     const from = this.#listener.memberOf(worker)
-    const ticket = admission.onward(connection, key, from, this.#tables.now(), intake.rankOf(connection))
+    const now = this.#tables.now()
+    const rank = intake.rankOf(connection)
+    if (from !== undefined && admission.isBestAt(from, now, rank)) return "busy"
+    const ticket = admission.onward(connection, intake.keyOf(connection), from, now, rank)
     if (ticket !== undefined) {
       // of idle ones, a worker gets one at a time: they have time, and what comes behind them has not
       const isBusy = ticket.member!.offers.pending > 0

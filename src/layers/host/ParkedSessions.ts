@@ -4,7 +4,8 @@
  * ```
  * bytes ── waits ──┬── the worker takes the session up: nothing is left to do here
  *                  └── `revokeAfter` is over ──┬── another worker takes it: it moves on
- *                                              ├── much of the last answer is unsent: once more after `revokeAfter`
+ *                                              ├── much of the last answer is unsent, or all workers are busy: once more
+ *                                              │   after `revokeAfter`
  *                                              └── nobody takes it: it stays, and goes when somebody does
  * ```
  *
@@ -24,8 +25,11 @@ export class ParkedTurn extends Timed<ParkedTurn> {
   read = 0
 }
 
-/** What became of a try to move a session on. `later`: it has time, and the worker that would take it has others to take. */
-export type Moved = "moved" | "taken-up" | "nobody" | "unsent" | "later"
+/**
+ * What became of a try to move a session on. `busy`: all workers are, and its own keeps up. `later`: it has time, and the
+ * worker that would take it has others to take.
+ */
+export type Moved = "moved" | "taken-up" | "nobody" | "unsent" | "busy" | "later"
 
 export class ParkedSessions {
   readonly #turns = new Deadlines<ParkedTurn>()
@@ -105,7 +109,7 @@ export class ParkedSessions {
     const moved = this.#move(session)
     if (moved === "nobody") this.#going.add(session)
     else if (moved === "later") this.#idle.add(session)
-    else if (moved === "unsent") this.waits(session)
+    else if (moved === "unsent" || moved === "busy") this.waits(session)
   }
 
   /** A worker may take sessions again: some of them go in this turn of the loop, the others in the next ones. */
