@@ -51,6 +51,7 @@ interface Waiting extends Caller {
   readonly isBrief: boolean
   /** It was on offer before, or its session has moved: it goes before the others. */
   readonly comesBack: boolean
+  readonly cameLate: boolean
   /** Which came first, of two that wait until the same time. */
   readonly turn: number
 }
@@ -82,6 +83,7 @@ export class AdmissionModel {
   /** When workers have claimed; and since when the line is not empty. */
   #claims: Array<number> = []
   #lineSince = 0
+  #isSinceNext = true
   /** The classes of connections. */
   readonly #ranks = new Map<string, number>()
   readonly #cameAt = new Map<string, number>()
@@ -221,7 +223,10 @@ export class AdmissionModel {
   #first(): Waiting | undefined {
     const highest = Math.max(...this.waiting.map((one) => this.#rank(one)))
     const line = this.waiting.filter((one) => this.#rank(one) === highest)
-    return line[0]?.comesBack !== true && this.#stands() ? line.at(-1) : line[0]
+    if (line[0]?.comesBack === true || !this.#stands()) return line[0]
+    const before = line.find(({ cameLate }) => !cameLate)
+    const since = line.findLast(({ cameLate }) => cameLate)
+    return (this.#isSinceNext ? since ?? before : before ?? since)
   }
 
   /** While connections wait, a worker has one offer at a time, but for those that have a key. */
@@ -283,7 +288,8 @@ export class AdmissionModel {
       return this.#refuse(caller, this.#whyNobody(caller))
     }
     const { holdTime, sojournInterval } = this.#options
-    const brief = moved !== true && sojournInterval < holdTime && this.#stands(this.#cameAt.get(name))
+    const cameLate = moved !== true && this.#stands(this.#cameAt.get(name))
+    const brief = cameLate && sojournInterval < holdTime
     const time = this.#heldUntil.get(name)
       ?? { isBrief: brief, until: this.now + (brief ? sojournInterval : holdTime) }
     if (time.until <= this.now) return this.#refuse(caller, "hold-time")
@@ -295,7 +301,7 @@ export class AdmissionModel {
       this.#claims = this.#claims.slice(-1)
     }
     const comesBack = where === "front" || moved === true
-    const entry = { name, moved, key, ...time, comesBack, turn: this.#turns++ }
+    const entry = { name, moved, key, ...time, cameLate, comesBack, turn: this.#turns++ }
     const back = this.waiting.filter((other) => other.comesBack)
     const others = this.waiting.filter((other) => !other.comesBack)
     if (where === "front") this.waiting = [entry, ...this.waiting]
@@ -337,6 +343,7 @@ export class AdmissionModel {
       const first = this.#first()!
       if (this.stopped !== undefined) this.#refuse(first, this.stopped)
       else if (!this.#place(first, true)) return
+      else if (!first.comesBack) this.#isSinceNext = !first.cameLate
       this.waiting = this.waiting.filter((other) => other !== first)
     }
   }

@@ -129,7 +129,10 @@ export class Admission<C, M extends Member, S> {
   /** Answers `offering`: there is a session, and it is on offer from now on. Called before the worker is told. */
   offered(ticket: Ticket<C, M, S>, session: S, now: number): void {
     const member = ticket.member!
-    if (ticket.waits) this.#leaveLine(ticket, now)
+    if (ticket.waits) {
+      this.#held.served(ticket)
+      this.#leaveLine(ticket, now)
+    }
     if (ticket.key === undefined) this.seats.turn(member.number)
     ticket.state = "offered"
     ticket.session = session

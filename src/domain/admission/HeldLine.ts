@@ -2,9 +2,10 @@
  * The connections of a listener that are held: who is served next, and how long each may wait (M6, X7).
  *
  * Connections that come back, since their offer was taken back or their session has moved, are served before all others.
- * Of the others, the first one is served first, until a queue stands. Then the newest is: what is served is fresh, and
- * only as many wait long as can't be served. A connection that comes while a queue stands is held for `sojournInterval`
- * and not for `holdTime`; one that came before keeps its time.
+ * Of the others, the first one is served first, until a queue stands. Of those that have come since, the newest is then:
+ * what is served is fresh, and only as many wait long as can't be served. They are held for `sojournInterval` and not for
+ * `holdTime`. Those that came before keep their time, and have every other turn, the first one first: they are few, and
+ * would else wait for as long as the queue stands.
  *
  * All that is so within a priority class: those of a higher class are served before those of a lower one.
  *
@@ -24,13 +25,29 @@ export interface HeldOptions {
   readonly sojournInterval: number
 }
 
-/** Those of one class: those that come back, and the others. */
+/** Those of one class: those that come back, and the others, by whether a queue stood when they came. */
 class ClassLines<C, M, S> {
   readonly back = new Line<Ticket<C, M, S>>()
-  readonly others = new Line<Ticket<C, M, S>>()
+  readonly before = new Line<Ticket<C, M, S>>()
+  readonly since = new Line<Ticket<C, M, S>>()
 
   get isEmpty(): boolean {
-    return this.back.first === undefined && this.others.first === undefined
+    return this.back.first === undefined && this.before.first === undefined && this.since.first === undefined
+  }
+
+  /** The one that came first. */
+  get #oldest(): Ticket<C, M, S> | undefined {
+    const before = this.before.first
+    const since = this.since.first
+    return before === undefined || (since !== undefined && since.cameAt < before.cameAt) ? since : before
+  }
+
+  first(stands: boolean, isSinceNext: boolean): Ticket<C, M, S> | undefined {
+    if (this.back.first !== undefined) return this.back.first
+    if (!stands) return this.#oldest
+    const before = this.before.first
+    const since = this.since.last
+    return before === undefined || (since !== undefined && isSinceNext) ? since : before
   }
 }
 
@@ -41,6 +58,8 @@ export class HeldLine<C, M, S> {
   /** Those that wait for `holdTime`, and for `sojournInterval`: in each, all allow the same time. */
   readonly #long = new Deadlines<Ticket<C, M, S>>()
   readonly #short = new Deadlines<Ticket<C, M, S>>()
+  /** Whether those that have come since a queue stands have the next turn. */
+  #isSinceNext = true
   #moved = 0
   #size = 0
   /** When a worker has last claimed; and when, at the latest, the line was empty or nobody claimed. */
@@ -75,16 +94,15 @@ export class HeldLine<C, M, S> {
   /** The one that is served next, of this class and those above it. */
   first(now: number, rank = LOW): Ticket<C, M, S> | undefined {
     for (let at = HIGH; at >= rank; at--) {
-      const { back, others } = this.#classes[at]!
-      const first = back.first ?? (this.#stands(now) ? others.last : others.first)
+      const first = this.#classes[at]!.first(this.#stands(now), this.#isSinceNext)
       if (first !== undefined) return first
     }
     return undefined
   }
 
-  /** All of them, the highest class first, and each in the order of arrival. One that is given may leave. */
+  /** All of them, the highest class first, and each line in its order. One that is given may leave. */
   *all(): IterableIterator<Ticket<C, M, S>> {
-    for (const line of this.#classes.toReversed().flatMap(({ back, others }) => [back, others])) {
+    for (const line of this.#classes.toReversed().flatMap(({ back, before, since }) => [back, before, since])) {
       for (let ticket = line.first; ticket !== undefined;) {
         const { behind } = ticket
         yield ticket
@@ -122,8 +140,14 @@ export class HeldLine<C, M, S> {
     const { holdTime, sojournInterval } = this.#options
     // a queue stood when it came, and not only now, when its offer has been taken back
     const cameLate = this.#stands(now) && ticket.cameAt - this.#calmAt >= sojournInterval
+    ticket.cameLate = cameLate
     ticket.isBrief = sojournInterval < holdTime && cameLate
     ticket.heldUntil = now + (ticket.isBrief ? sojournInterval : holdTime)
+  }
+
+  /** One that is in the line is served; it is to leave. */
+  served({ cameLate, moved, returned }: Ticket<C, M, S>): void {
+    if (!returned && !moved) this.#isSinceNext = !cameLate
   }
 
   /** One that is in the line leaves it. */
@@ -140,9 +164,10 @@ export class HeldLine<C, M, S> {
     return (this.#long.next <= this.#short.next ? this.#long : this.#short).take(now)
   }
 
-  #lineOf({ moved, rank, returned }: Ticket<C, M, S>): Line<Ticket<C, M, S>> {
-    const { back, others } = this.#classes[rank]!
-    return returned || moved ? back : others
+  #lineOf({ cameLate, moved, rank, returned }: Ticket<C, M, S>): Line<Ticket<C, M, S>> {
+    const { back, before, since } = this.#classes[rank]!
+    if (returned || moved) return back
+    return cameLate ? since : before
   }
 
   #deadlinesOf({ isBrief }: Ticket<C, M, S>): Deadlines<Ticket<C, M, S>> {

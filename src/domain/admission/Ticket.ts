@@ -54,7 +54,8 @@ export class Ticket<C, M, S> extends Timed<Ticket<C, M, S>> implements Waiting<T
    * tickets. Milliseconds of `MonotonicTime`; `Infinity` while it never was held.
    */
   heldUntil = Infinity
-  /** Whether that is less than `holdTime` (X7). */
+  /** Whether a queue stood when it came (X7), and whether it may be held for less than `holdTime` therefore. */
+  cameLate = false
   isBrief = false
   /** Whether the ticket stands in line. */
   waits = false

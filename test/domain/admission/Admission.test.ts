@@ -131,10 +131,29 @@ const rules: ReadonlyArray<Rule> = [
     ]
   },
   {
-    rule: "X7 while a queue stands, the newest is served first, and those that came before it wait for no less time",
+    rule: "X7 while a queue stands, the newest is served first, in turns with the first of those that came before it",
     options: oneAtATime,
     workers: [0],
-    steps: [...standing, ["free b", "e>0"], ["claim e", "e claimed"], ["free e", "d>0"], ["time 189", ""], [
+    steps: [
+      ...standing,
+      ["arrive f", "f held"],
+      ["free b", "f>0"],
+      ["claim f", "f claimed"],
+      ["free f", "c>0"],
+      [
+        "claim c",
+        "c claimed"
+      ],
+      ["free c", "e>0"],
+      ["claim e", "e claimed"],
+      ["free e", "d>0"]
+    ]
+  },
+  {
+    rule: "X7 those that came before a queue stood wait for no less time",
+    options: oneAtATime,
+    workers: [0],
+    steps: [...standing, ["time 100", "d refused hold-time e refused hold-time"], ["time 89", ""], [
       "time 1",
       "c refused hold-time"
     ]]
