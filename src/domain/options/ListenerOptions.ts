@@ -216,9 +216,10 @@ export const ListenerOptions = Schema.Struct({
     description: "How many leading bits the IPv6 addresses of one source share"
   }),
   /**
-   * In which order held connections are served. `"oldest"`: that of their arrival. `"adaptive"`: the newest first while a
-   * queue stands, that is, while some have been held for `sojournInterval` although workers went on claiming; a connection
-   * that comes then is held for `sojournInterval` and no longer. `"adaptive"`.
+   * In which order held connections are served. `"oldest"`: that of their arrival. `"adaptive"`: the same until a queue
+   * stands, that is, until some have been held for `sojournInterval` although workers went on claiming. A connection that
+   * comes then is held for `sojournInterval` and no longer; the newest of these is served first, in turns with the first of
+   * those that came before. `"adaptive"`.
    */
   held: choice({
     words: ["adaptive", "oldest"],
