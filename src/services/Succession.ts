@@ -4,10 +4,9 @@
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
-import type { SessionAbout } from "../domain/memory/SessionAbout.ts"
 import type { FormerHost } from "../domain/report/FormerHost.ts"
 import type * as Ledger from "../domain/state/Ledger.ts"
-import type { SharedDatagrams } from "./Transport.ts"
+import type { SentConnection, SharedDatagrams } from "./Transport.ts"
 
 /** A socket that another process is to be given: a listener's, or one that this process was given and nobody serves. */
 export interface HeritableListener {
@@ -26,16 +25,7 @@ export interface HeritableListener {
 }
 
 /** What there is to know of a connection that goes from one host to another. */
-export interface Baggage {
-  readonly remote: string
-  readonly local: string
-  /** Whether these are IPv4 addresses of an IPv6 socket. */
-  readonly mapped: boolean
-  readonly about: SessionAbout | undefined
-  /** Bytes that were read, and that no application has had. */
-  readonly unread: Uint8Array | undefined
-  /** Whether more that comes before anything else is on its way: see `LentSocket`. */
-  readonly isBehind?: boolean | undefined
+export interface Baggage extends SentConnection {
   /** What the application has given along, and how often the session had moved before. */
   readonly state: Uint8Array | undefined
   readonly moves: number

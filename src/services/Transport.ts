@@ -129,8 +129,10 @@ export interface LentSocket {
 export interface SentConnection {
   readonly remote: string
   readonly local: string
+  /** Whether these are IPv4 addresses of an IPv6 socket. */
   readonly mapped: boolean
   readonly about: SessionAbout | undefined
+  /** Bytes that were read, and that no application has had. */
   readonly unread: Uint8Array | undefined
   /** As that process said: see {@link LentSocket}. */
   readonly isBehind?: boolean | undefined

@@ -1,6 +1,6 @@
 /** What a transport's suites run over: a network in memory, and the sockets of this machine. */
 import * as Effect from "effect/Effect"
-import type * as Layer from "effect/Layer"
+import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Fs from "node:fs"
@@ -251,25 +251,24 @@ export const tcpWorld = (options: TransportTcp.TcpOptions) => (): World => ({
   halfOpen: Effect.map(HalfOpen.open, ({ local }) => local)
 })
 
-let directory: string | undefined
-let worlds = 0
-
-/** A directory for sockets, which goes with this process. */
-const sockets = (): string => {
-  if (directory !== undefined) return directory
-  const made = directory = Fs.mkdtempSync(Path.join(Os.tmpdir(), "slt-"))
-  process.on("exit", () => Fs.rmSync(made, { recursive: true, force: true }))
-  return made
-}
-
 export const unixWorld = (options: TransportTcp.TcpOptions) => (): World => {
-  const world = worlds++
+  let directory: string | undefined
   let paths = 0
+  // it is there as long as the transport, since a test process does not live to clean up at its exit
+  const removed = Layer.effectDiscard(Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      if (directory !== undefined) Fs.rmSync(directory, { recursive: true, force: true })
+      directory = undefined
+    })
+  ))
   return {
     isReal: true,
     isInet: false,
-    free: () => `unix://${Path.join(sockets(), `${world}-${paths++}.sock`)}`,
-    layer: Transports.layer({ unix: TransportUnix.make(options) }),
+    free: () => {
+      directory ??= Fs.mkdtempSync(Path.join(Os.tmpdir(), "slt-"))
+      return `unix://${Path.join(directory, `${paths++}.sock`)}`
+    },
+    layer: Transports.layer({ unix: TransportUnix.make(options) }).pipe(Layer.provideMerge(removed)),
     dial: (endpoint) =>
       socketPeer(Net.connect({ path: endpoint.slice("unix://".length), allowHalfOpen: true }), endpoint),
     listen: socketListen,

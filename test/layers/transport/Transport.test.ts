@@ -829,9 +829,10 @@ describe("TransportTcp", () => {
   for (const [name, world] of idleWorlds) {
     it.live(`idle time of ${name}: while bytes come, or go, the connection stays; then it is ended`, () =>
       Effect.gen(function*() {
+        const place = world()
         const made = yield* Effect.gen(function*() {
           const pass = yield* SystemTimers.fake
-          const { app, peer } = yield* open(world(), 64 * KiB, { idleTimeout: 200 })
+          const { app, peer } = yield* open(place, 64 * KiB, { idleTimeout: 200 })
           for (let moves = 1; moves <= 4; moves++) {
             peer.send("x")
             yield* until("a byte from the peer", () => app.rx.size === moves)
@@ -849,7 +850,7 @@ describe("TransportTcp", () => {
           yield* until("the end", () => app.over !== undefined)
           yield* until("the peer's end", () => peer.broken || peer.closed || peer.ended)
           return { app }
-        }).pipe(Effect.provide(world().layer))
+        }).pipe(Effect.provide(place.layer))
         assert.strictEqual(made.app.over?.reset, "the connection was idle for too long")
         assert.strictEqual(made.app.endedFor, "idle")
       }).pipe(Effect.scoped))
@@ -871,9 +872,10 @@ describe("TransportTcp", () => {
   for (const [name, world] of idleWorlds) {
     it.live(`stall time of ${name}: a peer that takes what it is sent stays, one that only sends does not`, () =>
       Effect.gen(function*() {
+        const place = world()
         yield* Effect.gen(function*() {
           const pass = yield* SystemTimers.fake
-          const { app, peer } = yield* open(world(), 64 * KiB, { stallTimeout: 200 })
+          const { app, peer } = yield* open(place, 64 * KiB, { stallTimeout: 200 })
           const reading = app.writeAll(pattern(16 * MiB))
           yield* until("all is written", () => reading.written() === 16 * MiB)
           yield* until("all is read", () => peer.receivedBytes === 16 * MiB)
@@ -888,7 +890,7 @@ describe("TransportTcp", () => {
           })
           assert.deepStrictEqual(app.over, { reset: "the peer did not take what was sent to it" })
           assert.strictEqual(app.endedFor, "stalled")
-        }).pipe(Effect.provide(world().layer))
+        }).pipe(Effect.provide(place.layer))
       }).pipe(Effect.scoped))
   }
 
