@@ -14,7 +14,7 @@
  * | `POST /v1/apps/:app/reload` | replaces its workers by new starts; with `atOnce=true` all at once |
  * | `POST /v1/apps/:app/workers` | adds a worker |
  * | `DELETE /v1/workers/:worker`, `POST …/restart` | deletes it, restarts it; with `now=true` at once |
- * | `GET /v1/sessions` | reports the sessions that a filter lets pass, page by page |
+ * | `GET /v1/sessions` | reports the sessions that a filter lets pass, page by page, in any order |
  * | `DELETE /v1/sessions/:session` | ends it; with `how=reset` by a reset |
  * | `GET /v1/listeners`, `DELETE …/:listener` | reports listeners, page by page; closes one |
  * | `GET`, `POST /v1/rules`, `DELETE …/:rule` | session rules |

@@ -7,7 +7,9 @@
  *   whoever looks does not keep the loop from moving bytes.
  * - An operation that waits for sessions to end, such as deleting a worker, goes on when the connection that asked for
  *   it is lost: nobody loses sessions by losing a terminal. It ends when the server closes.
- * - Each change that is asked for and made has a line in the log.
+ * - Each change that is asked for and made has a line in the log, which says where it was asked for.
+ *
+ * The groups are one table of what each request does, and therefore one file.
  */
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as Effect from "effect/Effect"
