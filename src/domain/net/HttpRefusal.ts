@@ -54,6 +54,17 @@ export const answer = (reason: Ledger.RefuseReason): Uint8Array | undefined => {
 
 const END = Buffer.from("\r\n\r\n").readUInt32BE()
 
+const HEAD = new TextEncoder().encode("HEAD ")
+
+/**
+ * As much of an answer as a peer gets whose first bytes are these, `length` of them: a body behind `HEAD` is a fault for
+ * some clients.
+ */
+export const answerTo = (answer: Uint8Array, bytes: Uint8Array, length: number): Uint8Array =>
+  length >= HEAD.length && HEAD.every((byte, at) => byte === bytes[at])
+    ? answer.subarray(0, Buffer.from(answer.buffer, answer.byteOffset, answer.length).indexOf("\r\n\r\n") + 4)
+    : answer
+
 const NAMES_BODY = /\n(?:content-length|transfer-encoding)[ \t]*:/i
 
 /**

@@ -11,6 +11,7 @@
  * dropped, up to a bound: a socket that is closed with bytes unread resets the connection, and the answer is lost with it.
  */
 import type * as Net from "node:net"
+import * as HttpRefusal from "../../domain/net/HttpRefusal.ts"
 import * as SocketEnd from "./SocketEnd.ts"
 import * as SocketEvents from "./SocketEvents.ts"
 
@@ -28,7 +29,7 @@ let waiting = 0
 export class SentAway implements SocketEvents.SocketSubject, SocketEnd.Leaver {
   readonly #socket: Net.Socket
   readonly #below: Net.Socket | undefined
-  readonly #answer: Uint8Array
+  #answer: Uint8Array
   readonly #timer: NodeJS.Timeout
   #waits = true
   #farewell: SocketEnd.Farewell | undefined
@@ -80,12 +81,17 @@ export class SentAway implements SocketEvents.SocketSubject, SocketEnd.Leaver {
   }
 
   onRead(bytes: number): boolean {
-    this.#say()
-    return this.#farewell?.drop(bytes) ?? false
+    return this.#heard(SocketEvents.scratch, bytes)
   }
 
   onData(bytes: Uint8Array): void {
-    if (!this.onRead(bytes.length)) this.#socket.pause()
+    if (!this.#heard(bytes, bytes.length)) this.#socket.pause()
+  }
+
+  #heard(bytes: Uint8Array, length: number): boolean {
+    if (this.#waits) this.#answer = HttpRefusal.answerTo(this.#answer, bytes, length)
+    this.#say()
+    return this.#farewell?.drop(length) ?? false
   }
 
   onEnd(): void {

@@ -47,7 +47,7 @@ class Leaving {
   readonly #all: SentAwayHandles
   readonly #handle: LeavingHandle
   readonly #requests: SpeakingHandle.HandleRequests
-  readonly #answer: Uint8Array
+  #answer: Uint8Array
   #room = DROPPED
   #isAnswered = false
 
@@ -78,8 +78,10 @@ class Leaving {
     if (bytes === 0) return
     // the peer has ended, or is gone
     const isEnd = bytes < 0
-    if (!this.#isAnswered) this.#say(isEnd || HttpRefusal.isWhole(memory, bytes))
-    else if (isEnd) this.close()
+    if (!this.#isAnswered) {
+      this.#answer = HttpRefusal.answerTo(this.#answer, memory, bytes)
+      this.#say(isEnd || HttpRefusal.isWhole(memory, bytes))
+    } else if (isEnd) this.close()
     else if ((this.#room -= bytes) <= 0) this.#handle.readStop()
   }
 

@@ -17,4 +17,17 @@ describe("HttpRefusal", () => {
       assert.isFalse(isWhole(part), part)
     }
   })
+
+  it("X7 HEAD is answered without a body", () => {
+    const whole = HttpRefusal.answer("hold-full")!
+    const to = (text: string): string => {
+      const bytes = Buffer.from(`${text}HEAD`)
+      return Buffer.from(HttpRefusal.answerTo(whole, bytes, text.length)).toString()
+    }
+    const [head] = Buffer.from(whole).toString().split("\r\n\r\n")
+    assert.strictEqual(to("HEAD / HTTP/1.1\r\n\r\n"), `${head}\r\n\r\n`)
+    for (const text of ["GET / HTTP/1.1\r\n\r\n", "HEA", ""]) {
+      assert.strictEqual(to(text), Buffer.from(whole).toString(), text)
+    }
+  })
 })

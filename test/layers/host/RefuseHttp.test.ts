@@ -63,6 +63,21 @@ const post = (uri: string, where: Where) =>
     )
   })
 
+/** Asks for a head, and says how that was answered once nothing more comes. */
+const head = (uri: string, where: Where) =>
+  Effect.callback<number | undefined, Error>((resume) => {
+    const options = { ...("path" in where ? { socketPath: where.path } : where), method: "HEAD", agent: false }
+    const request = isTls(uri)
+      ? Https.request({ ...options, rejectUnauthorized: false })
+      : Http.request(options)
+    let status: number | undefined
+    request.on("error", (error) => resume(Effect.fail(error)))
+    request.on("response", (response) => status = response.resume().statusCode)
+    request.on("close", () => resume(Effect.succeed(status)))
+    request.end()
+    return Effect.sync(() => request.destroy())
+  })
+
 /** What curl says of a page: how it ended, the status, when to come again, and the end of the body. */
 const curl = (scheme: string, where: Where, ...args: ReadonlyArray<string>) =>
   Effect.callback<ReadonlyArray<string>>((resume) => {
@@ -128,7 +143,7 @@ describe("X7 a listener that speaks HTTP", () => {
     ["a Unix socket", (directory) => `unix://${Path.join(directory, "a.sock")}`, {}]
   ]
   for (const [name, uriOf, options] of kinds) {
-    it.live(`X7 refuses with 503 over ${name}, and the peer has the answer though it sends much`, () =>
+    it.live(`X7 refuses with 503 over ${name}, and the peer has the answer though it sends much, or asks for a head alone`, () =>
       Effect.gen(function*() {
         const uri = uriOf(yield* TempDirectory.make)
         const { report, where } = yield* serving(uri, options)
@@ -136,6 +151,7 @@ describe("X7 a listener that speaks HTTP", () => {
         assert.deepInclude(answer, { status: 503, retryAfter: "1" })
         assert.match(answer.body, /^The connection is refused: .+ \(listener-limit\)\.\n$/)
         assert.strictEqual((yield* report).arrivals.refused["listener-limit"], 1)
+        assert.strictEqual(yield* head(uri, where), 503)
       }).pipe(Effect.scoped))
   }
 
