@@ -429,8 +429,9 @@ export class AdmissionModel {
     const session = this.claimed.find((session) => session.name === name)!
     const { worker: from } = session
     const passes = this.waiting.length > 0
-    // while connections wait, moving helps only where the worker does not keep up
-    if (passes && this.#present().includes(from) && from.running && !this.#isCongested(from, session)) return false
+    // while connections wait, moving helps only where the worker does not keep up, or is not known to
+    const isTried = this.#present().includes(from) && this.offers.some(({ worker }) => worker === from)
+    if (passes && isTried && from.running && !this.#isCongested(from, session)) return false
     const others = () =>
       this.#ranked(session).filter((taker) => taker !== from && !(passes && this.#isOffered(taker, session)))
     if (this.stopped !== undefined || others().length === 0) return false

@@ -240,10 +240,11 @@ export class Admission<C, M extends Member, S> {
 
   /**
    * Whether a session that waits for `from` gains nothing by moving: connections wait, so all workers are busy, and this one
-   * comes to what it is offered.
+   * comes to what it is offered. Of a worker with no open offer, nobody would hear that it does not: connections may wait
+   * because of a limit.
    */
   isBestAt(from: M, now: number, rank = NORMAL): boolean {
-    return this.#held.size > 0 && this.#choice.keepsUp(from, rank, now)
+    return this.#held.size > 0 && from.open > 0 && this.#choice.keepsUp(from, rank, now)
   }
 
   /**

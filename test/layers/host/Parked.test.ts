@@ -307,6 +307,30 @@ describe("parked sessions", () => {
   }
 
   scenario(
+    "X1 X7 while connections wait for places, a session of a blocked worker has the first one that is free elsewhere",
+    (stage) =>
+      Effect.gen(function*() {
+        yield* stage.attach(new Actor({ accept: answering() }), { workers: 2, admission: { maxSessionsPerWorker: 1 } })
+        const peer = yield* stage.dialOpen()
+        yield* ask(peer, "a", "0:a;")
+        const other = yield* stage.dialOpen()
+        yield* ask(other, "a", "1:a;")
+        const held = yield* stage.dial()
+        assert.strictEqual((yield* stage.listener).arrivals.held, 1)
+        // a worker that is full is offered nothing, so nothing but this session can tell that it is late
+        stage.script(0).block()
+        peer.send("b")
+        yield* settled
+        yield* TestClock.adjust(5)
+        yield* settled
+        other.reset()
+        yield* until("the answer of the other worker", () => text(peer) === "0:a;1:b;")
+        stage.script(0).release()
+        yield* ask(held, "a", "0:a;")
+      })
+  )
+
+  scenario(
     "X3 a crash costs no parked session: they go to other workers, or wait for the next start",
     (stage) =>
       Effect.gen(function*() {
