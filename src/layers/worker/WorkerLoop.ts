@@ -261,6 +261,10 @@ export class WorkerLoop {
     } finally {
       this.#outbox.uncork()
     }
+    if (this.arrivals.moving === 0) return
+    // what this worker does in its next turn may block it for long
+    this.#wait()
+    this.wake()
   }
 
   #receive(message: Message.Message): void {
