@@ -189,7 +189,7 @@ export class WorkerLoop {
       },
       finish: () => {
         this.#outbox.uncork()
-        if (!this.#coming && this.arrivals.isDue) this.#comeLater()
+        this.#comeSoon()
       },
       failed: (error) => this.#corrupt(error),
       returned: () => this.#wait(),
@@ -243,9 +243,14 @@ export class WorkerLoop {
   }
 
   /** What the worker was told of before has its turn first; where the host is on the same loop, nothing waits here. */
-  #comeLater(): void {
+  #offered(message: Message.Of<"accepted" | "cutThroughAccepted" | "probe">): void {
+    this.arrivals.offered(message)
+    if (this.#place.doorbell.soon === undefined) this.arrivals.come()
+  }
+
+  #comeSoon(): void {
     const { soon } = this.#place.doorbell
-    if (soon === undefined) return this.#come()
+    if (soon === undefined || this.#coming || !this.arrivals.isDue) return
     this.#coming = true
     soon(this.#come)
   }
@@ -272,7 +277,7 @@ export class WorkerLoop {
       case "accepted":
       case "cutThroughAccepted":
       case "probe":
-        return this.arrivals.offered(message)
+        return this.#offered(message)
       case "moved":
         return this.arrivals.moved(message.session)
       case "disconnected":
