@@ -3,7 +3,7 @@
  * itself, with values that may be right and values that can't be.
  */
 import * as Manual from "../../src/layers/dashboard/Manual.ts"
-import type { Random } from "./random.ts"
+import { one, type Random } from "./random.ts"
 
 /** A request, and whether it comes from where the gate lets nothing in. */
 export interface Call {
@@ -88,8 +88,6 @@ const FOREIGN = [
   "host: 127.0.0.1.evil.example",
   "host: 127.0.0.1@evil.example"
 ]
-
-const one = <A>(random: Random, all: ReadonlyArray<A>): A => all[random(all.length)]!
 
 /** Text in a URL; now and then not as it ought to be written, but so that a parser takes it. */
 const inUrl = (random: Random, text: string): string =>

@@ -1,6 +1,6 @@
 /** Requests to the page's port as nobody should send them, and what must hold of the answers. */
 import * as Net from "node:net"
-import type { Random } from "./random.ts"
+import { one, type Random } from "./random.ts"
 
 const METHODS = ["GET", "GET", "GET", "HEAD", "POST", "DELETE", "PUT", "PATCH", "OPTIONS", "TRACE", "PROPFIND"]
 const ODD_METHODS = ["get", "G\u00e9T", "", "GET GET"]
@@ -61,8 +61,6 @@ const NAMES = [
   "last-event-id",
   "x-http-method-override"
 ]
-
-const one = <A>(random: Random, all: ReadonlyArray<A>): A => all[random(all.length)]!
 
 const noise = (random: Random, length: number): string =>
   String.fromCharCode(...Array.from({ length: random(length) }, () => random(256)))

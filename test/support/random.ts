@@ -12,3 +12,6 @@ export const make = (seed: number): Random => {
     return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * below)
   }
 }
+
+/** Any of the values, of which there is at least one. */
+export const one = <A>(random: Random, all: ReadonlyArray<A>): A => all[random(all.length)]!

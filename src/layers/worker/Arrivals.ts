@@ -10,8 +10,8 @@
  * ```
  *
  * **When it is claimed** What the worker was told of before the offer has its turn first: reading the queue is quick, and a
- * worker that claimed as it reads would take connections from others which it comes to much later. So an offer waits, and
- * whatever the host asks behind it, until the loop has been once round ({@link Arrivals.come}). The wait is the worker's:
+ * worker that claimed as it reads would take connections from others which it comes to much later. So on a thread of its own,
+ * an offer waits, and whatever the host asks behind it, until the loop has been once round ({@link Arrivals.come}). The wait is the worker's:
  * by it the host knows how far it is behind.
  *
  * An offer is claimed in one place, by one compare-and-swap in its block. If it has been taken back, it is nothing to
@@ -70,7 +70,7 @@ interface Moving {
 }
 
 /** An offer, or a question that is answered once the worker has come to the offers before it. */
-type Offered = Message.Of<"accepted" | "cutThroughAccepted" | "probe">
+export type Offered = Message.Of<"accepted" | "cutThroughAccepted" | "probe">
 
 export class Arrivals {
   readonly #place: Pick<WorkerPlace, "receiveSocket" | "report" | "tls">

@@ -26,7 +26,7 @@ import { ReadLoop } from "../../domain/memory/ReadLoop.ts"
 import * as Segment from "../../domain/memory/Segment.ts"
 import { Spin } from "../../domain/memory/Spin.ts"
 import type * as Handle from "../../domain/state/Handle.ts"
-import { Arrivals } from "./Arrivals.ts"
+import { Arrivals, type Offered } from "./Arrivals.ts"
 import type { CutThroughSession } from "./CutThroughSession.ts"
 import { Outbox } from "./Outbox.ts"
 import { PeerLinks } from "./PeerLinks.ts"
@@ -243,7 +243,7 @@ export class WorkerLoop {
   }
 
   /** What the worker was told of before has its turn first; where the host is on the same loop, nothing waits here. */
-  #offered(message: Message.Of<"accepted" | "cutThroughAccepted" | "probe">): void {
+  #offered(message: Offered): void {
     this.arrivals.offered(message)
     if (this.#place.doorbell.soon === undefined) this.arrivals.come()
   }
